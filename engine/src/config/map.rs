@@ -1,0 +1,163 @@
+//! The cluster map: which nodes there are, and where they listen.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::address::NodeAddress;
+use super::error::{ConfigError, ConfigErrorKind};
+use super::evaluate::{self, Entries, Value, Variables};
+use super::source;
+
+/// The longest name of a node, in bytes.
+pub const NODE_NAME_BYTES_MAX: usize = 255;
+
+/// What a map says about a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeEntry {
+    /// The node listens here.
+    Address(NodeAddress),
+    /// The node is turned off (`false`): calls to it fail at once.
+    Disabled,
+}
+
+impl NodeEntry {
+    /// The address, if the node has one.
+    pub fn address(&self) -> Option<&NodeAddress> {
+        match self {
+            NodeEntry::Address(address) => Some(address),
+            NodeEntry::Disabled => None,
+        }
+    }
+}
+
+/// A cluster map.
+///
+/// As a file it is Lua that assigns globals (`db = "127.0.0.1:7102"`), returns a table, or both; the returned
+/// table wins. A value is `"host:port"` or `false`; keys that begin with `__` are options. `$NAME` is not
+/// replaced in a map, as in Skynet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterMap {
+    /// The nodes by name.
+    pub nodes: BTreeMap<String, NodeEntry>,
+    /// `__nowaiting`: whether a call to a node that the map does not name fails at once (`true`) or waits for
+    /// a reload that names it (`false`, and what `None` means).
+    pub nowaiting: Option<bool>,
+    /// Options this engine does not know, by their name without `__`, with their value as text.
+    pub options: BTreeMap<String, String>,
+    /// Where the map was read from, for messages; `None` for a map built in code.
+    pub file: Option<PathBuf>,
+}
+
+impl ClusterMap {
+    /// A map without nodes.
+    pub fn new() -> ClusterMap {
+        ClusterMap::default()
+    }
+
+    /// Reads and evaluates a map file. An empty file is a map without nodes.
+    ///
+    /// # Errors
+    /// When the file cannot be read or evaluated, or a value is neither an address nor `false`.
+    pub fn load(path: &Path) -> Result<ClusterMap, ConfigError> {
+        ClusterMap::evaluated(path, source::read(path)?)
+    }
+
+    /// Evaluates the text of a map; `file` stands in errors, and includes are relative to its directory.
+    ///
+    /// # Errors
+    /// As [`ClusterMap::load`].
+    pub fn parse(source: &str, file: &str) -> Result<ClusterMap, ConfigError> {
+        ClusterMap::evaluated(Path::new(file), source.to_owned())
+    }
+
+    fn evaluated(path: &Path, text: String) -> Result<ClusterMap, ConfigError> {
+        ClusterMap::from_entries(path, &evaluate::evaluate(path, text, Variables::Plain)?)
+    }
+
+    /// Checks what an evaluation gave.
+    pub(super) fn from_entries(path: &Path, entries: &Entries) -> Result<ClusterMap, ConfigError> {
+        let mut map = ClusterMap {
+            file: Some(path.to_owned()),
+            ..ClusterMap::default()
+        };
+        for (key, value) in entries {
+            match (key.strip_prefix("__"), value) {
+                (Some("nowaiting"), Value::Boolean(nowaiting)) => map.nowaiting = Some(*nowaiting),
+                (Some("nowaiting"), found) => {
+                    return Err(ConfigError::wrong_value(path, key, "true or false", found));
+                }
+                (Some(option), Value::Text(text) | Value::Number { text, .. }) => {
+                    map.options.insert(option.to_owned(), text.clone());
+                }
+                (Some(option), other) => {
+                    map.options.insert(option.to_owned(), other.to_string());
+                }
+                (None, value) => {
+                    let entry = node_entry(path, key, value)?;
+                    map.nodes.insert(key.clone(), entry);
+                }
+            }
+        }
+        Ok(map)
+    }
+
+    /// This map with a node at `address` (`host:port`), for maps built in code.
+    ///
+    /// # Errors
+    /// When the name or the address is not valid.
+    pub fn with(mut self, name: &str, address: &str) -> Result<ClusterMap, ConfigError> {
+        let entry = node_entry(Path::new("cluster map"), name, &Value::Text(address.to_owned()))?;
+        self.nodes.insert(name.to_owned(), entry);
+        Ok(self)
+    }
+
+    /// This map with a node turned off.
+    #[must_use]
+    pub fn disable(mut self, name: &str) -> ClusterMap {
+        self.nodes.insert(name.to_owned(), NodeEntry::Disabled);
+        self
+    }
+
+    /// Takes over what `newer` says, as a reload does: nodes and options that it does not name stay as they
+    /// are.
+    pub fn merge(&mut self, newer: ClusterMap) {
+        self.nodes.extend(newer.nodes);
+        self.nowaiting = newer.nowaiting.or(self.nowaiting);
+        self.options.extend(newer.options);
+        self.file = newer.file.or(self.file.take());
+    }
+
+    /// One line for each thing in the map that has no effect.
+    pub fn warnings(&self) -> Vec<String> {
+        let file = self.file.as_deref().unwrap_or(Path::new("cluster map")).display();
+        let known = "the known option is __nowaiting";
+        self.options
+            .keys()
+            .map(|option| format!("{file}: __{option}: has no effect; {known}"))
+            .collect()
+    }
+}
+
+/// Checks one node of a map.
+fn node_entry(path: &Path, name: &str, value: &Value) -> Result<NodeEntry, ConfigError> {
+    if name.is_empty() || name.len() > NODE_NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        let kind = ConfigErrorKind::WrongValue {
+            expected: format!("a node name of 1 to {NODE_NAME_BYTES_MAX} bytes"),
+            found: super::error::quoted(name),
+        };
+        return Err(ConfigError::of_file(path, kind));
+    }
+    match value {
+        Value::Boolean(false) => Ok(NodeEntry::Disabled),
+        Value::Text(text) => match text.parse() {
+            Ok(address) => Ok(NodeEntry::Address(address)),
+            Err(expected) => Err(ConfigError::wrong_value(path, name, expected, value)),
+        },
+        other => Err(ConfigError::wrong_value(
+            path,
+            name,
+            "\"host:port\" or false",
+            other,
+        )),
+    }
+}

@@ -1,0 +1,31 @@
+//! Node configs and cluster maps: Lua-syntax files in, typed and checked values out.
+//!
+//! Both kinds of file are evaluated by a real Lua interpreter, in an environment that cannot reach the system:
+//! no `os`, `io`, `require`, `load` or `debug`. Invariants:
+//!
+//! - Evaluation ends. Steps, memory, wall-clock time, file size, include depth and include count are bounded,
+//!   each by a named constant.
+//! - Every failure is a [`ConfigError`] that prints as one line: what, where, and what to do.
+//! - Nothing is ignored in silence: a value of the wrong type, a node the map does not know, or an address
+//!   without a port is an error; an unknown `__option` of a map is a warning.
+//! - Only this module names the Lua interpreter; its types never leave `evaluate.rs`.
+//!
+//! A file sets values by assigning globals (`thread = 8`), by returning a table (`return { thread = 8 }`), or
+//! both; where both name a key, the returned value wins. `include "other"` evaluates another file into the same
+//! globals; its path is relative to the file that includes it.
+
+mod address;
+mod check;
+mod error;
+mod evaluate;
+mod map;
+mod node;
+mod source;
+
+pub use address::NodeAddress;
+pub use check::{Checked, check};
+pub use error::{ConfigError, ConfigErrorKind};
+pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
+pub use node::{
+    CALL_TIMEOUT_MS_DEFAULT, NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX, ServiceConfig, THREADS_MAX,
+};

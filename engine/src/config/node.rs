@@ -1,0 +1,406 @@
+//! The node config: what one node runs, with how many threads, and under which name.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::thread;
+
+use super::address::NodeAddress;
+use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
+use super::evaluate::{self, Entries, Value, Variables};
+use super::map::{ClusterMap, NodeEntry};
+use super::source;
+
+/// The most shards a node can have, as in Skynet.
+pub const THREADS_MAX: usize = 1024;
+
+/// The deadline of a cluster call where the config names none, in milliseconds.
+pub const CALL_TIMEOUT_MS_DEFAULT: u32 = 30_000;
+
+/// The longest time a shard may be told to spin before it sleeps, in microseconds.
+pub const SPIN_US_MAX: u32 = 1_000_000;
+
+/// The longest name of a service, in bytes.
+pub const SERVICE_NAME_BYTES_MAX: usize = 255;
+
+/// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
+/// of these to something other than an address or `false` is a node config and not a map.
+const NODE_KEYS: [&str; 21] = [
+    "bootstrap",
+    "call_timeout_ms",
+    "cluster",
+    "cpath",
+    "daemon",
+    "harbor",
+    "logger",
+    "logpath",
+    "logservice",
+    "lua_cpath",
+    "lua_path",
+    "lualoader",
+    "luaservice",
+    "open",
+    "preload",
+    "profile",
+    "services",
+    "snax",
+    "spin_us",
+    "start",
+    "thread",
+];
+
+/// A service the node starts, from the `services` table of its config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// What kind of service it is: the first word of the value.
+    pub kind: String,
+    /// The rest of the value, without the space before it; empty if there is none.
+    pub arguments: String,
+}
+
+/// A node config, read and checked.
+///
+/// Text values have `$NAME` replaced from the environment of the process before the file is evaluated, as
+/// Skynet does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// The file the config was read from.
+    pub file: PathBuf,
+    /// `thread`: the number of shards, 1..=[`THREADS_MAX`]. Default: the CPUs this process may use.
+    pub threads: usize,
+    /// `logger`: the log file; `None` is the standard output.
+    pub logger: Option<PathBuf>,
+    /// `logpath`: the directory for the logs of single services.
+    pub logpath: Option<PathBuf>,
+    /// `start`: the first service, with its arguments after a space.
+    pub start: Option<String>,
+    /// `bootstrap`: the service that starts the others. Default: `snlua bootstrap`.
+    pub bootstrap: String,
+    /// `lualoader`: the Lua file that loads Lua services.
+    pub lualoader: Option<String>,
+    /// `luaservice`: path templates with `?` for Lua services.
+    pub luaservice: Option<String>,
+    /// `lua_path`: path templates for Lua modules.
+    pub lua_path: Option<String>,
+    /// `lua_cpath`: path templates for modules in C.
+    pub lua_cpath: Option<String>,
+    /// `cpath`: path templates for services in C.
+    pub cpath: Option<String>,
+    /// `preload`: a Lua file to run before every Lua service.
+    pub preload: Option<String>,
+    /// `profile`: whether the time each service takes is measured. Default: true.
+    pub profile: bool,
+    /// `cluster`: the cluster map file. Looked up in the working directory, as Skynet does, and if it is not
+    /// there, beside the config file; this is the path at which it was found.
+    pub cluster: Option<PathBuf>,
+    /// `open`: the name of the map entry to listen on, which is this node's name.
+    pub open: Option<String>,
+    /// `services`: the services to start, by the name they are registered under.
+    pub services: BTreeMap<String, ServiceConfig>,
+    /// `call_timeout_ms`: the deadline of a cluster call, in milliseconds; 0 is none. Default:
+    /// [`CALL_TIMEOUT_MS_DEFAULT`].
+    pub call_timeout_ms: u32,
+    /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
+    /// 0..=[`SPIN_US_MAX`]. Default: 0.
+    pub spin_us: u32,
+    /// Every key of the config with its value as text, for `getenv`: texts as they are, numbers as Lua prints
+    /// them, booleans as `true` and `false`. Tables are left out. The defaults of `thread`, `harbor`,
+    /// `bootstrap` and `profile` are in it, as in Skynet.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl NodeConfig {
+    /// Reads, evaluates and checks a node config, and checks it against the cluster map it names. An empty
+    /// file is a config with every default.
+    ///
+    /// # Errors
+    /// When the config or its map cannot be read or evaluated, when a value is of the wrong type or out of
+    /// range, or when `open` does not name a node of the map that has an address.
+    pub fn load(path: &Path) -> Result<NodeConfig, ConfigError> {
+        let (config, map) = NodeConfig::load_with_map(path)?;
+        // The map was read only to check the config; who needs it asks for it, and gets it as it is then.
+        drop(map);
+        Ok(config)
+    }
+
+    /// As [`NodeConfig::load`], and gives the cluster map too, if the config names one.
+    ///
+    /// # Errors
+    /// As [`NodeConfig::load`].
+    pub fn load_with_map(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), ConfigError> {
+        let entries = evaluate::evaluate(path, source::read(path)?, Variables::Replaced)?;
+        if !entries.is_empty() && is_map(&entries) {
+            return Err(ConfigError::of_file(path, ConfigErrorKind::MapNotConfig));
+        }
+        let config = NodeConfig::from_entries(path, &entries)?;
+        let map = match &config.cluster {
+            Some(cluster) => Some(ClusterMap::load(cluster)?),
+            None => None,
+        };
+        match (&map, &config.open) {
+            (Some(map), _) => config.validate_against(map)?,
+            (None, None) => {}
+            (None, Some(_)) => {
+                return Err(ConfigError::of_key(path, "open", ConfigErrorKind::MapNotNamed));
+            }
+        }
+        Ok((config, map))
+    }
+
+    /// Checks that `open`, if it is set, names a node of this map that has an address.
+    ///
+    /// # Errors
+    /// When it does not; the error lists the nodes the map has.
+    pub fn validate_against(&self, map: &ClusterMap) -> Result<(), ConfigError> {
+        let Some(name) = &self.open else { return Ok(()) };
+        let file = map
+            .file
+            .as_deref()
+            .unwrap_or(Path::new("(built in code)"))
+            .display()
+            .to_string();
+        let kind = match map.nodes.get(name) {
+            Some(NodeEntry::Address(_)) => return Ok(()),
+            Some(NodeEntry::Disabled) => ConfigErrorKind::NodeDisabled {
+                name: quoted(name),
+                map: file,
+            },
+            None => {
+                let known = listed(map.nodes.keys().map(String::as_str));
+                ConfigErrorKind::NodeUnknown {
+                    name: quoted(name),
+                    map: file,
+                    known,
+                }
+            }
+        };
+        Err(ConfigError::of_key(&self.file, "open", kind))
+    }
+
+    fn from_entries(path: &Path, entries: &Entries) -> Result<NodeConfig, ConfigError> {
+        let keys = Keys { path, entries };
+        keys.number::<i64>(
+            "harbor",
+            0..=0,
+            "0 or no such key (nodes connect by the cluster map)",
+        )?;
+        if entries
+            .get("daemon")
+            .is_some_and(|value| *value != Value::Boolean(false))
+        {
+            let hint = "not supported; run the node under a service manager and remove this key";
+            return Err(ConfigError::of_key(
+                path,
+                "daemon",
+                ConfigErrorKind::Unsupported(hint),
+            ));
+        }
+        let threads = keys.number("thread", 1..=THREADS_MAX as i64, "a whole number from 1 to 1024")?;
+        let call_timeout_ms = keys.number(
+            "call_timeout_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for no deadline",
+        )?;
+        let spin_us = keys.number(
+            "spin_us",
+            0..=i64::from(SPIN_US_MAX),
+            "microseconds, 0 to 1000000",
+        )?;
+        let mut config = NodeConfig {
+            file: path.to_owned(),
+            threads: threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+            logger: keys.text("logger")?.map(PathBuf::from),
+            logpath: keys.text("logpath")?.map(PathBuf::from),
+            start: keys.text("start")?,
+            bootstrap: keys
+                .text("bootstrap")?
+                .unwrap_or_else(|| "snlua bootstrap".to_owned()),
+            lualoader: keys.text("lualoader")?,
+            luaservice: keys.text("luaservice")?,
+            lua_path: keys.text("lua_path")?,
+            lua_cpath: keys.text("lua_cpath")?,
+            cpath: keys.text("cpath")?,
+            preload: keys.text("preload")?,
+            profile: keys.boolean("profile")?.unwrap_or(true),
+            cluster: keys
+                .text("cluster")?
+                .map(|named| found_map(path, &named))
+                .transpose()?,
+            open: keys.text("open")?,
+            services: keys.services()?,
+            call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
+            spin_us: spin_us.unwrap_or(0),
+            environment: keys.environment()?,
+        };
+        for (key, value) in [
+            ("thread", config.threads.to_string()),
+            ("harbor", "0".to_owned()),
+            ("bootstrap", config.bootstrap.clone()),
+            ("profile", config.profile.to_string()),
+        ] {
+            config.environment.entry(key.to_owned()).or_insert(value);
+        }
+        Ok(config)
+    }
+}
+
+/// Whether the keys and values of a file are those of a cluster map: no key of a node config is set, except to
+/// what a node with that name could be set to.
+pub(super) fn is_map(entries: &Entries) -> bool {
+    let of_map = |value: &Value| match value {
+        Value::Boolean(set) => !set,
+        Value::Text(text) => NodeAddress::from_str(text).is_ok(),
+        _ => false,
+    };
+    !NODE_KEYS
+        .iter()
+        .filter_map(|key| entries.get(*key))
+        .any(|value| !of_map(value))
+}
+
+/// The path at which the map file is found.
+fn found_map(config: &Path, named: &str) -> Result<PathBuf, ConfigError> {
+    let directory = config.parent().unwrap_or(Path::new(""));
+    let beside = directory.join(named);
+    if Path::new(named).exists() {
+        Ok(PathBuf::from(named))
+    } else if beside.exists() {
+        Ok(beside)
+    } else {
+        let directory = if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
+        };
+        let beside = directory.display().to_string();
+        Err(ConfigError::of_key(
+            config,
+            "cluster",
+            ConfigErrorKind::MapMissing {
+                named: quoted(named),
+                beside,
+            },
+        ))
+    }
+}
+
+/// Typed reading of the keys of one file.
+struct Keys<'a> {
+    path: &'a Path,
+    entries: &'a Entries,
+}
+
+impl Keys<'_> {
+    /// A text. An empty one is the same as none: that is how an environment variable leaves a key unset.
+    fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.entries.get(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+            Some(found) => Err(ConfigError::wrong_value(self.path, key, "text", found)),
+        }
+    }
+
+    /// A boolean, which may also stand as text: that is how an environment variable gives one.
+    fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        match self.entries.get(key) {
+            None => Ok(None),
+            Some(Value::Boolean(value)) => Ok(Some(*value)),
+            Some(Value::Text(text)) if text == "true" => Ok(Some(true)),
+            Some(Value::Text(text)) if text == "false" => Ok(Some(false)),
+            Some(found) => Err(ConfigError::wrong_value(self.path, key, "true or false", found)),
+        }
+    }
+
+    /// A whole number in `range`, which may also stand as text.
+    fn number<T: TryFrom<i64>>(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+        expected: &str,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(found) = self.entries.get(key) else {
+            return Ok(None);
+        };
+        let number = match found {
+            Value::Number { whole, .. } => *whole,
+            Value::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let number = number
+            .filter(|number| range.contains(number))
+            .and_then(|number| T::try_from(number).ok());
+        match number {
+            Some(number) => Ok(Some(number)),
+            None => Err(ConfigError::wrong_value(self.path, key, expected, found)),
+        }
+    }
+
+    fn services(&self) -> Result<BTreeMap<String, ServiceConfig>, ConfigError> {
+        const EXPECTED: &str = "{ NAME = \"KIND ARGUMENTS\" }";
+        let services = match self.entries.get("services") {
+            None => return Ok(BTreeMap::new()),
+            Some(Value::Table(services)) => services,
+            Some(found) => return Err(ConfigError::wrong_value(self.path, "services", EXPECTED, found)),
+        };
+        let checked = services.iter().map(|(name, value)| {
+            let key = format!("services.{name}");
+            if name.is_empty()
+                || name.len() > SERVICE_NAME_BYTES_MAX
+                || name.starts_with(['@', '.', ':'])
+                || name.chars().any(char::is_control)
+            {
+                let expected = "a service name of 1 to 255 bytes that does not begin with @, . or :";
+                let found = Value::Text(name.clone());
+                return Err(ConfigError::wrong_value(self.path, "services", expected, &found));
+            }
+            let text = match value {
+                Value::Text(text) => text.trim(),
+                found => {
+                    return Err(ConfigError::wrong_value(
+                        self.path,
+                        &key,
+                        "\"KIND ARGUMENTS\"",
+                        found,
+                    ));
+                }
+            };
+            let (kind, arguments) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+            if kind.is_empty() {
+                return Err(ConfigError::wrong_value(
+                    self.path,
+                    &key,
+                    "\"KIND ARGUMENTS\"",
+                    value,
+                ));
+            }
+            let arguments = arguments.trim_start().to_owned();
+            Ok((
+                name.clone(),
+                ServiceConfig {
+                    kind: kind.to_owned(),
+                    arguments,
+                },
+            ))
+        });
+        checked.collect()
+    }
+
+    /// Every value that has a text, as Skynet gives it to services.
+    fn environment(&self) -> Result<BTreeMap<String, String>, ConfigError> {
+        let mut environment = BTreeMap::new();
+        for (key, value) in self.entries {
+            let text = match value {
+                Value::Text(text) | Value::Number { text, .. } => text.clone(),
+                Value::Boolean(value) => value.to_string(),
+                Value::Table(_) if key == "services" => continue,
+                found => {
+                    let expected = "text, a number, true or false";
+                    return Err(ConfigError::wrong_value(self.path, key, expected, found));
+                }
+            };
+            environment.insert(key.clone(), text);
+        }
+        Ok(environment)
+    }
+}
