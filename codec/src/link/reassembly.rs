@@ -1,0 +1,174 @@
+//! Messages that come in parts, until they are whole.
+//!
+//! Invariants: `held_bytes` is the sum of the capacities of all buffers and at most
+//! `limits.bytes_max`; a buffer grows only when a part has come, to at most twice of what came and
+//! never beyond the declared total; there are at most `limits.messages_max` unfinished messages, those
+//! that are discarded included.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+
+use super::ProtocolError;
+
+/// The first buffer of a message has room for this much, unless the message is shorter.
+const FIRST_BYTES: usize = 1024;
+
+/// How much may be unfinished.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReassemblyLimits {
+    /// Bytes of all unfinished messages together.
+    pub(super) bytes_max: usize,
+    /// How many unfinished messages.
+    pub(super) messages_max: usize,
+}
+
+/// The unfinished messages of one connection, each with an `M` that is kept for when it is whole.
+#[derive(Debug)]
+pub(super) struct Reassembly<M> {
+    // Peers choose the keys, so this map keeps the standard library's hash against flooding.
+    messages: HashMap<u32, Partial<M>>,
+    held_bytes: usize,
+    limits: ReassemblyLimits,
+}
+
+#[derive(Debug)]
+struct Partial<M> {
+    total: u32,
+    buffer: Vec<u8>,
+    /// None when the message was refused and its parts are thrown away.
+    kept: Option<M>,
+}
+
+/// What came of a part.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Appended<M> {
+    /// There is no message of that session.
+    Unknown,
+    /// More parts are to come, or the message had been refused before.
+    Pending,
+    /// The message is whole.
+    Complete(M, Bytes),
+    /// The parts do not add up to the declared total; the message is refused.
+    LengthMismatch {
+        kept: M,
+        declared: u32,
+        /// What had come when the difference was certain.
+        received: usize,
+    },
+    /// There is no room left; the message is refused.
+    OverLimit { kept: M, declared: u32 },
+}
+
+impl<M> Reassembly<M> {
+    pub(super) fn new(limits: ReassemblyLimits) -> Self {
+        Self {
+            messages: HashMap::new(),
+            held_bytes: 0,
+            limits,
+        }
+    }
+
+    /// Whether no message is unfinished.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Begins a message. With None for `keep` its parts will be thrown away.
+    pub(super) fn begin(&mut self, session: u32, total: u32, keep: Option<M>) -> Result<(), ProtocolError> {
+        let messages = self.messages.len();
+        match self.messages.entry(session) {
+            Entry::Occupied(_) => Err(ProtocolError::HeadTwice { session }),
+            Entry::Vacant(_) if messages >= self.limits.messages_max => Err(ProtocolError::PartialMessages {
+                limit: self.limits.messages_max,
+            }),
+            Entry::Vacant(vacant) => {
+                vacant.insert(Partial {
+                    total,
+                    buffer: Vec::new(),
+                    kept: keep,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a part. After a refusal the further parts are thrown away, up to the last.
+    pub(super) fn append(&mut self, session: u32, part: &[u8], is_last: bool) -> Appended<M> {
+        let Some(partial) = self.messages.get_mut(&session) else {
+            return Appended::Unknown;
+        };
+        let declared = partial.total;
+        let received = partial.buffer.len() + part.len();
+        let wrong = received > declared as usize || (is_last && received < declared as usize);
+        let appended = if partial.kept.is_none() {
+            Appended::Pending
+        } else if wrong {
+            self.held_bytes -= partial.refuse();
+            match partial.kept.take() {
+                Some(kept) => Appended::LengthMismatch {
+                    kept,
+                    declared,
+                    received,
+                },
+                None => Appended::Pending,
+            }
+        } else if !partial.make_room(received, &mut self.held_bytes, self.limits.bytes_max) {
+            self.held_bytes -= partial.refuse();
+            match partial.kept.take() {
+                Some(kept) => Appended::OverLimit { kept, declared },
+                None => Appended::Pending,
+            }
+        } else {
+            partial.buffer.extend_from_slice(part);
+            Appended::Pending
+        };
+        if !is_last {
+            return appended;
+        }
+        match self.remove(session) {
+            Some((kept, payload)) => Appended::Complete(kept, payload),
+            None => appended,
+        }
+    }
+
+    /// Forgets a message; gives what came of it unless it was refused.
+    pub(super) fn remove(&mut self, session: u32) -> Option<(M, Bytes)> {
+        let partial = self.messages.remove(&session)?;
+        self.held_bytes -= partial.buffer.capacity();
+        Some((partial.kept?, Bytes::from(partial.buffer)))
+    }
+
+    /// Forgets all messages.
+    pub(super) fn clear(&mut self) {
+        self.messages = HashMap::new();
+        self.held_bytes = 0;
+    }
+}
+
+impl<M> Partial<M> {
+    /// Drops the bytes; returns how many were held.
+    fn refuse(&mut self) -> usize {
+        std::mem::take(&mut self.buffer).capacity()
+    }
+
+    /// Grows the buffer for `needed` bytes in all; false when that would go past the limit.
+    fn make_room(&mut self, needed: usize, held_bytes: &mut usize, bytes_max: usize) -> bool {
+        let capacity = self.buffer.capacity();
+        if needed <= capacity {
+            return true;
+        }
+        let others = *held_bytes - capacity;
+        let wanted = needed.max(capacity * 2).max(FIRST_BYTES).min(self.total as usize);
+        // Near the limit there may be room for what has come, though not for growing ahead.
+        let wanted = wanted.min(bytes_max.saturating_sub(others));
+        if wanted < needed {
+            return false;
+        }
+        self.buffer.reserve_exact(wanted - self.buffer.len());
+        *held_bytes = others + self.buffer.capacity();
+        true
+    }
+}

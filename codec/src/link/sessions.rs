@@ -1,0 +1,236 @@
+//! Who waits for which session number.
+//!
+//! Session numbers are dealt out in sequence, so the table is a ring whose size is a power of two and
+//! in which a session lies at `session & mask`: no hashing, no probing. A number whose place is taken
+//! is skipped, which cannot go on for long because at least half of the places are free; when they
+//! would not be, the ring doubles.
+//!
+//! Invariants: `outstanding` is the number of taken places and at most half of the ring; a session is
+//! found only by its whole number.
+
+use crate::skynet::SESSION_MAX;
+use crate::wheel::TimerKey;
+
+/// The smallest ring.
+const SLOTS_MIN: usize = 256;
+
+/// A ring larger than this is given back as soon as nothing is outstanding (half a MiB of slots).
+const SLOTS_KEPT_MAX: usize = 16 * 1024;
+
+/// What is known of an outstanding call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Call {
+    /// The number under which its caller knows it.
+    pub(super) token: u64,
+    /// Where in the stream its first byte lies.
+    pub(super) start: u64,
+    /// Set when it has a deadline.
+    pub(super) timer: Option<TimerKey>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// 0 when the place is free.
+    session: u32,
+    call: Call,
+}
+
+const FREE: Slot = Slot {
+    session: 0,
+    call: Call {
+        token: 0,
+        start: 0,
+        timer: None,
+    },
+};
+
+/// The outstanding calls of a link. See the module's page.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    slots: Vec<Slot>,
+    outstanding: usize,
+    /// The number to be dealt out next, unless its place is taken.
+    next: u32,
+}
+
+impl Sessions {
+    /// An empty table whose first session is `first`.
+    pub(super) fn starting_at(first: u32) -> Self {
+        Self {
+            slots: vec![FREE; SLOTS_MIN],
+            outstanding: 0,
+            next: first.clamp(1, SESSION_MAX),
+        }
+    }
+
+    /// How many calls are outstanding.
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// A number that no outstanding call has, for the next call or for a push in parts.
+    #[inline]
+    pub(super) fn next_number(&mut self) -> u32 {
+        if (self.outstanding + 1) * 2 > self.slots.len() {
+            self.resize(self.slots.len() * 2);
+        }
+        while self.slots[self.place(self.next)].session != 0 {
+            self.next = after(self.next);
+        }
+        let session = self.next;
+        self.next = after(session);
+        session
+    }
+
+    /// Enters a call under a number that [`Sessions::next_number`] gave just before.
+    #[inline]
+    pub(super) fn insert(&mut self, session: u32, call: Call) {
+        let place = self.place(session);
+        debug_assert_eq!(
+            self.slots[place].session, 0,
+            "session {session} meets another in its place"
+        );
+        self.slots[place] = Slot { session, call };
+        self.outstanding += 1;
+    }
+
+    /// The call that waits for `session`.
+    #[inline]
+    pub(super) fn get(&self, session: u32) -> Option<&Call> {
+        let slot = &self.slots[self.place(session)];
+        (slot.session == session && session != 0).then_some(&slot.call)
+    }
+
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, session: u32) -> Option<&mut Call> {
+        let place = self.place(session);
+        let slot = &mut self.slots[place];
+        (slot.session == session && session != 0).then_some(&mut slot.call)
+    }
+
+    /// Ends the wait for `session`.
+    #[inline]
+    pub(super) fn remove(&mut self, session: u32) -> Option<Call> {
+        let place = self.place(session);
+        let slot = &mut self.slots[place];
+        if slot.session != session || session == 0 {
+            return None;
+        }
+        slot.session = 0;
+        let call = slot.call;
+        self.outstanding -= 1;
+        if self.outstanding == 0 && self.slots.len() > SLOTS_KEPT_MAX {
+            self.slots = vec![FREE; SLOTS_MIN];
+        }
+        Some(call)
+    }
+
+    /// The sessions whose calls satisfy `condition`, in the order in which their calls were accepted.
+    pub(super) fn select(&self, condition: impl Fn(&Call) -> bool) -> Vec<u32> {
+        let taken = self
+            .slots
+            .iter()
+            .filter(|slot| slot.session != 0 && condition(&slot.call));
+        let mut found: Vec<_> = taken.map(|slot| (slot.call.start, slot.session)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, session)| session).collect()
+    }
+
+    #[inline]
+    fn place(&self, session: u32) -> usize {
+        session as usize & (self.slots.len() - 1)
+    }
+
+    /// Sessions that lie apart in a ring lie apart in a larger one as well.
+    fn resize(&mut self, size: usize) {
+        let old = std::mem::replace(&mut self.slots, vec![FREE; size]);
+        for slot in old.into_iter().filter(|slot| slot.session != 0) {
+            let place = self.place(slot.session);
+            self.slots[place] = slot;
+        }
+    }
+}
+
+/// The number after `session`: 1 follows [`SESSION_MAX`].
+#[inline]
+fn after(session: u32) -> u32 {
+    if session >= SESSION_MAX { 1 } else { session + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(token: u64) -> Call {
+        Call {
+            token,
+            start: token,
+            timer: None,
+        }
+    }
+
+    fn enter(sessions: &mut Sessions, token: u64) -> u32 {
+        let session = sessions.next_number();
+        sessions.insert(session, call(token));
+        session
+    }
+
+    #[test]
+    fn after_the_last_session_comes_the_first_again() {
+        let mut sessions = Sessions::starting_at(SESSION_MAX - 1);
+        let dealt: Vec<_> = (0..4).map(|token| enter(&mut sessions, token)).collect();
+        // SESSION_MAX - 1 and its successor lie in the two last places, 1 and 2 in other ones.
+        assert_eq!(dealt, [SESSION_MAX - 1, SESSION_MAX, 1, 2]);
+        assert_eq!(sessions.get(SESSION_MAX), Some(&call(1)));
+        assert_eq!(sessions.get(0), None);
+    }
+
+    #[test]
+    fn numbers_still_outstanding_are_skipped_when_the_count_begins_anew() {
+        let mut sessions = Sessions::starting_at(1);
+        assert_eq!((enter(&mut sessions, 10), enter(&mut sessions, 11)), (1, 2));
+        sessions.next = SESSION_MAX;
+        assert_eq!(enter(&mut sessions, 12), SESSION_MAX);
+        assert_eq!(enter(&mut sessions, 13), 3);
+        assert_eq!(sessions.get(1), Some(&call(10)));
+    }
+
+    #[test]
+    fn a_session_is_found_only_by_its_whole_number() {
+        let mut sessions = Sessions::starting_at(5);
+        assert_eq!(enter(&mut sessions, 1), 5);
+        for other in [5 + SLOTS_MIN as u32, 5 + 1024 * SLOTS_MIN as u32, 5 | 1 << 31] {
+            assert_eq!(sessions.get(other), None);
+            assert_eq!(sessions.remove(other), None);
+        }
+        assert_eq!(sessions.remove(5), Some(call(1)));
+        assert_eq!(sessions.remove(5), None);
+    }
+
+    #[test]
+    fn the_ring_grows_with_the_calls_and_is_given_back_after_them() {
+        let mut sessions = Sessions::starting_at(1);
+        let dealt: Vec<_> = (0..100_000).map(|token| enter(&mut sessions, token)).collect();
+        for (token, session) in dealt.iter().enumerate() {
+            assert_eq!(sessions.get(*session), Some(&call(token as u64)));
+        }
+        assert!(sessions.slots.len() >= 200_000);
+        for session in dealt {
+            assert!(sessions.remove(session).is_some());
+        }
+        assert_eq!((sessions.outstanding(), sessions.slots.len()), (0, SLOTS_MIN));
+    }
+
+    #[test]
+    fn calls_that_wait_for_long_do_not_make_the_ring_grow() {
+        let mut sessions = Sessions::starting_at(1);
+        for token in 0..100 {
+            enter(&mut sessions, token);
+        }
+        for token in 0..100_000 {
+            let session = enter(&mut sessions, token);
+            assert!(sessions.remove(session).is_some());
+        }
+        assert_eq!((sessions.outstanding(), sessions.slots.len()), (100, SLOTS_MIN));
+    }
+}

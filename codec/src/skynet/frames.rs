@@ -1,0 +1,172 @@
+//! Cuts a byte stream into packages.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// The longest package that the 2-byte length can announce.
+pub const PACKAGE_BYTES_MAX: usize = u16::MAX as usize;
+
+/// Bytes of the length in front of each package.
+const LENGTH_BYTES: usize = 2;
+
+/// Takes chunks of a byte stream, however they were cut, and gives out whole packages.
+///
+/// A package that lies within one chunk is a slice of it; only one that straddles chunks is copied.
+/// Besides chunks that were not looked at yet, at most one package is held.
+#[derive(Debug, Default)]
+pub struct Framer {
+    /// What is being cut.
+    current: Bytes,
+    /// Chunks that came before `current` was used up: as many as are pushed without taking packages.
+    later: VecDeque<Bytes>,
+    /// The beginning of a package that straddles chunks, its length included.
+    carry: BytesMut,
+}
+
+impl Framer {
+    /// A framer at the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next chunk of the stream.
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.current.is_empty() && self.later.is_empty() {
+            self.current = chunk;
+        } else {
+            self.later.push_back(chunk);
+        }
+    }
+
+    /// The next whole package, without its length; None until more of the stream has come.
+    #[inline]
+    pub fn next_package(&mut self) -> Option<Bytes> {
+        loop {
+            if self.carry.is_empty()
+                && let Some(length) = package_length(&self.current)
+                && self.current.len() >= LENGTH_BYTES + length
+            {
+                self.current.advance(LENGTH_BYTES);
+                return Some(self.current.split_to(length));
+            }
+            if let Some(package) = self.carry_on() {
+                return Some(package);
+            }
+            if self.current.is_empty() {
+                self.current = self.later.pop_front()?;
+            }
+        }
+    }
+
+    /// Whether a part of a package is held, or chunks that were not cut yet.
+    pub fn has_partial(&self) -> bool {
+        !(self.carry.is_empty() && self.current.is_empty() && self.later.is_empty())
+    }
+
+    /// Drops everything held: the next chunk is the beginning of a new stream.
+    pub fn clear(&mut self) {
+        self.current = Bytes::new();
+        self.later.clear();
+        self.carry = BytesMut::new();
+    }
+
+    /// Moves what the package in `carry` still lacks out of `current`; gives it out when whole.
+    fn carry_on(&mut self) -> Option<Bytes> {
+        if self.carry.len() < LENGTH_BYTES {
+            self.carry_up_to(LENGTH_BYTES);
+        }
+        let length = package_length(&self.carry)?;
+        self.carry_up_to(LENGTH_BYTES + length);
+        if self.carry.len() < LENGTH_BYTES + length {
+            return None;
+        }
+        let mut package = self.carry.split().freeze();
+        package.advance(LENGTH_BYTES);
+        Some(package)
+    }
+
+    fn carry_up_to(&mut self, bytes: usize) {
+        let take = (bytes - self.carry.len()).min(self.current.len());
+        self.carry.extend_from_slice(&self.current[..take]);
+        self.current.advance(take);
+    }
+}
+
+#[inline]
+fn package_length(bytes: &[u8]) -> Option<usize> {
+    bytes
+        .first_chunk::<LENGTH_BYTES>()
+        .map(|length| usize::from(u16::from_be_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_package_within_one_chunk_is_a_slice_of_it() {
+        let chunk = Bytes::from_static(b"\x00\x03abc\x00\x00\x00\x01d\x00\x05ef");
+        let within = chunk.as_ptr_range();
+        let mut framer = Framer::new();
+        framer.push(chunk);
+        for expected in [&b"abc"[..], b"", b"d"] {
+            let package = framer.next_package().expect("it is whole");
+            assert_eq!(package, expected);
+            assert!(package.is_empty() || within.contains(&package.as_ptr()));
+        }
+        assert_eq!(framer.next_package(), None);
+        assert!(framer.has_partial());
+        framer.push(Bytes::from_static(b"ghi"));
+        assert_eq!(framer.next_package().as_deref(), Some(&b"efghi"[..]));
+        assert!(!framer.has_partial());
+    }
+
+    #[test]
+    fn an_announced_length_reserves_nothing() {
+        let mut framer = Framer::new();
+        framer.push(Bytes::from_static(b"\xff\xffx"));
+        assert_eq!(framer.next_package(), None);
+        assert!(framer.carry.capacity() < 1024);
+    }
+
+    #[test]
+    fn a_cleared_framer_begins_anew() {
+        let mut framer = Framer::new();
+        framer.push(Bytes::from_static(b"\x00\x09abc"));
+        assert_eq!(framer.next_package(), None);
+        framer.push(Bytes::from_static(b"de"));
+        framer.clear();
+        assert!(!framer.has_partial());
+        framer.push(Bytes::from_static(b"\x00\x01z"));
+        assert_eq!(framer.next_package().as_deref(), Some(&b"z"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_split_of_the_stream_gives_the_same_packages(
+            packages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..20),
+            cuts in proptest::collection::vec(1usize..400, 1..50),
+            late in any::<bool>(),
+        ) {
+            let mut stream = Vec::new();
+            for package in &packages {
+                stream.extend((package.len() as u16).to_be_bytes());
+                stream.extend(package);
+            }
+            let mut framer = Framer::new();
+            let mut got = Vec::new();
+            let mut rest = Bytes::from(stream);
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break }
+                framer.push(rest.split_to((*cut).min(rest.len())));
+                if late { continue }
+                while let Some(package) = framer.next_package() { got.push(package.to_vec()) }
+            }
+            while let Some(package) = framer.next_package() { got.push(package.to_vec()) }
+            prop_assert_eq!(got, packages);
+            prop_assert!(!framer.has_partial());
+        }
+    }
+}
