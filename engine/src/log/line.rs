@@ -1,0 +1,135 @@
+//! What one log line looks like: cut to a bound by who logs it, escaped by who writes it.
+
+use std::fmt::{self, Write as _};
+
+/// The longest text of a line, in bytes; what is longer is cut.
+pub const LINE_BYTES_MAX: usize = 4096;
+
+/// What stands in front of the further lines of a text.
+const CONTINUATION: &str = "    ";
+
+/// The text, cut to [`LINE_BYTES_MAX`] bytes and with a mark where it was cut. Never holds more than that in
+/// memory, however long the text is.
+pub(super) fn cut(text: impl fmt::Display) -> String {
+    let mut bounded = Bounded {
+        text: String::new(),
+        bytes_cut: 0,
+    };
+    // A text whose formatting fails is logged as far as it got.
+    let _ = write!(bounded, "{text}");
+    if bounded.bytes_cut > 0 {
+        let _ = write!(bounded.text, " ...[{} bytes cut]", bounded.bytes_cut);
+    }
+    bounded.text
+}
+
+struct Bounded {
+    text: String,
+    bytes_cut: usize,
+}
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        // Once something is cut nothing may follow, even if it would fit.
+        let room = if self.bytes_cut > 0 {
+            0
+        } else {
+            LINE_BYTES_MAX - self.text.len()
+        };
+        let end = piece.floor_char_boundary(room);
+        let (head, tail) = piece.split_at(end);
+        self.text.push_str(head);
+        self.bytes_cut += tail.len();
+        Ok(())
+    }
+}
+
+/// Appends a line in its final form, with its newline.
+pub(super) fn append(buffer: &mut Vec<u8>, source: u32, text: &str) {
+    let mut line = String::with_capacity(text.len() + 16);
+    // Writing to a String does not fail.
+    let _ = write!(line, "[:{source:08x}] ");
+    for (number, part) in text.trim_end_matches(['\n', '\r']).split('\n').enumerate() {
+        if number > 0 {
+            line.push('\n');
+            line.push_str(CONTINUATION);
+        }
+        for character in part.strip_suffix('\r').unwrap_or(part).chars() {
+            if is_hidden(character) {
+                line.extend(character.escape_default());
+            } else {
+                line.push(character);
+            }
+        }
+    }
+    line.push('\n');
+    buffer.extend_from_slice(line.as_bytes());
+}
+
+/// Characters that a terminal or an editor acts on instead of showing them: control characters but the tab, the
+/// Unicode line and paragraph separators, and the marks that reverse the direction of writing.
+fn is_hidden(character: char) -> bool {
+    (character.is_control() && character != '\t')
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(source: u32, text: &str) -> String {
+        let mut buffer = Vec::new();
+        append(&mut buffer, source, text);
+        String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_the_handle_in_hex_and_the_text() {
+        assert_eq!(
+            line(8, "Database node ready"),
+            "[:00000008] Database node ready\n"
+        );
+        assert_eq!(line(0xffff_fffe, "网关\t就绪"), "[:fffffffe] 网关\t就绪\n");
+        assert_eq!(line(0, ""), "[:00000000] \n");
+    }
+
+    #[test]
+    fn further_lines_of_a_text_are_indented_so_that_no_line_can_be_forged() {
+        assert_eq!(
+            line(1, "a\n[:00000002] b\n\nc\n\n"),
+            "[:00000001] a\n    [:00000002] b\n    \n    c\n"
+        );
+        assert_eq!(line(1, "a\r\nb\r\n"), "[:00000001] a\n    b\n");
+        assert_eq!(line(1, "a\r[:00000002] b"), "[:00000001] a\\r[:00000002] b\n");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(line(1, "\x1b[2J\0\x7f"), "[:00000001] \\u{1b}[2J\\u{0}\\u{7f}\n");
+        assert_eq!(
+            line(1, "\u{85}\u{2028}\u{202e}"),
+            "[:00000001] \\u{85}\\u{2028}\\u{202e}\n"
+        );
+    }
+
+    #[test]
+    fn a_text_is_cut_at_the_limit_and_says_by_how_much() {
+        let exact = "x".repeat(LINE_BYTES_MAX);
+        assert_eq!(cut(&exact), exact);
+        assert_eq!(
+            cut(format_args!("{exact}yz")),
+            format!("{exact} ...[2 bytes cut]")
+        );
+        let pieces = format_args!("{}{}{}", &exact[1..], "长", "y").to_string();
+        assert_eq!(cut(&pieces), format!("{} ...[4 bytes cut]", &exact[1..]));
+    }
+
+    #[test]
+    fn nothing_follows_a_cut_even_if_it_would_fit() {
+        let long = "长".repeat(LINE_BYTES_MAX / 3 + 1);
+        assert_eq!(
+            cut(format_args!("{long}{}", "y")),
+            format!("{} ...[4 bytes cut]", "长".repeat(LINE_BYTES_MAX / 3))
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! The log: lines as Skynet prints them, `[:00000008] text`, written by one thread.
+//!
+//! Invariants:
+//!
+//! - Logging never waits. A line that finds the queue full is dropped and counted, and the log says how many
+//!   were dropped as soon as there is room.
+//! - Memory is bounded: [`LINES_QUEUED_MAX`] lines of at most [`LINE_BYTES_MAX`] bytes of text.
+//! - One message cannot pass for two. Control characters are escaped, and the further lines of a text (a
+//!   traceback) are indented, so that only a real message begins with `[:`.
+//! - A destination that fails (disk full, closed pipe) costs lines, which are counted, and nothing else.
+//! - Lines of one thread keep their order.
+
+mod line;
+mod throttle;
+mod writer;
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{self, Receiver, Sender};
+
+pub use line::LINE_BYTES_MAX;
+pub use throttle::Throttle;
+
+use line::cut;
+use writer::{Entry, Writer};
+
+/// Lines that wait to be written; one more is dropped.
+pub const LINES_QUEUED_MAX: usize = 8192;
+
+/// How long [`Logger::shutdown`] waits for a destination that does not take what is queued.
+pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Where the lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// The standard output of the process.
+    Stdout,
+    /// A file; it is created if it is not there, and lines are added at its end.
+    File(PathBuf),
+}
+
+/// A handle to the log, cheap to clone and usable from every thread.
+///
+/// When the last clone is gone the log thread writes what is queued and ends; [`Logger::shutdown`] does so and
+/// waits for it.
+#[derive(Clone)]
+pub struct Logger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    entries: Sender<Entry>,
+    dropped: Arc<AtomicU64>,
+    /// Taken by the first shutdown: the thread, and a channel that closes when the thread is done.
+    thread: Mutex<Option<(JoinHandle<()>, Receiver<()>)>>,
+}
+
+impl Logger {
+    /// Opens the destination and starts the log thread.
+    ///
+    /// # Errors
+    /// When the destination cannot be opened or the thread cannot be started.
+    pub fn start(destination: Destination) -> io::Result<Logger> {
+        let file = match destination {
+            // A descriptor of our own, without the buffer that std puts in front of the standard output.
+            Destination::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            Destination::File(path) => OpenOptions::new().append(true).create(true).open(path)?,
+        };
+        let (entries, queue) = channel::bounded(LINES_QUEUED_MAX);
+        let (done, closed_when_done) = channel::bounded::<()>(0);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(queue, file, Arc::clone(&dropped));
+        let thread = thread::Builder::new()
+            .name("skyring-log".to_owned())
+            .spawn(move || {
+                writer.run();
+                drop(done);
+            })?;
+        let thread = Mutex::new(Some((thread, closed_when_done)));
+        Ok(Logger {
+            shared: Arc::new(Shared {
+                entries,
+                dropped,
+                thread,
+            }),
+        })
+    }
+
+    /// Queues a line from the service with this handle; 0 is the node itself. Never waits.
+    ///
+    /// `text` is anything that prints: a `&str`, a `String`, or `format_args!(…)`, which saves a copy. A text of
+    /// more than [`LINE_BYTES_MAX`] bytes is cut, and a mark says by how much.
+    pub fn log(&self, source: u32, text: impl fmt::Display) {
+        // Looked at first, so that a flood of lines does not even pay for their formatting.
+        let queued = !self.shared.entries.is_full()
+            && self
+                .shared
+                .entries
+                .try_send(Entry::Line {
+                    source,
+                    text: cut(text),
+                })
+                .is_ok();
+        if !queued {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            // Should the queue have run empty by now, the log thread sleeps and would not report this line
+            // before the next one; if it has not, the report follows anyway.
+            let _ = self.shared.entries.try_send(Entry::Report);
+        }
+    }
+
+    /// Waits until every line logged before this call is written, or lost to a failing destination. Gives
+    /// `false` if that takes longer than `timeout` or the log is shut down.
+    ///
+    /// Waits, unlike [`Logger::log`]: not for the threads that run services.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let (done, closed_when_done) = channel::bounded::<()>(1);
+        if self
+            .shared
+            .entries
+            .send_deadline(Entry::Flush(done), deadline)
+            .is_err()
+        {
+            return false;
+        }
+        closed_when_done.recv_deadline(deadline).is_ok()
+    }
+
+    /// Writes what is queued and ends the log thread; waits for it, but no longer than [`SHUTDOWN_TIME_MAX`]
+    /// for a destination that is stuck. Lines logged from now on are dropped and counted. A second call does
+    /// nothing.
+    pub fn shutdown(&self) {
+        let taken = self
+            .shared
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((thread, closed_when_done)) = taken else {
+            return;
+        };
+        let deadline = Instant::now() + SHUTDOWN_TIME_MAX;
+        if self
+            .shared
+            .entries
+            .send_deadline(Entry::Shutdown, deadline)
+            .is_err()
+        {
+            return;
+        }
+        // Nothing is ever sent on it, so it is the closing that ends the wait.
+        let ended = closed_when_done.recv_deadline(deadline);
+        if ended == Err(channel::RecvTimeoutError::Disconnected) {
+            // A log thread that panicked has said so itself, and there is nobody left to log it to.
+            let _ = thread.join();
+        }
+    }
+
+    /// How many lines were lost since the start: to a full queue, to a failing destination, or after shutdown.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Logger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Logger")
+            .field("dropped", &self.dropped())
+            .finish_non_exhaustive()
+    }
+}
