@@ -1,0 +1,55 @@
+//! lua-seri as a serde format: Rust types to Lua tables and back.
+//!
+//! | Rust | Lua |
+//! | --- | --- |
+//! | a tuple or tuple struct at the top | several values in a row |
+//! | `()` at the top | no values |
+//! | struct, map | table with keys |
+//! | sequence, inner tuple | table with a list |
+//! | `Option`, unit | nil for none |
+//! | enum variant without data | its name |
+//! | enum variant with data | `{name = data}` |
+//! | string, `char`, bytes | string |
+//!
+//! # Invariants
+//!
+//! - An entry whose value is nil is left out, because no Lua table can hold one; and for the same reason a
+//!   variant whose data is nil is written as its name alone. Both read back as what they were.
+//! - What is missing reads as nil: values at the top, fields of a struct, the end of a tuple.
+//! - A table with more than a list in it is no sequence. Fields that a struct does not have are ignored,
+//!   unless it denies them.
+
+mod de;
+mod ser;
+mod value;
+
+pub use self::de::from_bytes;
+pub use self::ser::to_bytes;
+use super::pack::PackError;
+use super::reader::UnpackError;
+
+/// Why a Rust value cannot be turned into Lua values, or be made from them.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SerdeError {
+    /// The value has no packed form.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The bytes are no packed values.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The type being written or read refuses; the text says why.
+    #[error("{0}")]
+    Message(String),
+}
+
+impl ::serde::ser::Error for SerdeError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::Message(message.to_string())
+    }
+}
+
+impl ::serde::de::Error for SerdeError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::Message(message.to_string())
+    }
+}

@@ -1,0 +1,52 @@
+//! The bytes of lua-seri that both directions share.
+//!
+//! A value starts with one byte: its type in the low three bits, a cookie in the high five. Whatever
+//! follows is little-endian.
+
+/// How many tables a packed value may lie inside, as in Skynet.
+///
+/// The limit is on values, so an empty table inside 32 others is still within it, and anything inside
+/// that one is not.
+pub const DEPTH_MAX: usize = 32;
+
+pub(super) const TYPE_NIL: u8 = 0;
+pub(super) const TYPE_BOOLEAN: u8 = 1;
+pub(super) const TYPE_NUMBER: u8 = 2;
+pub(super) const TYPE_USERDATA: u8 = 3;
+pub(super) const TYPE_STRING_SHORT: u8 = 4;
+pub(super) const TYPE_STRING_LONG: u8 = 5;
+pub(super) const TYPE_TABLE: u8 = 6;
+
+pub(super) const NUMBER_ZERO: u8 = 0;
+pub(super) const NUMBER_U8: u8 = 1;
+pub(super) const NUMBER_U16: u8 = 2;
+pub(super) const NUMBER_I32: u8 = 4;
+pub(super) const NUMBER_I64: u8 = 6;
+pub(super) const NUMBER_F64: u8 = 8;
+
+pub(super) const STRING_U16: u8 = 2;
+pub(super) const STRING_U32: u8 = 4;
+
+/// The first length that no longer fits the cookie of a short string.
+pub(super) const STRING_SHORT_END: usize = 32;
+
+/// The cookie of a table whose array size follows as an integer; sizes below it stand in the cookie.
+pub(super) const ARRAY_SIZE_FOLLOWS: u8 = 31;
+
+/// The first byte of a value.
+#[inline]
+pub(super) const fn head(kind: u8, cookie: u8) -> u8 {
+    kind | (cookie << 3)
+}
+
+/// The type in the first byte of a value.
+#[inline]
+pub(super) const fn kind_of(head: u8) -> u8 {
+    head & 0b111
+}
+
+/// The cookie in the first byte of a value.
+#[inline]
+pub(super) const fn cookie_of(head: u8) -> u8 {
+    head >> 3
+}
