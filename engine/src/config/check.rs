@@ -12,7 +12,7 @@ use super::source;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
     /// A node config, and the cluster map it names, if any.
-    Node(NodeConfig, Option<ClusterMap>),
+    Node(Box<NodeConfig>, Option<ClusterMap>),
     /// A cluster map, and one line for each thing in it that has no effect.
     Map(ClusterMap, Vec<String>),
 }
@@ -37,6 +37,6 @@ pub fn check(path: &Path) -> Result<Checked, ConfigError> {
             Ok(Checked::Map(map, warnings))
         }
         Err(error) if !may_replace => Err(error),
-        _ => NodeConfig::load_with_map(path).map(|(config, map)| Checked::Node(config, map)),
+        _ => NodeConfig::load_with_map(path).map(|(config, map)| Checked::Node(Box::new(config), map)),
     }
 }

@@ -23,8 +23,8 @@ pub struct ConfigError {
     pub line: Option<u32>,
     /// The key at fault; a key inside a table is written `services.sdb`.
     pub key: Option<String>,
-    /// What is wrong.
-    pub kind: ConfigErrorKind,
+    /// What is wrong. Boxed, so that a `Result` that goes well stays small.
+    pub kind: Box<ConfigErrorKind>,
 }
 
 /// The ways in which a config or a map can be wrong.
@@ -143,7 +143,7 @@ impl ConfigError {
             file: file.to_owned(),
             line: None,
             key: None,
-            kind,
+            kind: Box::new(kind),
         }
     }
 
@@ -153,7 +153,7 @@ impl ConfigError {
             file: file.to_owned(),
             line,
             key: None,
-            kind,
+            kind: Box::new(kind),
         }
     }
 
@@ -163,7 +163,7 @@ impl ConfigError {
             file: file.to_owned(),
             line: None,
             key: Some(key.to_owned()),
-            kind,
+            kind: Box::new(kind),
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
             file: "a/b".into(),
             line: Some(3),
             key: Some("x\ny".into()),
-            kind,
+            kind: Box::new(kind),
         };
         assert_eq!(error.to_string(), "a/b:3: x y: expected a number, found true");
     }

@@ -3,7 +3,7 @@
 //! Bounds: the interpreter counts steps and bytes itself, but one call of a library function (a pattern that
 //! backtracks, a repeat of nothing) counts as one step however long it takes. So the interpreter runs on a
 //! thread of its own, and who waits for it gives up after [`EVALUATION_TIME_MAX`]. A thread that was given up on
-//! ends by itself as soon as it takes another step.
+//! keeps its core busy until that call ends, and ends at the next step.
 //!
 //! There is no `pcall` in the environment: it would catch the error with which the step limit ends a loop.
 
@@ -32,7 +32,7 @@ const STEPS_PER_LOOK: u32 = 10_000;
 pub(super) const MEMORY_BYTES_MAX: usize = 64 << 20;
 
 /// How long an evaluation may take by the clock.
-const EVALUATION_TIME_MAX: Duration = Duration::from_secs(10);
+const EVALUATION_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How deep includes may nest, the first file not counted.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 16;
@@ -181,6 +181,8 @@ impl Evaluation {
         for name in LIBRARY {
             library.set(name, lua.globals().get::<mlua::Value>(name)?)?;
         }
+        // Machine code of a function is of no use without `load`.
+        library.get::<Table>("string")?.set("dump", mlua::Nil)?;
         let globals = lua.create_table()?;
         let evaluation = Rc::clone(self);
         let included_globals = globals.clone();
@@ -350,7 +352,7 @@ fn chunk_index(chunk: &str) -> Option<usize> {
 /// Lua's message, with a word added where its cause is a limit of configs and not of Lua.
 fn explained(message: &str) -> String {
     if message.contains("stack overflow") {
-        return "functions call each other too deeply (stack overflow)".to_owned();
+        return "functions or brackets are nested too deeply (stack overflow)".to_owned();
     }
     let absent = NAMES_ABSENT
         .iter()

@@ -142,7 +142,7 @@ impl ClusterMap {
 fn node_entry(path: &Path, name: &str, value: &Value) -> Result<NodeEntry, ConfigError> {
     if name.is_empty() || name.len() > NODE_NAME_BYTES_MAX || name.chars().any(char::is_control) {
         let kind = ConfigErrorKind::WrongValue {
-            expected: format!("a node name of 1 to {NODE_NAME_BYTES_MAX} bytes"),
+            expected: format!("a node name of 1 to {NODE_NAME_BYTES_MAX} bytes, none a control character"),
             found: super::error::quoted(name),
         };
         return Err(ConfigError::of_file(path, kind));

@@ -130,7 +130,7 @@ impl NodeConfig {
     /// As [`NodeConfig::load`].
     pub fn load_with_map(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), ConfigError> {
         let entries = evaluate::evaluate(path, source::read(path)?, Variables::Replaced)?;
-        if !entries.is_empty() && is_map(&entries) {
+        if is_map_only(&entries) {
             return Err(ConfigError::of_file(path, ConfigErrorKind::MapNotConfig));
         }
         let config = NodeConfig::from_entries(path, &entries)?;
@@ -245,18 +245,30 @@ impl NodeConfig {
     }
 }
 
-/// Whether the keys and values of a file are those of a cluster map: no key of a node config is set, except to
-/// what a node with that name could be set to.
+/// Whether a file is to be read as a cluster map: no key of a node config is set, except to what a node with
+/// that name could be set to.
 pub(super) fn is_map(entries: &Entries) -> bool {
-    let of_map = |value: &Value| match value {
-        Value::Boolean(set) => !set,
-        Value::Text(text) => NodeAddress::from_str(text).is_ok(),
-        _ => false,
-    };
-    !NODE_KEYS
+    NODE_KEYS
         .iter()
         .filter_map(|key| entries.get(*key))
-        .any(|value| !of_map(value))
+        .all(|value| off(value) || address(value))
+}
+
+/// Whether a file can be nothing but a cluster map: every value is that of a node or an option, and there is a
+/// node with an address.
+fn is_map_only(entries: &Entries) -> bool {
+    entries
+        .iter()
+        .all(|(key, value)| key.starts_with("__") || off(value) || address(value))
+        && entries.values().any(address)
+}
+
+fn off(value: &Value) -> bool {
+    *value == Value::Boolean(false)
+}
+
+fn address(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if NodeAddress::from_str(text).is_ok())
 }
 
 /// The path at which the map file is found.
