@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 /// Writes the files and loads `config`. Errors have the folder's path left out.
 fn load_files(files: &[(&str, &[u8])]) -> (TempDir, Result<NodeConfig, String>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the test");
     for (name, text) in files {
-        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
-        fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir_all(folder.path().join(name).parent().expect("a file in a folder")).expect("a folder");
+        fs::write(folder.path().join(name), text).expect("a file is written");
     }
     let loaded = NodeConfig::load(&folder.path().join("config"));
     let prefix = format!("{}/", folder.path().display());
@@ -25,7 +25,7 @@ fn load(config: &str) -> Result<NodeConfig, String> {
 }
 
 fn error(config: &str) -> String {
-    let error = load(config).unwrap_err();
+    let error = load(config).expect_err("a config that is refused");
     assert!(
         !error.contains(['\n', '\r', '\x1b']),
         "more than a line: {error:?}"

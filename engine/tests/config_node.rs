@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the test");
     for (name, text) in files {
-        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
-        fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir_all(folder.path().join(name).parent().expect("a file in a folder")).expect("a folder");
+        fs::write(folder.path().join(name), text).expect("a file is written");
     }
     folder
 }

@@ -14,9 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A logger that writes into a pipe, and the end to read from.
 fn piped() -> (Logger, PipeReader) {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
     let path = PathBuf::from(format!("/proc/self/fd/{}", writer.as_raw_fd()));
-    let logger = Logger::start(Destination::File(path)).unwrap();
+    let logger = Logger::start(Destination::File(path)).expect("a logger");
     (logger, reader)
 }
 
