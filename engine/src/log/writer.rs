@@ -143,10 +143,9 @@ impl<W: Write> Writer<W> {
     fn complain(&mut self, error: &io::Error) {
         if !self.failed {
             self.failed = true;
-            let _ = writeln!(
-                io::stderr(),
-                "skyring: cannot write the log: {error}; lines are lost"
-            );
+            // In one piece: the standard error has no buffer, and others write there too.
+            let line = format!("skyring: cannot write the log: {error}; lines are lost\n");
+            let _ = io::stderr().write_all(line.as_bytes());
         }
     }
 }
