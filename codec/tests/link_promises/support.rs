@@ -1,0 +1,113 @@
+//! Two ends of a channel without sockets, and the bytes between them.
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, ProtocolError, Request,
+};
+use skyring_codec::skynet::Address;
+
+/// The address most tests call.
+pub(crate) const TEN: Address<'static> = Address::Handle(10);
+
+/// A caller with a connection.
+pub(crate) fn connected_caller() -> CallerLink {
+    let mut caller = CallerLink::new(CallerLimits::default());
+    caller.connected();
+    caller
+}
+
+/// A callee with the usual limits.
+pub(crate) fn callee() -> CalleeLink {
+    CalleeLink::new(CalleeLimits::default())
+}
+
+/// The socket takes up to `count` of the caller's bytes.
+pub(crate) fn take_from_caller(caller: &mut CallerLink, count: usize) -> Bytes {
+    let mut slices = [IoSlice::new(&[]); 4096];
+    let filled = caller.transmit(&mut slices);
+    let bytes = joined(&slices[..filled], count);
+    caller.transmitted(bytes.len());
+    bytes
+}
+
+/// The socket takes all of the callee's bytes.
+pub(crate) fn take_from_callee(callee: &mut CalleeLink) -> Bytes {
+    let mut all = Vec::new();
+    while callee.has_output() {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let filled = callee.transmit(&mut slices);
+        let bytes = joined(&slices[..filled], usize::MAX);
+        callee.transmitted(bytes.len());
+        all.extend(bytes);
+    }
+    all.into()
+}
+
+fn joined(slices: &[IoSlice<'_>], count: usize) -> Bytes {
+    slices
+        .iter()
+        .flat_map(|slice| slice.iter().copied())
+        .take(count)
+        .collect::<Vec<_>>()
+        .into()
+}
+
+/// All requests that `chunk` completes.
+pub(crate) fn requests(callee: &mut CalleeLink, chunk: Bytes) -> Result<Vec<Request>, ProtocolError> {
+    callee.receive(chunk);
+    let mut requests = Vec::new();
+    while let Some(request) = callee.poll_event()? {
+        requests.push(request);
+    }
+    Ok(requests)
+}
+
+/// All events at `now`.
+pub(crate) fn events(caller: &mut CallerLink, now: u64) -> Result<Vec<CallerEvent>, ProtocolError> {
+    let mut events = Vec::new();
+    while let Some(event) = caller.poll_event(now)? {
+        events.push(event);
+    }
+    Ok(events)
+}
+
+/// `count` bytes of which no two neighbours within 251 are the same, so that shifts show.
+pub(crate) fn payload(count: usize) -> Bytes {
+    (0..count)
+        .map(|index| (index % 251) as u8)
+        .collect::<Vec<_>>()
+        .into()
+}
+
+/// A response package: session, type, the rest.
+pub(crate) fn response(session: u32, type_byte: u8, rest: &[u8]) -> Bytes {
+    let mut package = ((rest.len() + 5) as u16).to_be_bytes().to_vec();
+    package.extend(session.to_le_bytes());
+    package.push(type_byte);
+    package.extend(rest);
+    package.into()
+}
+
+/// A request package: type, the rest.
+pub(crate) fn request(type_byte: u8, rest: &[&[u8]]) -> Bytes {
+    let rest = rest.concat();
+    let mut package = ((rest.len() + 1) as u16).to_be_bytes().to_vec();
+    package.push(type_byte);
+    package.extend(rest);
+    package.into()
+}
+
+/// The head of a multi-part message to handle 10; `type_byte` 0x01 for a request, 0x41 for a push.
+pub(crate) fn head(type_byte: u8, session: u32, total: u32) -> Bytes {
+    request(
+        type_byte,
+        &[&10u32.to_le_bytes(), &session.to_le_bytes(), &total.to_le_bytes()],
+    )
+}
+
+/// A part of a multi-part message; `type_byte` 0x03 for the last.
+pub(crate) fn part(type_byte: u8, session: u32, bytes: &[u8]) -> Bytes {
+    request(type_byte, &[&session.to_le_bytes(), bytes])
+}
