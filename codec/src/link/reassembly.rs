@@ -172,3 +172,82 @@ impl<M> Partial<M> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reassembly(bytes_max: usize, messages_max: usize) -> Reassembly<()> {
+        Reassembly::new(ReassemblyLimits {
+            bytes_max,
+            messages_max,
+        })
+    }
+
+    #[test]
+    fn a_declared_total_of_4_gb_reserves_nothing() {
+        let mut reassembly = reassembly(usize::MAX, 1_000);
+        for session in 0..1_000 {
+            assert_eq!(reassembly.begin(session, u32::MAX, Some(())), Ok(()));
+        }
+        assert_eq!(reassembly.held_bytes, 0);
+        assert_eq!(reassembly.append(1, b"x", false), Appended::Pending);
+        assert_eq!(reassembly.held_bytes, FIRST_BYTES);
+    }
+
+    #[test]
+    fn a_buffer_holds_at_most_twice_what_came_and_never_more_than_declared() {
+        let mut reassembly = reassembly(usize::MAX, 1);
+        reassembly.begin(1, 1_000_000, Some(())).expect("the first");
+        let mut came = 0;
+        while came < 1_000_000 {
+            let part = vec![7; 999.min(1_000_000 - came)];
+            came += part.len();
+            assert_eq!(reassembly.append(1, &part, false), Appended::Pending);
+            assert!(reassembly.held_bytes <= (came * 2).max(FIRST_BYTES));
+        }
+        assert_eq!(reassembly.held_bytes, 1_000_000);
+        let Appended::Complete((), payload) = reassembly.append(1, b"", true) else {
+            panic!("incomplete")
+        };
+        assert!(payload == vec![7; 1_000_000]);
+        assert_eq!((reassembly.held_bytes, reassembly.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn what_is_held_never_exceeds_the_limit_and_is_given_back_whole() {
+        // Sizes and sessions from a fixed linear congruence, so that every run is the same.
+        let mut reassembly = reassembly(50_000, 40);
+        let mut state = 1u32;
+        let mut next = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % bound
+        };
+        let mut refused = 0;
+        for _ in 0..50_000 {
+            let session = next(50);
+            match next(10) {
+                0..=2 => drop(reassembly.begin(session, next(20_000), Some(()))),
+                3 => drop(reassembly.begin(session, next(20_000), None)),
+                4 => drop(reassembly.remove(session)),
+                _ => {
+                    let part = vec![0; next(3_000) as usize];
+                    let appended = reassembly.append(session, &part, next(4) == 0);
+                    refused += usize::from(matches!(appended, Appended::OverLimit { .. }));
+                }
+            }
+            let held: usize = reassembly
+                .messages
+                .values()
+                .map(|partial| partial.buffer.capacity())
+                .sum();
+            assert_eq!(held, reassembly.held_bytes);
+            assert!(held <= 50_000 && reassembly.messages.len() <= 40);
+        }
+        assert!(refused > 100, "the limit was hardly met: {refused}");
+        for session in 0..50 {
+            reassembly.remove(session);
+        }
+        assert_eq!(reassembly.held_bytes, 0);
+    }
+}
