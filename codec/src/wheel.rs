@@ -331,6 +331,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_steps_back_is_no_progress() {
+        let mut wheel = TimerWheel::new(0);
+        wheel.insert(10_000, 1);
+        assert_eq!(wheel.poll(9_000), None);
+        assert_eq!(wheel.poll(100), None);
+        wheel.insert(5_000, 2);
+        assert_eq!(wheel.poll(8_999), None);
+        assert_eq!(wheel.poll(9_000), Some(2));
+        assert_eq!(wheel.poll(10_000), Some(1));
+    }
+
+    #[test]
     fn a_key_does_not_outlive_its_timer() {
         let mut wheel = TimerWheel::new(0);
         let first = wheel.insert(5, 1);

@@ -168,8 +168,6 @@ impl CalleeLink {
         is_push: bool,
     ) -> Result<(), ProtocolError> {
         let trace = self.trace.take();
-        // Nobody can be answered under session 0, whatever the type says.
-        let is_push = is_push || session == 0;
         let limit = self
             .limits
             .message_bytes_max
@@ -290,6 +288,11 @@ impl CalleeLink {
     /// Whether so many answers wait that reading should stop until some were written.
     pub fn is_output_full(&self) -> bool {
         self.out.len() >= self.limits.out_buffer_bytes_max
+    }
+
+    /// Bytes that unfinished messages and waiting answers hold.
+    pub fn held_bytes(&self) -> usize {
+        self.partials.held_bytes() + self.out.len()
     }
 
     /// Whether bytes of an unfinished package or message are held.

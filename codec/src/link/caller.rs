@@ -471,6 +471,11 @@ impl CallerLink {
         self.is_connected
     }
 
+    /// Whether bytes of an unfinished package or reply are held.
+    pub fn has_partial_input(&self) -> bool {
+        self.framer.has_partial() || !self.partials.is_empty()
+    }
+
     /// Replies that came for no outstanding call: mostly for calls that had expired.
     pub fn late_replies(&self) -> u64 {
         self.late_replies

@@ -70,6 +70,11 @@ impl<M> Reassembly<M> {
         }
     }
 
+    /// Bytes that the unfinished messages hold.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Whether no message is unfinished.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

@@ -148,7 +148,7 @@ mod tests {
         fn every_split_of_the_stream_gives_the_same_packages(
             packages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..20),
             cuts in proptest::collection::vec(1usize..400, 1..50),
-            late in any::<bool>(),
+            taken_between in prop_oneof![Just(0usize), Just(1), Just(usize::MAX)],
         ) {
             let mut stream = Vec::new();
             for package in &packages {
@@ -161,8 +161,8 @@ mod tests {
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break }
                 framer.push(rest.split_to((*cut).min(rest.len())));
-                if late { continue }
-                while let Some(package) = framer.next_package() { got.push(package.to_vec()) }
+                let taken = std::iter::from_fn(|| framer.next_package()).take(taken_between);
+                got.extend(taken.map(|package| package.to_vec()));
             }
             while let Some(package) = framer.next_package() { got.push(package.to_vec()) }
             prop_assert_eq!(got, packages);

@@ -86,16 +86,30 @@ fn a_late_reply_is_dropped_and_counted_and_meets_no_other_call() {
 
 #[test]
 fn a_call_that_expires_within_its_reply_leaves_nothing_behind() {
-    let mut caller = connected_caller();
+    // Room for one unfinished reply, so what the first call leaves would refuse the second's.
+    let limits = CallerLimits {
+        reassembly_bytes_max: 5_000,
+        ..CallerLimits::default()
+    };
+    let mut caller = CallerLink::new(limits);
+    caller.connected();
     caller.call(TEN, &payload(5), Some(10), 1).expect("accepted");
-    caller.receive(response(1, 2, &6u32.to_le_bytes()));
-    caller.receive(response(1, 3, b"abc"));
+    caller.call(TEN, &payload(5), None, 2).expect("accepted");
+    caller.receive(response(1, 2, &4_000u32.to_le_bytes()));
+    caller.receive(response(1, 3, &payload(3_999)));
     assert_eq!(
         events(&mut caller, 10),
         Ok(vec![CallerEvent::Expired { token: 1 }])
     );
-    caller.receive(response(1, 4, b"def"));
-    assert_eq!(events(&mut caller, 10), Ok(vec![]));
+    caller.receive(response(2, 2, &4_000u32.to_le_bytes()));
+    caller.receive(response(2, 3, &payload(3_999)));
+    caller.receive(response(1, 4, b"!"));
+    caller.receive(response(2, 4, &payload(4_000)[3_999..]));
+    let reply = CallerEvent::Reply {
+        token: 2,
+        result: Ok(payload(4_000)),
+    };
+    assert!(events(&mut caller, 10) == Ok(vec![reply]));
     assert_eq!(caller.late_replies(), 1);
 }
 
