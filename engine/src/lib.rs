@@ -1,1 +1,74 @@
-//! Placeholder.
+//! Skyring: services that pass messages, on pinned io_uring threads, within a node and across a cluster.
+//!
+//! A [`Node`] has one shard per thread. A [`Service`] lives on one shard and owns its state. Through its
+//! [`Context`] it calls and sends to services of its node, by [`Handle`], `.name` or `@name`, and to
+//! services of other nodes by [`Caller::node`], in the wire format of Skynet's cluster.
+//!
+//! ```no_run
+//! use skyring::{Answer, ClusterMap, Context, Error, Message, Node, Service};
+//!
+//! struct Hello;
+//!
+//! impl Service for Hello {
+//!     fn handle(&mut self, _context: &Context<Self>, message: Message) -> Answer {
+//!         match message.unpack::<&str>() {
+//!             Ok(name) => Answer::now(&format!("hello, {name}")),
+//!             Err(error) => Answer::error(error),
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let map = ClusterMap::new().with("greeter", "127.0.0.1:7200")?;
+//! let node = Node::builder().map(map).start()?;
+//! let greeting = node.block_on(|caller| async move {
+//!     let hello = caller.launch(|_| Hello).await?;
+//!     caller.cluster().register("hello", Some(hello))?;
+//!     caller.cluster().open("greeter", None).await?;
+//!     let reply = caller.node("greeter").call("@hello", &"world").await?;
+//!     reply.unpack::<String>()
+//! })??;
+//! assert_eq!(greeting, "hello, world");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants of the whole: arrows point down (`service` and `cluster` know `shard` and `rt`, never a
+//! particular service); only `rt` names the executor; every queue, buffer and wait has a bound.
+
+mod cluster;
+pub mod config;
+mod control;
+mod error;
+pub mod log;
+mod metrics;
+mod node;
+mod rt;
+mod service;
+mod shard;
+mod versioned;
+
+pub use cluster::api::{Cluster, Open};
+pub use config::ClusterMap;
+pub use error::{Error, Text};
+pub use metrics::{Counter, Metrics};
+pub use node::{Node, NodeBuilder, StartError};
+pub use service::Service;
+pub use service::call::Call;
+pub use service::caller::{Caller, NodeRef, Sleep};
+pub use service::context::Context;
+pub use service::handle::{Address, Handle};
+pub use service::kinds::Kinds;
+pub use service::message::{Answer, Kind, Message, Payload};
+pub use service::placement;
+pub use service::responder::Responder;
+pub use skyring_codec::seri;
+
+/// The bounds of the engine, each a named constant.
+pub mod limits {
+    pub use crate::cluster::PARKED_REQUESTS_MAX;
+    pub use crate::cluster::listener::CLIENTS_MAX_DEFAULT;
+    pub use crate::node::shared::LISTENERS_MAX;
+    pub use crate::service::names::{NAME_BYTES_MAX, NAMES_MAX};
+    pub use crate::service::router::INBOX_MESSAGES_MAX;
+}

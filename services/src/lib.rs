@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Services that ship with Skyring. Each is a plain [`skyring::Service`] and uses nothing but the engine's
+//! public face, so each is also an example of how to write one.
+
+mod echo;
+mod simpledb;
+
+pub use echo::Echo;
+pub use simpledb::{ENTRIES_MAX, SimpleDb};
+
+use skyring::{Error, Kinds};
+
+/// The kinds that configs can name: `echo` and `simpledb`. Neither takes arguments.
+pub fn kinds() -> Kinds {
+    Kinds::default()
+        .add("echo", |arguments| no_arguments("echo", arguments).map(|()| Echo))
+        .add("simpledb", |arguments| {
+            no_arguments("simpledb", arguments).map(|()| SimpleDb::default())
+        })
+}
+
+fn no_arguments(kind: &str, arguments: &str) -> Result<(), Error> {
+    if arguments.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{kind} takes no arguments, and got \"{arguments}\""
+    )))
+}

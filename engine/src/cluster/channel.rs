@@ -1,0 +1,454 @@
+//! A channel to a peer, from the dialling side: the calls that this node makes there.
+//!
+//! One task per channel connects when there is something to send, reads replies until the connection
+//! breaks, and connects again, with growing pauses, as long as anybody waits. There is one connect under
+//! way at a time. What was not sent waits for the next connection in its order; what was sent and not
+//! answered fails when the connection breaks.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+use std::time::Duration;
+
+use skyring_codec::Millis;
+use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, LinkError};
+use skyring_codec::skynet;
+
+use crate::cluster::connection::Connection;
+use crate::config::NodeAddress;
+use crate::control;
+use crate::error::{Error, Text};
+use crate::log::Throttle;
+use crate::rt;
+use crate::rt::notify::Notify;
+use crate::rt::stream::Stream;
+use crate::rt::timer::{sleep_or_wake, timeout};
+use crate::service::handle::{Address, Handle};
+use crate::service::message::Payload;
+use crate::shard::envelope::{RemoteRequest, ReplyTo};
+use crate::shard::slab::{Key, Slab};
+use crate::shard::{Shard, Timer};
+
+/// How long one attempt to connect may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// The pause after the first failed attempt; it doubles with each further one.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The longest pause between two attempts.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Reads in a row that found bytes at once before other connections get their turn.
+const READS_IN_A_ROW_MAX: u32 = 16;
+
+/// Time between two log lines about attempts that fail, in milliseconds.
+const FAILURE_LOG_INTERVAL_MS: u64 = 10_000;
+
+/// A call that waits for its reply from the peer.
+struct Pending {
+    reply_to: ReplyTo,
+    address: Address,
+    timeout_ms: u64,
+}
+
+/// Why calls are lost.
+#[derive(Clone, Copy)]
+pub(crate) enum Loss<'a> {
+    /// The connection broke, for this cause.
+    Broken(&'a Text),
+    /// The map turned the node off.
+    Disabled,
+    /// This node stops.
+    ShuttingDown,
+}
+
+/// A channel; see the module.
+pub(crate) struct Channel {
+    pub(crate) node: Text,
+    address: RefCell<NodeAddress>,
+    connection: Rc<Connection<CallerLink>>,
+    pending: RefCell<Slab<Pending>>,
+    /// Its key among the shard's channels, once it has one.
+    key: Cell<Key>,
+    /// The deadline that the shard's timer is set for.
+    armed: Cell<Millis>,
+    connected: Cell<bool>,
+    /// It takes no more calls, and ends when those it has are done.
+    retired: Cell<bool>,
+    /// There is something to send.
+    demanded: Notify,
+    /// Connect now instead of after the pause.
+    hurried: Notify,
+    last_failure: RefCell<Option<Text>>,
+    failure_log: Throttle,
+}
+
+impl Channel {
+    /// A channel that connects when it is first used. The caller gives it its key and runs it.
+    pub(crate) fn new(node: Text, address: NodeAddress) -> Rc<Channel> {
+        Rc::new(Channel {
+            node,
+            address: RefCell::new(address),
+            connection: Connection::new(CallerLink::new(CallerLimits::default())),
+            pending: RefCell::default(),
+            key: Cell::new(Key::from_u64(0)),
+            armed: Cell::new(Millis::MAX),
+            connected: Cell::new(false),
+            retired: Cell::new(false),
+            demanded: Notify::default(),
+            hurried: Notify::default(),
+            last_failure: RefCell::new(None),
+            failure_log: Throttle::new(FAILURE_LOG_INTERVAL_MS),
+        })
+    }
+
+    /// Tells the channel its key.
+    pub(crate) fn set_key(&self, key: Key) {
+        self.key.set(key);
+    }
+
+    /// Where it connects to.
+    pub(crate) fn address(&self) -> NodeAddress {
+        self.address.borrow().clone()
+    }
+
+    /// Whether a connection is up.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.get()
+    }
+
+    /// Connects elsewhere from now on. Only while no connection is up; one that is serves its calls.
+    pub(crate) fn set_address(&self, address: NodeAddress) {
+        *self.address.borrow_mut() = address;
+        self.hurried.wake();
+    }
+
+    /// Lets the channel finish what it has and then end.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.demanded.wake();
+    }
+
+    /// Fails everything that waits, and ends.
+    pub(crate) fn end(&self, shard: &Rc<Shard>, loss: Loss<'_>) {
+        self.connection.link.borrow_mut().close();
+        let _ = self.take_events(shard, loss);
+        self.retired.set(true);
+        self.connection.shutdown();
+        self.hurried.wake();
+        self.demanded.wake();
+    }
+
+    /// Takes a call or a send.
+    pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
+        let RemoteRequest {
+            address,
+            payload,
+            reply_to,
+            deadline,
+            timeout_ms,
+            ..
+        } = request;
+        let accepted = if reply_to == ReplyTo::Nobody {
+            self.connection
+                .link
+                .borrow_mut()
+                .send(wire_address(&address), &payload.0)
+        } else {
+            let pending = Pending {
+                reply_to,
+                address,
+                timeout_ms,
+            };
+            let mut table = self.pending.borrow_mut();
+            let key = table.insert(pending);
+            let address = table.get(key).map(|pending| wire_address(&pending.address));
+            let address = address.unwrap_or(skynet::Address::Handle(0));
+            let accepted =
+                self.connection
+                    .link
+                    .borrow_mut()
+                    .call(address, &payload.0, deadline, key.to_u64());
+            if accepted.is_err() {
+                table.remove(key);
+            }
+            accepted
+        };
+        if let Err(error) = accepted {
+            shard.refuse(reply_to, self.refusal(error));
+            return;
+        }
+        if let Some(deadline) = deadline {
+            self.arm(shard, deadline);
+        }
+        if self.connected.get() {
+            self.connection.flush_later(shard);
+        } else {
+            self.demanded.wake();
+        }
+    }
+
+    fn refusal(&self, error: LinkError) -> Error {
+        match error {
+            LinkError::Overloaded { what, limit } => Error::overloaded(format!(
+                "channel to {}: {what} at their limit of {limit}",
+                self.node
+            )),
+            LinkError::TooLarge { bytes, limit } => Error::TooLarge {
+                bytes: bytes as u64,
+                limit: limit as u64,
+            },
+            LinkError::InvalidName { .. } => Error::invalid(error.to_string()),
+        }
+    }
+
+    fn arm(&self, shard: &Shard, deadline: Millis) {
+        if deadline < self.armed.get() {
+            self.armed.set(deadline);
+            shard.set_timer(deadline, Timer::Channel(self.key.get()));
+        }
+    }
+
+    /// The shard's timer went off.
+    pub(crate) fn deadline(&self, shard: &Rc<Shard>) {
+        self.armed.set(Millis::MAX);
+        // A malformed reply that shows up here shows up again for the reader, who closes the connection.
+        if self
+            .take_events(shard, Loss::Broken(&Text::from("closed")))
+            .is_err()
+        {
+            self.connection.shutdown();
+        }
+        let next = self.connection.link.borrow().next_deadline();
+        if let Some(next) = next {
+            self.arm(shard, next.max(shard.now() + 1));
+        }
+    }
+
+    /// Answers whoever the link has news for. An error is the peer's: it does not speak the protocol.
+    fn take_events(&self, shard: &Rc<Shard>, loss: Loss<'_>) -> Result<(), Text> {
+        loop {
+            let event = self.connection.link.borrow_mut().poll_event(shard.now());
+            let event = match event {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(error.to_string().into()),
+            };
+            let (CallerEvent::Reply { token, .. }
+            | CallerEvent::Expired { token }
+            | CallerEvent::Lost { token, .. }
+            | CallerEvent::TooLarge { token, .. }) = event;
+            let pending = self.pending.borrow_mut().remove(Key::from_u64(token));
+            let Some(pending) = pending else { continue };
+            let result = match event {
+                CallerEvent::Reply {
+                    result: Ok(payload), ..
+                } => Ok(Payload(payload)),
+                CallerEvent::Reply {
+                    result: Err(text), ..
+                } => Err(Error::from_wire(&text, &pending.address.to_string())),
+                CallerEvent::Expired { .. } => Err(self.expiry(&pending)),
+                CallerEvent::Lost { may_have_run, .. } => Err(self.loss(&loss, may_have_run)),
+                CallerEvent::TooLarge { bytes, .. } => {
+                    shard.node.metrics.messages_too_large.add(1);
+                    let limit = CallerLimits::default().message_bytes_max as u64;
+                    Err(Error::TooLarge {
+                        bytes: bytes as u64,
+                        limit,
+                    })
+                }
+            };
+            shard.reply(pending.reply_to, result);
+        }
+    }
+
+    /// What a call whose time is over gets: without a connection it was never sent, and the reason for
+    /// that says more than the time.
+    fn expiry(&self, pending: &Pending) -> Error {
+        if !self.connected.get() {
+            let cause = self.last_failure.borrow().clone();
+            let cause = cause.unwrap_or_else(|| Text::from("not connected in time"));
+            return Error::Unreachable {
+                node: self.node.clone(),
+                cause,
+            };
+        }
+        let target = format!("{} {}", self.node, pending.address);
+        Error::Timeout {
+            target: target.into(),
+            timeout_ms: pending.timeout_ms,
+        }
+    }
+
+    fn loss(&self, loss: &Loss<'_>, may_have_run: bool) -> Error {
+        let node = self.node.clone();
+        match loss {
+            Loss::Disabled => Error::Disabled { node, may_have_run },
+            Loss::ShuttingDown => Error::ShuttingDown,
+            Loss::Broken(cause) => Error::ConnectionLost {
+                node,
+                cause: Text::clone(cause),
+                may_have_run,
+            },
+        }
+    }
+
+    // ---- the channel's task ----
+
+    /// Connects when there is something to send, serves the connection until it breaks, and so on until
+    /// the channel is retired and idle.
+    pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>) {
+        let mut failures = 0u32;
+        loop {
+            if self.connection.link.borrow().is_idle() {
+                if self.retired.get() {
+                    break;
+                }
+                self.demanded.wait().await;
+                continue;
+            }
+            match self.connect(&shard).await {
+                Ok(stream) => {
+                    if failures > 0 {
+                        shard.log(
+                            Handle::NONE,
+                            format!("cluster node {} is reached again", self.node),
+                        );
+                    }
+                    failures = 0;
+                    let cause = self.serve(&shard, Rc::new(stream)).await;
+                    if !self.retired.get() && !shard.stopping.get() {
+                        shard.node.metrics.connections_lost.add(1);
+                        let line = format!("cluster node {} lost: {cause}", self.node);
+                        shard.log(Handle::NONE, line);
+                    }
+                }
+                Err(cause) => {
+                    failures += 1;
+                    self.count_failure(&shard, cause);
+                    sleep_or_wake(Some(retry_pause(failures)), &self.hurried).await;
+                }
+            }
+        }
+        shard.cluster.remove_channel(self.key.get());
+    }
+
+    async fn connect(&self, shard: &Rc<Shard>) -> Result<Stream, Text> {
+        let address = self.address();
+        let resolved = control::resolve(shard, address.host(), address.port()).await?;
+        let connecting = timeout(CONNECT_TIME_MAX, Stream::connect(resolved)).await;
+        match connecting {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(error)) => Err(format!("{address}: {error}").into()),
+            None => Err(format!("{address}: no answer within {} s", CONNECT_TIME_MAX.as_secs()).into()),
+        }
+    }
+
+    fn count_failure(&self, shard: &Rc<Shard>, cause: Text) {
+        shard.node.metrics.connects_failed.add(1);
+        if let Some(suppressed) = self.failure_log.allow(shard.update_now()) {
+            let more = match suppressed {
+                0 => String::new(),
+                count => format!(" ({count} more attempts failed since the last such line)"),
+            };
+            shard.log(
+                Handle::NONE,
+                format!("cluster node {} is not reached: {cause}{more}", self.node),
+            );
+        }
+        *self.last_failure.borrow_mut() = Some(cause);
+    }
+
+    /// Serves one connection to its end, and says what ended it.
+    async fn serve(&self, shard: &Rc<Shard>, stream: Rc<Stream>) -> Text {
+        shard.io_seen();
+        // Calls that expired meanwhile go first, so that they are not sent at all.
+        let _ = self.take_events(shard, Loss::Disabled);
+        self.connection.link.borrow_mut().connected();
+        self.connection.attach(Rc::clone(&stream));
+        self.connected.set(true);
+        self.connection.flush_later(shard);
+
+        let cause = self.read_replies(shard, &stream).await;
+
+        self.connected.set(false);
+        let cause = self.connection.detach().unwrap_or(cause);
+        *self.last_failure.borrow_mut() = Some(cause.clone());
+        self.connection.link.borrow_mut().disconnected();
+        let _ = self.take_events(shard, Loss::Broken(&cause));
+        cause
+    }
+
+    async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Text {
+        let mut reads_in_a_row = 0;
+        loop {
+            if self.retired.get() && self.connection.link.borrow().is_idle() {
+                return Text::from("no longer used");
+            }
+            let (chunk, waited) = match stream.read(&shard.read_buffer).await {
+                Ok((chunk, _)) if chunk.is_empty() => return Text::from("closed by the peer"),
+                Ok(read) => read,
+                Err(error) => return error.to_string().into(),
+            };
+            if waited {
+                shard.io_seen();
+                reads_in_a_row = 0;
+            } else {
+                shard.update_now();
+                reads_in_a_row += 1;
+            }
+            self.connection.link.borrow_mut().receive(chunk);
+            if let Err(cause) = self.take_events(shard, Loss::Disabled) {
+                return cause;
+            }
+            if self.connection.link.borrow().has_partial_input() {
+                stream.acknowledge_now();
+            }
+            if reads_in_a_row >= READS_IN_A_ROW_MAX {
+                reads_in_a_row = 0;
+                rt::relax().await;
+                shard.io_seen();
+            }
+        }
+    }
+}
+
+/// An address as the wire says it.
+fn wire_address(address: &Address) -> skynet::Address<'_> {
+    match address {
+        Address::Handle(handle) => skynet::Address::Handle(handle.0),
+        Address::Name(name) => skynet::Address::Name(name.as_bytes()),
+    }
+}
+
+/// The pause after so many failed attempts: doubled each time, and then any length between half and all of
+/// it, so that the nodes that lost one peer do not all come back at once.
+fn retry_pause(failures: u32) -> Duration {
+    let doubled = RETRY_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let longest = doubled.min(RETRY_PAUSE_MAX);
+    let random = RandomState::new().build_hasher().finish();
+    longest / 2 + longest.mul_f64((random % 1_000) as f64 / 2_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_are_not_all_alike() {
+        let first: Vec<Duration> = (0..100).map(|_| retry_pause(1)).collect();
+        assert!(
+            first
+                .iter()
+                .all(|pause| *pause >= RETRY_PAUSE_MIN / 2 && *pause <= RETRY_PAUSE_MIN)
+        );
+        assert!(first.iter().any(|pause| *pause != first[0]));
+        for failures in [10, 100, u32::MAX] {
+            let pause = retry_pause(failures);
+            assert!(
+                pause >= RETRY_PAUSE_MAX / 2 && pause <= RETRY_PAUSE_MAX,
+                "{pause:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A link with its socket: writes what the link has, and waits when the socket takes no more.
+//!
+//! Invariants: at most one task per connection waits for the socket to take bytes; the link is never
+//! borrowed while anything else runs; a failed write shuts the stream down, and its reader, which then
+//! sees the end, is the only place where a connection is taken apart.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::Poll;
+
+use skyring_codec::Millis;
+use skyring_codec::link::{CalleeLink, CallerLink};
+
+use crate::error::Text;
+use crate::rt;
+use crate::rt::notify::Notify;
+use crate::rt::stream::Stream;
+use crate::shard::Shard;
+
+/// Slices of one write.
+const SLICES_MAX: usize = 64;
+
+/// The part of a link that a socket's writer needs.
+pub(crate) trait Output {
+    /// What to write next.
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
+    /// So many bytes of it were written.
+    fn transmitted(&mut self, count: usize);
+}
+
+impl Output for CallerLink {
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        CallerLink::transmit(self, slices)
+    }
+
+    fn transmitted(&mut self, count: usize) {
+        CallerLink::transmitted(self, count);
+    }
+}
+
+impl Output for CalleeLink {
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        CalleeLink::transmit(self, slices)
+    }
+
+    fn transmitted(&mut self, count: usize) {
+        CalleeLink::transmitted(self, count);
+    }
+}
+
+/// Something whose output is written at the end of a turn.
+pub(crate) trait Flush {
+    /// Writes what there is.
+    fn flush(self: Rc<Self>, shard: &Rc<Shard>);
+}
+
+/// A link and the stream that carries it now, if any.
+pub(crate) struct Connection<L> {
+    pub(crate) link: RefCell<L>,
+    stream: RefCell<Option<Rc<Stream>>>,
+    /// It is in the shard's list of connections to flush.
+    listed: Cell<bool>,
+    /// A task waits for the socket to take bytes, since this time.
+    blocked_since: Cell<Option<Millis>>,
+    /// Why a write failed, for whoever takes the connection apart.
+    write_error: RefCell<Option<Text>>,
+    /// Woken whenever bytes were written.
+    pub(crate) written: Notify,
+}
+
+impl<L: Output + 'static> Connection<L> {
+    pub(crate) fn new(link: L) -> Rc<Connection<L>> {
+        Rc::new(Connection {
+            link: RefCell::new(link),
+            stream: RefCell::new(None),
+            listed: Cell::new(false),
+            blocked_since: Cell::new(None),
+            write_error: RefCell::new(None),
+            written: Notify::default(),
+        })
+    }
+
+    /// Starts using a stream.
+    pub(crate) fn attach(&self, stream: Rc<Stream>) {
+        self.blocked_since.set(None);
+        self.write_error.borrow_mut().take();
+        *self.stream.borrow_mut() = Some(stream);
+    }
+
+    /// Lets go of the stream; says why a write failed, if one did.
+    pub(crate) fn detach(&self) -> Option<Text> {
+        if let Some(stream) = self.stream.borrow_mut().take() {
+            stream.shutdown();
+        }
+        self.blocked_since.set(None);
+        self.write_error.borrow_mut().take()
+    }
+
+    /// Shuts the stream down, so that its reader sees the end.
+    pub(crate) fn shutdown(&self) {
+        if let Some(stream) = &*self.stream.borrow() {
+            stream.shutdown();
+        }
+    }
+
+    /// Whether a stream carries it.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.stream.borrow().is_some()
+    }
+
+    /// Since when the socket has taken no bytes although there are some.
+    pub(crate) fn blocked_since(&self) -> Option<Millis> {
+        self.blocked_since.get()
+    }
+
+    /// Has the output written at the end of the turn.
+    pub(crate) fn flush_later(self: &Rc<Self>, shard: &Shard) {
+        if !self.listed.replace(true) {
+            shard.flush_later(Rc::clone(self) as Rc<dyn Flush>);
+        }
+    }
+
+    /// Writes until there is nothing left; true when the socket takes no more.
+    fn write(&self, stream: &Stream) -> bool {
+        loop {
+            let written = {
+                let link = self.link.borrow();
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = link.transmit(&mut slices);
+                if count == 0 {
+                    return false;
+                }
+                stream.try_write(&slices[..count])
+            };
+            match written {
+                Ok(count) => self.count_written(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.fail(stream, &error);
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn count_written(&self, count: usize) {
+        self.link.borrow_mut().transmitted(count);
+        self.written.wake();
+    }
+
+    fn fail(&self, stream: &Stream, error: &io::Error) {
+        self.write_error
+            .borrow_mut()
+            .get_or_insert_with(|| error.to_string().into());
+        stream.shutdown();
+    }
+
+    /// Waits for the socket again and again until everything is written, or the stream is another.
+    async fn write_blocked(self: Rc<Self>, shard: Rc<Shard>, stream: Rc<Stream>) {
+        loop {
+            let written = poll_fn(|context| {
+                let link = self.link.borrow();
+                let mut slices = [IoSlice::new(&[]); 1];
+                if link.transmit(&mut slices) == 0 || !self.uses(&stream) {
+                    return Poll::Ready(Ok(0));
+                }
+                stream.poll_write(context, &slices[0])
+            })
+            .await;
+            if !self.uses(&stream) {
+                return;
+            }
+            match written {
+                Ok(0) => break,
+                Ok(count) => self.count_written(count),
+                Err(error) => {
+                    self.fail(&stream, &error);
+                    break;
+                }
+            }
+            self.blocked_since.set(Some(shard.update_now()));
+            if !self.write(&stream) {
+                break;
+            }
+        }
+        self.blocked_since.set(None);
+        self.written.wake();
+    }
+
+    fn uses(&self, stream: &Rc<Stream>) -> bool {
+        self.stream
+            .borrow()
+            .as_ref()
+            .is_some_and(|used| Rc::ptr_eq(used, stream))
+    }
+}
+
+impl<L: Output + 'static> Flush for Connection<L> {
+    fn flush(self: Rc<Self>, shard: &Rc<Shard>) {
+        self.listed.set(false);
+        if self.blocked_since.get().is_some() {
+            return;
+        }
+        let Some(stream) = self.stream.borrow().clone() else {
+            return;
+        };
+        if self.write(&stream) {
+            self.blocked_since.set(Some(shard.now()));
+            rt::spawn(Rc::clone(&self).write_blocked(Rc::clone(shard), stream));
+        }
+    }
+}

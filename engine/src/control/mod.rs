@@ -1,0 +1,124 @@
+//! The control thread: the slow, blocking work that no shard may wait for by blocking, such as looking up
+//! host names and reading files. A shard's task waits for it as for anything else.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Text};
+use crate::service::handle::Handle;
+use crate::service::message::Payload;
+use crate::service::placement::shard_of_handle;
+use crate::shard::Shard;
+use crate::shard::envelope::Envelope;
+use crate::shard::waiters::Outcome;
+
+/// Most jobs that wait for the control thread.
+const JOBS_MAX: usize = 1_024;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The control thread's queue. The thread ends when this is dropped and its jobs are done.
+pub(crate) struct Control {
+    jobs: SyncSender<Job>,
+}
+
+impl Control {
+    /// Starts the thread.
+    pub(crate) fn start() -> std::io::Result<Control> {
+        let (jobs, queue) = sync_channel::<Job>(JOBS_MAX);
+        std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                for job in queue {
+                    // A job that panics loses its own answer, not the thread.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
+                }
+            })?;
+        Ok(Control { jobs })
+    }
+}
+
+/// Runs `work` on the control thread and waits for what it gives.
+pub(crate) async fn run<T: Send + 'static>(
+    shard: &Rc<Shard>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let key = shard.insert_waiter(None);
+    let place = Arc::new(Mutex::new(None));
+    let (node, index) = (Arc::clone(&shard.node), shard.index);
+    let job: Job = Box::new({
+        let place = Arc::clone(&place);
+        move || {
+            let value = work();
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            // A shard that takes no more errands is stopping, and its waiters with it.
+            let _ = node.ports[index].inject(Box::new(move |shard: &Rc<Shard>| {
+                shard.complete_waiter(key, Outcome::Answer(Ok(Payload::default())));
+            }));
+        }
+    });
+    if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = shard.node.control.jobs.try_send(job)
+    {
+        shard.forget_waiter(key);
+        return Err(Error::overloaded(format!(
+            "{JOBS_MAX} jobs wait for the control thread"
+        )));
+    }
+    std::future::poll_fn(|context| match shard.poll_waiter(key, context.waker()) {
+        Some(_) => std::task::Poll::Ready(()),
+        None => std::task::Poll::Pending,
+    })
+    .await;
+    let value = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    value.ok_or(Error::ShuttingDown)
+}
+
+/// Looks up a host; an address needs no look-up. The error's text names the host.
+pub(crate) async fn resolve(shard: &Rc<Shard>, host: &str, port: u16) -> Result<SocketAddr, Text> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, port));
+    }
+    let name = host.to_owned();
+    let found = run(shard, move || {
+        (name.as_str(), port)
+            .to_socket_addrs()
+            .map(|mut found| found.next())
+    })
+    .await
+    .map_err(|error| Text::from(error.to_string()))?;
+    match found {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => Err(format!("host {host} has no address").into()),
+        Err(error) => Err(format!("host {host} cannot be looked up: {error}").into()),
+    }
+}
+
+/// Runs `work` on every shard: on this one now, on the others when their turn comes.
+pub(crate) fn on_every_shard(shard: &Rc<Shard>, work: impl Fn(&Rc<Shard>) + Clone + Send + 'static) {
+    for index in 0..shard.shards() {
+        if index == shard.index {
+            work(shard);
+        } else {
+            let work = work.clone();
+            // Errands are never refused; see `stage`.
+            let _ = shard.stage(
+                index,
+                Envelope::Errand(Box::new(move |shard: &Rc<Shard>| work(shard))),
+            );
+        }
+    }
+}
+
+/// Ends a service, whichever shard it is on.
+pub(crate) fn end_service(shard: &Rc<Shard>, handle: Handle) {
+    let owner = shard_of_handle(handle, shard.shards());
+    if owner == shard.index {
+        shard.remove_service(handle);
+    } else {
+        let errand = Envelope::Errand(Box::new(move |shard: &Rc<Shard>| shard.remove_service(handle)));
+        let _ = shard.stage(owner, errand);
+    }
+}

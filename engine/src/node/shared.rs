@@ -1,0 +1,92 @@
+//! What all shards of a node share. All of it is reached without a lock on the way of a message; what has
+//! a lock is used when something is opened or launched.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::ClusterMap;
+use crate::control::Control;
+use crate::error::Error;
+use crate::log::Logger;
+use crate::metrics::Metrics;
+use crate::rt::listener::Listener;
+use crate::service::handle::Handle;
+use crate::service::kinds::Kinds;
+use crate::service::names::Names;
+use crate::shard::mesh::Port;
+use crate::versioned::Versioned;
+
+/// Most listeners of a node.
+pub const LISTENERS_MAX: usize = 64;
+
+/// What a node was configured with and keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Time for a call to another node unless the call says otherwise, in milliseconds; 0 = no limit.
+    pub(crate) call_timeout_ms: u64,
+    /// Where the cluster map came from.
+    pub(crate) map_file: Option<PathBuf>,
+    /// Every key of the config, as text.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// What all shards share.
+pub(crate) struct NodeShared {
+    pub(crate) ports: Box<[Port]>,
+    pub(crate) names: Arc<Versioned<Names>>,
+    pub(crate) map: Arc<Versioned<ClusterMap>>,
+    pub(crate) kinds: Kinds,
+    pub(crate) settings: Settings,
+    pub(crate) logger: Logger,
+    pub(crate) metrics: Metrics,
+    pub(crate) control: Control,
+    /// How many descriptors the process may have.
+    pub(crate) open_files_max: u64,
+    pub(crate) handles: AtomicU32,
+    pub(crate) listeners: Mutex<Vec<Listener>>,
+    pub(crate) proxies: Mutex<HashMap<String, Handle>>,
+}
+
+impl NodeShared {
+    /// A handle that no service of this process has had.
+    pub(crate) fn next_handle(&self) -> Handle {
+        // 2^32 launches in one process's life are out of reach; 0 is nobody's.
+        Handle(self.handles.fetch_add(1, Ordering::Relaxed).max(1))
+    }
+
+    /// Keeps a listener open until the node stops.
+    pub(crate) fn keep_listener(&self, listener: Listener) -> Result<(), Error> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if listeners.len() >= LISTENERS_MAX {
+            return Err(Error::overloaded(format!(
+                "{LISTENERS_MAX} listeners are the most a node has"
+            )));
+        }
+        listeners.push(listener);
+        Ok(())
+    }
+
+    /// Stops accepting.
+    pub(crate) fn close_listeners(&self) {
+        let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(listeners);
+    }
+
+    /// The proxy that stands for that service, if there is one.
+    pub(crate) fn proxy(&self, key: &str) -> Option<Handle> {
+        self.proxies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .copied()
+    }
+
+    /// Keeps a proxy unless there is one already; says which it is, and whether it is this one.
+    pub(crate) fn keep_proxy(&self, key: String, handle: Handle) -> (Handle, bool) {
+        let mut proxies = self.proxies.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = *proxies.entry(key).or_insert(handle);
+        (kept, kept == handle)
+    }
+}

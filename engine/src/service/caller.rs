@@ -1,0 +1,279 @@
+//! Who calls and sends: every service, through its context.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use skyring_codec::seri::Pack;
+
+use crate::cluster::api::Cluster;
+use crate::error::{Error, Text};
+use crate::service::Service;
+use crate::service::call::{Call, Target};
+use crate::service::cell::{Life, ServiceTask};
+use crate::service::context::Context;
+use crate::service::handle::{Address, Handle};
+use crate::service::launch;
+use crate::service::message::{Kind, Payload};
+use crate::shard::Shard;
+use crate::shard::envelope::{RemoteRequest, ReplyTo, Request};
+use crate::shard::slab::Key;
+
+/// What a service can do. A clone acts in the same service's name.
+#[derive(Clone)]
+pub struct Caller {
+    pub(crate) shard: Rc<Shard>,
+    pub(crate) handle: Handle,
+    pub(crate) life: Rc<Life>,
+}
+
+impl Caller {
+    /// The service's own handle.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The number of the shard it lives on, from 0.
+    pub fn shard_index(&self) -> usize {
+        self.shard.index
+    }
+
+    /// How many shards the node has.
+    pub fn shards(&self) -> usize {
+        self.shard.shards()
+    }
+
+    /// Calls a service of this node. `values` are packed now; the call begins when it is awaited.
+    ///
+    /// # Errors
+    /// Awaiting it gives [`Error::NoSuchService`], [`Error::Remote`] with the service's text,
+    /// [`Error::Overloaded`], [`Error::Timeout`] when a timeout was set, [`Error::Invalid`] for values that
+    /// cannot be packed.
+    pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Call {
+        self.call_payload(address, Payload::pack(values))
+    }
+
+    /// The same with values that are packed already.
+    pub fn call_payload(
+        &self,
+        address: impl Into<Address>,
+        payload: impl Into<Result<Payload, Error>>,
+    ) -> Call {
+        let target = Target {
+            node: None,
+            address: address.into(),
+        };
+        Call::new(Rc::clone(&self.shard), self.handle, target, payload.into())
+    }
+
+    /// Sends to a service of this node; nothing comes back.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchService`] when nobody has the name, [`Error::Invalid`] for values that cannot be
+    /// packed. A send that is refused further on is counted, not reported.
+    pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
+        self.send_payload(address, Payload::pack(values)?)
+    }
+
+    /// The same with values that are packed already.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchService`] when nobody has the name.
+    pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) -> Result<(), Error> {
+        let target = self.shard.resolve(&address.into())?;
+        self.shard.request(Request {
+            target,
+            source: self.handle,
+            kind: Kind::LUA,
+            payload,
+            reply_to: ReplyTo::Nobody,
+            deadline: None,
+        });
+        Ok(())
+    }
+
+    /// Another node, by its name in the cluster map; see [`NodeRef`].
+    pub fn node(&self, name: impl Into<Text>) -> NodeRef {
+        NodeRef {
+            caller: self.clone(),
+            name: name.into(),
+        }
+    }
+
+    /// The cluster operations: open, register, query, proxy, reload.
+    pub fn cluster(&self) -> Cluster {
+        Cluster::new(self.clone())
+    }
+
+    /// Sleeps. Never shorter than asked.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        // The shard's time can be a turn old, and timers count whole milliseconds.
+        let milliseconds = duration.as_millis().min(u128::from(u32::MAX)) as u64;
+        let rounded = milliseconds + u64::from(!duration.is_zero());
+        let key = self.shard.insert_waiter(Some(self.shard.update_now() + rounded));
+        Sleep {
+            shard: Rc::clone(&self.shard),
+            key,
+        }
+    }
+
+    /// Runs a future beside the service's handler. It is dropped when the service exits.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        ServiceTask::start(self.clone(), false, future);
+    }
+
+    pub(crate) fn spawn_counted(&self, future: impl Future<Output = ()> + 'static) {
+        ServiceTask::start(self.clone(), true, future);
+    }
+
+    /// Launches a service on the shard that its handle hashes to, and waits until it has started.
+    ///
+    /// # Errors
+    /// Whatever its [`Service::start`] returns.
+    pub async fn launch<S, M>(&self, make: M) -> Result<Handle, Error>
+    where
+        S: Service,
+        M: FnOnce(&Context<S>) -> S + Send + 'static,
+    {
+        launch::launch(self, make).await
+    }
+
+    /// Launches a service by its kind's name, as configs do, with arguments as text.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a kind that nobody added, which lists those there are; else as
+    /// [`launch`](Self::launch).
+    pub async fn launch_kind(&self, kind: &str, arguments: &str) -> Result<Handle, Error> {
+        launch::launch_kind(self, kind, arguments).await
+    }
+
+    /// Gives this service the local name `.name`; write it without its point, or with.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when another service has it, or it is too long.
+    pub fn name(&self, name: &str) -> Result<(), Error> {
+        let name = name.strip_prefix('.').unwrap_or(name);
+        self.shard
+            .node
+            .names
+            .update(|names| names.name_local(name, self.handle))
+    }
+
+    /// The service behind `.name` or `@name` on this node.
+    pub fn find(&self, name: &str) -> Option<Handle> {
+        self.shard.names.read(|names| names.resolve(name))
+    }
+
+    /// Ends this service once the message that is being handled, or the poll of its task, is done. Its
+    /// names are free then, its tasks are dropped, and what it owes is answered with an error.
+    pub fn exit(&self) {
+        self.life.request_exit();
+    }
+
+    /// Writes a log line in this service's name.
+    pub fn log(&self, text: impl std::fmt::Display) {
+        self.shard.log(self.handle, text);
+    }
+
+    /// A key of the node's config, as text.
+    pub fn environment(&self, key: &str) -> Option<String> {
+        self.shard.node.settings.environment.get(key).cloned()
+    }
+
+    /// How many calls and sleeps wait on this shard.
+    pub fn waiting(&self) -> usize {
+        self.shard.waiters()
+    }
+}
+
+/// Another node, as one service sees it. Keep it to save the look-up of its name.
+#[derive(Clone)]
+pub struct NodeRef {
+    caller: Caller,
+    name: Text,
+}
+
+impl NodeRef {
+    /// Its name in the cluster map.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Calls a service there: a handle, `@name`, `.name` or `:hex`. The call waits for the connection, for
+    /// a reconnect, and for the map to name the node, until its deadline: `call_timeout_ms` unless
+    /// [`Call::timeout`] says otherwise.
+    ///
+    /// # Errors
+    /// Awaiting it gives any cause that [`Error`] names.
+    pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Call {
+        self.call_payload(address, Payload::pack(values))
+    }
+
+    /// The same with values that are packed already.
+    pub fn call_payload(
+        &self,
+        address: impl Into<Address>,
+        payload: impl Into<Result<Payload, Error>>,
+    ) -> Call {
+        let target = Target {
+            node: Some(Arc::clone(&self.name)),
+            address: address.into(),
+        };
+        Call::new(
+            Rc::clone(&self.caller.shard),
+            self.caller.handle,
+            target,
+            payload.into(),
+        )
+    }
+
+    /// Sends to a service there, in order, best effort; nothing comes back.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for values that cannot be packed. A send that is lost further on is counted.
+    pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
+        self.send_payload(address, Payload::pack(values)?);
+        Ok(())
+    }
+
+    /// The same with values that are packed already.
+    pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) {
+        let shard = &self.caller.shard;
+        let timeout_ms = shard.node.settings.call_timeout_ms;
+        shard.request_remote(RemoteRequest {
+            node: Arc::clone(&self.name),
+            address: address.into(),
+            payload,
+            reply_to: ReplyTo::Nobody,
+            deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),
+            timeout_ms,
+        });
+    }
+}
+
+/// A sleep; see [`Caller::sleep`].
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep {
+    shard: Rc<Shard>,
+    key: Key,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
+        match self.shard.poll_waiter(self.key, context.waker()) {
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.shard.forget_waiter(self.key);
+    }
+}

@@ -1,0 +1,47 @@
+//! What a service sees of the world.
+
+use std::ops::Deref;
+use std::rc::Rc;
+
+use crate::service::Service;
+use crate::service::caller::Caller;
+use crate::service::cell::ServiceCell;
+use crate::service::responder::Responder;
+
+/// A service's own context. Clone it into futures; everything a [`Caller`] can do, it can do.
+pub struct Context<S>(pub(crate) Rc<ServiceCell<S>>);
+
+impl<S> Clone for Context<S> {
+    fn clone(&self) -> Context<S> {
+        Context(Rc::clone(&self.0))
+    }
+}
+
+impl<S> Deref for Context<S> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0.caller
+    }
+}
+
+impl<S: Service> Context<S> {
+    /// Looks at the service's state, or changes it, from one of its futures. Nothing else of the service
+    /// runs meanwhile, as the closure cannot wait.
+    ///
+    /// # Panics
+    /// When called inside the handler, which has the state already as `&mut self`.
+    pub fn update<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
+        let mut state = self.0.state.borrow_mut();
+        match state.as_mut() {
+            Some(state) => change(state),
+            None => panic!("the state of a service that has ended was asked for"),
+        }
+    }
+
+    /// Takes over the answer to the message that is being handled; the handler then returns
+    /// [`Answer::none`](crate::Answer::none). Outside a handler there is nothing to answer.
+    pub fn responder(&self) -> Responder {
+        self.0.take_responder()
+    }
+}

@@ -1,0 +1,51 @@
+//! The kinds of services that configs can name.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::service::Service;
+use crate::service::handle::Handle;
+use crate::service::launch::launch_here;
+use crate::shard::Shard;
+
+/// Makes a service of one kind on its shard.
+pub(crate) type Factory = Arc<dyn Fn(&Rc<Shard>, Handle, &str) -> Result<(), Error> + Send + Sync>;
+
+/// The kinds of services that a node can launch by name: `services = { sdb = "simpledb" }`.
+///
+/// The engine knows none; a program adds those that it brings.
+#[derive(Clone, Default)]
+pub struct Kinds(BTreeMap<String, Factory>);
+
+impl Kinds {
+    /// Adds a kind. `make` gets the arguments that stand behind the kind's name in the config.
+    pub fn add<S, M>(mut self, name: &str, make: M) -> Kinds
+    where
+        S: Service,
+        M: Fn(&str) -> Result<S, Error> + Send + Sync + 'static,
+    {
+        let factory: Factory = Arc::new(move |shard, handle, arguments| {
+            let state = make(arguments)?;
+            launch_here(shard, handle, move |_| state)
+        });
+        self.0.insert(name.to_owned(), factory);
+        self
+    }
+
+    /// The names of all kinds.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Result<Factory, Error> {
+        self.0.get(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = self.names().collect();
+            Error::invalid(format!(
+                "there is no service kind \"{name}\"; this program has: {}",
+                known.join(", ")
+            ))
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! What a service receives, and what it answers.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use skyring_codec::seri::{self, Pack, Unpack, Value};
+
+use crate::error::Error;
+use crate::service::handle::Handle;
+
+/// What sort of message it is; the numbers are Skynet's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kind(pub u8);
+
+impl Kind {
+    /// Bytes without a form.
+    pub const TEXT: Kind = Kind(0);
+    /// Lua values, packed. Everything that crosses the cluster is of this kind.
+    pub const LUA: Kind = Kind(10);
+}
+
+/// Packed values: the body of a message or of a reply. Cloning it copies no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Payload(pub Bytes);
+
+impl Payload {
+    /// Packs values: a tuple is several, anything else is one, `()` is none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a value cannot be sent, for example a table nested too deeply.
+    pub fn pack<T: Pack + ?Sized>(values: &T) -> Result<Payload, Error> {
+        Ok(Payload(seri::pack(values)?))
+    }
+
+    /// Reads the values as `T`, borrowing where `T` can. Missing values are nil, further ones ignored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the bytes are malformed or a value is not of the type asked for.
+    pub fn unpack<'a, T: Unpack<'a>>(&'a self) -> Result<T, Error> {
+        Ok(seri::unpack(&self.0)?)
+    }
+
+    /// Every value, owned.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the bytes are malformed.
+    pub fn values(&self) -> Result<Vec<Value>, Error> {
+        Ok(seri::unpack_all(&self.0)?)
+    }
+}
+
+/// What a service receives.
+#[derive(Debug)]
+pub struct Message {
+    /// The service that sent it, on this node; [`Handle::NONE`] when it came from elsewhere.
+    pub source: Handle,
+    /// 0 for a send; anything else for a call, which wants an answer.
+    pub session: u32,
+    /// What sort of message it is.
+    pub kind: Kind,
+    /// Its values.
+    pub payload: Payload,
+}
+
+impl Message {
+    /// Whether an answer is wanted.
+    pub fn is_call(&self) -> bool {
+        self.session != 0
+    }
+
+    /// Reads the values; see [`Payload::unpack`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], as there.
+    pub fn unpack<'a, T: Unpack<'a>>(&'a self) -> Result<T, Error> {
+        self.payload.unpack()
+    }
+}
+
+/// A future that a service answers with.
+pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Result<Payload, Error>>>>;
+
+/// What a handler makes of a message.
+pub struct Answer(pub(crate) AnswerKind);
+
+pub(crate) enum AnswerKind {
+    Now(Result<Payload, Error>),
+    Later(LaterAnswer),
+    Kept,
+}
+
+impl Answer {
+    /// Answers at once with these values. Costs no task.
+    pub fn now<T: Pack + ?Sized>(values: &T) -> Answer {
+        Answer(AnswerKind::Now(Payload::pack(values)))
+    }
+
+    /// Answers at once with values that are packed already.
+    pub fn payload(payload: Payload) -> Answer {
+        Answer(AnswerKind::Now(Ok(payload)))
+    }
+
+    /// Answers at once with an error; the caller sees its text.
+    pub fn error(error: impl Into<Error>) -> Answer {
+        Answer(AnswerKind::Now(Err(error.into())))
+    }
+
+    /// Answers when the future is done. Other messages are handled meanwhile. The future is dropped, and
+    /// the caller told, if the service exits first.
+    pub fn later(future: impl Future<Output = Result<Payload, Error>> + 'static) -> Answer {
+        Answer(AnswerKind::Later(Box::pin(future)))
+    }
+
+    /// Nothing to say: the message was a send, or its [`Responder`](crate::Responder) was taken and will
+    /// answer. A call that is neither answered nor kept gets an error, so that its caller does not wait
+    /// in vain.
+    pub fn none() -> Answer {
+        Answer(AnswerKind::Kept)
+    }
+}
+
+impl From<Result<Payload, Error>> for Answer {
+    fn from(result: Result<Payload, Error>) -> Answer {
+        Answer(AnswerKind::Now(result))
+    }
+}

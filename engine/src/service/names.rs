@@ -1,0 +1,167 @@
+//! The names of services: `.name` within the node, `@name` for the cluster.
+//!
+//! Names are looked up on every message that carries one, so that a name that moved is never stale.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Text};
+use crate::service::handle::Handle;
+
+/// Longest name in bytes, its first character counted: what the wire can say.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Most names of each sort on a node.
+pub const NAMES_MAX: usize = 65_536;
+
+/// All names of a node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    local: HashMap<Text, Handle>,
+    registered: HashMap<Text, Handle>,
+    registered_name: HashMap<Handle, Text>,
+}
+
+fn check(name: &str, count: usize) -> Result<Text, Error> {
+    if name.is_empty() || name.len() >= NAME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "a name has 1 to {} bytes, and this one has {}",
+            NAME_BYTES_MAX - 1,
+            name.len()
+        )));
+    }
+    if count >= NAMES_MAX {
+        return Err(Error::overloaded(format!(
+            "{NAMES_MAX} names are the most a node has"
+        )));
+    }
+    Ok(Arc::from(name))
+}
+
+impl Names {
+    /// The service behind `.name` or `@name`; no other text is a name.
+    pub(crate) fn resolve(&self, name: &str) -> Option<Handle> {
+        match name.as_bytes().first() {
+            Some(b'.') => self.local.get(&name[1..]).copied(),
+            Some(b'@') => self.registered.get(&name[1..]).copied(),
+            _ => None,
+        }
+    }
+
+    /// Gives a service the name `.name`; `name` comes without its point.
+    pub(crate) fn name_local(&mut self, name: &str, handle: Handle) -> Result<(), Error> {
+        let key = check(name, self.local.len())?;
+        match self.local.get(&key) {
+            Some(&owner) if owner != handle => Err(Error::invalid(format!(
+                "the name .{name} belongs to {owner} already"
+            ))),
+            _ => {
+                self.local.insert(key, handle);
+                Ok(())
+            }
+        }
+    }
+
+    /// Publishes a service as `@name`; `name` comes without its `@`. A service has one such name: a new
+    /// one replaces the old.
+    pub(crate) fn register(&mut self, name: &str, handle: Handle) -> Result<(), Error> {
+        let key = check(name, self.registered.len())?;
+        if let Some(owner) = self.registered.get(&key) {
+            return Err(Error::invalid(format!(
+                "the name @{name} is registered already, for {owner}"
+            )));
+        }
+        if let Some(old) = self.registered_name.insert(handle, Arc::clone(&key)) {
+            self.registered.remove(&old);
+        }
+        self.registered.insert(key, handle);
+        Ok(())
+    }
+
+    /// Takes `@name` back and says whose it was. A name that nobody has is no error.
+    pub(crate) fn unregister(&mut self, name: &str) -> Option<Handle> {
+        let handle = self.registered.remove(name)?;
+        self.registered_name.remove(&handle);
+        Some(handle)
+    }
+
+    /// Forgets every name of a service that is gone.
+    pub(crate) fn forget(&mut self, handle: Handle) {
+        if let Some(name) = self.registered_name.remove(&handle) {
+            self.registered.remove(&name);
+        }
+        self.local.retain(|_, owner| *owner != handle);
+    }
+
+    /// Whether a service has any name.
+    pub(crate) fn has(&self, handle: Handle) -> bool {
+        self.registered_name.contains_key(&handle) || self.local.values().any(|owner| *owner == handle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Handle = Handle(1);
+    const B: Handle = Handle(2);
+
+    #[test]
+    fn a_second_registration_of_a_name_is_an_error_that_names_its_owner() {
+        let mut names = Names::default();
+        names.register("sdb", A).unwrap();
+        let error = names.register("sdb", B).unwrap_err();
+        assert!(
+            error.to_string().contains("@sdb") && error.to_string().contains(":00000001"),
+            "{error}"
+        );
+        assert_eq!(names.resolve("@sdb"), Some(A));
+    }
+
+    #[test]
+    fn another_name_for_the_same_service_replaces_its_old_one() {
+        let mut names = Names::default();
+        names.register("old", A).unwrap();
+        names.register("new", A).unwrap();
+        assert_eq!(names.resolve("@old"), None);
+        assert_eq!(names.resolve("@new"), Some(A));
+        names.register("old", B).unwrap();
+    }
+
+    #[test]
+    fn unregistering_an_unknown_name_does_nothing() {
+        let mut names = Names::default();
+        assert_eq!(names.unregister("nobody"), None);
+    }
+
+    #[test]
+    fn a_service_that_is_gone_leaves_no_name_behind() {
+        let mut names = Names::default();
+        names.register("sdb", A).unwrap();
+        names.name_local("db", A).unwrap();
+        assert!(names.has(A));
+        names.forget(A);
+        assert!(!names.has(A));
+        assert_eq!((names.resolve("@sdb"), names.resolve(".db")), (None, None));
+        names.register("sdb", B).unwrap();
+    }
+
+    #[test]
+    fn the_two_sorts_of_names_do_not_mix_and_a_bare_word_is_none() {
+        let mut names = Names::default();
+        names.register("x", A).unwrap();
+        names.name_local("x", B).unwrap();
+        assert_eq!(
+            (names.resolve("@x"), names.resolve(".x"), names.resolve("x")),
+            (Some(A), Some(B), None)
+        );
+    }
+
+    #[test]
+    fn names_have_a_longest_length() {
+        let mut names = Names::default();
+        names.register(&"n".repeat(NAME_BYTES_MAX - 1), A).unwrap();
+        assert!(names.register(&"n".repeat(NAME_BYTES_MAX), B).is_err());
+        assert!(names.register("", B).is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! The right and the duty to answer one message.
+
+use std::rc::Rc;
+
+use crate::error::Error;
+use crate::service::message::Payload;
+use crate::shard::Shard;
+use crate::shard::envelope::ReplyTo;
+
+/// Answers one call, whenever its holder likes: keep it in the service's state, or move it into a task.
+/// Dropped without an answer it tells the caller so. For a send it does nothing.
+pub struct Responder {
+    shard: Rc<Shard>,
+    reply_to: ReplyTo,
+}
+
+impl Responder {
+    pub(crate) fn new(shard: Rc<Shard>, reply_to: ReplyTo) -> Responder {
+        Responder { shard, reply_to }
+    }
+
+    /// Answers.
+    pub fn answer(mut self, result: Result<Payload, Error>) {
+        let reply_to = std::mem::replace(&mut self.reply_to, ReplyTo::Nobody);
+        self.shard.reply(reply_to, result);
+    }
+
+    /// Hands the duty to answer to whoever gets this.
+    pub(crate) fn into_reply_to(mut self) -> ReplyTo {
+        std::mem::replace(&mut self.reply_to, ReplyTo::Nobody)
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if self.reply_to != ReplyTo::Nobody {
+            let error = Error::remote("the service ended before it answered");
+            self.shard.reply(self.reply_to, Err(error));
+        }
+    }
+}

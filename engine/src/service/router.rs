@@ -1,0 +1,184 @@
+//! The one way of every message: to a service of this shard, of another shard, or of another node; and
+//! of every answer back.
+//!
+//! A message for a service of this shard is handled at once, or behind the one that is being handled. No
+//! handler is entered while another runs, so a chain of sends is a loop here and no recursion.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::service::handle::{Address, Handle};
+use crate::service::message::Payload;
+use crate::service::placement::{channel_of_key, shard_of_channel, shard_of_handle};
+use crate::shard::Shard;
+use crate::shard::envelope::{Envelope, RemoteRequest, ReplyTo, Request};
+use crate::shard::waiters::Outcome;
+
+/// Most messages for one service that wait or are being answered later.
+pub const INBOX_MESSAGES_MAX: usize = 65_536;
+
+impl Shard {
+    /// The handle behind an address on this node.
+    pub(crate) fn resolve(&self, address: &Address) -> Result<Handle, Error> {
+        match address {
+            Address::Handle(handle) => Ok(*handle),
+            Address::Name(name) => {
+                self.names
+                    .read(|names| names.resolve(name))
+                    .ok_or_else(|| Error::NoSuchService {
+                        address: name.clone(),
+                    })
+            }
+        }
+    }
+
+    /// Sends a message to a service of this node, whichever shard it is on. Failures are answered.
+    pub(crate) fn request(self: &Rc<Shard>, request: Request) {
+        let shard = shard_of_handle(request.target, self.shards());
+        if shard == self.index {
+            self.deliver(request);
+        } else if let Err(Envelope::Request(refused)) = self.stage(shard, Envelope::Request(request)) {
+            self.refuse(
+                refused.reply_to,
+                Error::overloaded(format!("shard {shard} is behind")),
+            );
+        }
+    }
+
+    /// Sends a message to another node, by way of the shard that owns its channel. Failures are answered.
+    pub(crate) fn request_remote(self: &Rc<Shard>, request: RemoteRequest) {
+        // One channel for each peer: every key is on channel 1.
+        let shard = shard_of_channel(channel_of_key(0, 1), self.shards());
+        if shard == self.index {
+            self.send_remote(request);
+        } else if let Err(Envelope::Remote(refused)) = self.stage(shard, Envelope::Remote(request)) {
+            self.refuse(
+                refused.reply_to,
+                Error::overloaded(format!("shard {shard} is behind")),
+            );
+        }
+    }
+
+    /// Hands a message to the cluster part of this shard, which owns the channel.
+    pub(crate) fn send_remote(self: &Rc<Shard>, request: RemoteRequest) {
+        self.cluster.request(self, request);
+    }
+
+    /// Carries an answer to whoever waits for it.
+    pub(crate) fn reply(self: &Rc<Shard>, reply_to: ReplyTo, result: Result<Payload, Error>) {
+        let shard = match reply_to {
+            ReplyTo::Nobody => return,
+            ReplyTo::Waiter { shard, .. } | ReplyTo::Connection { shard, .. } => usize::from(shard),
+        };
+        if shard != self.index {
+            // Replies are never refused; see `stage`.
+            let _ = self.stage(shard, Envelope::Reply { reply_to, result });
+            return;
+        }
+        match reply_to {
+            ReplyTo::Nobody => {}
+            ReplyTo::Waiter { key, .. } => self.complete_waiter(key, Outcome::Answer(result)),
+            ReplyTo::Connection {
+                connection, session, ..
+            } => {
+                self.cluster.respond(self, connection, session, result);
+            }
+        }
+    }
+
+    /// Answers a message that goes no further: a call with the error, a send by counting it.
+    pub(crate) fn refuse(self: &Rc<Shard>, reply_to: ReplyTo, error: Error) {
+        if reply_to == ReplyTo::Nobody {
+            self.node.metrics.sends_dropped.add(1);
+        } else {
+            self.reply(reply_to, Err(error));
+        }
+    }
+
+    /// Takes a message for a service of this shard: handles it at once, or queues it behind the one that
+    /// is being handled.
+    pub(crate) fn deliver(self: &Rc<Shard>, request: Request) {
+        if self.handling.get() || !self.run_queue.borrow().is_empty() {
+            self.enqueue(request);
+            return;
+        }
+        self.handling.set(true);
+        self.handle(request);
+        self.handling.set(false);
+        if !self.run_queue.borrow().is_empty() {
+            self.request_turn();
+        }
+    }
+
+    fn enqueue(self: &Rc<Shard>, request: Request) {
+        let Some(service) = self.service(request.target) else {
+            return self.refuse_unknown(&request);
+        };
+        let life = service.life();
+        if life.waiting.get() >= INBOX_MESSAGES_MAX {
+            return self.refuse_full(&request);
+        }
+        life.waiting.set(life.waiting.get() + 1);
+        self.run_queue.borrow_mut().push_back(request);
+        self.request_turn();
+    }
+
+    /// Handles queued messages until there are none or the turn is over; true when some are left.
+    pub(crate) fn drain_run_queue(self: &Rc<Shard>, started: Instant) -> bool {
+        if self.handling.replace(true) {
+            return false;
+        }
+        let mut handled = 0u32;
+        let more = loop {
+            let Some(request) = self.run_queue.borrow_mut().pop_front() else {
+                break false;
+            };
+            if let Some(service) = self.service(request.target) {
+                let life = service.life();
+                life.waiting.set(life.waiting.get().saturating_sub(1));
+            }
+            self.handle(request);
+            handled += 1;
+            // The clock is looked at seldom: handlers take far less than a turn.
+            if handled.is_multiple_of(64) && Shard::is_turn_over(started) {
+                break !self.run_queue.borrow().is_empty();
+            }
+        };
+        self.handling.set(false);
+        more
+    }
+
+    fn handle(self: &Rc<Shard>, request: Request) {
+        if request.deadline.is_some_and(|deadline| deadline < self.now()) {
+            // Its caller has its timeout already; running it now would be work for nobody.
+            self.node.metrics.messages_expired.add(1);
+            return;
+        }
+        let Some(service) = self.service(request.target) else {
+            return self.refuse_unknown(&request);
+        };
+        if service.life().waiting.get() >= INBOX_MESSAGES_MAX {
+            return self.refuse_full(&request);
+        }
+        service.deliver(request);
+    }
+
+    fn refuse_unknown(self: &Rc<Shard>, request: &Request) {
+        let address = request.target.to_string();
+        self.refuse(
+            request.reply_to,
+            Error::NoSuchService {
+                address: address.into(),
+            },
+        );
+    }
+
+    fn refuse_full(self: &Rc<Shard>, request: &Request) {
+        let what = format!(
+            "the inbox of {} holds {INBOX_MESSAGES_MAX} messages",
+            request.target
+        );
+        self.refuse(request.reply_to, Error::overloaded(what));
+    }
+}

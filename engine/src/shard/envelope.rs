@@ -1,0 +1,75 @@
+//! What travels between the shards of a node, and where its answer goes.
+
+use std::rc::Rc;
+
+use skyring_codec::Millis;
+
+use crate::error::{Error, Text};
+use crate::service::handle::{Address, Handle};
+use crate::service::message::{Kind, Payload};
+use crate::shard::Shard;
+use crate::shard::slab::Key;
+
+/// Where the answer to a request goes. Copied freely: answering twice finds nobody the second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplyTo {
+    /// It was a send.
+    Nobody,
+    /// A call that waits on a shard of this node.
+    Waiter { shard: u16, key: Key },
+    /// A request that came over a connection that a shard of this node owns.
+    Connection {
+        shard: u16,
+        connection: Key,
+        session: u32,
+    },
+}
+
+impl ReplyTo {
+    /// The session that a service sees: 0 for a send, something else for a call.
+    pub(crate) fn session(self) -> u32 {
+        match self {
+            ReplyTo::Nobody => 0,
+            ReplyTo::Waiter { key, .. } => (key.to_u64() as u32).wrapping_add(1).max(1),
+            ReplyTo::Connection { session, .. } => session,
+        }
+    }
+}
+
+/// A message on its way to a service of this node.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) target: Handle,
+    pub(crate) source: Handle,
+    pub(crate) kind: Kind,
+    pub(crate) payload: Payload,
+    pub(crate) reply_to: ReplyTo,
+    /// When its caller gives up; nobody handles it after that.
+    pub(crate) deadline: Option<Millis>,
+}
+
+/// A message on its way to another node.
+#[derive(Debug)]
+pub(crate) struct RemoteRequest {
+    pub(crate) node: Text,
+    pub(crate) address: Address,
+    pub(crate) payload: Payload,
+    pub(crate) reply_to: ReplyTo,
+    pub(crate) deadline: Option<Millis>,
+    /// The time that the call was given, for the text of its error; 0 = no limit.
+    pub(crate) timeout_ms: u64,
+}
+
+/// Work that a shard does on its own thread for another thread.
+pub(crate) type Errand = Box<dyn FnOnce(&Rc<Shard>) + Send>;
+
+/// One thing that a shard hands to another.
+pub(crate) enum Envelope {
+    Request(Request),
+    Reply {
+        reply_to: ReplyTo,
+        result: Result<Payload, Error>,
+    },
+    Remote(RemoteRequest),
+    Errand(Errand),
+}

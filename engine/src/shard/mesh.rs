@@ -1,0 +1,79 @@
+//! The queues between the shards of a node: one bounded queue of batches for each pair, and one for
+//! threads that are no shard.
+//!
+//! Invariants: a shard pushes only into its own queues of the others' ports, so order per pair holds;
+//! nothing here grows past its bound; whoever pushes rings afterwards.
+
+use std::io;
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::rt::doorbell::{self, Bell, SleeperSeed};
+use crate::shard::envelope::{Envelope, Errand};
+
+/// Most messages of one batch.
+pub(crate) const BATCH_MESSAGES_MAX: usize = 256;
+
+/// Most batches in the queue of one pair of shards.
+const INBOX_BATCHES_MAX: usize = 256;
+
+/// Most errands from threads outside that wait for one shard.
+const ERRANDS_MAX: usize = 16_384;
+
+/// What others see of a shard.
+pub(crate) struct Port {
+    bell: Arc<Bell>,
+    inboxes: Box<[ArrayQueue<Vec<Envelope>>]>,
+    errands: ArrayQueue<Errand>,
+}
+
+impl Port {
+    /// The port of one shard among `shards`, and the seed of its sleeper.
+    pub(crate) fn new(shards: usize) -> io::Result<(Port, SleeperSeed)> {
+        let (bell, seed) = doorbell::pair()?;
+        let inboxes = (0..shards).map(|_| ArrayQueue::new(INBOX_BATCHES_MAX)).collect();
+        Ok((
+            Port {
+                bell,
+                inboxes,
+                errands: ArrayQueue::new(ERRANDS_MAX),
+            },
+            seed,
+        ))
+    }
+
+    /// Hands over a batch from shard `from`; gives it back when the queue is full.
+    pub(crate) fn push(&self, from: usize, batch: Vec<Envelope>) -> Result<(), Vec<Envelope>> {
+        self.inboxes[from].push(batch)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Hands over an errand from any thread; gives it back when the queue is full.
+    pub(crate) fn inject(&self, errand: Errand) -> Result<(), Errand> {
+        self.errands.push(errand)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// The next batch from shard `from`. Only the port's own shard takes.
+    pub(crate) fn take(&self, from: usize) -> Option<Vec<Envelope>> {
+        self.inboxes[from].pop()
+    }
+
+    /// The next errand. Only the port's own shard takes.
+    pub(crate) fn take_errand(&self) -> Option<Errand> {
+        self.errands.pop()
+    }
+
+    /// Whether anything waits here.
+    pub(crate) fn has_messages(&self) -> bool {
+        !self.errands.is_empty() || self.inboxes.iter().any(|inbox| !inbox.is_empty())
+    }
+
+    /// The doorbell.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+}

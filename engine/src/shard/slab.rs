@@ -1,0 +1,157 @@
+//! A slab whose keys carry a generation: a key of something that is gone never finds what took its place.
+
+/// Names one entry of a [`Slab`]; the high half is the generation of its slot, the low half the slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key(u64);
+
+impl Key {
+    fn new(generation: u32, index: u32) -> Key {
+        Key(u64::from(generation) << 32 | u64::from(index))
+    }
+
+    fn index(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The key as a plain number, for those who hand it through as a token.
+    pub(crate) fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The key behind such a number. A number that never was a key finds nothing.
+    pub(crate) fn from_u64(number: u64) -> Key {
+        Key(number)
+    }
+}
+
+enum Slot<T> {
+    Vacant { next: Option<u32> },
+    Taken(T),
+}
+
+/// Entries with stable, generation-checked keys. Slots are reused, memory follows the highest count.
+pub(crate) struct Slab<T> {
+    slots: Vec<(u32, Slot<T>)>,
+    vacant: Option<u32>,
+    taken: usize,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab {
+            slots: Vec::new(),
+            vacant: None,
+            taken: 0,
+        }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Stores an entry. More than 2^32 at once is impossible: memory ends first.
+    pub(crate) fn insert(&mut self, entry: T) -> Key {
+        self.taken += 1;
+        if let Some(index) = self.vacant {
+            let (generation, slot) = &mut self.slots[index as usize];
+            if let Slot::Vacant { next } = slot {
+                self.vacant = *next;
+            }
+            *slot = Slot::Taken(entry);
+            return Key::new(*generation, index);
+        }
+        let index = self.slots.len() as u32;
+        self.slots.push((1, Slot::Taken(entry)));
+        Key::new(1, index)
+    }
+
+    /// The entry of that key, if it is still there.
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.slots.get_mut(key.index()) {
+            Some((generation, Slot::Taken(entry))) if *generation == key.generation() => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// The entry of that key, if it is still there.
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        match self.slots.get(key.index()) {
+            Some((generation, Slot::Taken(entry))) if *generation == key.generation() => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Takes the entry out.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        let (generation, slot) = self.slots.get_mut(key.index())?;
+        if *generation != key.generation() || matches!(slot, Slot::Vacant { .. }) {
+            return None;
+        }
+        *generation = generation.wrapping_add(1);
+        let slot = std::mem::replace(slot, Slot::Vacant { next: self.vacant });
+        self.vacant = Some(key.index() as u32);
+        self.taken -= 1;
+        match slot {
+            Slot::Taken(entry) => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// Entries in it.
+    pub(crate) fn len(&self) -> usize {
+        self.taken
+    }
+
+    /// Every entry, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|(_, slot)| match slot {
+            Slot::Taken(entry) => Some(entry),
+            Slot::Vacant { .. } => None,
+        })
+    }
+
+    /// Takes every entry out.
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        let keys: Vec<Key> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, slot))| matches!(slot, Slot::Taken(_)))
+            .map(|(index, (generation, _))| Key::new(*generation, index as u32))
+            .collect();
+        keys.into_iter().filter_map(|key| self.remove(key)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_removed_entry_finds_nothing_even_when_its_slot_is_reused() {
+        let mut slab = Slab::default();
+        let first = slab.insert("first");
+        assert_eq!(slab.remove(first), Some("first"));
+        let second = slab.insert("second");
+        assert_eq!(first.index(), second.index());
+        assert_eq!(slab.get(first), None);
+        assert_eq!(slab.remove(first), None);
+        assert_eq!(slab.get(second), Some(&"second"));
+        assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn slots_are_reused_so_memory_follows_the_highest_count() {
+        let mut slab = Slab::default();
+        for _ in 0..1_000 {
+            let keys: Vec<Key> = (0..10).map(|number| slab.insert(number)).collect();
+            for key in keys {
+                assert!(slab.remove(key).is_some());
+            }
+        }
+        assert_eq!(slab.slots.len(), 10);
+        assert_eq!(slab.drain().len(), 0);
+    }
+}
