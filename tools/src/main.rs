@@ -1,2 +1,70 @@
-//! Placeholder.
-fn main() {}
+//! The `skyring` command: runs nodes, calls them, checks their files, demonstrates and measures.
+//!
+//! Each subcommand is a module with its `Arguments` and a `run` that gives the exit code. The codes are the
+//! same everywhere: 0 done, 1 it did not work, 2 the arguments or a file are wrong.
+
+mod bench;
+mod call;
+mod check;
+mod demo;
+mod run;
+mod say;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs, calls and measures Skyring nodes: services that pass messages, in one process and across a cluster,
+/// in the wire format of Skynet.
+#[derive(Debug, Parser)]
+#[command(name = "skyring", version, styles = say::STYLES, after_help = say::EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run a node until SIGINT or SIGTERM. `skyring CONFIG` does the same
+    Run(run::Arguments),
+    /// Call a service of a running node and print what it answers
+    Call(call::Arguments),
+    /// Say what a node config or a cluster map contains, or what is wrong with it
+    Check(check::Arguments),
+    /// Show a cluster of three nodes at work: calls, failure, recovery, load
+    Demo(demo::Arguments),
+    /// Measure calls per second and latency
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = with_run_implied(std::env::args_os().collect());
+    match Command::parse_from(arguments).action {
+        Action::Run(arguments) => run::run(arguments),
+        Action::Call(arguments) => call::run(arguments),
+        Action::Check(arguments) => check::run(arguments),
+        Action::Demo(arguments) => demo::run(arguments),
+        Action::Bench(arguments) => bench::run(arguments),
+    }
+}
+
+/// `skyring CONFIG` is `skyring run CONFIG`, as `skynet CONFIG` starts a node. Only a path is taken for a
+/// config (something with a `/`, or a file that is there): a mistyped subcommand is better told as such.
+fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let implied = arguments.get(1).is_some_and(|first| {
+        let known = ["run", "call", "check", "demo", "bench", "help"];
+        let path = std::path::Path::new(first);
+        !known.iter().any(|known| first == known)
+            && !first.as_encoded_bytes().starts_with(b"-")
+            && (first.as_encoded_bytes().contains(&b'/') || path.exists())
+    });
+    if implied {
+        arguments.insert(1, OsString::from("run"));
+    }
+    arguments
+}
