@@ -126,6 +126,9 @@ impl Channel {
     /// Lets the channel finish what it has and then end.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
+        if self.connection.link.borrow().is_idle() {
+            self.connection.shutdown();
+        }
         self.demanded.wake();
     }
 
@@ -338,6 +341,7 @@ impl Channel {
         let resolved = control::resolve(shard, address.host(), address.port()).await?;
         let connecting = timeout(CONNECT_TIME_MAX, Stream::connect(resolved)).await;
         match connecting {
+            Some(Ok(_)) if self.address() != address => Err(format!("{address}: no longer its address").into()),
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) => Err(format!("{address}: {error}").into()),
             None => Err(format!("{address}: no answer within {} s", CONNECT_TIME_MAX.as_secs()).into()),

@@ -12,7 +12,7 @@ pub(crate) mod listener;
 pub(crate) mod proxy;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -63,6 +63,8 @@ pub(crate) struct ClusterShard {
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,
     parked: RefCell<Slab<Parked>>,
+    /// The nodes that requests wait for and that the log has named.
+    awaited: RefCell<HashSet<Text>>,
     /// Bytes that accepted connections hold in unfinished messages and waiting answers.
     held: Cell<usize>,
     case_log: [Throttle; Case::COUNT],
@@ -76,6 +78,7 @@ impl ClusterShard {
             channels: RefCell::default(),
             inbound: RefCell::default(),
             parked: RefCell::default(),
+            awaited: RefCell::default(),
             held: Cell::new(0),
             case_log: std::array::from_fn(|_| Throttle::new(CASE_LOG_INTERVAL_MS)),
         }
@@ -135,11 +138,12 @@ impl ClusterShard {
             drop(parked);
             return shard.refuse(request.reply_to, Error::overloaded(what));
         }
-        if !parked.iter().any(|other| other.request.node == request.node) {
-            shard.log(
-                Handle::NONE,
-                format!("Waiting for cluster node [{}]", request.node),
-            );
+        let mut awaited = self.awaited.borrow_mut();
+        if parked.len() == 0 {
+            awaited.clear();
+        }
+        if awaited.insert(Arc::clone(&request.node)) {
+            shard.log(Handle::NONE, format!("Waiting for cluster node [{}]", request.node));
         }
         let deadline = request.deadline;
         let key = parked.insert(Parked { request, timer: None });
@@ -202,6 +206,11 @@ impl ClusterShard {
                 Entry::Absent { .. } => {}
             }
         }
+        self.awaited.borrow_mut().retain(|node| {
+            let Entry::At(address) = self.entry(node) else { return true };
+            shard.log(Handle::NONE, format!("Cluster node [{node}] resolved : {address}"));
+            false
+        });
         let parked = self.parked.borrow_mut().drain();
         for Parked { request, timer } in parked {
             if let Some(timer) = timer {

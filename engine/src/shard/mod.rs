@@ -178,7 +178,10 @@ impl Shard {
     pub(crate) fn complete_waiter(&self, key: Key, outcome: Outcome) {
         let completed = self.waiters.borrow_mut().complete(key, outcome);
         let Some((waker, timer)) = completed else {
-            self.node.metrics.replies_late.add(1);
+            // A stopping node has dropped its callers, and nobody is late for them.
+            if !self.stopping.get() {
+                self.node.metrics.replies_late.add(1);
+            }
             return;
         };
         if let Some(timer) = timer {
