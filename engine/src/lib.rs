@@ -36,6 +36,7 @@
 //! Invariants of the whole: arrows point down (`service` and `cluster` know `shard` and `rt`, never a
 //! particular service); only `rt` names the executor; every queue, buffer and wait has a bound.
 
+mod client;
 mod cluster;
 pub mod config;
 mod control;
@@ -48,6 +49,7 @@ mod service;
 mod shard;
 mod versioned;
 
+pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::api::{Cluster, Open};
 pub use config::ClusterMap;
 pub use error::{Error, Text};

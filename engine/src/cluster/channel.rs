@@ -341,7 +341,9 @@ impl Channel {
         let resolved = control::resolve(shard, address.host(), address.port()).await?;
         let connecting = timeout(CONNECT_TIME_MAX, Stream::connect(resolved)).await;
         match connecting {
-            Some(Ok(_)) if self.address() != address => Err(format!("{address}: no longer its address").into()),
+            Some(Ok(_)) if self.address() != address => {
+                Err(format!("{address}: no longer its address").into())
+            }
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) => Err(format!("{address}: {error}").into()),
             None => Err(format!("{address}: no answer within {} s", CONNECT_TIME_MAX.as_secs()).into()),

@@ -143,7 +143,10 @@ impl ClusterShard {
             awaited.clear();
         }
         if awaited.insert(Arc::clone(&request.node)) {
-            shard.log(Handle::NONE, format!("Waiting for cluster node [{}]", request.node));
+            shard.log(
+                Handle::NONE,
+                format!("Waiting for cluster node [{}]", request.node),
+            );
         }
         let deadline = request.deadline;
         let key = parked.insert(Parked { request, timer: None });
@@ -207,8 +210,13 @@ impl ClusterShard {
             }
         }
         self.awaited.borrow_mut().retain(|node| {
-            let Entry::At(address) = self.entry(node) else { return true };
-            shard.log(Handle::NONE, format!("Cluster node [{node}] resolved : {address}"));
+            let Entry::At(address) = self.entry(node) else {
+                return true;
+            };
+            shard.log(
+                Handle::NONE,
+                format!("Cluster node [{node}] resolved : {address}"),
+            );
             false
         });
         let parked = self.parked.borrow_mut().drain();

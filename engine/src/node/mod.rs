@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error as ThisError;
 
+use crate::client::Client;
 use crate::cluster::api::Open;
 use crate::config::{ClusterMap, NodeConfig, ServiceConfig};
 use crate::control::Control;
@@ -352,6 +353,11 @@ impl Node {
         }));
         injected.map_err(|_| Error::overloaded("the shard takes no more errands"))?;
         Ok(receiver)
+    }
+
+    /// A handle with which any thread and any async runtime of this process makes calls.
+    pub fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.shared))
     }
 
     /// The node's counters.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -26,6 +27,8 @@ pub(crate) struct Port {
     bell: Arc<Bell>,
     inboxes: Box<[ArrayQueue<Vec<Envelope>>]>,
     errands: ArrayQueue<Errand>,
+    /// The shard has ended and runs no more errands.
+    closed: AtomicBool,
 }
 
 impl Port {
@@ -38,6 +41,7 @@ impl Port {
                 bell,
                 inboxes,
                 errands: ArrayQueue::new(ERRANDS_MAX),
+                closed: AtomicBool::new(false),
             },
             seed,
         ))
@@ -50,11 +54,29 @@ impl Port {
         Ok(())
     }
 
-    /// Hands over an errand from any thread; gives it back when the queue is full.
+    /// Hands over an errand from any thread; gives it back when the queue is full or the shard has ended.
+    /// One that the shard no longer runs is dropped, so whoever waits for it must be told by its drop.
     pub(crate) fn inject(&self, errand: Errand) -> Result<(), Errand> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(errand);
+        }
         self.errands.push(errand)?;
+        if self.closed.load(Ordering::SeqCst) {
+            // It was closed meanwhile, maybe after its last look at the queue.
+            self.drop_errands();
+        }
         self.bell.ring();
         Ok(())
+    }
+
+    /// Takes no more errands, and drops those that wait.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.drop_errands();
+    }
+
+    fn drop_errands(&self) {
+        while self.errands.pop().is_some() {}
     }
 
     /// The next batch from shard `from`. Only the port's own shard takes.

@@ -26,8 +26,10 @@ use std::time::Instant;
 use skyring_codec::Millis;
 use skyring_codec::wheel::{TimerKey, TimerWheel};
 
+use crate::client::Slot;
 use crate::cluster::ClusterShard;
 use crate::cluster::connection::Flush;
+use crate::error::Error;
 use crate::node::shared::NodeShared;
 use crate::rt::guard::Guard;
 use crate::rt::notify::Notify;
@@ -37,7 +39,7 @@ use crate::service::handle::Handle;
 use crate::service::names::Names;
 use crate::shard::envelope::{Envelope, Request};
 use crate::shard::slab::Key;
-use crate::shard::waiters::{Outcome, Waiters};
+use crate::shard::waiters::{Notice, Outcome, Waiters};
 use crate::versioned::Reader;
 
 /// What a timer of the shard is for.
@@ -177,7 +179,7 @@ impl Shard {
     /// Gives a waiter of this shard its outcome. One that is gone counts as a late reply.
     pub(crate) fn complete_waiter(&self, key: Key, outcome: Outcome) {
         let completed = self.waiters.borrow_mut().complete(key, outcome);
-        let Some((waker, timer)) = completed else {
+        let Some((notice, timer)) = completed else {
             // A stopping node has dropped its callers, and nobody is late for them.
             if !self.stopping.get() {
                 self.node.metrics.replies_late.add(1);
@@ -187,8 +189,28 @@ impl Shard {
         if let Some(timer) = timer {
             self.cancel_timer(timer);
         }
-        if let Some(waker) = waker {
-            waker.wake();
+        match notice {
+            Notice::Task(Some(waker)) => waker.wake(),
+            Notice::Task(None) => {}
+            Notice::Outside(slot, outcome) => slot.complete(outcome),
+        }
+    }
+
+    /// A new waiter for a caller on another thread, limited by `deadline` if there is one.
+    pub(crate) fn insert_outside_waiter(&self, slot: Arc<Slot>, deadline: Option<Millis>) -> Key {
+        let key = self.waiters.borrow_mut().insert_outside(slot);
+        if let Some(deadline) = deadline {
+            let timer = self.set_timer(deadline, Timer::Waiter(key));
+            self.waiters.borrow_mut().set_timer(key, timer);
+        }
+        key
+    }
+
+    /// Tells the callers on other threads that the shard stops.
+    pub(crate) fn end_outside_waiters(&self) {
+        let slots = self.waiters.borrow_mut().drain_outside();
+        for slot in slots {
+            slot.complete(Outcome::Answer(Err(Error::ShuttingDown)));
         }
     }
 

@@ -114,11 +114,16 @@ impl<T> Slab<T> {
 
     /// Takes every entry out.
     pub(crate) fn drain(&mut self) -> Vec<T> {
+        self.drain_where(|_| true)
+    }
+
+    /// Takes the entries out that satisfy `condition`.
+    pub(crate) fn drain_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<T> {
         let keys: Vec<Key> = self
             .slots
             .iter()
             .enumerate()
-            .filter(|(_, (_, slot))| matches!(slot, Slot::Taken(_)))
+            .filter(|(_, (_, slot))| matches!(slot, Slot::Taken(entry) if condition(entry)))
             .map(|(index, (generation, _))| Key::new(*generation, index as u32))
             .collect();
         keys.into_iter().filter_map(|key| self.remove(key)).collect()

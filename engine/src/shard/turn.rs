@@ -49,6 +49,8 @@ impl Shard {
         self.turn();
         self.cluster.close(self);
         self.turn();
+        self.node.ports[self.index].close();
+        self.end_outside_waiters();
         self.turn_wanted.wake();
         self.timer_changed.wake();
         self.relax_wanted.wake();

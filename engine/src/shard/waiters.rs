@@ -1,9 +1,11 @@
 //! The calls and sleeps of a shard that wait for something, and what they got.
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use skyring_codec::wheel::TimerKey;
 
+use crate::client::Slot;
 use crate::error::Error;
 use crate::service::message::Payload;
 use crate::shard::slab::{Key, Slab};
@@ -17,10 +19,23 @@ pub(crate) enum Outcome {
     Elapsed,
 }
 
+enum State {
+    /// A future of this shard, which polls for the outcome.
+    Waiting(Option<Waker>),
+    /// A caller on another thread, who is given the outcome.
+    Outside(Arc<Slot>),
+    Done(Outcome),
+}
+
 struct Waiter {
-    waker: Option<Waker>,
+    state: State,
     timer: Option<TimerKey>,
-    outcome: Option<Outcome>,
+}
+
+/// Whom to tell that a waiter has its outcome.
+pub(crate) enum Notice {
+    Task(Option<Waker>),
+    Outside(Arc<Slot>, Outcome),
 }
 
 /// All waiters of a shard. An answer to one that is gone is dropped, and said to be late.
@@ -28,12 +43,19 @@ struct Waiter {
 pub(crate) struct Waiters(Slab<Waiter>);
 
 impl Waiters {
-    /// A new waiter without a timer.
+    /// A new waiter of this shard, without a timer.
     pub(crate) fn insert(&mut self) -> Key {
         self.0.insert(Waiter {
-            waker: None,
+            state: State::Waiting(None),
             timer: None,
-            outcome: None,
+        })
+    }
+
+    /// A new waiter for a caller on another thread.
+    pub(crate) fn insert_outside(&mut self, slot: Arc<Slot>) -> Key {
+        self.0.insert(Waiter {
+            state: State::Outside(slot),
+            timer: None,
         })
     }
 
@@ -44,37 +66,59 @@ impl Waiters {
         }
     }
 
-    /// Gives a waiter its outcome and the caller its waker, and its timer to cancel. `None`: it is gone,
-    /// or has an outcome already.
-    pub(crate) fn complete(
-        &mut self,
-        key: Key,
-        outcome: Outcome,
-    ) -> Option<(Option<Waker>, Option<TimerKey>)> {
+    /// Gives a waiter its outcome; says whom to tell, and which timer to cancel. `None`: it is gone, or has
+    /// an outcome already.
+    pub(crate) fn complete(&mut self, key: Key, outcome: Outcome) -> Option<(Notice, Option<TimerKey>)> {
         let waiter = self.0.get_mut(key)?;
-        if waiter.outcome.is_some() {
-            return None;
+        match &mut waiter.state {
+            State::Done(_) => None,
+            State::Waiting(waker) => {
+                let waker = waker.take();
+                waiter.state = State::Done(outcome);
+                Some((Notice::Task(waker), waiter.timer.take()))
+            }
+            State::Outside(_) => {
+                let waiter = self.0.remove(key)?;
+                let State::Outside(slot) = waiter.state else {
+                    return None;
+                };
+                Some((Notice::Outside(slot, outcome), waiter.timer))
+            }
         }
-        waiter.outcome = Some(outcome);
-        Some((waiter.waker.take(), waiter.timer.take()))
     }
 
     /// The outcome, if there is one, which ends the waiter; else keeps `waker` for it.
     pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Option<Outcome> {
-        let waiter = self.0.get_mut(key)?;
-        if waiter.outcome.is_some() {
-            return self.0.remove(key).and_then(|waiter| waiter.outcome);
+        match &mut self.0.get_mut(key)?.state {
+            State::Waiting(Some(kept)) if kept.will_wake(waker) => None,
+            State::Waiting(kept) => {
+                *kept = Some(waker.clone());
+                None
+            }
+            State::Outside(_) => None,
+            State::Done(_) => match self.0.remove(key)?.state {
+                State::Done(outcome) => Some(outcome),
+                State::Waiting(_) | State::Outside(_) => None,
+            },
         }
-        match &mut waiter.waker {
-            Some(kept) if kept.will_wake(waker) => {}
-            kept => *kept = Some(waker.clone()),
-        }
-        None
     }
 
     /// Ends a waiter that nobody polls any more; gives back its timer to cancel.
     pub(crate) fn forget(&mut self, key: Key) -> Option<TimerKey> {
         self.0.remove(key)?.timer
+    }
+
+    /// Takes every waiter of another thread out.
+    pub(crate) fn drain_outside(&mut self) -> Vec<Arc<Slot>> {
+        let outside = |waiter: &Waiter| matches!(waiter.state, State::Outside(_));
+        let waiters = self.0.drain_where(outside);
+        waiters
+            .into_iter()
+            .filter_map(|waiter| match waiter.state {
+                State::Outside(slot) => Some(slot),
+                State::Waiting(_) | State::Done(_) => None,
+            })
+            .collect()
     }
 
     /// Waiters now.

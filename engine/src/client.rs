@@ -1,0 +1,335 @@
+//! Calls from outside: a handle for any thread and any async runtime of the process.
+//!
+//! A [`Client`] hands its calls to the shard that carries them, and the answer comes back through a slot
+//! that wakes whoever polls it: a task of any runtime, or a thread that blocks in [`ClientCall::wait`].
+//! No shard ever waits for a client; what a client asks for and does not take is dropped.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use skyring_codec::seri::Pack;
+
+use crate::error::{Error, Text};
+use crate::node::shared::NodeShared;
+use crate::service::call::Target;
+use crate::service::handle::{Address, Handle};
+use crate::service::message::{Kind, Payload};
+use crate::service::placement::{channel_of_key, shard_of_channel, shard_of_handle};
+use crate::shard::Shard;
+use crate::shard::envelope::{Errand, RemoteRequest, ReplyTo, Request};
+use crate::shard::waiters::Outcome;
+
+enum SlotState {
+    Waiting(Option<Waker>),
+    Done(Outcome),
+    Taken,
+}
+
+/// Where the answer to a call from outside is put.
+pub(crate) struct Slot {
+    state: Mutex<SlotState>,
+    /// For threads that block.
+    done: Condvar,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        // Nothing that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the outcome in and wakes whoever waits. The first one counts.
+    pub(crate) fn complete(&self, outcome: Outcome) {
+        let mut state = self.lock();
+        if let SlotState::Waiting(waker) = &mut *state {
+            let waker = waker.take();
+            *state = SlotState::Done(outcome);
+            drop(state);
+            self.done.notify_all();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// A slot on its way to a shard: if it never arrives, its caller is told that the node stops.
+struct SlotUnderway(Option<Arc<Slot>>);
+
+impl SlotUnderway {
+    fn arrive(mut self) -> Option<Arc<Slot>> {
+        self.0.take()
+    }
+}
+
+impl Drop for SlotUnderway {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.complete(Outcome::Answer(Err(Error::ShuttingDown)));
+        }
+    }
+}
+
+/// Calls services of a node, and through it those of other nodes, from outside its shards. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    node: Arc<NodeShared>,
+}
+
+impl Client {
+    pub(crate) fn new(node: Arc<NodeShared>) -> Client {
+        Client { node }
+    }
+
+    /// Calls a service of the node. The call begins now; await it, or block with [`ClientCall::wait`].
+    ///
+    /// # Errors
+    /// As [`Caller::call`](crate::Caller::call), and [`Error::Overloaded`] when the shard takes no more.
+    pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> ClientCall {
+        self.begin(
+            Target {
+                node: None,
+                address: address.into(),
+            },
+            Payload::pack(values),
+            None,
+        )
+    }
+
+    /// Another node, by its name in the cluster map.
+    pub fn node(&self, name: impl Into<Text>) -> ClientNode {
+        ClientNode {
+            client: self.clone(),
+            name: name.into(),
+            timeout: None,
+        }
+    }
+
+    /// Sends to a service of the node; nothing comes back.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for values that cannot be packed, [`Error::Overloaded`] when the shard takes no
+    /// more. What is lost further on is counted.
+    pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
+        let (address, payload) = (address.into(), Payload::pack(values)?);
+        let shard = self.shard_of(None, &address);
+        self.inject(
+            shard,
+            Box::new(move |shard| {
+                if let Err(error) = send_here(shard, &address, payload, ReplyTo::Nobody, None) {
+                    shard.refuse(ReplyTo::Nobody, error);
+                }
+            }),
+        )
+    }
+
+    /// The shard that carries a call, so that it crosses no other.
+    fn shard_of(&self, node: Option<&Text>, address: &Address) -> usize {
+        let shards = self.node.ports.len();
+        match (node, address) {
+            (Some(_), _) => shard_of_channel(channel_of_key(0, 1), shards),
+            (None, Address::Handle(handle)) => shard_of_handle(*handle, shards),
+            (None, Address::Name(name)) => self
+                .node
+                .names
+                .get()
+                .resolve(name)
+                .map_or(0, |handle| shard_of_handle(handle, shards)),
+        }
+    }
+
+    fn inject(&self, shard: usize, errand: Errand) -> Result<(), Error> {
+        self.node.ports[shard].inject(errand).map_err(|_| {
+            Error::overloaded(format!(
+                "shard {shard} has as many errands as it takes, or has ended"
+            ))
+        })
+    }
+
+    fn begin(
+        &self,
+        target: Target,
+        payload: Result<Payload, Error>,
+        timeout: Option<Duration>,
+    ) -> ClientCall {
+        let slot = Arc::new(Slot {
+            state: Mutex::new(SlotState::Waiting(None)),
+            done: Condvar::new(),
+        });
+        let default_ms = if target.node.is_some() {
+            self.node.settings.call_timeout_ms
+        } else {
+            0
+        };
+        let timeout_ms = timeout.map_or(default_ms, |timeout| {
+            timeout.as_millis().min(u128::from(u32::MAX)) as u64
+        });
+        let begun = payload.and_then(|payload| {
+            let (slot, target) = (SlotUnderway(Some(Arc::clone(&slot))), target.clone());
+            let shard = self.shard_of(target.node.as_ref(), &target.address);
+            self.inject(
+                shard,
+                Box::new(move |shard| {
+                    if let Some(slot) = slot.arrive() {
+                        begin_here(shard, target, payload, timeout_ms, slot);
+                    }
+                }),
+            )
+        });
+        if let Err(error) = begun {
+            slot.complete(Outcome::Answer(Err(error)));
+        }
+        ClientCall {
+            slot,
+            target,
+            timeout_ms,
+        }
+    }
+}
+
+/// Another node, as a client sees it.
+#[derive(Clone)]
+pub struct ClientNode {
+    client: Client,
+    name: Text,
+    timeout: Option<Duration>,
+}
+
+impl ClientNode {
+    /// Gives calls through this value so long, instead of the node's `call_timeout_ms`; zero = no limit.
+    pub fn timeout(mut self, timeout: Duration) -> ClientNode {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Calls a service there. The call begins now.
+    ///
+    /// # Errors
+    /// As [`NodeRef::call`](crate::NodeRef::call), and [`Error::Overloaded`] when the shard takes no more.
+    pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> ClientCall {
+        self.call_payload(address, Payload::pack(values))
+    }
+
+    /// The same with values that are packed already.
+    pub fn call_payload(
+        &self,
+        address: impl Into<Address>,
+        payload: impl Into<Result<Payload, Error>>,
+    ) -> ClientCall {
+        let target = Target {
+            node: Some(Arc::clone(&self.name)),
+            address: address.into(),
+        };
+        self.client.begin(target, payload.into(), self.timeout)
+    }
+}
+
+/// Begins a call from outside on its shard.
+fn begin_here(shard: &Rc<Shard>, target: Target, payload: Payload, timeout_ms: u64, slot: Arc<Slot>) {
+    if shard.stopping.get() {
+        return slot.complete(Outcome::Answer(Err(Error::ShuttingDown)));
+    }
+    let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
+    match target.node {
+        Some(node) => {
+            let key = shard.insert_outside_waiter(slot, None);
+            let reply_to = ReplyTo::Waiter {
+                shard: shard.index as u16,
+                key,
+            };
+            let address = target.address;
+            shard.request_remote(RemoteRequest {
+                node,
+                address,
+                payload,
+                reply_to,
+                deadline,
+                timeout_ms,
+            });
+        }
+        None => {
+            let key = shard.insert_outside_waiter(slot, deadline);
+            let reply_to = ReplyTo::Waiter {
+                shard: shard.index as u16,
+                key,
+            };
+            if let Err(error) = send_here(shard, &target.address, payload, reply_to, deadline) {
+                shard.reply(reply_to, Err(error));
+            }
+        }
+    }
+}
+
+fn send_here(
+    shard: &Rc<Shard>,
+    address: &Address,
+    payload: Payload,
+    reply_to: ReplyTo,
+    deadline: Option<u64>,
+) -> Result<(), Error> {
+    let target = shard.resolve(address)?;
+    shard.request(Request {
+        target,
+        source: Handle::NONE,
+        kind: Kind::LUA,
+        payload,
+        reply_to,
+        deadline,
+    });
+    Ok(())
+}
+
+/// A call from outside: await it, or block with [`wait`](Self::wait). Dropping it drops its reply.
+#[must_use = "the answer comes only to whoever waits for it"]
+pub struct ClientCall {
+    slot: Arc<Slot>,
+    target: Target,
+    timeout_ms: u64,
+}
+
+impl ClientCall {
+    /// Blocks this thread until the answer is there. Not to be called from a shard or an async runtime.
+    ///
+    /// # Errors
+    /// As the call's.
+    pub fn wait(self) -> Result<Payload, Error> {
+        let mut state = self.slot.lock();
+        loop {
+            match std::mem::replace(&mut *state, SlotState::Taken) {
+                SlotState::Done(outcome) => return self.finish(outcome),
+                waiting => *state = waiting,
+            }
+            state = self.slot.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&self, outcome: Outcome) -> Result<Payload, Error> {
+        match outcome {
+            Outcome::Answer(result) => result,
+            Outcome::Elapsed => Err(Error::Timeout {
+                target: self.target.to_string().into(),
+                timeout_ms: self.timeout_ms,
+            }),
+        }
+    }
+}
+
+impl Future for ClientCall {
+    type Output = Result<Payload, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.slot.lock();
+        match std::mem::replace(&mut *state, SlotState::Taken) {
+            SlotState::Done(outcome) => Poll::Ready(self.finish(outcome)),
+            SlotState::Waiting(_) => {
+                *state = SlotState::Waiting(Some(context.waker().clone()));
+                Poll::Pending
+            }
+            SlotState::Taken => panic!("a call was polled after it had ended"),
+        }
+    }
+}
