@@ -1,1 +1,29 @@
-//! Placeholder.
+//! What measuring Skyring needs: a load, a floor to compare it with, and nodes as processes of their own.
+//!
+//! - [`Load`] keeps a number of calls in flight from a node of this process and measures them.
+//! - [`blocking_echo`] is the floor: the same bytes, one at a time, through two plain blocking sockets.
+//! - [`Server`] runs a node as a process, from a config it writes; [`Watch`] hears what processes say.
+//!
+//! Invariants: every wait here has a bound and ends when somebody interrupts the program; a process that
+//! was started here ends with the value that stands for it, whatever way the program ends short of SIGKILL.
+
+mod cpu;
+mod floor;
+mod interrupt;
+mod load;
+mod ports;
+mod process;
+mod report;
+mod scratch;
+mod server;
+mod watch;
+
+pub use cpu::{allowed_cpus, cpu_seconds};
+pub use floor::{Floor, FloorError, blocking_echo};
+pub use interrupt::Interrupt;
+pub use load::{CpuSeconds, Load, LoadError, LoadResult, RunningLoad};
+pub use process::{Event, Happening, LINE_BYTES_MAX, Process};
+pub use report::Latency;
+pub use scratch::Scratch;
+pub use server::{NodePlan, Server, ServerError};
+pub use watch::{Watch, WatchError};

@@ -1,0 +1,78 @@
+//! Processors: which this process may use, pinning a thread to one, and what a process has used of them.
+
+use std::fs;
+use std::io;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Ticks a second in `/proc/PID/stat`: the same for every Linux that programs see, whatever the kernel's own.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The processors that this process may use, in order.
+///
+/// # Errors
+/// When the system does not say.
+pub fn allowed_cpus() -> io::Result<Vec<usize>> {
+    let allowed = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect())
+}
+
+/// Pins this thread to the allowed processor with that number, counted round from 0.
+pub(crate) fn pin_this_thread(number: usize) -> io::Result<()> {
+    let allowed = allowed_cpus()?;
+    let mut only = CpuSet::new();
+    if let Some(&cpu) = allowed.get(number % allowed.len().max(1)) {
+        only.set(cpu);
+        sched_setaffinity(None, &only)?;
+    }
+    Ok(())
+}
+
+/// Processor time that all threads of a process have used so far, in seconds; to a hundredth. `None` when
+/// there is no such process.
+pub fn cpu_seconds(process: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The program's name comes second, in parentheses, and may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_ascii_whitespace().skip(11);
+    let user: f64 = times.next()?.parse().ok()?;
+    let system: f64 = times.next()?.parse().ok()?;
+    Some((user + system) / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_uses_processor_time() {
+        let process = std::process::id();
+        let before = cpu_seconds(process).unwrap();
+        let mut number = 1u64;
+        // Ends when the clock in the file has moved; the bound is only for a file that never moves.
+        for round in 0..1_000_000_000u64 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round);
+            if round % 1_000_000 == 0 && cpu_seconds(process).unwrap() > before {
+                break;
+            }
+        }
+        assert!(cpu_seconds(process).unwrap() > before, "{number}");
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_has_used_nothing() {
+        assert_eq!(cpu_seconds(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_pinned_thread_may_use_that_one_processor_only() {
+        let all = allowed_cpus().unwrap();
+        for number in [0, all.len() - 1, all.len()] {
+            let left = std::thread::spawn(move || {
+                pin_this_thread(number).unwrap();
+                allowed_cpus().unwrap()
+            });
+            assert_eq!(left.join().unwrap(), [all[number % all.len()]]);
+        }
+    }
+}

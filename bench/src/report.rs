@@ -1,0 +1,148 @@
+//! Figures of a measurement, for people and for programs.
+
+use std::fmt::Write as _;
+
+use hdrhistogram::Histogram;
+
+use crate::floor::Floor;
+use crate::load::LoadResult;
+
+/// Nanoseconds in a microsecond.
+const NANOSECONDS: f64 = 1_000.0;
+
+/// The longest latency that is told apart from longer ones, in nanoseconds.
+const LATENCY_NS_MAX: u64 = 120_000_000_000;
+
+/// Latencies in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Latency {
+    /// Half of the calls took no longer.
+    pub p50: f64,
+    /// Nine of ten took no longer.
+    pub p90: f64,
+    /// 99 of a hundred took no longer.
+    pub p99: f64,
+    /// 999 of a thousand took no longer.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// An empty histogram of nanoseconds, exact to three digits.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("constants that the library allows")
+}
+
+impl Latency {
+    /// What a histogram of nanoseconds says; all 0 when it is empty.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Latency {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / NANOSECONDS;
+        Latency {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: histogram.max() as f64 / NANOSECONDS,
+        }
+    }
+
+    fn to_json(self) -> String {
+        format!(
+            r#"{{"p50":{:.3},"p90":{:.3},"p99":{:.3},"p999":{:.3},"max":{:.3}}}"#,
+            self.p50, self.p90, self.p99, self.p999, self.max
+        )
+    }
+}
+
+impl LoadResult {
+    /// One JSON object, on one line.
+    pub fn to_json(&self) -> String {
+        let mut errors = String::new();
+        for (code, count) in &self.errors {
+            let comma = if errors.is_empty() { "" } else { "," };
+            // Codes are words of letters and dashes.
+            let _ = write!(errors, r#"{comma}"{code}":{count}"#);
+        }
+        let server = self.cpu_seconds.server;
+        let server = server.map_or_else(|| "null".to_owned(), |seconds| format!("{seconds:.2}"));
+        format!(
+            r#"{{"calls":{},"calls_per_second":{:.1},"latency_us":{},"errors":{{{errors}}},"in_flight":{},"size":{},"seconds":{:.3},"cpu_seconds":{{"client":{:.2},"server":{server}}}}}"#,
+            self.calls,
+            self.calls_per_second,
+            self.latency_us.to_json(),
+            self.in_flight,
+            self.size,
+            self.seconds,
+            self.cpu_seconds.client,
+        )
+    }
+}
+
+impl Floor {
+    /// One JSON object, on one line.
+    pub fn to_json(&self) -> String {
+        format!(
+            r#"{{"calls":{},"calls_per_second":{:.1},"latency_us":{},"in_flight":1,"size":{},"seconds":{:.3}}}"#,
+            self.calls,
+            self.calls_per_second,
+            self.latency_us.to_json(),
+            self.size,
+            self.seconds,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::CpuSeconds;
+
+    #[test]
+    fn a_histogram_of_nanoseconds_reads_as_microseconds() {
+        let mut latencies = histogram();
+        for microseconds in 1..=1_000u64 {
+            latencies.saturating_record(microseconds * 1_000);
+        }
+        let read = Latency::of(&latencies);
+        for (found, expected) in [
+            (read.p50, 500.0),
+            (read.p90, 900.0),
+            (read.p99, 990.0),
+            (read.max, 1_000.0),
+        ] {
+            assert!(
+                (found - expected).abs() <= expected / 500.0,
+                "{found} for {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_latency_past_the_longest_is_counted_as_the_longest() {
+        let mut latencies = histogram();
+        latencies.saturating_record(u64::MAX);
+        assert_eq!(latencies.len(), 1);
+        assert!(Latency::of(&latencies).max >= 1e8);
+    }
+
+    #[test]
+    fn a_result_prints_as_one_line_of_json() {
+        let result = LoadResult {
+            calls: 10,
+            calls_per_second: 5.0,
+            latency_us: Latency::default(),
+            errors: [("timeout", 2), ("unreachable", 1)].into(),
+            in_flight: 4,
+            size: 64,
+            seconds: 2.0,
+            cpu_seconds: CpuSeconds {
+                client: 1.5,
+                server: None,
+            },
+        };
+        assert_eq!(
+            result.to_json(),
+            r#"{"calls":10,"calls_per_second":5.0,"latency_us":{"p50":0.000,"p90":0.000,"p99":0.000,"p999":0.000,"max":0.000},"errors":{"timeout":2,"unreachable":1},"in_flight":4,"size":64,"seconds":2.000,"cpu_seconds":{"client":1.50,"server":null}}"#
+        );
+    }
+}
