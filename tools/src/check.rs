@@ -1,12 +1,172 @@
-//! To come.
+//! `skyring check`: says what a node config or a cluster map contains, or what is wrong with it.
 
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use skyring::ClusterMap;
+use skyring::config::{Checked, NodeConfig, NodeEntry};
+
+use crate::load;
+use crate::say::{self, FAILED, WRONG};
+
+const EXAMPLES: &str = "\
+Examples:
+  skyring check docs/examples/cluster/config_db
+  skyring check docs/examples/cluster/clustername.lua
+
+Says first whether the file is a node config or a cluster map, then what is in it. Nothing is started, no port
+is opened. Exit code 0; or one line with the file, the key and the cause, exit code 2.";
 
 /// What can be said on the command line.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A node config or a cluster map
+    file: PathBuf,
+}
 
-/// Does it.
-pub(crate) fn run(_arguments: Arguments) -> ExitCode {
-    ExitCode::SUCCESS
+/// Checks a file.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let report = match skyring::config::check(&arguments.file) {
+        Ok(Checked::Map(map, warnings)) => map_report(&arguments.file, &map, &warnings),
+        Ok(Checked::Node(config, map)) => match load::kinds_known(&config) {
+            Ok(()) => node_report(&config, map.as_ref()),
+            Err(fault) => return say::fail(WRONG, fault),
+        },
+        Err(error) => return say::fail(WRONG, error),
+    };
+    match io::stdout().write_all(report.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say::fail(FAILED, format!("cannot write: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Lines of a name and what belongs to it, the names padded to one width.
+#[derive(Default)]
+struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((say::one_line(name), say::one_line(&value.into())));
+    }
+
+    fn under(self, heading: &str) -> String {
+        let width = self
+            .0
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
+        let mut text = format!("{}\n", say::one_line(heading));
+        for (name, value) in self.0 {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "  {name:width$}  {value}");
+        }
+        text
+    }
+}
+
+fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
+    let mut lines = Lines::default();
+    for (name, entry) in &map.nodes {
+        match entry {
+            NodeEntry::Address(address) => lines.add(name, address.to_string()),
+            NodeEntry::Disabled => lines.add(name, "turned off (false)"),
+        }
+    }
+    let waits = match map.nowaiting {
+        Some(true) => "calls to nodes that are not named here fail at once",
+        _ => "calls to nodes that are not named here wait for a reload that names them",
+    };
+    lines.add("__nowaiting", waits);
+    let nodes = counted(map.nodes.len(), "node");
+    let mut text = lines.under(&format!("{}: a cluster map of {nodes}", file.display()));
+    for warning in warnings {
+        let _ = writeln!(text, "warning: {}", say::one_line(warning));
+    }
+    text
+}
+
+fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
+    let mut lines = Lines::default();
+    lines.add("thread", counted(config.threads, "shard"));
+    let logger = config.logger.as_ref();
+    lines.add(
+        "logger",
+        logger.map_or("the standard output".to_owned(), |file| {
+            file.display().to_string()
+        }),
+    );
+    if let (Some(file), Some(map)) = (&config.cluster, map) {
+        let nodes: Vec<&str> = map.nodes.keys().map(String::as_str).collect();
+        lines.add(
+            "cluster",
+            format!(
+                "{}, {}: {}",
+                file.display(),
+                counted(nodes.len(), "node"),
+                nodes.join(", ")
+            ),
+        );
+    }
+    match (&config.open, map) {
+        (Some(name), Some(map)) => {
+            let address = map.nodes.get(name).and_then(NodeEntry::address);
+            let address = address.map(ToString::to_string).unwrap_or_default();
+            lines.add("open", format!("as {name} on {address}"));
+        }
+        _ => lines.add("open", "not set: the node can call others, and is not called"),
+    }
+    for (name, service) in &config.services {
+        let what = format!("{} {}", service.kind, service.arguments);
+        lines.add(
+            &format!("services.{name}"),
+            format!("{} as @{name}", what.trim_end()),
+        );
+    }
+    if let Some(start) = &config.start {
+        lines.add("start", start);
+    }
+    let timeout = match config.call_timeout_ms {
+        0 => "0, calls to other nodes never give up".to_owned(),
+        milliseconds => milliseconds.to_string(),
+    };
+    lines.add("call_timeout_ms", timeout);
+    if config.spin_us > 0 {
+        lines.add("spin_us", config.spin_us.to_string());
+    }
+    let unused = unused(config);
+    if !unused.is_empty() {
+        lines.add(
+            "not used",
+            format!("{} (services written in Lua are not run yet)", unused.join(", ")),
+        );
+    }
+    lines.under(&format!("{}: a node config", config.file.display()))
+}
+
+/// The keys of Skynet that the config sets and that nothing here acts on.
+fn unused(config: &NodeConfig) -> Vec<&'static str> {
+    let keys = [
+        ("lualoader", config.lualoader.is_some()),
+        ("luaservice", config.luaservice.is_some()),
+        ("lua_path", config.lua_path.is_some()),
+        ("lua_cpath", config.lua_cpath.is_some()),
+        ("cpath", config.cpath.is_some()),
+        ("preload", config.preload.is_some()),
+        ("logpath", config.logpath.is_some()),
+    ];
+    keys.into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(key, _)| key)
+        .collect()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

@@ -7,12 +7,15 @@ mod bench;
 mod call;
 mod check;
 mod demo;
+mod load;
 mod run;
 mod say;
+mod word;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -44,7 +47,11 @@ enum Action {
 
 fn main() -> ExitCode {
     let arguments = with_run_implied(std::env::args_os().collect());
-    match Command::parse_from(arguments).action {
+    let command = match Command::try_parse_from(&arguments) {
+        Ok(command) => command,
+        Err(error) => return refuse(&arguments, &error),
+    };
+    match command.action {
         Action::Run(arguments) => run::run(arguments),
         Action::Call(arguments) => call::run(arguments),
         Action::Check(arguments) => check::run(arguments),
@@ -67,4 +74,19 @@ fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.insert(1, OsString::from("run"));
     }
     arguments
+}
+
+/// Says what is wrong with the arguments, or prints the help that was asked for, and gives the exit code.
+fn refuse(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    // `skyring CONFIG` without that file looks like an unknown subcommand; if it is not nearly one that
+    // there is, the file is more likely what was meant.
+    let resembles_none = error.get(ContextKind::SuggestedSubcommand).is_none();
+    if error.kind() == ErrorKind::InvalidSubcommand && resembles_none {
+        let word = arguments.get(1).map(|word| word.to_string_lossy()).unwrap_or_default();
+        let cause = format!("{word}: no such file, and no such subcommand; see skyring --help");
+        return say::fail(say::WRONG, cause);
+    }
+    // Whoever asked does not listen any more: the exit code still says what happened.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

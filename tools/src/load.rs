@@ -1,0 +1,64 @@
+//! Reads a node's config as `run` starts it and `check` describes it.
+
+use std::path::{Path, PathBuf};
+
+use skyring::ClusterMap;
+use skyring::config::{ConfigError, NodeConfig};
+
+/// What is wrong with a config.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The file cannot be read, or a value is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key names a service that this program does not have.
+    #[error("{file}: {key}: there is no service kind \"{kind}\": this program has {known}{hint}", file = .file.display())]
+    Kind {
+        /// The config.
+        file: PathBuf,
+        /// The key, `start` or `services.NAME`.
+        key: String,
+        /// What it names.
+        kind: String,
+        /// The kinds there are.
+        known: String,
+        /// What else to know, or nothing.
+        hint: &'static str,
+    },
+}
+
+/// What follows when a kind is missing that a Skynet node would have looked for in Lua.
+const LUA_HINT: &str = " (services written in Lua are not run yet)";
+
+/// Reads a config and the map it names, and checks that its services can be started.
+pub(crate) fn node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), Fault> {
+    let (config, map) = NodeConfig::load_with_map(path)?;
+    kinds_known(&config)?;
+    Ok((config, map))
+}
+
+/// Checks that this program has every kind of service that the config starts.
+///
+/// The engine would say so too, but only after it has started the services that come before.
+pub(crate) fn kinds_known(config: &NodeConfig) -> Result<(), Fault> {
+    let kinds = skyring_services::kinds();
+    let services = config.services.iter();
+    let named = services.map(|(name, service)| (format!("services.{name}"), service.kind.as_str()));
+    let first = config.start.as_deref().map(|start| {
+        let kind = start.split_whitespace().next().unwrap_or_default();
+        ("start".to_owned(), kind)
+    });
+    for (key, kind) in named.chain(first) {
+        if !kinds.names().any(|known| known == kind) {
+            let known: Vec<&str> = kinds.names().collect();
+            return Err(Fault::Kind {
+                file: config.file.clone(),
+                key,
+                kind: kind.to_owned(),
+                known: known.join(", "),
+                hint: LUA_HINT,
+            });
+        }
+    }
+    Ok(())
+}
