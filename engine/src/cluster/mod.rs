@@ -12,12 +12,13 @@ pub(crate) mod listener;
 pub(crate) mod proxy;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use skyring_codec::wheel::TimerKey;
 
 use crate::cluster::channel::{Channel, Loss};
@@ -58,7 +59,7 @@ enum Entry {
 pub(crate) struct ClusterShard {
     map: Reader<ClusterMap>,
     /// The channel that takes a node's next request.
-    current: RefCell<HashMap<Text, Rc<Channel>>>,
+    current: RefCell<FxHashMap<Text, Rc<Channel>>>,
     /// Every channel, those too that only finish what they have.
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,

@@ -2,8 +2,9 @@
 //!
 //! Names are looked up on every message that carries one, so that a name that moved is never stale.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Text};
 use crate::service::handle::Handle;
@@ -17,9 +18,9 @@ pub const NAMES_MAX: usize = 65_536;
 /// All names of a node.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    local: HashMap<Text, Handle>,
-    registered: HashMap<Text, Handle>,
-    registered_name: HashMap<Handle, Text>,
+    local: FxHashMap<Text, Handle>,
+    registered: FxHashMap<Text, Handle>,
+    registered_name: FxHashMap<Handle, Text>,
 }
 
 fn check(name: &str, count: usize) -> Result<Text, Error> {

@@ -17,12 +17,13 @@ pub(crate) mod turn;
 pub(crate) mod waiters;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
 use skyring_codec::Millis;
 use skyring_codec::wheel::{TimerKey, TimerWheel};
 
@@ -64,7 +65,7 @@ pub(crate) struct Shard {
     pub(crate) cluster: ClusterShard,
     /// What its connections read into.
     pub(crate) read_buffer: ReadBuffer,
-    services: RefCell<HashMap<Handle, Rc<dyn Deliver>>>,
+    services: RefCell<FxHashMap<Handle, Rc<dyn Deliver>>>,
     waiters: RefCell<Waiters>,
     timers: RefCell<TimerWheel<Timer>>,
     timer_armed: Cell<Millis>,

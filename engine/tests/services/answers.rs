@@ -1,0 +1,190 @@
+//! A call is answered exactly once: at once, later, by whoever kept the right to, or with an error.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use skyring::{Answer, Context, Error, Message, Payload, Service};
+
+use crate::gate::Gate;
+use crate::node::{PATIENCE, all, launch, launch_echo, run, start};
+
+#[test]
+fn a_handler_answers_at_once() {
+    for threads in [1, 3] {
+        let node = start(threads);
+        run(&node, |caller| async move {
+            for _ in 0..8 {
+                let echo = launch_echo(&caller).await;
+                let reply = caller.call(echo, &(1, "two")).await.expect("an answer");
+                assert_eq!(reply.unpack::<(i64, &str)>().expect("two values"), (1, "two"));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_later_answer_lets_other_messages_through_and_calls_and_sleeps_meanwhile() {
+    for threads in [1, 3] {
+        let node = start(threads);
+        run(&node, |caller| async move {
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let gate = Gate::launch(&caller, Arc::clone(&waiting)).await;
+            let service = launch(&caller, move |caller, message| {
+                let caller = caller.clone();
+                match message.unpack::<&str>() {
+                    Ok("SLOW") => Answer::later(async move {
+                        caller.sleep(Duration::from_millis(5)).await;
+                        let word = caller.call(gate, "WAIT").await?;
+                        caller.sleep(Duration::from_millis(5)).await;
+                        Payload::pack(&("slow", word.unpack::<String>()?))
+                    }),
+                    _ => Answer::now("fast"),
+                }
+            })
+            .await;
+            let ended: Rc<RefCell<Vec<String>>> = Rc::default();
+            let slow = {
+                let (caller, ended) = (caller.clone(), Rc::clone(&ended));
+                async move {
+                    let reply = caller.call(service, "SLOW").timeout(PATIENCE).await.expect("slow");
+                    let (first, second) = reply.unpack::<(String, String)>().expect("two texts");
+                    ended.borrow_mut().push(first + &second);
+                }
+            };
+            let others = {
+                let (caller, ended) = (caller.clone(), Rc::clone(&ended));
+                async move {
+                    while waiting.load(Ordering::Acquire) == 0 {
+                        caller.sleep(Duration::from_millis(1)).await;
+                    }
+                    // The slow answer cannot end before the gate opens, and these come through.
+                    for _ in 0..10 {
+                        let reply = caller.call(service, "FAST").timeout(PATIENCE).await.expect("fast");
+                        ended.borrow_mut().push(reply.unpack::<String>().expect("a text"));
+                    }
+                    caller.call(gate, &("OPEN", "!")).await.expect("the gate opens");
+                }
+            };
+            all::<(), std::pin::Pin<Box<dyn Future<Output = ()>>>>(&caller, [Box::pin(slow) as _, Box::pin(others) as _])
+                .await;
+            let mut expected = vec!["fast".to_owned(); 10];
+            expected.push("slow!".to_owned());
+            assert_eq!(*ended.borrow(), expected);
+        });
+    }
+}
+
+#[test]
+fn a_kept_responder_answers_from_another_message() {
+    for threads in [1, 3] {
+        let node = start(threads);
+        run(&node, |caller| async move {
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let gate = Gate::launch(&caller, Arc::clone(&waiting)).await;
+            let opener = {
+                let caller = caller.clone();
+                async move {
+                    while waiting.load(Ordering::Acquire) < 20 {
+                        caller.sleep(Duration::from_millis(1)).await;
+                    }
+                    caller.send(gate, &("OPEN", "sesame")).expect("a send");
+                }
+            };
+            caller.spawn(opener);
+            let calls = (0..20).map(|_| caller.call(gate, "WAIT").timeout(PATIENCE));
+            for reply in all(&caller, calls).await {
+                let reply = reply.expect("the gate opens");
+                assert_eq!(reply.unpack::<&str>().expect("a text"), "sesame");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_dropped_responder_gives_the_caller_an_error() {
+    let node = start(2);
+    run(&node, |caller| async move {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let gate = Gate::launch(&caller, Arc::clone(&waiting)).await;
+        let dropper = {
+            let caller = caller.clone();
+            async move {
+                while waiting.load(Ordering::Acquire) < 1 {
+                    caller.sleep(Duration::from_millis(1)).await;
+                }
+                caller.send(gate, "DROP").expect("a send");
+            }
+        };
+        caller.spawn(dropper);
+        let error = caller.call(gate, "WAIT").timeout(PATIENCE).await.unwrap_err();
+        assert_eq!(error, Error::remote("the service ended before it answered"));
+    });
+}
+
+#[test]
+fn a_call_that_is_not_answered_gets_an_error() {
+    let node = start(2);
+    run(&node, |caller| async move {
+        for _ in 0..6 {
+            let silent = launch(&caller, |_, _| Answer::none()).await;
+            let error = caller.call(silent, &1).timeout(PATIENCE).await.unwrap_err();
+            assert_eq!(error, Error::remote("the service did not answer"));
+        }
+    });
+}
+
+#[test]
+fn an_error_answer_arrives_with_its_exact_text() {
+    let node = start(2);
+    run(&node, |caller| async move {
+        for _ in 0..6 {
+            let refuser = launch(&caller, |_, _| Answer::error(Error::remote("no such key: a: b"))).await;
+            let error = caller.call(refuser, &1).await.unwrap_err();
+            assert_eq!((error.code(), error.to_string().as_str()), ("remote", "no such key: a: b"));
+        }
+    });
+}
+
+/// Answers each call twice over: by a responder it took, and by what it returns.
+struct Twice;
+
+impl Service for Twice {
+    fn handle(&mut self, context: &Context<Self>, _message: Message) -> Answer {
+        context.responder().answer(Payload::pack("first"));
+        Answer::now("second")
+    }
+}
+
+#[test]
+fn a_call_is_answered_only_once() {
+    let node = start(1);
+    run(&node, |caller| async move {
+        let twice = caller.launch(|_| Twice).await.expect("it launches");
+        for _ in 0..10 {
+            let reply = caller.call(twice, &()).await.expect("an answer");
+            assert_eq!(reply.unpack::<&str>().expect("a text"), "first");
+        }
+    });
+    // The second answers found nobody, rather than the next call's waiter.
+    assert_eq!(node.metrics().replies_late.get(), 0);
+}
+
+#[test]
+fn a_send_is_seen_as_one_and_a_call_as_one() {
+    let node = start(1);
+    run(&node, |caller| async move {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let service = launch(&caller, move |_, message| {
+            sender.send((message.is_call(), message.source)).expect("the test listens");
+            Answer::now(&())
+        })
+        .await;
+        caller.send(service, &1).expect("a send");
+        caller.call(service, &2).await.expect("an answer");
+        let seen: Vec<_> = receiver.try_iter().collect();
+        assert_eq!(seen, [(false, caller.handle()), (true, caller.handle())]);
+    });
+}

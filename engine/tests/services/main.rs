@@ -1,0 +1,21 @@
+//! What services and their context promise on one node, one module for each kind of promise.
+
+#[path = "../common/gate.rs"]
+mod gate;
+#[path = "../common/node.rs"]
+mod node;
+#[path = "../common/recorder.rs"]
+mod recorder;
+
+mod answers;
+mod bounds;
+mod chains;
+mod deadlines;
+mod exits;
+mod launches;
+mod names;
+mod order;
+mod panics;
+mod placement;
+mod sleeps;
+mod state;
