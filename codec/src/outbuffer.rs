@@ -66,6 +66,21 @@ impl OutBuffer {
         self.put == self.transmitted
     }
 
+    /// Bytes of memory that it keeps, for what waits and for the next burst.
+    pub fn held_bytes(&self) -> usize {
+        let copied = self.copied.len() - self.copied_start;
+        self.copied.capacity() + (self.len() - copied) + self.chained.capacity() * size_of::<Chained>()
+    }
+
+    /// Gives back the memory that is kept for the next burst, if nothing waits.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.copied = Vec::new();
+            self.copied_start = 0;
+            self.chained = VecDeque::new();
+        }
+    }
+
     /// How many bytes were ever put: the position in the stream at which the next byte goes.
     pub fn position_put(&self) -> u64 {
         self.put
@@ -258,6 +273,23 @@ mod tests {
         out.advance(out.len());
         assert!(out.copied.capacity() <= KEPT_BYTES_MAX);
         assert!(out.chained.capacity() <= KEPT_CHAINED_MAX * 2);
+    }
+
+    #[test]
+    fn what_is_held_is_counted_and_given_back_when_nothing_waits() {
+        let mut out = OutBuffer::new();
+        assert_eq!(out.held_bytes(), 0);
+        out.put_slice(&[1; 1000]);
+        out.put_bytes(&Bytes::from(vec![2; 5000]));
+        assert!((6000..10_000).contains(&out.held_bytes()), "{}", out.held_bytes());
+        out.release();
+        assert_eq!(out.len(), 6000);
+        out.advance(6000);
+        assert!(out.held_bytes() >= 1000);
+        out.release();
+        assert_eq!(out.held_bytes(), 0);
+        out.put_slice(b"again");
+        assert_eq!(waiting(&out), b"again");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! - a request comes out once, whole, in the order in which its last byte came;
 //! - every call that does not come out (too large, parts that do not add up) is answered here with an
 //!   error text; a push never is;
-//! - what is held of unfinished messages stays within [`CalleeLimits`], whatever a peer declares.
+//! - what is held of unfinished messages stays within [`CalleeLimits`], whatever a peer declares;
+//! - what is kept from one chunk to the next is a copy, so that it does not keep the chunk, and is
+//!   counted by [`CalleeLink::held_bytes`].
 
 use std::io::IoSlice;
 
@@ -16,11 +18,19 @@ use super::{
 };
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{
-    Framer, RequestAddress, RequestFrame, decode_request, encode_error_response, encode_ok_response,
+    Framer, NAME_BYTES_MAX, RequestAddress, RequestFrame, decode_request, encode_error_response,
+    encode_ok_response,
 };
 
 /// What Skynet answers when the parts of a request do not make one.
 const INVALID_PARTS: &[u8] = b"Invalid large req";
+
+/// A trace tag longer than this, in bytes, is dropped: Skynet's are short, and unfinished messages keep
+/// theirs.
+pub const TRACE_KEPT_BYTES_MAX: usize = 255;
+
+/// What an unfinished message may keep beside its parts, in bytes: its name and its trace tag.
+const KEPT_BYTES_MAX: usize = NAME_BYTES_MAX + TRACE_KEPT_BYTES_MAX;
 
 /// Bounds of a [`CalleeLink`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +66,7 @@ pub struct Request {
     pub session: u32,
     /// A slice of a chunk that was received, or the joined parts.
     pub payload: Bytes,
-    /// The trace tag that came before it.
+    /// The trace tag that came before it; None when that was longer than [`TRACE_KEPT_BYTES_MAX`].
     pub trace: Option<Bytes>,
 }
 
@@ -76,6 +86,7 @@ pub struct CalleeLink {
     partials: Reassembly<Kept>,
     trace: Option<Bytes>,
     out: OutBuffer,
+    packages_seen: u64,
     requests_seen: u64,
     refused: u64,
 }
@@ -93,6 +104,7 @@ impl CalleeLink {
             partials: Reassembly::new(reassembly),
             trace: None,
             out: OutBuffer::new(),
+            packages_seen: 0,
             requests_seen: 0,
             refused: 0,
         }
@@ -112,6 +124,7 @@ impl CalleeLink {
     #[inline]
     pub fn poll_event(&mut self) -> Result<Option<Request>, ProtocolError> {
         while let Some(package) = self.framer.next_package() {
+            self.packages_seen += 1;
             let request = match decode_request(package)? {
                 RequestFrame::Small {
                     address,
@@ -133,7 +146,7 @@ impl CalleeLink {
                     is_last,
                 } => self.part(session, &payload, is_last),
                 RequestFrame::Trace { tag } => {
-                    self.trace = Some(tag);
+                    self.trace = (tag.len() <= TRACE_KEPT_BYTES_MAX).then(|| Bytes::copy_from_slice(&tag));
                     None
                 }
             };
@@ -173,6 +186,10 @@ impl CalleeLink {
             .message_bytes_max
             .min(self.limits.reassembly_bytes_max);
         if total as usize <= limit {
+            let address = match address {
+                RequestAddress::Name(name) => RequestAddress::Name(Bytes::copy_from_slice(&name)),
+                handle => handle,
+            };
             return self.partials.begin(
                 session,
                 total,
@@ -290,14 +307,33 @@ impl CalleeLink {
         self.out.len() >= self.limits.out_buffer_bytes_max
     }
 
-    /// Bytes that unfinished messages and waiting answers hold.
+    /// Bytes of memory that input, unfinished messages and answers hold, room kept for more included.
     pub fn held_bytes(&self) -> usize {
-        self.partials.held_bytes() + self.out.len()
+        let partials = self.partials.held_bytes() + self.partials.list_bytes();
+        let kept = self.partials.len() * KEPT_BYTES_MAX;
+        self.framer.held_bytes() + partials + kept + self.out.held_bytes()
+    }
+
+    /// Copies the input that no event has come of yet, so that it does not keep the chunks that it came
+    /// in. For a pause between two polls.
+    pub fn own_input(&mut self) {
+        self.framer.own_chunks();
+    }
+
+    /// Gives back memory that is kept for the next burst. For a connection that is idle.
+    pub fn release_memory(&mut self) {
+        self.out.release();
+        self.partials.release();
     }
 
     /// Whether bytes of an unfinished package or message are held.
     pub fn has_partial_input(&self) -> bool {
         self.framer.has_partial() || !self.partials.is_empty()
+    }
+
+    /// How many whole packages have come.
+    pub fn packages_seen(&self) -> u64 {
+        self.packages_seen
     }
 
     /// How many requests and pushes have come to their end, refused ones included.

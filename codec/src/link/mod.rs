@@ -23,7 +23,7 @@ mod caller;
 mod reassembly;
 mod sessions;
 
-pub use callee::{CalleeLimits, CalleeLink, Request};
+pub use callee::{CalleeLimits, CalleeLink, Request, TRACE_KEPT_BYTES_MAX};
 pub use caller::{CallerEvent, CallerLimits, CallerLink};
 
 use crate::skynet::{DecodeError, EncodeError};

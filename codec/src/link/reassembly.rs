@@ -75,6 +75,23 @@ impl<M> Reassembly<M> {
         self.held_bytes
     }
 
+    /// Bytes that the list of unfinished messages takes, beside their buffers and what an `M` points to.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.messages.capacity() * (size_of::<(u32, Partial<M>)>() + 1)
+    }
+
+    /// How many messages are unfinished.
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Gives back the memory of the list, if no message is unfinished.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            self.messages = HashMap::new();
+        }
+    }
+
     /// Whether no message is unfinished.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

@@ -13,7 +13,8 @@ const LENGTH_BYTES: usize = 2;
 /// Takes chunks of a byte stream, however they were cut, and gives out whole packages.
 ///
 /// A package that lies within one chunk is a slice of it; only one that straddles chunks is copied.
-/// Besides chunks that were not looked at yet, at most one package is held.
+/// Besides chunks that were not looked at yet, at most one package is held; of a chunk that is used up
+/// nothing is, so that a few bytes of a package do not keep the memory that they were read into.
 #[derive(Debug, Default)]
 pub struct Framer {
     /// What is being cut.
@@ -54,7 +55,13 @@ impl Framer {
                 return Some(package);
             }
             if self.current.is_empty() {
-                self.current = self.later.pop_front()?;
+                let next = self.later.pop_front();
+                let is_used_up = next.is_none();
+                // Even without a next one: an empty rest would keep the memory of its whole chunk.
+                self.current = next.unwrap_or_default();
+                if is_used_up {
+                    return None;
+                }
             }
         }
     }
@@ -62,6 +69,20 @@ impl Framer {
     /// Whether a part of a package is held, or chunks that were not cut yet.
     pub fn has_partial(&self) -> bool {
         !(self.carry.is_empty() && self.current.is_empty() && self.later.is_empty())
+    }
+
+    /// Bytes of memory that are held: for a package that straddles chunks, and of chunks not cut yet.
+    pub fn held_bytes(&self) -> usize {
+        let later: usize = self.later.iter().map(Bytes::len).sum();
+        self.carry.capacity() + self.current.len() + later
+    }
+
+    /// Copies what was not cut yet. For a pause: the memory that it was read into, which may be far more,
+    /// is not kept by it then.
+    pub fn own_chunks(&mut self) {
+        for chunk in std::iter::once(&mut self.current).chain(&mut self.later) {
+            *chunk = Bytes::copy_from_slice(chunk);
+        }
     }
 
     /// Drops everything held: the next chunk is the beginning of a new stream.
@@ -81,7 +102,8 @@ impl Framer {
         if self.carry.len() < LENGTH_BYTES + length {
             return None;
         }
-        let mut package = self.carry.split().freeze();
+        // Taken whole: what `split` leaves behind would keep the package's memory.
+        let mut package = std::mem::take(&mut self.carry).freeze();
         package.advance(LENGTH_BYTES);
         Some(package)
     }
@@ -129,6 +151,43 @@ mod tests {
         framer.push(Bytes::from_static(b"\xff\xffx"));
         assert_eq!(framer.next_package(), None);
         assert!(framer.carry.capacity() < 1024);
+    }
+
+    #[test]
+    fn the_beginning_of_a_package_does_not_keep_the_chunk_that_it_came_in() {
+        for stream in [&b"\x00"[..], b"\x00\x05", b"\x00\x05ab", b"\x00\x01z\x00\x05ab"] {
+            let chunk = Bytes::copy_from_slice(stream);
+            let mut framer = Framer::new();
+            framer.push(chunk.clone());
+            while framer.next_package().is_some() {}
+            assert!(framer.has_partial());
+            assert!(chunk.is_unique(), "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn a_package_that_straddled_chunks_is_not_kept_once_it_is_out() {
+        let mut framer = Framer::new();
+        framer.push(Bytes::from_static(b"\x40\x00"));
+        assert_eq!(framer.next_package(), None);
+        framer.push(Bytes::from(vec![7; 0x4000]));
+        assert!(framer.next_package().is_some());
+        assert_eq!(framer.held_bytes(), 0);
+    }
+
+    #[test]
+    fn owned_chunks_are_copies_and_counted() {
+        let chunk = Bytes::from(b"\x00\x01a\x00\x01b".to_vec());
+        let mut framer = Framer::new();
+        framer.push(chunk.clone());
+        framer.push(chunk.slice(3..));
+        assert!(framer.next_package().is_some());
+        assert_eq!(framer.held_bytes(), 6);
+        framer.own_chunks();
+        assert!(chunk.is_unique());
+        assert_eq!(framer.held_bytes(), 6);
+        let rest: Vec<Bytes> = std::iter::from_fn(|| framer.next_package()).collect();
+        assert_eq!(rest, [&b"b"[..], b"b"]);
     }
 
     #[test]

@@ -1,11 +1,88 @@
 //! Peers that send what they should not.
 
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, ProtocolError};
+use bytes::Bytes;
+use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, ProtocolError, TRACE_KEPT_BYTES_MAX};
 use skyring_codec::skynet::DecodeError;
 
 use crate::support::{
     TEN, callee, connected_caller, events, head, part, payload, request, requests, response, take_from_callee,
 };
+
+#[test]
+fn what_a_connection_keeps_does_not_keep_the_chunks_it_came_in() {
+    let name = b"\x04@sdb";
+    let total = 40_000u32.to_le_bytes();
+    let head_to_name = |session: u32| request(0x81, &[name, &session.to_le_bytes(), &total]);
+    for stream in [
+        // A tag alone, a tag with a head, a head to a name, a part, half a package.
+        request(0x04, &[b"tag"]),
+        [request(0x04, &[b"tag"]), head(0x01, 1, 40_000)].concat().into(),
+        head_to_name(1),
+        [head_to_name(1), part(0x02, 1, &payload(9))].concat().into(),
+        Bytes::from_static(b"\x00\x0d\x01"),
+    ] {
+        let chunk = Bytes::from(stream.to_vec());
+        let mut callee = callee();
+        assert_eq!(requests(&mut callee, chunk.clone()), Ok(vec![]));
+        assert!(chunk.is_unique(), "{stream:?}");
+    }
+}
+
+#[test]
+fn everything_that_a_connection_keeps_is_counted() {
+    let mut callee = callee();
+    assert_eq!(callee.held_bytes(), 0);
+    let mut held = 0;
+    let mut more = |callee: &CalleeLink, at_least: usize, what: &str| {
+        let before = std::mem::replace(&mut held, callee.held_bytes());
+        assert!(
+            callee.held_bytes() >= before + at_least,
+            "{what}: {before}, then {}",
+            callee.held_bytes()
+        );
+    };
+    let heads: Vec<Bytes> = (1..=1_000).map(|session| head(0x01, session, 40_000)).collect();
+    assert_eq!(requests(&mut callee, heads.concat().into()), Ok(vec![]));
+    more(&callee, 1_000 * 64, "heads");
+    assert_eq!(requests(&mut callee, part(0x02, 1, &payload(30_000))), Ok(vec![]));
+    more(&callee, 30_000, "a part");
+    let whole = part(0x02, 2, &payload(20_000));
+    assert_eq!(requests(&mut callee, whole.slice(..10_000)), Ok(vec![]));
+    more(&callee, 10_000, "half a package");
+    callee.receive(whole.slice(10_000..));
+    more(&callee, 10_000, "a chunk that was not polled");
+    callee.respond(9, Ok(payload(5_000)));
+    more(&callee, 5_000, "an answer");
+}
+
+#[test]
+fn an_idle_connection_gives_its_memory_back() {
+    let mut callee = callee();
+    for session in 1..=1_000 {
+        let chunk = [head(0x01, session, 9), part(0x02, session, &payload(3))].concat();
+        assert_eq!(requests(&mut callee, chunk.into()), Ok(vec![]));
+    }
+    for session in 1..=1_000 {
+        assert!(requests(&mut callee, part(0x03, session, &payload(6))).is_ok_and(|whole| whole.len() == 1));
+        callee.respond(session, Ok(payload(500)));
+    }
+    take_from_callee(&mut callee);
+    assert!(callee.held_bytes() > 500_000);
+    callee.release_memory();
+    assert_eq!(callee.held_bytes(), 0);
+}
+
+#[test]
+fn a_long_trace_tag_is_dropped_and_its_request_is_not() {
+    for (tag_bytes, is_kept) in [(TRACE_KEPT_BYTES_MAX, true), (TRACE_KEPT_BYTES_MAX + 1, false)] {
+        let tag = payload(tag_bytes);
+        let handle_and_session = [10u32.to_le_bytes(), 1u32.to_le_bytes()].concat();
+        let stream = [request(0x04, &[&tag]), request(0x00, &[&handle_and_session])].concat();
+        let taken = requests(&mut callee(), stream.into()).expect("well-formed");
+        let traces: Vec<Option<Bytes>> = taken.into_iter().map(|request| request.trace).collect();
+        assert_eq!(traces, [is_kept.then_some(tag)]);
+    }
+}
 
 /// The answers that a callee has waiting, as session and error text.
 fn errors(callee: &mut CalleeLink) -> Vec<(u32, String)> {
