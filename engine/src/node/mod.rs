@@ -34,6 +34,7 @@ use crate::service::launch::launch_here;
 use crate::service::message::{Answer, Message};
 use crate::service::placement::shard_of_handle;
 use crate::shard::Shard;
+use crate::shard::clock::whole_milliseconds;
 use crate::shard::mesh::Port;
 use crate::versioned::Versioned;
 
@@ -157,9 +158,9 @@ impl NodeBuilder {
         self
     }
 
-    /// The time for calls to other nodes that set none of their own; zero = no limit.
+    /// The time for calls to other nodes that set none of their own, rounded up to milliseconds; zero = no limit.
     pub fn call_timeout(mut self, timeout: Duration) -> NodeBuilder {
-        self.settings.call_timeout_ms = timeout.as_millis().min(u128::from(u32::MAX)) as u64;
+        self.settings.call_timeout_ms = whole_milliseconds(timeout);
         self
     }
 

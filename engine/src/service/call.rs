@@ -11,6 +11,7 @@ use crate::error::{Error, Text};
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
+use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{RemoteRequest, ReplyTo, Request};
 use crate::shard::slab::Key;
 use crate::shard::waiters::Outcome;
@@ -73,9 +74,9 @@ impl Call {
     }
 
     /// Gives the call this long, instead of the node's default (`call_timeout_ms` for other nodes, no
-    /// limit on the same node). Whole milliseconds; zero = no limit.
+    /// limit on the same node). Whole milliseconds, rounded up; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> Call {
-        self.timeout_ms = timeout.as_millis().min(u128::from(u32::MAX)) as u64;
+        self.timeout_ms = whole_milliseconds(timeout);
         self
     }
 

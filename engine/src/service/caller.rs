@@ -19,6 +19,7 @@ use crate::service::handle::{Address, Handle};
 use crate::service::launch;
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
+use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{RemoteRequest, ReplyTo, Request};
 use crate::shard::slab::Key;
 
@@ -110,10 +111,12 @@ impl Caller {
 
     /// Sleeps. Never shorter than asked.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        // The shard's time can be a turn old, and timers count whole milliseconds.
-        let milliseconds = duration.as_millis().min(u128::from(u32::MAX)) as u64;
-        let rounded = milliseconds + u64::from(!duration.is_zero());
-        let key = self.shard.insert_waiter(Some(self.shard.update_now() + rounded));
+        // Timers count whole milliseconds: the part that was asked for counts as one, and so does the part
+        // of the present one that is over.
+        let milliseconds = whole_milliseconds(duration) + u64::from(!duration.is_zero());
+        let key = self
+            .shard
+            .insert_waiter(Some(self.shard.update_now() + milliseconds));
         Sleep {
             shard: Rc::clone(&self.shard),
             key,
