@@ -5,7 +5,7 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutorBuilder, Placement, TaskQueueHandle};
 
 use super::sys;
 
@@ -63,7 +63,14 @@ where
     })
 }
 
-/// Runs a task on this thread's executor. It ends when it ends, or with the executor.
+/// Runs a task on this thread's executor, after those that are runnable now. It ends when it ends, or with
+/// the executor.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
-    glommio::spawn_local(task).detach();
+    // `spawn_local` would poll it in here at once, while whoever spawns it holds what it may need: a handler
+    // its service's state. The default queue is always there.
+    let spawned = glommio::spawn_local_into(task, TaskQueueHandle::default());
+    debug_assert!(spawned.is_ok());
+    if let Ok(task) = spawned {
+        task.detach();
+    }
 }

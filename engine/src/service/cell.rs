@@ -79,12 +79,16 @@ impl<S: Service> ServiceCell<S> {
     /// Makes the state and lets it start; an error, or a panic, ends the service.
     pub(crate) fn start(self: &Rc<Self>, make: impl FnOnce(&Context<S>) -> S) -> Result<(), Error> {
         let context = Context(Rc::clone(self));
-        let started = catch_unwind(AssertUnwindSafe(|| {
-            let mut state = make(&context);
-            let started = state.start(&context);
-            *self.state.borrow_mut() = Some(state);
-            started
-        }));
+        // A message that it sends to itself finds the state in its place.
+        let shard = &self.caller.shard;
+        let started = shard.hold_messages(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                let mut state = make(&context);
+                let started = state.start(&context);
+                *self.state.borrow_mut() = Some(state);
+                started
+            }))
+        });
         let result = started.unwrap_or_else(|panic| Err(self.panicked("while it started", &*panic)));
         if result.is_err() || self.caller.life.is_exiting() {
             self.caller.shard.remove_service(self.caller.handle);

@@ -32,11 +32,14 @@ impl<S: Service> Context<S> {
     /// # Panics
     /// When called inside the handler, which has the state already as `&mut self`.
     pub fn update<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
-        let mut state = self.0.state.borrow_mut();
-        match state.as_mut() {
-            Some(state) => change(state),
-            None => panic!("the state of a service that has ended was asked for"),
-        }
+        // A message that the closure sends to the service itself would be handled while it is borrowed.
+        self.shard.hold_messages(|| {
+            let mut state = self.0.state.borrow_mut();
+            match state.as_mut() {
+                Some(state) => change(state),
+                None => panic!("the state of a service that has ended was asked for"),
+            }
+        })
     }
 
     /// Takes over the answer to the message that is being handled; the handler then returns

@@ -111,6 +111,19 @@ impl Shard {
         }
     }
 
+    /// Runs `work` as if a message were being handled: what it sends on this shard waits behind it.
+    pub(crate) fn hold_messages<R>(self: &Rc<Shard>, work: impl FnOnce() -> R) -> R {
+        /// Lets messages through again, after a panic too.
+        struct Hold<'a>(&'a Shard, bool);
+        impl Drop for Hold<'_> {
+            fn drop(&mut self) {
+                self.0.handling.set(self.1);
+            }
+        }
+        let _hold = Hold(self, self.handling.replace(true));
+        work()
+    }
+
     fn enqueue(self: &Rc<Shard>, request: Request) {
         let Some(service) = self.service(request.target) else {
             return self.refuse_unknown(&request);
