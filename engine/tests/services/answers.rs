@@ -49,7 +49,11 @@ fn a_later_answer_lets_other_messages_through_and_calls_and_sleeps_meanwhile() {
             let slow = {
                 let (caller, ended) = (caller.clone(), Rc::clone(&ended));
                 async move {
-                    let reply = caller.call(service, "SLOW").timeout(PATIENCE).await.expect("slow");
+                    let reply = caller
+                        .call(service, "SLOW")
+                        .timeout(PATIENCE)
+                        .await
+                        .expect("slow");
                     let (first, second) = reply.unpack::<(String, String)>().expect("two texts");
                     ended.borrow_mut().push(first + &second);
                 }
@@ -62,14 +66,21 @@ fn a_later_answer_lets_other_messages_through_and_calls_and_sleeps_meanwhile() {
                     }
                     // The slow answer cannot end before the gate opens, and these come through.
                     for _ in 0..10 {
-                        let reply = caller.call(service, "FAST").timeout(PATIENCE).await.expect("fast");
+                        let reply = caller
+                            .call(service, "FAST")
+                            .timeout(PATIENCE)
+                            .await
+                            .expect("fast");
                         ended.borrow_mut().push(reply.unpack::<String>().expect("a text"));
                     }
                     caller.call(gate, &("OPEN", "!")).await.expect("the gate opens");
                 }
             };
-            all::<(), std::pin::Pin<Box<dyn Future<Output = ()>>>>(&caller, [Box::pin(slow) as _, Box::pin(others) as _])
-                .await;
+            all::<(), std::pin::Pin<Box<dyn Future<Output = ()>>>>(
+                &caller,
+                [Box::pin(slow) as _, Box::pin(others) as _],
+            )
+            .await;
             let mut expected = vec!["fast".to_owned(); 10];
             expected.push("slow!".to_owned());
             assert_eq!(*ended.borrow(), expected);
@@ -143,7 +154,10 @@ fn an_error_answer_arrives_with_its_exact_text() {
         for _ in 0..6 {
             let refuser = launch(&caller, |_, _| Answer::error(Error::remote("no such key: a: b"))).await;
             let error = caller.call(refuser, &1).await.unwrap_err();
-            assert_eq!((error.code(), error.to_string().as_str()), ("remote", "no such key: a: b"));
+            assert_eq!(
+                (error.code(), error.to_string().as_str()),
+                ("remote", "no such key: a: b")
+            );
         }
     });
 }
@@ -178,7 +192,9 @@ fn a_send_is_seen_as_one_and_a_call_as_one() {
     run(&node, |caller| async move {
         let (sender, receiver) = std::sync::mpsc::channel();
         let service = launch(&caller, move |_, message| {
-            sender.send((message.is_call(), message.source)).expect("the test listens");
+            sender
+                .send((message.is_call(), message.source))
+                .expect("the test listens");
             Answer::now(&())
         })
         .await;

@@ -54,12 +54,22 @@ fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {
         });
         let errors = all(&caller, calls).await;
         assert_eq!(begun.load(Ordering::Acquire), INBOX_MESSAGES_MAX);
-        let refused: Vec<&Error> = errors.iter().filter(|error| error.code() == "overloaded").collect();
+        let refused: Vec<&Error> = errors
+            .iter()
+            .filter(|error| error.code() == "overloaded")
+            .collect();
         assert_eq!(refused.len(), EXTRA);
-        assert!(refused.iter().all(|error| error.to_string().contains(&service.to_string())));
+        assert!(
+            refused
+                .iter()
+                .all(|error| error.to_string().contains(&service.to_string()))
+        );
         assert!(refused.iter().all(|error| !error.may_have_run()));
         let ended = Error::remote("the service ended before it answered");
-        assert_eq!(errors.iter().filter(|error| **error == ended).count(), INBOX_MESSAGES_MAX);
+        assert_eq!(
+            errors.iter().filter(|error| **error == ended).count(),
+            INBOX_MESSAGES_MAX
+        );
     });
 }
 
@@ -85,7 +95,11 @@ fn sends_add_up(threads: usize, other_shard: bool) {
                     break (sender, recorder);
                 }
             };
-            caller.call(sender, &()).timeout(PATIENCE).await.expect("the burst ends");
+            caller
+                .call(sender, &())
+                .timeout(PATIENCE)
+                .await
+                .expect("the burst ends");
             // Room again: the service goes on as before.
             while caller.call(recorder, &-1).timeout(PATIENCE).await.is_err() {
                 caller.sleep(Duration::from_millis(5)).await;
@@ -96,7 +110,11 @@ fn sends_add_up(threads: usize, other_shard: bool) {
         let numbers = record.numbers().iter().filter(|number| **number >= 0).count();
         numbers + node.metrics().sends_dropped.get() as usize == SENT
     });
-    let numbers: Vec<i64> = record.numbers().into_iter().filter(|number| *number >= 0).collect();
+    let numbers: Vec<i64> = record
+        .numbers()
+        .into_iter()
+        .filter(|number| *number >= 0)
+        .collect();
     assert!(numbers.len() >= INBOX_MESSAGES_MAX, "{}", numbers.len());
     assert!(numbers.is_sorted(), "what fits keeps its order");
     assert!(node.metrics().sends_dropped.get() > 0, "the bound was reached");

@@ -26,7 +26,10 @@ async fn launch_ring(caller: &Caller, ended: mpsc::Sender<()>) -> Handle {
     }
     for (index, &service) in ring.iter().enumerate() {
         let next = ring[(index + 1) % ring.len()];
-        caller.call(service, &("NEXT", next.0)).await.expect("it knows its next");
+        caller
+            .call(service, &("NEXT", next.0))
+            .await
+            .expect("it knows its next");
     }
     ring[0]
 }
@@ -70,7 +73,11 @@ fn a_tower_of_calls_ends() {
             })
         })
         .await;
-        let reply = caller.call(tower, &20_000).timeout(PATIENCE * 2).await.expect("the top");
+        let reply = caller
+            .call(tower, &20_000)
+            .timeout(PATIENCE * 2)
+            .await
+            .expect("the top");
         assert_eq!(reply.unpack::<i64>().expect("a number"), 0);
     });
 }

@@ -29,11 +29,20 @@ fn a_local_call_ends_at_its_deadline_and_its_late_answer_is_dropped() {
                 let timeout_ms = 60;
                 assert_eq!(error, Error::Timeout { target, timeout_ms });
                 assert!(error.may_have_run());
-                assert!(started.elapsed() >= Duration::from_millis(50), "{:?}", started.elapsed());
-                caller.call(gate, &("OPEN", "late")).await.expect("the gate opens");
+                assert!(
+                    started.elapsed() >= Duration::from_millis(50),
+                    "{:?}",
+                    started.elapsed()
+                );
+                caller
+                    .call(gate, &("OPEN", "late"))
+                    .await
+                    .expect("the gate opens");
             }
         });
-        wait_until("the late answer is counted", || node.metrics().replies_late.get() == 1);
+        wait_until("the late answer is counted", || {
+            node.metrics().replies_late.get() == 1
+        });
     }
 }
 
@@ -101,7 +110,11 @@ fn work_whose_caller_has_given_up_is_not_begun() {
                 .await
                 .unwrap_err();
             assert_eq!(error.code(), "timeout");
-            caller.call(recorder, &2).timeout(PATIENCE).await.expect("an answer");
+            caller
+                .call(recorder, &2)
+                .timeout(PATIENCE)
+                .await
+                .expect("an answer");
         }
     });
     assert_eq!(record.numbers(), [2]);
@@ -117,10 +130,16 @@ fn a_dropped_call_is_given_up() {
         let before = caller.waiting();
         let mut call = Box::pin(caller.call(gate, "WAIT"));
         std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_ready())).await;
-        assert_eq!((waiting.load(Ordering::Acquire), caller.waiting()), (1, before + 1));
+        assert_eq!(
+            (waiting.load(Ordering::Acquire), caller.waiting()),
+            (1, before + 1)
+        );
         drop(call);
         assert_eq!(caller.waiting(), before);
-        caller.call(gate, &("OPEN", "nobody")).await.expect("the gate opens");
+        caller
+            .call(gate, &("OPEN", "nobody"))
+            .await
+            .expect("the gate opens");
     });
     assert_eq!(node.metrics().replies_late.get(), 1);
 }

@@ -27,8 +27,14 @@ fn exit_frees_names_and_later_calls_find_nobody() {
                 })
                 .await;
                 caller.call(service, "NAME").await.expect("it has a name now");
-                caller.cluster().register("mortal", Some(service)).expect("the name is free");
-                assert_eq!((caller.find(".mortal"), caller.find("@mortal")), (Some(service), Some(service)));
+                caller
+                    .cluster()
+                    .register("mortal", Some(service))
+                    .expect("the name is free");
+                assert_eq!(
+                    (caller.find(".mortal"), caller.find("@mortal")),
+                    (Some(service), Some(service))
+                );
                 // The message that ends it is still answered.
                 let reply = caller.call(".mortal", "EXIT").await.expect("its last answer");
                 assert_eq!(reply.unpack::<&str>().expect("a text"), "bye");
@@ -80,7 +86,9 @@ fn exit_drops_the_tasks_and_the_state_of_a_service() {
             caller.call(service, "EXIT").await.expect("ten more");
         }
     });
-    wait_until("the state and every task are dropped", || dropped.load(Ordering::Acquire) == 21);
+    wait_until("the state and every task are dropped", || {
+        dropped.load(Ordering::Acquire) == 21
+    });
 }
 
 #[test]
@@ -101,7 +109,10 @@ fn what_a_service_owes_is_answered_when_it_exits() {
             });
             let calls = (0..50).map(|_| caller.call(gate, "WAIT").timeout(PATIENCE));
             for outcome in all(&caller, calls).await {
-                assert_eq!(outcome, Err(Error::remote("the service ended before it answered")));
+                assert_eq!(
+                    outcome,
+                    Err(Error::remote("the service ended before it answered"))
+                );
             }
         });
     }

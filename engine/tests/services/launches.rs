@@ -2,7 +2,7 @@
 
 use skyring::{Answer, Context, Error, Kinds, Message, Service};
 
-use crate::node::{PATIENCE, Handler, builder, run, start};
+use crate::node::{Handler, PATIENCE, builder, run, start};
 
 /// Fails to start as it is told to.
 struct Reluctant {
@@ -42,7 +42,10 @@ fn a_panic_of_a_start_reaches_the_launcher_and_leaves_no_service() {
             assert!(error.to_string().contains("start of lead"), "{error}");
             assert_eq!(caller.find(".reluctant"), None);
         }
-        let error = caller.launch::<Reluctant, _>(|_| panic!("maker of lead")).await.unwrap_err();
+        let error = caller
+            .launch::<Reluctant, _>(|_| panic!("maker of lead"))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("maker of lead"), "{error}");
     });
 }
@@ -59,8 +62,15 @@ fn a_kind_gets_its_arguments_and_an_unknown_kind_is_an_error_that_lists_those_th
     let node = builder(3).kinds(kinds).start().expect("a node starts");
     run(&node, |caller| async move {
         for _ in 0..6 {
-            let parrot = caller.launch_kind("parrot", "hello  you").await.expect("a parrot");
-            let reply = caller.call(parrot, &()).timeout(PATIENCE).await.expect("an answer");
+            let parrot = caller
+                .launch_kind("parrot", "hello  you")
+                .await
+                .expect("a parrot");
+            let reply = caller
+                .call(parrot, &())
+                .timeout(PATIENCE)
+                .await
+                .expect("an answer");
             assert_eq!(reply.unpack::<&str>().expect("a text"), "hello  you");
             let error = caller.launch_kind("parrot", "").await.unwrap_err();
             assert_eq!(error, Error::remote("a parrot needs words"));

@@ -26,7 +26,11 @@ fn a_local_name_is_given_with_or_without_its_point_and_seen_on_every_shard() {
                 ("", None),
             ] {
                 let reply = caller.call(asker, name).await.expect("an answer");
-                assert_eq!(reply.unpack::<Option<u32>>().expect("a handle or nil"), found, "{name}");
+                assert_eq!(
+                    reply.unpack::<Option<u32>>().expect("a handle or nil"),
+                    found,
+                    "{name}"
+                );
             }
         }
     });
@@ -44,7 +48,10 @@ fn a_name_that_another_service_has_is_refused_and_ones_own_may_be_given_again() 
         })
         .await;
         let error = caller.call(rival, &()).await.unwrap_err().to_string();
-        assert!(error.contains(".mine") && error.contains(&caller.handle().to_string()), "{error}");
+        assert!(
+            error.contains(".mine") && error.contains(&caller.handle().to_string()),
+            "{error}"
+        );
         assert_eq!(caller.find(".mine"), Some(caller.handle()));
     });
 }
@@ -56,7 +63,10 @@ fn services_are_reached_by_handle_hex_number_and_both_sorts_of_names() {
         for round in 0..4 {
             let echo = launch_echo(&caller).await;
             let registered = format!("@echo{round}");
-            caller.cluster().register(&registered, Some(echo)).expect("a free name");
+            caller
+                .cluster()
+                .register(&registered, Some(echo))
+                .expect("a free name");
             let addresses: [Address; 4] = [
                 echo.into(),
                 echo.to_string().as_str().into(),
@@ -75,7 +85,15 @@ fn services_are_reached_by_handle_hex_number_and_both_sorts_of_names() {
 fn an_address_that_nobody_has_is_no_such_service_and_says_which() {
     let node = start(3);
     run(&node, |caller| async move {
-        for address in [".nobody", "@nobody", ":00ffffff", "nobody", "", "16777215", ":xyz"] {
+        for address in [
+            ".nobody",
+            "@nobody",
+            ":00ffffff",
+            "nobody",
+            "",
+            "16777215",
+            ":xyz",
+        ] {
             let error = caller.call(address, &1).await.unwrap_err();
             assert_eq!(error.code(), "no-such-service", "{address}");
             let shown = Address::from(address).to_string();
@@ -97,7 +115,11 @@ fn names_have_a_longest_length_and_are_never_empty() {
             assert_eq!(caller.name(name).unwrap_err().code(), "invalid", "{name}");
         }
         for name in ["", "@", &"n".repeat(NAME_BYTES_MAX)] {
-            assert_eq!(caller.cluster().register(name, None).unwrap_err().code(), "invalid", "{name}");
+            assert_eq!(
+                caller.cluster().register(name, None).unwrap_err().code(),
+                "invalid",
+                "{name}"
+            );
         }
     });
 }

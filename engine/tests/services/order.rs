@@ -53,7 +53,9 @@ fn a_callers_order_is_kept_on_its_shard_and_across_shards() {
             .await;
             pairs.push((record, sender));
         }
-        let calls = pairs.iter().map(|(_, sender)| caller.call(*sender, &()).timeout(PATIENCE));
+        let calls = pairs
+            .iter()
+            .map(|(_, sender)| caller.call(*sender, &()).timeout(PATIENCE));
         for outcome in all(&caller, calls).await {
             outcome.expect("every sender ends");
         }

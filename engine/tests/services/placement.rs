@@ -46,7 +46,10 @@ fn every_shard_reaches_every_shard(shards: usize) {
         }
         for (to, outcome) in all(&caller, calls).await {
             let reply = outcome.expect("every pair of shards can talk");
-            assert_eq!(reply.unpack::<usize>().expect("a shard"), shard_of_handle(to, shards));
+            assert_eq!(
+                reply.unpack::<usize>().expect("a shard"),
+                shard_of_handle(to, shards)
+            );
         }
     });
     assert_eq!(node.metrics().sleeps_rescued.get(), 0);
