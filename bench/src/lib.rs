@@ -23,7 +23,7 @@ pub use floor::{Floor, FloorError, blocking_echo};
 pub use interrupt::Interrupt;
 pub use load::{CpuSeconds, Load, LoadError, LoadResult, RunningLoad};
 pub use process::{Event, Happening, LINE_BYTES_MAX, Process};
-pub use report::Latency;
+pub use report::{Latency, duration, grouped};
 pub use scratch::Scratch;
 pub use server::{NodePlan, Server, ServerError};
 pub use watch::{Watch, WatchError};
