@@ -1,8 +1,8 @@
 //! Cuts a byte stream into packages.
 
-use std::collections::VecDeque;
-
 use bytes::{Buf, Bytes, BytesMut};
+
+use crate::chunks::Chunks;
 
 /// The longest package that the 2-byte length can announce.
 pub const PACKAGE_BYTES_MAX: usize = u16::MAX as usize;
@@ -17,10 +17,7 @@ const LENGTH_BYTES: usize = 2;
 /// nothing is, so that a few bytes of a package do not keep the memory that they were read into.
 #[derive(Debug, Default)]
 pub struct Framer {
-    /// What is being cut.
-    current: Bytes,
-    /// Chunks that came before `current` was used up: as many as are pushed without taking packages.
-    later: VecDeque<Bytes>,
+    chunks: Chunks,
     /// The beginning of a package that straddles chunks, its length included.
     carry: BytesMut,
 }
@@ -33,63 +30,57 @@ impl Framer {
 
     /// Takes the next chunk of the stream.
     pub fn push(&mut self, chunk: Bytes) {
-        if self.current.is_empty() && self.later.is_empty() {
-            self.current = chunk;
-        } else {
-            self.later.push_back(chunk);
-        }
+        self.chunks.push(chunk);
     }
 
     /// The next whole package, without its length; None until more of the stream has come.
     #[inline]
     pub fn next_package(&mut self) -> Option<Bytes> {
         loop {
+            let current = &mut self.chunks.current;
             if self.carry.is_empty()
-                && let Some(length) = package_length(&self.current)
-                && self.current.len() >= LENGTH_BYTES + length
+                && let Some(length) = package_length(current)
+                && current.len() >= LENGTH_BYTES + length
             {
-                self.current.advance(LENGTH_BYTES);
-                return Some(self.current.split_to(length));
+                current.advance(LENGTH_BYTES);
+                return Some(current.split_to(length));
             }
             if let Some(package) = self.carry_on() {
                 return Some(package);
             }
-            if self.current.is_empty() {
-                let next = self.later.pop_front();
-                let is_used_up = next.is_none();
-                // Even without a next one: an empty rest would keep the memory of its whole chunk.
-                self.current = next.unwrap_or_default();
-                if is_used_up {
-                    return None;
-                }
+            if self.chunks.current.is_empty() && !self.chunks.next_chunk() {
+                return None;
             }
         }
     }
 
     /// Whether a part of a package is held, or chunks that were not cut yet.
     pub fn has_partial(&self) -> bool {
-        !(self.carry.is_empty() && self.current.is_empty() && self.later.is_empty())
+        !(self.carry.is_empty() && self.chunks.is_empty())
     }
 
     /// Bytes of memory that are held: for a package that straddles chunks, and of chunks not cut yet.
     pub fn held_bytes(&self) -> usize {
-        let later: usize = self.later.iter().map(Bytes::len).sum();
-        self.carry.capacity() + self.current.len() + later
+        self.carry.capacity() + self.chunks.len()
     }
 
     /// Copies what was not cut yet. For a pause: the memory that it was read into, which may be far more,
     /// is not kept by it then.
     pub fn own_chunks(&mut self) {
-        for chunk in std::iter::once(&mut self.current).chain(&mut self.later) {
-            *chunk = Bytes::copy_from_slice(chunk);
-        }
+        self.chunks.own();
     }
 
     /// Drops everything held: the next chunk is the beginning of a new stream.
     pub fn clear(&mut self) {
-        self.current = Bytes::new();
-        self.later.clear();
+        self.chunks = Chunks::default();
         self.carry = BytesMut::new();
+    }
+
+    /// Takes what was not cut yet, for a reader of what follows the last package. Of a package that was
+    /// begun the bytes are lost, so this is for between packages.
+    pub(crate) fn take_chunks(&mut self) -> Chunks {
+        debug_assert!(self.carry.is_empty(), "within a package");
+        std::mem::take(&mut self.chunks)
     }
 
     /// Moves what the package in `carry` still lacks out of `current`; gives it out when whole.
@@ -109,9 +100,9 @@ impl Framer {
     }
 
     fn carry_up_to(&mut self, bytes: usize) {
-        let take = (bytes - self.carry.len()).min(self.current.len());
-        self.carry.extend_from_slice(&self.current[..take]);
-        self.current.advance(take);
+        let take = (bytes - self.carry.len()).min(self.chunks.current.len());
+        self.carry.extend_from_slice(&self.chunks.current[..take]);
+        self.chunks.current.advance(take);
     }
 }
 

@@ -1,0 +1,281 @@
+//! The header in front of every frame: 24 bytes, little-endian, always the same fields.
+//!
+//! Invariants: what [`Header::decode`] accepts has a known kind, only flags that its kind has, zeros where
+//! nothing is defined yet, and no more bytes behind it than its kind may have, except for calls, sends and
+//! replies, whose limit is the receiver's business; [`Header::encode`] writes what decodes to the same.
+
+use zerocopy::byteorder::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
+
+use super::FrameError;
+use crate::skynet::NAME_BYTES_MAX;
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = size_of::<Wire>();
+
+/// The flag of a call or send whose target is the number of a name.
+const TARGET_IS_NAME: u8 = 0x01;
+
+/// The header as it lies in memory and on the wire.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Wire {
+    length: U32,
+    kind: u8,
+    flags: u8,
+    reserved: U16,
+    session: U32,
+    target: U32,
+    source: U32,
+    remaining_ms: U32,
+}
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// A request that wants one reply.
+    Call = 1,
+    /// A message that wants none.
+    Send = 2,
+    /// The answer to a call.
+    ReplyOk = 3,
+    /// Why a call failed: the target is an [`ErrorCode`](super::ErrorCode)'s number, the payload a text.
+    ReplyError = 4,
+    /// Gives the number in the target to the name in the payload.
+    DefineName = 5,
+    /// Asks for a pong of the same session.
+    Ping = 6,
+    /// The answer to a ping.
+    Pong = 7,
+    /// The sender begins nothing new on this connection.
+    Goodbye = 8,
+}
+
+impl FrameKind {
+    /// The kind with a number. 9 is set aside for acknowledgements and unknown until they exist.
+    #[inline]
+    fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Call,
+            2 => Self::Send,
+            3 => Self::ReplyOk,
+            4 => Self::ReplyError,
+            5 => Self::DefineName,
+            6 => Self::Ping,
+            7 => Self::Pong,
+            8 => Self::Goodbye,
+            _ => return None,
+        })
+    }
+
+    /// How many bytes may follow the header; None when that is up to the receiver's message limit.
+    #[inline]
+    fn payload_bytes_max(self) -> Option<usize> {
+        match self {
+            Self::Call | Self::Send | Self::ReplyOk | Self::ReplyError => None,
+            Self::DefineName => Some(NAME_BYTES_MAX),
+            Self::Ping | Self::Pong | Self::Goodbye => Some(0),
+        }
+    }
+}
+
+/// The fields of a header. Those that a kind has no use for are written as 0 and not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Bytes that follow the header.
+    pub length: u32,
+    /// What the frame is.
+    pub kind: FrameKind,
+    /// Whether `target` is the number of a name, not a handle. Calls and sends only.
+    pub is_target_name: bool,
+    /// What joins a reply to its call; never 0 there. 0 for a send.
+    pub session: u32,
+    /// A handle, the number of a name, or the number of an error code.
+    pub target: u32,
+    /// The handle of who sends, 0 for none.
+    pub source: u32,
+    /// The time that the call has left, in milliseconds; 0 for no limit.
+    pub remaining_ms: u32,
+}
+
+impl Header {
+    /// A header of a kind whose fields are all 0.
+    #[inline]
+    pub fn new(kind: FrameKind) -> Self {
+        Self {
+            length: 0,
+            kind,
+            is_target_name: false,
+            session: 0,
+            target: 0,
+            source: 0,
+            remaining_ms: 0,
+        }
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// A [`FrameError`] that says which field means nothing in this version.
+    #[inline]
+    pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, FrameError> {
+        let wire: Wire = transmute!(*bytes);
+        let Some(kind) = FrameKind::from_number(wire.kind) else {
+            return Err(FrameError::Kind { kind: wire.kind });
+        };
+        let is_request = matches!(kind, FrameKind::Call | FrameKind::Send);
+        let known_flags = if is_request { TARGET_IS_NAME } else { 0 };
+        if wire.flags & !known_flags != 0 {
+            let flags = wire.flags;
+            return Err(FrameError::Flags { kind, flags });
+        }
+        if wire.reserved.get() != 0 {
+            let reserved = wire.reserved.get();
+            return Err(FrameError::Reserved { kind, reserved });
+        }
+        let (length, session) = (wire.length.get(), wire.session.get());
+        if let Some(limit) = kind.payload_bytes_max()
+            && length as usize > limit
+        {
+            return Err(FrameError::Length { kind, length, limit });
+        }
+        let is_session_wrong = match kind {
+            FrameKind::Call | FrameKind::ReplyOk | FrameKind::ReplyError => session == 0,
+            FrameKind::Send => session != 0,
+            _ => false,
+        };
+        if is_session_wrong {
+            return Err(FrameError::Session { kind, session });
+        }
+        Ok(Self {
+            length,
+            kind,
+            is_target_name: wire.flags & TARGET_IS_NAME != 0,
+            session,
+            target: wire.target.get(),
+            source: wire.source.get(),
+            remaining_ms: wire.remaining_ms.get(),
+        })
+    }
+
+    /// The header as it is written.
+    #[inline]
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        transmute!(Wire {
+            length: self.length.into(),
+            kind: self.kind as u8,
+            flags: if self.is_target_name { TARGET_IS_NAME } else { 0 },
+            reserved: U16::ZERO,
+            session: self.session.into(),
+            target: self.target.into(),
+            source: self.source.into(),
+            remaining_ms: self.remaining_ms.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call with a name, 3 bytes, session 0x04030201, target 5, source 0x0a, 30 s left.
+    const CALL: [u8; HEADER_BYTES] = [
+        3, 0, 0, 0, 1, 1, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0, 10, 0, 0, 0, 0x30, 0x75, 0, 0,
+    ];
+
+    #[test]
+    fn fields_lie_where_the_specification_says() {
+        let header = Header {
+            length: 3,
+            is_target_name: true,
+            session: 0x0403_0201,
+            target: 5,
+            source: 10,
+            remaining_ms: 30_000,
+            ..Header::new(FrameKind::Call)
+        };
+        assert_eq!(header.encode(), CALL);
+        assert_eq!(Header::decode(&CALL), Ok(header));
+    }
+
+    fn changed(at: usize, byte: u8) -> Result<Header, FrameError> {
+        let mut bytes = CALL;
+        bytes[at] = byte;
+        Header::decode(&bytes)
+    }
+
+    #[test]
+    fn every_kind_that_is_not_defined_is_an_error() {
+        for kind in (0..=255).filter(|kind| !(1..=8).contains(kind)) {
+            assert_eq!(changed(4, kind), Err(FrameError::Kind { kind }));
+        }
+    }
+
+    #[test]
+    fn every_flag_that_is_not_defined_for_the_kind_is_an_error() {
+        for flags in 2..=255 {
+            let kind = FrameKind::Call;
+            assert_eq!(changed(5, flags), Err(FrameError::Flags { kind, flags }));
+        }
+        for (number, kind) in [
+            (3, FrameKind::ReplyOk),
+            (5, FrameKind::DefineName),
+            (6, FrameKind::Ping),
+        ] {
+            assert_eq!(changed(4, number), Err(FrameError::Flags { kind, flags: 1 }));
+        }
+    }
+
+    #[test]
+    fn reserved_bits_are_an_error() {
+        let kind = FrameKind::Call;
+        assert_eq!(changed(6, 1), Err(FrameError::Reserved { kind, reserved: 1 }));
+        assert_eq!(
+            changed(7, 0x80),
+            Err(FrameError::Reserved {
+                kind,
+                reserved: 0x8000
+            })
+        );
+    }
+
+    #[test]
+    fn control_frames_are_bounded_by_their_header_alone() {
+        for (kind, limit) in [
+            (FrameKind::DefineName, 255),
+            (FrameKind::Ping, 0),
+            (FrameKind::Pong, 0),
+            (FrameKind::Goodbye, 0),
+        ] {
+            let length = limit as u32 + 1;
+            let header = |length| Header {
+                length,
+                ..Header::new(kind)
+            };
+            let refused = Err(FrameError::Length { kind, length, limit });
+            assert_eq!(Header::decode(&header(length).encode()), refused);
+            assert_eq!(
+                Header::decode(&header(length - 1).encode()),
+                Ok(header(length - 1))
+            );
+        }
+    }
+
+    #[test]
+    fn calls_and_replies_have_a_session_and_sends_have_none() {
+        for kind in [FrameKind::Call, FrameKind::ReplyOk, FrameKind::ReplyError] {
+            let refused = Err(FrameError::Session { kind, session: 0 });
+            assert_eq!(Header::decode(&Header::new(kind).encode()), refused);
+        }
+        let kind = FrameKind::Send;
+        let header = Header {
+            session: 1,
+            ..Header::new(kind)
+        };
+        assert_eq!(
+            Header::decode(&header.encode()),
+            Err(FrameError::Session { kind, session: 1 })
+        );
+    }
+}

@@ -1,0 +1,367 @@
+//! The hello: how two Skyring nodes find out on a Skynet connection that they are both Skyring.
+//!
+//! It is the query for a name that nobody has, so a Skynet node answers it as such and nothing is lost. The
+//! payload is the packed text [`HELLO_NAME`] and a table; the answer is packed the same way. Keys that are
+//! not known are ignored, so that later versions can say more.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::seri::{PackError, Packer, TableRef, UnpackError, ValueRef, values};
+
+/// What a hello asks for by name.
+pub const HELLO_NAME: &str = "skyring.hello";
+
+/// The version of the dialect that is written here; the lower one of two ends counts.
+pub const VERSION: u32 = 1;
+
+/// The longest packed hello, in bytes.
+pub const HELLO_BYTES_MAX: usize = 4096;
+
+/// The longest name of a node, in bytes.
+const NODE_BYTES_MAX: usize = 255;
+
+/// Channels that a peer may have.
+pub const CHANNELS_MAX: u32 = 1024;
+
+/// Threads that a node may say it has.
+pub const THREADS_MAX: u32 = 4096;
+
+/// Bytes of a nonce.
+pub const NONCE_BYTES: usize = 16;
+
+/// What one end says of itself when a connection begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The dialect's version: the highest that the dialler speaks; in an answer the one to be spoken.
+    pub version: u32,
+    /// The node's name in the cluster map, at most 255 bytes; empty when it is in none.
+    pub node: String,
+    /// Which channel of the peer this connection is, from 1 on.
+    pub channel: u32,
+    /// How many channels the dialler wants; in an answer how many there shall be. 1 to [`CHANNELS_MAX`].
+    pub channels: u32,
+    /// Threads of the node, 1 to [`THREADS_MAX`].
+    pub threads: u32,
+    /// A random number that a process draws when it starts.
+    pub epoch: u64,
+    /// Random bytes of this connection.
+    pub nonce: [u8; NONCE_BYTES],
+    /// Whether the connection goes on with what an earlier one left.
+    pub resume: bool,
+}
+
+/// Why a hello, or its answer, is none.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum HelloError {
+    /// The values cannot be read.
+    #[error("hello: {0}")]
+    Unpack(#[from] UnpackError),
+    /// The values cannot be written.
+    #[error("hello: {0}")]
+    Pack(#[from] PackError),
+    /// It does not begin with the name and a table.
+    #[error("hello: not the text {HELLO_NAME:?} and a table")]
+    Shape,
+    /// It is longer than [`HELLO_BYTES_MAX`].
+    #[error("hello: {bytes} bytes, limit {HELLO_BYTES_MAX}")]
+    Length {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// A key is missing, or its value is of the wrong type or out of range.
+    #[error("hello: {key} is missing or invalid")]
+    Field {
+        /// The key.
+        key: &'static str,
+    },
+    /// The peer answered with a version that this end did not offer.
+    #[error("hello: answered with version {version}, offered was {offered}")]
+    Version {
+        /// The version of the answer.
+        version: u32,
+        /// The highest that was offered.
+        offered: u32,
+    },
+}
+
+impl Hello {
+    /// Whether the payload of a query begins a hello: its first value is [`HELLO_NAME`] and a second follows.
+    pub fn is_hello(payload: &[u8]) -> bool {
+        let mut values = values(payload);
+        let is_named =
+            matches!(values.next(), Some(Ok(ValueRef::String(name))) if name == HELLO_NAME.as_bytes());
+        is_named && !values.rest().is_empty()
+    }
+
+    /// Packs the hello.
+    ///
+    /// # Errors
+    /// [`HelloError::Field`] for what the other end would refuse.
+    pub fn pack(&self) -> Result<Bytes, HelloError> {
+        self.check()?;
+        let mut buffer = BytesMut::with_capacity(256);
+        let mut packer = Packer::new(&mut buffer);
+        packer.string(HELLO_NAME.as_bytes())?;
+        packer.table_start(0)?;
+        let integer = |packer: &mut Packer<'_>, key: &str, value: i64| {
+            packer.string(key.as_bytes())?;
+            packer.integer(value)
+        };
+        integer(&mut packer, "version", self.version.into())?;
+        integer(&mut packer, "channel", self.channel.into())?;
+        integer(&mut packer, "channels", self.channels.into())?;
+        integer(&mut packer, "threads", self.threads.into())?;
+        // All 64 bits, as the integer of Lua that has them.
+        integer(&mut packer, "epoch", self.epoch as i64)?;
+        packer.string(b"node")?;
+        packer.string(self.node.as_bytes())?;
+        packer.string(b"nonce")?;
+        packer.string(&self.nonce)?;
+        packer.string(b"resume")?;
+        packer.boolean(self.resume)?;
+        packer.table_end();
+        Ok(buffer.freeze())
+    }
+
+    fn check(&self) -> Result<(), HelloError> {
+        let is_valid = [
+            ("version", self.version >= 1),
+            ("node", self.node.len() <= NODE_BYTES_MAX),
+            ("channels", (1..=CHANNELS_MAX).contains(&self.channels)),
+            ("channel", (1..=self.channels).contains(&self.channel)),
+            ("threads", (1..=THREADS_MAX).contains(&self.threads)),
+        ];
+        match is_valid.into_iter().find(|(_, is_valid)| !is_valid) {
+            Some((key, _)) => Err(HelloError::Field { key }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a hello or its answer.
+    ///
+    /// # Errors
+    /// [`HelloError`] that names what is wrong.
+    pub fn unpack(payload: &[u8]) -> Result<Self, HelloError> {
+        if payload.len() > HELLO_BYTES_MAX {
+            let bytes = payload.len();
+            return Err(HelloError::Length { bytes });
+        }
+        let mut values = values(payload);
+        let name = values.take_value()?;
+        let table = values.take_value()?;
+        let (Some(name), Some(table)) = (name.as_bytes(), table.as_table()) else {
+            return Err(HelloError::Shape);
+        };
+        if name != HELLO_NAME.as_bytes() {
+            return Err(HelloError::Shape);
+        }
+        let node = table.get("node").and_then(|node| node.as_str());
+        let nonce = table.get("nonce").and_then(|nonce| nonce.as_bytes());
+        let epoch = table.get("epoch").and_then(|epoch| epoch.as_integer());
+        let resume = match table.get("resume") {
+            None => Some(false),
+            Some(resume) => resume.as_boolean(),
+        };
+        let hello = Self {
+            version: number(&table, "version", None)?,
+            node: node.ok_or(HelloError::Field { key: "node" })?.to_owned(),
+            channel: number(&table, "channel", Some(1))?,
+            channels: number(&table, "channels", Some(1))?,
+            threads: number(&table, "threads", None)?,
+            epoch: epoch.ok_or(HelloError::Field { key: "epoch" })? as u64,
+            nonce: nonce
+                .and_then(|nonce| nonce.try_into().ok())
+                .ok_or(HelloError::Field { key: "nonce" })?,
+            resume: resume.ok_or(HelloError::Field { key: "resume" })?,
+        };
+        hello.check()?;
+        Ok(hello)
+    }
+}
+
+fn number(table: &TableRef<'_>, key: &'static str, default: Option<u32>) -> Result<u32, HelloError> {
+    let number = match table.get(key) {
+        None => default,
+        Some(value) => value.as_integer().and_then(|value| u32::try_from(value).ok()),
+    };
+    number.ok_or(HelloError::Field { key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seri::{Table, Value, pack};
+
+    fn hello() -> Hello {
+        Hello {
+            version: 1,
+            node: "db1".to_owned(),
+            channel: 2,
+            channels: 4,
+            threads: 8,
+            epoch: 0xfedc_ba98_7654_3210,
+            nonce: *b"0123456789abcdef",
+            resume: false,
+        }
+    }
+
+    fn table() -> Vec<(Value, Value)> {
+        let integer = |key: &str, value: i64| (Value::from(key), Value::Integer(value));
+        vec![
+            integer("version", 1),
+            integer("channel", 2),
+            integer("channels", 4),
+            integer("threads", 8),
+            integer("epoch", 0xfedc_ba98_7654_3210u64 as i64),
+            (Value::from("node"), Value::from("db1")),
+            (Value::from("nonce"), Value::from("0123456789abcdef")),
+            (Value::from("resume"), Value::Boolean(false)),
+        ]
+    }
+
+    fn packed(entries: Vec<(Value, Value)>) -> Bytes {
+        let array = Vec::new();
+        pack(&(HELLO_NAME, Value::Table(Table { array, entries }))).expect("packable")
+    }
+
+    /// The table with one entry changed, or taken out.
+    fn with(key: &str, value: Option<Value>) -> Result<Hello, HelloError> {
+        let mut entries = table();
+        entries.retain(|(other, _)| other.as_str() != Some(key));
+        entries.extend(value.map(|value| (Value::from(key), value)));
+        Hello::unpack(&packed(entries))
+    }
+
+    #[test]
+    fn a_hello_is_a_name_and_a_table_in_any_order() {
+        assert_eq!(hello().pack(), Ok(packed(table())));
+        let mut entries = table();
+        entries.reverse();
+        assert_eq!(Hello::unpack(&packed(entries)), Ok(hello()));
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_some_may_be_missing() {
+        let later = Value::Table(Table::new());
+        assert_eq!(with("compression", Some(later)), Ok(hello()));
+        assert_eq!(with("resume", None), Ok(hello()));
+        assert_eq!(
+            with("channel", None),
+            Ok(Hello {
+                channel: 1,
+                ..hello()
+            })
+        );
+        let with_one_channel = Hello {
+            channel: 1,
+            channels: 1,
+            ..hello()
+        };
+        let entries = table().into_iter();
+        let entries = entries.filter(|(key, _)| !key.as_str().is_some_and(|key| key.starts_with("channel")));
+        assert_eq!(Hello::unpack(&packed(entries.collect())), Ok(with_one_channel));
+    }
+
+    #[test]
+    fn a_missing_or_invalid_field_is_an_error_that_names_it() {
+        let invalid = |key, value| assert_eq!(with(key, value), Err(HelloError::Field { key }), "{key}");
+        for key in ["version", "node", "threads", "epoch", "nonce"] {
+            invalid(key, None);
+        }
+        for key in [
+            "version", "node", "channel", "channels", "threads", "epoch", "nonce", "resume",
+        ] {
+            invalid(key, Some(Value::Table(Table::new())));
+            invalid(key, Some(Value::Number(0.5)));
+        }
+        for key in ["version", "channel", "channels", "threads"] {
+            for number in [-1, 0, 1 << 32] {
+                invalid(key, Some(Value::Integer(number)));
+            }
+        }
+        invalid("channel", Some(Value::Integer(5)));
+        invalid("channels", Some(Value::Integer(i64::from(CHANNELS_MAX) + 1)));
+        invalid("threads", Some(Value::Integer(i64::from(THREADS_MAX) + 1)));
+        invalid("nonce", Some(Value::from("0123456789abcde")));
+        invalid("nonce", Some(Value::from("0123456789abcdefg")));
+        invalid("node", Some(Value::from("n".repeat(256).as_str())));
+        invalid("node", Some(Value::from(&b"\xff"[..])));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written() {
+        let refused = |hello: Hello, key| assert_eq!(hello.pack(), Err(HelloError::Field { key }));
+        refused(
+            Hello {
+                version: 0,
+                ..hello()
+            },
+            "version",
+        );
+        refused(
+            Hello {
+                channel: 5,
+                ..hello()
+            },
+            "channel",
+        );
+        refused(
+            Hello {
+                channels: 0,
+                ..hello()
+            },
+            "channels",
+        );
+        refused(
+            Hello {
+                threads: 0,
+                ..hello()
+            },
+            "threads",
+        );
+        refused(
+            Hello {
+                node: "n".repeat(256),
+                ..hello()
+            },
+            "node",
+        );
+    }
+
+    #[test]
+    fn a_payload_that_is_no_hello_is_an_error() {
+        assert_eq!(Hello::unpack(b""), Err(HelloError::Shape));
+        assert_eq!(
+            Hello::unpack(&pack(&HELLO_NAME).expect("packable")),
+            Err(HelloError::Shape)
+        );
+        assert_eq!(
+            Hello::unpack(&pack(&(HELLO_NAME, 7)).expect("packable")),
+            Err(HelloError::Shape)
+        );
+        let other = pack(&("skyring.bye", Value::Table(Table::new()))).expect("packable");
+        assert_eq!(Hello::unpack(&other), Err(HelloError::Shape));
+        let long = vec![0; HELLO_BYTES_MAX + 1];
+        assert_eq!(
+            Hello::unpack(&long),
+            Err(HelloError::Length {
+                bytes: HELLO_BYTES_MAX + 1
+            })
+        );
+        let whole = packed(table());
+        for end in 1..whole.len() {
+            assert!(Hello::unpack(&whole[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn the_query_for_the_name_alone_is_no_hello() {
+        assert!(Hello::is_hello(&packed(table())));
+        assert!(Hello::is_hello(&pack(&(HELLO_NAME, 7)).expect("packable")));
+        assert!(!Hello::is_hello(&pack(&HELLO_NAME).expect("packable")));
+        assert!(!Hello::is_hello(
+            &pack(&("sdb", Value::Table(Table::new()))).expect("packable")
+        ));
+        assert!(!Hello::is_hello(b"") && !Hello::is_hello(b"\xff\xff"));
+    }
+}

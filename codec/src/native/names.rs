@@ -1,0 +1,223 @@
+//! Names that were sent once and are a number from then on.
+//!
+//! The sender deals the numbers 0 to [`NAMES_MAX`] - 1; once all are dealt, a new name takes over the oldest
+//! number and is defined again. Definitions lie in the stream between the frames that use them, so a number
+//! always means what was defined last in front of it. The number stands for the name, not for a service: the
+//! receiver looks the name up for every frame.
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use super::FrameError;
+
+/// Numbers that names may have at a time, in one direction of a connection.
+pub const NAMES_MAX: usize = 4096;
+
+/// A name of the sender's.
+#[derive(Debug)]
+struct Entry {
+    name: Bytes,
+    /// The connection on which its number was defined last.
+    defined: u64,
+}
+
+/// The names that one end sends. It keeps them when a connection ends; each connection defines them anew.
+#[derive(Debug)]
+pub(crate) struct NamesOut {
+    numbers: FxHashMap<Bytes, u32>,
+    entries: Vec<Entry>,
+    /// The number that the next new name takes over once all are dealt.
+    oldest: u32,
+    /// The name that was asked for last: mostly it is asked for again.
+    latest: u32,
+    /// Counts the connections.
+    connection: u64,
+}
+
+impl NamesOut {
+    pub(crate) fn new() -> Self {
+        Self {
+            numbers: FxHashMap::default(),
+            entries: Vec::new(),
+            oldest: 0,
+            latest: 0,
+            connection: 1,
+        }
+    }
+
+    /// A new connection: nothing is defined on it.
+    pub(crate) fn forget_definitions(&mut self) {
+        self.connection += 1;
+    }
+
+    /// The number of a name, and whether it must be defined before it is used, which counts as done.
+    #[inline]
+    pub(crate) fn number(&mut self, name: &[u8]) -> (u32, bool) {
+        let number = self.find(name);
+        let connection = self.connection;
+        let entry = &mut self.entries[number as usize];
+        let is_new = entry.defined != connection;
+        entry.defined = connection;
+        (number, is_new)
+    }
+
+    /// A name to keep, without a copy for each.
+    #[inline]
+    pub(crate) fn keep(&mut self, name: &[u8]) -> Bytes {
+        let number = self.find(name);
+        self.entries[number as usize].name.clone()
+    }
+
+    #[inline]
+    fn find(&mut self, name: &[u8]) -> u32 {
+        if let Some(entry) = self.entries.get(self.latest as usize)
+            && entry.name == name
+        {
+            return self.latest;
+        }
+        self.latest = match self.numbers.get(name) {
+            Some(number) => *number,
+            None => self.add(name),
+        };
+        self.latest
+    }
+
+    fn add(&mut self, name: &[u8]) -> u32 {
+        let entry = Entry {
+            name: Bytes::copy_from_slice(name),
+            defined: 0,
+        };
+        let name = entry.name.clone();
+        let number = if self.entries.len() < NAMES_MAX {
+            self.entries.push(entry);
+            self.entries.len() as u32 - 1
+        } else {
+            let number = self.oldest;
+            self.oldest = (number + 1) % NAMES_MAX as u32;
+            let old = std::mem::replace(&mut self.entries[number as usize], entry);
+            self.numbers.remove(&old.name);
+            number
+        };
+        self.numbers.insert(name, number);
+        number
+    }
+}
+
+/// The names that one end has received on a connection.
+#[derive(Debug, Default)]
+pub(crate) struct NamesIn {
+    /// Indexed by number; an empty one was not defined.
+    names: Vec<Bytes>,
+    /// Bytes of all names together.
+    bytes: usize,
+}
+
+impl NamesIn {
+    /// Takes a definition. The name is copied, so that it does not keep the chunk that it came in.
+    pub(crate) fn define(&mut self, number: u32, name: &[u8]) -> Result<(), FrameError> {
+        let index = number as usize;
+        if index >= NAMES_MAX || name.is_empty() {
+            let bytes = name.len();
+            return Err(FrameError::Definition { number, bytes });
+        }
+        if self.names.len() <= index {
+            // A peer that deals high numbers first makes this grow at once, to a bound that is small.
+            self.names.resize(index + 1, Bytes::new());
+        }
+        self.bytes = self.bytes + name.len() - self.names[index].len();
+        self.names[index] = Bytes::copy_from_slice(name);
+        Ok(())
+    }
+
+    /// The name with a number.
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> Result<Bytes, FrameError> {
+        match self.names.get(number as usize) {
+            Some(name) if !name.is_empty() => Ok(name.clone()),
+            _ => Err(FrameError::NameUndefined { number }),
+        }
+    }
+
+    /// Bytes of memory that the names hold.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.names.capacity() * size_of::<Bytes>() + self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(index: usize) -> Vec<u8> {
+        format!("@{index}").into_bytes()
+    }
+
+    #[test]
+    fn a_name_is_defined_once_on_each_connection() {
+        let mut names = NamesOut::new();
+        assert_eq!(names.number(b"@a"), (0, true));
+        assert_eq!(names.number(b"@b"), (1, true));
+        assert_eq!(names.number(b"@a"), (0, false));
+        names.forget_definitions();
+        assert_eq!(names.number(b"@b"), (1, true));
+        assert_eq!(names.number(b"@b"), (1, false));
+        assert_eq!(names.number(b"@a"), (0, true));
+    }
+
+    #[test]
+    fn a_name_that_was_only_kept_is_still_to_be_defined() {
+        let mut names = NamesOut::new();
+        assert_eq!(names.keep(b"@a"), &b"@a"[..]);
+        assert_eq!(names.number(b"@a"), (0, true));
+    }
+
+    #[test]
+    fn past_the_last_number_names_take_over_the_oldest_and_both_ends_agree() {
+        let (mut sent, mut received) = (NamesOut::new(), NamesIn::default());
+        let mut exchange = |index: usize| {
+            let name = name(index);
+            let (number, is_new) = sent.number(&name);
+            if is_new {
+                received.define(number, &name).expect("a number in range");
+            }
+            assert_eq!(received.get(number).expect("defined"), name);
+            is_new
+        };
+        for index in 0..3 * NAMES_MAX {
+            assert!(exchange(index));
+            assert!(!exchange(index));
+        }
+        // The last NAMES_MAX still have their numbers, the ones before do not.
+        assert!((2 * NAMES_MAX..3 * NAMES_MAX).all(|index| !exchange(index)));
+        assert!(exchange(0));
+        assert_eq!(sent.entries.len(), NAMES_MAX);
+        assert_eq!(sent.numbers.len(), NAMES_MAX);
+    }
+
+    #[test]
+    fn numbers_and_names_out_of_range_are_errors() {
+        let mut names = NamesIn::default();
+        let last = NAMES_MAX as u32 - 1;
+        assert_eq!(names.get(0), Err(FrameError::NameUndefined { number: 0 }));
+        assert_eq!(names.define(last, b"@last"), Ok(()));
+        assert_eq!(names.get(0), Err(FrameError::NameUndefined { number: 0 }));
+        assert_eq!(names.get(last), Ok(Bytes::from_static(b"@last")));
+        for (number, name) in [(last + 1, &b"@a"[..]), (u32::MAX, b"@a"), (0, b"")] {
+            let bytes = name.len();
+            assert_eq!(
+                names.define(number, name),
+                Err(FrameError::Definition { number, bytes })
+            );
+        }
+    }
+
+    #[test]
+    fn what_names_hold_is_counted_through_redefinitions() {
+        let mut names = NamesIn::default();
+        for length in [255, 1, 100] {
+            names.define(3, &vec![b'n'; length]).expect("in range");
+            assert_eq!(names.bytes, length);
+        }
+        assert!(names.held_bytes() >= 100 + 4 * size_of::<Bytes>());
+    }
+}
