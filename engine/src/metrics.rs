@@ -43,13 +43,17 @@ metrics! {
     connections_refused,
     /// Connections closed because what they sent is not the protocol.
     connections_malformed,
-    /// Connections closed because they did not finish their first package in time.
+    /// Connections closed because they did not finish a package in time.
     connections_silent,
     /// Connections closed because they took no bytes for too long while replies waited.
     connections_stalled,
+    /// Connections closed because they held the most when all of a shard held more than they may.
+    connections_greedy,
+    /// Requests of peers refused because too many bytes of others were being handled.
+    requests_refused,
     /// Times that a connection was not read for a while because too many of its replies waited.
     reads_paused,
-    /// Messages refused because they passed a size limit.
+    /// Messages refused because they passed a size limit, or because their parts did not add up.
     messages_too_large,
     /// Messages dropped because their caller's deadline had passed.
     messages_expired,

@@ -1,8 +1,8 @@
 //! A link with its socket: writes what the link has, and waits when the socket takes no more.
 //!
 //! Invariants: at most one task per connection waits for the socket to take bytes; the link is never
-//! borrowed while anything else runs; a failed write shuts the stream down, and its reader, which then
-//! sees the end, is the only place where a connection is taken apart.
+//! borrowed while anything else runs; a failed write shuts the stream down and wakes its reader, which then
+//! sees the end and is the only place where a connection is taken apart.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -60,13 +60,15 @@ pub(crate) trait Flush {
 pub(crate) struct Connection<L> {
     pub(crate) link: RefCell<L>,
     stream: RefCell<Option<Rc<Stream>>>,
+    /// The stream was shut down from this side, or a write failed: nothing more is written.
+    ended: Cell<bool>,
     /// It is in the shard's list of connections to flush.
     listed: Cell<bool>,
     /// A task waits for the socket to take bytes, since this time.
     blocked_since: Cell<Option<Millis>>,
     /// Why a write failed, for whoever takes the connection apart.
     write_error: RefCell<Option<Text>>,
-    /// Woken whenever bytes were written.
+    /// Woken whenever bytes were written, and when none will be any more.
     pub(crate) written: Notify,
 }
 
@@ -75,6 +77,7 @@ impl<L: Output + 'static> Connection<L> {
         Rc::new(Connection {
             link: RefCell::new(link),
             stream: RefCell::new(None),
+            ended: Cell::new(false),
             listed: Cell::new(false),
             blocked_since: Cell::new(None),
             write_error: RefCell::new(None),
@@ -84,6 +87,7 @@ impl<L: Output + 'static> Connection<L> {
 
     /// Starts using a stream.
     pub(crate) fn attach(&self, stream: Rc<Stream>) {
+        self.ended.set(false);
         self.blocked_since.set(None);
         self.write_error.borrow_mut().take();
         *self.stream.borrow_mut() = Some(stream);
@@ -100,14 +104,18 @@ impl<L: Output + 'static> Connection<L> {
 
     /// Shuts the stream down, so that its reader sees the end.
     pub(crate) fn shutdown(&self) {
+        self.ended.set(true);
         if let Some(stream) = &*self.stream.borrow() {
             stream.shutdown();
         }
+        // Its reader may be waiting for room, which there will not be.
+        self.written.wake();
     }
 
-    /// Whether a stream carries it.
-    pub(crate) fn is_attached(&self) -> bool {
-        self.stream.borrow().is_some()
+    /// Whether a stream carries it that still takes bytes. A reader that waits for room must look:
+    /// otherwise it waits for ever.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stream.borrow().is_some() && !self.ended.get()
     }
 
     /// Since when the socket has taken no bytes although there are some.
@@ -155,7 +163,9 @@ impl<L: Output + 'static> Connection<L> {
         self.write_error
             .borrow_mut()
             .get_or_insert_with(|| error.to_string().into());
+        self.ended.set(true);
         stream.shutdown();
+        self.written.wake();
     }
 
     /// Waits for the socket again and again until everything is written, or the stream is another.
@@ -201,7 +211,7 @@ impl<L: Output + 'static> Connection<L> {
 impl<L: Output + 'static> Flush for Connection<L> {
     fn flush(self: Rc<Self>, shard: &Rc<Shard>) {
         self.listed.set(false);
-        if self.blocked_since.get().is_some() {
+        if self.blocked_since.get().is_some() || self.ended.get() {
             return;
         }
         let Some(stream) = self.stream.borrow().clone() else {

@@ -1,8 +1,12 @@
 //! A connection that a peer opened: its requests come in, their answers go out.
 //!
 //! Bounds: a connection is not read while too many answers wait for it or too many of its requests are
-//! being handled; it is closed when it sends what is not the protocol, when it does not finish its first
-//! package, and when it takes no bytes for too long while answers wait.
+//! being handled; it is closed when it sends what is not the protocol, when it does not finish a package
+//! that it began, and when it takes no bytes for too long while answers wait. What all connections of a
+//! shard hold together is bounded by their [`budget`](super::budget).
+//!
+//! Invariants: every request and every send that is taken is counted until it is answered or over, once;
+//! a connection that has ended holds nothing, waits for nothing, and is logged and counted once.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -14,9 +18,10 @@ use bytes::Bytes;
 use skyring_codec::Millis;
 use skyring_codec::link::{CalleeLimits, CalleeLink, Request as WireRequest};
 use skyring_codec::seri;
-use skyring_codec::skynet::RequestAddress;
+use skyring_codec::skynet::{PACKAGE_BYTES_MAX, RequestAddress};
 
-use crate::cluster::connection::Connection;
+use crate::cluster::budget::{HELD_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::cluster::connection::{Connection, Flush};
 use crate::cluster::listener::Admission;
 use crate::error::Error;
 use crate::rt;
@@ -28,20 +33,21 @@ use crate::shard::envelope::{ReplyTo, Request};
 use crate::shard::slab::Key;
 
 /// Answers that may wait for one connection, in bytes; past it the connection is not read.
-pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// Requests of one connection that may be handled at a time; past it the connection is not read.
-pub(crate) const REQUESTS_HANDLED_MAX: usize = 65_536;
+/// Requests and sends of one connection that may be handled at a time; past it the connection is not read.
+pub const REQUESTS_HANDLED_MAX: usize = 65_536;
 
-/// Time for the first whole package, and for the rest of one that was begun, in milliseconds.
-pub(crate) const PACKAGE_TIME_MS_MAX: Millis = 10_000;
+/// Bytes of one connection's requests and sends that may be handled at a time; past it the connection is not
+/// read. One that is larger is handled alone.
+pub const UNFINISHED_BYTES_MAX: usize = 4 << 20;
+
+/// Time for the first package, for the rest of one that was begun, and between the packages of an
+/// unfinished message, in milliseconds.
+pub const PACKAGE_TIME_MS_MAX: Millis = 10_000;
 
 /// Time that a connection may take no bytes while answers wait, in milliseconds.
-pub(crate) const STALL_TIME_MS_MAX: Millis = 30_000;
-
-/// Bytes that unfinished messages and waiting answers may hold on all connections of one shard together;
-/// past it the connection that goes on growing is closed.
-pub(crate) const SHARD_BYTES_MAX: usize = 512 << 20;
+pub const STALL_TIME_MS_MAX: Millis = 30_000;
 
 /// Requests between two looks at the clock.
 const REQUESTS_PER_LOOK: u32 = 64;
@@ -49,11 +55,11 @@ const REQUESTS_PER_LOOK: u32 = 64;
 /// Reads in a row that found bytes at once before other connections get their turn.
 const READS_IN_A_ROW_MAX: u32 = 16;
 
-/// Why a connection was closed by this side.
+/// Why a connection is over.
 enum Closed {
     Malformed(String),
-    TooMuchHeld,
-    ByPeer,
+    /// Its peer ended it, or this side did and has said so already.
+    Ended,
 }
 
 /// An accepted connection; see the module.
@@ -61,8 +67,17 @@ pub(crate) struct Inbound {
     connection: Rc<Connection<CalleeLink>>,
     peer: SocketAddr,
     key: Cell<Key>,
+    /// Requests and sends that are being handled, and the bytes of their payloads.
     handled_now: Cell<usize>,
-    last_read: Cell<Millis>,
+    handled_bytes: Cell<usize>,
+    /// When the last package was finished or the next one begun.
+    progressed: Cell<Millis>,
+    /// Packages that the link had seen then.
+    packages: Cell<u64>,
+    /// Something was begun and not finished when it was read last.
+    unfinished: Cell<bool>,
+    /// It was read or answered since the last sweep.
+    active: Cell<bool>,
     /// Bytes counted for it in the shard's sum.
     held: Cell<usize>,
     /// Requests that the link had refused when it was looked at last.
@@ -71,18 +86,25 @@ pub(crate) struct Inbound {
     _admission: Arc<Admission>,
 }
 
+fn new_link() -> CalleeLink {
+    CalleeLink::new(CalleeLimits {
+        out_buffer_bytes_max: ANSWER_BYTES_MAX,
+        ..CalleeLimits::default()
+    })
+}
+
 impl Inbound {
     pub(crate) fn new(peer: SocketAddr, admission: Arc<Admission>, now: Millis) -> Rc<Inbound> {
-        let limits = CalleeLimits {
-            out_buffer_bytes_max: ANSWER_BYTES_MAX,
-            ..CalleeLimits::default()
-        };
         Rc::new(Inbound {
-            connection: Connection::new(CalleeLink::new(limits)),
+            connection: Connection::new(new_link()),
             peer,
             key: Cell::new(Key::from_u64(0)),
             handled_now: Cell::new(0),
-            last_read: Cell::new(now),
+            handled_bytes: Cell::new(0),
+            progressed: Cell::new(now),
+            packages: Cell::new(0),
+            unfinished: Cell::new(false),
+            active: Cell::new(true),
             held: Cell::new(0),
             refused: Cell::new(0),
             _admission: admission,
@@ -97,32 +119,45 @@ impl Inbound {
     /// Ends the connection.
     pub(crate) fn shutdown(&self) {
         self.connection.shutdown();
-        self.connection.written.wake();
     }
 
-    /// Takes the answer to one of its requests.
-    pub(crate) fn respond(&self, shard: &Rc<Shard>, session: u32, result: Result<Payload, Error>) {
+    /// Takes the answer to one of its requests, which had `bytes`.
+    pub(crate) fn respond(
+        &self,
+        shard: &Rc<Shard>,
+        session: u32,
+        bytes: usize,
+        result: Result<Payload, Error>,
+    ) {
         self.handled_now.set(self.handled_now.get().saturating_sub(1));
-        {
-            let mut link = self.connection.link.borrow_mut();
-            match result {
-                Ok(payload) => link.respond(session, Ok(payload.0)),
-                Err(error) => link.respond(session, Err(error.to_string().as_bytes())),
+        self.handled_bytes
+            .set(self.handled_bytes.get().saturating_sub(bytes));
+        if session != 0 && self.connection.is_open() {
+            {
+                let mut link = self.connection.link.borrow_mut();
+                match result {
+                    Ok(payload) => link.respond(session, Ok(payload.0)),
+                    Err(error) => link.respond(session, Err(error.to_string().as_bytes())),
+                }
             }
+            self.active.set(true);
+            self.connection.flush_later(shard);
+            self.count_held(shard);
         }
-        self.connection.flush_later(shard);
         // The reader may be waiting for room.
         self.connection.written.wake();
     }
 
-    /// Looks whether it has been silent or stalled for too long.
-    pub(crate) fn sweep(&self, shard: &Shard) {
+    /// Looks whether it has been silent or stalled for too long, and takes back memory that it does not
+    /// use.
+    pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
+        if !self.connection.is_open() {
+            return;
+        }
+        if !self.active.replace(false) {
+            self.release(shard);
+        }
         let now = shard.now();
-        let unread = now.saturating_sub(self.last_read.get());
-        let (fresh, partial) = {
-            let link = self.connection.link.borrow();
-            (link.requests_seen() == 0, link.has_partial_input())
-        };
         if let Some(since) = self.connection.blocked_since()
             && now.saturating_sub(since) > STALL_TIME_MS_MAX
         {
@@ -134,8 +169,12 @@ impl Inbound {
                     STALL_TIME_MS_MAX / 1000
                 )
             });
-            self.shutdown();
-        } else if (fresh || partial) && unread > PACKAGE_TIME_MS_MAX && !self.is_full() {
+            self.let_go(shard);
+            return;
+        }
+        let is_waited_for = self.packages.get() == 0 || self.unfinished.get();
+        let waited = now.saturating_sub(self.progressed.get());
+        if is_waited_for && waited > PACKAGE_TIME_MS_MAX && !self.is_full() {
             shard.node.metrics.connections_silent.add(1);
             shard.cluster.log_case(shard, Case::Silent, || {
                 format!(
@@ -144,46 +183,78 @@ impl Inbound {
                     PACKAGE_TIME_MS_MAX / 1000
                 )
             });
-            self.shutdown();
+            self.let_go(shard);
         }
     }
 
     fn is_full(&self) -> bool {
-        self.handled_now.get() >= REQUESTS_HANDLED_MAX || self.connection.link.borrow().is_output_full()
+        self.handled_now.get() >= REQUESTS_HANDLED_MAX
+            || self.handled_bytes.get() >= UNFINISHED_BYTES_MAX
+            || self.connection.link.borrow().is_output_full()
     }
 
-    /// Counts what it holds in the shard's sum; false when that is too much and this one has grown.
-    fn count_held(&self, shard: &Shard) -> bool {
-        let held = self.connection.link.borrow().held_bytes();
-        let before = self.held.replace(held);
-        let total = shard.cluster.count_held(before, held);
-        total <= SHARD_BYTES_MAX || held <= before
+    // ---- what it holds ----
+
+    /// Bytes counted for it.
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
     }
+
+    /// Counts what it holds in the shard's sum, and has room made when that is too much.
+    fn count_held(&self, shard: &Rc<Shard>) {
+        if self.recount(shard) {
+            shard.cluster.make_room(shard);
+        }
+    }
+
+    fn recount(&self, shard: &Shard) -> bool {
+        let held = self.connection.link.borrow().held_bytes();
+        shard.cluster.budget.count_held(self.held.replace(held), held)
+    }
+
+    /// Takes back memory that it does not use now, and counts what is left.
+    pub(crate) fn release(&self, shard: &Shard) {
+        self.connection.link.borrow_mut().release_memory();
+        self.recount(shard);
+    }
+
+    /// Ends the connection because it holds the most of too much.
+    pub(crate) fn end_greedy(&self, shard: &Rc<Shard>) {
+        shard.node.metrics.connections_greedy.add(1);
+        shard.cluster.log_case(shard, Case::Greedy, || {
+            format!(
+                "{} held {} bytes of unfinished messages and answers, the most, when all together held more than \
+                 {HELD_BYTES_MAX}",
+                self.peer,
+                self.held.get()
+            )
+        });
+        self.let_go(shard);
+    }
+
+    /// Ends the connection and gives back at once what it holds: its task may take a while to notice.
+    fn let_go(&self, shard: &Shard) {
+        self.connection.shutdown();
+        *self.connection.link.borrow_mut() = new_link();
+        self.recount(shard);
+    }
+
+    // ---- its task ----
 
     /// Serves the connection to its end.
     pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>, stream: Rc<Stream>) {
         self.connection.attach(Rc::clone(&stream));
         let closed = self.serve(&shard, &stream).await;
-        match closed {
-            Closed::ByPeer => {}
-            Closed::Malformed(error) => {
-                shard.node.metrics.connections_malformed.add(1);
-                shard.cluster.log_case(&shard, Case::Malformed, || {
-                    format!("{} does not speak the cluster protocol: {error}", self.peer)
-                });
-            }
-            Closed::TooMuchHeld => {
-                shard.node.metrics.messages_too_large.add(1);
-                shard.cluster.log_case(&shard, Case::TooMuchHeld, || {
-                    format!(
-                        "{}: unfinished messages and answers hold {SHARD_BYTES_MAX} bytes",
-                        self.peer
-                    )
-                });
-            }
+        if let Closed::Malformed(error) = closed {
+            shard.node.metrics.connections_malformed.add(1);
+            shard.cluster.log_case(&shard, Case::Malformed, || {
+                format!("{} does not speak the cluster protocol: {error}", self.peer)
+            });
         }
+        // What was answered before the end still goes out, as far as the socket takes it.
+        Rc::clone(&self.connection).flush(&shard);
         self.connection.detach();
-        shard.cluster.count_held(self.held.take(), 0);
+        self.let_go(&shard);
         shard.cluster.remove_inbound(self.key.get());
     }
 
@@ -191,10 +262,13 @@ impl Inbound {
         let mut reads_in_a_row = 0;
         loop {
             let (chunk, waited) = match stream.read(&shard.read_buffer).await {
-                Ok((chunk, _)) if chunk.is_empty() => return Closed::ByPeer,
+                Ok((chunk, _)) if chunk.is_empty() => return Closed::Ended,
                 Ok(read) => read,
-                Err(_) => return Closed::ByPeer,
+                Err(_) => return Closed::Ended,
             };
+            if !self.connection.is_open() {
+                return Closed::Ended;
+            }
             if waited {
                 shard.io_seen();
                 reads_in_a_row = 0;
@@ -202,14 +276,15 @@ impl Inbound {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
-            self.last_read.set(shard.now());
             self.connection.link.borrow_mut().receive(chunk);
-            if let Err(error) = self.take_requests(shard).await {
+            shard.read_buffer.begin_work();
+            let taken = self.take_requests(shard).await;
+            shard.read_buffer.end_work();
+            if let Err(error) = taken {
                 return Closed::Malformed(error);
             }
-            if !self.count_held(shard) {
-                return Closed::TooMuchHeld;
-            }
+            self.note_progress(shard);
+            self.count_held(shard);
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;
@@ -218,17 +293,25 @@ impl Inbound {
         }
     }
 
+    /// Notes whether a package was finished, or the first byte of one came. Bytes alone are no progress:
+    /// one every few seconds would keep a connection for ever.
+    fn note_progress(&self, shard: &Shard) {
+        let link = self.connection.link.borrow();
+        let packages = link.packages_seen();
+        let was_unfinished = self.unfinished.replace(link.has_partial_input());
+        if packages != self.packages.replace(packages) || !was_unfinished {
+            self.progressed.set(shard.now());
+        }
+        self.active.set(true);
+    }
+
     /// Passes on every request that has come, as fast as answers can be taken.
     async fn take_requests(&self, shard: &Rc<Shard>) -> Result<(), String> {
-        let started = Instant::now();
+        let mut started = Instant::now();
         let mut taken = 0u32;
         loop {
-            if self.is_full() {
-                shard.node.metrics.reads_paused.add(1);
-                while self.is_full() && self.connection.is_attached() {
-                    shard.request_turn();
-                    self.connection.written.wait().await;
-                }
+            if self.is_full() && !self.wait_for_room(shard).await {
+                return Ok(());
             }
             let request = self.connection.link.borrow_mut().poll_event();
             match request {
@@ -240,6 +323,7 @@ impl Inbound {
             if taken.is_multiple_of(REQUESTS_PER_LOOK) && Shard::is_turn_over(started) {
                 rt::relax().await;
                 shard.io_seen();
+                started = Instant::now();
             }
         }
         let refused = self.connection.link.borrow().requests_refused();
@@ -247,26 +331,50 @@ impl Inbound {
         if refused > before {
             shard.node.metrics.messages_too_large.add(refused - before);
             shard.cluster.log_case(shard, Case::TooLarge, || {
-                format!("{} sent a message that is too large; it was refused", self.peer)
+                format!(
+                    "{} sent a message that is too large, or parts that do not add up; it was refused",
+                    self.peer
+                )
             });
             self.connection.flush_later(shard);
         }
         Ok(())
     }
 
+    /// Waits until answers have left and requests are done; false when the connection has ended instead.
+    async fn wait_for_room(&self, shard: &Rc<Shard>) -> bool {
+        shard.node.metrics.reads_paused.add(1);
+        // It may be long: the rest of what was read must neither keep a read buffer nor go uncounted.
+        self.connection.link.borrow_mut().own_input();
+        shard.read_buffer.end_work();
+        self.count_held(shard);
+        while self.is_full() && self.connection.is_open() {
+            self.connection.flush_later(shard);
+            self.connection.written.wait().await;
+        }
+        shard.read_buffer.begin_work();
+        // It was not its fault that nothing was read.
+        self.progressed.set(shard.now());
+        self.connection.is_open()
+    }
+
     fn take_request(&self, shard: &Rc<Shard>, request: WireRequest) {
-        let session = request.session;
-        let reply_to = match session {
-            0 => ReplyTo::Nobody,
-            session => {
-                self.handled_now.set(self.handled_now.get() + 1);
-                ReplyTo::Connection {
-                    shard: shard.index as u16,
-                    connection: self.key.get(),
-                    session,
-                }
-            }
+        let bytes = request.payload.len();
+        self.handled_now.set(self.handled_now.get() + 1);
+        self.handled_bytes.set(self.handled_bytes.get() + bytes);
+        let reply_to = ReplyTo::Connection {
+            shard: shard.index as u16,
+            connection: self.key.get(),
+            session: request.session,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
+        if shard.cluster.budget.take_request(bytes) {
+            shard.node.metrics.requests_refused.add(1);
+            shard.cluster.log_case(shard, Case::Overloaded, || {
+                format!("a request of {} is refused: {}", self.peer, too_many_handled())
+            });
+            return shard.refuse(reply_to, Error::overloaded(too_many_handled()));
+        }
         let target = match request.address {
             RequestAddress::Handle(0) => {
                 let answer = query_name(shard, &request.payload);
@@ -279,15 +387,25 @@ impl Inbound {
             // The words that Skynet uses, which its users' programs may look for.
             return shard.refuse(reply_to, Error::remote("Invalid name"));
         };
+        // A longer one came in parts, and is no slice of a read buffer.
+        let payload = if bytes <= PACKAGE_BYTES_MAX && shard.read_buffer.is_scarce() {
+            Bytes::copy_from_slice(&request.payload)
+        } else {
+            request.payload
+        };
         shard.request(Request {
             target,
             source: Handle::NONE,
             kind: Kind::LUA,
-            payload: Payload(request.payload),
+            payload: Payload(payload),
             reply_to,
             deadline: None,
         });
     }
+}
+
+fn too_many_handled() -> String {
+    format!("requests of {REQUEST_BYTES_MAX} bytes are being handled")
 }
 
 /// Answers a query: the packed handle behind a packed name that comes without its `@`.
@@ -319,10 +437,11 @@ pub(crate) enum Case {
     Silent,
     Stalled,
     TooLarge,
-    TooMuchHeld,
+    Greedy,
+    Overloaded,
 }
 
 impl Case {
     /// How many cases there are.
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 }

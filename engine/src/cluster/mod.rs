@@ -5,13 +5,14 @@
 //! map is shared by all shards and changed by `reload`; each shard then looks at its own channels.
 
 pub(crate) mod api;
+pub(crate) mod budget;
 pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod inbound;
 pub(crate) mod listener;
 pub(crate) mod proxy;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use skyring_codec::wheel::TimerKey;
 
+use crate::cluster::budget::Budget;
 use crate::cluster::channel::{Channel, Loss};
 use crate::cluster::inbound::{Case, Inbound};
 use crate::cluster::listener::Admission;
@@ -66,8 +68,8 @@ pub(crate) struct ClusterShard {
     parked: RefCell<Slab<Parked>>,
     /// The nodes that requests wait for and that the log has named.
     awaited: RefCell<HashSet<Text>>,
-    /// Bytes that accepted connections hold in unfinished messages and waiting answers.
-    held: Cell<usize>,
+    /// What the accepted connections hold.
+    pub(crate) budget: Budget,
     case_log: [Throttle; Case::COUNT],
 }
 
@@ -80,7 +82,7 @@ impl ClusterShard {
             inbound: RefCell::default(),
             parked: RefCell::default(),
             awaited: RefCell::default(),
-            held: Cell::new(0),
+            budget: Budget::default(),
             case_log: std::array::from_fn(|_| Throttle::new(CASE_LOG_INTERVAL_MS)),
         }
     }
@@ -248,17 +250,21 @@ impl ClusterShard {
         rt::spawn(inbound.run(Rc::clone(shard), stream));
     }
 
-    /// Carries an answer to the connection that asked; if that is gone, so is the answer.
+    /// Carries an answer to the connection that asked; if that is gone, so is the answer. `bytes` is the
+    /// size of the request that is over with it.
     pub(crate) fn respond(
         &self,
         shard: &Rc<Shard>,
         connection: Key,
         session: u32,
+        bytes: usize,
         result: Result<Payload, Error>,
     ) {
+        self.budget.finish_request(bytes);
         let inbound = self.inbound.borrow().get(connection).cloned();
         match inbound {
-            Some(inbound) => inbound.respond(shard, session, result),
+            Some(inbound) => inbound.respond(shard, session, bytes, result),
+            None if session == 0 => {}
             None => shard.node.metrics.replies_late.add(1),
         }
     }
@@ -268,11 +274,21 @@ impl ClusterShard {
         self.inbound.borrow_mut().remove(key);
     }
 
-    /// Changes the sum of held bytes, and returns it.
-    pub(crate) fn count_held(&self, before: usize, now: usize) -> usize {
-        let held = self.held.get().saturating_sub(before) + now;
-        self.held.set(held);
-        held
+    /// Ends the connection that holds the most, and so on until all together hold no more than they may.
+    pub(crate) fn make_room(&self, shard: &Rc<Shard>) {
+        let inbound: Vec<Rc<Inbound>> = self.inbound.borrow().iter().cloned().collect();
+        for connection in &inbound {
+            connection.release(shard);
+        }
+        while self.budget.is_over() {
+            let Some(largest) = inbound.iter().max_by_key(|connection| connection.held()) else {
+                return;
+            };
+            if largest.held() == 0 {
+                return;
+            }
+            largest.end_greedy(shard);
+        }
     }
 
     /// Looks at every accepted connection for one that is silent or stalled.

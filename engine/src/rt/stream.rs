@@ -2,20 +2,23 @@
 //! slices with one system call, and waits without holding memory.
 //!
 //! Invariants: no operation blocks; dropping a read or a wait loses no bytes; an idle stream holds no
-//! buffer; the socket is shut down before it is closed.
+//! buffer; the socket is shut down before it is closed; what was read keeps at most [`LENT_BYTES_MAX`] of
+//! buffers from being used again, as long as whoever keeps it copies it while [`ReadBuffer::is_scarce`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::sys;
 
@@ -25,13 +28,100 @@ const READ_BUFFER_BYTES: usize = 256 << 10;
 /// A read is not started with less room than this, which holds the largest package of the skynet dialect.
 const READ_ROOM_BYTES_MIN: usize = 64 << 10;
 
-/// The memory that all connections of a shard read into. What was read is split off as [`Bytes`], so
-/// payloads are slices of it; the memory is reused once all of them are gone.
-pub(crate) struct ReadBuffer(RefCell<BytesMut>);
+/// Buffers that may be lent out, because payloads are slices of them, before payloads should be copied.
+const LENT_BUFFERS_MAX: usize = 128;
 
-impl Default for ReadBuffer {
-    fn default() -> ReadBuffer {
-        ReadBuffer(RefCell::new(BytesMut::new()))
+/// What the lent buffers take at most, in bytes.
+pub(crate) const LENT_BYTES_MAX: usize = LENT_BUFFERS_MAX * READ_BUFFER_BYTES;
+
+/// While so many connections have read more than they have worked off, a read is short.
+const LONG_READERS_MAX: usize = 64;
+
+/// Bytes of a short read.
+const SHORT_READ_BYTES: usize = 16 << 10;
+
+/// Silence after which the kernel asks the other host whether the connection still is; well below the
+/// 15 minutes after which load balancers forget one.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// Time between two such questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Unanswered questions after which the connection is broken.
+const KEEPALIVE_RETRIES: u32 = 4;
+
+/// The memory that all connections of a shard read into. What was read is split off as [`Bytes`], so
+/// payloads are slices of it. A buffer that is used up is lent out until all of them are gone, and then
+/// used again.
+#[derive(Default)]
+pub(crate) struct ReadBuffer {
+    /// Has its full length but for what was split off its front; none before the first read.
+    current: RefCell<Option<BytesMut>>,
+    lent: RefCell<VecDeque<BytesMut>>,
+    /// Connections that have not worked off what they read.
+    busy: Cell<usize>,
+}
+
+impl ReadBuffer {
+    /// So many buffers are lent out that what is kept for long should be copied: a slice of a few bytes
+    /// keeps a whole buffer.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.lent.borrow().len() >= LENT_BUFFERS_MAX
+    }
+
+    /// A connection has read something that it will take time to work off.
+    pub(crate) fn begin_work(&self) {
+        self.busy.set(self.busy.get() + 1);
+    }
+
+    /// It has worked it off.
+    pub(crate) fn end_work(&self) {
+        self.busy.set(self.busy.get().saturating_sub(1));
+    }
+
+    /// How much the next read may bring.
+    fn read_bytes_max(&self) -> usize {
+        if self.busy.get() < LONG_READERS_MAX {
+            READ_BUFFER_BYTES
+        } else {
+            SHORT_READ_BYTES
+        }
+    }
+
+    /// Gives `read` room to read into, and splits off what it has read.
+    fn fill<E>(&self, read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>) -> Poll<Result<Bytes, E>> {
+        let mut current = self.current.borrow_mut();
+        let buffer = match &mut *current {
+            Some(buffer) if buffer.len() >= READ_ROOM_BYTES_MIN => buffer,
+            used_up => {
+                let renewed = self.renew(used_up.take());
+                used_up.insert(renewed)
+            }
+        };
+        let room = buffer.len().min(self.read_bytes_max());
+        read(&mut buffer[..room]).map_ok(|count| buffer.split_to(count).freeze())
+    }
+
+    /// Lends a buffer out and gives another: one that has come back, or a new one.
+    fn renew(&self, used_up: Option<BytesMut>) -> BytesMut {
+        let mut lent = self.lent.borrow_mut();
+        if let Some(mut used_up) = used_up
+            // When there are too many it is not remembered; what is sliced from it then does not last.
+            && lent.len() < LENT_BUFFERS_MAX
+        {
+            used_up.clear();
+            lent.push_back(used_up);
+        }
+        let is_back = |buffer: &mut BytesMut| buffer.try_reclaim(READ_BUFFER_BYTES);
+        // The oldest is the likeliest to have come back.
+        let place = lent.iter_mut().position(is_back);
+        let mut buffer = place.and_then(|place| lent.remove(place)).unwrap_or_default();
+        // A burst leaves many behind, so each time one more is let go.
+        if lent.len() > 1 && lent.front_mut().is_some_and(is_back) {
+            lent.pop_front();
+        }
+        buffer.resize(READ_BUFFER_BYTES, 0);
+        buffer
     }
 }
 
@@ -46,9 +136,7 @@ impl Stream {
         let inner = sys::executor_tcp_stream(socket);
         // A socket that died between accept and here reports its error at the first read.
         let _ = SockRef::from(&sys::borrow_stream(&inner)).set_tcp_nodelay(true);
-        Stream {
-            inner: RefCell::new(inner),
-        }
+        Stream::new(inner)
     }
 
     /// Connects. Bound it with a timeout of your own: a silent host takes minutes otherwise.
@@ -75,24 +163,30 @@ impl Stream {
                 "connected to itself",
             ));
         }
-        Ok(Stream {
-            inner: RefCell::new(inner),
-        })
+        Ok(Stream::new(inner))
     }
 
-    /// Reads what is there, at most a buffer full; an empty answer is the end of the stream. The flag says
+    fn new(inner: TcpStream) -> Stream {
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES);
+        // Without it a host that vanished would keep its connection, and its place, for ever. A socket
+        // that has died meanwhile reports its own error.
+        let _ = SockRef::from(&sys::borrow_stream(&inner)).set_tcp_keepalive(&keepalive);
+        Stream {
+            inner: RefCell::new(inner),
+        }
+    }
+
+    /// Reads what is there, at most a buffer full, and less while many connections are busy; an empty answer is the end of the stream. The flag says
     /// whether it had to wait, and so whether the executor has looked at its I/O.
     pub(crate) async fn read(&self, buffer: &ReadBuffer) -> io::Result<(Bytes, bool)> {
         let mut waited = false;
         poll_fn(|context| {
-            let mut buffer = buffer.0.borrow_mut();
-            // The buffer always has its full length; what was read is split off its front.
-            if buffer.len() < READ_ROOM_BYTES_MIN {
-                *buffer = BytesMut::zeroed(READ_BUFFER_BYTES);
-            }
-            let polled = Pin::new(&mut *self.inner.borrow_mut()).poll_read(context, &mut buffer);
+            let polled = buffer.fill(|room| Pin::new(&mut *self.inner.borrow_mut()).poll_read(context, room));
             waited |= polled.is_pending();
-            polled.map_ok(|read| (buffer.split_to(read).freeze(), waited))
+            polled.map_ok(|chunk| (chunk, waited))
         })
         .await
     }
@@ -118,5 +212,73 @@ impl Stream {
     /// Ends the connection in both directions: pending reads and writes return.
     pub(crate) fn shutdown(&self) {
         let _ = SockRef::from(&sys::borrow_stream(&self.inner.borrow())).shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `count` bytes, or as many as there is room for.
+    fn read(buffer: &ReadBuffer, count: usize) -> Bytes {
+        let filled = buffer.fill(|room| {
+            let count = count.min(room.len());
+            room[..count].fill(7);
+            Poll::Ready(Ok::<_, ()>(count))
+        });
+        match filled {
+            Poll::Ready(Ok(chunk)) => chunk,
+            _ => panic!("reading into memory neither waits nor fails"),
+        }
+    }
+
+    fn lent(buffer: &ReadBuffer) -> usize {
+        buffer.lent.borrow().len()
+    }
+
+    #[test]
+    fn memory_that_nobody_keeps_is_read_into_again() {
+        let buffer = ReadBuffer::default();
+        let mut places = std::collections::HashSet::new();
+        for _ in 0..10_000 {
+            let chunk = read(&buffer, 100_000);
+            assert_eq!(chunk.len(), 100_000);
+            places.insert(chunk.as_ptr());
+        }
+        assert!(places.len() <= 4, "{} places", places.len());
+        assert!(lent(&buffer) <= 2);
+    }
+
+    #[test]
+    fn kept_slices_make_buffers_scarce_and_letting_go_of_them_ends_it() {
+        let buffer = ReadBuffer::default();
+        let mut kept = Vec::new();
+        while !buffer.is_scarce() {
+            kept.push(read(&buffer, READ_BUFFER_BYTES).slice(..1));
+        }
+        assert_eq!(kept.len(), LENT_BUFFERS_MAX + 1);
+        // More are read into without being remembered, and what is kept keeps its bytes.
+        for _ in 0..2 * LENT_BUFFERS_MAX {
+            assert_eq!(read(&buffer, READ_BUFFER_BYTES).len(), READ_BUFFER_BYTES);
+        }
+        assert!(buffer.is_scarce() && lent(&buffer) == LENT_BUFFERS_MAX);
+        assert!(kept.iter().all(|slice| slice[..] == [7]));
+        kept.clear();
+        for _ in 0..2 * LENT_BUFFERS_MAX {
+            read(&buffer, READ_BUFFER_BYTES);
+        }
+        assert!(lent(&buffer) <= 2, "{} after the burst", lent(&buffer));
+    }
+
+    #[test]
+    fn reads_are_short_while_many_connections_are_busy() {
+        let buffer = ReadBuffer::default();
+        for _ in 0..LONG_READERS_MAX {
+            assert_eq!(read(&buffer, usize::MAX).len(), READ_BUFFER_BYTES);
+            buffer.begin_work();
+        }
+        assert_eq!(read(&buffer, usize::MAX).len(), SHORT_READ_BYTES);
+        buffer.end_work();
+        assert!(read(&buffer, usize::MAX).len() >= READ_ROOM_BYTES_MIN);
     }
 }

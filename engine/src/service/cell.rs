@@ -14,7 +14,7 @@ use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
 use crate::service::handle::Handle;
-use crate::service::message::{Answer, AnswerKind, Message};
+use crate::service::message::{Answer, AnswerKind, Message, Payload};
 use crate::service::responder::Responder;
 use crate::shard::envelope::{ReplyTo, Request};
 use crate::shard::slab::{Key, Slab};
@@ -155,7 +155,10 @@ impl<S: Service> Deliver for ServiceCell<S> {
                 };
                 self.caller.spawn_counted(task);
             }
-            Ok(Some(Answer(AnswerKind::Kept))) if reply_to == ReplyTo::Nobody => {}
+            Ok(Some(Answer(AnswerKind::Kept))) if reply_to.session() == 0 => {
+                // Even a send is over only now, for the connection that it came over.
+                shard.reply(reply_to, Ok(Payload::default()));
+            }
             Ok(Some(Answer(AnswerKind::Kept))) => {
                 shard.reply(reply_to, Err(Error::remote("the service did not answer")));
             }

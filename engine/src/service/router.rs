@@ -80,20 +80,23 @@ impl Shard {
             ReplyTo::Nobody => {}
             ReplyTo::Waiter { key, .. } => self.complete_waiter(key, Outcome::Answer(result)),
             ReplyTo::Connection {
-                connection, session, ..
+                connection,
+                session,
+                bytes,
+                ..
             } => {
-                self.cluster.respond(self, connection, session, result);
+                self.cluster
+                    .respond(self, connection, session, bytes as usize, result);
             }
         }
     }
 
     /// Answers a message that goes no further: a call with the error, a send by counting it.
     pub(crate) fn refuse(self: &Rc<Shard>, reply_to: ReplyTo, error: Error) {
-        if reply_to == ReplyTo::Nobody {
+        if reply_to.session() == 0 {
             self.node.metrics.sends_dropped.add(1);
-        } else {
-            self.reply(reply_to, Err(error));
         }
+        self.reply(reply_to, Err(error));
     }
 
     /// Takes a message for a service of this shard: handles it at once, or queues it behind the one that

@@ -17,11 +17,13 @@ pub(crate) enum ReplyTo {
     Nobody,
     /// A call that waits on a shard of this node.
     Waiter { shard: u16, key: Key },
-    /// A request that came over a connection that a shard of this node owns.
+    /// A request that came over a connection that a shard of this node owns. It is answered even if it
+    /// was a send, with session 0: the answer goes nowhere, but ends the counting of its `bytes`.
     Connection {
         shard: u16,
         connection: Key,
         session: u32,
+        bytes: u32,
     },
 }
 
