@@ -403,8 +403,10 @@ impl Node {
         if !counters.is_empty() {
             self.shared.logger.log(0, format!("Counters: {counters}"));
         }
-        self.shared.logger.flush(LOG_TIME_MAX);
-        self.shared.logger.shutdown();
+        // A log that takes nothing (a full pipe that nobody reads) is not waited for a second time.
+        if self.shared.logger.flush(LOG_TIME_MAX) {
+            self.shared.logger.shutdown();
+        }
     }
 
     /// The error of a shard whose executor could not be made, after a start that failed.
