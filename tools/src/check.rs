@@ -107,7 +107,8 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
             "cluster",
             format!(
                 "{}, {}: {}",
-                file.display(),
+                // Without the `./` in its middle that the config's own `./` leaves there.
+                file.components().collect::<PathBuf>().display(),
                 counted(nodes.len(), "node"),
                 nodes.join(", ")
             ),

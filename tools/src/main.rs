@@ -15,7 +15,7 @@ mod word;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -45,11 +45,14 @@ enum Action {
     Bench(bench::Arguments),
 }
 
+/// What an argument is taken for before it is taken for a config.
+const SUBCOMMANDS: [&str; 6] = ["run", "call", "check", "demo", "bench", "help"];
+
 fn main() -> ExitCode {
     let arguments = with_run_implied(std::env::args_os().collect());
-    let command = match Command::try_parse_from(&arguments) {
+    let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
-        Err(error) => return refuse(&arguments, &error),
+        Err(error) => return refuse(&error),
     };
     match command.action {
         Action::Run(arguments) => run::run(arguments),
@@ -64,9 +67,8 @@ fn main() -> ExitCode {
 /// config (something with a `/`, or a file that is there): a mistyped subcommand is better told as such.
 fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let implied = arguments.get(1).is_some_and(|first| {
-        let known = ["run", "call", "check", "demo", "bench", "help"];
         let path = std::path::Path::new(first);
-        !known.iter().any(|known| first == known)
+        !SUBCOMMANDS.iter().any(|known| first == known)
             && !first.as_encoded_bytes().starts_with(b"-")
             && (first.as_encoded_bytes().contains(&b'/') || path.exists())
     });
@@ -77,16 +79,14 @@ fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// Says what is wrong with the arguments, or prints the help that was asked for, and gives the exit code.
-fn refuse(arguments: &[OsString], error: &clap::Error) -> ExitCode {
-    // `skyring CONFIG` without that file looks like an unknown subcommand; if it is not nearly one that
-    // there is, the file is more likely what was meant.
-    let resembles_none = error.get(ContextKind::SuggestedSubcommand).is_none();
-    if error.kind() == ErrorKind::InvalidSubcommand && resembles_none {
-        let word = arguments.get(1).map(|word| word.to_string_lossy()).unwrap_or_default();
-        let cause = format!("{word}: no such file, and no such subcommand; see skyring --help");
+fn refuse(error: &clap::Error) -> ExitCode {
+    // `skyring CONFIG` without that file looks like an unknown subcommand.
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
+        let commands = SUBCOMMANDS.join(", ");
+        let cause = format!("{word}: no such file, and no such command: there are {commands}");
         return say::fail(say::WRONG, cause);
     }
-    // Whoever asked does not listen any more: the exit code still says what happened.
+    // Whoever asked may not listen any more; the exit code still says what happened.
     let _ = error.print();
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

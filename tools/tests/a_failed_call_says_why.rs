@@ -1,0 +1,209 @@
+//! A call that fails ends with exit code 1 and one line with the cause; wrong arguments with exit code 2.
+
+mod common;
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::thread;
+
+use common::{Folder, Running, assert_one_line, free_port, output, told};
+use skyring::{Answer, ClusterMap, Context, Error, Message, Node, Service};
+
+#[test]
+fn an_unknown_command_is_answered_with_its_name() {
+    let folder = Folder::new();
+    let port = free_port();
+    folder.write_nodes(&[("db", port)], "");
+    let _node = Running::node(&folder.path("config_db"));
+    let address = format!("127.0.0.1:{port}");
+    let failed = output(["call", "--addr", &address, "@sdb", "DELETE", "name"]);
+    assert_one_line(&failed, 1, "error: unknown command DELETE");
+    let failed = output(["call", "--addr", &address, "@nobody", "GET"]);
+    assert_one_line(&failed, 1, "error: no-such-service: @nobody");
+    let failed = output(["call", "--addr", &address, ":00ffffff", "GET"]);
+    assert_one_line(&failed, 1, "error: no-such-service: :00ffffff");
+}
+
+#[test]
+fn an_error_of_many_lines_is_told_in_one() {
+    struct Traceback;
+    impl Service for Traceback {
+        fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
+            Answer::error(Error::remote("boom\nstack traceback:\n\t\x1b[31mmain.lua:7"))
+        }
+    }
+    let address = format!("127.0.0.1:{}", free_port());
+    let map = ClusterMap::new().with("lua", &address).expect("an address");
+    let node = Node::builder().map(map).start().expect("a node");
+    let opened = node.block_on(|caller| async move {
+        let service = caller.launch(|_| Traceback).await?;
+        caller.cluster().register("main", Some(service))?;
+        caller.cluster().open("lua", None).await
+    });
+    opened.expect("a running node").expect("it listens");
+    let failed = output(["call", "--addr", &address, "@main", "run"]);
+    assert_one_line(
+        &failed,
+        1,
+        r"error: boom\nstack traceback:\n\t\u{1b}[31mmain.lua:7",
+    );
+}
+
+#[test]
+fn a_node_that_nobody_runs_is_unreachable_long_before_the_timeout() {
+    let address = format!("127.0.0.1:{}", free_port());
+    // It would end in an hour by the timeout, so that it ends at all shows that it did not wait for it.
+    for further in [&[][..], &["--send"]] {
+        let mut arguments = vec!["call", "--timeout", "3600", "--addr", &address];
+        arguments.extend(further);
+        arguments.extend(["@sdb", "GET", "name"]);
+        let failed = output(arguments);
+        assert_one_line(&failed, 1, "error: unreachable: node ");
+        assert_one_line(&failed, 1, "Connection refused");
+    }
+}
+
+#[test]
+fn a_host_without_an_address_is_named() {
+    let failed = output([
+        "call",
+        "--addr",
+        "no-such-host.invalid:7102",
+        "@sdb",
+        "GET",
+        "name",
+    ]);
+    assert_one_line(&failed, 1, "no-such-host.invalid");
+}
+
+#[test]
+fn a_node_that_says_nothing_is_waited_for_until_the_timeout() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = silent.local_addr().expect("it has an address").to_string();
+    thread::spawn(move || {
+        // Holds the connections until the test process ends.
+        let _connections: Vec<_> = silent.incoming().collect();
+    });
+    for further in [&[][..], &["--send"]] {
+        let mut arguments = vec!["call", "--addr", &address, "--timeout", "0.3"];
+        arguments.extend(further);
+        arguments.extend(["@sdb", "GET", "name"]);
+        assert_one_line(&output(arguments), 1, "error: timeout: no reply from ");
+    }
+}
+
+#[test]
+fn a_node_that_hangs_up_is_told_as_lost() {
+    let rude = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = rude.local_addr().expect("it has an address").to_string();
+    thread::spawn(move || {
+        for connection in rude.incoming().flatten() {
+            // Read before the close, so that the close is no reset.
+            let mut connection = connection;
+            let _ = connection.read(&mut [0; 1024]);
+        }
+    });
+    let failed = output(["call", "--addr", &address, "@sdb", "GET", "name"]);
+    assert_one_line(&failed, 1, "error: connection-lost: node ");
+    assert_one_line(&failed, 1, "(the call may have run)");
+}
+
+#[test]
+fn what_answers_without_the_protocol_is_told_as_lost() {
+    let web = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = web.local_addr().expect("it has an address").to_string();
+    thread::spawn(move || {
+        use std::io::Write as _;
+        let mut open = Vec::new();
+        for mut connection in web.incoming().flatten() {
+            let _ = connection.read(&mut [0; 1024]);
+            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+            // Kept open, so that only the bytes can be what ends the call.
+            open.push(connection);
+        }
+    });
+    let arguments = [
+        "call",
+        "--addr",
+        &address,
+        "--timeout",
+        "2",
+        "@sdb",
+        "GET",
+        "name",
+    ];
+    let failed = output(arguments);
+    assert_eq!(failed.status.code(), Some(1));
+    assert_one_line(&failed, 1, "error: ");
+}
+
+#[test]
+fn a_node_that_the_map_lacks_is_told_with_those_it_has() {
+    let folder = Folder::new();
+    let map = folder.write("map.lua", "db = '127.0.0.1:1'\ngate = '127.0.0.1:2'\nold = false");
+    let map = map.to_str().expect("a path of text");
+    let failed = output(["call", "--map", map, "dbx", "@sdb", "GET", "name"]);
+    assert_one_line(&failed, 1, "absent: node dbx is not in the cluster map ");
+    assert_one_line(&failed, 1, "map.lua, which has db, gate, old");
+    let failed = output(["call", "--map", map, "old", "@sdb", "GET", "name"]);
+    assert_one_line(
+        &failed,
+        1,
+        "error: disabled: node old is turned off in the cluster map",
+    );
+}
+
+#[test]
+fn wrong_words_and_files_are_exit_code_2() {
+    let folder = Folder::new();
+    let map = folder.write("map.lua", "db = '127.0.0.1:1'");
+    let wrong = folder.write("wrong.lua", "db = 7102");
+    let alone = folder.write("config", "thread = 1");
+    let [map, wrong, alone] = [&map, &wrong, &alone].map(|path| path.to_str().expect("a path of text"));
+    for (arguments, part) in [
+        (
+            &["--addr", "127.0.0.1:1", "sdb", "GET"][..],
+            "\"sdb\" is not the address of a service: @name",
+        ),
+        (&["--addr", "127.0.0.1:1", "@sdb"], "CMD is missing"),
+        (&["--map", map, "db"], "ADDRESS is missing"),
+        (&["--map", map, "db", "@sdb"], "CMD is missing"),
+        (
+            &["--map", "no-such-map.lua", "db", "@sdb", "GET"],
+            "no-such-map.lua: no such file",
+        ),
+        (&["--map", wrong, "db", "@sdb", "GET"], "wrong.lua: db: "),
+        (&["--map", alone, "db", "@sdb", "GET"], "names no cluster map"),
+    ] {
+        let failed = output(["call"].iter().chain(arguments));
+        assert_one_line(&failed, 2, part);
+    }
+    // What the parser of the command line refuses comes with a line of usage.
+    for (arguments, part) in [
+        (&["@sdb", "GET"][..], "--map <FILE>|--addr <HOST:PORT>"),
+        (&["--addr", "127.0.0.1", "@sdb", "GET"], "expected \"host:port\""),
+        (
+            &["--addr", "h:1", "--map", map, "@sdb", "GET"],
+            "cannot be used with",
+        ),
+        (
+            &["--addr", "h:1", "--timeout", "-1", "@sdb", "GET"],
+            "expected seconds",
+        ),
+        (
+            &["--addr", "h:1", "--timeout", "0.0001", "@sdb", "GET"],
+            "expected seconds",
+        ),
+        (
+            &["--addr", "h:1", "--timeout", "nan", "@sdb", "GET"],
+            "expected seconds",
+        ),
+    ] {
+        let (code, _, error) = told(&output(["call"].iter().chain(arguments)));
+        assert_eq!(code, Some(2), "{error}");
+        assert!(
+            error.contains(part) && !error.contains("panicked"),
+            "{part:?} is not in: {error}"
+        );
+    }
+}

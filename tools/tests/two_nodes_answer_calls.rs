@@ -1,0 +1,108 @@
+//! Two nodes in two processes answer `skyring call`, by their names in the map and by their addresses.
+
+mod common;
+
+use common::{Folder, Running, assert_one_line, free_port, output, skyring, told};
+
+/// Calls by the map, and gives what was printed; the call must succeed.
+#[track_caller]
+fn call(folder: &Folder, words: &[&str]) -> String {
+    let map = folder.path("clustername.lua");
+    let mut arguments = vec!["call", "--map", map.to_str().expect("a path of text")];
+    arguments.extend(words);
+    let (code, text, error) = told(&output(&arguments));
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{words:?}");
+    text
+}
+
+fn two_nodes() -> (Folder, Running, Running, u16) {
+    let folder = Folder::new();
+    let (db, gate) = (free_port(), free_port());
+    folder.write_nodes(&[("db", db), ("gate", gate)], "");
+    let nodes = [
+        Running::node(&folder.path("config_db")),
+        Running::node(&folder.path("config_gate")),
+    ];
+    let [db_node, gate_node] = nodes;
+    (folder, db_node, gate_node, db)
+}
+
+#[test]
+fn each_node_answers_for_itself() {
+    let (folder, _db, _gate, port) = two_nodes();
+    assert_eq!(call(&folder, &["db", "@sdb", "SET", "name", "skyring"]), "nil\n");
+    assert_eq!(
+        call(&folder, &["db", "@sdb", "SET", "name", "second"]),
+        "skyring\n"
+    );
+    assert_eq!(call(&folder, &["db", "@sdb", "GET", "name"]), "second\n");
+    assert_eq!(call(&folder, &["gate", "@sdb", "GET", "name"]), "nil\n");
+    assert_eq!(
+        call(&folder, &["gate", "@echo", "网关", "two words"]),
+        "网关\ntwo words\n"
+    );
+    let address = format!("127.0.0.1:{port}");
+    let by_address = told(&output(["call", "--addr", &address, "@sdb", "GET", "name"]));
+    assert_eq!(by_address, (Some(0), "second\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_send_has_arrived_when_the_command_ends() {
+    let (folder, _db, _gate, _) = two_nodes();
+    for round in 0..20 {
+        let value = format!("value {round}");
+        assert_eq!(
+            call(&folder, &["--send", "db", "@sdb", "SET", "sent", &value]),
+            ""
+        );
+        assert_eq!(
+            call(&folder, &["db", "@sdb", "GET", "sent"]),
+            format!("{value}\n")
+        );
+    }
+}
+
+#[test]
+fn a_megabyte_comes_back_whole() {
+    let (folder, _db, _gate, _) = two_nodes();
+    // One argument is at most 128 KiB; several make the megabyte.
+    let pieces: Vec<String> = (0..16).map(|piece| format!("{piece:x}").repeat(65_536)).collect();
+    let mut words = vec!["gate", "@echo"];
+    words.extend(pieces.iter().map(String::as_str));
+    words.insert(0, "--string");
+    assert_eq!(call(&folder, &words), pieces.join("\n") + "\n");
+}
+
+#[test]
+fn a_config_that_names_a_map_stands_for_the_map() {
+    let (folder, _db, _gate, _) = two_nodes();
+    let config = folder.path("config_gate");
+    let config = config.to_str().expect("a path of text");
+    let (code, text, _) = told(&output(["call", "--map", config, "db", "@sdb", "PING"]));
+    assert_eq!((code, text.as_str()), (Some(0), "PONG\n"));
+}
+
+#[test]
+fn a_config_alone_runs_the_node_and_a_second_one_finds_the_port_busy() {
+    let folder = Folder::new();
+    folder.write_nodes(&[("db", free_port())], "");
+    let config = folder.path("config_db");
+    let _node = Running::node(&config);
+    // `skyring CONFIG`, from the config's folder and so without a `/`.
+    let second = skyring(["config_db"])
+        .current_dir(config.parent().expect("it is in a folder"))
+        .output()
+        .expect("the command starts");
+    assert_one_line(&second, 2, "config_db: open: ");
+    assert_one_line(&second, 2, "the port is in use");
+    assert_eq!(call(&folder, &["db", "@sdb", "PING"]), "PONG\n");
+}
+
+#[test]
+fn more_shards_than_processors_answer_too() {
+    let folder = Folder::new();
+    folder.write_nodes(&[("db", free_port())], "thread = 9");
+    let _node = Running::node(&folder.path("config_db"));
+    assert_eq!(call(&folder, &["db", "@sdb", "SET", "a", "1"]), "nil\n");
+    assert_eq!(call(&folder, &["db", "@sdb", "GET", "a"]), "1\n");
+}
