@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a test waits for what must come; a loaded machine is slow.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The command under test. A panic would print a backtrace, and no colour comes in between.
-pub fn skyring<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -> Command {
+pub(crate) fn skyring<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skyring"));
     command
         .args(arguments)
@@ -28,12 +28,12 @@ pub fn skyring<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: 
 }
 
 /// Runs the command to its end.
-pub fn output<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -> Output {
+pub(crate) fn output<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -> Output {
     skyring(arguments).output().expect("the command starts")
 }
 
 /// The two streams of an ended command, and its code.
-pub fn told(output: &Output) -> (Option<i32>, String, String) {
+pub(crate) fn told(output: &Output) -> (Option<i32>, String, String) {
     (
         output.status.code(),
         String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -43,7 +43,7 @@ pub fn told(output: &Output) -> (Option<i32>, String, String) {
 
 /// Asserts that a command ended with this code and exactly one line on the standard error, with `part` in it.
 #[track_caller]
-pub fn assert_one_line(output: &Output, code: i32, part: &str) {
+pub(crate) fn assert_one_line(output: &Output, code: i32, part: &str) {
     let (ended, _, error) = told(output);
     assert_eq!(ended, Some(code), "{error}");
     assert_eq!(error.lines().count(), 1, "not one line: {error}");
@@ -54,7 +54,7 @@ pub fn assert_one_line(output: &Output, code: i32, part: &str) {
 
 /// A port of this machine that nobody listens on. Below the ports that the kernel gives to outgoing
 /// connections, so that nobody takes it by chance before it is used.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -71,29 +71,29 @@ pub fn free_port() -> u16 {
 }
 
 /// A folder with files in it, gone with this value.
-pub struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     /// An empty folder.
-    pub fn new() -> Folder {
+    pub(crate) fn new() -> Folder {
         Folder(tempfile::tempdir().expect("a folder for the test"))
     }
 
     /// Writes a file, and gives its path.
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).expect("a file is written");
         path
     }
 
     /// The path of a name in it.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Writes a map of these nodes, and for each the config of a node with simpledb as `@sdb` and echo as
     /// `@echo`; `further` lines are added to each config.
-    pub fn write_nodes(&self, nodes: &[(&str, u16)], further: &str) {
+    pub(crate) fn write_nodes(&self, nodes: &[(&str, u16)], further: &str) {
         let mut map = String::new();
         for (name, port) in nodes {
             writeln!(map, "{name} = \"127.0.0.1:{port}\"").expect("a String takes it");
@@ -110,7 +110,7 @@ impl Folder {
 }
 
 /// A running child process, and what it has written. Dropping it kills it, if it still runs, and reaps it.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     written: Arc<Mutex<String>>,
 }
@@ -125,7 +125,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts a command without reading what it writes; its streams are as the command says.
-    pub fn start(command: &mut Command) -> Running {
+    pub(crate) fn start(command: &mut Command) -> Running {
         Running {
             child: command.spawn().expect("the command starts"),
             written: Arc::default(),
@@ -133,7 +133,7 @@ impl Running {
     }
 
     /// Starts `skyring run CONFIG` and waits until the node listens.
-    pub fn node(config: &Path) -> Running {
+    pub(crate) fn node(config: &Path) -> Running {
         let mut command = skyring(["run".as_ref(), config.as_os_str()]);
         let mut running = Running::start(command.stdout(Stdio::piped()));
         let stdout = running.child.stdout.take().expect("its output is piped");
@@ -152,13 +152,13 @@ impl Running {
     }
 
     /// What it has written so far.
-    pub fn written(&self) -> String {
+    pub(crate) fn written(&self) -> String {
         self.written.lock().expect("nobody panicked with it").clone()
     }
 
     /// Waits until it has written this.
     #[track_caller]
-    pub fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         wait_until(&format!("{text:?} is written"), || {
             if let Some(status) = self.child.try_wait().expect("the child is ours") {
                 panic!("ended with {status} before it wrote {text:?}: {}", self.written());
@@ -168,14 +168,14 @@ impl Running {
     }
 
     /// Sends it a signal by its name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("sh starts").success(), "{kill}");
     }
 
     /// Whether it has a handler for SIGTERM yet: before, the signal ends it as it ends any process.
-    pub fn watches_signals(&self) -> bool {
+    pub(crate) fn watches_signals(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
         let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
@@ -183,13 +183,13 @@ impl Running {
     }
 
     /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child is ours").is_none()
     }
 
     /// Waits until it has ended.
     #[track_caller]
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the process ends", || {
             status = self.child.try_wait().expect("the child is ours");
@@ -199,7 +199,7 @@ impl Running {
     }
 
     /// What it has written to its standard error, if that is piped, to the end.
-    pub fn errors(&mut self) -> String {
+    pub(crate) fn errors(&mut self) -> String {
         let mut text = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
             stderr.read_to_string(&mut text).expect("it is text");
@@ -210,7 +210,7 @@ impl Running {
 
 /// Waits for a condition, and fails the test when it does not come true.
 #[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");

@@ -1,10 +1,8 @@
 //! The words of a call arrive as the values they look like, or all as text; answers are printed one a line.
 
-mod common;
-
 use std::os::unix::ffi::OsStrExt as _;
 
-use common::{free_port, output, told};
+use crate::common::{free_port, output, told};
 use skyring::seri::{self, Value};
 use skyring::{Answer, ClusterMap, Context, Message, Node, Payload, Service};
 
@@ -77,8 +75,8 @@ fn numbers_booleans_and_nil_are_sent_as_such() {
 #[test]
 fn negative_numbers_need_no_dashes_before_them() {
     assert_eq!(
-        kinds(&[], &["-5", "-0.5", "-1e-3", "-9223372036854775808"]),
-        "Integer -5|Number -0.5|Number -0.001|Integer -9223372036854775808\n"
+        kinds(&[], &["-5", "-0.5", "-1e3", "-9223372036854775808"]),
+        "Integer -5|Number -0.5|Number -1000.0|Integer -9223372036854775808\n"
     );
 }
 

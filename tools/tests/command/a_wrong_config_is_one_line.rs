@@ -1,10 +1,8 @@
 //! A config that cannot be run is told in one line with file and key, exit code 2, by `run` and by `check`.
 
-mod common;
-
 use std::net::TcpListener;
 
-use common::{Folder, assert_one_line, output, told};
+use crate::common::{Folder, assert_one_line, output, told};
 
 const MAP: &str = "db = '127.0.0.1:1'\ngate = '127.0.0.1:2'\nold = false\n";
 

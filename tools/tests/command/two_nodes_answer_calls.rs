@@ -1,8 +1,6 @@
 //! Two nodes in two processes answer `skyring call`, by their names in the map and by their addresses.
 
-mod common;
-
-use common::{Folder, Running, assert_one_line, free_port, output, skyring, told};
+use crate::common::{Folder, Running, assert_one_line, free_port, output, skyring, told};
 
 /// Calls by the map, and gives what was printed; the call must succeed.
 #[track_caller]

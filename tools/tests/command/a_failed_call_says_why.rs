@@ -1,12 +1,10 @@
 //! A call that fails ends with exit code 1 and one line with the cause; wrong arguments with exit code 2.
 
-mod common;
-
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::thread;
 
-use common::{Folder, Running, assert_one_line, free_port, output, told};
+use crate::common::{Folder, Running, assert_one_line, free_port, output, told};
 use skyring::{Answer, ClusterMap, Context, Error, Message, Node, Service};
 
 #[test]

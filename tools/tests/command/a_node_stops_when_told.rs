@@ -1,8 +1,6 @@
 //! SIGTERM and SIGINT end a node in order with exit code 0, whatever it is doing; a second signal ends it at
 //! once; and a standard output that takes nothing neither ends nor holds it.
 
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
@@ -12,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Folder, Running, free_port, output, skyring, told, wait_until};
+use crate::common::{Folder, Running, free_port, output, skyring, told, wait_until};
 
 fn node() -> (Folder, Running, u16) {
     let folder = Folder::new();

@@ -1,11 +1,9 @@
 //! `skyring check` describes configs and maps that are right. What it says of wrong ones: see
 //! `a_wrong_config_is_one_line`.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{Folder, skyring, told};
+use crate::common::{Folder, skyring, told};
 
 /// The root of the repository, from where the examples are used.
 fn root() -> PathBuf {

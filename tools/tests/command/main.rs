@@ -1,0 +1,9 @@
+//! The `skyring` command keeps its promises: one module for each, with real processes.
+
+mod a_failed_call_says_why;
+mod a_node_stops_when_told;
+mod a_wrong_config_is_one_line;
+mod call_sends_what_words_look_like;
+mod check_says_what_is_there;
+mod common;
+mod two_nodes_answer_calls;
