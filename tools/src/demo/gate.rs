@@ -1,0 +1,353 @@
+//! The gate's process: a Skyring node that does what its parent asks for, step by step, and checks that what
+//! comes of it is what the step promises. It ends when its standard input does.
+
+use std::fmt::Debug;
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use skyring::config::{ConfigError, NodeConfig};
+use skyring::{Address, Caller, Error, Node, NodeBuilder, Payload, StartError};
+use skyring_bench::{Load, LoadError};
+use thiserror::Error as ThisError;
+
+use super::steps::{LoadFigures, Reply, Step};
+use super::{BACKUP, DB, GATE, SERVICE, application};
+use crate::say::{self, FAILED};
+
+/// How long a call may take.
+const CALL_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a call to an unknown node is left alone, to see that it waits.
+const WAIT_SHOWN: Duration = Duration::from_millis(300);
+
+/// How long the application may take to end.
+const APPLICATION_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Calls in flight under load.
+const IN_FLIGHT: usize = 256;
+
+/// Size of the value that is read under load, in bytes.
+const VALUE_BYTES: usize = 64;
+
+/// The load's warm-up.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// Time between two live rates.
+const RATE_TIME: Duration = Duration::from_millis(200);
+
+/// Why a step is not done.
+#[derive(Debug, ThisError)]
+enum StepError {
+    #[error("{what}: {error}")]
+    Call { what: String, error: Error },
+    #[error("{what}: expected {expected}, and got {found}")]
+    Unexpected {
+        what: String,
+        expected: String,
+        found: String,
+    },
+    #[error("{}: {error}", file.display())]
+    File { file: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("the gate stopped")]
+    Stopped,
+}
+
+/// Why there is no gate.
+#[derive(Debug, ThisError)]
+enum GateError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("talking to the parent: {0}")]
+    Parent(#[from] io::Error),
+}
+
+/// Is the gate of a demo.
+pub(super) fn run(folder: &Path) -> ExitCode {
+    match obey(folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => say::fail(FAILED, error),
+    }
+}
+
+fn obey(folder: &Path) -> Result<(), GateError> {
+    let (config, map) = NodeConfig::load_with_map(&folder.join(format!("{GATE}.lua")))?;
+    // Not on the processor of the databases, if there is another.
+    let node = NodeBuilder::from_config(config, map).first_cpu(1).start()?;
+    let mut gate = Gate {
+        node,
+        map_file: folder.join(format!("{GATE}_map.lua")),
+        backup: String::new(),
+        application: None,
+    };
+    reply(&Reply::Done("ready".to_owned()))?;
+    for line in io::stdin().lock().lines() {
+        let outcome = match Step::read(&line?) {
+            Some(step) => gate.take(step),
+            None => Ok(Reply::Failed("the gate does not know this step".to_owned())),
+        };
+        reply(&outcome.unwrap_or_else(|error| Reply::Failed(error.to_string())))?;
+    }
+    Ok(())
+}
+
+fn reply(reply: &Reply) -> io::Result<()> {
+    // One write: lines of the log go to the same pipe.
+    let line = format!("{}\n", say::one_line(&reply.to_string()));
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}
+
+struct Gate {
+    node: Node,
+    map_file: PathBuf,
+    /// The address of the node that was added.
+    backup: String,
+    /// The application: what stops it, and what it ends with.
+    application: Option<(Arc<AtomicBool>, Receiver<()>)>,
+}
+
+impl Gate {
+    fn take(&mut self, step: Step) -> Result<Reply, StepError> {
+        match step {
+            Step::Call => self.run(set_and_get),
+            Step::Send => self.run(send),
+            Step::RemoteError => self.run(remote_error),
+            Step::AddNode(address) => self.add_node(address),
+            Step::TurnOff => self.turn_off(),
+            Step::StartApplication => self.start_application(),
+            Step::Load(seconds) => self.load(seconds),
+        }
+    }
+
+    /// Runs a step as a service of the node.
+    fn run<W, F>(&self, work: W) -> Result<Reply, StepError>
+    where
+        W: FnOnce(Caller) -> F + Send + 'static,
+        F: Future<Output = Result<String, StepError>> + 'static,
+    {
+        let text = self.node.block_on(work).map_err(|_| StepError::Stopped)??;
+        Ok(Reply::Done(text))
+    }
+
+    fn add_node(&mut self, address: String) -> Result<Reply, StepError> {
+        let started = Instant::now();
+        let call = self.node.run(|caller| async move { ping(&caller, BACKUP).await });
+        let call = call.map_err(|_| StepError::Stopped)?;
+        std::thread::sleep(WAIT_SHOWN);
+        match call.try_recv() {
+            Err(TryRecvError::Empty) => {}
+            Ok(early) => {
+                return Err(unexpected(
+                    "a call to a node that the map lacks",
+                    "that it waits",
+                    &early,
+                ));
+            }
+            Err(TryRecvError::Disconnected) => return Err(StepError::Stopped),
+        }
+        self.backup = address;
+        self.reload(&format!("{BACKUP} = \"{}\"", self.backup))?;
+        let answer = call
+            .recv_timeout(CALL_TIME_MAX)
+            .map_err(|_| StepError::Stopped)??;
+        let waited = started.elapsed().as_secs_f64();
+        Ok(Reply::Done(format!(
+            "a call to {BACKUP}, not in the map, waited; a reload added it: {answer} after {waited:.2} s"
+        )))
+    }
+
+    fn turn_off(&mut self) -> Result<Reply, StepError> {
+        self.reload(&format!("{BACKUP} = false"))?;
+        let refused = self
+            .node
+            .block_on(|caller| async move { ping(&caller, BACKUP).await })
+            .map_err(|_| StepError::Stopped)?;
+        let text = match refused {
+            Err(StepError::Call {
+                error: error @ Error::Disabled { .. },
+                ..
+            }) => error.to_string(),
+            other => {
+                return Err(unexpected(
+                    "a call to a node turned off",
+                    "the error `disabled`",
+                    &other,
+                ));
+            }
+        };
+        self.reload(&format!("{BACKUP} = \"{}\"", self.backup))?;
+        let answer = self
+            .node
+            .block_on(|caller| async move { ping(&caller, BACKUP).await })
+            .map_err(|_| StepError::Stopped)??;
+        Ok(Reply::Done(format!(
+            "a call fails, \"{text}\"; turned on again: {answer}"
+        )))
+    }
+
+    /// Writes the map file and has the node read it again. It names one node; a reload leaves the others.
+    fn reload(&self, line: &str) -> Result<(), StepError> {
+        fs::write(&self.map_file, format!("{line}\n")).map_err(|error| StepError::File {
+            file: self.map_file.clone(),
+            error,
+        })?;
+        let reloaded = self
+            .node
+            .block_on(|caller| async move { caller.cluster().reload_file().await });
+        reloaded
+            .map_err(|_| StepError::Stopped)?
+            .map_err(failed(format!("reload of {line}")))
+    }
+
+    fn start_application(&mut self) -> Result<Reply, StepError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stop_there = Arc::clone(&stop);
+        let ended = self.node.run(|caller| application::run(caller, stop_there));
+        self.application = Some((stop, ended.map_err(|_| StepError::Stopped)?));
+        Ok(Reply::Done("the application runs".to_owned()))
+    }
+
+    fn load(&mut self, seconds: u64) -> Result<Reply, StepError> {
+        if let Some((stop, ended)) = self.application.take() {
+            stop.store(true, Ordering::Relaxed);
+            ended
+                .recv_timeout(APPLICATION_TIME_MAX)
+                .map_err(|_| StepError::Stopped)?;
+        }
+        let value = "x".repeat(VALUE_BYTES);
+        let set = self.run(move |caller| async move {
+            let set = caller.node(DB).call(SERVICE, &("SET", "value", value.as_str()));
+            set.timeout(CALL_TIME_MAX)
+                .await
+                .map_err(failed("SET value".to_owned()))?;
+            let get = caller.node(DB).call(SERVICE, &("GET", "value"));
+            let read = get
+                .timeout(CALL_TIME_MAX)
+                .await
+                .map_err(failed("GET value".to_owned()))?;
+            expect("GET value", &read, &value)?;
+            Ok(String::new())
+        });
+        set?;
+        let payload = Payload::pack(&("GET", "value")).map_err(failed("GET value".to_owned()))?;
+        let load = Load {
+            node: DB.to_owned(),
+            address: Address::from(SERVICE),
+            payload,
+            size: VALUE_BYTES,
+            in_flight: IN_FLIGHT,
+            warm_up: WARM_UP,
+            duration: Duration::from_secs(seconds),
+            server_process: None,
+        };
+        let mut running = load.start(&self.node)?;
+        let (mut calls, mut looked) = (0, Instant::now());
+        let result = loop {
+            if let Some(result) = running.wait(RATE_TIME)? {
+                break result;
+            }
+            let (calls_now, now) = (running.calls(), Instant::now());
+            let rate = (calls_now - calls) as f64 / (now - looked).as_secs_f64();
+            (calls, looked) = (calls_now, now);
+            // With the parent gone the next read of the input says so.
+            let _ = reply(&Reply::Rate(rate));
+        };
+        if result.calls == 0 || result.errors_total() > 0 {
+            let found = format!("{} calls and the errors {:?}", result.calls, result.errors);
+            return Err(unexpected("the load", "answers only", &found));
+        }
+        Ok(Reply::Loaded(LoadFigures {
+            calls_per_second: result.calls_per_second,
+            p50_us: result.latency_us.p50,
+            p99_us: result.latency_us.p99,
+            p999_us: result.latency_us.p999,
+        }))
+    }
+}
+
+async fn set_and_get(caller: Caller) -> Result<String, StepError> {
+    let db = caller.node(DB);
+    let set = db
+        .call(SERVICE, &("SET", "hello", "world"))
+        .timeout(CALL_TIME_MAX)
+        .await;
+    let set = set.map_err(failed("SET hello world".to_owned()))?;
+    let old = set
+        .unpack::<Option<&str>>()
+        .map_err(failed("SET hello world".to_owned()))?;
+    if old.is_some() {
+        return Err(unexpected("SET hello world", "nil", &old));
+    }
+    let get = db.call(SERVICE, &("GET", "hello")).timeout(CALL_TIME_MAX).await;
+    let get = get.map_err(failed("GET hello".to_owned()))?;
+    expect("GET hello", &get, "world")?;
+    Ok(format!(
+        "{GATE} -> {DB}: SET hello world gave nil, GET hello gave world"
+    ))
+}
+
+async fn send(caller: Caller) -> Result<String, StepError> {
+    let db = caller.node(DB);
+    db.send(SERVICE, &("SET", "sent", "arrived"))
+        .map_err(failed("send".to_owned()))?;
+    // A caller's messages arrive in order, so the very next call sees what the send did.
+    let get = db.call(SERVICE, &("GET", "sent")).timeout(CALL_TIME_MAX).await;
+    let get = get.map_err(failed("GET sent".to_owned()))?;
+    expect("GET sent", &get, "arrived")?;
+    Ok(format!(
+        "{GATE} -> {DB}: SET sent arrived, no reply wanted; then GET sent gave arrived"
+    ))
+}
+
+async fn remote_error(caller: Caller) -> Result<String, StepError> {
+    let call = caller.node(DB).call(SERVICE, &"FLY").timeout(CALL_TIME_MAX);
+    match call.await {
+        Err(Error::Remote { text }) if text.contains("unknown command FLY") => Ok(format!(
+            "{GATE} -> {DB}: FLY failed with the text of {DB}: \"{text}\""
+        )),
+        other => Err(unexpected("FLY", "an error that names it", &other)),
+    }
+}
+
+async fn ping(caller: &Caller, node: &str) -> Result<String, StepError> {
+    let what = format!("PING {node}");
+    let answer = caller
+        .node(node)
+        .call(SERVICE, &"PING")
+        .timeout(CALL_TIME_MAX)
+        .await;
+    let answer = answer.map_err(failed(what.clone()))?;
+    expect(&what, &answer, "PONG")?;
+    Ok("PONG".to_owned())
+}
+
+fn expect(what: &str, reply: &Payload, expected: &str) -> Result<(), StepError> {
+    let found = reply.unpack::<Option<&str>>().map_err(failed(what.to_owned()))?;
+    if found == Some(expected) {
+        return Ok(());
+    }
+    Err(unexpected(what, expected, &found))
+}
+
+fn failed(what: String) -> impl FnOnce(Error) -> StepError {
+    move |error| StepError::Call { what, error }
+}
+
+fn unexpected(what: &str, expected: &str, found: &dyn Debug) -> StepError {
+    StepError::Unexpected {
+        what: what.to_owned(),
+        expected: expected.to_owned(),
+        found: format!("{found:?}"),
+    }
+}
