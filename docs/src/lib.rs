@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The book, and the tests that keep it true.
+//!
+//! The book lies in `docs/chapters` and is built with mdbook; nothing of it is compiled into this crate
+//! except as documentation tests: every Rust snippet of the README and of the chapters is compiled, and
+//! run unless it says `no_run`, by `cargo test -p skyring-docs --doc`. What prose cannot be compiled for
+//! (links, tables of errors, keys, bounds and counters, the examples, the house rules) is checked by
+//! `docs/tests/promises`.
+
+/// One module for each page, so that a snippet that fails names the page it stands on.
+macro_rules! pages {
+    ($($name:ident = $file:literal;)+) => {
+        $(
+            #[cfg(doctest)]
+            #[doc = include_str!($file)]
+            pub mod $name {}
+        )+
+    };
+}
+
+pages! {
+    readme = "../../README.md";
+    readme_chinese = "../../README.zh-CN.md";
+    contributing = "../../CONTRIBUTING.md";
+    introduction = "../chapters/introduction.md";
+    quick_start = "../chapters/quick-start.md";
+    concepts = "../chapters/concepts.md";
+    services = "../chapters/services.md";
+    cluster = "../chapters/cluster.md";
+    configuration = "../chapters/configuration.md";
+    command_line = "../chapters/command-line.md";
+    from_skynet = "../chapters/from-skynet.md";
+    errors = "../chapters/errors.md";
+    limits = "../chapters/limits.md";
+    wire = "../chapters/wire.md";
+    operating = "../chapters/operating.md";
+    architecture = "../chapters/architecture.md";
+    testing = "../chapters/testing.md";
+}

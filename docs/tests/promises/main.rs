@@ -1,0 +1,8 @@
+//! What the documentation and the house rules promise, checked against the tree.
+
+mod chapters;
+mod examples;
+mod links;
+mod support;
+mod tables;
+mod tidy;

@@ -1,0 +1,142 @@
+//! The house rules that a machine can check. See CONTRIBUTING.md.
+
+use std::path::Path;
+
+use crate::support::{FOLDERS, files_below, read, rust_files};
+
+/// Lines that a file may have.
+const LINES_MAX: usize = 600;
+
+/// The crates from the bottom up: each may know only those before it.
+const CRATES: [(&str, &str); 5] = [
+    ("codec", "skyring-codec"),
+    ("engine", "skyring"),
+    ("services", "skyring-services"),
+    ("bench", "skyring-bench"),
+    ("tools", "skyring-tools"),
+];
+
+/// The lines of a file that are not comments, with their numbers.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    lines.filter(|(_, line)| !line.starts_with("//"))
+}
+
+/// Fails when `word` stands as a whole word in code anywhere but below `room`.
+fn assert_named_only_in(word: &str, room: &str) {
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut inside = 0;
+    for path in rust_files() {
+        // What is written here about the rule is not against the rule.
+        if path.starts_with("docs/tests/promises") {
+            continue;
+        }
+        for (line, text) in code_lines(&read(&path)) {
+            if text.split(|c| !is_of_word(c)).any(|found| found == word) {
+                assert!(
+                    path.starts_with(room),
+                    "{}:{line}: {word} outside {room}",
+                    path.display()
+                );
+                inside += 1;
+            }
+        }
+    }
+    assert!(inside > 0, "{word} is named nowhere: is this test still of use?");
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let lua = FOLDERS.iter().flat_map(|folder| files_below(folder));
+    let lua = lua.filter(|path| path.extension().is_some_and(|extension| extension == "lua"));
+    for path in rust_files().into_iter().chain(lua) {
+        let lines = read(&path).lines().count();
+        assert!(
+            lines <= LINES_MAX,
+            "{} has {lines} lines, {LINES_MAX} are the most",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn only_the_runtime_room_names_the_executor() {
+    assert_named_only_in("glommio", "engine/src/rt");
+}
+
+#[test]
+fn only_the_config_room_names_the_interpreter() {
+    assert_named_only_in("mlua", "engine/src/config");
+}
+
+#[test]
+fn unsafe_code_lives_in_one_file() {
+    assert_named_only_in("unsafe", "engine/src/rt/sys.rs");
+}
+
+#[test]
+fn arrows_between_crates_point_down() {
+    for (height, (folder, name)) in CRATES.iter().enumerate() {
+        let manifest = read(Path::new(folder).join("Cargo.toml"));
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"")),
+            "{folder} is no longer {name}"
+        );
+        // Development dependencies count as well: a test that needs a crate above is in the wrong crate.
+        let (_, dependencies) = manifest.split_once("dependencies]").unwrap_or_default();
+        for (_, above) in &CRATES[height + 1..] {
+            let depends = dependencies.lines().any(|line| {
+                let key = line.split(['.', '=', ' ']).next().unwrap_or_default();
+                key == *above
+            });
+            assert!(!depends, "{folder}/Cargo.toml names {above}, which lies above it");
+        }
+    }
+}
+
+#[test]
+fn the_codec_knows_no_socket_clock_thread_or_file() {
+    let outside = [
+        "std::net",
+        "std::time::Instant",
+        "SystemTime",
+        "std::thread",
+        "std::fs",
+        "async ",
+    ];
+    for path in files_below("codec/src") {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (line, text) in code_lines(code) {
+            for name in outside {
+                assert!(
+                    !text.contains(name),
+                    "{}:{line}: {name} in the codec",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_unfinished_or_silenced() {
+    // In halves, so that this file does not contain what it looks for.
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("to", "do!("),
+        concat!("unimpl", "emented!("),
+        concat!("#[ig", "nore"),
+        concat!("#[al", "low("),
+        concat!("#![al", "low("),
+    ];
+    for path in rust_files() {
+        let text = read(&path);
+        for (at, line) in text.lines().enumerate() {
+            for mark in marks {
+                assert!(!line.contains(mark), "{}:{}: {mark}", path.display(), at + 1);
+            }
+        }
+    }
+}
