@@ -20,6 +20,7 @@ use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
 use crate::service::placement::{channel_of_key, shard_of_channel, shard_of_handle};
 use crate::shard::Shard;
+use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{Errand, RemoteRequest, ReplyTo, Request};
 use crate::shard::waiters::Outcome;
 
@@ -143,10 +144,10 @@ impl Client {
     }
 
     fn inject(&self, shard: usize, errand: Errand) -> Result<(), Error> {
-        self.node.ports[shard].inject(errand).map_err(|_| {
-            Error::overloaded(format!(
-                "shard {shard} has as many errands as it takes, or has ended"
-            ))
+        let port = &self.node.ports[shard];
+        port.inject(errand).map_err(|_| match port.is_closed() {
+            true => Error::ShuttingDown,
+            false => Error::overloaded(format!("shard {shard} has as many errands as it takes")),
         })
     }
 
@@ -165,9 +166,7 @@ impl Client {
         } else {
             0
         };
-        let timeout_ms = timeout.map_or(default_ms, |timeout| {
-            timeout.as_millis().min(u128::from(u32::MAX)) as u64
-        });
+        let timeout_ms = timeout.map_or(default_ms, whole_milliseconds);
         let begun = payload.and_then(|payload| {
             let (slot, target) = (SlotUnderway(Some(Arc::clone(&slot))), target.clone());
             let shard = self.shard_of(target.node.as_ref(), &target.address);

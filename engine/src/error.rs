@@ -94,7 +94,7 @@ pub enum Error {
         /// Why.
         reason: Text,
     },
-    /// This node is stopping.
+    /// The node is stopping, this one or the one that was called.
     #[error("shutting-down: this node is stopping")]
     ShuttingDown,
     /// The caller asked for something that cannot be: a malformed address, a value that cannot be sent.
@@ -175,6 +175,8 @@ impl Error {
             }
             // The limit can be passed by the reply, after the call has run.
             Error::TooLarge { .. } => true,
+            // Calls that were under way when the node stopped get it too.
+            Error::ShuttingDown => true,
             _ => false,
         }
     }
@@ -200,9 +202,25 @@ impl Error {
             Some(("denied", reason)) => Error::Denied {
                 reason: reason.into(),
             },
+            Some(("too-large", sizes)) => match too_large(sizes) {
+                Some(error) => error,
+                None => Error::Remote { text: text.into() },
+            },
             _ => Error::Remote { text: text.into() },
         }
     }
+}
+
+/// The error behind what a peer says of a request or of its response that is too large.
+fn too_large(sizes: &str) -> Option<Error> {
+    let sizes = sizes
+        .strip_prefix("request of ")
+        .or_else(|| sizes.strip_prefix("response of "))?;
+    let (bytes, limit) = sizes.split_once(" bytes, limit ")?;
+    Some(Error::TooLarge {
+        bytes: bytes.parse().ok()?,
+        limit: limit.parse().ok()?,
+    })
 }
 
 impl From<PackError> for Error {
@@ -242,6 +260,17 @@ mod tests {
         ] {
             assert_eq!(Error::from_wire(error.to_string().as_bytes(), "@sdb"), error);
         }
+        let too_large = Error::TooLarge { bytes: 20, limit: 10 };
+        for text in [
+            "too-large: request of 20 bytes, limit 10",
+            "too-large: response of 20 bytes, limit 10",
+        ] {
+            assert_eq!(Error::from_wire(text.as_bytes(), "@sdb"), too_large);
+        }
+        assert_eq!(
+            Error::from_wire(b"too-large: request of a fool", "@sdb"),
+            Error::remote("too-large: request of a fool")
+        );
         assert_eq!(
             Error::from_wire(b"Invalid name", "@sdb"),
             Error::NoSuchService {

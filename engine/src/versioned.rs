@@ -60,6 +60,11 @@ impl<T: Clone> Reader<T> {
         }
     }
 
+    /// Whether the value has changed since this reader looked at it last.
+    pub(crate) fn has_news(&self) -> bool {
+        self.source.version.load(Ordering::Acquire) != self.version.get()
+    }
+
     /// Looks at the newest value.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         let version = self.source.version.load(Ordering::Acquire);
@@ -80,12 +85,14 @@ mod tests {
         let shared = Arc::new(Versioned::new(1));
         let reader = Reader::new(Arc::clone(&shared));
         assert_eq!(reader.read(|value| *value), 1);
+        assert!(!reader.has_news());
         shared
             .update(|value| {
                 *value = 2;
                 Ok::<(), ()>(())
             })
             .unwrap();
+        assert!(reader.has_news());
         assert_eq!(reader.read(|value| *value), 2);
         let failed: Result<(), &str> = shared.update(|value| {
             *value = 3;

@@ -14,7 +14,7 @@ use skyring_codec::Millis;
 use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, LinkError};
 use skyring_codec::skynet;
 
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, Flush};
 use crate::config::NodeAddress;
 use crate::control;
 use crate::error::{Error, Text};
@@ -81,6 +81,8 @@ pub(crate) struct Channel {
     hurried: Notify,
     last_failure: RefCell<Option<Text>>,
     failure_log: Throttle,
+    /// Replies that the link had found nobody waiting for when it was looked at last.
+    replies_late: Cell<u64>,
 }
 
 impl Channel {
@@ -99,6 +101,7 @@ impl Channel {
             hurried: Notify::default(),
             last_failure: RefCell::new(None),
             failure_log: Throttle::new(FAILURE_LOG_INTERVAL_MS),
+            replies_late: Cell::new(0),
         })
     }
 
@@ -124,12 +127,18 @@ impl Channel {
     }
 
     /// Lets the channel finish what it has and then end.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, shard: &Rc<Shard>) {
         self.retired.set(true);
-        if self.connection.link.borrow().is_idle() {
+        // Sends that wait for the end of the turn: no reply will come after which to look again.
+        Rc::clone(&self.connection).flush(shard);
+        self.shut_down_if_done();
+        self.demanded.wake();
+    }
+
+    fn shut_down_if_done(&self) {
+        if self.retired.get() && self.connection.link.borrow().is_idle() {
             self.connection.shutdown();
         }
-        self.demanded.wake();
     }
 
     /// Fails everything that waits, and ends.
@@ -226,6 +235,7 @@ impl Channel {
         if let Some(next) = next {
             self.arm(shard, next.max(shard.now() + 1));
         }
+        self.shut_down_if_done();
     }
 
     /// Answers whoever the link has news for. An error is the peer's: it does not speak the protocol.
@@ -385,6 +395,14 @@ impl Channel {
         cause
     }
 
+    fn count_late_replies(&self, shard: &Shard) {
+        let late = self.connection.link.borrow().late_replies();
+        let before = self.replies_late.replace(late);
+        if late > before {
+            shard.node.metrics.replies_late.add(late - before);
+        }
+    }
+
     async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Text {
         let mut reads_in_a_row = 0;
         loop {
@@ -407,6 +425,7 @@ impl Channel {
             if let Err(cause) = self.take_events(shard, Loss::Disabled) {
                 return cause;
             }
+            self.count_late_replies(shard);
             if self.connection.link.borrow().has_partial_input() {
                 stream.acknowledge_now();
             }

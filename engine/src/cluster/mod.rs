@@ -12,7 +12,7 @@ pub(crate) mod inbound;
 pub(crate) mod listener;
 pub(crate) mod proxy;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -48,6 +48,8 @@ const CASE_LOG_INTERVAL_MS: u64 = 10_000;
 struct Parked {
     request: RemoteRequest,
     timer: Option<TimerKey>,
+    /// Counts up: the order in which requests came.
+    number: u64,
 }
 
 /// What the map says of a node.
@@ -66,6 +68,7 @@ pub(crate) struct ClusterShard {
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,
     parked: RefCell<Slab<Parked>>,
+    parked_so_far: Cell<u64>,
     /// The nodes that requests wait for and that the log has named.
     awaited: RefCell<HashSet<Text>>,
     /// What the accepted connections hold.
@@ -81,6 +84,7 @@ impl ClusterShard {
             channels: RefCell::default(),
             inbound: RefCell::default(),
             parked: RefCell::default(),
+            parked_so_far: Cell::new(0),
             awaited: RefCell::default(),
             budget: Budget::default(),
             case_log: std::array::from_fn(|_| Throttle::new(CASE_LOG_INTERVAL_MS)),
@@ -101,6 +105,10 @@ impl ClusterShard {
 
     /// Takes a request to another node; what cannot go on is answered.
     pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
+        // Who has seen a reload return may call before the news of it has come to this shard.
+        if self.map.has_news() {
+            self.map_changed(shard);
+        }
         let current = self.current.borrow().get(&request.node).cloned();
         if let Some(channel) = current {
             return channel.request(shard, request);
@@ -152,7 +160,14 @@ impl ClusterShard {
             );
         }
         let deadline = request.deadline;
-        let key = parked.insert(Parked { request, timer: None });
+        let number = self.parked_so_far.get();
+        self.parked_so_far.set(number + 1);
+        let timer = None;
+        let key = parked.insert(Parked {
+            request,
+            timer,
+            number,
+        });
         if let Some(deadline) = deadline {
             let timer = shard.set_timer(deadline, Timer::Parked(key));
             if let Some(parked) = parked.get_mut(key) {
@@ -194,6 +209,7 @@ impl ClusterShard {
     /// Acts on a changed map: nodes turned off lose their calls at once, nodes that moved are reached at
     /// their new place from the next call on, and requests that waited for a node go to it.
     pub(crate) fn map_changed(&self, shard: &Rc<Shard>) {
+        self.map.read(|_| ());
         let current: Vec<Rc<Channel>> = self.current.borrow().values().cloned().collect();
         for channel in current {
             match self.entry(&channel.node) {
@@ -202,7 +218,7 @@ impl ClusterShard {
                 Entry::At(address) if !channel.is_connected() => channel.set_address(address),
                 Entry::At(_) => {
                     self.current.borrow_mut().remove(&channel.node);
-                    channel.retire();
+                    channel.retire(shard);
                 }
                 Entry::Disabled => {
                     self.current.borrow_mut().remove(&channel.node);
@@ -222,8 +238,10 @@ impl ClusterShard {
             );
             false
         });
-        let parked = self.parked.borrow_mut().drain();
-        for Parked { request, timer } in parked {
+        let mut parked = self.parked.borrow_mut().drain();
+        // Places are reused, so the order of the places is not the order of the callers.
+        parked.sort_unstable_by_key(|parked| parked.number);
+        for Parked { request, timer, .. } in parked {
             if let Some(timer) = timer {
                 shard.cancel_timer(timer);
             }

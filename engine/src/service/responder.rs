@@ -34,7 +34,11 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if self.reply_to != ReplyTo::Nobody {
-            let error = Error::remote("the service ended before it answered");
+            let error = if self.shard.stopping.get() {
+                Error::ShuttingDown
+            } else {
+                Error::remote("the service ended before it answered")
+            };
             self.shard.reply(self.reply_to, Err(error));
         }
     }

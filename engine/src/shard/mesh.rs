@@ -75,6 +75,11 @@ impl Port {
         self.drop_errands();
     }
 
+    /// Whether the shard has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     fn drop_errands(&self) {
         while self.errands.pop().is_some() {}
     }
