@@ -1,0 +1,130 @@
+//! `false` in the map turns a node off at once, and an address turns it on again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use skyring::{ClusterMap, Error};
+
+use crate::cluster::{Echo, ReservedPort, map_of, open, reload, serve, who};
+use crate::gate::Gate;
+use crate::node::{PATIENCE, run, start, wait_until};
+
+fn off() -> ClusterMap {
+    ClusterMap::new().disable("db")
+}
+
+fn disabled(may_have_run: bool) -> Error {
+    Error::Disabled {
+        node: "db".into(),
+        may_have_run,
+    }
+}
+
+#[test]
+fn a_call_under_way_fails_at_once_and_may_have_run() {
+    for threads in [1, 3] {
+        let (gate, db) = (start(threads), start(1));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        run(&db, {
+            let waiting = Arc::clone(&waiting);
+            |caller| async move {
+                let gate = Gate::launch(&caller, waiting).await;
+                caller
+                    .cluster()
+                    .register("gate", Some(gate))
+                    .expect("a free name");
+            }
+        });
+        serve(&db, "echo", |_| Echo("db"));
+        let address = open(&db);
+        reload(&gate, map_of("db", &address));
+        let call = gate
+            .client()
+            .node("db")
+            .timeout(PATIENCE * 10)
+            .call("@gate", "WAIT");
+        wait_until("the call runs", || waiting.load(Ordering::Acquire) == 1);
+        reload(&gate, off());
+        assert_eq!(call.wait().unwrap_err(), disabled(true));
+        run(&gate, |caller| async move {
+            assert_eq!(who(&caller, "db").await, Err(disabled(false)));
+        });
+        reload(&gate, map_of("db", &address));
+        run(&gate, |caller| async move {
+            assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
+        });
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_the_connection_fails_at_once_and_has_not_run() {
+    for threads in [1, 3] {
+        let (gate, db) = (start(threads), start(1));
+        serve(&db, "echo", |_| Echo("db"));
+        let port = ReservedPort::new();
+        reload(&gate, map_of("db", &port.address()));
+        let call = gate
+            .client()
+            .node("db")
+            .timeout(PATIENCE * 10)
+            .call("@echo", "who");
+        wait_until("an attempt has failed", || {
+            gate.metrics().connects_failed.get() > 0
+        });
+        reload(&gate, off());
+        assert_eq!(call.wait().unwrap_err(), disabled(false));
+        // Nobody waits any more, so nobody tries any more.
+        std::thread::sleep(Duration::from_millis(200));
+        let attempts = gate.metrics().connects_failed.get();
+        std::thread::sleep(Duration::from_millis(400));
+        assert_eq!(gate.metrics().connects_failed.get(), attempts);
+        reload(&gate, map_of("db", &open(&db)));
+        run(&gate, |caller| async move {
+            assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
+        });
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_the_map_fails_when_the_map_says_false() {
+    let gate = start(2);
+    let call = gate
+        .client()
+        .node("db")
+        .timeout(PATIENCE * 10)
+        .call("@echo", "who");
+    reload(&gate, off());
+    assert_eq!(call.wait().unwrap_err(), disabled(false));
+}
+
+#[test]
+fn a_reload_is_in_force_on_every_shard_when_it_returns() {
+    let (gate, db) = (start(4), start(1));
+    serve(&db, "echo", |_| Echo("db"));
+    let address = open(&db);
+    // Each piece of work runs on the shard that its handle hashes to, so most rounds cross shards.
+    for round in 0..150 {
+        reload(&gate, map_of("db", &address));
+        let answer = run(&gate, |caller| async move { who(&caller, "db").await });
+        assert_eq!(answer, Ok("db".to_owned()), "round {round}");
+        reload(&gate, off());
+        let answer = run(&gate, |caller| async move { who(&caller, "db").await });
+        assert_eq!(answer, Err(disabled(false)), "round {round}");
+    }
+}
+
+#[test]
+fn sends_to_a_node_that_is_off_are_counted() {
+    let gate = start(1);
+    reload(&gate, off());
+    run(&gate, |caller| async move {
+        for number in 0..10 {
+            caller
+                .node("db")
+                .send("@echo", &number)
+                .expect("it can be packed");
+        }
+    });
+    assert_eq!(gate.metrics().sends_dropped.get(), 10);
+}

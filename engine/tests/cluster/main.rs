@@ -1,0 +1,28 @@
+//! What calls between nodes promise, over real connections, one module for each kind of promise.
+
+#[path = "../common/cluster.rs"]
+mod cluster;
+#[path = "../common/gate.rs"]
+mod gate;
+#[path = "../common/node.rs"]
+mod node;
+#[path = "../common/peer.rs"]
+mod peer;
+#[path = "../common/recorder.rs"]
+mod recorder;
+
+mod absent_nodes;
+mod addresses;
+mod disabled_nodes;
+mod listening;
+mod lost_connections;
+mod many_calls;
+mod map_files;
+mod moved_nodes;
+mod order;
+mod payload_sizes;
+mod proxies;
+mod registering;
+mod silent_peers;
+mod stopping;
+mod unreachable_nodes;

@@ -1,0 +1,99 @@
+//! A node stops soon, whatever is open, and nobody waits in vain for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use skyring::{Error, Node};
+
+use crate::cluster::{map_of, pair, reload};
+use crate::gate::Gate;
+use crate::node::{PATIENCE, run, wait_until};
+use crate::peer::Peer;
+
+/// Far longer than a stop takes, which is a second at most, and far shorter than any deadline here.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Registers a gate, whose waiting calls are counted.
+fn serve_gate(node: &Node) -> Arc<AtomicUsize> {
+    let waiting = Arc::new(AtomicUsize::new(0));
+    run(node, {
+        let waiting = Arc::clone(&waiting);
+        |caller| async move {
+            let gate = Gate::launch(&caller, waiting).await;
+            caller
+                .cluster()
+                .register("gate", Some(gate))
+                .expect("a free name");
+        }
+    });
+    waiting
+}
+
+#[test]
+fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
+    let (gate, db) = pair();
+    let (at_gate, at_db) = (serve_gate(&gate), serve_gate(&db));
+    let silent = Peer::listen();
+    reload(
+        &gate,
+        map_of("silent", &silent.address())
+            .with("down", "127.0.0.1:1")
+            .expect("a map"),
+    );
+    let client = gate.client();
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(client.call("@gate", "WAIT"));
+        for node in ["db", "silent", "down", "absent"] {
+            calls.push(client.node(node).timeout(PATIENCE * 10).call("@gate", "WAIT"));
+        }
+    }
+    let work = gate
+        .run(|caller| async move { caller.call("@gate", "WAIT").await })
+        .expect("room for it");
+    wait_until("the calls run", || {
+        at_gate.load(Ordering::Acquire) == 21 && at_db.load(Ordering::Acquire) == 20
+    });
+    let started = Instant::now();
+    gate.stop();
+    assert!(started.elapsed() < STOP_TIME, "{:?}", started.elapsed());
+    for call in calls {
+        assert_eq!(call.wait().unwrap_err(), Error::ShuttingDown);
+    }
+    assert!(work.recv_timeout(PATIENCE).is_err(), "the work is cut off");
+}
+
+#[test]
+fn calls_to_a_node_that_stops_fail_long_before_their_deadline() {
+    let (gate, db) = pair();
+    let waiting = serve_gate(&db);
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            gate.client()
+                .node("db")
+                .timeout(PATIENCE * 10)
+                .call("@gate", "WAIT")
+        })
+        .collect();
+    wait_until("the calls run", || waiting.load(Ordering::Acquire) == 20);
+    let started = Instant::now();
+    db.stop();
+    for call in calls {
+        let error = call.wait().unwrap_err();
+        assert!(error.may_have_run(), "{error}");
+    }
+    assert!(started.elapsed() < STOP_TIME, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_call_to_a_node_that_has_stopped_says_so() {
+    let (gate, _db) = pair();
+    let client = gate.client();
+    gate.stop();
+    assert_eq!(
+        client.node("db").call("@echo", &1).wait().unwrap_err(),
+        Error::ShuttingDown
+    );
+    assert_eq!(client.call(".echo", &1).wait().unwrap_err(), Error::ShuttingDown);
+}

@@ -1,0 +1,55 @@
+//! Nodes that start and stop leave no descriptor and no thread behind. Alone in its binary: it counts those of
+//! the whole process.
+
+#[path = "common/cluster.rs"]
+mod cluster;
+#[path = "common/node.rs"]
+mod node;
+
+use cluster::{Echo, map_of, open, reload, serve, who};
+use node::{run, start, wait_until};
+
+fn count(folder: &str) -> usize {
+    std::fs::read_dir(folder).expect("a proc file system").count()
+}
+
+fn live_once() {
+    let (gate, db) = (start(2), start(2));
+    serve(&db, "echo", |_| Echo("db"));
+    serve(&gate, "echo", |_| Echo("gate"));
+    reload(
+        &gate,
+        map_of("db", &open(&db))
+            .with("down", "127.0.0.1:1")
+            .expect("a map"),
+    );
+    reload(&db, map_of("gate", &open(&gate)));
+    assert_eq!(
+        run(&gate, |caller| async move { who(&caller, "db").await }),
+        Ok("db".to_owned())
+    );
+    assert_eq!(
+        run(&db, |caller| async move { who(&caller, "gate").await }),
+        Ok("gate".to_owned())
+    );
+    // Something is under way when they stop, to a node that is there, to one that is down and to none.
+    for node in ["db", "down", "nowhere"] {
+        drop(gate.client().node(node).call("@echo", &1));
+    }
+    gate.stop();
+    db.stop();
+}
+
+#[test]
+fn nodes_that_start_and_stop_twenty_times_leave_no_descriptor_and_no_thread() {
+    // The first ones leave what the process keeps for good.
+    live_once();
+    let (descriptors, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
+    for _ in 0..20 {
+        live_once();
+    }
+    wait_until("every thread has ended", || count("/proc/self/task") <= threads);
+    wait_until("every descriptor is closed", || {
+        count("/proc/self/fd") <= descriptors
+    });
+}
