@@ -29,12 +29,14 @@ Examples:
 
 ADDRESS is @name (published in the cluster), .name (local to that node), :0000000a or 10 (a handle).
 
-CMD and ARGS that are numbers as JSON writes them, true, false or nil are sent as such, everything else as
+CMD and ARGS that are numbers as JSON writes them, true, false or nil are sent as such, everything else as \
 text; --string sends all of them as text. Whole numbers past 64 bits are text, too.
 
-The answered values are printed one a line: text as it is, tables as Lua writes them. On a terminal, control
-characters other than line breaks and tabs are escaped. Exit code 0; 1 with the cause on the standard error
-when the call fails; 2 when the arguments or the map are wrong.";
+The answered values are printed one a line: text as it is, tables as Lua writes them. On a terminal, \
+control characters other than line breaks and tabs are escaped.
+
+Exit codes: 0 answered, 1 the call failed (the cause is on the standard error), 2 the arguments or the map \
+are wrong.";
 
 /// The longest that `--timeout` takes, in seconds.
 const TIMEOUT_SECONDS_MAX: f64 = 86_400.0;

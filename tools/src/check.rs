@@ -16,8 +16,8 @@ Examples:
   skyring check docs/examples/cluster/config_db
   skyring check docs/examples/cluster/clustername.lua
 
-Says first whether the file is a node config or a cluster map, then what is in it. Nothing is started, no port
-is opened. Exit code 0; or one line with the file, the key and the cause, exit code 2.";
+Says first whether the file is a node config or a cluster map, then what is in it. Nothing is started, no \
+port is opened. Exit code 0; or one line with the file, the key and the cause, exit code 2.";
 
 /// What can be said on the command line.
 #[derive(Debug, clap::Args)]

@@ -23,14 +23,15 @@ Examples:
   skyring run docs/examples/cluster/config_db
   skyring docs/examples/cluster/config_db      the same, as Skynet is started
 
-A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster, start, ...) and these:
+A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster, ...) and these:
   open = \"db\"                      listen where the cluster map says for this name
   services = { sdb = \"simpledb\" }  start a simpledb and publish it as @sdb
   call_timeout_ms = 30000          give up calls to other nodes after this; 0 = never
   spin_us = 0                      look for work this long before sleeping; burns processor time
 
-The log goes to the standard output unless `logger` names a file. SIGINT (Ctrl-C) or SIGTERM stops the node
-within a second, exit code 0; a second signal ends it at once. A config that is wrong: one line, exit code 2.";
+The log goes to the standard output unless `logger` names a file. SIGINT (Ctrl-C) or SIGTERM stops the \
+node within a second, exit code 0; a second signal ends it at once. A config that is wrong is told in one \
+line, exit code 2.";
 
 /// Time after which a stop that has not come to its end is cut off.
 const STOP_TIME_MAX: Duration = Duration::from_secs(3);
