@@ -9,6 +9,7 @@
 
 mod cpu;
 mod floor;
+pub mod floors;
 mod interrupt;
 mod load;
 mod ports;
@@ -22,8 +23,8 @@ pub use cpu::{allowed_cpus, cpu_seconds};
 pub use floor::{Floor, FloorError, blocking_echo};
 pub use interrupt::Interrupt;
 pub use load::{CpuSeconds, Load, LoadError, LoadResult, RunningLoad};
-pub use process::{Event, Happening, LINE_BYTES_MAX, Process};
+pub use process::{Event, Happening, LINE_BYTES_MAX, Process, end_with_parent};
 pub use report::{Latency, duration, grouped};
 pub use scratch::Scratch;
-pub use server::{NodePlan, Server, ServerError};
+pub use server::{NodePlan, Program, Server, ServerError};
 pub use watch::{Watch, WatchError};

@@ -12,6 +12,8 @@
 pub(crate) mod cpus;
 pub(crate) mod doorbell;
 pub(crate) mod executor;
+#[cfg(feature = "floor")]
+pub mod floor;
 pub(crate) mod guard;
 pub(crate) mod listener;
 pub(crate) mod notify;
