@@ -6,7 +6,7 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink};
+use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, ReplyError};
 use skyring_codec::outbuffer::OutBuffer;
 use skyring_codec::skynet::{
     Address, RequestFrame, decode_request, encode_error_response, encode_ok_response, encode_push,
@@ -360,7 +360,10 @@ fn responses_of_skynet_are_read() {
         let event = caller.poll_event(0).expect("well-formed");
         let expected = match result {
             Ok(payload) => Ok(Bytes::from(bytes_of(payload))),
-            Err(text) => Err(Bytes::from(bytes_of(text))),
+            Err(text) => {
+                let text = Bytes::from(bytes_of(text));
+                Err(ReplyError { code: None, text })
+            }
         };
         assert!(
             event

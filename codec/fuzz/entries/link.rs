@@ -177,7 +177,7 @@ impl Drive {
                     continue;
                 }
                 Ok(Some(CallerEvent::Reply { token, result })) => {
-                    let bytes = result.map_or_else(|text| text.len().min(1), |payload| payload.len());
+                    let bytes = result.map_or(0, |payload| payload.len());
                     assert!(bytes <= MESSAGE_BYTES_MAX);
                     token
                 }
@@ -196,6 +196,9 @@ impl Drive {
                 Ok(Some(CallerEvent::TooLarge { token, bytes })) => {
                     assert!(bytes > 0);
                     token
+                }
+                Ok(Some(event @ (CallerEvent::Ready { .. } | CallerEvent::Goodbye))) => {
+                    panic!("{event:?} without a hello")
                 }
             };
             let call = &mut self.calls[token as usize];

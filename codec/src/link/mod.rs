@@ -3,7 +3,8 @@
 //! A channel has two ends. The dialler holds a [`CallerLink`]: calls go in with a token, and what
 //! became of each comes out as a [`CallerEvent`] with that token; it lives on when TCP connections
 //! come and go. The acceptor holds a [`CalleeLink`] for each TCP connection: requests come out,
-//! answers go in. Whoever drives a link reads the socket, hands the chunks to `receive`, polls events
+//! answers go in. Both speak the skynet and the native dialect, and find out with a hello which one it is
+//! to be on a connection. Whoever drives a link reads the socket, hands the chunks to `receive`, polls events
 //! until there are none, and writes what `transmit` shows, saying with `transmitted` how much of it
 //! the socket took.
 //!
@@ -15,17 +16,19 @@
 //! - messages leave in the order in which they were accepted, their parts side by side;
 //! - a call is reported as lost without having run only if none of its bytes was transmitted;
 //! - all that is held is bounded in bytes or in number; what a peer declares reserves nothing;
-//! - input that no Skynet node would send is a typed [`ProtocolError`], after which the connection is
-//!   of no use and is to be closed.
+//! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which
+//!   the connection is of no use and is to be closed.
 
 mod callee;
 mod caller;
+mod queue;
 mod reassembly;
 mod sessions;
 
-pub use callee::{CalleeLimits, CalleeLink, Request, TRACE_KEPT_BYTES_MAX};
-pub use caller::{CallerEvent, CallerLimits, CallerLink};
+pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, TRACE_KEPT_BYTES_MAX};
+pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
 
+use crate::native::{FrameError, HelloError};
 use crate::skynet::{DecodeError, EncodeError};
 
 /// What a message may have at most when nobody says otherwise: 16 MiB and 64 KiB for what surrounds
@@ -44,6 +47,15 @@ pub const PARTIAL_MESSAGES_MAX: usize = 16 * 1024;
 
 /// Calls that one channel has outstanding when nobody says otherwise.
 pub const SESSIONS_MAX: usize = 1 << 20;
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Skynet's cluster packages; see [`crate::skynet`].
+    Skynet,
+    /// Skyring's own frames; see [`crate::native`].
+    Native,
+}
 
 /// Why a link does not accept a call or a send. Nothing was queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,12 +96,33 @@ impl From<EncodeError> for LinkError {
     }
 }
 
-/// Input that no Skynet node would send. The stream cannot be trusted any more: close it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Input that no peer would send. The stream cannot be trusted any more: close it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProtocolError {
     /// A package that is none.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// A frame that is none.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A hello, or an answer to one, that is none.
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+    /// The peer does not want to talk to this node.
+    #[error("the peer refused the hello: {text}")]
+    HelloRefused {
+        /// What it says; the beginning of it when it is long.
+        text: String,
+    },
+    /// Something else than the answer to the hello came first.
+    #[error("the first package is no answer to the hello")]
+    HandshakeOrder,
+    /// The answer to the hello did not come in time.
+    #[error("no answer to the hello within {limit_ms} ms")]
+    HandshakeTime {
+        /// The time there was, in milliseconds.
+        limit_ms: u64,
+    },
     /// A second head for a message that is not complete.
     #[error("second head for the unfinished message of session {session}")]
     HeadTwice {

@@ -22,8 +22,8 @@ const SLOTS_KEPT_MAX: usize = 16 * 1024;
 pub(super) struct Call {
     /// The number under which its caller knows it.
     pub(super) token: u64,
-    /// Where in the stream its first byte lies.
-    pub(super) start: u64,
+    /// The number of its message among those of the link.
+    pub(super) number: u64,
     /// Set when it has a deadline.
     pub(super) timer: Option<TimerKey>,
 }
@@ -39,7 +39,7 @@ const FREE: Slot = Slot {
     session: 0,
     call: Call {
         token: 0,
-        start: 0,
+        number: 0,
         timer: None,
     },
 };
@@ -101,13 +101,6 @@ impl Sessions {
         (slot.session == session && session != 0).then_some(&slot.call)
     }
 
-    /// The same, to change it.
-    pub(super) fn get_mut(&mut self, session: u32) -> Option<&mut Call> {
-        let place = self.place(session);
-        let slot = &mut self.slots[place];
-        (slot.session == session && session != 0).then_some(&mut slot.call)
-    }
-
     /// Ends the wait for `session`.
     #[inline]
     pub(super) fn remove(&mut self, session: u32) -> Option<Call> {
@@ -131,7 +124,7 @@ impl Sessions {
             .slots
             .iter()
             .filter(|slot| slot.session != 0 && condition(&slot.call));
-        let mut found: Vec<_> = taken.map(|slot| (slot.call.start, slot.session)).collect();
+        let mut found: Vec<_> = taken.map(|slot| (slot.call.number, slot.session)).collect();
         found.sort_unstable();
         found.into_iter().map(|(_, session)| session).collect()
     }
@@ -164,7 +157,7 @@ mod tests {
     fn call(token: u64) -> Call {
         Call {
             token,
-            start: token,
+            number: token,
             timer: None,
         }
     }

@@ -4,7 +4,7 @@ use skyring_codec::link::CallerEvent;
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    callee, connected_caller, events, payload, requests, take_from_callee, take_from_caller,
+    callee, connected_caller, error_text, events, payload, requests, take_from_callee, take_from_caller,
 };
 
 #[test]
@@ -80,7 +80,7 @@ fn an_error_text_is_cut_at_32768_bytes() {
     caller.receive(take_from_callee(&mut callee));
     let reply = CallerEvent::Reply {
         token: 5,
-        result: Err(payload(32_768)),
+        result: Err(error_text(payload(32_768))),
     };
     assert!(events(&mut caller, 0) == Ok(vec![reply]));
 }

@@ -5,7 +5,7 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, ProtocolError, 
 use skyring_codec::skynet::DecodeError;
 
 use crate::support::{
-    TEN, callee, connected_caller, events, head, part, payload, request, requests, response, take_from_callee,
+    TEN, callee, connected_caller, error_text, events, head, part, payload, request, requests, response, take_from_callee,
 };
 
 #[test]
@@ -320,7 +320,7 @@ fn an_error_within_a_reply_in_parts_ends_the_call_as_it_does_in_skynet() {
     caller.receive(response(1, 0, b"broke"));
     let reply = CallerEvent::Reply {
         token: 1,
-        result: Err(b"broke"[..].into()),
+        result: Err(error_text(&b"broke"[..])),
     };
     assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
     assert!(caller.outstanding() == 0);

@@ -4,27 +4,34 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, C
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    TEN, callee, connected_caller, events, payload, requests, response, take_from_callee, take_from_caller,
+    TEN, callee, connected_caller, error_text, events, payload, requests, response, take_from_callee, take_from_caller,
 };
 
 #[test]
 fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
+    // A message counts as its payload and 128 bytes.
     let limits = CallerLimits {
-        out_buffer_bytes_max: 100,
+        out_buffer_bytes_max: 217,
         ..CallerLimits::default()
     };
     let mut caller = CallerLink::new(limits);
-    caller.connected();
-    // 89 bytes and the header of 11.
-    caller.call(TEN, &payload(89), None, 1).expect("exactly full");
     let full = LinkError::Overloaded {
         what: "out-buffer bytes",
-        limit: 100,
+        limit: 217,
     };
+    caller.call(TEN, &payload(89), None, 1).expect("exactly full");
+    for is_connected in [false, true] {
+        if is_connected {
+            caller.connected();
+        }
+        assert_eq!(caller.call(TEN, &payload(0), None, 2), Err(full));
+        assert_eq!(caller.send(TEN, &payload(0)), Err(full));
+        assert_eq!((caller.outstanding(), caller.out_buffer_bytes()), (1, 217));
+    }
+    take_from_caller(&mut caller, 10);
+    assert_eq!(caller.out_buffer_bytes(), 90, "what is left of a message that was begun");
     assert_eq!(caller.call(TEN, &payload(0), None, 2), Err(full));
-    assert_eq!(caller.send(TEN, &payload(0)), Err(full));
-    assert_eq!((caller.outstanding(), caller.out_buffer_bytes()), (1, 100));
-    take_from_caller(&mut caller, 11);
+    take_from_caller(&mut caller, 1);
     assert_eq!(caller.call(TEN, &payload(0), None, 2), Ok(()));
 }
 
@@ -159,7 +166,7 @@ fn an_answer_that_is_too_large_becomes_an_error_text() {
     let text = b"too-large: response of 50001 bytes, limit 50000";
     let reply = CallerEvent::Reply {
         token: 1,
-        result: Err(text[..].into()),
+        result: Err(error_text(&text[..])),
     };
     assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
 }

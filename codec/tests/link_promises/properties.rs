@@ -6,7 +6,7 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, C
 use skyring_codec::skynet::{Address, RequestAddress};
 
 use crate::support::{
-    TEN, callee, connected_caller, events, payload, requests, take_from_callee, take_from_caller,
+    TEN, callee, connected_caller, error_text, events, payload, requests, take_from_callee, take_from_caller,
 };
 
 #[derive(Debug, Clone)]
@@ -109,7 +109,10 @@ proptest! {
             came_back.extend(events(&mut caller, 0).expect("well-formed"));
         });
         let expected: Vec<_> = messages.iter().enumerate().filter(|(_, message)| message.is_call)
-            .map(|(token, message)| CallerEvent::Reply { token: token as u64, result: message.reply.clone() })
+            .map(|(token, message)| CallerEvent::Reply {
+                token: token as u64,
+                result: message.reply.clone().map_err(error_text),
+            })
             .collect();
         prop_assert!(came_back == expected);
         prop_assert!(caller.is_idle());
@@ -161,10 +164,7 @@ proptest! {
         }
         caller.close();
         ended.extend(events(&mut caller, now).expect("well-formed"));
-        let mut tokens: Vec<_> = ended.iter().map(|event| match event {
-            CallerEvent::Reply { token, .. } | CallerEvent::Expired { token }
-            | CallerEvent::Lost { token, .. } | CallerEvent::TooLarge { token, .. } => *token,
-        }).collect();
+        let mut tokens: Vec<_> = ended.iter().filter_map(CallerEvent::token).collect();
         tokens.sort_unstable();
         prop_assert_eq!(tokens, (0..accepted).collect::<Vec<_>>());
         prop_assert!(caller.is_idle());

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use skyring_codec::link::{
-    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, ProtocolError, Request,
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, ProtocolError, ReplyError, Request,
 };
 use skyring_codec::skynet::Address;
 
@@ -110,4 +110,10 @@ pub(crate) fn head(type_byte: u8, session: u32, total: u32) -> Bytes {
 /// A part of a multi-part message; `type_byte` 0x03 for the last.
 pub(crate) fn part(type_byte: u8, session: u32, bytes: &[u8]) -> Bytes {
     request(type_byte, &[&session.to_le_bytes(), bytes])
+}
+
+/// An error reply of the skynet dialect, which carries no code.
+pub(crate) fn error_text(text: impl Into<Bytes>) -> ReplyError {
+    let text = text.into();
+    ReplyError { code: None, text }
 }

@@ -247,10 +247,7 @@ impl Channel {
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(error.to_string().into()),
             };
-            let (CallerEvent::Reply { token, .. }
-            | CallerEvent::Expired { token }
-            | CallerEvent::Lost { token, .. }
-            | CallerEvent::TooLarge { token, .. }) = event;
+            let Some(token) = event.token() else { continue };
             let pending = self.pending.borrow_mut().remove(Key::from_u64(token));
             let Some(pending) = pending else { continue };
             let result = match event {
@@ -258,8 +255,8 @@ impl Channel {
                     result: Ok(payload), ..
                 } => Ok(Payload(payload)),
                 CallerEvent::Reply {
-                    result: Err(text), ..
-                } => Err(Error::from_wire(&text, &pending.address.to_string())),
+                    result: Err(error), ..
+                } => Err(Error::from_wire(&error.text, &pending.address.to_string())),
                 CallerEvent::Expired { .. } => Err(self.expiry(&pending)),
                 CallerEvent::Lost { may_have_run, .. } => Err(self.loss(&loss, may_have_run)),
                 CallerEvent::TooLarge { bytes, .. } => {
@@ -270,6 +267,8 @@ impl Channel {
                         limit,
                     })
                 }
+                // Events of the connection carry no token.
+                CallerEvent::Ready { .. } | CallerEvent::Goodbye => continue,
             };
             shard.reply(pending.reply_to, result);
         }

@@ -1,0 +1,177 @@
+//! The skynet dialect at the acceptor's end.
+
+use bytes::Bytes;
+
+use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, NAME_NOT_FOUND, Request, Stage, TRACE_KEPT_BYTES_MAX};
+use crate::link::ProtocolError;
+use crate::link::reassembly::Appended;
+use crate::native::{ErrorCode, Hello};
+use crate::skynet::{
+    RequestAddress, RequestFrame, decode_request, encode_error_response, encode_ok_response,
+};
+
+impl CalleeLink {
+    /// What comes next of received packages. Unless `is_bilingual`, a hello is answered here.
+    #[inline]
+    pub(super) fn poll_skynet(&mut self, is_bilingual: bool) -> Result<Option<Inbound>, ProtocolError> {
+        while let Some(package) = self.framer.next_package() {
+            self.packages_seen += 1;
+            let request = match decode_request(package)? {
+                RequestFrame::Small {
+                    address: RequestAddress::Handle(0),
+                    session,
+                    payload,
+                } if self.packages_seen == 1 && session != 0 && Hello::is_hello(&payload) => {
+                    self.requests_seen += 1;
+                    if is_bilingual {
+                        return self.hello(session, &payload).map(Some);
+                    }
+                    encode_error_response(&mut self.out, session, NAME_NOT_FOUND);
+                    None
+                }
+                RequestFrame::Small {
+                    address,
+                    session,
+                    payload,
+                } => self.small(address, session, payload),
+                RequestFrame::Head {
+                    address,
+                    session,
+                    total,
+                    is_push,
+                } => {
+                    self.head(address, session, total, is_push)?;
+                    None
+                }
+                RequestFrame::Part {
+                    session,
+                    payload,
+                    is_last,
+                } => self.part(session, &payload, is_last),
+                RequestFrame::Trace { tag } => {
+                    self.trace = (tag.len() <= TRACE_KEPT_BYTES_MAX).then(|| Bytes::copy_from_slice(&tag));
+                    None
+                }
+            };
+            if let Some(request) = request {
+                return Ok(Some(Inbound::Request(request)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn hello(&mut self, session: u32, payload: &[u8]) -> Result<Inbound, ProtocolError> {
+        match Hello::unpack(payload) {
+            Ok(hello) => {
+                let version = hello.version;
+                self.stage = Stage::Greeted { session, version };
+                Ok(Inbound::Hello(hello))
+            }
+            Err(error) => {
+                let text = format!("invalid: {error}");
+                encode_error_response(&mut self.out, session, text.as_bytes());
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Answers a call with its result.
+    #[inline]
+    pub(super) fn answer_skynet(&mut self, session: u32, payload: &Bytes) {
+        if encode_ok_response(&mut self.out, session, payload).is_err() {
+            self.respond_too_large(session, payload.len(), u32::MAX as usize);
+        }
+    }
+
+    #[inline]
+    fn small(&mut self, address: RequestAddress, session: u32, payload: Bytes) -> Option<Request> {
+        let trace = self.trace.take();
+        self.requests_seen += 1;
+        if payload.len() > self.limits.message_bytes_max {
+            self.refuse_too_large(session, payload.len(), self.limits.message_bytes_max);
+            return None;
+        }
+        Some(Request {
+            address,
+            session,
+            payload,
+            trace,
+            source: 0,
+            remaining_ms: None,
+        })
+    }
+
+    fn head(
+        &mut self,
+        address: RequestAddress,
+        session: u32,
+        total: u32,
+        is_push: bool,
+    ) -> Result<(), ProtocolError> {
+        let trace = self.trace.take();
+        let limit = self
+            .limits
+            .message_bytes_max
+            .min(self.limits.reassembly_bytes_max);
+        if total as usize <= limit {
+            let address = match address {
+                RequestAddress::Name(name) => RequestAddress::Name(Bytes::copy_from_slice(&name)),
+                handle => handle,
+            };
+            return self.partials.begin(
+                session,
+                total,
+                Some(Kept {
+                    address,
+                    is_push,
+                    trace,
+                }),
+            );
+        }
+        self.partials.begin(session, total, None)?;
+        self.refuse_too_large(if is_push { 0 } else { session }, total as usize, limit);
+        Ok(())
+    }
+
+    fn part(&mut self, session: u32, part: &[u8], is_last: bool) -> Option<Request> {
+        let appended = self.partials.append(session, part, is_last);
+        if is_last {
+            self.requests_seen += 1;
+        }
+        match appended {
+            Appended::Complete(
+                Kept {
+                    address,
+                    is_push,
+                    trace,
+                },
+                payload,
+            ) => {
+                let session = if is_push { 0 } else { session };
+                return Some(Request {
+                    address,
+                    session,
+                    payload,
+                    trace,
+                    source: 0,
+                    remaining_ms: None,
+                });
+            }
+            Appended::LengthMismatch { kept, .. } => {
+                self.refuse(
+                    if kept.is_push { 0 } else { session },
+                    ErrorCode::Invalid,
+                    INVALID_PARTS,
+                );
+            }
+            Appended::OverLimit { kept, declared } => {
+                let session = if kept.is_push { 0 } else { session };
+                self.refuse_too_large(session, declared as usize, self.limits.reassembly_bytes_max);
+            }
+            // Only the last part of a message nobody began is answered, so that it is answered once.
+            Appended::Unknown if is_last => self.refuse(session, ErrorCode::Invalid, INVALID_PARTS),
+            Appended::Unknown | Appended::Pending => {}
+        }
+        None
+    }
+}

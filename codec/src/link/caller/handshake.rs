@@ -1,0 +1,70 @@
+//! The first exchange on a connection: which dialect does the peer speak?
+
+use super::{CallerEvent, CallerLink, HANDSHAKE_MS_MAX};
+use crate::Millis;
+use crate::link::{Dialect, ProtocolError};
+use crate::native::{FrameReader, Hello, HelloError};
+use crate::skynet::{Address, ResponseFrame, decode_response, encode_request};
+
+/// The session of the hello. It is answered before anything else is sent, so no other can be meant.
+const HELLO_SESSION: u32 = 1;
+
+/// What a node says that has no such name, and so is none of ours, or does not want to be.
+const NAME_NOT_FOUND: &[u8] = b"name not found";
+
+/// Of the text with which a peer refuses the hello, so many bytes are kept.
+const REFUSAL_BYTES_MAX: usize = 256;
+
+impl CallerLink {
+    /// Writes the hello.
+    pub(super) fn greet(&mut self, hello: &Hello) -> Result<(), HelloError> {
+        let payload = hello.pack()?;
+        let address = Address::Handle(0);
+        // A packed hello is far shorter than what has to go in parts.
+        encode_request(&mut self.out, address, HELLO_SESSION, &payload)
+            .map_err(|_| HelloError::Length { bytes: payload.len() })
+    }
+
+    /// Looks for the answer to the hello.
+    pub(super) fn poll_greeting(
+        &mut self,
+        until: Millis,
+        offered: u32,
+    ) -> Result<Option<CallerEvent>, ProtocolError> {
+        let Some(package) = self.framer.next_package() else {
+            if self.now < until {
+                return Ok(None);
+            }
+            let limit_ms = HANDSHAKE_MS_MAX;
+            return Err(ProtocolError::HandshakeTime { limit_ms });
+        };
+        match decode_response(package)? {
+            ResponseFrame::Ok { session, payload } if session == HELLO_SESSION => {
+                let peer = Hello::unpack(&payload)?;
+                if peer.version > offered {
+                    let version = peer.version;
+                    return Err(HelloError::Version { version, offered }.into());
+                }
+                self.frames = FrameReader::starting_with(self.framer.take_chunks());
+                self.begin(Dialect::Native, self.now);
+                Ok(Some(CallerEvent::Ready {
+                    dialect: Dialect::Native,
+                    peer: Some(Box::new(peer)),
+                }))
+            }
+            ResponseFrame::Error { session, text } if session == HELLO_SESSION => {
+                if text != NAME_NOT_FOUND {
+                    let text = text.get(..REFUSAL_BYTES_MAX).unwrap_or(&text);
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    return Err(ProtocolError::HelloRefused { text });
+                }
+                self.begin(Dialect::Skynet, self.now);
+                Ok(Some(CallerEvent::Ready {
+                    dialect: Dialect::Skynet,
+                    peer: None,
+                }))
+            }
+            _ => Err(ProtocolError::HandshakeOrder),
+        }
+    }
+}

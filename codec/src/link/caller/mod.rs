@@ -1,0 +1,510 @@
+//! The dialler's end of a channel: calls and sends in, what became of the calls out.
+//!
+//! The link outlives its TCP connections. What was accepted but not yet transmitted when a connection
+//! breaks goes on with the next one, in order, in the dialect that is spoken there; a call of which a byte
+//! was transmitted is lost, because nobody can say whether it ran.
+//!
+//! Invariants:
+//! - every accepted call yields exactly one [`CallerEvent`] with its token;
+//! - `queue` lists the messages none of whose bytes was transmitted; `out` holds bytes of one connection
+//!   only, so a connection never begins within a message;
+//! - a call was begun if and only if its number is below that of the first message in the queue;
+//! - before the peer has answered the hello, nothing but the hello can be transmitted.
+
+mod event;
+mod handshake;
+mod native;
+mod skynet;
+
+pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::queue::{Message, Queue, Target, cost};
+use super::reassembly::{Reassembly, ReassemblyLimits};
+use super::sessions::{Call, Sessions};
+use super::{Dialect, LinkError, ProtocolError};
+use crate::Millis;
+use crate::native::{FrameKind, FrameReader, Header, Hello, HelloError, NamesOut, put_frame};
+use crate::outbuffer::OutBuffer;
+use crate::skynet::{Address, Framer};
+use crate::wheel::TimerWheel;
+
+/// How long a peer may take to answer the hello, in milliseconds.
+pub const HANDSHAKE_MS_MAX: Millis = 10_000;
+
+/// What is known of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// There is none.
+    Down,
+    /// The hello is on its way, or its answer.
+    Greeting {
+        /// When the answer comes too late.
+        until: Millis,
+        /// The version that was offered.
+        offered: u32,
+    },
+    /// Messages can be transmitted.
+    Up(Dialect),
+    /// The same, but the peer has said goodbye: no new ones.
+    Leaving(Dialect),
+}
+
+/// The dialler's end of a channel. See the module's page.
+#[derive(Debug)]
+pub struct CallerLink {
+    limits: CallerLimits,
+    stage: Stage,
+    /// The latest time that this link was told.
+    now: Millis,
+    out: OutBuffer,
+    queue: Queue,
+    /// Calls in `queue` that have expired while there was no connection to send them on.
+    stale: usize,
+    names: NamesOut,
+    sessions: Sessions,
+    timers: TimerWheel<u32>,
+    framer: Framer,
+    partials: Reassembly<()>,
+    frames: FrameReader,
+    /// What `disconnected` and `close` have to report.
+    losses: VecDeque<CallerEvent>,
+    late_replies: u64,
+}
+
+impl CallerLink {
+    /// A link that is not connected yet but accepts calls.
+    pub fn new(limits: CallerLimits) -> Self {
+        Self::with_first_session(limits, 1)
+    }
+
+    /// The same, counting sessions from `first_session` (1 to 2^31 - 1) on: as after so many calls.
+    pub fn with_first_session(limits: CallerLimits, first_session: u32) -> Self {
+        // Each unfinished reply answers an outstanding call.
+        let reassembly = ReassemblyLimits {
+            bytes_max: limits.reassembly_bytes_max,
+            messages_max: limits.sessions_max,
+        };
+        Self {
+            limits,
+            stage: Stage::Down,
+            now: 0,
+            out: OutBuffer::new(),
+            queue: Queue::new(),
+            stale: 0,
+            names: NamesOut::new(),
+            sessions: Sessions::starting_at(first_session),
+            timers: TimerWheel::new(0),
+            framer: Framer::new(),
+            partials: Reassembly::new(reassembly),
+            frames: FrameReader::new(),
+            losses: VecDeque::new(),
+            late_replies: 0,
+        }
+    }
+
+    /// Takes a call or a send. It is transmitted as soon as a connection takes it, unless its deadline has
+    /// passed by then.
+    ///
+    /// # Errors
+    /// [`LinkError`]; nothing was queued and there will be no event.
+    #[inline]
+    pub fn request(&mut self, now: Millis, request: CallerRequest<'_>) -> Result<(), LinkError> {
+        self.now = self.now.max(now);
+        let CallerRequest {
+            address,
+            source,
+            payload,
+            deadline,
+            token,
+        } = request;
+        self.admit(&address, payload.len())?;
+        let number = self.queue.next_number();
+        let session = match token {
+            Some(token) => self.enter(token, number, deadline)?,
+            None => 0,
+        };
+        let target = match address {
+            Address::Handle(handle) => Target::Handle(handle),
+            Address::Name(name) => Target::Name(self.names.keep(name)),
+        };
+        let mut message = Message {
+            number,
+            start: 0,
+            session,
+            source,
+            deadline: deadline.unwrap_or(Millis::MAX),
+            target,
+            payload,
+        };
+        let is_encoded = match self.stage {
+            Stage::Up(dialect) => self.encode(dialect, &mut message),
+            Stage::Down | Stage::Greeting { .. } | Stage::Leaving(_) => false,
+        };
+        self.queue.push(message, is_encoded);
+        Ok(())
+    }
+
+    /// Takes a call without a source, at the latest time that the link was told.
+    ///
+    /// # Errors
+    /// As [`CallerLink::request`].
+    #[inline]
+    pub fn call(
+        &mut self,
+        address: Address<'_>,
+        payload: &Bytes,
+        deadline: Option<Millis>,
+        token: u64,
+    ) -> Result<(), LinkError> {
+        let request = CallerRequest {
+            address,
+            source: 0,
+            payload: payload.clone(),
+            deadline,
+            token: Some(token),
+        };
+        self.request(self.now, request)
+    }
+
+    /// Takes a message that wants no answer, without a source. It is delivered at most once and has no
+    /// event.
+    ///
+    /// # Errors
+    /// As [`CallerLink::request`].
+    #[inline]
+    pub fn send(&mut self, address: Address<'_>, payload: &Bytes) -> Result<(), LinkError> {
+        let request = CallerRequest {
+            address,
+            source: 0,
+            payload: payload.clone(),
+            deadline: None,
+            token: None,
+        };
+        self.request(self.now, request)
+    }
+
+    /// Checks every bound but that of the sessions.
+    #[inline]
+    fn admit(&self, address: &Address<'_>, payload_bytes: usize) -> Result<(), LinkError> {
+        address.wire_bytes()?;
+        // Both dialects count the bytes of a message in 32 bits.
+        let limit = self.limits.message_bytes_max.min(u32::MAX as usize);
+        if payload_bytes > limit {
+            let bytes = payload_bytes;
+            return Err(LinkError::TooLarge { bytes, limit });
+        }
+        let limit = self.limits.out_buffer_bytes_max;
+        if self.out_buffer_bytes() + cost(address, payload_bytes) > limit {
+            let what = "out-buffer bytes";
+            return Err(LinkError::Overloaded { what, limit });
+        }
+        Ok(())
+    }
+
+    /// Enters a call; gives its session.
+    #[inline]
+    fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> Result<u32, LinkError> {
+        // Losses that nobody has polled yet count as well, so that they cannot heap up.
+        if self.sessions.outstanding() + self.losses.len() >= self.limits.sessions_max {
+            return Err(LinkError::Overloaded {
+                what: "sessions",
+                limit: self.limits.sessions_max,
+            });
+        }
+        let session = self.sessions.next_number();
+        let timer = deadline.map(|deadline| self.timers.insert(deadline, session));
+        self.sessions.insert(session, Call { token, number, timer });
+        Ok(session)
+    }
+
+    /// Writes a message into the out-buffer; whether it is there now.
+    #[inline]
+    fn encode(&mut self, dialect: Dialect, message: &mut Message) -> bool {
+        match dialect {
+            Dialect::Skynet => self.encode_skynet(message),
+            Dialect::Native => {
+                self.encode_native(message);
+                true
+            }
+        }
+    }
+
+    /// A TCP connection is up, and a Skynet node is at its other end: there is no hello. What waits can be
+    /// transmitted, without the calls whose expiry has been given out meanwhile: poll the events first, so
+    /// that a peer that comes back is not met by a storm of requests nobody waits for.
+    pub fn connected(&mut self) {
+        // Whoever did not notice that the old connection broke must not splice two streams.
+        self.disconnected();
+        self.begin(Dialect::Skynet, 0);
+    }
+
+    /// A TCP connection is up. Only the hello can be transmitted until the peer has answered it; then
+    /// [`CallerEvent::Ready`] says what the peer speaks, and what waits can be transmitted.
+    ///
+    /// # Errors
+    /// [`HelloError`] for a hello that no peer would take; there is no connection then.
+    pub fn dial(&mut self, now: Millis, hello: &Hello) -> Result<(), HelloError> {
+        self.disconnected();
+        self.now = self.now.max(now);
+        self.greet(hello)?;
+        self.stage = Stage::Greeting {
+            until: self.now.saturating_add(HANDSHAKE_MS_MAX),
+            offered: hello.version,
+        };
+        Ok(())
+    }
+
+    /// Goes on to transmit what waits, but for what nobody waits for any more at `now`.
+    fn begin(&mut self, dialect: Dialect, now: Millis) {
+        self.stage = Stage::Up(dialect);
+        self.names.forget_definitions();
+        let mut queue = std::mem::replace(&mut self.queue, Queue::new());
+        queue.encode_waiting(|message| {
+            // An expired call has its event from its timer.
+            let is_late = message.deadline <= now;
+            !is_late && self.is_wanted(message) && self.encode(dialect, message)
+        });
+        self.queue = queue;
+        self.stale = 0;
+    }
+
+    /// Whether a message is a send, or a call that has not ended.
+    fn is_wanted(&self, message: &Message) -> bool {
+        is_wanted(&self.sessions, message)
+    }
+
+    /// The TCP connection broke. Every call of which a byte was transmitted is lost; what was not
+    /// begun waits for the next connection, in order. Without a connection this does nothing.
+    pub fn disconnected(&mut self) {
+        if self.stage == Stage::Down {
+            return;
+        }
+        self.forget_connection();
+        let first = self.queue.first_number();
+        self.lose(|call| call.number < first);
+        self.drop_unwanted();
+    }
+
+    /// Gives up: every outstanding call is lost and everything queued is dropped. The link can be used
+    /// again as if it were new, though session numbers go on.
+    pub fn close(&mut self) {
+        self.forget_connection();
+        self.lose(|_| true);
+        self.queue.clear();
+        self.stale = 0;
+    }
+
+    fn forget_connection(&mut self) {
+        self.stage = Stage::Down;
+        self.framer.clear();
+        self.partials.clear();
+        self.frames = FrameReader::new();
+        self.out.clear();
+        self.out.release();
+    }
+
+    /// Ends the calls that satisfy `condition`, in the order in which they were accepted.
+    fn lose(&mut self, condition: impl Fn(&Call) -> bool) {
+        let first = self.queue.first_number();
+        for session in self.sessions.select(condition) {
+            if let Some(call) = self.end(session) {
+                let may_have_run = call.number < first;
+                let token = call.token;
+                self.losses.push_back(CallerEvent::Lost { token, may_have_run });
+            }
+        }
+    }
+
+    /// Drops the messages whose calls have ended.
+    fn drop_unwanted(&mut self) {
+        let sessions = &self.sessions;
+        self.queue.wait(|message| is_wanted(sessions, message));
+        self.stale = 0;
+    }
+
+    /// Has what is accepted from now on wait for the next connection, and tells the peer so where the
+    /// dialect can: it may close this one once it has answered what it has. Does nothing without a
+    /// connection, or before the peer has answered the hello.
+    pub fn goodbye(&mut self) {
+        if let Stage::Up(dialect) = self.stage {
+            self.stage = Stage::Leaving(dialect);
+            if dialect == Dialect::Native {
+                put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
+            }
+        }
+    }
+
+    /// Takes what was read from the socket. Poll until there is no event before reading more, so that
+    /// chunks do not heap up. Without a connection this does nothing.
+    #[inline]
+    pub fn receive(&mut self, chunk: Bytes) {
+        match self.stage {
+            Stage::Down => {}
+            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.frames.push(chunk),
+            _ => self.framer.push(chunk),
+        }
+    }
+
+    /// The next event; None when nothing more is known at `now`. Replies that were received go before
+    /// expiries, so that one that came in time is not thrown away because the poll came late.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] for what no peer sends. The connection is to be closed and
+    /// [`CallerLink::disconnected`] called; the calls get their events from that.
+    #[inline]
+    pub fn poll_event(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
+        self.now = self.now.max(now);
+        if let Some(loss) = self.losses.pop_front() {
+            if self.losses.is_empty() {
+                self.losses = VecDeque::new();
+            }
+            return Ok(Some(loss));
+        }
+        let event = match self.stage {
+            Stage::Down => None,
+            Stage::Greeting { until, offered } => self.poll_greeting(until, offered)?,
+            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.poll_native()?,
+            Stage::Up(Dialect::Skynet) | Stage::Leaving(Dialect::Skynet) => self.poll_skynet()?,
+        };
+        match event {
+            Some(event) => Ok(Some(event)),
+            None => Ok(self.expire(now)),
+        }
+    }
+
+    /// A whole answer, or the error in its place.
+    #[inline]
+    fn reply(&mut self, session: u32, result: Result<Bytes, ReplyError>) -> Option<CallerEvent> {
+        let Some(Call { token, .. }) = self.end(session) else {
+            self.late_replies += 1;
+            return None;
+        };
+        match result {
+            Ok(payload) if payload.len() > self.limits.message_bytes_max => Some(CallerEvent::TooLarge {
+                token,
+                bytes: payload.len(),
+            }),
+            result => Some(CallerEvent::Reply { token, result }),
+        }
+    }
+
+    fn too_large(&mut self, session: u32, total: u32) -> Option<CallerEvent> {
+        let Some(Call { token, .. }) = self.end(session) else {
+            self.late_replies += 1;
+            return None;
+        };
+        let bytes = total as usize;
+        Some(CallerEvent::TooLarge { token, bytes })
+    }
+
+    /// Ends the wait for a session and forgets all that belongs to it.
+    #[inline]
+    fn end(&mut self, session: u32) -> Option<Call> {
+        let call = self.sessions.remove(session)?;
+        if let Some(timer) = call.timer {
+            self.timers.cancel(timer);
+        }
+        if !self.partials.is_empty() {
+            self.partials.remove(session);
+        }
+        Some(call)
+    }
+
+    #[inline]
+    fn expire(&mut self, now: Millis) -> Option<CallerEvent> {
+        let session = self.timers.poll(now)?;
+        let Call { token, .. } = self.end(session)?;
+        if matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
+            // Nothing of it was transmitted, or it would have been lost with the connection. Once half of
+            // what waits is stale it is dropped, so that it does not use up the out-buffer.
+            self.stale += 1;
+            if self.stale * 2 > self.queue.len() {
+                self.drop_unwanted();
+            }
+        }
+        Some(CallerEvent::Expired { token })
+    }
+
+    /// When to poll next although nothing was received: never later than the earliest deadline, and
+    /// maybe earlier, in which case the poll finds nothing and this gives a later time.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let earliest = self.timers.next_deadline();
+        match self.stage {
+            Stage::Greeting { until, .. } => Some(earliest.map_or(until, |earliest| earliest.min(until))),
+            _ => earliest,
+        }
+    }
+
+    /// Calls that wait for their event, apart from losses that were not polled yet.
+    pub fn outstanding(&self) -> usize {
+        self.sessions.outstanding()
+    }
+
+    /// Whether there is nothing to wait for: no call, no event, no byte to be written.
+    pub fn is_idle(&self) -> bool {
+        self.outstanding() == 0 && self.losses.is_empty() && self.out_buffer_bytes() == 0
+    }
+
+    /// Whether a TCP connection is up, as far as this link was told.
+    pub fn is_connected(&self) -> bool {
+        self.stage != Stage::Down
+    }
+
+    /// What is spoken on the connection; None without one, and until the peer has answered the hello.
+    pub fn dialect(&self) -> Option<Dialect> {
+        match self.stage {
+            Stage::Up(dialect) | Stage::Leaving(dialect) => Some(dialect),
+            Stage::Down | Stage::Greeting { .. } => None,
+        }
+    }
+
+    /// Whether bytes of an unfinished package, frame or reply are held.
+    pub fn has_partial_input(&self) -> bool {
+        self.framer.has_partial() || !self.partials.is_empty() || self.frames.has_partial()
+    }
+
+    /// Replies that came for no outstanding call: mostly for calls that had expired.
+    pub fn late_replies(&self) -> u64 {
+        self.late_replies
+    }
+
+    /// Fills `slices` with what is to be written next; returns how many were filled. Nothing is shown
+    /// while there is no connection.
+    #[inline]
+    pub fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.out.slices(slices)
+    }
+
+    /// The socket has taken `count` bytes of what [`CallerLink::transmit`] showed.
+    ///
+    /// # Panics
+    /// When that is more than waited.
+    #[inline]
+    pub fn transmitted(&mut self, count: usize) {
+        self.out.advance(count);
+        self.queue.forget_begun(self.out.position_transmitted());
+    }
+
+    /// Whether something can be written now.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Bytes that wait for the socket or for a connection, counted as [`CallerLimits`] says.
+    #[inline]
+    pub fn out_buffer_bytes(&self) -> usize {
+        let begun_end = self.queue.first_start().unwrap_or(self.out.position_put());
+        self.queue.cost() + (begun_end - self.out.position_transmitted()) as usize
+    }
+}
+
+fn is_wanted(sessions: &Sessions, message: &Message) -> bool {
+    let call = || sessions.get(message.session);
+    message.session == 0 || call().is_some_and(|call| call.number == message.number)
+}

@@ -1,0 +1,246 @@
+//! The messages that were accepted and not begun: nothing of them was transmitted.
+//!
+//! A message is kept by reference until its first byte is transmitted, so that it can be written anew, in
+//! whatever dialect the next connection speaks. The first `encoded` of the queue lie in the out-buffer
+//! already; the others wait for a connection.
+//!
+//! Invariants: numbers grow from front to back; `cost` is the sum of what the messages cost; what a message
+//! costs is at least what either dialect writes for it, and does not depend on which one does.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::Millis;
+use crate::skynet::{Address, PART_BYTES};
+
+/// What a message costs beside its payload and name, in bytes: its record here, or a header on the wire.
+pub(super) const MESSAGE_BYTES_EXTRA: usize = 128;
+
+/// What each part of a long message costs in the skynet dialect, in bytes.
+const PART_BYTES_EXTRA: usize = 8;
+
+/// Records that are kept room for once a burst is over.
+const KEPT_RECORDS_MAX: usize = 8 * 1024;
+
+/// Whom a message is for.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    Handle(u32),
+    Name(Bytes),
+}
+
+impl Target {
+    /// The same, borrowed.
+    #[inline]
+    pub(super) fn as_address(&self) -> Address<'_> {
+        match self {
+            Self::Handle(handle) => Address::Handle(*handle),
+            Self::Name(name) => Address::Name(name),
+        }
+    }
+}
+
+/// A message none of whose bytes was transmitted.
+#[derive(Debug)]
+pub(super) struct Message {
+    /// Counts the accepted messages of the link.
+    pub(super) number: u64,
+    /// Where in the out-buffer's stream it begins, once it is there; it ends where the next begins.
+    pub(super) start: u64,
+    /// The session of a call; 0 for a send.
+    pub(super) session: u32,
+    /// The handle of who sends it; 0 for none.
+    pub(super) source: u32,
+    /// When nobody waits for it any more; [`Millis::MAX`] for never.
+    pub(super) deadline: Millis,
+    pub(super) target: Target,
+    pub(super) payload: Bytes,
+}
+
+/// What a message costs of the bound on waiting bytes.
+#[inline]
+pub(super) fn cost(address: &Address<'_>, payload_bytes: usize) -> usize {
+    let name_bytes = match address {
+        Address::Handle(_) => 0,
+        Address::Name(name) => name.len(),
+    };
+    MESSAGE_BYTES_EXTRA + name_bytes + payload_bytes + payload_bytes / PART_BYTES * PART_BYTES_EXTRA
+}
+
+impl Message {
+    #[inline]
+    fn cost(&self) -> usize {
+        cost(&self.target.as_address(), self.payload.len())
+    }
+}
+
+/// The messages of a link that were not begun. See the module's page.
+#[derive(Debug)]
+pub(super) struct Queue {
+    messages: VecDeque<Message>,
+    encoded: usize,
+    cost: usize,
+    next_number: u64,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            encoded: 0,
+            cost: 0,
+            next_number: 0,
+        }
+    }
+
+    /// The number for the next message.
+    #[inline]
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// The number of the first message that was not begun: all before it were, or are gone.
+    #[inline]
+    pub(super) fn first_number(&self) -> u64 {
+        self.messages
+            .front()
+            .map_or(self.next_number, |first| first.number)
+    }
+
+    /// Adds a message that has the next number; `is_encoded` when it lies in the out-buffer.
+    #[inline]
+    pub(super) fn push(&mut self, message: Message, is_encoded: bool) {
+        debug_assert!(
+            !is_encoded || self.encoded == self.messages.len(),
+            "a message overtakes another"
+        );
+        self.next_number = message.number + 1;
+        self.put(message, is_encoded);
+    }
+
+    #[inline]
+    fn put(&mut self, message: Message, is_encoded: bool) {
+        self.cost += message.cost();
+        self.encoded += usize::from(is_encoded);
+        self.messages.push_back(message);
+    }
+
+    /// Where the first message begins that was not begun, if it lies in the out-buffer.
+    #[inline]
+    pub(super) fn first_start(&self) -> Option<u64> {
+        let first = self.messages.front()?;
+        (self.encoded > 0).then_some(first.start)
+    }
+
+    /// The socket has taken all bytes before `transmitted`: forgets the messages that were begun.
+    #[inline]
+    pub(super) fn forget_begun(&mut self, transmitted: u64) {
+        while self.first_start().is_some_and(|start| start < transmitted) {
+            if let Some(message) = self.messages.pop_front() {
+                self.cost -= message.cost();
+            }
+            self.encoded -= 1;
+        }
+        if self.messages.is_empty() {
+            self.messages.shrink_to(KEPT_RECORDS_MAX);
+        }
+    }
+
+    /// The out-buffer is gone: all messages wait. Those that `is_wanted` denies are dropped.
+    pub(super) fn wait(&mut self, is_wanted: impl Fn(&Message) -> bool) {
+        self.encoded = 0;
+        self.messages.retain(is_wanted);
+        self.cost = self.messages.iter().map(Message::cost).sum();
+    }
+
+    /// Passes every waiting message to `encode`, which says whether it lies in the out-buffer now; those
+    /// that do not are dropped.
+    pub(super) fn encode_waiting(&mut self, mut encode: impl FnMut(&mut Message) -> bool) {
+        debug_assert_eq!(self.encoded, 0, "the out-buffer begins with what waits");
+        self.cost = 0;
+        for mut message in std::mem::take(&mut self.messages) {
+            if encode(&mut message) {
+                self.put(message, true);
+            }
+        }
+    }
+
+    /// Drops all messages.
+    pub(super) fn clear(&mut self) {
+        self.messages = VecDeque::new();
+        self.encoded = 0;
+        self.cost = 0;
+    }
+
+    /// How many messages there are.
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// What they cost together.
+    #[inline]
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: u64, start: u64, payload_bytes: usize) -> Message {
+        Message {
+            number,
+            start,
+            session: 0,
+            source: 0,
+            deadline: Millis::MAX,
+            target: Target::Name(Bytes::from_static(b"@sdb")),
+            payload: vec![0; payload_bytes].into(),
+        }
+    }
+
+    #[test]
+    fn a_record_is_no_larger_than_what_it_is_counted_for() {
+        assert!(size_of::<Message>() <= MESSAGE_BYTES_EXTRA);
+    }
+
+    #[test]
+    fn messages_are_begun_by_their_first_byte() {
+        let mut queue = Queue::new();
+        for (number, start) in [(0, 100), (1, 150), (2, 200)] {
+            queue.push(message(number, start, 10), true);
+        }
+        queue.push(message(3, 0, 10), false);
+        let one = MESSAGE_BYTES_EXTRA + 14;
+        for (transmitted, first, cost) in [(100, 0, 4), (101, 1, 3), (150, 1, 3), (199, 2, 2), (201, 3, 1)] {
+            queue.forget_begun(transmitted);
+            assert_eq!((queue.first_number(), queue.cost()), (first, cost * one));
+        }
+        assert_eq!(queue.first_start(), None, "the last one only waits");
+        queue.forget_begun(u64::MAX);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn what_waits_is_encoded_in_order_or_dropped() {
+        let mut queue = Queue::new();
+        for number in 0..4 {
+            queue.push(message(number, 0, number as usize), number < 2);
+        }
+        queue.wait(|message| message.number != 1);
+        assert_eq!((queue.len(), queue.first_start()), (3, None));
+        let mut seen = Vec::new();
+        queue.encode_waiting(|message| {
+            seen.push(message.number);
+            message.start = message.number * 10;
+            message.number != 2
+        });
+        assert_eq!(seen, [0, 2, 3]);
+        assert_eq!((queue.len(), queue.first_start()), (2, Some(0)));
+        assert_eq!(queue.cost(), 2 * (MESSAGE_BYTES_EXTRA + 4) + 3);
+        queue.forget_begun(1);
+        assert_eq!((queue.first_number(), queue.next_number()), (3, 4));
+    }
+}
