@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 /// Longer lines of a process are given in pieces of this size.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -32,6 +32,15 @@ pub struct Event {
     pub id: u32,
     /// What it did.
     pub happening: Happening,
+}
+
+/// For a process that must not outlive the one that started it: the kernel kills it when the thread that
+/// started it ends, be it with SIGKILL, when no value is dropped any more. It lasts across `exec`.
+///
+/// # Errors
+/// When the system refuses.
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// A child process. Dropping it kills it, and waits for its end.

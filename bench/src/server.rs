@@ -48,6 +48,15 @@ pub enum ServerError {
     },
 }
 
+/// What runs a node, given the path of its config as one more argument.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The program's file.
+    pub file: PathBuf,
+    /// The arguments before the config.
+    pub arguments: &'static [&'static str],
+}
+
 /// A node that is to run as a process.
 #[derive(Debug, Clone)]
 pub struct NodePlan {
@@ -66,20 +75,20 @@ pub struct NodePlan {
 pub struct Server {
     name: &'static str,
     address: SocketAddr,
-    program: PathBuf,
+    program: Program,
     folder: PathBuf,
     process: Process,
 }
 
 impl Server {
-    /// Writes a config and a map to `folder` and runs `program run CONFIG` there, on a free loopback port;
-    /// should that port be taken before the node has it, on another. Returns when it listens.
+    /// Writes a config and a map to `folder` and runs `program` on them there, on a free loopback port; should
+    /// that port be taken before the node has it, on another. Returns when it listens.
     ///
     /// # Errors
     /// [`ServerError`]; then no process is left.
     pub fn start(
         watch: &mut Watch,
-        program: &Path,
+        program: &Program,
         folder: &Path,
         plan: &NodePlan,
     ) -> Result<Server, ServerError> {
@@ -95,7 +104,7 @@ impl Server {
                     return Ok(Server {
                         name,
                         address,
-                        program: program.to_owned(),
+                        program: program.clone(),
                         folder: folder.to_owned(),
                         process,
                     });
@@ -144,10 +153,15 @@ fn write_files(folder: &Path, plan: &NodePlan, address: SocketAddr) -> io::Resul
     fs::write(folder.join(format!("{name}.lua")), config)
 }
 
-fn run(watch: &mut Watch, program: &Path, folder: &Path, name: &'static str) -> Result<Process, ServerError> {
-    let mut command = Command::new(program);
+fn run(
+    watch: &mut Watch,
+    program: &Program,
+    folder: &Path,
+    name: &'static str,
+) -> Result<Process, ServerError> {
+    let mut command = Command::new(&program.file);
     command
-        .arg("run")
+        .args(program.arguments)
         .arg(folder.join(format!("{name}.lua")))
         // Where the map is looked up first: a file of that name elsewhere must not be taken for it.
         .current_dir(folder)

@@ -16,6 +16,7 @@ use skyring_bench::{
 };
 use thiserror::Error as ThisError;
 
+use crate::demo::node_program;
 use crate::say::{self, FAILED};
 
 const EXAMPLES: &str = "\
@@ -138,7 +139,7 @@ fn measure(arguments: &Arguments) -> Result<Figures, BenchError> {
         spin_us: arguments.spin_us,
         service: ("echo", "echo"),
     };
-    let mut server = Server::start(&mut watch, &std::env::current_exe()?, scratch.path(), &plan)?;
+    let mut server = Server::start(&mut watch, &node_program()?, scratch.path(), &plan)?;
 
     let client = Node::builder()
         .first_cpu(threads)
@@ -226,8 +227,8 @@ fn print_table(arguments: &Arguments, figures: &Figures) -> io::Result<()> {
     writeln!(out)?;
     writeln!(
         out,
-        "{:<32}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}  {}",
-        "", "calls/s", "p50", "p90", "p99", "p99.9", "max", "errors", "CPU s client + server"
+        "{:<32}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}  CPU s client + server",
+        "", "calls/s", "p50", "p90", "p99", "p99.9", "max", "errors"
     )?;
     let server_seconds = load.cpu_seconds.server;
     let server_seconds = server_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.2}"));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use skyring::config::{ConfigError, NodeConfig};
 use skyring::{Address, Caller, Error, Node, NodeBuilder, Payload, StartError};
-use skyring_bench::{Load, LoadError};
+use skyring_bench::{Load, LoadError, end_with_parent};
 use thiserror::Error as ThisError;
 
 use super::steps::{LoadFigures, Reply, Step};
@@ -80,6 +80,7 @@ pub(super) fn run(folder: &Path) -> ExitCode {
 }
 
 fn obey(folder: &Path) -> Result<(), GateError> {
+    end_with_parent()?;
     let (config, map) = NodeConfig::load_with_map(&folder.join(format!("{GATE}.lua")))?;
     // Not on the processor of the databases, if there is another.
     let node = NodeBuilder::from_config(config, map).first_cpu(1).start()?;

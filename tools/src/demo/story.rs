@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::application::{BACKUP_ANSWERS, REACHED_AGAIN, SWITCH, UNREACHABLE, USES};
 use super::screen;
 use super::steps::{LoadFigures, Reply, Step};
-use super::{BACKUP, DB, GATE};
+use super::{BACKUP, DB, GATE, node_program};
 
 /// How long a step may take.
 const STEP_TIME_MAX: Duration = Duration::from_secs(15);
@@ -115,7 +115,7 @@ pub(super) fn tell(seconds: u64) -> Result<(), DemoError> {
 impl Demo {
     fn start(interrupt: Interrupt) -> Result<Demo, DemoError> {
         let scratch = Scratch::new("demo").map_err(system("a folder for the demo's files"))?;
-        let program = std::env::current_exe().map_err(system("this program's own file"))?;
+        let program = node_program().map_err(system("this program's own file"))?;
         let mut watch = Watch::new(interrupt, screen::show);
         let plan = |name| NodePlan {
             name,
@@ -125,7 +125,7 @@ impl Demo {
         };
         let mut db = Server::start(&mut watch, &program, scratch.path(), &plan(DB))?;
         let mut backup = Server::start(&mut watch, &program, scratch.path(), &plan(BACKUP))?;
-        let gate = start_gate(&watch, &program, scratch.path(), &db)?;
+        let gate = start_gate(&watch, &program.file, scratch.path(), &db)?;
         let text = format!(
             "{DB} (pid {}, {}), {BACKUP} (pid {}, {}), {GATE} (pid {})",
             db.process().id(),
