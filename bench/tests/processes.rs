@@ -1,7 +1,6 @@
 //! Processes are started on ports that are free, heard, and never left behind.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,14 +23,6 @@ fn watch() -> Watch {
     Watch::new(Interrupt::default(), |_| {})
 }
 
-/// A program that stands for `skyring run`.
-fn program(folder: &Path, script: &str) -> Program {
-    let file = folder.join("program");
-    fs::write(&file, format!("#!/bin/sh\n{script}")).expect("the folder can be written");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("the file is ours");
-    Program { file, arguments: &[] }
-}
-
 fn is_alive(process: u32) -> bool {
     Path::new(&format!("/proc/{process}")).exists()
 }
@@ -39,11 +30,15 @@ fn is_alive(process: u32) -> bool {
 #[test]
 fn a_start_whose_port_was_taken_is_tried_once_more_on_another() {
     let folder = Scratch::new("test").expect("a folder");
-    let program = program(
-        folder.path(),
-        "if [ ! -e first ]; then cp db_map.lua first; echo 'error: the port is in use'; exit 2; fi\n\
-         cp db_map.lua second; echo '[:00000001] Listen on it'; exec sleep 60\n",
-    );
+    // The shell stands for `skyring run`.
+    let program = Program {
+        file: "sh".into(),
+        arguments: &[
+            "-c",
+            "if [ ! -e first ]; then cp db_map.lua first; echo 'error: the port is in use'; exit 2; fi\n\
+             cp db_map.lua second; echo '[:00000001] Listen on it'; exec sleep 60\n",
+        ],
+    };
     let server = Server::start(&mut watch(), &program, folder.path(), &PLAN).expect("the second start");
     let [first, second] = ["first", "second"].map(|file| fs::read_to_string(folder.path().join(file)));
     let (first, second) = (first.expect("first start"), second.expect("second start"));
@@ -54,10 +49,13 @@ fn a_start_whose_port_was_taken_is_tried_once_more_on_another() {
 #[test]
 fn a_node_that_cannot_start_is_an_error_with_its_last_words() {
     let folder = Scratch::new("test").expect("a folder");
-    let program = program(
-        folder.path(),
-        "echo run >> runs; echo 'error: no io_uring here' >&2; exit 1\n",
-    );
+    let program = Program {
+        file: "sh".into(),
+        arguments: &[
+            "-c",
+            "echo run >> runs; echo 'error: no io_uring here' >&2; exit 1",
+        ],
+    };
     let error = Server::start(&mut watch(), &program, folder.path(), &PLAN).err();
     assert!(
         matches!(&error, Some(ServerError::Ended { name: "db", said }) if said == "error: no io_uring here"),

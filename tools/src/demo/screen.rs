@@ -55,14 +55,14 @@ pub(super) fn show(event: &Event) {
     ));
 }
 
-/// The live rate: in place on a terminal, else a line where `is_whole_second`.
-pub(super) fn rate(calls_per_second: f64, is_whole_second: bool) -> io::Result<()> {
+/// The live rate: in place on a terminal; elsewhere it is printed only where `is_line`.
+pub(super) fn rate(calls_per_second: f64, is_line: bool) -> io::Result<()> {
     let text = format!("    load against db: {} calls/s", grouped(calls_per_second));
     if io::stdout().is_terminal() {
         let mut out = anstream::stdout();
         write!(out, "{CLEAR}{text}")?;
         out.flush()
-    } else if is_whole_second {
+    } else if is_line {
         line(&text)
     } else {
         Ok(())

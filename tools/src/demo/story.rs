@@ -192,7 +192,7 @@ impl Demo {
         let time_max = STEP_TIME_MAX + Duration::from_secs(seconds);
         let reply = self.await_reply("load", time_max, |rate| {
             rates += 1;
-            screen::rate(rate, rates.is_multiple_of(RATES_PER_LINE))
+            screen::rate(rate, rates % RATES_PER_LINE == 1)
         })?;
         match reply {
             Reply::Loaded(figures) => {
