@@ -18,7 +18,7 @@ use crate::node::shared::NodeShared;
 use crate::service::call::Target;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
-use crate::service::placement::{channel_of_key, shard_of_channel, shard_of_handle};
+use crate::service::placement::shard_of_handle;
 use crate::shard::Shard;
 use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{Errand, RemoteRequest, ReplyTo, Request};
@@ -79,11 +79,15 @@ impl Drop for SlotUnderway {
 #[derive(Clone)]
 pub struct Client {
     node: Arc<NodeShared>,
+    /// What decides on the channel of calls that have no key.
+    key: u64,
 }
 
 impl Client {
     pub(crate) fn new(node: Arc<NodeShared>) -> Client {
-        Client { node }
+        // Taken from the handles, so that clients spread over the channels as services do.
+        let key = u64::from(node.next_handle().0);
+        Client { node, key }
     }
 
     /// Calls a service of the node. The call begins now; await it, or block with [`ClientCall::wait`].
@@ -95,6 +99,7 @@ impl Client {
             Target {
                 node: None,
                 address: address.into(),
+                key: 0,
             },
             Payload::pack(values),
             None,
@@ -106,6 +111,7 @@ impl Client {
         ClientNode {
             client: self.clone(),
             name: name.into(),
+            key: self.key,
             timeout: None,
         }
     }
@@ -117,7 +123,7 @@ impl Client {
     /// more. What is lost further on is counted.
     pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
         let (address, payload) = (address.into(), Payload::pack(values)?);
-        let shard = self.shard_of(None, &address);
+        let shard = self.shard_of(None, &address, 0);
         self.inject(
             shard,
             Box::new(move |shard| {
@@ -129,10 +135,11 @@ impl Client {
     }
 
     /// The shard that carries a call, so that it crosses no other.
-    fn shard_of(&self, node: Option<&Text>, address: &Address) -> usize {
+    fn shard_of(&self, node: Option<&Text>, address: &Address, key: u64) -> usize {
         let shards = self.node.ports.len();
         match (node, address) {
-            (Some(_), _) => shard_of_channel(channel_of_key(0, 1), shards),
+            // With as many channels as shards this is the shard that owns the channel.
+            (Some(_), _) => (key % shards as u64) as usize,
             (None, Address::Handle(handle)) => shard_of_handle(*handle, shards),
             (None, Address::Name(name)) => self
                 .node
@@ -169,7 +176,7 @@ impl Client {
         let timeout_ms = timeout.map_or(default_ms, whole_milliseconds);
         let begun = payload.and_then(|payload| {
             let (slot, target) = (SlotUnderway(Some(Arc::clone(&slot))), target.clone());
-            let shard = self.shard_of(target.node.as_ref(), &target.address);
+            let shard = self.shard_of(target.node.as_ref(), &target.address, target.key);
             self.inject(
                 shard,
                 Box::new(move |shard| {
@@ -195,6 +202,7 @@ impl Client {
 pub struct ClientNode {
     client: Client,
     name: Text,
+    key: u64,
     timeout: Option<Duration>,
 }
 
@@ -202,6 +210,13 @@ impl ClientNode {
     /// Gives calls through this value so long, instead of the node's `call_timeout_ms`; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> ClientNode {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same node by the channel of this key; see [`NodeRef::key`](crate::NodeRef::key). Without one all
+    /// calls of a client, its clones included, use one channel.
+    pub fn key(mut self, key: u64) -> ClientNode {
+        self.key = key;
         self
     }
 
@@ -222,6 +237,7 @@ impl ClientNode {
         let target = Target {
             node: Some(Arc::clone(&self.name)),
             address: address.into(),
+            key: self.key,
         };
         self.client.begin(target, payload.into(), self.timeout)
     }
@@ -244,6 +260,9 @@ fn begin_here(shard: &Rc<Shard>, target: Target, payload: Payload, timeout_ms: u
             shard.request_remote(RemoteRequest {
                 node,
                 address,
+                source: Handle::NONE,
+                key: target.key,
+                channel: 0,
                 payload,
                 reply_to,
                 deadline,

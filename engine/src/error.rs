@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use skyring_codec::native::ErrorCode;
 use skyring_codec::seri::{PackError, UnpackError};
 use thiserror::Error;
 
@@ -163,6 +164,26 @@ impl Error {
             Error::ShuttingDown => "shutting-down",
             Error::Invalid { .. } => "invalid",
             Error::System { .. } => "system",
+        }
+    }
+
+    /// The code as the native dialect numbers it.
+    pub(crate) fn wire_code(&self) -> ErrorCode {
+        match self {
+            Error::Timeout { .. } => ErrorCode::Timeout,
+            Error::Unreachable { .. } => ErrorCode::Unreachable,
+            Error::Absent { .. } => ErrorCode::Absent,
+            Error::Disabled { .. } => ErrorCode::Disabled,
+            Error::ConnectionLost { .. } => ErrorCode::ConnectionLost,
+            Error::Restarted { .. } => ErrorCode::Restarted,
+            Error::NoSuchService { .. } => ErrorCode::NoSuchService,
+            Error::Remote { .. } => ErrorCode::Remote,
+            Error::Overloaded { .. } => ErrorCode::Overloaded,
+            Error::TooLarge { .. } => ErrorCode::TooLarge,
+            Error::Denied { .. } => ErrorCode::Denied,
+            Error::ShuttingDown => ErrorCode::ShuttingDown,
+            Error::Invalid { .. } => ErrorCode::Invalid,
+            Error::System { .. } => ErrorCode::System,
         }
     }
 

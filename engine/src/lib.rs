@@ -50,10 +50,11 @@ mod shard;
 mod versioned;
 
 pub use client::{Client, ClientCall, ClientNode};
-pub use cluster::api::{Cluster, Open};
+pub use cluster::api::{Cluster, Open, OpenOptions};
 pub use config::ClusterMap;
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
+pub use node::shared::DialectChoice;
 pub use node::{Node, NodeBuilder, StartError};
 #[cfg(feature = "floor")]
 #[doc(hidden)]
@@ -71,7 +72,8 @@ pub use skyring_codec::seri;
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
-    pub use crate::cluster::PARKED_REQUESTS_MAX;
+    pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
+    pub use skyring_codec::native::CHANNELS_MAX;
     pub use crate::cluster::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,

@@ -33,6 +33,16 @@ impl From<u16> for Open {
     }
 }
 
+/// How [`Cluster::open_with`] listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Most connections of the listener; `None`: [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
+    pub clients_max: Option<usize>,
+    /// How many channels a peer may have, 1 to [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX); `None`: what the
+    /// node's config says, else what the peer wants.
+    pub channels: Option<u32>,
+}
+
 /// The cluster, in one service's name; from [`Caller::cluster`].
 pub struct Cluster {
     caller: Caller,
@@ -54,6 +64,18 @@ impl Cluster {
         place: impl Into<Open>,
         clients_max: Option<usize>,
     ) -> Result<SocketAddr, Error> {
+        self.open_with(place, OpenOptions { clients_max, channels: None }).await
+    }
+
+    /// The same with further options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        &self,
+        place: impl Into<Open>,
+        options: OpenOptions,
+    ) -> Result<SocketAddr, Error> {
         let node = &self.caller.shard.node;
         let address = match place.into() {
             Open::Port(port) => SocketAddr::from(([0, 0, 0, 0], port)),
@@ -69,7 +91,8 @@ impl Cluster {
                     .map_err(|cause| Error::System { what: cause })?
             }
         };
-        let local = listener::open(node, address, clients_max)?;
+        let channels = options.channels.or(node.settings.channels);
+        let local = listener::open(node, address, options.clients_max, channels)?;
         self.caller.log(format!("Listen on {local}"));
         Ok(local)
     }

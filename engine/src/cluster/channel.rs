@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use skyring_codec::Millis;
-use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, LinkError};
+use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, LinkError};
+use skyring_codec::native::{CHANNELS_MAX, ErrorCode};
 use skyring_codec::skynet;
 
 use crate::cluster::connection::{Connection, Flush};
@@ -19,6 +20,7 @@ use crate::config::NodeAddress;
 use crate::control;
 use crate::error::{Error, Text};
 use crate::log::Throttle;
+use crate::node::shared::DialectChoice;
 use crate::rt;
 use crate::rt::notify::Notify;
 use crate::rt::stream::Stream;
@@ -65,6 +67,8 @@ pub(crate) enum Loss<'a> {
 /// A channel; see the module.
 pub(crate) struct Channel {
     pub(crate) node: Text,
+    /// Which of the peer's channels it is, from 1 on.
+    pub(crate) number: u32,
     address: RefCell<NodeAddress>,
     connection: Rc<Connection<CallerLink>>,
     pending: RefCell<Slab<Pending>>,
@@ -75,7 +79,9 @@ pub(crate) struct Channel {
     connected: Cell<bool>,
     /// It takes no more calls, and ends when those it has are done.
     retired: Cell<bool>,
-    /// There is something to send.
+    /// It connects although it has nothing to send, until this time or until it is connected.
+    wanted_until: Cell<Millis>,
+    /// There is something to send, or it is wanted.
     demanded: Notify,
     /// Connect now instead of after the pause.
     hurried: Notify,
@@ -87,9 +93,11 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// A channel that connects when it is first used. The caller gives it its key and runs it.
-    pub(crate) fn new(node: Text, address: NodeAddress) -> Rc<Channel> {
+    pub(crate) fn new(node: Text, number: u32, address: NodeAddress) -> Rc<Channel> {
         Rc::new(Channel {
             node,
+            number,
+            wanted_until: Cell::new(0),
             address: RefCell::new(address),
             connection: Connection::new(CallerLink::new(CallerLimits::default())),
             pending: RefCell::default(),
@@ -118,6 +126,12 @@ impl Channel {
     /// Whether a connection is up.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.get()
+    }
+
+    /// Has it connect although it has nothing to send, and go on trying until then.
+    pub(crate) fn connect_until(&self, until: Millis) {
+        self.wanted_until.set(self.wanted_until.get().max(until));
+        self.demanded.wake();
     }
 
     /// Connects elsewhere from now on. Only while no connection is up; one that is serves its calls.
@@ -155,37 +169,40 @@ impl Channel {
     pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
         let RemoteRequest {
             address,
+            source,
             payload,
             reply_to,
             deadline,
             timeout_ms,
             ..
         } = request;
+        let mut link = self.connection.link.borrow_mut();
+        let now = shard.now();
         let accepted = if reply_to == ReplyTo::Nobody {
-            self.connection
-                .link
-                .borrow_mut()
-                .send(wire_address(&address), &payload.0)
+            let address = wire_address(&address);
+            link.request(
+                now,
+                CallerRequest { address, source: source.0, payload: payload.0, deadline, token: None },
+            )
         } else {
-            let pending = Pending {
-                reply_to,
-                address,
-                timeout_ms,
-            };
             let mut table = self.pending.borrow_mut();
-            let key = table.insert(pending);
-            let address = table.get(key).map(|pending| wire_address(&pending.address));
-            let address = address.unwrap_or(skynet::Address::Handle(0));
-            let accepted =
-                self.connection
-                    .link
-                    .borrow_mut()
-                    .call(address, &payload.0, deadline, key.to_u64());
+            let key = table.insert(Pending {
+                reply_to,
+                address: address.clone(),
+                timeout_ms,
+            });
+            let address = wire_address(&address);
+            let token = Some(key.to_u64());
+            let accepted = link.request(
+                now,
+                CallerRequest { address, source: source.0, payload: payload.0, deadline, token },
+            );
             if accepted.is_err() {
                 table.remove(key);
             }
             accepted
         };
+        drop(link);
         if let Err(error) = accepted {
             shard.refuse(reply_to, self.refusal(error));
             return;
@@ -247,6 +264,15 @@ impl Channel {
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(error.to_string().into()),
             };
+            let event = match event {
+                CallerEvent::Ready { peer, .. } => {
+                    self.ready(shard, peer.map_or(1, |peer| peer.channels));
+                    continue;
+                }
+                // What is accepted from now on waits in the link for the next connection.
+                CallerEvent::Goodbye => continue,
+                event => event,
+            };
             let Some(token) = event.token() else { continue };
             let pending = self.pending.borrow_mut().remove(Key::from_u64(token));
             let Some(pending) = pending else { continue };
@@ -256,7 +282,11 @@ impl Channel {
                 } => Ok(Payload(payload)),
                 CallerEvent::Reply {
                     result: Err(error), ..
-                } => Err(Error::from_wire(&error.text, &pending.address.to_string())),
+                } => Err(match error.code {
+                    // The service's own words, whatever they look like.
+                    Some(ErrorCode::Remote) => Error::remote(String::from_utf8_lossy(&error.text)),
+                    _ => Error::from_wire(&error.text, &pending.address.to_string()),
+                }),
                 CallerEvent::Expired { .. } => Err(self.expiry(&pending)),
                 CallerEvent::Lost { may_have_run, .. } => Err(self.loss(&loss, may_have_run)),
                 CallerEvent::TooLarge { bytes, .. } => {
@@ -267,10 +297,21 @@ impl Channel {
                         limit,
                     })
                 }
-                // Events of the connection carry no token.
+                // Events of the connection carry no token, and were dealt with.
                 CallerEvent::Ready { .. } | CallerEvent::Goodbye => continue,
             };
             shard.reply(pending.reply_to, result);
+        }
+    }
+
+    /// The peer has said what it speaks: what waited goes out.
+    fn ready(&self, shard: &Rc<Shard>, channels: u32) {
+        self.connected.set(true);
+        self.wanted_until.set(0);
+        shard.node.note_failure(&self.node, None);
+        self.connection.flush_later(shard);
+        if self.number == 1 {
+            shard.cluster.met(shard, &self.node, channels);
         }
     }
 
@@ -312,7 +353,8 @@ impl Channel {
     pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>) {
         let mut failures = 0u32;
         loop {
-            if self.connection.link.borrow().is_idle() {
+            let is_wanted = self.wanted_until.get() > shard.update_now();
+            if self.connection.link.borrow().is_idle() && (self.retired.get() || !is_wanted) {
                 if self.retired.get() {
                     break;
                 }
@@ -371,6 +413,7 @@ impl Channel {
                 format!("cluster node {} is not reached: {cause}{more}", self.node),
             );
         }
+        shard.node.note_failure(&self.node, Some(&cause));
         *self.last_failure.borrow_mut() = Some(cause);
     }
 
@@ -379,10 +422,21 @@ impl Channel {
         shard.io_seen();
         // Calls that expired meanwhile go first, so that they are not sent at all.
         let _ = self.take_events(shard, Loss::Disabled);
-        self.connection.link.borrow_mut().connected();
         self.connection.attach(Rc::clone(&stream));
-        self.connected.set(true);
-        self.connection.flush_later(shard);
+        if shard.node.settings.dialect == DialectChoice::Skynet {
+            self.connection.link.borrow_mut().connected();
+            self.ready(shard, 1);
+        } else {
+            let channels = shard.node.settings.channels.unwrap_or(CHANNELS_MAX);
+            let hello = shard.node.hello(self.number, channels);
+            let dialled = self.connection.link.borrow_mut().dial(shard.now(), &hello);
+            if let Err(error) = dialled {
+                self.connection.detach();
+                return error.to_string().into();
+            }
+            self.arm(shard, shard.now() + HANDSHAKE_MS_MAX);
+            self.connection.flush_later(shard);
+        }
 
         let cause = self.read_replies(shard, &stream).await;
 

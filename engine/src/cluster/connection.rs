@@ -102,6 +102,12 @@ impl<L: Output + 'static> Connection<L> {
         self.write_error.borrow_mut().take()
     }
 
+    /// Lets go of the stream without ending its connection, which somebody else goes on with.
+    pub(crate) fn forget(&self) {
+        self.stream.borrow_mut().take();
+        self.blocked_since.set(None);
+    }
+
     /// Shuts the stream down, so that its reader sees the end.
     pub(crate) fn shutdown(&self) {
         self.ended.set(true);

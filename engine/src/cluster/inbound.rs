@@ -8,7 +8,7 @@
 //! Invariants: every request and every send that is taken is counted until it is answered or over, once;
 //! a connection that has ended holds nothing, waits for nothing, and is logged and counted once.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use skyring_codec::Millis;
-use skyring_codec::link::{CalleeLimits, CalleeLink, Request as WireRequest};
+use skyring_codec::link::{CalleeLimits, CalleeLink, Dialect, Inbound as WireInbound, Request as WireRequest};
+use skyring_codec::native::{CHANNELS_MAX, Hello};
 use skyring_codec::seri;
 use skyring_codec::skynet::{PACKAGE_BYTES_MAX, RequestAddress};
 
@@ -29,7 +30,8 @@ use crate::rt::stream::Stream;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
-use crate::shard::envelope::{ReplyTo, Request};
+use crate::service::placement::shard_of_channel;
+use crate::shard::envelope::{Envelope, ReplyTo, Request};
 use crate::shard::slab::Key;
 
 /// Answers that may wait for one connection, in bytes; past it the connection is not read.
@@ -60,6 +62,8 @@ enum Closed {
     Malformed(String),
     /// Its peer ended it, or this side did and has said so already.
     Ended,
+    /// It is a channel that another shard owns.
+    Moved(usize, Box<Hello>),
 }
 
 /// An accepted connection; see the module.
@@ -82,8 +86,10 @@ pub(crate) struct Inbound {
     held: Cell<usize>,
     /// Requests that the link had refused when it was looked at last.
     refused: Cell<u64>,
+    /// A hello that has come and awaits its answer.
+    hello: RefCell<Option<Box<Hello>>>,
     /// Its place among the listener's clients, given back when it goes.
-    _admission: Arc<Admission>,
+    admission: Arc<Admission>,
 }
 
 fn new_link() -> CalleeLink {
@@ -107,7 +113,8 @@ impl Inbound {
             active: Cell::new(true),
             held: Cell::new(0),
             refused: Cell::new(0),
-            _admission: admission,
+            hello: RefCell::new(None),
+            admission,
         })
     }
 
@@ -137,7 +144,7 @@ impl Inbound {
                 let mut link = self.connection.link.borrow_mut();
                 match result {
                     Ok(payload) => link.respond(session, Ok(payload.0)),
-                    Err(error) => link.respond(session, Err(error.to_string().as_bytes())),
+                    Err(error) => link.respond_error(session, error.wire_code(), error.to_string().as_bytes()),
                 }
             }
             self.active.set(true);
@@ -245,6 +252,10 @@ impl Inbound {
     pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>, stream: Rc<Stream>) {
         self.connection.attach(Rc::clone(&stream));
         let closed = self.serve(&shard, &stream).await;
+        if let Closed::Moved(owner, hello) = closed {
+            self.move_to(&shard, &stream, owner, hello);
+            return shard.cluster.remove_inbound(self.key.get());
+        }
         if let Closed::Malformed(error) = closed {
             shard.node.metrics.connections_malformed.add(1);
             shard.cluster.log_case(&shard, Case::Malformed, || {
@@ -283,6 +294,13 @@ impl Inbound {
             if let Err(error) = taken {
                 return Closed::Malformed(error);
             }
+            if let Some(hello) = self.hello.borrow_mut().take() {
+                let owner = shard_of_channel(hello.channel, shard.shards());
+                if owner != shard.index {
+                    return Closed::Moved(owner, hello);
+                }
+                self.greet(shard, &hello);
+            }
             self.note_progress(shard);
             self.count_held(shard);
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
@@ -313,9 +331,12 @@ impl Inbound {
             if self.is_full() && !self.wait_for_room(shard).await {
                 return Ok(());
             }
-            let request = self.connection.link.borrow_mut().poll_event();
-            match request {
-                Ok(Some(request)) => self.take_request(shard, request),
+            let inbound = self.connection.link.borrow_mut().poll_inbound();
+            match inbound {
+                Ok(Some(WireInbound::Request(request))) => self.take_request(shard, request),
+                Ok(Some(WireInbound::Hello(hello))) => *self.hello.borrow_mut() = Some(Box::new(hello)),
+                // Whoever dialled closes the connection when it has its answers.
+                Ok(Some(WireInbound::Goodbye)) => {}
                 Ok(None) => break,
                 Err(error) => return Err(error.to_string()),
             }
@@ -375,17 +396,26 @@ impl Inbound {
             });
             return shard.refuse(reply_to, Error::overloaded(too_many_handled()));
         }
-        let target = match request.address {
+        let (address, target) = match request.address {
             RequestAddress::Handle(0) => {
                 let answer = query_name(shard, &request.payload);
                 return shard.reply(reply_to, answer);
             }
-            RequestAddress::Handle(handle) => Some(Handle(handle)),
-            RequestAddress::Name(name) => resolve_name(shard, &name),
+            RequestAddress::Handle(handle) => (None, Some(Handle(handle))),
+            RequestAddress::Name(name) => {
+                let target = resolve_name(shard, &name);
+                (Some(name), target)
+            }
         };
         let Some(target) = target else {
-            // The words that Skynet uses, which its users' programs may look for.
-            return shard.refuse(reply_to, Error::remote("Invalid name"));
+            let error = match (address, self.connection.link.borrow().dialect()) {
+                (Some(name), Dialect::Native) => {
+                    Error::NoSuchService { address: String::from_utf8_lossy(&name).into() }
+                }
+                // The words that Skynet uses, which its users' programs may look for.
+                _ => Error::remote("Invalid name"),
+            };
+            return shard.refuse(reply_to, error);
         };
         // A longer one came in parts, and is no slice of a read buffer.
         let payload = if bytes <= PACKAGE_BYTES_MAX && shard.read_buffer.is_scarce() {
@@ -399,8 +429,62 @@ impl Inbound {
             kind: Kind::LUA,
             payload: Payload(payload),
             reply_to,
-            deadline: None,
+            deadline: request.remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
         });
+    }
+
+    // ---- the native dialect ----
+
+    /// Answers a hello: from here on both sides speak the native dialect.
+    fn greet(&self, shard: &Rc<Shard>, hello: &Hello) {
+        let channels = agreed_channels(self.admission.channels, hello.channels);
+        let answer = shard.node.hello(hello.channel, channels);
+        let greeted = self.connection.link.borrow_mut().accept_hello(&answer);
+        if greeted.is_err() {
+            // Only this node's own name can be what no peer takes; then it speaks as Skynet does.
+            self.connection.link.borrow_mut().refuse_hello();
+        }
+        self.connection.flush_later(shard);
+    }
+
+    /// Goes on with a connection that came to another shard first.
+    pub(crate) fn take_over(&self, shard: &Rc<Shard>, link: CalleeLink, hello: &Hello) {
+        *self.connection.link.borrow_mut() = link;
+        self.greet(shard, hello);
+        self.note_progress(shard);
+        self.count_held(shard);
+    }
+
+    /// Hands the connection to the shard that owns its channel, with all that its link has.
+    fn move_to(&self, shard: &Rc<Shard>, stream: &Stream, owner: usize, hello: Box<Hello>) {
+        let link = std::mem::replace(&mut *self.connection.link.borrow_mut(), new_link());
+        self.recount(shard);
+        let socket = match stream.duplicate() {
+            Ok(socket) => socket,
+            // No descriptor is left: the peer sees a closed connection and tries again.
+            Err(error) => {
+                shard.log(Handle::NONE, format!("{} cannot be moved to its shard: {error}", self.peer));
+                self.connection.shutdown();
+                return;
+            }
+        };
+        let (peer, admission) = (self.peer, Arc::clone(&self.admission));
+        let errand = Envelope::Errand(Box::new(move |shard: &Rc<Shard>| {
+            shard.cluster.take_over(shard, socket, peer, admission, link, &hello);
+        }));
+        // Errands are never refused; see `stage`.
+        let _ = shard.stage(owner, errand);
+        self.connection.forget();
+    }
+}
+
+/// How many channels a peer shall have: the lower number of those that the two ends say. A dialler that
+/// would take any number says the highest there is.
+fn agreed_channels(offered: Option<u32>, wanted: u32) -> u32 {
+    match offered {
+        Some(offered) => offered.min(wanted),
+        None if wanted == CHANNELS_MAX => 1,
+        None => wanted,
     }
 }
 

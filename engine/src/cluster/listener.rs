@@ -23,6 +23,8 @@ const REFUSAL_LOG_INTERVAL_MS: u64 = 10_000;
 /// A connection's place among its listener's clients; dropping it frees the place.
 pub(crate) struct Admission {
     clients: Arc<AtomicUsize>,
+    /// How many channels the listener lets a peer have; `None`: as many as it wants.
+    pub(crate) channels: Option<u32>,
 }
 
 impl Drop for Admission {
@@ -31,7 +33,11 @@ impl Drop for Admission {
     }
 }
 
-fn admit(clients: &Arc<AtomicUsize>, clients_max: usize) -> Option<Arc<Admission>> {
+fn admit(
+    clients: &Arc<AtomicUsize>,
+    clients_max: usize,
+    channels: Option<u32>,
+) -> Option<Arc<Admission>> {
     clients
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
             (count < clients_max).then_some(count + 1)
@@ -40,6 +46,7 @@ fn admit(clients: &Arc<AtomicUsize>, clients_max: usize) -> Option<Arc<Admission
         .map(|_| {
             Arc::new(Admission {
                 clients: Arc::clone(clients),
+                channels,
             })
         })
 }
@@ -49,6 +56,7 @@ pub(crate) fn open(
     node: &Arc<NodeShared>,
     address: SocketAddr,
     clients_max: Option<usize>,
+    channels: Option<u32>,
 ) -> Result<SocketAddr, Error> {
     // Some descriptors stay free for the node's own connections, its log and its config files.
     let descriptors = usize::try_from(node.open_files_max).unwrap_or(usize::MAX) / 4 * 3;
@@ -75,7 +83,7 @@ pub(crate) fn open(
             }
         };
         match incoming {
-            Incoming::Connection(socket, peer) => match admit(&clients, clients_max) {
+            Incoming::Connection(socket, peer) => match admit(&clients, clients_max, channels) {
                 Some(admission) => {
                     let shard = next.fetch_add(1, Ordering::Relaxed) % node.ports.len();
                     if hand_over(&node, shard, socket, peer, admission) {

@@ -10,9 +10,11 @@ pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod inbound;
 pub(crate) mod listener;
+pub(crate) mod parked;
+pub(crate) mod peer;
 pub(crate) mod proxy;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -20,37 +22,36 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use skyring_codec::wheel::TimerKey;
+use skyring_codec::Millis;
+use skyring_codec::link::CalleeLink;
+use skyring_codec::native::Hello;
 
 use crate::cluster::budget::Budget;
 use crate::cluster::channel::{Channel, Loss};
 use crate::cluster::inbound::{Case, Inbound};
 use crate::cluster::listener::Admission;
+use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX, ParkingLot};
+use crate::cluster::peer::Peer;
 use crate::config::{ClusterMap, NodeAddress, NodeEntry};
+use crate::control;
 use crate::error::{Error, Text};
 use crate::log::Throttle;
-use crate::node::shared::NodeShared;
+use crate::node::shared::{DialectChoice, NodeShared};
 use crate::rt;
 use crate::rt::stream::Stream;
 use crate::service::handle::Handle;
 use crate::service::message::Payload;
-use crate::shard::envelope::RemoteRequest;
+use crate::service::placement::{channel_of_key, shard_of_channel};
+use crate::shard::envelope::{Envelope, RemoteRequest};
 use crate::shard::slab::{Key, Slab};
 use crate::shard::{Shard, Timer};
 use crate::versioned::Reader;
 
-/// Most requests of one shard that wait for the map to name their node.
-pub const PARKED_REQUESTS_MAX: usize = 65_536;
-
 /// Time between two log lines of the same case, in milliseconds.
 const CASE_LOG_INTERVAL_MS: u64 = 10_000;
 
-struct Parked {
-    request: RemoteRequest,
-    timer: Option<TimerKey>,
-    /// Counts up: the order in which requests came.
-    number: u64,
-}
+/// How much later a request must give up for the first shard to be asked again to meet its node.
+const MEETING_STEP_MS: Millis = 500;
 
 /// What the map says of a node.
 enum Entry {
@@ -62,13 +63,14 @@ enum Entry {
 /// One shard's part of the cluster.
 pub(crate) struct ClusterShard {
     map: Reader<ClusterMap>,
-    /// The channel that takes a node's next request.
-    current: RefCell<FxHashMap<Text, Rc<Channel>>>,
+    /// The nodes that this shard has to do with.
+    peers: RefCell<FxHashMap<Text, Peer>>,
     /// Every channel, those too that only finish what they have.
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,
-    parked: RefCell<Slab<Parked>>,
-    parked_so_far: Cell<u64>,
+    parked: RefCell<ParkingLot>,
+    /// Until when the first shard was asked to try to meet a node.
+    asked: RefCell<FxHashMap<Text, Millis>>,
     /// The nodes that requests wait for and that the log has named.
     awaited: RefCell<HashSet<Text>>,
     /// What the accepted connections hold.
@@ -80,11 +82,11 @@ impl ClusterShard {
     pub(crate) fn new(node: &NodeShared) -> ClusterShard {
         ClusterShard {
             map: Reader::new(Arc::clone(&node.map)),
-            current: RefCell::default(),
+            peers: RefCell::default(),
             channels: RefCell::default(),
             inbound: RefCell::default(),
             parked: RefCell::default(),
-            parked_so_far: Cell::new(0),
+            asked: RefCell::default(),
             awaited: RefCell::default(),
             budget: Budget::default(),
             case_log: std::array::from_fn(|_| Throttle::new(CASE_LOG_INTERVAL_MS)),
@@ -103,86 +105,212 @@ impl ClusterShard {
 
     // ---- requests to other nodes ----
 
-    /// Takes a request to another node; what cannot go on is answered.
-    pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
+    /// Sends a request to another node on the channel of its key; what cannot go on is answered.
+    pub(crate) fn route(&self, shard: &Rc<Shard>, mut request: RemoteRequest) {
         // Who has seen a reload return may call before the news of it has come to this shard.
         if self.map.has_news() {
             self.map_changed(shard);
         }
-        let current = self.current.borrow().get(&request.node).cloned();
-        if let Some(channel) = current {
+        let channels = self.peers.borrow().get(&request.node).and_then(|peer| peer.channels);
+        let Some(channels) = channels else {
+            return self.meet(shard, request);
+        };
+        request.channel = channel_of_key(request.key, channels);
+        let owner = shard_of_channel(request.channel, shard.shards());
+        if owner == shard.index {
+            self.request(shard, request);
+        } else if let Err(Envelope::Remote(refused)) = shard.stage(owner, Envelope::Remote(request)) {
+            shard.refuse(refused.reply_to, Error::overloaded(format!("shard {owner} is behind")));
+        }
+    }
+
+    /// Takes a request for a channel that this shard owns.
+    pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
+        let channel = self
+            .peers
+            .borrow()
+            .get(&request.node)
+            .and_then(|peer| peer.channel(request.channel).cloned());
+        if let Some(channel) = channel {
             return channel.request(shard, request);
         }
         match self.entry(&request.node) {
             Entry::At(address) => self
-                .open_channel(shard, &request.node, address)
+                .open_channel(shard, &request.node, request.channel, address)
                 .request(shard, request),
-            Entry::Disabled => {
-                let error = Error::Disabled {
-                    node: request.node,
-                    may_have_run: false,
-                };
-                shard.refuse(request.reply_to, error);
-            }
-            Entry::Absent { nowaiting: true } => {
-                shard.refuse(request.reply_to, Error::Absent { node: request.node });
-            }
-            Entry::Absent { nowaiting: false } => self.park(shard, request),
+            entry => self.refuse_or_park(shard, entry, request),
         }
     }
 
-    fn open_channel(&self, shard: &Rc<Shard>, node: &Text, address: NodeAddress) -> Rc<Channel> {
-        let channel = Channel::new(Arc::clone(node), address);
+    fn refuse_or_park(&self, shard: &Rc<Shard>, entry: Entry, request: RemoteRequest) {
+        let node = Arc::clone(&request.node);
+        match entry {
+            Entry::Disabled => {
+                let error = Error::Disabled { node, may_have_run: false };
+                shard.refuse(request.reply_to, error);
+            }
+            Entry::Absent { nowaiting: true } => shard.refuse(request.reply_to, Error::Absent { node }),
+            Entry::Absent { nowaiting: false } | Entry::At(_) => self.park(shard, request),
+        }
+    }
+
+    fn open_channel(
+        &self,
+        shard: &Rc<Shard>,
+        node: &Text,
+        number: u32,
+        address: NodeAddress,
+    ) -> Rc<Channel> {
+        let channel = Channel::new(Arc::clone(node), number, address.clone());
         channel.set_key(self.channels.borrow_mut().insert(Rc::clone(&channel)));
-        self.current
+        self.peers
             .borrow_mut()
-            .insert(Arc::clone(node), Rc::clone(&channel));
+            .entry(Arc::clone(node))
+            .or_insert_with(|| Peer::new(address, None))
+            .add(Rc::clone(&channel));
         rt::spawn(Rc::clone(&channel).run(Rc::clone(shard)));
         channel
     }
 
-    /// Keeps a request until the map names its node or its time is over.
+    // ---- meeting a node: how many channels it has ----
+
+    /// Keeps the first requests to a node until its first channel knows how many it has.
+    fn meet(&self, shard: &Rc<Shard>, request: RemoteRequest) {
+        let address = match self.entry(&request.node) {
+            Entry::At(address) => address,
+            entry => return self.refuse_or_park(shard, entry, request),
+        };
+        let settings = &shard.node.settings;
+        if settings.dialect == DialectChoice::Skynet || settings.channels == Some(1) {
+            // There is nothing to find out.
+            self.peers
+                .borrow_mut()
+                .entry(Arc::clone(&request.node))
+                .or_insert_with(|| Peer::new(address, None))
+                .channels = Some(1);
+            return self.route(shard, request);
+        }
+        let node = Arc::clone(&request.node);
+        let until = request.deadline.unwrap_or(Millis::MAX);
+        self.park(shard, request);
+        let mut asked = self.asked.borrow_mut();
+        let asked_until = asked.entry(Arc::clone(&node)).or_insert(0);
+        if until < asked_until.saturating_add(MEETING_STEP_MS) {
+            return;
+        }
+        *asked_until = until;
+        drop(asked);
+        let asker = shard.index;
+        let errand = move |shard: &Rc<Shard>| shard.cluster.introduce(shard, &node, until, asker);
+        if shard.index == 0 {
+            errand(shard);
+        } else {
+            // Errands are never refused; see `stage`.
+            let _ = shard.stage(0, Envelope::Errand(Box::new(errand)));
+        }
+    }
+
+    /// On the first shard: finds out how many channels a node has, and tells all shards. Tries until then.
+    fn introduce(&self, shard: &Rc<Shard>, node: &Text, until: Millis, asker: usize) {
+        // The asker looks at the map itself.
+        let Entry::At(address) = self.entry(node) else { return };
+        let (known, channel) = {
+            let peers = self.peers.borrow();
+            let peer = peers.get(node);
+            (peer.and_then(|peer| peer.channels), peer.and_then(|peer| peer.channel(1).cloned()))
+        };
+        if let Some(channels) = known {
+            let node = Arc::clone(node);
+            let errand = move |shard: &Rc<Shard>| shard.cluster.learn(shard, &node, channels);
+            if asker == shard.index {
+                errand(shard);
+            } else {
+                let _ = shard.stage(asker, Envelope::Errand(Box::new(errand)));
+            }
+            return;
+        }
+        let channel = channel.unwrap_or_else(|| self.open_channel(shard, node, 1, address));
+        channel.connect_until(until);
+    }
+
+    /// A node's first channel has found out how many channels it has.
+    pub(crate) fn met(&self, shard: &Rc<Shard>, node: &Text, channels: u32) {
+        let known = self.peers.borrow().get(node).and_then(|peer| peer.channels);
+        if known != Some(channels) {
+            let node = Arc::clone(node);
+            control::on_every_shard(shard, move |shard| shard.cluster.learn(shard, &node, channels));
+        }
+    }
+
+    /// Learns how many channels a node has, and lets the requests go that waited for it.
+    fn learn(&self, shard: &Rc<Shard>, node: &Text, channels: u32) {
+        let Entry::At(address) = self.entry(node) else { return };
+        self.peers
+            .borrow_mut()
+            .entry(Arc::clone(node))
+            .or_insert_with(|| Peer::new(address, None))
+            .channels = Some(channels);
+        self.asked.borrow_mut().remove(node);
+        self.release(shard, |request| request.node == *node);
+    }
+
+    // ---- requests that wait ----
+
+    /// Keeps a request until the map names its node, the node was met, or its time is over.
     fn park(&self, shard: &Rc<Shard>, request: RemoteRequest) {
         let mut parked = self.parked.borrow_mut();
-        if parked.len() >= PARKED_REQUESTS_MAX {
-            let what = format!("{PARKED_REQUESTS_MAX} requests wait for nodes that the map does not name");
-            drop(parked);
-            return shard.refuse(request.reply_to, Error::overloaded(what));
-        }
         let mut awaited = self.awaited.borrow_mut();
-        if parked.len() == 0 {
+        if parked.is_empty() {
             awaited.clear();
         }
-        if awaited.insert(Arc::clone(&request.node)) {
-            shard.log(
-                Handle::NONE,
-                format!("Waiting for cluster node [{}]", request.node),
-            );
+        if matches!(self.entry(&request.node), Entry::Absent { .. })
+            && awaited.insert(Arc::clone(&request.node))
+        {
+            shard.log(Handle::NONE, format!("Waiting for cluster node [{}]", request.node));
         }
         let deadline = request.deadline;
-        let number = self.parked_so_far.get();
-        self.parked_so_far.set(number + 1);
-        let timer = None;
-        let key = parked.insert(Parked {
-            request,
-            timer,
-            number,
-        });
-        if let Some(deadline) = deadline {
-            let timer = shard.set_timer(deadline, Timer::Parked(key));
-            if let Some(parked) = parked.get_mut(key) {
-                parked.timer = Some(timer);
+        match parked.park(request) {
+            Ok(key) => {
+                if let Some(deadline) = deadline {
+                    parked.set_timer(key, shard.set_timer(deadline, Timer::Parked(key)));
+                }
             }
+            Err(request) => {
+                drop(parked);
+                let what = format!(
+                    "{PARKED_REQUESTS_MAX} requests, or {PARKED_BYTES_MAX} bytes of them, wait for their nodes"
+                );
+                shard.refuse(request.reply_to, Error::overloaded(what));
+            }
+        }
+    }
+
+    /// Sends parked requests on their way again.
+    fn release(&self, shard: &Rc<Shard>, condition: impl Fn(&RemoteRequest) -> bool) {
+        let released = self.parked.borrow_mut().take_where(condition);
+        for (request, timer) in released {
+            if let Some(timer) = timer {
+                shard.cancel_timer(timer);
+            }
+            self.route(shard, request);
         }
     }
 
     /// The time of a parked request is over.
     pub(crate) fn parked_deadline(&self, shard: &Rc<Shard>, key: Key) {
-        let parked = self.parked.borrow_mut().remove(key);
-        if let Some(Parked { request, .. }) = parked {
-            shard.refuse(request.reply_to, Error::Absent { node: request.node });
-        }
+        let Some(request) = self.parked.borrow_mut().remove(key) else { return };
+        let node = request.node;
+        let error = match self.entry(&node) {
+            Entry::At(_) => {
+                let cause = shard.node.failure(&node);
+                Error::Unreachable { node, cause: cause.unwrap_or_else(|| "not connected in time".into()) }
+            }
+            Entry::Disabled | Entry::Absent { .. } => Error::Absent { node },
+        };
+        shard.refuse(request.reply_to, error);
     }
+
+    // ---- channels and the map ----
 
     /// A deadline of a channel has come.
     pub(crate) fn channel_deadline(&self, shard: &Rc<Shard>, key: Key) {
@@ -195,14 +323,10 @@ impl ClusterShard {
     /// Forgets a channel that has ended.
     pub(crate) fn remove_channel(&self, key: Key) {
         let removed = self.channels.borrow_mut().remove(key);
-        if let Some(channel) = removed {
-            let mut current = self.current.borrow_mut();
-            if current
-                .get(&channel.node)
-                .is_some_and(|used| Rc::ptr_eq(used, &channel))
-            {
-                current.remove(&channel.node);
-            }
+        if let Some(channel) = removed
+            && let Some(peer) = self.peers.borrow_mut().get_mut(&channel.node)
+        {
+            peer.remove(&channel);
         }
     }
 
@@ -210,23 +334,9 @@ impl ClusterShard {
     /// their new place from the next call on, and requests that waited for a node go to it.
     pub(crate) fn map_changed(&self, shard: &Rc<Shard>) {
         self.map.read(|_| ());
-        let current: Vec<Rc<Channel>> = self.current.borrow().values().cloned().collect();
-        for channel in current {
-            match self.entry(&channel.node) {
-                Entry::At(address) if address == channel.address() => {}
-                // Nothing was sent to the old place that is not known to be lost: go to the new one.
-                Entry::At(address) if !channel.is_connected() => channel.set_address(address),
-                Entry::At(_) => {
-                    self.current.borrow_mut().remove(&channel.node);
-                    channel.retire(shard);
-                }
-                Entry::Disabled => {
-                    self.current.borrow_mut().remove(&channel.node);
-                    channel.end(shard, Loss::Disabled);
-                }
-                // Entries that a reload does not name stay, so this does not happen.
-                Entry::Absent { .. } => {}
-            }
+        let nodes: Vec<Text> = self.peers.borrow().keys().cloned().collect();
+        for node in nodes {
+            self.entry_changed(shard, &node);
         }
         self.awaited.borrow_mut().retain(|node| {
             let Entry::At(address) = self.entry(node) else {
@@ -238,14 +348,41 @@ impl ClusterShard {
             );
             false
         });
-        let mut parked = self.parked.borrow_mut().drain();
-        // Places are reused, so the order of the places is not the order of the callers.
-        parked.sort_unstable_by_key(|parked| parked.number);
-        for Parked { request, timer, .. } in parked {
-            if let Some(timer) = timer {
-                shard.cancel_timer(timer);
+        self.asked.borrow_mut().clear();
+        self.release(shard, |_| true);
+    }
+
+    fn entry_changed(&self, shard: &Rc<Shard>, node: &Text) {
+        let entry = self.entry(node);
+        let mut peers = self.peers.borrow_mut();
+        let Some(peer) = peers.get_mut(node) else { return };
+        match entry {
+            Entry::At(address) if address == peer.address => {}
+            Entry::At(address) if !peer.own().is_empty() && !peer.own().iter().any(|own| own.is_connected()) => {
+                // Nothing was sent to the old place that is not known to be lost: go to the new one.
+                peer.address = address.clone();
+                for channel in peer.own() {
+                    channel.set_address(address.clone());
+                }
             }
-            self.request(shard, request);
+            Entry::At(_) => {
+                let own = peer.own().to_vec();
+                peers.remove(node);
+                drop(peers);
+                for channel in own {
+                    channel.retire(shard);
+                }
+            }
+            Entry::Disabled => {
+                let own = peer.own().to_vec();
+                peers.remove(node);
+                drop(peers);
+                for channel in own {
+                    channel.end(shard, Loss::Disabled);
+                }
+            }
+            // Entries that a reload does not name stay, so this does not happen.
+            Entry::Absent { .. } => {}
         }
     }
 
@@ -264,6 +401,26 @@ impl ClusterShard {
         }
         let inbound = Inbound::new(peer, admission, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        let stream = Rc::new(Stream::adopt(socket));
+        rt::spawn(inbound.run(Rc::clone(shard), stream));
+    }
+
+    /// Goes on with a connection that was accepted on another shard and is a channel of this one.
+    pub(crate) fn take_over(
+        &self,
+        shard: &Rc<Shard>,
+        socket: OwnedFd,
+        peer: SocketAddr,
+        admission: Arc<Admission>,
+        link: CalleeLink,
+        hello: &Hello,
+    ) {
+        if shard.stopping.get() {
+            return;
+        }
+        let inbound = Inbound::new(peer, admission, shard.now());
+        inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        inbound.take_over(shard, link, hello);
         let stream = Rc::new(Stream::adopt(socket));
         rt::spawn(inbound.run(Rc::clone(shard), stream));
     }
@@ -337,8 +494,8 @@ impl ClusterShard {
         for connection in inbound {
             connection.shutdown();
         }
-        let parked = self.parked.borrow_mut().drain();
-        for Parked { request, .. } in parked {
+        let parked = self.parked.borrow_mut().take_where(|_| true);
+        for (request, _) in parked {
             shard.refuse(request.reply_to, Error::ShuttingDown);
         }
     }

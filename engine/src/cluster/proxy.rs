@@ -28,6 +28,9 @@ impl Service for Proxy {
         shard.request_remote(RemoteRequest {
             node: Arc::clone(&self.node),
             address: self.address.clone(),
+            source: message.source,
+            key: u64::from(message.source.0),
+            channel: 0,
             payload: message.payload,
             reply_to,
             deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
 
+use skyring_codec::native::CHANNELS_MAX;
+
 use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
@@ -26,12 +28,14 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 
 /// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
 /// of these to something other than an address or `false` is a node config and not a map.
-const NODE_KEYS: [&str; 21] = [
+const NODE_KEYS: [&str; 23] = [
     "bootstrap",
     "call_timeout_ms",
+    "channels",
     "cluster",
     "cpath",
     "daemon",
+    "dialect",
     "harbor",
     "logger",
     "logpath",
@@ -101,6 +105,12 @@ pub struct NodeConfig {
     /// `call_timeout_ms`: the deadline of a cluster call, in milliseconds; 0 is none. Default:
     /// [`CALL_TIMEOUT_MS_DEFAULT`].
     pub call_timeout_ms: u32,
+    /// `channels`: how many channels to have to each peer, and to let each peer have, 1..=1024. Default:
+    /// what the peer says, else 1.
+    pub channels: Option<u32>,
+    /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
+    /// (`"auto"`). Default: `"auto"`.
+    pub skynet_only: bool,
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
@@ -207,6 +217,15 @@ impl NodeConfig {
             0..=i64::from(SPIN_US_MAX),
             "microseconds, 0 to 1000000",
         )?;
+        let channels = keys.number("channels", 1..=i64::from(CHANNELS_MAX), "a whole number from 1 to 1024")?;
+        let skynet_only = match keys.text("dialect")?.as_deref() {
+            None | Some("auto") => false,
+            Some("skynet") => true,
+            Some(_) => {
+                let hint = "not known; it is \"auto\" or \"skynet\"";
+                return Err(ConfigError::of_key(path, "dialect", ConfigErrorKind::Unsupported(hint)));
+            }
+        };
         let mut config = NodeConfig {
             file: path.to_owned(),
             threads: threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
@@ -230,6 +249,8 @@ impl NodeConfig {
             open: keys.text("open")?,
             services: keys.services()?,
             call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
+            channels,
+            skynet_only,
             spin_us: spin_us.unwrap_or(0),
             environment: keys.environment()?,
         };

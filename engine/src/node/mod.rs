@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use skyring_codec::native::CHANNELS_MAX;
 use thiserror::Error as ThisError;
 
 use crate::client::Client;
@@ -22,7 +23,7 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::log::{Destination, Logger};
 use crate::metrics::Metrics;
-use crate::node::shared::{NodeShared, Settings};
+use crate::node::shared::{DialectChoice, NodeShared, Settings, random_number};
 use crate::rt::cpus;
 use crate::rt::executor::{self, ExecutorOptions};
 use crate::rt::sys;
@@ -109,6 +110,7 @@ impl Default for NodeBuilder {
 impl NodeBuilder {
     /// A node as a config file describes it, with the cluster map that the file names.
     pub fn from_config(config: NodeConfig, map: Option<ClusterMap>) -> NodeBuilder {
+        let name = config.open.clone().unwrap_or_default();
         NodeBuilder {
             threads: config.threads,
             spin: Duration::from_micros(u64::from(config.spin_us)),
@@ -118,6 +120,9 @@ impl NodeBuilder {
             services: config.services,
             start: config.start,
             settings: Settings {
+                name,
+                channels: config.channels,
+                dialect: if config.skynet_only { DialectChoice::Skynet } else { DialectChoice::Auto },
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 map_file: config.cluster,
                 environment: config.environment,
@@ -164,6 +169,26 @@ impl NodeBuilder {
         self
     }
 
+    /// This node's name in the cluster map, which it tells its peers. A config's `open` is one.
+    pub fn name(mut self, name: &str) -> NodeBuilder {
+        self.settings.name = name.to_owned();
+        self
+    }
+
+    /// How many channels to have to each peer, and to let each peer have, 1 to
+    /// [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX). Where both ends say a number the lower one holds; where
+    /// nobody does there is one channel.
+    pub fn channels(mut self, channels: u32) -> NodeBuilder {
+        self.settings.channels = Some(channels.clamp(1, CHANNELS_MAX));
+        self
+    }
+
+    /// Which dialect to speak.
+    pub fn dialect(mut self, dialect: DialectChoice) -> NodeBuilder {
+        self.settings.dialect = dialect;
+        self
+    }
+
     /// The service kinds that can be launched by name.
     pub fn kinds(mut self, kinds: Kinds) -> NodeBuilder {
         self.kinds = kinds;
@@ -206,6 +231,8 @@ impl NodeBuilder {
             handles: AtomicU32::new(1),
             listeners: Mutex::default(),
             proxies: Mutex::default(),
+            epoch: random_number(),
+            failures: Mutex::default(),
         });
         let mut node = Node {
             shared: Arc::clone(&shared),

@@ -2,13 +2,16 @@
 //! a lock is used when something is opened or launched.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use skyring_codec::native::{Hello, NONCE_BYTES, VERSION};
+
 use crate::config::ClusterMap;
 use crate::control::Control;
-use crate::error::Error;
+use crate::error::{Error, Text};
 use crate::log::Logger;
 use crate::metrics::Metrics;
 use crate::rt::listener::Listener;
@@ -21,11 +24,27 @@ use crate::versioned::Versioned;
 /// Most listeners of a node.
 pub const LISTENERS_MAX: usize = 64;
 
+/// Which dialect a node speaks where it may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DialectChoice {
+    /// The native dialect with Skyring nodes, the skynet dialect with all others.
+    #[default]
+    Auto,
+    /// Only the skynet dialect, as if this were a Skynet node.
+    Skynet,
+}
+
 /// What a node was configured with and keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     /// Time for a call to another node unless the call says otherwise, in milliseconds; 0 = no limit.
     pub(crate) call_timeout_ms: u64,
+    /// Its name in the cluster map; empty when it has none.
+    pub(crate) name: String,
+    /// How many channels to have to each peer, and to let each peer have; `None`: what the peer says, else 1.
+    pub(crate) channels: Option<u32>,
+    /// Which dialect it speaks.
+    pub(crate) dialect: DialectChoice,
     /// Where the cluster map came from.
     pub(crate) map_file: Option<PathBuf>,
     /// Every key of the config, as text.
@@ -47,6 +66,15 @@ pub(crate) struct NodeShared {
     pub(crate) handles: AtomicU32,
     pub(crate) listeners: Mutex<Vec<Listener>>,
     pub(crate) proxies: Mutex<HashMap<String, Handle>>,
+    /// A random number that this process drew for the node when it started.
+    pub(crate) epoch: u64,
+    /// Why each node that is not reached is not.
+    pub(crate) failures: Mutex<HashMap<Text, Text>>,
+}
+
+/// A number that nobody can guess and no other process draws.
+pub(crate) fn random_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl NodeShared {
@@ -54,6 +82,38 @@ impl NodeShared {
     pub(crate) fn next_handle(&self) -> Handle {
         // 2^32 launches in one process's life are out of reach; 0 is nobody's.
         Handle(self.handles.fetch_add(1, Ordering::Relaxed).max(1))
+    }
+
+    /// What this node says of itself when a connection begins.
+    pub(crate) fn hello(&self, channel: u32, channels: u32) -> Hello {
+        let mut nonce = [0; NONCE_BYTES];
+        for half in nonce.chunks_mut(8) {
+            half.copy_from_slice(&random_number().to_le_bytes()[..half.len()]);
+        }
+        Hello {
+            version: VERSION,
+            node: self.settings.name.clone(),
+            channel,
+            channels,
+            threads: self.ports.len() as u32,
+            epoch: self.epoch,
+            nonce,
+            resume: false,
+        }
+    }
+
+    /// Notes why a node is not reached; `None`: it is.
+    pub(crate) fn note_failure(&self, node: &Text, cause: Option<&Text>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match cause {
+            Some(cause) => failures.insert(Text::clone(node), Text::clone(cause)),
+            None => failures.remove(node),
+        };
+    }
+
+    /// Why a node is not reached, if that is known.
+    pub(crate) fn failure(&self, node: &Text) -> Option<Text> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
     }
 
     /// Keeps a listener open until the node stops.

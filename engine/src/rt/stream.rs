@@ -209,6 +209,11 @@ impl Stream {
         Pin::new(&mut *self.inner.borrow_mut()).poll_write(context, bytes)
     }
 
+    /// Another descriptor of the same connection, which lives on when this stream is dropped.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        sys::borrow_stream(&self.inner.borrow()).try_clone_to_owned()
+    }
+
     /// Ends the connection in both directions: pending reads and writes return.
     pub(crate) fn shutdown(&self) {
         let _ = SockRef::from(&sys::borrow_stream(&self.inner.borrow())).shutdown(Shutdown::Both);

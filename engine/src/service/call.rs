@@ -22,6 +22,8 @@ pub(crate) struct Target {
     /// `None`: a service of this node.
     pub(crate) node: Option<Text>,
     pub(crate) address: Address,
+    /// What decides on the channel to another node.
+    pub(crate) key: u64,
 }
 
 impl fmt::Display for Target {
@@ -122,6 +124,9 @@ impl Call {
                 shard.request_remote(RemoteRequest {
                     node,
                     address,
+                    source: self.source,
+                    key: self.target.key,
+                    channel: 0,
                     payload,
                     reply_to,
                     deadline,

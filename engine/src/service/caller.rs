@@ -66,6 +66,7 @@ impl Caller {
         let target = Target {
             node: None,
             address: address.into(),
+            key: 0,
         };
         Call::new(Rc::clone(&self.shard), self.handle, target, payload.into())
     }
@@ -101,6 +102,7 @@ impl Caller {
         NodeRef {
             caller: self.clone(),
             name: name.into(),
+            key: u64::from(self.handle.0),
         }
     }
 
@@ -197,12 +199,21 @@ impl Caller {
 pub struct NodeRef {
     caller: Caller,
     name: Text,
+    key: u64,
 }
 
 impl NodeRef {
     /// Its name in the cluster map.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same node by the channel of this key: whatever is called and sent with one key arrives in its
+    /// order, whoever sends it. Without a key that holds for each caller, whose handle is the key. A text's
+    /// key is [`placement::hash_bytes`](crate::placement::hash_bytes) of it.
+    pub fn key(mut self, key: u64) -> NodeRef {
+        self.key = key;
+        self
     }
 
     /// Calls a service there: a handle, `@name`, `.name` or `:hex`. The call waits for the connection, for
@@ -224,6 +235,7 @@ impl NodeRef {
         let target = Target {
             node: Some(Arc::clone(&self.name)),
             address: address.into(),
+            key: self.key,
         };
         Call::new(
             Rc::clone(&self.caller.shard),
@@ -249,6 +261,9 @@ impl NodeRef {
         shard.request_remote(RemoteRequest {
             node: Arc::clone(&self.name),
             address: address.into(),
+            source: self.caller.handle,
+            key: self.key,
+            channel: 0,
             payload,
             reply_to: ReplyTo::Nobody,
             deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),

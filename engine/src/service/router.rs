@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::Payload;
-use crate::service::placement::{channel_of_key, shard_of_channel, shard_of_handle};
+use crate::service::placement::shard_of_handle;
 use crate::shard::Shard;
 use crate::shard::envelope::{Envelope, RemoteRequest, ReplyTo, Request};
 use crate::shard::waiters::Outcome;
@@ -48,16 +48,7 @@ impl Shard {
 
     /// Sends a message to another node, by way of the shard that owns its channel. Failures are answered.
     pub(crate) fn request_remote(self: &Rc<Shard>, request: RemoteRequest) {
-        // One channel for each peer: every key is on channel 1.
-        let shard = shard_of_channel(channel_of_key(0, 1), self.shards());
-        if shard == self.index {
-            self.send_remote(request);
-        } else if let Err(Envelope::Remote(refused)) = self.stage(shard, Envelope::Remote(request)) {
-            self.refuse(
-                refused.reply_to,
-                Error::overloaded(format!("shard {shard} is behind")),
-            );
-        }
+        self.cluster.route(self, request);
     }
 
     /// Hands a message to the cluster part of this shard, which owns the channel.

@@ -55,6 +55,12 @@ pub(crate) struct Request {
 pub(crate) struct RemoteRequest {
     pub(crate) node: Text,
     pub(crate) address: Address,
+    /// The service that asks; [`Handle::NONE`] for a caller that is none.
+    pub(crate) source: Handle,
+    /// What decides on the channel: messages of one key keep their order.
+    pub(crate) key: u64,
+    /// The channel of the key, once the number of the node's channels is known.
+    pub(crate) channel: u32,
     pub(crate) payload: Payload,
     pub(crate) reply_to: ReplyTo,
     pub(crate) deadline: Option<Millis>,

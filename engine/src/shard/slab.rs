@@ -112,11 +112,6 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Takes every entry out.
-    pub(crate) fn drain(&mut self) -> Vec<T> {
-        self.drain_where(|_| true)
-    }
-
     /// Takes the entries out that satisfy `condition`.
     pub(crate) fn drain_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<T> {
         let keys: Vec<Key> = self
@@ -157,6 +152,6 @@ mod tests {
             }
         }
         assert_eq!(slab.slots.len(), 10);
-        assert_eq!(slab.drain().len(), 0);
+        assert_eq!(slab.drain_where(|_| true).len(), 0);
     }
 }

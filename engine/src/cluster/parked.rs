@@ -1,0 +1,120 @@
+//! Requests that cannot go on yet: their node is not in the map, or was not met yet.
+//!
+//! Invariants: they come out in the order in which they went in, whatever place they were kept at; their
+//! number and their bytes are bounded; each has at most one timer, which its way out cancels or has used.
+
+use skyring_codec::wheel::TimerKey;
+
+use crate::shard::envelope::RemoteRequest;
+use crate::shard::slab::{Key, Slab};
+
+/// Most requests of one shard that wait for their node to be named or met.
+pub const PARKED_REQUESTS_MAX: usize = 65_536;
+
+/// Most bytes that their payloads have together.
+pub const PARKED_BYTES_MAX: usize = 64 << 20;
+
+struct Parked {
+    request: RemoteRequest,
+    timer: Option<TimerKey>,
+    /// Counts up: the order in which requests came.
+    number: u64,
+}
+
+/// The parked requests of one shard.
+#[derive(Default)]
+pub(crate) struct ParkingLot {
+    places: Slab<Parked>,
+    so_far: u64,
+    bytes: usize,
+}
+
+impl ParkingLot {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.len() == 0
+    }
+
+    /// Keeps a request; gives it back when there is no room.
+    pub(crate) fn park(&mut self, request: RemoteRequest) -> Result<Key, RemoteRequest> {
+        let bytes = self.bytes + request.payload.0.len();
+        if self.places.len() >= PARKED_REQUESTS_MAX || bytes > PARKED_BYTES_MAX {
+            return Err(request);
+        }
+        self.bytes = bytes;
+        self.so_far += 1;
+        let number = self.so_far;
+        Ok(self.places.insert(Parked { request, timer: None, number }))
+    }
+
+    /// Remembers the timer that limits a parked request.
+    pub(crate) fn set_timer(&mut self, key: Key, timer: TimerKey) {
+        if let Some(parked) = self.places.get_mut(key) {
+            parked.timer = Some(timer);
+        }
+    }
+
+    /// Takes one out whose timer has gone off.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<RemoteRequest> {
+        let parked = self.places.remove(key)?;
+        self.bytes -= parked.request.payload.0.len();
+        Some(parked.request)
+    }
+
+    /// Takes those out that satisfy `condition`, in the order in which they came, each with its timer.
+    pub(crate) fn take_where(
+        &mut self,
+        condition: impl Fn(&RemoteRequest) -> bool,
+    ) -> Vec<(RemoteRequest, Option<TimerKey>)> {
+        let mut taken = self.places.drain_where(|parked| condition(&parked.request));
+        taken.sort_unstable_by_key(|parked| parked.number);
+        for parked in &taken {
+            self.bytes -= parked.request.payload.0.len();
+        }
+        taken.into_iter().map(|parked| (parked.request, parked.timer)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::handle::{Address, Handle};
+    use crate::service::message::Payload;
+    use crate::shard::envelope::ReplyTo;
+
+    fn request(key: u64, bytes: usize) -> RemoteRequest {
+        RemoteRequest {
+            node: "db".into(),
+            address: Address::Handle(Handle(1)),
+            source: Handle::NONE,
+            key,
+            channel: 1,
+            payload: Payload(vec![0; bytes].into()),
+            reply_to: ReplyTo::Nobody,
+            deadline: None,
+            timeout_ms: 0,
+        }
+    }
+
+    #[test]
+    fn they_come_out_in_the_order_in_which_they_went_in_though_places_are_reused() {
+        let mut lot = ParkingLot::default();
+        let first = lot.park(request(0, 1)).unwrap();
+        lot.park(request(1, 1)).unwrap();
+        lot.remove(first).unwrap();
+        lot.park(request(2, 1)).unwrap();
+        let keys: Vec<u64> = lot.take_where(|_| true).into_iter().map(|(request, _)| request.key).collect();
+        assert_eq!(keys, [1, 2]);
+        assert_eq!((lot.is_empty(), lot.bytes), (true, 0));
+    }
+
+    #[test]
+    fn their_bytes_are_bounded() {
+        let mut lot = ParkingLot::default();
+        lot.park(request(0, PARKED_BYTES_MAX)).unwrap();
+        assert!(lot.park(request(1, 1)).is_err());
+        assert_eq!(lot.take_where(|request| request.key == 1).len(), 0);
+        assert_eq!(lot.take_where(|request| request.key == 0).len(), 1);
+        lot.park(request(1, 1)).unwrap();
+    }
+}
