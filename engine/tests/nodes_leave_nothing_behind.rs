@@ -5,9 +5,12 @@
 mod cluster;
 #[path = "common/node.rs"]
 mod node;
+#[path = "common/start.rs"]
+mod start;
 
 use cluster::{Echo, map_of, open, reload, serve, who};
-use node::{run, start, wait_until};
+use node::{run, wait_until};
+use start::start;
 
 /// Shards of the nodes of one round.
 const SHARDS: usize = 4;

@@ -14,7 +14,8 @@
 //!   while another wants everything.
 //! - *requests*: payloads of requests and sends that services have not finished, those of connections that
 //!   are gone included, with [`REQUEST_OVERHEAD_BYTES`] for each. Past [`REQUEST_BYTES_MAX`] on one shard
-//!   further ones are answered with `overloaded`.
+//!   further ones are answered with `overloaded`. The last eighth is for connections that have nothing else
+//!   being handled, so that one with few calls goes on while another fills the rest.
 //! - *read*: the buffers that connections read into, as long as payloads are slices of them; see
 //!   [`rt::stream`](crate::rt::stream). When that many are lent out, payloads are copied instead.
 //! - one message of the largest size may be counted only after it was taken;
@@ -74,11 +75,12 @@ impl Budget {
     }
 
     /// Counts a request that is about to be handled; true when so many bytes are being handled that it
-    /// should not be.
-    pub(crate) fn take_request(&self, bytes: usize) -> bool {
+    /// should not be. `is_only`: its connection has no other.
+    pub(crate) fn take_request(&self, bytes: usize, is_only: bool) -> bool {
         let requests = self.requests.get() + bytes + REQUEST_OVERHEAD_BYTES;
         self.requests.set(requests);
-        requests > REQUEST_BYTES_MAX
+        let reserved = if is_only { 0 } else { REQUEST_BYTES_MAX / 8 };
+        requests > REQUEST_BYTES_MAX - reserved
     }
 
     /// A request has been handled.
@@ -86,5 +88,42 @@ impl Budget {
         let requests = self.requests.get();
         self.requests
             .set(requests.saturating_sub(bytes + REQUEST_OVERHEAD_BYTES));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_eighth_is_for_connections_with_nothing_else() {
+        let budget = Budget::default();
+        let bytes = (1 << 20) - REQUEST_OVERHEAD_BYTES;
+        let most = REQUEST_BYTES_MAX >> 20;
+        for _ in 0..most / 8 * 7 {
+            assert!(!budget.take_request(bytes, false));
+        }
+        assert!(budget.take_request(bytes, false));
+        budget.finish_request(bytes);
+        for _ in 0..most / 8 {
+            assert!(!budget.take_request(bytes, true));
+        }
+        assert!(budget.take_request(bytes, true));
+        for _ in 0..=most {
+            budget.finish_request(bytes);
+        }
+        assert_eq!(budget.requests.get(), 0);
+    }
+
+    #[test]
+    fn the_sum_follows_what_each_connection_holds() {
+        let budget = Budget::default();
+        assert!(!budget.count_held(0, HELD_BYTES_MAX));
+        assert!(!budget.is_over());
+        assert!(budget.count_held(0, 1));
+        assert!(budget.is_over());
+        assert!(!budget.count_held(HELD_BYTES_MAX, 0));
+        assert!(!budget.count_held(1, 0));
+        assert_eq!(budget.held.get(), 0);
     }
 }

@@ -381,7 +381,7 @@ impl Inbound {
 
     fn take_request(&self, shard: &Rc<Shard>, request: WireRequest) {
         let bytes = request.payload.len();
-        self.handled_now.set(self.handled_now.get() + 1);
+        let is_only = self.handled_now.replace(self.handled_now.get() + 1) == 0;
         self.handled_bytes.set(self.handled_bytes.get() + bytes);
         let reply_to = ReplyTo::Connection {
             shard: shard.index as u16,
@@ -389,7 +389,7 @@ impl Inbound {
             session: request.session,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
-        if shard.cluster.budget.take_request(bytes) {
+        if shard.cluster.budget.take_request(bytes, is_only) {
             shard.node.metrics.requests_refused.add(1);
             shard.cluster.log_case(shard, Case::Overloaded, || {
                 format!("a request of {} is refused: {}", self.peer, too_many_handled())

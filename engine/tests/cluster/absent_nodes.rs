@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use skyring::{ClusterMap, Error};
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
-use crate::node::{PATIENCE, run, start, wait_until};
+use crate::node::{PATIENCE, run, wait_until};
 use crate::recorder::Record;
+use crate::start::start;
 
 #[test]
 fn a_call_waits_until_a_reload_names_its_node() {
@@ -126,7 +127,7 @@ fn requests_that_waited_arrive_in_their_order_whatever_happened_meanwhile() {
             }
             db.send("@record", &number).expect("it can be packed");
         }
-        for outcome in crate::node::all(&caller, impatient).await {
+        for outcome in crate::together::all(&caller, impatient).await {
             assert_eq!(outcome.unwrap_err().code(), "absent");
         }
         for number in 20..40i64 {

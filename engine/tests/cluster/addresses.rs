@@ -2,15 +2,17 @@
 
 use skyring::{Address, Error};
 
-use crate::cluster::{pair, serve};
-use crate::node::{Handler, PATIENCE, run, wait_until};
+use crate::cluster::serve;
+use crate::handler::Handler;
+use crate::node::{PATIENCE, run, wait_until};
+use crate::pair::pair;
 use crate::recorder::Record;
 
 #[test]
 fn a_call_goes_to_a_registered_name_a_local_name_a_hex_handle_and_a_number() {
     let (gate, db) = pair();
     let echo = run(&db, |caller| async move {
-        let named = crate::node::launch(&caller, |caller, message| {
+        let named = crate::handler::launch(&caller, |caller, message| {
             let _ = caller.name("local");
             skyring::Answer::payload(message.payload)
         })

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use skyring::{ClusterMap, Error};
 
-use crate::cluster::{Echo, ReservedPort, map_of, open, reload, serve, who};
+use crate::cluster::{Echo, map_of, open, reload, serve, who};
 use crate::gate::Gate;
-use crate::node::{PATIENCE, run, start, wait_until};
+use crate::node::{PATIENCE, run, wait_until};
+use crate::ports::ReservedPort;
+use crate::start::start;
 
 fn off() -> ClusterMap {
     ClusterMap::new().disable("db")

@@ -2,8 +2,10 @@
 
 use skyring::Open;
 
-use crate::cluster::{Echo, ReservedPort, map_of, open, open_at, reload, serve, who};
-use crate::node::{run, start};
+use crate::cluster::{Echo, map_of, open, reload, serve, who};
+use crate::node::run;
+use crate::ports::{ReservedPort, open_at};
+use crate::start::start;
 
 #[test]
 fn a_node_listens_on_its_entry_in_the_map_and_on_any_free_port() {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use skyring::{Error, Payload};
 
-use crate::cluster::{Echo, ReservedPort, map_of, open_at, reload, serve, who};
-use crate::node::{PATIENCE, run, start, wait_until};
+use crate::cluster::{Echo, map_of, reload, serve, who};
+use crate::node::{PATIENCE, run, wait_until};
 use crate::peer::Peer;
+use crate::ports::{ReservedPort, open_at};
+use crate::start::start;
 
 #[test]
 fn a_sent_call_fails_when_its_peer_goes_away_and_may_have_run() {

@@ -4,12 +4,20 @@
 mod cluster;
 #[path = "../common/gate.rs"]
 mod gate;
+#[path = "../common/handler.rs"]
+mod handler;
 #[path = "../common/node.rs"]
 mod node;
 #[path = "../common/peer.rs"]
 mod peer;
+#[path = "../common/ports.rs"]
+mod ports;
 #[path = "../common/recorder.rs"]
 mod recorder;
+#[path = "../common/start.rs"]
+mod start;
+#[path = "../common/together.rs"]
+mod together;
 
 mod absent_nodes;
 mod addresses;
@@ -20,6 +28,7 @@ mod many_calls;
 mod map_files;
 mod moved_nodes;
 mod order;
+mod pair;
 mod payload_sizes;
 mod proxies;
 mod registering;

@@ -3,7 +3,10 @@
 use skyring::Answer;
 
 use crate::cluster::{map_of, open, reload, serve};
-use crate::node::{Handler, PATIENCE, all, run, start};
+use crate::handler::Handler;
+use crate::node::{PATIENCE, run};
+use crate::start::start;
+use crate::together::all;
 
 const CALLS: usize = 10_000;
 

@@ -6,7 +6,8 @@ use skyring::config::NodeConfig;
 use skyring::{Node, NodeBuilder};
 
 use crate::cluster::{Echo, open, serve, who};
-use crate::node::{run, start};
+use crate::node::run;
+use crate::start::start;
 
 #[test]
 fn the_map_file_is_read_again_and_a_broken_one_changes_nothing() {

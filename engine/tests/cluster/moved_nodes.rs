@@ -8,10 +8,12 @@ use std::time::Duration;
 use skyring::Payload;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::cluster::{Echo, map_of, open, pair, reload, serve, who};
+use crate::cluster::{Echo, map_of, open, reload, serve, who};
 use crate::gate::Gate;
-use crate::node::{PATIENCE, run, start, wait_until};
+use crate::node::{PATIENCE, run, wait_until};
+use crate::pair::pair;
 use crate::peer::Peer;
+use crate::start::start;
 
 #[test]
 fn the_next_call_goes_to_the_new_address_and_calls_under_way_get_their_answers() {

@@ -4,8 +4,10 @@ use std::future::Future;
 use std::task::Poll;
 
 use crate::cluster::{map_of, open, reload};
-use crate::node::{PATIENCE, launch, run, start};
+use crate::handler::launch;
+use crate::node::{PATIENCE, run};
 use crate::recorder::Record;
+use crate::start::start;
 
 const COUNT: i64 = 400;
 
@@ -60,7 +62,7 @@ fn small_and_large_messages_of_one_caller_keep_their_order() {
                 .await;
                 callers.push(caller.call(service, &()).timeout(PATIENCE * 2));
             }
-            for outcome in crate::node::all(&caller, callers).await {
+            for outcome in crate::together::all(&caller, callers).await {
                 outcome.expect("every caller ends");
             }
         });

@@ -2,8 +2,11 @@
 
 use skyring::{Answer, Error, Payload};
 
-use crate::cluster::{map_of, open, pair, reload, serve};
-use crate::node::{Handler, PATIENCE, run, start};
+use crate::cluster::{map_of, open, reload, serve};
+use crate::handler::Handler;
+use crate::node::{PATIENCE, run};
+use crate::pair::pair;
+use crate::start::start;
 
 /// The largest message of a channel.
 const LIMIT: usize = (16 * 1024 + 64) * 1024;

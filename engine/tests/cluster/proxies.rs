@@ -2,9 +2,11 @@
 
 use skyring::Error;
 
-use crate::cluster::{Echo, map_of, open, pair, reload, serve};
-use crate::node::{PATIENCE, run, start, wait_until};
+use crate::cluster::{Echo, map_of, open, reload, serve};
+use crate::node::{PATIENCE, run, wait_until};
+use crate::pair::pair;
 use crate::recorder::Record;
+use crate::start::start;
 
 #[test]
 fn a_proxy_forwards_calls_and_sends_and_gives_back_answers_and_errors() {
@@ -61,7 +63,7 @@ fn there_is_one_proxy_for_each_node_and_name() {
                 let caller = caller.clone();
                 async move { caller.cluster().proxy_of("db@racing").await.expect("a proxy") }
             });
-            let racing = crate::node::all(&caller, asked).await;
+            let racing = crate::together::all(&caller, asked).await;
             assert!(racing.iter().all(|proxy| *proxy == racing[0]));
             (whole, other, racing[0])
         }));

@@ -1,7 +1,9 @@
 //! `@name` is published, asked for and taken back by the rules that Skynet's users know.
 
-use crate::cluster::{Echo, pair, serve};
-use crate::node::{launch_echo, run};
+use crate::cluster::{Echo, serve};
+use crate::handler::launch_echo;
+use crate::node::run;
+use crate::pair::pair;
 
 #[test]
 fn a_second_registration_is_refused_and_another_name_replaces_the_first() {
@@ -68,7 +70,7 @@ fn a_query_for_a_name_that_nobody_has_says_so() {
 fn a_name_goes_with_its_service() {
     let (gate, db) = pair();
     let mortal = run(&db, |caller| async move {
-        let mortal = crate::node::launch(&caller, |caller, _| {
+        let mortal = crate::handler::launch(&caller, |caller, _| {
             caller.exit();
             skyring::Answer::now("bye")
         })

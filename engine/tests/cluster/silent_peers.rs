@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use skyring::Error;
 
 use crate::cluster::{map_of, reload};
-use crate::node::{PATIENCE, all, builder, run, start, wait_until};
+use crate::node::{PATIENCE, run, wait_until};
 use crate::peer::Peer;
+use crate::start::{builder, start};
+use crate::together::all;
 
 #[test]
 fn a_call_to_a_silent_peer_is_a_timeout_at_its_deadline() {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use skyring::{Error, Node};
 
-use crate::cluster::{map_of, pair, reload};
+use crate::cluster::{map_of, reload};
 use crate::gate::Gate;
 use crate::node::{PATIENCE, run, wait_until};
+use crate::pair::pair;
 use crate::peer::Peer;
 
 /// Far longer than a stop takes, which is a second at most, and far shorter than any deadline here.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Echo, ReservedPort, map_of, open_at, reload, serve, who};
-use crate::node::{PATIENCE, run, start, wait_until};
+use crate::cluster::{Echo, map_of, reload, serve, who};
+use crate::node::{PATIENCE, run, wait_until};
+use crate::ports::{ReservedPort, open_at};
+use crate::start::start;
 
 #[test]
 fn a_call_waits_for_a_node_that_comes_up_before_its_deadline() {
@@ -71,7 +73,7 @@ fn calls_that_gave_up_before_the_connect_are_never_sent() {
     run(&gate, |caller| async move {
         let db = caller.node("db");
         let calls = (0..50i64).map(|number| db.call("@record", &number).timeout(Duration::from_millis(40)));
-        for outcome in crate::node::all(&caller, calls).await {
+        for outcome in crate::together::all(&caller, calls).await {
             assert_eq!(outcome.unwrap_err().code(), "unreachable");
         }
     });

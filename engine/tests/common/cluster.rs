@@ -1,11 +1,8 @@
-//! Nodes that reach each other over loopback, and ports to reach them at.
-
-use std::net::SocketAddr;
+//! Nodes that reach each other over loopback.
 
 use skyring::{Answer, Caller, ClusterMap, Context, Error, Handle, Message, Node, Payload, Service};
-use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::node::{run, start};
+use crate::node::run;
 
 /// A map of one node.
 pub(crate) fn map_of(name: &str, address: &str) -> ClusterMap {
@@ -40,14 +37,6 @@ pub(crate) fn serve<S: Service>(
     })
 }
 
-/// A gateway and a database node that it knows as `db`, whose `@echo` is an [`Echo`].
-pub(crate) fn pair() -> (Node, Node) {
-    let (gate, db) = (start(1), start(1));
-    serve(&db, "echo", |_| Echo("db"));
-    reload(&gate, map_of("db", &open(&db)));
-    (gate, db)
-}
-
 /// Answers with what it gets; `who` with its own word, and an error of those words for `fail`.
 pub(crate) struct Echo(pub(crate) &'static str);
 
@@ -65,35 +54,4 @@ impl Service for Echo {
 pub(crate) async fn who(caller: &Caller, node: &str) -> Result<String, Error> {
     let reply: Payload = caller.node(node).call("@echo", "who").await?;
     reply.unpack()
-}
-
-/// A port that is ours and that nobody listens on: connecting is refused, and a node of this process may
-/// listen on it.
-pub(crate) struct ReservedPort(Socket);
-
-impl ReservedPort {
-    /// Takes a free port.
-    pub(crate) fn new() -> ReservedPort {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
-        // Both sides set it, so that the other may bind while this one holds the port without listening.
-        socket.set_reuse_address(true).expect("the option is known");
-        let free: SocketAddr = ([127, 0, 0, 1], 0).into();
-        socket.bind(&free.into()).expect("a free port");
-        ReservedPort(socket)
-    }
-
-    /// `127.0.0.1:port`.
-    pub(crate) fn address(&self) -> String {
-        let address = self.0.local_addr().expect("it is bound");
-        address.as_socket().expect("an address of IP").to_string()
-    }
-}
-
-/// Listens on a map entry.
-pub(crate) fn open_at(node: &Node, address: &str) -> Result<SocketAddr, Error> {
-    reload(node, map_of("own", address));
-    run(
-        node,
-        |caller| async move { caller.cluster().open("own", None).await },
-    )
 }

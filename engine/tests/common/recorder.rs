@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use skyring::{Answer, Caller, Handle};
 
-use crate::node::launch;
+use crate::handler::launch;
 
 /// The numbers that a recorder got, in the order in which they came.
 #[derive(Clone, Default)]

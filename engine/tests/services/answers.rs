@@ -9,7 +9,10 @@ use std::time::Duration;
 use skyring::{Answer, Context, Error, Message, Payload, Service};
 
 use crate::gate::Gate;
-use crate::node::{PATIENCE, all, launch, launch_echo, run, start};
+use crate::handler::{launch, launch_echo};
+use crate::node::{PATIENCE, run};
+use crate::start::start;
+use crate::together::all;
 
 #[test]
 fn a_handler_answers_at_once() {

@@ -9,8 +9,11 @@ use skyring::placement::shard_of_handle;
 use skyring::{Answer, Error};
 
 use crate::gate::Gate;
-use crate::node::{PATIENCE, all, launch, run, start, wait_until};
+use crate::handler::launch;
+use crate::node::{PATIENCE, run, wait_until};
 use crate::recorder::Record;
+use crate::start::start;
+use crate::together::all;
 
 #[test]
 fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {

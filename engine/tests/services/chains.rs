@@ -4,7 +4,9 @@ use std::sync::mpsc;
 
 use skyring::{Answer, Caller, Handle};
 
-use crate::node::{PATIENCE, launch, run, start};
+use crate::handler::launch;
+use crate::node::{PATIENCE, run};
+use crate::start::start;
 
 /// Three services that pass a number around, each taking one from it, until it is 0.
 async fn launch_ring(caller: &Caller, ended: mpsc::Sender<()>) -> Handle {

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use skyring::{Answer, Error};
 
 use crate::gate::Gate;
-use crate::node::{PATIENCE, all, launch, run, start, wait_until};
+use crate::handler::launch;
+use crate::node::{PATIENCE, run, wait_until};
 use crate::recorder::Record;
+use crate::start::start;
+use crate::together::all;
 
 #[test]
 fn a_local_call_ends_at_its_deadline_and_its_late_answer_is_dropped() {

@@ -7,7 +7,10 @@ use std::time::Duration;
 use skyring::{Answer, Error};
 
 use crate::gate::Gate;
-use crate::node::{PATIENCE, all, launch, launch_echo, run, start, wait_until};
+use crate::handler::{launch, launch_echo};
+use crate::node::{PATIENCE, run, wait_until};
+use crate::start::start;
+use crate::together::all;
 
 #[test]
 fn exit_frees_names_and_later_calls_find_nobody() {

@@ -2,7 +2,9 @@
 
 use skyring::{Answer, Context, Error, Kinds, Message, Service};
 
-use crate::node::{Handler, PATIENCE, builder, run, start};
+use crate::handler::Handler;
+use crate::node::{PATIENCE, run};
+use crate::start::{builder, start};
 
 /// Fails to start as it is told to.
 struct Reluctant {

@@ -2,10 +2,16 @@
 
 #[path = "../common/gate.rs"]
 mod gate;
+#[path = "../common/handler.rs"]
+mod handler;
 #[path = "../common/node.rs"]
 mod node;
 #[path = "../common/recorder.rs"]
 mod recorder;
+#[path = "../common/start.rs"]
+mod start;
+#[path = "../common/together.rs"]
+mod together;
 
 mod answers;
 mod bounds;

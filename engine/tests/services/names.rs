@@ -3,7 +3,9 @@
 use skyring::limits::NAME_BYTES_MAX;
 use skyring::{Address, Answer};
 
-use crate::node::{launch, launch_echo, run, start};
+use crate::handler::{launch, launch_echo};
+use crate::node::run;
+use crate::start::start;
 
 #[test]
 fn a_local_name_is_given_with_or_without_its_point_and_seen_on_every_shard() {

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use skyring::{Answer, Caller, Handle};
 
-use crate::node::{PATIENCE, all, launch, run, start};
+use crate::handler::launch;
+use crate::node::{PATIENCE, run};
 use crate::recorder::Record;
+use crate::start::start;
+use crate::together::all;
 
 /// Sends 0..count, every tenth as a call whose answer is not waited for at once, and some after a pause.
 async fn send_numbers(caller: Caller, to: Handle, count: i64) {

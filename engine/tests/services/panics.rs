@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use skyring::{Answer, Error};
 
-use crate::node::{PATIENCE, launch, launch_echo, run, start};
+use crate::handler::{launch, launch_echo};
+use crate::node::{PATIENCE, run};
+use crate::start::start;
 
 #[test]
 fn a_panicking_handler_answers_with_an_error_and_ends_that_service_only() {

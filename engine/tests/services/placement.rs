@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use skyring::placement::shard_of_handle;
 use skyring::{Answer, Caller, Handle};
 
-use crate::node::{PATIENCE, all, launch, run, start};
+use crate::handler::launch;
+use crate::node::{PATIENCE, run};
+use crate::start::start;
+use crate::together::all;
 
 /// Says which shard it is on; asked with a handle, it asks that one.
 async fn launch_relay(caller: &Caller) -> Handle {

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use skyring::Answer;
 
-use crate::node::{all, launch, run, start};
+use crate::handler::launch;
+use crate::node::run;
+use crate::start::start;
+use crate::together::all;
 
 #[test]
 fn a_sleep_is_never_shorter_than_asked() {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use skyring::{Answer, Context, Error, Message, Payload, Service};
 
-use crate::node::{PATIENCE, all, run, start};
+use crate::node::{PATIENCE, run};
+use crate::start::start;
+use crate::together::all;
 
 /// Counts, also from its own futures and through itself.
 #[derive(Default)]
