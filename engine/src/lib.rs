@@ -72,18 +72,17 @@ pub use skyring_codec::seri;
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
-    pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
-    pub use skyring_codec::native::CHANNELS_MAX;
     pub use crate::cluster::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,
     };
     pub use crate::cluster::inbound::{
-        ANSWER_BYTES_MAX, PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX, STALL_TIME_MS_MAX,
-        UNFINISHED_BYTES_MAX,
+        ANSWER_BYTES_MAX, PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX, STALL_TIME_MS_MAX, UNFINISHED_BYTES_MAX,
     };
     pub use crate::cluster::listener::CLIENTS_MAX_DEFAULT;
+    pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
     pub use crate::node::shared::LISTENERS_MAX;
     pub use crate::service::names::{NAME_BYTES_MAX, NAMES_MAX};
     pub use crate::service::router::INBOX_MESSAGES_MAX;
+    pub use skyring_codec::native::CHANNELS_MAX;
 }

@@ -96,6 +96,7 @@ fn a_call_that_cannot_be_made_says_why() {
             address: "@nobody".into()
         })
     );
+    client.node("self").call("@echo", &1).wait().unwrap();
     let late = client
         .node("self")
         .timeout(Duration::from_millis(50))

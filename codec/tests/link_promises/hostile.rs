@@ -5,7 +5,8 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, ProtocolError, 
 use skyring_codec::skynet::DecodeError;
 
 use crate::support::{
-    TEN, callee, connected_caller, error_text, events, head, part, payload, request, requests, response, take_from_callee,
+    TEN, callee, connected_caller, error_text, events, head, part, payload, request, requests, response,
+    take_from_callee,
 };
 
 #[test]

@@ -4,7 +4,8 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, C
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    TEN, callee, connected_caller, error_text, events, payload, requests, response, take_from_callee, take_from_caller,
+    TEN, callee, connected_caller, error_text, events, payload, requests, response, take_from_callee,
+    take_from_caller,
 };
 
 #[test]
@@ -29,7 +30,11 @@ fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
         assert_eq!((caller.outstanding(), caller.out_buffer_bytes()), (1, 217));
     }
     take_from_caller(&mut caller, 10);
-    assert_eq!(caller.out_buffer_bytes(), 90, "what is left of a message that was begun");
+    assert_eq!(
+        caller.out_buffer_bytes(),
+        90,
+        "what is left of a message that was begun"
+    );
     assert_eq!(caller.call(TEN, &payload(0), None, 2), Err(full));
     take_from_caller(&mut caller, 1);
     assert_eq!(caller.call(TEN, &payload(0), None, 2), Ok(()));

@@ -64,18 +64,21 @@ impl Cluster {
         place: impl Into<Open>,
         clients_max: Option<usize>,
     ) -> Result<SocketAddr, Error> {
-        self.open_with(place, OpenOptions { clients_max, channels: None }).await
+        self.open_with(
+            place,
+            OpenOptions {
+                clients_max,
+                channels: None,
+            },
+        )
+        .await
     }
 
     /// The same with further options.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn open_with(
-        &self,
-        place: impl Into<Open>,
-        options: OpenOptions,
-    ) -> Result<SocketAddr, Error> {
+    pub async fn open_with(&self, place: impl Into<Open>, options: OpenOptions) -> Result<SocketAddr, Error> {
         let node = &self.caller.shard.node;
         let address = match place.into() {
             Open::Port(port) => SocketAddr::from(([0, 0, 0, 0], port)),

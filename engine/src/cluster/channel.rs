@@ -11,7 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use skyring_codec::Millis;
-use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, LinkError};
+use skyring_codec::link::{
+    CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, LinkError,
+};
 use skyring_codec::native::{CHANNELS_MAX, ErrorCode};
 use skyring_codec::skynet;
 
@@ -182,7 +184,13 @@ impl Channel {
             let address = wire_address(&address);
             link.request(
                 now,
-                CallerRequest { address, source: source.0, payload: payload.0, deadline, token: None },
+                CallerRequest {
+                    address,
+                    source: source.0,
+                    payload: payload.0,
+                    deadline,
+                    token: None,
+                },
             )
         } else {
             let mut table = self.pending.borrow_mut();
@@ -195,7 +203,13 @@ impl Channel {
             let token = Some(key.to_u64());
             let accepted = link.request(
                 now,
-                CallerRequest { address, source: source.0, payload: payload.0, deadline, token },
+                CallerRequest {
+                    address,
+                    source: source.0,
+                    payload: payload.0,
+                    deadline,
+                    token,
+                },
             );
             if accepted.is_err() {
                 table.remove(key);
@@ -434,6 +448,9 @@ impl Channel {
                 self.connection.detach();
                 return error.to_string().into();
             }
+            let unanswered = Text::from("it has not answered the hello");
+            *self.last_failure.borrow_mut() = Some(unanswered.clone());
+            shard.node.note_failure(&self.node, Some(&unanswered));
             self.arm(shard, shard.now() + HANDSHAKE_MS_MAX);
             self.connection.flush_later(shard);
         }

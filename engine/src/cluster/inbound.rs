@@ -16,7 +16,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use skyring_codec::Millis;
-use skyring_codec::link::{CalleeLimits, CalleeLink, Dialect, Inbound as WireInbound, Request as WireRequest};
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, Dialect, Inbound as WireInbound, Request as WireRequest,
+};
 use skyring_codec::native::{CHANNELS_MAX, Hello};
 use skyring_codec::seri;
 use skyring_codec::skynet::{PACKAGE_BYTES_MAX, RequestAddress};
@@ -29,8 +31,8 @@ use crate::rt;
 use crate::rt::stream::Stream;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
-use crate::shard::Shard;
 use crate::service::placement::shard_of_channel;
+use crate::shard::Shard;
 use crate::shard::envelope::{Envelope, ReplyTo, Request};
 use crate::shard::slab::Key;
 
@@ -144,7 +146,9 @@ impl Inbound {
                 let mut link = self.connection.link.borrow_mut();
                 match result {
                     Ok(payload) => link.respond(session, Ok(payload.0)),
-                    Err(error) => link.respond_error(session, error.wire_code(), error.to_string().as_bytes()),
+                    Err(error) => {
+                        link.respond_error(session, error.wire_code(), error.to_string().as_bytes())
+                    }
                 }
             }
             self.active.set(true);
@@ -251,6 +255,8 @@ impl Inbound {
     /// Serves the connection to its end.
     pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>, stream: Rc<Stream>) {
         self.connection.attach(Rc::clone(&stream));
+        // One that was taken over has its answer to the hello to send.
+        self.connection.flush_later(&shard);
         let closed = self.serve(&shard, &stream).await;
         if let Closed::Moved(owner, hello) = closed {
             self.move_to(&shard, &stream, owner, hello);
@@ -398,7 +404,8 @@ impl Inbound {
         }
         let (address, target) = match request.address {
             RequestAddress::Handle(0) => {
-                let answer = query_name(shard, &request.payload);
+                let answer = query_name(shard, &request.payload)
+                    .ok_or_else(|| self.unknown_name("name not found", "a name"));
                 return shard.reply(reply_to, answer);
             }
             RequestAddress::Handle(handle) => (None, Some(Handle(handle))),
@@ -408,13 +415,8 @@ impl Inbound {
             }
         };
         let Some(target) = target else {
-            let error = match (address, self.connection.link.borrow().dialect()) {
-                (Some(name), Dialect::Native) => {
-                    Error::NoSuchService { address: String::from_utf8_lossy(&name).into() }
-                }
-                // The words that Skynet uses, which its users' programs may look for.
-                _ => Error::remote("Invalid name"),
-            };
+            let name = address.unwrap_or_default();
+            let error = self.unknown_name("Invalid name", &String::from_utf8_lossy(&name));
             return shard.refuse(reply_to, error);
         };
         // A longer one came in parts, and is no slice of a read buffer.
@@ -429,8 +431,19 @@ impl Inbound {
             kind: Kind::LUA,
             payload: Payload(payload),
             reply_to,
-            deadline: request.remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
+            deadline: request
+                .remaining_ms
+                .map(|remaining| shard.now() + Millis::from(remaining)),
         });
+    }
+
+    /// Says that nobody has a name: to a Skynet peer in the words that Skynet uses, which its users' programs
+    /// may look for.
+    fn unknown_name(&self, skynet_words: &str, name: &str) -> Error {
+        match self.connection.link.borrow().dialect() {
+            Dialect::Native => Error::NoSuchService { address: name.into() },
+            Dialect::Skynet => Error::remote(skynet_words),
+        }
     }
 
     // ---- the native dialect ----
@@ -463,14 +476,19 @@ impl Inbound {
             Ok(socket) => socket,
             // No descriptor is left: the peer sees a closed connection and tries again.
             Err(error) => {
-                shard.log(Handle::NONE, format!("{} cannot be moved to its shard: {error}", self.peer));
+                shard.log(
+                    Handle::NONE,
+                    format!("{} cannot be moved to its shard: {error}", self.peer),
+                );
                 self.connection.shutdown();
                 return;
             }
         };
         let (peer, admission) = (self.peer, Arc::clone(&self.admission));
         let errand = Envelope::Errand(Box::new(move |shard: &Rc<Shard>| {
-            shard.cluster.take_over(shard, socket, peer, admission, link, &hello);
+            shard
+                .cluster
+                .take_over(shard, socket, peer, admission, link, &hello);
         }));
         // Errands are never refused; see `stage`.
         let _ = shard.stage(owner, errand);
@@ -493,13 +511,10 @@ fn too_many_handled() -> String {
 }
 
 /// Answers a query: the packed handle behind a packed name that comes without its `@`.
-fn query_name(shard: &Shard, payload: &Bytes) -> Result<Payload, Error> {
-    let name: &str = seri::unpack(payload).map_err(|_| Error::remote("name not found"))?;
-    let handle = shard.names.read(|names| names.resolve(&format!("@{name}")));
-    match handle {
-        Some(handle) => Payload::pack(&handle.0),
-        None => Err(Error::remote("name not found")),
-    }
+fn query_name(shard: &Shard, payload: &Bytes) -> Option<Payload> {
+    let name: &str = seri::unpack(payload).ok()?;
+    let handle = shard.names.read(|names| names.resolve(&format!("@{name}")))?;
+    Payload::pack(&handle.0).ok()
 }
 
 /// The service behind a name in a request: `@name`, `.name`, `:hex` or a number.

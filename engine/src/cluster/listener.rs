@@ -33,11 +33,7 @@ impl Drop for Admission {
     }
 }
 
-fn admit(
-    clients: &Arc<AtomicUsize>,
-    clients_max: usize,
-    channels: Option<u32>,
-) -> Option<Arc<Admission>> {
+fn admit(clients: &Arc<AtomicUsize>, clients_max: usize, channels: Option<u32>) -> Option<Arc<Admission>> {
     clients
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
             (count < clients_max).then_some(count + 1)

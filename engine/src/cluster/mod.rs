@@ -111,7 +111,11 @@ impl ClusterShard {
         if self.map.has_news() {
             self.map_changed(shard);
         }
-        let channels = self.peers.borrow().get(&request.node).and_then(|peer| peer.channels);
+        let channels = self
+            .peers
+            .borrow()
+            .get(&request.node)
+            .and_then(|peer| peer.channels);
         let Some(channels) = channels else {
             return self.meet(shard, request);
         };
@@ -120,7 +124,10 @@ impl ClusterShard {
         if owner == shard.index {
             self.request(shard, request);
         } else if let Err(Envelope::Remote(refused)) = shard.stage(owner, Envelope::Remote(request)) {
-            shard.refuse(refused.reply_to, Error::overloaded(format!("shard {owner} is behind")));
+            shard.refuse(
+                refused.reply_to,
+                Error::overloaded(format!("shard {owner} is behind")),
+            );
         }
     }
 
@@ -146,7 +153,10 @@ impl ClusterShard {
         let node = Arc::clone(&request.node);
         match entry {
             Entry::Disabled => {
-                let error = Error::Disabled { node, may_have_run: false };
+                let error = Error::Disabled {
+                    node,
+                    may_have_run: false,
+                };
                 shard.refuse(request.reply_to, error);
             }
             Entry::Absent { nowaiting: true } => shard.refuse(request.reply_to, Error::Absent { node }),
@@ -154,13 +164,7 @@ impl ClusterShard {
         }
     }
 
-    fn open_channel(
-        &self,
-        shard: &Rc<Shard>,
-        node: &Text,
-        number: u32,
-        address: NodeAddress,
-    ) -> Rc<Channel> {
+    fn open_channel(&self, shard: &Rc<Shard>, node: &Text, number: u32, address: NodeAddress) -> Rc<Channel> {
         let channel = Channel::new(Arc::clone(node), number, address.clone());
         channel.set_key(self.channels.borrow_mut().insert(Rc::clone(&channel)));
         self.peers
@@ -213,11 +217,16 @@ impl ClusterShard {
     /// On the first shard: finds out how many channels a node has, and tells all shards. Tries until then.
     fn introduce(&self, shard: &Rc<Shard>, node: &Text, until: Millis, asker: usize) {
         // The asker looks at the map itself.
-        let Entry::At(address) = self.entry(node) else { return };
+        let Entry::At(address) = self.entry(node) else {
+            return;
+        };
         let (known, channel) = {
             let peers = self.peers.borrow();
             let peer = peers.get(node);
-            (peer.and_then(|peer| peer.channels), peer.and_then(|peer| peer.channel(1).cloned()))
+            (
+                peer.and_then(|peer| peer.channels),
+                peer.and_then(|peer| peer.channel(1).cloned()),
+            )
         };
         if let Some(channels) = known {
             let node = Arc::clone(node);
@@ -244,7 +253,9 @@ impl ClusterShard {
 
     /// Learns how many channels a node has, and lets the requests go that waited for it.
     fn learn(&self, shard: &Rc<Shard>, node: &Text, channels: u32) {
-        let Entry::At(address) = self.entry(node) else { return };
+        let Entry::At(address) = self.entry(node) else {
+            return;
+        };
         self.peers
             .borrow_mut()
             .entry(Arc::clone(node))
@@ -266,7 +277,10 @@ impl ClusterShard {
         if matches!(self.entry(&request.node), Entry::Absent { .. })
             && awaited.insert(Arc::clone(&request.node))
         {
-            shard.log(Handle::NONE, format!("Waiting for cluster node [{}]", request.node));
+            shard.log(
+                Handle::NONE,
+                format!("Waiting for cluster node [{}]", request.node),
+            );
         }
         let deadline = request.deadline;
         match parked.park(request) {
@@ -298,12 +312,17 @@ impl ClusterShard {
 
     /// The time of a parked request is over.
     pub(crate) fn parked_deadline(&self, shard: &Rc<Shard>, key: Key) {
-        let Some(request) = self.parked.borrow_mut().remove(key) else { return };
+        let Some(request) = self.parked.borrow_mut().remove(key) else {
+            return;
+        };
         let node = request.node;
         let error = match self.entry(&node) {
             Entry::At(_) => {
                 let cause = shard.node.failure(&node);
-                Error::Unreachable { node, cause: cause.unwrap_or_else(|| "not connected in time".into()) }
+                Error::Unreachable {
+                    node,
+                    cause: cause.unwrap_or_else(|| "not connected in time".into()),
+                }
             }
             Entry::Disabled | Entry::Absent { .. } => Error::Absent { node },
         };
@@ -358,7 +377,9 @@ impl ClusterShard {
         let Some(peer) = peers.get_mut(node) else { return };
         match entry {
             Entry::At(address) if address == peer.address => {}
-            Entry::At(address) if !peer.own().is_empty() && !peer.own().iter().any(|own| own.is_connected()) => {
+            Entry::At(address)
+                if !peer.own().is_empty() && !peer.own().iter().any(|own| own.is_connected()) =>
+            {
                 // Nothing was sent to the old place that is not known to be lost: go to the new one.
                 peer.address = address.clone();
                 for channel in peer.own() {

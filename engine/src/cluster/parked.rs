@@ -44,7 +44,11 @@ impl ParkingLot {
         self.bytes = bytes;
         self.so_far += 1;
         let number = self.so_far;
-        Ok(self.places.insert(Parked { request, timer: None, number }))
+        Ok(self.places.insert(Parked {
+            request,
+            timer: None,
+            number,
+        }))
     }
 
     /// Remembers the timer that limits a parked request.
@@ -71,7 +75,10 @@ impl ParkingLot {
         for parked in &taken {
             self.bytes -= parked.request.payload.0.len();
         }
-        taken.into_iter().map(|parked| (parked.request, parked.timer)).collect()
+        taken
+            .into_iter()
+            .map(|parked| (parked.request, parked.timer))
+            .collect()
     }
 }
 
@@ -103,7 +110,11 @@ mod tests {
         lot.park(request(1, 1)).unwrap();
         lot.remove(first).unwrap();
         lot.park(request(2, 1)).unwrap();
-        let keys: Vec<u64> = lot.take_where(|_| true).into_iter().map(|(request, _)| request.key).collect();
+        let keys: Vec<u64> = lot
+            .take_where(|_| true)
+            .into_iter()
+            .map(|(request, _)| request.key)
+            .collect();
         assert_eq!(keys, [1, 2]);
         assert_eq!((lot.is_empty(), lot.bytes), (true, 0));
     }

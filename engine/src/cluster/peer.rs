@@ -19,7 +19,11 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(address: NodeAddress, channels: Option<u32>) -> Peer {
-        Peer { address, channels, own: Vec::new() }
+        Peer {
+            address,
+            channels,
+            own: Vec::new(),
+        }
     }
 
     /// The channel with that number, if this shard owns it and has opened it.

@@ -217,13 +217,21 @@ impl NodeConfig {
             0..=i64::from(SPIN_US_MAX),
             "microseconds, 0 to 1000000",
         )?;
-        let channels = keys.number("channels", 1..=i64::from(CHANNELS_MAX), "a whole number from 1 to 1024")?;
+        let channels = keys.number(
+            "channels",
+            1..=i64::from(CHANNELS_MAX),
+            "a whole number from 1 to 1024",
+        )?;
         let skynet_only = match keys.text("dialect")?.as_deref() {
             None | Some("auto") => false,
             Some("skynet") => true,
             Some(_) => {
                 let hint = "not known; it is \"auto\" or \"skynet\"";
-                return Err(ConfigError::of_key(path, "dialect", ConfigErrorKind::Unsupported(hint)));
+                return Err(ConfigError::of_key(
+                    path,
+                    "dialect",
+                    ConfigErrorKind::Unsupported(hint),
+                ));
             }
         };
         let mut config = NodeConfig {

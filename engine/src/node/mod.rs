@@ -122,7 +122,11 @@ impl NodeBuilder {
             settings: Settings {
                 name,
                 channels: config.channels,
-                dialect: if config.skynet_only { DialectChoice::Skynet } else { DialectChoice::Auto },
+                dialect: if config.skynet_only {
+                    DialectChoice::Skynet
+                } else {
+                    DialectChoice::Auto
+                },
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 map_file: config.cluster,
                 environment: config.environment,

@@ -113,7 +113,11 @@ impl NodeShared {
 
     /// Why a node is not reached, if that is known.
     pub(crate) fn failure(&self, node: &Text) -> Option<Text> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(node)
+            .cloned()
     }
 
     /// Keeps a listener open until the node stops.

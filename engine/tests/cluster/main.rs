@@ -21,6 +21,7 @@ mod together;
 
 mod absent_nodes;
 mod addresses;
+mod channels;
 mod disabled_nodes;
 mod listening;
 mod lost_connections;

@@ -2,20 +2,46 @@
 
 use std::time::{Duration, Instant};
 
-use skyring::Error;
+use skyring::{Error, Node};
 
 use crate::cluster::{map_of, reload};
 use crate::node::{PATIENCE, run, wait_until};
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerConnection};
 use crate::start::{builder, start};
 use crate::together::all;
+
+/// A connection on which one call was answered already, so that deadlines do not measure the connecting.
+fn connect(gate: &Node, peer: &Peer) -> PeerConnection {
+    reload(gate, map_of("db", &peer.address()));
+    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", &0);
+    let mut connection = peer.accept();
+    let (session, payload) = connection.read_request();
+    connection.answer(session, &payload);
+    call.wait().expect("an answer");
+    connection
+}
+
+#[test]
+fn a_peer_that_does_not_answer_the_hello_is_unreachable_and_says_so() {
+    let (gate, peer) = (start(1), Peer::listen());
+    reload(&gate, map_of("db", &peer.address()));
+    let call = gate
+        .client()
+        .node("db")
+        .timeout(Duration::from_millis(200))
+        .call("@echo", &1);
+    let _connection = peer.accept_silent();
+    let error = call.wait().unwrap_err();
+    assert_eq!(error.code(), "unreachable", "{error}");
+    assert!(error.to_string().contains("hello"), "{error}");
+    assert!(!error.may_have_run());
+}
 
 #[test]
 fn a_call_to_a_silent_peer_is_a_timeout_at_its_deadline() {
     let (gate, peer) = (start(2), Peer::listen());
-    reload(&gate, map_of("db", &peer.address()));
+    let mut connection = connect(&gate, &peer);
     let silent = std::thread::spawn(move || {
-        let mut connection = peer.accept();
         let first = connection.read_request();
         let second = connection.read_request();
         (connection, first, second)
@@ -59,7 +85,7 @@ fn calls_have_the_nodes_deadline_unless_they_say_otherwise() {
         .start()
         .expect("a node starts");
     let peer = Peer::listen();
-    reload(&gate, map_of("db", &peer.address()));
+    let _connection = connect(&gate, &peer);
     let started = Instant::now();
     run(&gate, |caller| async move {
         let error = caller.node("db").call("@echo", &1).await.unwrap_err();
@@ -85,13 +111,12 @@ fn calls_have_the_nodes_deadline_unless_they_say_otherwise() {
 #[test]
 fn late_answers_are_counted() {
     let (gate, peer) = (start(1), Peer::listen());
-    reload(&gate, map_of("db", &peer.address()));
+    let mut connection = connect(&gate, &peer);
     let call = gate
         .client()
         .node("db")
         .timeout(Duration::from_millis(50))
         .call("@echo", &1);
-    let mut connection = peer.accept();
     let (session, payload) = connection.read_request();
     assert_eq!(call.wait().unwrap_err().code(), "timeout");
     connection.answer(session, &payload);

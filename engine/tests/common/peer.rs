@@ -22,8 +22,23 @@ impl Peer {
         self.0.local_addr().expect("it is bound").to_string()
     }
 
-    /// The next connection.
+    /// The next connection, whose hello it answers as a Skynet node does.
     pub(crate) fn accept(&self) -> PeerConnection {
+        let mut connection = self.accept_silent();
+        let (session, payload) = connection.read_request();
+        let is_hello = payload.windows(13).any(|bytes| bytes == b"skyring.hello");
+        assert!(is_hello, "the first request is no hello");
+        let text = b"name not found";
+        let mut package = (text.len() as u16 + 5).to_be_bytes().to_vec();
+        package.extend(session.to_le_bytes());
+        package.push(0);
+        package.extend(text);
+        connection.write_bytes(&package);
+        connection
+    }
+
+    /// The next connection, whose hello is not answered.
+    pub(crate) fn accept_silent(&self) -> PeerConnection {
         let started = Instant::now();
         loop {
             if let Ok((stream, _)) = self.0.accept() {

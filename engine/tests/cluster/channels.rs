@@ -1,0 +1,120 @@
+//! Several channels to one peer: agreed upon when it is met, used by key, in order from the first call on.
+
+use skyring::{Answer, Caller, DialectChoice, Node, OpenOptions};
+
+use crate::cluster::{map_of, reload};
+use crate::handler::launch;
+use crate::node::{run, wait_until};
+use crate::recorder::Record;
+use crate::start::{builder, start};
+
+/// A node with an echo and a recorder, whose listener lets peers have so many channels, and its address.
+fn serve(threads: usize, channels: Option<u32>, record: Record) -> (Node, String) {
+    let node = start(threads);
+    let address = run(&node, move |caller: Caller| async move {
+        let echo = launch(&caller, |_, message| Answer::payload(message.payload)).await;
+        caller.cluster().register("echo", Some(echo)).expect("registered");
+        let recorder = record.launch(&caller).await;
+        caller
+            .cluster()
+            .register("recorder", Some(recorder))
+            .expect("registered");
+        let options = OpenOptions {
+            channels,
+            ..OpenOptions::default()
+        };
+        let address = caller.cluster().open_with(0, options).await.expect("open");
+        format!("127.0.0.1:{}", address.port())
+    });
+    (node, address)
+}
+
+/// Calls with keys 0..64 and says how many connections the peer has then.
+fn connections_after_keyed_calls(gate: &Node, db: &Node) -> u64 {
+    run(gate, |caller: Caller| async move {
+        for key in 0..64u64 {
+            let reply = caller
+                .node("db")
+                .key(key)
+                .call("@echo", &key)
+                .await
+                .expect("an answer");
+            assert_eq!(reply.unpack::<u64>(), Ok(key));
+        }
+    });
+    db.metrics().connections_accepted.get()
+}
+
+#[test]
+fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
+    for (offered, wanted, agreed) in [
+        (None, None, 1),
+        (Some(4), None, 4),
+        (None, Some(3), 3),
+        (Some(4), Some(2), 2),
+        (Some(2), Some(8), 2),
+    ] {
+        let (db, address) = serve(2, offered, Record::default());
+        let gate = match wanted {
+            Some(wanted) => builder(2).channels(wanted),
+            None => builder(2),
+        };
+        let gate = gate.start().expect("a node starts");
+        reload(&gate, map_of("db", &address));
+        assert_eq!(
+            connections_after_keyed_calls(&gate, &db),
+            agreed,
+            "{offered:?} {wanted:?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
+    let (db, address) = serve(2, Some(4), Record::default());
+    let gate = builder(2)
+        .dialect(DialectChoice::Skynet)
+        .start()
+        .expect("a node starts");
+    reload(&gate, map_of("db", &address));
+    assert_eq!(connections_after_keyed_calls(&gate, &db), 1);
+}
+
+#[test]
+fn what_is_sent_with_one_key_arrives_in_order_from_the_first_on() {
+    const KEYS: i64 = 8;
+    const SENDS: i64 = 500;
+    let record = Record::default();
+    let (_db, address) = serve(3, Some(4), record.clone());
+    let gate = builder(3).start().expect("a node starts");
+    reload(&gate, map_of("db", &address));
+    // Senders on every shard begin before the peer is met: what they send first waits for the number of
+    // channels, and what they send next must not overtake it.
+    let senders: Vec<_> = (0..KEYS)
+        .map(|key| {
+            gate.run(move |caller: Caller| async move {
+                let node = caller.node("db").key(key as u64);
+                for number in 0..SENDS {
+                    // Sizes on both sides of what is copied and of what is read at once.
+                    let filler = "x".repeat(if number % 50 == 0 { 100_000 } else { 10 });
+                    node.send("@recorder", &(key * SENDS + number, filler.as_str()))
+                        .expect("it can be packed");
+                    if number % 20 == 0 {
+                        caller.sleep(std::time::Duration::from_millis(1)).await;
+                    }
+                }
+            })
+            .expect("it begins")
+        })
+        .collect();
+    for sender in senders {
+        sender.recv().expect("it ends");
+    }
+    wait_until("everything has arrived", || record.len() as i64 == KEYS * SENDS);
+    let mut next = [0; KEYS as usize];
+    for number in record.numbers() {
+        let key = (number / SENDS) as usize;
+        assert_eq!(number % SENDS, next[key], "key {key}");
+        next[key] += 1;
+    }
+}
