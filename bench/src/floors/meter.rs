@@ -60,7 +60,10 @@ impl Meter {
             return ControlFlow::Break(());
         }
         if self.counting.is_some() {
-            self.errors += u64::from(!is_same);
+            if !is_same {
+                self.errors += 1;
+                return ControlFlow::Continue(());
+            }
             self.latencies
                 .saturating_record(u64::try_from((ended - begun).as_nanos()).unwrap_or(u64::MAX));
         }

@@ -13,13 +13,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
-
 use super::measured::{PeerError, Settings};
-use super::{Peer, blocking, glommio};
+use super::{Peer, blocking, glommio, uring};
 use crate::cpu::{allowed_cpus, pin_this_thread};
 use crate::interrupt::Interrupt;
-use crate::process::{Happening, Process};
+use crate::process::{Happening, Process, end_with_parent};
 use crate::watch::Watch;
 
 /// How long a server may take until it listens.
@@ -162,7 +160,7 @@ fn heard<T>(
 /// # Errors
 /// When the arguments are not what [`Launcher`] gives, or the server fails.
 pub fn serve(arguments: &[OsString]) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    end_with_parent()?;
     let words: Vec<_> = arguments
         .iter()
         .map(|argument| argument.to_str().unwrap_or_default())
@@ -197,6 +195,7 @@ fn serve_peer(peer: Peer, cpu: usize, spin: Duration) -> io::Result<()> {
         Peer::BlockingEcho => blocking::serve_echo(&listener),
         Peer::BlockingStream => blocking::serve_stream(&listener),
         Peer::Glommio => glommio::serve(&listener, kernel_cpu, spin),
+        Peer::Uring => uring::serve(&listener, spin),
         #[cfg(feature = "peers")]
         Peer::Tarpc => super::tarpc::serve(listener),
         #[cfg(feature = "peers")]

@@ -167,7 +167,7 @@ impl NodeBuilder {
         self
     }
 
-    /// The time for calls to other nodes that set none of their own, rounded up to milliseconds; zero = no limit.
+    /// The time for calls to other nodes that set none of their own, in whole milliseconds; zero = no limit.
     pub fn call_timeout(mut self, timeout: Duration) -> NodeBuilder {
         self.settings.call_timeout_ms = whole_milliseconds(timeout);
         self

@@ -106,15 +106,18 @@ pub fn next_frame(received: &[u8]) -> io::Result<Option<(Frame<'_>, &[u8])>> {
     }))
 }
 
+/// Answers a payload, for a session, into the out-buffer.
+type Callee = fn(&[u8], u32, &mut Vec<u8>);
+
 /// The callees of a floor's server, found by their numbers.
-pub struct Callees(FxHashMap<u32, fn(&[u8], &mut Vec<u8>, u32)>);
+pub struct Callees(FxHashMap<u32, Callee>);
 
 impl Default for Callees {
     fn default() -> Callees {
-        fn echo(payload: &[u8], out: &mut Vec<u8>, session: u32) {
+        fn echo(payload: &[u8], session: u32, out: &mut Vec<u8>) {
             put_frame(out, session, 0, payload);
         }
-        Callees((0..TARGETS).map(|target| (target, echo as _)).collect())
+        Callees((0..TARGETS).map(|target| (target, echo as Callee)).collect())
     }
 }
 
@@ -132,7 +135,7 @@ impl Callees {
                     "a request is for nobody",
                 ));
             };
-            callee(request.payload, out, request.session);
+            callee(request.payload, request.session, out);
             left = rest;
         }
         Ok(received.len() - left.len())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use skyring::placement::shard_of_handle;
 use skyring::{Answer, Caller, Handle};
 
 use crate::handler::launch;
@@ -66,4 +67,48 @@ fn a_callers_order_is_kept_on_its_shard_and_across_shards() {
             assert_eq!(record.numbers(), (0..=COUNT).collect::<Vec<i64>>());
         }
     });
+}
+
+#[test]
+fn a_callers_order_is_kept_when_the_other_shard_is_far_behind() {
+    // What one shard takes from another before it has to wait, and some more that stays with its sender.
+    const FIRST: i64 = 60_000;
+    const ALL: i64 = 110_000;
+    let node = start(2);
+    let record = Record::default();
+    run(&node, {
+        let record = record.clone();
+        |caller| async move {
+            let elsewhere = |handle| shard_of_handle(handle, 2) != caller.shard_index();
+            let recorder = loop {
+                let recorder = record.launch(&caller).await;
+                if elsewhere(recorder) {
+                    break recorder;
+                }
+            };
+            let blocker = loop {
+                let blocker = launch(&caller, |_, _| {
+                    std::thread::sleep(Duration::from_millis(700));
+                    Answer::none()
+                })
+                .await;
+                if elsewhere(blocker) {
+                    break blocker;
+                }
+            };
+            caller.send(blocker, &()).expect("a send");
+            caller.sleep(Duration::from_millis(50)).await;
+            for number in 0..ALL {
+                caller.send(recorder, &number).expect("a send");
+                if number == FIRST {
+                    // They are handed over meanwhile.
+                    caller.sleep(Duration::from_millis(50)).await;
+                }
+            }
+            let reply = caller.call(recorder, &ALL).timeout(PATIENCE).await;
+            reply.expect("the other shard goes on");
+        }
+    });
+    assert_eq!(node.metrics().sends_dropped.get(), 0);
+    assert_eq!(record.numbers(), (0..=ALL).collect::<Vec<i64>>());
 }

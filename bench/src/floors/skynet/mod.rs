@@ -1,0 +1,84 @@
+//! Skynet, where a checkout that is built is given: `cluster.call` between two nodes, one coroutine for each
+//! call in flight.
+//!
+//! Configs, map and services are written here, into a folder that vanishes; of the checkout only its
+//! program and libraries are used. Each node has one worker thread.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::Peer;
+use super::measured::{Measured, PeerError, Settings};
+use super::program::present;
+use super::server::{Launcher, Server};
+use super::told;
+use crate::interrupt::Interrupt;
+use crate::ports;
+use crate::scratch::Scratch;
+
+/// The services that the two nodes start, which are also the names of their configs.
+const SERVER: (&str, &str) = ("floor_server", include_str!("server.lua"));
+const CLIENT: (&str, &str) = ("floor_client", include_str!("client.lua"));
+
+pub(super) fn measure(
+    settings: &Settings,
+    launcher: &Launcher,
+    interrupt: &Interrupt,
+) -> Result<Measured, PeerError> {
+    let Some(checkout) = &settings.skynet else {
+        return Err(PeerError::Unavailable("no checkout was given".to_owned()));
+    };
+    let checkout = fs::canonicalize(checkout)
+        .map_err(|error| PeerError::Unavailable(format!("{}: {error}", checkout.display())))?;
+    let program = checkout.join("skynet");
+    present(&program)?;
+    let scratch = Scratch::new("skynet")?;
+    let address = ports::free_loopback()?;
+    fs::write(
+        scratch.path().join("map.lua"),
+        format!("server = \"{address}\"\n"),
+    )?;
+    for service in [SERVER, CLIENT] {
+        write_node(scratch.path(), &checkout, service, settings)?;
+    }
+    let node = |cpu: usize, (name, _): (&str, &str)| {
+        let mut command = launcher.run(cpu, &program);
+        command.arg(format!("{name}.config")).current_dir(scratch.path());
+        command
+    };
+    let server = node(settings.server_cpu, SERVER);
+    let server = Server::run(server, ("skynet", "listening"), address, interrupt)?;
+    told::measure(
+        Peer::Skynet,
+        node(settings.client_cpu, CLIENT),
+        server.process(),
+        settings,
+        interrupt,
+    )
+}
+
+/// Writes the config of a node and the service that it starts.
+fn write_node(
+    folder: &Path,
+    checkout: &Path,
+    (name, service): (&str, &str),
+    settings: &Settings,
+) -> io::Result<()> {
+    let root = checkout.display();
+    // Skynet's time goes in hundredths of a second.
+    let (warm_up, duration) = (
+        settings.warm_up.as_millis() / 10,
+        settings.duration.as_millis() / 10,
+    );
+    let config = format!(
+        "thread = 1\nlogger = nil\nharbor = 0\nbootstrap = \"snlua bootstrap\"\nstart = \"{name}\"\n\
+         cluster = \"./map.lua\"\nluaservice = \"./?.lua;{root}/service/?.lua\"\n\
+         lualoader = \"{root}/lualib/loader.lua\"\nlua_path = \"{root}/lualib/?.lua;{root}/lualib/?/init.lua\"\n\
+         lua_cpath = \"{root}/luaclib/?.so\"\ncpath = \"{root}/cservice/?.so\"\n\
+         floor_in_flight = {}\nfloor_size = {}\nfloor_warm_up_cs = {warm_up}\nfloor_duration_cs = {duration}\n",
+        settings.in_flight, settings.size,
+    );
+    fs::write(folder.join(format!("{name}.config")), config)?;
+    fs::write(folder.join(format!("{name}.lua")), service)
+}

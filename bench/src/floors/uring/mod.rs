@@ -1,0 +1,102 @@
+//! The call loop of the glommio floor without an executor: what the executor costs is the difference.
+//!
+//! Frames, callees and answering are the same code. A caller is a slot that holds when its call began, and
+//! not a task: the client answers for it where a task would be woken.
+
+mod ring;
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use skyring::floor::{self, Callees, Received, next_frame, put_frame};
+
+use self::ring::Ring;
+use super::measured::{Measured, PeerError, Settings};
+use super::meter::Meter;
+use super::server::{Launcher, Server};
+use super::{Peer, on_client_thread, value};
+use crate::interrupt::Interrupt;
+
+pub(super) fn serve(listener: &TcpListener, spin: Duration) -> io::Result<()> {
+    let (socket, _) = listener.accept()?;
+    let mut ring = Ring::new(socket, spin)?;
+    let callees = Callees::default();
+    let (mut kept, mut out) = (Received::default(), Vec::new());
+    while ring.turn(|received| take_apart(received, &mut kept, |whole| callees.answer(whole, &mut out)))? {
+        if !out.is_empty() && !ring.is_sending() {
+            ring.send(&mut out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets `take` have whole frames, of which it says how many bytes they were, and keeps the rest for later.
+fn take_apart(
+    received: &[u8],
+    kept: &mut Received,
+    mut take: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<()> {
+    if !kept.is_empty() {
+        let used = take(kept.append(received))?;
+        kept.consume(used);
+        return Ok(());
+    }
+    let used = take(received)?;
+    if let Some(rest @ [_, ..]) = received.get(used..) {
+        kept.append(rest);
+    }
+    Ok(())
+}
+
+pub(super) fn measure(
+    settings: &Settings,
+    launcher: &Launcher,
+    interrupt: &Interrupt,
+) -> Result<Measured, PeerError> {
+    let server = Server::start(launcher, Peer::Uring, settings, interrupt)?;
+    let socket = TcpStream::connect(server.address())?;
+    let (process, interrupt) = (server.process(), interrupt.clone());
+    on_client_thread(settings, move |settings| {
+        let mut meter = Meter::start(Peer::Uring, settings, process, &interrupt);
+        call(socket, settings, &mut meter).map_err(|error| PeerError::Client(error.to_string()))?;
+        meter.finish()
+    })
+}
+
+/// Keeps calls in flight until the meter has enough.
+fn call(socket: TcpStream, settings: &Settings, meter: &mut Meter) -> io::Result<()> {
+    let mut ring = Ring::new(socket, settings.spin)?;
+    let value = value(settings);
+    let mut begun = vec![Instant::now(); settings.in_flight];
+    let (mut kept, mut out) = (Received::default(), Vec::new());
+    for session in 0..settings.in_flight as u32 {
+        put_frame(&mut out, session, floor::TARGET, &value);
+    }
+    let mut is_enough = false;
+    while !is_enough {
+        if !out.is_empty() && !ring.is_sending() {
+            ring.send(&mut out)?;
+        }
+        let is_open = ring.turn(|received| {
+            take_apart(received, &mut kept, |whole| {
+                let mut left = whole;
+                while let Some((answer, rest)) = next_frame(left)? {
+                    left = rest;
+                    let Some(began) = begun.get_mut(answer.session as usize) else {
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to no call"));
+                    };
+                    let ended = Instant::now();
+                    is_enough |= meter.answered(*began, ended, answer.payload == value).is_break();
+                    *began = ended;
+                    put_frame(&mut out, answer.session, floor::TARGET, &value);
+                }
+                Ok(whole.len() - left.len())
+            })
+        })?;
+        if !is_open {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}

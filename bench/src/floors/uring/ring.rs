@@ -1,0 +1,298 @@
+//! One connection on an io_uring of its own, behind a face that cannot be misused.
+//!
+//! The ring has a single issuer and defers its work until it is entered, one receive stays armed and takes
+//! its memory from a ring of provided buffers, and one send at a time owns its bytes. A turn is one
+//! `io_uring_enter`: it hands the send to the kernel and waits for what was received.
+//!
+//! What makes the unsafe blocks sound: the kernel is given pointers to two pieces of memory only. The
+//! buffers and their ring belong to [`Buffers`], which is freed after the receive has ended, or never. The
+//! bytes of a send belong to [`Ring::sending`], which nobody touches until its completion has come.
+#![expect(
+    unsafe_code,
+    reason = "the io-uring crate leaves it to its user that memory outlives the operations on it"
+)]
+
+use std::io;
+use std::mem;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use skyring::floor::SILENCE_MAX;
+
+/// Slots of the submission queue; two operations are under way at most.
+const RING_DEPTH: u32 = 8;
+
+/// Provided buffers: a power of two, few, so that they stay in the processor's cache.
+const BUFFERS: u16 = 8;
+
+/// Size of each: more than 256 small calls.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// The group that the provided buffers have at this ring.
+const GROUP: u16 = 0;
+
+/// What completions say they are for.
+const RECEIVE: u64 = 1;
+const SEND: u64 = 2;
+
+/// Turns that the end of a ring may take.
+const CLOSING_TURNS_MAX: usize = 64;
+
+/// Memory that the kernel receives into, and the ring through which it is told of it.
+struct Buffers {
+    entries: NonNull<Entries>,
+    bytes: NonNull<[u8]>,
+    tail: u16,
+}
+
+/// Aligned as the kernel wants a ring of buffers.
+#[repr(C, align(4096))]
+struct Entries([BufRingEntry; BUFFERS as usize]);
+
+impl Buffers {
+    fn new() -> Buffers {
+        // SAFETY: the type is plain integers, for which all zeroes is a valid value.
+        let entries: Box<Entries> = Box::new(unsafe { mem::zeroed() });
+        let bytes = vec![0; BUFFER_BYTES * usize::from(BUFFERS)].into_boxed_slice();
+        let mut buffers = Buffers {
+            entries: NonNull::from(Box::leak(entries)),
+            bytes: NonNull::from(Box::leak(bytes)),
+            tail: 0,
+        };
+        for buffer in 0..BUFFERS {
+            buffers.give(buffer);
+        }
+        buffers
+    }
+
+    /// What the kernel has received into a buffer that it has handed back.
+    fn received(&self, buffer: u16, length: usize) -> &[u8] {
+        assert!(
+            buffer < BUFFERS && length <= BUFFER_BYTES,
+            "a completion names memory that is not ours"
+        );
+        // SAFETY: within the allocation, as was just checked; the kernel does not write to a buffer that it
+        // has handed back, until `give`, which needs `&mut self`.
+        unsafe {
+            std::slice::from_raw_parts(
+                self.bytes
+                    .cast::<u8>()
+                    .as_ptr()
+                    .add(usize::from(buffer) * BUFFER_BYTES),
+                length,
+            )
+        }
+    }
+
+    /// Gives the kernel a buffer to receive into.
+    fn give(&mut self, buffer: u16) {
+        let first = self.entries.cast::<BufRingEntry>().as_ptr();
+        // SAFETY: the index is below the number of entries, and the kernel, which only reads entries, does
+        // not look at this one before the tail has passed it. The tail is where the kernel's interface puts
+        // it, in a field of the first entry that the three setters do not write to.
+        unsafe {
+            let entry = &mut *first.add(usize::from(self.tail % BUFFERS));
+            entry.set_addr(
+                self.bytes
+                    .cast::<u8>()
+                    .as_ptr()
+                    .add(usize::from(buffer) * BUFFER_BYTES) as u64,
+            );
+            entry.set_len(BUFFER_BYTES as u32);
+            entry.set_bid(buffer);
+            self.tail = self.tail.wrapping_add(1);
+            AtomicU16::from_ptr(BufRingEntry::tail(first).cast_mut()).store(self.tail, Ordering::Release);
+        }
+    }
+
+    /// Frees the memory.
+    ///
+    /// # Safety
+    /// The kernel must have no operation under way that may use it, nor be given one any more.
+    unsafe fn free(&self) {
+        // SAFETY: both came from boxes in `new`; the rest is the caller's promise.
+        unsafe {
+            drop(Box::from_raw(self.entries.as_ptr()));
+            drop(Box::from_raw(self.bytes.as_ptr()));
+        }
+    }
+}
+
+/// One connection on an io_uring of its own.
+pub(super) struct Ring {
+    ring: IoUring,
+    socket: TcpStream,
+    spin: Duration,
+    buffers: Buffers,
+    /// The bytes of the send that is under way.
+    sending: Vec<u8>,
+    is_sending: bool,
+    is_receiving: bool,
+}
+
+impl Ring {
+    /// Takes over a connected socket. Looks for what is received this long before it sleeps.
+    pub(super) fn new(socket: TcpStream, spin: Duration) -> io::Result<Ring> {
+        socket.set_nodelay(true)?;
+        let ring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .build(RING_DEPTH)?;
+        let buffers = Buffers::new();
+        let address = buffers.entries.as_ptr() as u64;
+        // SAFETY: the entries live until `Drop`, which frees them after the receive has ended.
+        unsafe {
+            ring.submitter()
+                .register_buf_ring_with_flags(address, BUFFERS, GROUP, 0)?
+        };
+        Ok(Ring {
+            ring,
+            socket,
+            spin,
+            buffers,
+            sending: Vec::new(),
+            is_sending: false,
+            is_receiving: false,
+        })
+    }
+
+    /// Whether a send is under way, and another one must wait.
+    pub(super) fn is_sending(&self) -> bool {
+        self.is_sending
+    }
+
+    /// Sends all of these bytes with the next turn, and gives memory for the next ones in exchange.
+    pub(super) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        assert!(!self.is_sending, "one send at a time");
+        self.sending.clear();
+        mem::swap(&mut self.sending, bytes);
+        // Short sends go on by themselves.
+        let send = opcode::Send::new(self.fd(), self.sending.as_ptr(), self.sending.len() as u32)
+            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+            .build()
+            .user_data(SEND);
+        // SAFETY: `sending` is not touched until the completion has reset `is_sending`, nor freed.
+        unsafe { self.push(&send)? };
+        self.is_sending = true;
+        Ok(())
+    }
+
+    /// Waits until something is received, and hands over all that was; false when the connection has ended.
+    pub(super) fn turn(&mut self, mut received: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<bool> {
+        if !self.is_receiving {
+            let receive = opcode::RecvMulti::new(self.fd(), GROUP)
+                .build()
+                .user_data(RECEIVE);
+            // SAFETY: it writes to provided buffers only.
+            unsafe { self.push(&receive)? };
+            self.is_receiving = true;
+        }
+        self.enter()?;
+        let mut is_open = true;
+        while let Some(completion) = self.completion() {
+            if let Some((buffer, length)) = self.complete(&completion, &mut is_open)? {
+                let outcome = received(self.buffers.received(buffer, length));
+                self.buffers.give(buffer);
+                outcome?;
+            }
+        }
+        Ok(is_open)
+    }
+
+    fn fd(&self) -> Fd {
+        Fd(self.socket.as_raw_fd())
+    }
+
+    /// # Safety
+    /// The memory that the operation uses must stay as it is until its completion.
+    unsafe fn push(&mut self, operation: &squeue::Entry) -> io::Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.ring.submission().push(operation) }.map_err(io::Error::other)
+    }
+
+    /// Submits, and waits until something has been received.
+    fn enter(&mut self) -> io::Result<()> {
+        if !self.spin.is_zero() {
+            // The send is submitted at once, and completes at once unless the peer does not read.
+            self.ring.submit()?;
+            let began = Instant::now();
+            while self.ring.completion().len() <= usize::from(self.is_sending)
+                && !self.ring.submission().taskrun()
+            {
+                if began.elapsed() >= self.spin {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        // The completion of the send is not worth waking for; that of a receive is.
+        let wanted = 1 + usize::from(self.is_sending);
+        let silence = Timespec::new().sec(SILENCE_MAX.as_secs());
+        let arguments = SubmitArgs::new().timespec(&silence);
+        match self.ring.submitter().submit_with_args(wanted, &arguments) {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next operation that has ended, or brought something.
+    fn completion(&mut self) -> Option<cqueue::Entry> {
+        self.ring.completion().next()
+    }
+
+    /// What a completion brings: a buffer, and how much was received into it.
+    fn complete(
+        &mut self,
+        completion: &cqueue::Entry,
+        is_open: &mut bool,
+    ) -> io::Result<Option<(u16, usize)>> {
+        let result = completion.result();
+        if completion.user_data() == SEND {
+            self.is_sending = false;
+            return match result {
+                failed if failed < 0 => Err(io::Error::from_raw_os_error(-failed)),
+                sent if sent as usize == self.sending.len() => Ok(None),
+                _ => Err(io::ErrorKind::WriteZero.into()),
+            };
+        }
+        self.is_receiving = cqueue::more(completion.flags());
+        match (result, cqueue::buffer_select(completion.flags())) {
+            // All buffers are full; they are given back now, and the receive is armed again.
+            (failed, _) if failed == -libc::ENOBUFS => Ok(None),
+            (failed, _) if failed < 0 => Err(io::Error::from_raw_os_error(-failed)),
+            (1.., Some(buffer)) => Ok(Some((buffer, result as usize))),
+            _ => {
+                *is_open = false;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // Both operations end with the connection.
+        let _ = self.socket.shutdown(Shutdown::Both);
+        for _ in 0..CLOSING_TURNS_MAX {
+            if !self.is_receiving && !self.is_sending {
+                // SAFETY: the receive has ended, and the ring takes no operation after this.
+                unsafe { self.buffers.free() };
+                return;
+            }
+            let _ = self.ring.submit_and_wait(1);
+            while let Some(completion) = self.completion() {
+                let _ = self.complete(&completion, &mut false);
+            }
+        }
+        // Operations that do not end keep their memory for ever: better than memory that is not theirs.
+        mem::forget(mem::take(&mut self.sending));
+    }
+}
