@@ -123,7 +123,8 @@ impl ClusterShard {
         let owner = shard_of_channel(request.channel, shard.shards());
         if owner == shard.index {
             self.request(shard, request);
-        } else if let Err(Envelope::Remote(refused)) = shard.stage(owner, Envelope::Remote(request)) {
+        } else if let Err(Envelope::Remote(refused)) = shard.stage(owner, Envelope::Remote(Box::new(request)))
+        {
             shard.refuse(
                 refused.reply_to,
                 Error::overloaded(format!("shard {owner} is behind")),

@@ -36,10 +36,10 @@ impl ParkingLot {
     }
 
     /// Keeps a request; gives it back when there is no room.
-    pub(crate) fn park(&mut self, request: RemoteRequest) -> Result<Key, RemoteRequest> {
+    pub(crate) fn park(&mut self, request: RemoteRequest) -> Result<Key, Box<RemoteRequest>> {
         let bytes = self.bytes + request.payload.0.len();
         if self.places.len() >= PARKED_REQUESTS_MAX || bytes > PARKED_BYTES_MAX {
-            return Err(request);
+            return Err(Box::new(request));
         }
         self.bytes = bytes;
         self.so_far += 1;

@@ -78,6 +78,7 @@ pub(crate) enum Envelope {
         reply_to: ReplyTo,
         result: Result<Payload, Error>,
     },
-    Remote(RemoteRequest),
+    /// Boxed, so that it does not make every envelope as large.
+    Remote(Box<RemoteRequest>),
     Errand(Errand),
 }

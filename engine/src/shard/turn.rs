@@ -140,7 +140,7 @@ impl Shard {
         match envelope {
             Envelope::Request(request) => self.deliver(request),
             Envelope::Reply { reply_to, result } => self.reply(reply_to, result),
-            Envelope::Remote(request) => self.send_remote(request),
+            Envelope::Remote(request) => self.send_remote(*request),
             Envelope::Errand(errand) => errand(self),
         }
     }
