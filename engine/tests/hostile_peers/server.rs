@@ -299,6 +299,11 @@ impl Server {
 
     /// Checks that a case was logged, and not over and over: once every 10 s on each shard at most.
     pub(crate) fn check_logged_once(&self, text: &str) {
+        let started = Instant::now();
+        // What is counted is logged a moment later.
+        while self.lines(text).is_empty() && started.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let lines = self.lines(text);
         let intervals = self.started.elapsed().as_secs() as usize / 10 + 1;
         assert!(
