@@ -1,5 +1,5 @@
 //! How many small calls a second two links exchange in memory, on one core and without a socket:
-//! the ceiling that the codec sets for one channel.
+//! the ceiling that the codec sets for one channel, in either dialect.
 //!
 //! `cargo run --release -p skyring-codec --example link_throughput [payload bytes] [calls a pass]`
 
@@ -7,62 +7,132 @@ use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink};
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Dialect, Inbound,
+};
+use skyring_codec::native::{Hello, NONCE_BYTES, VERSION};
 use skyring_codec::outbuffer::SLICES_MAX;
 use skyring_codec::skynet::Address;
 
 /// What a socket would read into: one large buffer whose memory is used again.
 const READ_BYTES: usize = 256 * 1024;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
     let payload_bytes = arguments.next().transpose()?.unwrap_or(16);
     let calls_a_pass = arguments.next().transpose()?.unwrap_or(64) as u64;
+    println!("M calls/s, {payload_bytes} bytes, {calls_a_pass} calls a pass");
+    println!("round   skynet handle   skynet name   native handle   native name");
     for round in 1..=5 {
-        let calls = run(payload_bytes, calls_a_pass)?;
-        println!("round {round}: {calls:.2} M calls/s, {payload_bytes} bytes, {calls_a_pass} a pass");
+        let mut rates = Vec::new();
+        for dialect in [Dialect::Skynet, Dialect::Native] {
+            for address in [Address::Handle(10), Address::Name(b"@sdb")] {
+                rates.push(run(dialect, address, payload_bytes, calls_a_pass)?);
+            }
+        }
+        let [skynet_handle, skynet_name, native_handle, native_name] = rates[..] else {
+            return Err("four rates".into());
+        };
+        println!("{round:5} {skynet_handle:15.2} {skynet_name:13.2} {native_handle:15.2} {native_name:13.2}");
     }
     Ok(())
 }
 
-/// Runs for about a second and returns millions of calls a second.
-fn run(payload_bytes: usize, calls_a_pass: u64) -> Result<f64, Box<dyn std::error::Error>> {
-    let mut caller = CallerLink::new(CallerLimits::default());
-    let mut callee = CalleeLink::new(CalleeLimits::default());
-    caller.connected();
-    let payload = Bytes::from(vec![b'x'; payload_bytes]);
-    let mut reads = (BytesMut::new(), BytesMut::new());
-    let begin = Instant::now();
-    let mut calls = 0;
-    while begin.elapsed() < Duration::from_secs(1) {
-        let now = begin.elapsed().as_millis() as u64;
-        for token in 0..calls_a_pass {
-            caller.call(Address::Handle(10), &payload, Some(now + 30_000), token)?;
-        }
-        while caller.has_output() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = caller.transmit(&mut slices);
-            let (chunk, taken) = read(&slices[..count], &mut reads.0);
-            caller.transmitted(taken);
-            callee.receive(chunk);
-            while let Some(request) = callee.poll_event()? {
-                callee.respond(request.session, Ok(request.payload));
-            }
-        }
-        while callee.has_output() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = callee.transmit(&mut slices);
-            let (chunk, taken) = read(&slices[..count], &mut reads.1);
-            callee.transmitted(taken);
-            caller.receive(chunk);
-            while let Some(event) = caller.poll_event(now)? {
-                assert!(matches!(event, CallerEvent::Reply { result: Ok(_), .. }));
-                calls += 1;
-            }
+/// Runs for about half a second and returns millions of calls a second.
+fn run(
+    dialect: Dialect,
+    address: Address<'_>,
+    payload_bytes: usize,
+    calls_a_pass: u64,
+) -> Result<f64, Failure> {
+    let mut pair = Pair {
+        caller: CallerLink::new(CallerLimits::default()),
+        callee: CalleeLink::new(CalleeLimits::default()),
+        reads: (BytesMut::new(), BytesMut::new()),
+        hello: Hello {
+            version: VERSION,
+            node: "throughput".to_owned(),
+            channel: 1,
+            channels: 1,
+            threads: 1,
+            epoch: 1,
+            nonce: [0; NONCE_BYTES],
+            resume: false,
+        },
+        answered: 0,
+    };
+    match dialect {
+        Dialect::Skynet => pair.caller.connected(),
+        Dialect::Native => {
+            pair.caller.dial(0, &pair.hello)?;
+            pair.exchange(0)?;
         }
     }
-    assert!(caller.is_idle());
-    Ok(calls as f64 / begin.elapsed().as_secs_f64() / 1e6)
+    let payload = Bytes::from(vec![b'x'; payload_bytes]);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(500) {
+        let now = begin.elapsed().as_millis() as u64;
+        for token in 0..calls_a_pass {
+            let request = CallerRequest {
+                address,
+                source: 9,
+                payload: payload.clone(),
+                deadline: Some(now + 30_000),
+                token: Some(token),
+            };
+            pair.caller.request(now, request)?;
+        }
+        pair.exchange(now)?;
+    }
+    assert!(pair.caller.is_idle());
+    assert_eq!(pair.caller.dialect(), Some(dialect));
+    Ok(pair.answered as f64 / begin.elapsed().as_secs_f64() / 1e6)
+}
+
+/// The two ends and what their sockets read into.
+struct Pair {
+    caller: CallerLink,
+    callee: CalleeLink,
+    reads: (BytesMut, BytesMut),
+    hello: Hello,
+    answered: u64,
+}
+
+impl Pair {
+    /// Carries over what each end has to write, and answers what comes.
+    fn exchange(&mut self, now: u64) -> Result<(), Failure> {
+        while self.caller.has_output() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.caller.transmit(&mut slices);
+            let (chunk, taken) = read(&slices[..count], &mut self.reads.0);
+            self.caller.transmitted(taken);
+            self.callee.receive(chunk);
+            while let Some(inbound) = self.callee.poll_inbound()? {
+                match inbound {
+                    Inbound::Request(request) => self.callee.respond(request.session, Ok(request.payload)),
+                    Inbound::Hello(_) => self.callee.accept_hello(&self.hello)?,
+                    Inbound::Goodbye => {}
+                }
+            }
+        }
+        while self.callee.has_output() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.callee.transmit(&mut slices);
+            let (chunk, taken) = read(&slices[..count], &mut self.reads.1);
+            self.callee.transmitted(taken);
+            self.caller.receive(chunk);
+            while let Some(event) = self.caller.poll_event(now)? {
+                match event {
+                    CallerEvent::Reply { result: Ok(_), .. } => self.answered += 1,
+                    CallerEvent::Ready { .. } => {}
+                    other => return Err(format!("{other:?}").into()),
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Copies as a socket would, into a buffer that is used again once nobody refers to it.

@@ -29,7 +29,7 @@ pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, TRACE_KEPT_BYTES_MA
 pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
 
 use crate::native::{FrameError, HelloError};
-use crate::skynet::{DecodeError, EncodeError};
+use crate::skynet::DecodeError;
 
 /// What a message may have at most when nobody says otherwise: 16 MiB and 64 KiB for what surrounds
 /// a payload of that size.
@@ -84,18 +84,6 @@ pub enum LinkError {
     },
 }
 
-impl From<EncodeError> for LinkError {
-    fn from(error: EncodeError) -> Self {
-        match error {
-            EncodeError::NameLength { bytes } => Self::InvalidName { bytes },
-            EncodeError::MessageLength { bytes } | EncodeError::TraceLength { bytes } => Self::TooLarge {
-                bytes,
-                limit: u32::MAX as usize,
-            },
-        }
-    }
-}
-
 /// Input that no peer would send. The stream cannot be trusted any more: close it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProtocolError {
@@ -105,9 +93,9 @@ pub enum ProtocolError {
     /// A frame that is none.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A hello, or an answer to one, that is none.
+    /// A hello, or an answer to one, that is none. Boxed, because every poll returns room for an error.
     #[error(transparent)]
-    Hello(#[from] HelloError),
+    Hello(Box<HelloError>),
     /// The peer does not want to talk to this node.
     #[error("the peer refused the hello: {text}")]
     HelloRefused {
@@ -151,4 +139,10 @@ pub enum ProtocolError {
         /// The session of the call.
         session: u32,
     },
+}
+
+impl From<HelloError> for ProtocolError {
+    fn from(error: HelloError) -> Self {
+        Self::Hello(Box::new(error))
+    }
 }

@@ -24,21 +24,11 @@ const PART_BYTES_EXTRA: usize = 8;
 const KEPT_RECORDS_MAX: usize = 8 * 1024;
 
 /// Whom a message is for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Handle(u32),
-    Name(Bytes),
-}
-
-impl Target {
-    /// The same, borrowed.
-    #[inline]
-    pub(super) fn as_address(&self) -> Address<'_> {
-        match self {
-            Self::Handle(handle) => Address::Handle(*handle),
-            Self::Name(name) => Address::Name(name),
-        }
-    }
+    /// The number of a name that the message holds.
+    Name(u32),
 }
 
 /// A message none of whose bytes was transmitted.
@@ -55,6 +45,8 @@ pub(super) struct Message {
     /// When nobody waits for it any more; [`Millis::MAX`] for never.
     pub(super) deadline: Millis,
     pub(super) target: Target,
+    /// What it counts for of the bound on waiting bytes; see [`cost`].
+    pub(super) cost: usize,
     pub(super) payload: Bytes,
 }
 
@@ -66,13 +58,6 @@ pub(super) fn cost(address: &Address<'_>, payload_bytes: usize) -> usize {
         Address::Name(name) => name.len(),
     };
     MESSAGE_BYTES_EXTRA + name_bytes + payload_bytes + payload_bytes / PART_BYTES * PART_BYTES_EXTRA
-}
-
-impl Message {
-    #[inline]
-    fn cost(&self) -> usize {
-        cost(&self.target.as_address(), self.payload.len())
-    }
 }
 
 /// The messages of a link that were not begun. See the module's page.
@@ -116,12 +101,7 @@ impl Queue {
             "a message overtakes another"
         );
         self.next_number = message.number + 1;
-        self.put(message, is_encoded);
-    }
-
-    #[inline]
-    fn put(&mut self, message: Message, is_encoded: bool) {
-        self.cost += message.cost();
+        self.cost += message.cost;
         self.encoded += usize::from(is_encoded);
         self.messages.push_back(message);
     }
@@ -133,12 +113,14 @@ impl Queue {
         (self.encoded > 0).then_some(first.start)
     }
 
-    /// The socket has taken all bytes before `transmitted`: forgets the messages that were begun.
+    /// The socket has taken all bytes before `transmitted`: passes the messages that were begun to `forget`,
+    /// and forgets them.
     #[inline]
-    pub(super) fn forget_begun(&mut self, transmitted: u64) {
+    pub(super) fn forget_begun(&mut self, transmitted: u64, mut forget: impl FnMut(&Message)) {
         while self.first_start().is_some_and(|start| start < transmitted) {
             if let Some(message) = self.messages.pop_front() {
-                self.cost -= message.cost();
+                forget(&message);
+                self.cost -= message.cost;
             }
             self.encoded -= 1;
         }
@@ -148,26 +130,24 @@ impl Queue {
     }
 
     /// The out-buffer is gone: all messages wait. Those that `is_wanted` denies are dropped.
-    pub(super) fn wait(&mut self, is_wanted: impl Fn(&Message) -> bool) {
+    pub(super) fn wait(&mut self, is_wanted: impl FnMut(&Message) -> bool) {
         self.encoded = 0;
         self.messages.retain(is_wanted);
-        self.cost = self.messages.iter().map(Message::cost).sum();
+        self.cost = self.messages.iter().map(|message| message.cost).sum();
     }
 
     /// Passes every waiting message to `encode`, which says whether it lies in the out-buffer now; those
     /// that do not are dropped.
     pub(super) fn encode_waiting(&mut self, mut encode: impl FnMut(&mut Message) -> bool) {
         debug_assert_eq!(self.encoded, 0, "the out-buffer begins with what waits");
-        self.cost = 0;
-        for mut message in std::mem::take(&mut self.messages) {
-            if encode(&mut message) {
-                self.put(message, true);
-            }
-        }
+        self.messages.retain_mut(&mut encode);
+        self.encoded = self.messages.len();
+        self.cost = self.messages.iter().map(|message| message.cost).sum();
     }
 
-    /// Drops all messages.
-    pub(super) fn clear(&mut self) {
+    /// Drops all messages, after passing them to `forget`.
+    pub(super) fn clear(&mut self, forget: impl FnMut(&Message)) {
+        self.messages.iter().for_each(forget);
         self.messages = VecDeque::new();
         self.encoded = 0;
         self.cost = 0;
@@ -196,7 +176,8 @@ mod tests {
             session: 0,
             source: 0,
             deadline: Millis::MAX,
-            target: Target::Name(Bytes::from_static(b"@sdb")),
+            target: Target::Handle(7),
+            cost: MESSAGE_BYTES_EXTRA + payload_bytes,
             payload: vec![0; payload_bytes].into(),
         }
     }
@@ -213,14 +194,15 @@ mod tests {
             queue.push(message(number, start, 10), true);
         }
         queue.push(message(3, 0, 10), false);
-        let one = MESSAGE_BYTES_EXTRA + 14;
+        let mut begun = Vec::new();
+        let one = MESSAGE_BYTES_EXTRA + 10;
         for (transmitted, first, cost) in [(100, 0, 4), (101, 1, 3), (150, 1, 3), (199, 2, 2), (201, 3, 1)] {
-            queue.forget_begun(transmitted);
+            queue.forget_begun(transmitted, |message| begun.push(message.number));
             assert_eq!((queue.first_number(), queue.cost()), (first, cost * one));
         }
         assert_eq!(queue.first_start(), None, "the last one only waits");
-        queue.forget_begun(u64::MAX);
-        assert_eq!(queue.len(), 1);
+        queue.forget_begun(u64::MAX, |_| ());
+        assert_eq!((queue.len(), begun), (1, vec![0, 1, 2]));
     }
 
     #[test]
@@ -239,8 +221,8 @@ mod tests {
         });
         assert_eq!(seen, [0, 2, 3]);
         assert_eq!((queue.len(), queue.first_start()), (2, Some(0)));
-        assert_eq!(queue.cost(), 2 * (MESSAGE_BYTES_EXTRA + 4) + 3);
-        queue.forget_begun(1);
+        assert_eq!(queue.cost(), 2 * MESSAGE_BYTES_EXTRA + 3);
+        queue.forget_begun(1, |_| ());
         assert_eq!((queue.first_number(), queue.next_number()), (3, 4));
     }
 }

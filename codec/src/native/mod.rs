@@ -21,7 +21,7 @@ pub use hello::{
 };
 pub use names::NAMES_MAX;
 pub(crate) use names::{NamesIn, NamesOut};
-pub use reader::{FrameReader, Received};
+pub use reader::{FrameReader, Step};
 
 use bytes::Bytes;
 
@@ -114,4 +114,13 @@ pub(crate) fn put_error(out: &mut OutBuffer, session: u32, code: ErrorCode, text
     };
     out.put_slice(&header.encode());
     out.put_slice(text);
+}
+
+/// Appends the answer to a ping.
+pub(crate) fn put_pong(out: &mut OutBuffer, session: u32) {
+    let header = Header {
+        session,
+        ..Header::new(FrameKind::Pong)
+    };
+    put_frame(out, header, &Bytes::new());
 }

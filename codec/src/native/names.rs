@@ -4,6 +4,9 @@
 //! number and is defined again. Definitions lie in the stream between the frames that use them, so a number
 //! always means what was defined last in front of it. The number stands for the name, not for a service: the
 //! receiver looks the name up for every frame.
+//!
+//! Messages that wait for a connection hold their names by number as well, so a number that is held is not
+//! taken over.
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -19,6 +22,8 @@ struct Entry {
     name: Bytes,
     /// The connection on which its number was defined last.
     defined: u64,
+    /// How many messages hold it.
+    held: u32,
 }
 
 /// The names that one end sends. It keeps them when a connection ends; each connection defines them anew.
@@ -26,7 +31,7 @@ struct Entry {
 pub(crate) struct NamesOut {
     numbers: FxHashMap<Bytes, u32>,
     entries: Vec<Entry>,
-    /// The number that the next new name takes over once all are dealt.
+    /// The number that the next new name takes over once all are dealt, unless it is held.
     oldest: u32,
     /// The name that was asked for last: mostly it is asked for again.
     latest: u32,
@@ -50,56 +55,84 @@ impl NamesOut {
         self.connection += 1;
     }
 
-    /// The number of a name, and whether it must be defined before it is used, which counts as done.
+    /// Holds a name for a message; gives its number. None when all numbers are held by other names.
     #[inline]
-    pub(crate) fn number(&mut self, name: &[u8]) -> (u32, bool) {
-        let number = self.find(name);
-        let connection = self.connection;
-        let entry = &mut self.entries[number as usize];
-        let is_new = entry.defined != connection;
-        entry.defined = connection;
-        (number, is_new)
+    pub(crate) fn hold(&mut self, name: &[u8]) -> Option<u32> {
+        let number = self.find(name)?;
+        self.entries.get_mut(number as usize)?.held += 1;
+        Some(number)
     }
 
-    /// A name to keep, without a copy for each.
+    /// Lets go of a name that was held.
     #[inline]
-    pub(crate) fn keep(&mut self, name: &[u8]) -> Bytes {
-        let number = self.find(name);
-        self.entries[number as usize].name.clone()
+    pub(crate) fn release(&mut self, number: u32) {
+        if let Some(entry) = self.entries.get_mut(number as usize) {
+            debug_assert!(entry.held > 0, "a name is let go once too often");
+            entry.held -= 1;
+        }
+    }
+
+    /// A name that is held.
+    #[inline]
+    pub(crate) fn name(&self, number: u32) -> &[u8] {
+        self.entries.get(number as usize).map_or(&[], |entry| &entry.name)
+    }
+
+    /// The name, if it must be defined before its number is used on this connection; that counts as done.
+    #[inline]
+    pub(crate) fn define(&mut self, number: u32) -> Option<&Bytes> {
+        let entry = self.entries.get_mut(number as usize)?;
+        if entry.defined == self.connection {
+            return None;
+        }
+        entry.defined = self.connection;
+        Some(&entry.name)
     }
 
     #[inline]
-    fn find(&mut self, name: &[u8]) -> u32 {
+    fn find(&mut self, name: &[u8]) -> Option<u32> {
         if let Some(entry) = self.entries.get(self.latest as usize)
             && entry.name == name
         {
-            return self.latest;
+            return Some(self.latest);
         }
         self.latest = match self.numbers.get(name) {
             Some(number) => *number,
-            None => self.add(name),
+            None => self.add(name)?,
         };
-        self.latest
+        Some(self.latest)
     }
 
-    fn add(&mut self, name: &[u8]) -> u32 {
+    fn add(&mut self, name: &[u8]) -> Option<u32> {
+        let name = Bytes::copy_from_slice(name);
         let entry = Entry {
-            name: Bytes::copy_from_slice(name),
+            name: name.clone(),
             defined: 0,
+            held: 0,
         };
-        let name = entry.name.clone();
         let number = if self.entries.len() < NAMES_MAX {
             self.entries.push(entry);
             self.entries.len() as u32 - 1
         } else {
-            let number = self.oldest;
-            self.oldest = (number + 1) % NAMES_MAX as u32;
-            let old = std::mem::replace(&mut self.entries[number as usize], entry);
+            let number = self.next_free()?;
+            let old = std::mem::replace(self.entries.get_mut(number as usize)?, entry);
             self.numbers.remove(&old.name);
             number
         };
         self.numbers.insert(name, number);
-        number
+        Some(number)
+    }
+
+    /// The number to take over; None when all are held.
+    fn next_free(&mut self) -> Option<u32> {
+        for _ in 0..NAMES_MAX {
+            let number = self.oldest;
+            self.oldest = (number + 1) % NAMES_MAX as u32;
+            if self.entries.get(number as usize)?.held == 0 {
+                return Some(number);
+            }
+        }
+        None
     }
 }
 
@@ -152,23 +185,26 @@ mod tests {
         format!("@{index}").into_bytes()
     }
 
-    #[test]
-    fn a_name_is_defined_once_on_each_connection() {
-        let mut names = NamesOut::new();
-        assert_eq!(names.number(b"@a"), (0, true));
-        assert_eq!(names.number(b"@b"), (1, true));
-        assert_eq!(names.number(b"@a"), (0, false));
-        names.forget_definitions();
-        assert_eq!(names.number(b"@b"), (1, true));
-        assert_eq!(names.number(b"@b"), (1, false));
-        assert_eq!(names.number(b"@a"), (0, true));
+    /// Holds a name for a moment, as a message that is transmitted at once; its number, and whether it had
+    /// to be defined.
+    fn use_once(names: &mut NamesOut, name: &[u8]) -> (u32, bool) {
+        let number = names.hold(name).expect("not all are held");
+        assert_eq!(names.name(number), name);
+        let is_new = names.define(number).is_some_and(|defined| defined == name);
+        names.release(number);
+        (number, is_new)
     }
 
     #[test]
-    fn a_name_that_was_only_kept_is_still_to_be_defined() {
+    fn a_name_is_defined_once_on_each_connection() {
         let mut names = NamesOut::new();
-        assert_eq!(names.keep(b"@a"), &b"@a"[..]);
-        assert_eq!(names.number(b"@a"), (0, true));
+        assert_eq!(use_once(&mut names, b"@a"), (0, true));
+        assert_eq!(use_once(&mut names, b"@b"), (1, true));
+        assert_eq!(use_once(&mut names, b"@a"), (0, false));
+        names.forget_definitions();
+        assert_eq!(use_once(&mut names, b"@b"), (1, true));
+        assert_eq!(use_once(&mut names, b"@b"), (1, false));
+        assert_eq!(use_once(&mut names, b"@a"), (0, true));
     }
 
     #[test]
@@ -176,7 +212,7 @@ mod tests {
         let (mut sent, mut received) = (NamesOut::new(), NamesIn::default());
         let mut exchange = |index: usize| {
             let name = name(index);
-            let (number, is_new) = sent.number(&name);
+            let (number, is_new) = use_once(&mut sent, &name);
             if is_new {
                 received.define(number, &name).expect("a number in range");
             }
@@ -192,6 +228,24 @@ mod tests {
         assert!(exchange(0));
         assert_eq!(sent.entries.len(), NAMES_MAX);
         assert_eq!(sent.numbers.len(), NAMES_MAX);
+    }
+
+    #[test]
+    fn a_number_that_is_held_is_not_taken_over() {
+        let mut names = NamesOut::new();
+        let held: Vec<_> = (0..NAMES_MAX).map(|index| names.hold(&name(index))).collect();
+        assert!(held.iter().all(Option::is_some));
+        assert_eq!(names.hold(b"@new"), None);
+        assert_eq!(
+            names.hold(&name(7)),
+            Some(7),
+            "a name that is there can be held again"
+        );
+        names.release(7);
+        names.release(70);
+        assert_eq!(names.hold(b"@new"), Some(70));
+        assert_eq!(names.name(70), b"@new");
+        assert_eq!(names.name(7), name(7));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use bytes::{Buf, Bytes};
 
-use super::{FrameError, HEADER_BYTES, Header};
+use super::{FrameError, FrameKind, HEADER_BYTES, Header};
 use crate::chunks::Chunks;
 
 /// Memory for a payload that straddles chunks, in multiples of the bytes that came. Large reads thus reach
@@ -21,26 +21,37 @@ enum State {
     Between,
     /// A header that straddles chunks, and how much of it has come.
     Head([u8; HEADER_BYTES], usize),
-    /// A payload that straddles chunks.
-    Payload(Header, Vec<u8>),
+    /// The payload of a frame that straddles chunks; it is not whole.
+    Payload(Vec<u8>),
     /// So many bytes of a refused message.
     Refused(usize),
 }
 
-/// What came out of the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Received {
-    /// A whole frame: its header and its payload.
-    Frame(Header, Bytes),
-    /// The header of a message that is longer than the limit; its bytes will be dropped.
-    TooLarge(Header),
+/// What is in front of the stream now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Not enough of it.
+    Wait,
+    /// A whole frame: [`FrameReader::header`] and [`FrameReader::take_payload`] have it.
+    Frame,
+    /// A message that is longer than the limit: [`FrameReader::header`] has its header, its bytes will be
+    /// dropped.
+    TooLarge,
+    /// Something else than a frame: [`FrameReader::error`] says why.
+    Malformed,
 }
 
 /// Takes chunks of a byte stream, however they were cut, and gives out frames. See the module's page.
+///
+/// The common case has a way of its own, because passing every frame on within enums costs more than all else
+/// that is done for a small one.
 #[derive(Debug)]
 pub struct FrameReader {
     chunks: Chunks,
     state: State,
+    header: Header,
+    payload: Bytes,
+    error: Option<FrameError>,
 }
 
 impl Default for FrameReader {
@@ -60,6 +71,9 @@ impl FrameReader {
         Self {
             chunks,
             state: State::Between,
+            header: Header::new(FrameKind::Goodbye),
+            payload: Bytes::new(),
+            error: None,
         }
     }
 
@@ -69,37 +83,31 @@ impl FrameReader {
         self.chunks.push(chunk);
     }
 
-    /// The next frame; None until more of the stream has come. A message of more than
-    /// `message_bytes_max` bytes is refused.
-    ///
-    /// # Errors
-    /// [`FrameError`]; the stream is of no use any more, and the same error comes again.
+    /// The next frame, if it lies within the current chunk and is not longer than `message_bytes_max`, as
+    /// nearly all are. Otherwise [`FrameReader::step`] says what comes next.
     #[inline]
-    pub fn next_frame(&mut self, message_bytes_max: usize) -> Result<Option<Received>, FrameError> {
-        if matches!(self.state, State::Between)
-            && let Some(bytes) = self.chunks.current.first_chunk::<HEADER_BYTES>()
-        {
-            let header = Header::decode(bytes)?;
-            let length = header.length as usize;
-            if length <= message_bytes_max && self.chunks.current.len() - HEADER_BYTES >= length {
-                self.chunks.current.advance(HEADER_BYTES);
-                let payload = take(&mut self.chunks.current, length);
-                return Ok(Some(Received::Frame(header, payload)));
-            }
+    pub fn take_whole(&mut self, message_bytes_max: usize) -> Option<(Header, Bytes)> {
+        let current = &mut self.chunks.current;
+        if !matches!(self.state, State::Between) {
+            return None;
         }
-        self.next_straddling(message_bytes_max)
+        let header = Header::decode(current.first_chunk::<HEADER_BYTES>()?).ok()?;
+        let length = header.length as usize;
+        if length > message_bytes_max || current.len() - HEADER_BYTES < length {
+            return None;
+        }
+        current.advance(HEADER_BYTES);
+        Some((header, take(current, length)))
     }
 
-    /// The same, for a frame that does not lie within the current chunk.
-    fn next_straddling(&mut self, message_bytes_max: usize) -> Result<Option<Received>, FrameError> {
-        loop {
-            let current = &mut self.chunks.current;
-            if current.is_empty() && !matches!(&self.state, State::Payload(header, _) if header.length == 0) {
-                if self.chunks.next_chunk() {
-                    continue;
-                }
-                return Ok(None);
+    /// Goes on to the next frame. A message of more than `message_bytes_max` bytes is refused. After
+    /// [`Step::Malformed`] the stream is of no use any more, and every further step is the same.
+    pub fn step(&mut self, message_bytes_max: usize) -> Step {
+        while self.error.is_none() {
+            if self.chunks.current.is_empty() && !self.chunks.next_chunk() {
+                return Step::Wait;
             }
+            let current = &mut self.chunks.current;
             match &mut self.state {
                 State::Between => self.state = State::Head([0; HEADER_BYTES], 0),
                 State::Head(bytes, filled) => {
@@ -111,36 +119,40 @@ impl FrameReader {
                     if *filled < HEADER_BYTES {
                         continue;
                     }
-                    let header = match Header::decode(bytes) {
-                        Ok(header) => header,
+                    match Header::decode(bytes) {
+                        Ok(header) => self.header = header,
                         Err(error) => {
-                            // There must be a byte to look at for the error to come again.
-                            self.chunks.current = Bytes::from_static(&[0]);
-                            return Err(error);
+                            self.error = Some(error);
+                            continue;
                         }
-                    };
-                    if header.length as usize > message_bytes_max {
-                        self.state = State::Refused(header.length as usize);
-                        return Ok(Some(Received::TooLarge(header)));
                     }
-                    self.state = State::Payload(header, Vec::new());
-                }
-                State::Payload(header, payload) => {
-                    let header = *header;
-                    let length = header.length as usize;
-                    if payload.is_empty() && current.len() >= length {
-                        let payload = take(current, length);
+                    let length = self.header.length as usize;
+                    if length > message_bytes_max {
+                        self.state = State::Refused(length);
+                        return Step::TooLarge;
+                    }
+                    if current.len() >= length {
                         self.state = State::Between;
-                        return Ok(Some(Received::Frame(header, payload)));
+                        self.payload = take(current, length);
+                        return Step::Frame;
+                    }
+                    self.state = State::Payload(Vec::new());
+                }
+                State::Payload(payload) => {
+                    let length = self.header.length as usize;
+                    if payload.is_empty() && current.len() >= length {
+                        self.state = State::Between;
+                        self.payload = take(current, length);
+                        return Step::Frame;
                     }
                     let count = (length - payload.len()).min(current.len());
                     make_room(payload, payload.len() + count, length);
                     payload.extend_from_slice(current.get(..count).unwrap_or_default());
                     current.advance(count);
                     if payload.len() == length {
-                        let payload = std::mem::take(payload).into();
+                        self.payload = std::mem::take(payload).into();
                         self.state = State::Between;
-                        return Ok(Some(Received::Frame(header, payload)));
+                        return Step::Frame;
                     }
                 }
                 State::Refused(left) => {
@@ -153,6 +165,24 @@ impl FrameReader {
                 }
             }
         }
+        Step::Malformed
+    }
+
+    /// The header that the last step came to.
+    #[inline]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The payload of the frame that the last step came to; empty when it was taken before.
+    #[inline]
+    pub fn take_payload(&mut self) -> Bytes {
+        std::mem::take(&mut self.payload)
+    }
+
+    /// What is wrong with the stream.
+    pub fn error(&self) -> Option<FrameError> {
+        self.error
     }
 
     /// Whether a part of a frame is held or awaited, or chunks that were not cut yet.
@@ -163,7 +193,7 @@ impl FrameReader {
     /// Bytes of memory that are held: for a payload that straddles chunks, and of chunks not cut yet.
     pub fn held_bytes(&self) -> usize {
         let payload = match &self.state {
-            State::Payload(_, payload) => payload.capacity(),
+            State::Payload(payload) => payload.capacity(),
             _ => 0,
         };
         payload + self.chunks.len()
@@ -196,7 +226,7 @@ fn make_room(payload: &mut Vec<u8>, needed: usize, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native::{FrameKind, put_frame};
+    use crate::native::put_frame;
     use crate::outbuffer::OutBuffer;
     use proptest::prelude::*;
     use std::io::IoSlice;
@@ -226,8 +256,26 @@ mod tests {
             .collect()
     }
 
+    #[derive(Debug, PartialEq)]
+    enum Received {
+        Frame(Header, Bytes),
+        TooLarge(Header),
+    }
+
+    fn next(reader: &mut FrameReader, limit: usize) -> Option<Received> {
+        if let Some((header, payload)) = reader.take_whole(limit) {
+            return Some(Received::Frame(header, payload));
+        }
+        match reader.step(limit) {
+            Step::Wait => None,
+            Step::Frame => Some(Received::Frame(*reader.header(), reader.take_payload())),
+            Step::TooLarge => Some(Received::TooLarge(*reader.header())),
+            Step::Malformed => panic!("{:?}", reader.error()),
+        }
+    }
+
     fn all(reader: &mut FrameReader) -> Vec<Received> {
-        std::iter::from_fn(|| reader.next_frame(LIMIT).expect("well-formed")).collect()
+        std::iter::from_fn(|| next(reader, LIMIT)).collect()
     }
 
     #[test]
@@ -264,14 +312,14 @@ mod tests {
         let length = 16 * 1024 * 1024;
         let mut reader = FrameReader::new();
         reader.push(Bytes::copy_from_slice(&header(length, 1).encode()));
-        assert_eq!(reader.next_frame(length), Ok(None));
+        assert_eq!(next(&mut reader, length), None);
         assert_eq!(reader.held_bytes(), 0);
         let mut came = 0;
         while came < length {
             let chunk = Bytes::from(vec![7; 100_000.min(length - came)]);
             came += chunk.len();
             reader.push(chunk);
-            let received = reader.next_frame(length).expect("well-formed");
+            let received = next(&mut reader, length);
             assert!(reader.held_bytes() <= (came * GROWTH).min(length));
             assert_eq!(received.is_some(), came == length);
         }
@@ -311,7 +359,8 @@ mod tests {
                 .chunks(cut)
                 .for_each(|piece| reader.push(Bytes::copy_from_slice(piece)));
             for _ in 0..3 {
-                assert_eq!(reader.next_frame(LIMIT), Err(FrameError::Kind { kind: 77 }));
+                assert_eq!(reader.step(LIMIT), Step::Malformed);
+                assert_eq!(reader.error(), Some(FrameError::Kind { kind: 77 }));
             }
         }
     }
@@ -347,7 +396,7 @@ mod tests {
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break }
                 reader.push(rest.split_to((*cut).min(rest.len())));
-                got.extend(std::iter::from_fn(|| reader.next_frame(LIMIT).expect("well-formed")).take(taken_between));
+                got.extend(std::iter::from_fn(|| next(&mut reader, LIMIT)).take(taken_between));
             }
             got.extend(all(&mut reader));
             prop_assert_eq!(got, expected);

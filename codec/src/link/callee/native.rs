@@ -4,35 +4,49 @@ use bytes::Bytes;
 
 use super::{CalleeLink, Inbound, Request};
 use crate::link::ProtocolError;
-use crate::native::{FrameError, FrameKind, Header, Received, put_frame};
+use crate::native::{FrameError, FrameKind, Header, Step, put_frame, put_pong};
 use crate::skynet::RequestAddress;
 
 impl CalleeLink {
     /// What comes next of received frames.
     #[inline]
     pub(super) fn poll_native(&mut self) -> Result<Option<Inbound>, ProtocolError> {
-        while let Some(received) = self.frames.next_frame(self.limits.message_bytes_max)? {
-            self.packages_seen += 1;
-            let (header, payload) = match received {
-                Received::Frame(header, payload) => (header, payload),
-                Received::TooLarge(header) => {
-                    self.too_large(header)?;
-                    continue;
-                }
+        loop {
+            let (header, payload) = match self.frames.take_whole(self.limits.message_bytes_max) {
+                Some(frame) => frame,
+                None => match self.frames.step(self.limits.message_bytes_max) {
+                    Step::Frame => (*self.frames.header(), self.frames.take_payload()),
+                    Step::Wait => return Ok(None),
+                    Step::TooLarge => {
+                        self.refuse_frame()?;
+                        continue;
+                    }
+                    Step::Malformed => match self.frames.error() {
+                        Some(error) => return Err(error.into()),
+                        None => return Ok(None),
+                    },
+                },
             };
+            self.packages_seen += 1;
             match header.kind {
                 FrameKind::Call | FrameKind::Send => {
-                    let request = self.request(header, payload)?;
-                    return Ok(Some(Inbound::Request(request)));
+                    self.requests_seen += 1;
+                    let address = if header.is_target_name {
+                        RequestAddress::Name(self.names.get(header.target)?)
+                    } else {
+                        RequestAddress::Handle(header.target)
+                    };
+                    return Ok(Some(Inbound::Request(Request {
+                        address,
+                        session: header.session,
+                        payload,
+                        trace: None,
+                        source: header.source,
+                        remaining_ms: (header.remaining_ms != 0).then_some(header.remaining_ms),
+                    })));
                 }
                 FrameKind::DefineName => self.names.define(header.target, &payload)?,
-                FrameKind::Ping => {
-                    let pong = Header {
-                        session: header.session,
-                        ..Header::new(FrameKind::Pong)
-                    };
-                    put_frame(&mut self.out, pong, &Bytes::new());
-                }
+                FrameKind::Ping => put_pong(&mut self.out, header.session),
                 FrameKind::Pong => {}
                 FrameKind::Goodbye => return Ok(Some(Inbound::Goodbye)),
                 kind @ (FrameKind::ReplyOk | FrameKind::ReplyError) => {
@@ -40,36 +54,23 @@ impl CalleeLink {
                 }
             }
         }
-        Ok(None)
-    }
-
-    #[inline]
-    fn request(&mut self, header: Header, payload: Bytes) -> Result<Request, FrameError> {
-        self.requests_seen += 1;
-        let address = if header.is_target_name {
-            RequestAddress::Name(self.names.get(header.target)?)
-        } else {
-            RequestAddress::Handle(header.target)
-        };
-        Ok(Request {
-            address,
-            session: header.session,
-            payload,
-            trace: None,
-            source: header.source,
-            remaining_ms: (header.remaining_ms != 0).then_some(header.remaining_ms),
-        })
     }
 
     /// Answers a call whose bytes are not even taken in.
-    fn too_large(&mut self, header: Header) -> Result<(), FrameError> {
-        let kind = header.kind;
+    fn refuse_frame(&mut self) -> Result<(), FrameError> {
+        let Header {
+            kind,
+            session,
+            length,
+            ..
+        } = *self.frames.header();
         if !matches!(kind, FrameKind::Call | FrameKind::Send) {
             return Err(FrameError::Direction { kind });
         }
+        self.packages_seen += 1;
         self.requests_seen += 1;
         let limit = self.limits.message_bytes_max;
-        self.refuse_too_large(header.session, header.length as usize, limit);
+        self.refuse_too_large(session, length as usize, limit);
         Ok(())
     }
 

@@ -33,7 +33,24 @@ impl CalleeLink {
                     address,
                     session,
                     payload,
-                } => self.small(address, session, payload),
+                } => {
+                    let trace = self.trace.take();
+                    self.requests_seen += 1;
+                    let limit = self.limits.message_bytes_max;
+                    if payload.len() <= limit {
+                        // The one path that counts: nothing is passed through another type on it.
+                        return Ok(Some(Inbound::Request(Request {
+                            address,
+                            session,
+                            payload,
+                            trace,
+                            source: 0,
+                            remaining_ms: None,
+                        })));
+                    }
+                    self.refuse_too_large(session, payload.len(), limit);
+                    None
+                }
                 RequestFrame::Head {
                     address,
                     session,
@@ -81,24 +98,6 @@ impl CalleeLink {
         if encode_ok_response(&mut self.out, session, payload).is_err() {
             self.respond_too_large(session, payload.len(), u32::MAX as usize);
         }
-    }
-
-    #[inline]
-    fn small(&mut self, address: RequestAddress, session: u32, payload: Bytes) -> Option<Request> {
-        let trace = self.trace.take();
-        self.requests_seen += 1;
-        if payload.len() > self.limits.message_bytes_max {
-            self.refuse_too_large(session, payload.len(), self.limits.message_bytes_max);
-            return None;
-        }
-        Some(Request {
-            address,
-            session,
-            payload,
-            trace,
-            source: 0,
-            remaining_ms: None,
-        })
     }
 
     fn head(

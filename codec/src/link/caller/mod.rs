@@ -28,9 +28,9 @@ use super::reassembly::{Reassembly, ReassemblyLimits};
 use super::sessions::{Call, Sessions};
 use super::{Dialect, LinkError, ProtocolError};
 use crate::Millis;
-use crate::native::{FrameKind, FrameReader, Header, Hello, HelloError, NamesOut, put_frame};
+use crate::native::{FrameKind, FrameReader, Header, Hello, HelloError, NAMES_MAX, NamesOut, put_frame};
 use crate::outbuffer::OutBuffer;
-use crate::skynet::{Address, Framer};
+use crate::skynet::{Address, Framer, NAME_BYTES_MAX};
 use crate::wheel::TimerWheel;
 
 /// How long a peer may take to answer the hello, in milliseconds.
@@ -122,15 +122,18 @@ impl CallerLink {
             deadline,
             token,
         } = request;
-        self.admit(&address, payload.len())?;
-        let number = self.queue.next_number();
-        let session = match token {
-            Some(token) => self.enter(token, number, deadline)?,
-            None => 0,
-        };
+        let cost = self.admit(&address, token.is_some(), payload.len())?;
         let target = match address {
             Address::Handle(handle) => Target::Handle(handle),
-            Address::Name(name) => Target::Name(self.names.keep(name)),
+            Address::Name(name) => Target::Name(self.names.hold(name).ok_or(LinkError::Overloaded {
+                what: "names of waiting messages",
+                limit: NAMES_MAX,
+            })?),
+        };
+        let number = self.queue.next_number();
+        let session = match token {
+            Some(token) => self.enter(token, number, deadline),
+            None => 0,
         };
         let mut message = Message {
             number,
@@ -139,6 +142,7 @@ impl CallerLink {
             source,
             deadline: deadline.unwrap_or(Millis::MAX),
             target,
+            cost,
             payload,
         };
         let is_encoded = match self.stage {
@@ -188,38 +192,42 @@ impl CallerLink {
         self.request(self.now, request)
     }
 
-    /// Checks every bound but that of the sessions.
+    /// Checks every bound but that on names; gives what the message costs.
     #[inline]
-    fn admit(&self, address: &Address<'_>, payload_bytes: usize) -> Result<(), LinkError> {
-        address.wire_bytes()?;
+    fn admit(&self, address: &Address<'_>, is_call: bool, payload_bytes: usize) -> Result<usize, LinkError> {
+        if let Address::Name(name) = address
+            && !(1..=NAME_BYTES_MAX).contains(&name.len())
+        {
+            return Err(LinkError::InvalidName { bytes: name.len() });
+        }
         // Both dialects count the bytes of a message in 32 bits.
         let limit = self.limits.message_bytes_max.min(u32::MAX as usize);
         if payload_bytes > limit {
             let bytes = payload_bytes;
             return Err(LinkError::TooLarge { bytes, limit });
         }
+        let cost = cost(address, payload_bytes);
         let limit = self.limits.out_buffer_bytes_max;
-        if self.out_buffer_bytes() + cost(address, payload_bytes) > limit {
+        if self.out_buffer_bytes() + cost > limit {
             let what = "out-buffer bytes";
             return Err(LinkError::Overloaded { what, limit });
         }
-        Ok(())
+        // Losses that nobody has polled yet count as well, so that they cannot heap up.
+        let limit = self.limits.sessions_max;
+        if is_call && self.sessions.outstanding() + self.losses.len() >= limit {
+            let what = "sessions";
+            return Err(LinkError::Overloaded { what, limit });
+        }
+        Ok(cost)
     }
 
     /// Enters a call; gives its session.
     #[inline]
-    fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> Result<u32, LinkError> {
-        // Losses that nobody has polled yet count as well, so that they cannot heap up.
-        if self.sessions.outstanding() + self.losses.len() >= self.limits.sessions_max {
-            return Err(LinkError::Overloaded {
-                what: "sessions",
-                limit: self.limits.sessions_max,
-            });
-        }
+    fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> u32 {
         let session = self.sessions.next_number();
         let timer = deadline.map(|deadline| self.timers.insert(deadline, session));
         self.sessions.insert(session, Call { token, number, timer });
-        Ok(session)
+        session
     }
 
     /// Writes a message into the out-buffer; whether it is there now.
@@ -267,15 +275,14 @@ impl CallerLink {
         queue.encode_waiting(|message| {
             // An expired call has its event from its timer.
             let is_late = message.deadline <= now;
-            !is_late && self.is_wanted(message) && self.encode(dialect, message)
+            let is_encoded = !is_late && is_wanted(&self.sessions, message) && self.encode(dialect, message);
+            if !is_encoded {
+                release(&mut self.names, message);
+            }
+            is_encoded
         });
         self.queue = queue;
         self.stale = 0;
-    }
-
-    /// Whether a message is a send, or a call that has not ended.
-    fn is_wanted(&self, message: &Message) -> bool {
-        is_wanted(&self.sessions, message)
     }
 
     /// The TCP connection broke. Every call of which a byte was transmitted is lost; what was not
@@ -295,7 +302,7 @@ impl CallerLink {
     pub fn close(&mut self) {
         self.forget_connection();
         self.lose(|_| true);
-        self.queue.clear();
+        self.queue.clear(|message| release(&mut self.names, message));
         self.stale = 0;
     }
 
@@ -322,8 +329,13 @@ impl CallerLink {
 
     /// Drops the messages whose calls have ended.
     fn drop_unwanted(&mut self) {
-        let sessions = &self.sessions;
-        self.queue.wait(|message| is_wanted(sessions, message));
+        self.queue.wait(|message| {
+            let is_wanted = is_wanted(&self.sessions, message);
+            if !is_wanted {
+                release(&mut self.names, message);
+            }
+            is_wanted
+        });
         self.stale = 0;
     }
 
@@ -365,20 +377,18 @@ impl CallerLink {
             }
             return Ok(Some(loss));
         }
-        let event = match self.stage {
-            Stage::Down => None,
-            Stage::Greeting { until, offered } => self.poll_greeting(until, offered)?,
-            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.poll_native()?,
-            Stage::Up(Dialect::Skynet) | Stage::Leaving(Dialect::Skynet) => self.poll_skynet()?,
-        };
-        match event {
-            Some(event) => Ok(Some(event)),
-            None => Ok(self.expire(now)),
+        match self.stage {
+            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.poll_native(now),
+            Stage::Up(Dialect::Skynet) | Stage::Leaving(Dialect::Skynet) => self.poll_skynet(now),
+            Stage::Greeting { until, offered } => match self.poll_greeting(until, offered)? {
+                Some(event) => Ok(Some(event)),
+                None => Ok(self.expire(now)),
+            },
+            Stage::Down => Ok(self.expire(now)),
         }
     }
 
     /// A whole answer, or the error in its place.
-    #[inline]
     fn reply(&mut self, session: u32, result: Result<Bytes, ReplyError>) -> Option<CallerEvent> {
         let Some(Call { token, .. }) = self.end(session) else {
             self.late_replies += 1;
@@ -487,7 +497,9 @@ impl CallerLink {
     #[inline]
     pub fn transmitted(&mut self, count: usize) {
         self.out.advance(count);
-        self.queue.forget_begun(self.out.position_transmitted());
+        let transmitted = self.out.position_transmitted();
+        self.queue
+            .forget_begun(transmitted, |message| release(&mut self.names, message));
     }
 
     /// Whether something can be written now.
@@ -504,6 +516,15 @@ impl CallerLink {
     }
 }
 
+/// Lets go of the name that a message holds.
+#[inline]
+fn release(names: &mut NamesOut, message: &Message) {
+    if let Target::Name(number) = message.target {
+        names.release(number);
+    }
+}
+
+/// Whether a message is a send, or a call that has not ended.
 fn is_wanted(sessions: &Sessions, message: &Message) -> bool {
     let call = || sessions.get(message.session);
     message.session == 0 || call().is_some_and(|call| call.number == message.number)

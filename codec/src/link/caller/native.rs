@@ -2,20 +2,28 @@
 
 use bytes::Bytes;
 
-use super::{CallerEvent, CallerLink, Dialect, Message, ReplyError, Stage, Target};
+use super::{Call, CallerEvent, CallerLink, Dialect, Message, ReplyError, Stage, Target};
 use crate::Millis;
 use crate::link::ProtocolError;
-use crate::native::{ErrorCode, FrameError, FrameKind, Header, Received, put_frame};
+use crate::native::{ErrorCode, FrameError, FrameKind, Header, Step, put_frame, put_pong};
+
+/// What came of going on in the stream.
+enum Stepped {
+    Event(CallerEvent),
+    /// Something that is no event.
+    Nothing,
+    /// There is not enough of the stream.
+    Wait,
+}
 
 impl CallerLink {
     /// Writes a message, and the definition of its name in front of it where that is due.
     #[inline]
     pub(super) fn encode_native(&mut self, message: &mut Message) {
-        let (target, is_target_name) = match &message.target {
-            Target::Handle(handle) => (*handle, false),
-            Target::Name(name) => {
-                let (number, is_new) = self.names.number(name);
-                if is_new {
+        let (target, is_target_name) = match message.target {
+            Target::Handle(handle) => (handle, false),
+            Target::Name(number) => {
+                if let Some(name) = self.names.define(number) {
                     let definition = Header {
                         target: number,
                         ..Header::new(FrameKind::DefineName)
@@ -41,28 +49,57 @@ impl CallerLink {
         put_frame(&mut self.out, header, &message.payload);
     }
 
-    /// The next event that comes of received frames.
+    /// The next event that comes of received frames, or of time.
     #[inline]
-    pub(super) fn poll_native(&mut self) -> Result<Option<CallerEvent>, ProtocolError> {
-        while let Some(received) = self.frames.next_frame(self.limits.message_bytes_max)? {
-            let event = match received {
-                Received::Frame(header, payload) => self.frame(header, payload)?,
-                Received::TooLarge(header) => match header.kind {
-                    FrameKind::ReplyOk | FrameKind::ReplyError => {
-                        self.too_large(header.session, header.length)
-                    }
-                    kind => return Err(FrameError::Direction { kind }.into()),
-                },
+    pub(super) fn poll_native(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
+        loop {
+            let Some((header, payload)) = self.frames.take_whole(self.limits.message_bytes_max) else {
+                match self.step_native()? {
+                    Stepped::Event(event) => return Ok(Some(event)),
+                    Stepped::Nothing => continue,
+                    Stepped::Wait => return Ok(self.expire(now)),
+                }
             };
-            if event.is_some() {
-                return Ok(event);
+            if header.kind != FrameKind::ReplyOk {
+                match self.take_frame(header, payload)? {
+                    Some(event) => return Ok(Some(event)),
+                    None => continue,
+                }
+            }
+            // The one path that counts: nothing is passed through another type on it.
+            match self.end(header.session) {
+                Some(Call { token, .. }) => {
+                    return Ok(Some(CallerEvent::Reply {
+                        token,
+                        result: Ok(payload),
+                    }));
+                }
+                None => self.late_replies += 1,
             }
         }
-        Ok(None)
     }
 
-    #[inline]
-    fn frame(&mut self, header: Header, payload: Bytes) -> Result<Option<CallerEvent>, FrameError> {
+    /// What is not a whole frame within a chunk.
+    #[inline(never)]
+    fn step_native(&mut self) -> Result<Stepped, ProtocolError> {
+        let event = match self.frames.step(self.limits.message_bytes_max) {
+            Step::Wait => return Ok(Stepped::Wait),
+            Step::Frame => {
+                let header = *self.frames.header();
+                let payload = self.frames.take_payload();
+                self.take_frame(header, payload)?
+            }
+            Step::TooLarge => self.refuse_frame()?,
+            Step::Malformed => match self.frames.error() {
+                Some(error) => return Err(error.into()),
+                None => return Ok(Stepped::Wait),
+            },
+        };
+        Ok(event.map_or(Stepped::Nothing, Stepped::Event))
+    }
+
+    #[inline(never)]
+    fn take_frame(&mut self, header: Header, payload: Bytes) -> Result<Option<CallerEvent>, FrameError> {
         match header.kind {
             FrameKind::ReplyOk => Ok(self.reply(header.session, Ok(payload))),
             FrameKind::ReplyError => {
@@ -71,11 +108,7 @@ impl CallerLink {
                 Ok(self.reply(header.session, Err(ReplyError { code, text })))
             }
             FrameKind::Ping => {
-                let pong = Header {
-                    session: header.session,
-                    ..Header::new(FrameKind::Pong)
-                };
-                put_frame(&mut self.out, pong, &Bytes::new());
+                put_pong(&mut self.out, header.session);
                 Ok(None)
             }
             FrameKind::Pong => Ok(None),
@@ -86,6 +119,20 @@ impl CallerLink {
             kind @ (FrameKind::Call | FrameKind::Send | FrameKind::DefineName) => {
                 Err(FrameError::Direction { kind })
             }
+        }
+    }
+
+    /// A frame that is too long, and whose bytes are not even taken in.
+    fn refuse_frame(&mut self) -> Result<Option<CallerEvent>, FrameError> {
+        let Header {
+            kind,
+            session,
+            length,
+            ..
+        } = *self.frames.header();
+        match kind {
+            FrameKind::ReplyOk | FrameKind::ReplyError => Ok(self.too_large(session, length)),
+            kind => Err(FrameError::Direction { kind }),
         }
     }
 }

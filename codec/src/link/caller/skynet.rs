@@ -2,17 +2,23 @@
 
 use bytes::Bytes;
 
-use super::{CallerEvent, CallerLink, Message, ReplyError};
+use super::{Call, CallerEvent, CallerLink, Message, ReplyError, Target};
+use crate::Millis;
 use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
-use crate::skynet::{REQUEST_SMALL_BYTES_MAX, ResponseFrame, decode_response, encode_push, encode_request};
+use crate::skynet::{
+    Address, REQUEST_SMALL_BYTES_MAX, ResponseFrame, decode_response, encode_push, encode_request,
+};
 
 impl CallerLink {
     /// Writes a message; false for one that the dialect cannot say, which was refused before.
     #[inline]
     pub(super) fn encode_skynet(&mut self, message: &mut Message) -> bool {
         message.start = self.out.position_put();
-        let address = message.target.as_address();
+        let address = match message.target {
+            Target::Handle(handle) => Address::Handle(handle),
+            Target::Name(number) => Address::Name(self.names.name(number)),
+        };
         let written = match message.session {
             0 => {
                 // The parts of a long push need a number, which must not be one that awaits an answer.
@@ -26,28 +32,50 @@ impl CallerLink {
         written.is_ok()
     }
 
-    /// The next event that comes of received packages.
+    /// The next event that comes of received packages, or of time.
     #[inline]
-    pub(super) fn poll_skynet(&mut self) -> Result<Option<CallerEvent>, ProtocolError> {
+    pub(super) fn poll_skynet(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         while let Some(package) = self.framer.next_package() {
             let event = match decode_response(package)? {
-                ResponseFrame::Ok { session, payload } => self.last_part(session, payload)?,
-                ResponseFrame::Error { session, text } => {
-                    self.reply(session, Err(ReplyError { code: None, text }))
+                ResponseFrame::Ok { session, payload } if self.partials.is_empty() => {
+                    // The one path that counts: nothing is passed through another type on it.
+                    let Some(Call { token, .. }) = self.end(session) else {
+                        self.late_replies += 1;
+                        continue;
+                    };
+                    if payload.len() <= self.limits.message_bytes_max {
+                        return Ok(Some(CallerEvent::Reply {
+                            token,
+                            result: Ok(payload),
+                        }));
+                    }
+                    let bytes = payload.len();
+                    return Ok(Some(CallerEvent::TooLarge { token, bytes }));
                 }
-                ResponseFrame::Head { session, total } => self.head(session, total)?,
-                ResponseFrame::Part { session, payload } => self.part(session, &payload)?,
-                ResponseFrame::LastPart { session, payload } => self.last_part(session, payload)?,
+                other => self.take_response(other)?,
             };
-            if event.is_some() {
-                return Ok(event);
+            if let Some(event) = event {
+                return Ok(Some(event));
             }
         }
-        Ok(None)
+        Ok(self.expire(now))
+    }
+
+    #[inline(never)]
+    fn take_response(&mut self, response: ResponseFrame) -> Result<Option<CallerEvent>, ProtocolError> {
+        match response {
+            ResponseFrame::Ok { session, payload } | ResponseFrame::LastPart { session, payload } => {
+                self.last_part(session, payload)
+            }
+            ResponseFrame::Error { session, text } => {
+                Ok(self.reply(session, Err(ReplyError { code: None, text })))
+            }
+            ResponseFrame::Head { session, total } => self.head(session, total),
+            ResponseFrame::Part { session, payload } => self.part(session, &payload),
+        }
     }
 
     /// A whole reply, or the end of one in parts: Skynet takes each for the other.
-    #[inline]
     fn last_part(&mut self, session: u32, part: Bytes) -> Result<Option<CallerEvent>, ProtocolError> {
         if self.partials.is_empty() {
             return Ok(self.reply(session, Ok(part)));
