@@ -145,6 +145,7 @@ fn a_storm_of_connections_leaves_nothing_behind() {
             };
             assert!(sent.is_ok(), "{round} {number}");
         }
+        server.wait_for("connections_accepted", 2 + 2_500 * (round + 1));
         server.wait_for_descriptors(descriptors);
         memory.push(server.memory());
     }
