@@ -89,9 +89,11 @@ impl Cluster {
                         "{name} is down: the cluster map has no address for it"
                     )));
                 };
-                control::resolve(&self.caller.shard, address.host(), address.port())
-                    .await
-                    .map_err(|cause| Error::System { what: cause })?
+                let places = control::resolve(&self.caller.shard, address.host(), address.port()).await;
+                let places = places.map_err(|cause| Error::System { what: cause })?;
+                places.into_iter().next().ok_or_else(|| Error::System {
+                    what: "no address".into(),
+                })?
             }
         };
         let channels = options.channels.or(node.settings.channels);

@@ -66,6 +66,14 @@ pub(crate) enum Loss<'a> {
     ShuttingDown,
 }
 
+/// How a connection ended, and why.
+enum Ended {
+    /// The peer was met, and lost.
+    Lost(Text),
+    /// It never said what it speaks.
+    NotMet(Text),
+}
+
 /// A channel; see the module.
 pub(crate) struct Channel {
     pub(crate) node: Text,
@@ -81,6 +89,8 @@ pub(crate) struct Channel {
     connected: Cell<bool>,
     /// It takes no more calls, and ends when those it has are done.
     retired: Cell<bool>,
+    /// Attempts to connect have failed before the one under way.
+    is_return: Cell<bool>,
     /// It connects although it has nothing to send, until this time or until it is connected.
     wanted_until: Cell<Millis>,
     /// There is something to send, or it is wanted.
@@ -99,6 +109,7 @@ impl Channel {
         Rc::new(Channel {
             node,
             number,
+            is_return: Cell::new(false),
             wanted_until: Cell::new(0),
             address: RefCell::new(address),
             connection: Connection::new(CallerLink::new(CallerLimits::default())),
@@ -321,6 +332,12 @@ impl Channel {
     /// The peer has said what it speaks: what waited goes out.
     fn ready(&self, shard: &Rc<Shard>, channels: u32) {
         self.connected.set(true);
+        if self.is_return.get() {
+            shard.log(
+                Handle::NONE,
+                format!("cluster node {} is reached again", self.node),
+            );
+        }
         self.wanted_until.set(0);
         shard.node.note_failure(&self.node, None);
         self.connection.flush_later(shard);
@@ -376,25 +393,25 @@ impl Channel {
                 continue;
             }
             match self.connect(&shard).await {
-                Ok(stream) => {
-                    if failures > 0 {
-                        shard.log(
-                            Handle::NONE,
-                            format!("cluster node {} is reached again", self.node),
-                        );
+                Ok(stream) => match self.serve(&shard, Rc::new(stream), failures > 0).await {
+                    Ended::Lost(cause) => {
+                        failures = 0;
+                        if !self.retired.get() && !shard.stopping.get() {
+                            shard.node.metrics.connections_lost.add(1);
+                            shard.log(Handle::NONE, format!("cluster node {} lost: {cause}", self.node));
+                        }
                     }
-                    failures = 0;
-                    let cause = self.serve(&shard, Rc::new(stream)).await;
-                    if !self.retired.get() && !shard.stopping.get() {
-                        shard.node.metrics.connections_lost.add(1);
-                        let line = format!("cluster node {} lost: {cause}", self.node);
-                        shard.log(Handle::NONE, line);
+                    Ended::NotMet(_) if self.retired.get() || shard.stopping.get() => {}
+                    Ended::NotMet(cause) => {
+                        failures += 1;
+                        let cause = format!("{cause}, before it answered the hello");
+                        let cause = self.placed(&self.address(), &cause);
+                        self.pause_after_failure(&shard, failures, cause).await;
                     }
-                }
+                },
                 Err(cause) => {
                     failures += 1;
-                    self.count_failure(&shard, cause);
-                    sleep_or_wake(Some(retry_pause(failures)), &self.hurried).await;
+                    self.pause_after_failure(&shard, failures, cause).await;
                 }
             }
         }
@@ -403,16 +420,37 @@ impl Channel {
 
     async fn connect(&self, shard: &Rc<Shard>) -> Result<Stream, Text> {
         let address = self.address();
-        let resolved = control::resolve(shard, address.host(), address.port()).await?;
-        let connecting = timeout(CONNECT_TIME_MAX, Stream::connect(resolved)).await;
-        match connecting {
-            Some(Ok(_)) if self.address() != address => {
-                Err(format!("{address}: no longer its address").into())
-            }
-            Some(Ok(stream)) => Ok(stream),
-            Some(Err(error)) => Err(format!("{address}: {error}").into()),
-            None => Err(format!("{address}: no answer within {} s", CONNECT_TIME_MAX.as_secs()).into()),
+        let mut failure = Text::from("");
+        // A host may have several addresses, of which the service may use any.
+        for place in control::resolve(shard, address.host(), address.port()).await? {
+            failure = match timeout(CONNECT_TIME_MAX, Stream::connect(place)).await {
+                Some(Ok(_)) if self.address() != address => {
+                    return Err(self.placed(&address, "no longer its address"));
+                }
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => self.placed(&address, &error.to_string()),
+                None => {
+                    let seconds = CONNECT_TIME_MAX.as_secs();
+                    self.placed(&address, &format!("no answer within {seconds} s"))
+                }
+            };
         }
+        Err(failure)
+    }
+
+    /// A cause with the address that it is about, unless that is the node's name already.
+    fn placed(&self, address: &NodeAddress, cause: &str) -> Text {
+        let address = address.to_string();
+        if *self.node == *address {
+            cause.into()
+        } else {
+            format!("{address}: {cause}").into()
+        }
+    }
+
+    async fn pause_after_failure(&self, shard: &Rc<Shard>, failures: u32, cause: Text) {
+        self.count_failure(shard, cause);
+        sleep_or_wake(Some(retry_pause(failures)), &self.hurried).await;
     }
 
     fn count_failure(&self, shard: &Rc<Shard>, cause: Text) {
@@ -432,8 +470,9 @@ impl Channel {
     }
 
     /// Serves one connection to its end, and says what ended it.
-    async fn serve(&self, shard: &Rc<Shard>, stream: Rc<Stream>) -> Text {
+    async fn serve(&self, shard: &Rc<Shard>, stream: Rc<Stream>, is_return: bool) -> Ended {
         shard.io_seen();
+        self.is_return.set(is_return);
         // Calls that expired meanwhile go first, so that they are not sent at all.
         let _ = self.take_events(shard, Loss::Disabled);
         self.connection.attach(Rc::clone(&stream));
@@ -446,7 +485,7 @@ impl Channel {
             let dialled = self.connection.link.borrow_mut().dial(shard.now(), &hello);
             if let Err(error) = dialled {
                 self.connection.detach();
-                return error.to_string().into();
+                return Ended::NotMet(error.to_string().into());
             }
             let unanswered = Text::from("it has not answered the hello");
             *self.last_failure.borrow_mut() = Some(unanswered.clone());
@@ -457,12 +496,17 @@ impl Channel {
 
         let cause = self.read_replies(shard, &stream).await;
 
-        self.connected.set(false);
+        let was_met = self.connected.replace(false);
+        self.is_return.set(false);
         let cause = self.connection.detach().unwrap_or(cause);
         *self.last_failure.borrow_mut() = Some(cause.clone());
         self.connection.link.borrow_mut().disconnected();
         let _ = self.take_events(shard, Loss::Broken(&cause));
-        cause
+        if was_met {
+            Ended::Lost(cause)
+        } else {
+            Ended::NotMet(cause)
+        }
     }
 
     fn count_late_replies(&self, shard: &Shard) {

@@ -50,7 +50,7 @@ use crate::versioned::Reader;
 /// Time between two log lines of the same case, in milliseconds.
 const CASE_LOG_INTERVAL_MS: u64 = 10_000;
 
-/// How much later a request must give up for the first shard to be asked again to meet its node.
+/// How much longer than a request waits the first shard tries to meet its node.
 const MEETING_STEP_MS: Millis = 500;
 
 /// What the map says of a node.
@@ -199,11 +199,12 @@ impl ClusterShard {
         let until = request.deadline.unwrap_or(Millis::MAX);
         self.park(shard, request);
         let mut asked = self.asked.borrow_mut();
-        let asked_until = asked.entry(Arc::clone(&node)).or_insert(0);
-        if until < asked_until.saturating_add(MEETING_STEP_MS) {
+        if asked.get(&node).is_some_and(|asked_until| until <= *asked_until) {
             return;
         }
-        *asked_until = until;
+        // A little longer than this request needs, so that not every request asks anew.
+        let until = until.saturating_add(MEETING_STEP_MS);
+        asked.insert(Arc::clone(&node), until);
         drop(asked);
         let asker = shard.index;
         let errand = move |shard: &Rc<Shard>| shard.cluster.introduce(shard, &node, until, asker);

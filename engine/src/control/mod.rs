@@ -15,6 +15,9 @@ use crate::shard::Shard;
 use crate::shard::envelope::Envelope;
 use crate::shard::waiters::Outcome;
 
+/// Most addresses of one host that are tried.
+const ADDRESSES_MAX: usize = 8;
+
 /// Most jobs that wait for the control thread.
 const JOBS_MAX: usize = 1_024;
 
@@ -76,22 +79,23 @@ pub(crate) async fn run<T: Send + 'static>(
     value.ok_or(Error::ShuttingDown)
 }
 
-/// Looks up a host; an address needs no look-up. The error's text names the host.
-pub(crate) async fn resolve(shard: &Rc<Shard>, host: &str, port: u16) -> Result<SocketAddr, Text> {
+/// Looks up a host: its addresses, at least one and at most [`ADDRESSES_MAX`], in the system's order. An
+/// address needs no look-up. The error's text names the host.
+pub(crate) async fn resolve(shard: &Rc<Shard>, host: &str, port: u16) -> Result<Vec<SocketAddr>, Text> {
     if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, port));
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
     let name = host.to_owned();
-    let found = run(shard, move || {
-        (name.as_str(), port)
-            .to_socket_addrs()
-            .map(|mut found| found.next())
-    })
-    .await
-    .map_err(|error| Text::from(error.to_string()))?;
+    let look_up = move || {
+        let found = (name.as_str(), port).to_socket_addrs()?;
+        Ok::<Vec<SocketAddr>, std::io::Error>(found.take(ADDRESSES_MAX).collect())
+    };
+    let found = run(shard, look_up)
+        .await
+        .map_err(|error| Text::from(error.to_string()))?;
     match found {
-        Ok(Some(address)) => Ok(address),
-        Ok(None) => Err(format!("host {host} has no address").into()),
+        Ok(found) if found.is_empty() => Err(format!("host {host} has no address").into()),
+        Ok(found) => Ok(found),
         Err(error) => Err(format!("host {host} cannot be looked up: {error}").into()),
     }
 }
