@@ -6,10 +6,10 @@ use skyring_services::SimpleDb;
 
 /// Runs one call after the other against a fresh simpledb, and returns the answers.
 fn answers(calls: Vec<Payload>) -> Vec<Result<Vec<Value>, Error>> {
-    let node = Node::builder().start().unwrap();
+    let node = Node::builder().start().expect("a node");
     let answers = node
         .block_on(move |caller: Caller| async move {
-            let db = caller.launch(|_| SimpleDb::default()).await.unwrap();
+            let db = caller.launch(|_| SimpleDb::default()).await.expect("launched");
             let mut answers = Vec::new();
             for call in calls {
                 let answer = caller.call_payload(db, Ok(call)).await;
@@ -17,13 +17,13 @@ fn answers(calls: Vec<Payload>) -> Vec<Result<Vec<Value>, Error>> {
             }
             answers
         })
-        .unwrap();
+        .expect("the node runs");
     node.stop();
     answers
 }
 
 fn pack<T: skyring::seri::Pack>(values: T) -> Payload {
-    Payload::pack(&values).unwrap()
+    Payload::pack(&values).expect("packed")
 }
 
 fn text(text: &str) -> Result<Vec<Value>, Error> {
