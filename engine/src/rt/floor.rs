@@ -422,3 +422,66 @@ fn run(cpu: usize, spin: Duration, main: impl Future<Output = io::Result<()>>) -
         .map_err(|error| io::Error::other(format!("executor on processor {cpu}: {error}")))?
         .run(main)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_as_they_went_in_wherever_they_are_cut() {
+        let mut bytes = Vec::new();
+        let payloads: [&[u8]; 3] = [b"first", b"", &[7; 1_000]];
+        for (session, payload) in (0..).zip(payloads) {
+            put_frame(&mut bytes, session, TARGET, payload);
+        }
+        for cut in 0..=bytes.len() {
+            let mut received = Received::default();
+            let mut found = Vec::new();
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                let mut left = received.append(part);
+                let all = left.len();
+                while let Some((frame, rest)) = next_frame(left).unwrap() {
+                    found.push((frame.session, frame.target, frame.payload.to_vec()));
+                    left = rest;
+                }
+                let used = all - left.len();
+                received.consume(used);
+            }
+            assert!(received.is_empty());
+            let expected = (0..)
+                .zip(payloads)
+                .map(|(session, payload)| (session, TARGET, payload.to_vec()));
+            assert_eq!(found, expected.collect::<Vec<_>>(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_says_it_is_too_long_is_an_error() {
+        let mut bytes = vec![0; HEADER_BYTES];
+        bytes[..4].copy_from_slice(&(PAYLOAD_BYTES_MAX as u32 + 1).to_le_bytes());
+        assert!(next_frame(&bytes).is_err());
+        bytes[..4].copy_from_slice(&(PAYLOAD_BYTES_MAX as u32).to_le_bytes());
+        assert_eq!(next_frame(&bytes).unwrap(), None);
+    }
+
+    #[test]
+    fn a_request_for_nobody_is_an_error() {
+        let mut bytes = Vec::new();
+        put_frame(&mut bytes, 1, TARGETS, b"value");
+        assert!(Callees::default().answer(&bytes, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn received_bytes_grow_to_the_longest_frame() {
+        let mut received = Received::default();
+        let mut read = 0;
+        while read < READ_BYTES * 3 {
+            let room = received.room().len();
+            assert!(room > 0);
+            read += room;
+            assert_eq!(received.filled(room).len(), read);
+        }
+        received.consume(read);
+        assert!(received.is_empty());
+    }
+}

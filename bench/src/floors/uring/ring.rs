@@ -40,6 +40,12 @@ const GROUP: u16 = 0;
 const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
 
+/// Sends up to this size are taken by the socket at once, unless its peer does not read.
+const AT_ONCE_BYTES_MAX: usize = 64 << 10;
+
+/// How long it may take until one is taken not to have been.
+const AT_ONCE_TIME_MAX: Duration = Duration::from_millis(1);
+
 /// Turns that the end of a ring may take.
 const CLOSING_TURNS_MAX: usize = 64;
 
@@ -132,6 +138,8 @@ pub(super) struct Ring {
     /// The bytes of the send that is under way.
     sending: Vec<u8>,
     is_sending: bool,
+    /// Whether the socket is expected to have taken the send at once.
+    is_at_once: bool,
     is_receiving: bool,
 }
 
@@ -158,6 +166,7 @@ impl Ring {
             buffers,
             sending: Vec::new(),
             is_sending: false,
+            is_at_once: false,
             is_receiving: false,
         })
     }
@@ -180,19 +189,13 @@ impl Ring {
         // SAFETY: `sending` is not touched until the completion has reset `is_sending`, nor freed.
         unsafe { self.push(&send)? };
         self.is_sending = true;
+        self.is_at_once = self.sending.len() <= AT_ONCE_BYTES_MAX;
         Ok(())
     }
 
-    /// Waits until something is received, and hands over all that was; false when the connection has ended.
+    /// Waits until something is received, or for a moment, and hands over all that was; false when the connection has ended.
     pub(super) fn turn(&mut self, mut received: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<bool> {
-        if !self.is_receiving {
-            let receive = opcode::RecvMulti::new(self.fd(), GROUP)
-                .build()
-                .user_data(RECEIVE);
-            // SAFETY: it writes to provided buffers only.
-            unsafe { self.push(&receive)? };
-            self.is_receiving = true;
-        }
+        self.receive()?;
         self.enter()?;
         let mut is_open = true;
         while let Some(completion) = self.completion() {
@@ -203,6 +206,19 @@ impl Ring {
             }
         }
         Ok(is_open)
+    }
+
+    /// Arms the receive, if it has ended.
+    fn receive(&mut self) -> io::Result<()> {
+        if !self.is_receiving {
+            let receive = opcode::RecvMulti::new(self.fd(), GROUP)
+                .build()
+                .user_data(RECEIVE);
+            // SAFETY: it writes to provided buffers only.
+            unsafe { self.push(&receive)? };
+            self.is_receiving = true;
+        }
+        Ok(())
     }
 
     fn fd(&self) -> Fd {
@@ -231,13 +247,22 @@ impl Ring {
                 std::hint::spin_loop();
             }
         }
-        // The completion of the send is not worth waking for; that of a receive is.
-        let wanted = 1 + usize::from(self.is_sending);
-        let silence = Timespec::new().sec(SILENCE_MAX.as_secs());
-        let arguments = SubmitArgs::new().timespec(&silence);
+        // The completion of a send that the socket takes at once is not worth a turn of its own. One that
+        // waits for room goes on only when this returns, so it must not wait for more than that.
+        let is_at_once = self.is_sending && self.is_at_once;
+        let (wanted, time_max) = if is_at_once {
+            (2, Timespec::new().nsec(AT_ONCE_TIME_MAX.subsec_nanos()))
+        } else {
+            (1, Timespec::new().sec(SILENCE_MAX.as_secs()))
+        };
+        let arguments = SubmitArgs::new().timespec(&time_max);
         match self.ring.submitter().submit_with_args(wanted, &arguments) {
             Ok(_) => Ok(()),
             Err(error) if error.raw_os_error() == Some(libc::EINTR) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) && is_at_once => {
+                self.is_at_once = false;
+                Ok(())
+            }
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => Err(io::ErrorKind::TimedOut.into()),
             Err(error) => Err(error),
         }
@@ -294,5 +319,82 @@ impl Drop for Ring {
         }
         // Operations that do not end keep their memory for ever: better than memory that is not theirs.
         mem::forget(mem::take(&mut self.sending));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (here, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn more_than_all_buffers_hold_comes_in_order() {
+        let (here, mut there) = pair();
+        let sent: Vec<u8> = (0..8u32 << 20).map(|place| (place % 251) as u8).collect();
+        let expected = sent.clone();
+        let sending = thread::spawn(move || there.write_all(&sent).unwrap());
+        let mut ring = Ring::new(here, Duration::ZERO).unwrap();
+        let mut received = Vec::new();
+        while ring
+            .turn(|bytes| {
+                received.extend_from_slice(bytes);
+                Ok(())
+            })
+            .unwrap()
+        {}
+        assert!(received == expected);
+        sending.join().unwrap();
+    }
+
+    #[test]
+    fn a_send_that_the_socket_does_not_take_at_once_goes_on() {
+        let (here, mut there) = pair();
+        let mut sent: Vec<u8> = (0..16u32 << 20).map(|place| (place % 251) as u8).collect();
+        let expected = sent.clone();
+        let receiving = thread::spawn(move || {
+            let mut received = vec![0; expected.len()];
+            there.read_exact(&mut received).unwrap();
+            assert!(received == expected);
+        });
+        let mut ring = Ring::new(here, Duration::from_micros(20)).unwrap();
+        ring.send(&mut sent).unwrap();
+        assert!(ring.is_sending());
+        while ring.turn(|_| Ok(())).unwrap() {}
+        assert!(!ring.is_sending());
+        receiving.join().unwrap();
+    }
+
+    #[test]
+    fn a_ring_ends_with_both_operations_under_way() {
+        let (here, mut there) = pair();
+        let mut ring = Ring::new(here, Duration::ZERO).unwrap();
+        // More than both sockets hold, to somebody who does not read.
+        ring.send(&mut vec![7; 64 << 20]).unwrap();
+        ring.receive().unwrap();
+        ring.ring.submit().unwrap();
+        assert!(ring.is_sending() && ring.is_receiving);
+        drop(ring);
+        let mut received = Vec::new();
+        let _ = there.read_to_end(&mut received);
+        assert!(received.len() < 64 << 20 && received.iter().all(|&byte| byte == 7));
+    }
+
+    #[test]
+    fn a_refused_chunk_is_an_error_and_its_buffer_is_given_back() {
+        let (here, mut there) = pair();
+        let mut ring = Ring::new(here, Duration::ZERO).unwrap();
+        for _ in 0..u32::from(BUFFERS) * 3 {
+            there.write_all(b"no").unwrap();
+            assert!(ring.turn(|_| Err(io::ErrorKind::InvalidData.into())).is_err());
+        }
     }
 }
