@@ -168,6 +168,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::native::HEADER_BYTES;
+    use crate::skynet::request_bytes;
 
     fn message(number: u64, start: u64, payload_bytes: usize) -> Message {
         Message {
@@ -185,6 +187,26 @@ mod tests {
     #[test]
     fn a_record_is_no_larger_than_what_it_is_counted_for() {
         assert!(size_of::<Message>() <= MESSAGE_BYTES_EXTRA);
+    }
+
+    #[test]
+    fn a_message_costs_at_least_what_either_dialect_writes_for_it() {
+        let name = [b'n'; 255];
+        for address in [Address::Handle(1), Address::Name(b"@"), Address::Name(&name)] {
+            let name_bytes = match address {
+                Address::Handle(_) => 0,
+                Address::Name(name) => name.len(),
+            };
+            for payload_bytes in [0, 1, 32_767, 32_768, 65_535, 65_536, 1_000_000, 16 << 20] {
+                let cost = cost(&address, payload_bytes);
+                let skynet = request_bytes(&address, payload_bytes).expect("it can be said");
+                let native = HEADER_BYTES + name_bytes + HEADER_BYTES + payload_bytes;
+                assert!(
+                    cost >= skynet && cost >= native,
+                    "{payload_bytes} bytes to {address:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -17,9 +17,11 @@ enum Stepped {
 }
 
 impl CallerLink {
-    /// Writes a message, and the definition of its name in front of it where that is due.
+    /// Writes a message, and the definition of its name in front of it where that is due: it is part of the
+    /// message, for what it costs and for whether it was begun.
     #[inline]
     pub(super) fn encode_native(&mut self, message: &mut Message) {
+        message.start = self.out.position_put();
         let (target, is_target_name) = match message.target {
             Target::Handle(handle) => (handle, false),
             Target::Name(number) => {
@@ -37,7 +39,6 @@ impl CallerLink {
             0 => FrameKind::Send,
             _ => FrameKind::Call,
         };
-        message.start = self.out.position_put();
         let header = Header {
             is_target_name,
             session: message.session,

@@ -1,0 +1,52 @@
+//! Runs what the fuzz targets of the native dialect run, on random and on mutated input.
+
+#[path = "../fuzz/entries/native.rs"]
+pub mod entries;
+
+#[path = "link_fuzz_input/input.rs"]
+mod input;
+
+use input::Random;
+
+const SEED: u64 = 0x5eed_0004;
+
+/// A valid hello as a request package.
+const HELLO: &[u8] = b"\x00\x73\x00\x00\x00\x00\x00\x01\x00\x00\x00\x6cskyring.hello\x06\
+    \x3cversion\x0a\x01\x3cchannel\x0a\x01\x44channels\x0a\x04\x3cthreads\x0a\x04\x2cepoch\x0a\x07\
+    \x24node\x24game\x2cnonce\x840123456789abcdef\x34resume\x01\x00";
+
+/// A name defined and called, a send to a handle, a ping, a call that is too large with its bytes left out,
+/// a goodbye.
+const FRAMES: &[u8] = b"\
+    \x04\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00@sdb\
+    \x06\x00\x00\x00\x01\x01\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x09\x00\x00\x00\x30\x75\x00\x00\x1cGET\x0ca\
+    \x01\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00x\
+    \x00\x00\x00\x00\x06\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+    \x00\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+    \xd1\x07\x00\x00\x01\x00\x00\x00\x07\x00\x00\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+
+/// Steps: calls and sends, the exchange there and back, time, a break, hostile bytes (an answer to session
+/// 1), a goodbye.
+const STEPS: &[u8] = &[
+    0, 9, 1, 33, 2, 201, 3, 0, 6, 0, 8, 30, 1, 77, 2, 14, 3, 0, 9, 0, 0, 41, 11, 24, 0, 0, 0, 0, 3, 0, 0, 0,
+    1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 12, 3, 0, 10, 0, 6, 0, 2, 99, 8, 200, 9, 0, 4, 0, 7,
+    0,
+];
+
+#[test]
+fn a_hello_is_read_as_it_was_meant_or_is_an_error() {
+    Random::inputs(SEED, HELLO, 20_000, entries::native_hello);
+    // The payload alone.
+    Random::inputs(SEED + 1, &HELLO[25..], 20_000, entries::native_hello);
+    entries::native_hello(HELLO);
+}
+
+#[test]
+fn whatever_frames_come_every_split_gives_the_same_requests_and_answers() {
+    Random::inputs(SEED + 2, FRAMES, 20_000, entries::native_callee);
+}
+
+#[test]
+fn every_native_call_has_one_event_whatever_happens() {
+    Random::inputs(SEED + 3, STEPS, 5_000, entries::native_caller);
+}

@@ -1,0 +1,190 @@
+//! The example exchange of `docs/wire-native.md`, byte for byte. Written down by hand from the
+//! specification, not by the code.
+
+use bytes::Bytes;
+use skyring_codec::link::{CallerEvent, Dialect, Inbound, ReplyError, Request};
+use skyring_codec::native::{ErrorCode, Hello};
+use skyring_codec::skynet::{Address, RequestAddress};
+
+use crate::support::{arrive, call, callee, caller, events, take_from_callee, take_from_caller};
+
+const HELLO: &str = "
+    00 73  00  00 00 00 00  01 00 00 00
+    6c 73 6b 79 72 69 6e 67 2e 68 65 6c 6c 6f
+    06
+    3c 76 65 72 73 69 6f 6e  0a 01
+    3c 63 68 61 6e 6e 65 6c  0a 01
+    44 63 68 61 6e 6e 65 6c 73  0a 04
+    3c 74 68 72 65 61 64 73  0a 04
+    2c 65 70 6f 63 68  0a 07
+    24 6e 6f 64 65  24 67 61 6d 65
+    2c 6e 6f 6e 63 65  84 30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66
+    34 72 65 73 75 6d 65  01
+    00";
+
+const HELLO_ANSWER: &str = "
+    00 70  01 00 00 00  01
+    6c 73 6b 79 72 69 6e 67 2e 68 65 6c 6c 6f
+    06
+    3c 76 65 72 73 69 6f 6e  0a 01
+    3c 63 68 61 6e 6e 65 6c  0a 01
+    44 63 68 61 6e 6e 65 6c 73  0a 02
+    3c 74 68 72 65 61 64 73  0a 02
+    2c 65 70 6f 63 68  22 ff ff ff ff
+    24 6e 6f 64 65  14 64 62
+    2c 6e 6f 6e 63 65  84 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 30
+    34 72 65 73 75 6d 65  01
+    00";
+
+const DEFINE_SDB: &str = "
+    04 00 00 00  05 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00
+    40 73 64 62";
+
+const CALL_SDB: &str = "
+    06 00 00 00  01 01 00 00  01 00 00 00  00 00 00 00  09 00 00 00  30 75 00 00
+    1c 47 45 54 0c 61";
+
+const CALL_HANDLE: &str = "
+    00 00 00 00  01 00 00 00  02 00 00 00  0a 00 00 00  09 00 00 00  00 00 00 00";
+
+const REPLY: &str = "
+    02 00 00 00  03 00 00 00  01 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00
+    0c 31";
+
+const REPLY_ERROR: &str = "
+    1a 00 00 00  04 00 00 00  02 00 00 00  07 00 00 00  00 00 00 00  00 00 00 00
+    6e 6f 2d 73 75 63 68 2d 73 65 72 76 69 63 65 3a 20 3a 30 30 30 30 30 30 30 61";
+
+fn bytes_of(hex: &str) -> Bytes {
+    hex.split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).expect("two hex digits"))
+        .collect::<Vec<_>>()
+        .into()
+}
+
+fn game() -> Hello {
+    Hello {
+        version: 1,
+        node: "game".to_owned(),
+        channel: 1,
+        channels: 4,
+        threads: 4,
+        epoch: 7,
+        nonce: *b"0123456789abcdef",
+        resume: false,
+    }
+}
+
+fn db() -> Hello {
+    Hello {
+        version: 1,
+        node: "db".to_owned(),
+        channel: 1,
+        channels: 2,
+        threads: 2,
+        epoch: u64::MAX,
+        nonce: *b"fedcba9876543210",
+        resume: false,
+    }
+}
+
+#[test]
+fn the_callers_bytes_are_those_of_the_specification() {
+    let mut caller = caller();
+    caller.dial(0, &game()).expect("a valid hello");
+    assert_eq!(take_from_caller(&mut caller, usize::MAX), bytes_of(HELLO));
+    caller.receive(bytes_of(HELLO_ANSWER));
+    let ready = CallerEvent::Ready {
+        dialect: Dialect::Native,
+        peer: Some(Box::new(db())),
+    };
+    assert_eq!(events(&mut caller, 0), Ok(vec![ready]));
+    let get = Bytes::from_static(b"\x1cGET\x0ca");
+    caller
+        .request(0, call(Address::Name(b"@sdb"), &get, Some(30_000), 1))
+        .expect("accepted");
+    caller
+        .request(0, call(Address::Handle(10), &Bytes::new(), None, 2))
+        .expect("accepted");
+    let frames = [DEFINE_SDB, CALL_SDB, CALL_HANDLE].map(bytes_of).concat();
+    assert_eq!(take_from_caller(&mut caller, usize::MAX), frames);
+    caller.receive([REPLY, REPLY_ERROR].map(bytes_of).concat().into());
+    let replies = vec![
+        CallerEvent::Reply {
+            token: 1,
+            result: Ok(Bytes::from_static(b"\x0c1")),
+        },
+        CallerEvent::Reply {
+            token: 2,
+            result: Err(ReplyError {
+                code: Some(ErrorCode::NoSuchService),
+                text: Bytes::from_static(b"no-such-service: :0000000a"),
+            }),
+        },
+    ];
+    assert_eq!(events(&mut caller, 0), Ok(replies));
+    assert!(caller.is_idle());
+}
+
+#[test]
+fn the_callees_bytes_are_those_of_the_specification() {
+    let mut callee = callee();
+    assert_eq!(
+        arrive(&mut callee, bytes_of(HELLO)),
+        Ok(vec![Inbound::Hello(game())])
+    );
+    callee.accept_hello(&db()).expect("a valid hello");
+    assert_eq!(take_from_callee(&mut callee), bytes_of(HELLO_ANSWER));
+    let frames = [DEFINE_SDB, CALL_SDB, CALL_HANDLE].map(bytes_of).concat();
+    let by_name = Request {
+        address: RequestAddress::Name(Bytes::from_static(b"@sdb")),
+        session: 1,
+        payload: Bytes::from_static(b"\x1cGET\x0ca"),
+        trace: None,
+        source: 9,
+        remaining_ms: Some(30_000),
+    };
+    let by_handle = Request {
+        address: RequestAddress::Handle(10),
+        session: 2,
+        payload: Bytes::new(),
+        remaining_ms: None,
+        ..by_name.clone()
+    };
+    let expected = vec![Inbound::Request(by_name), Inbound::Request(by_handle)];
+    assert_eq!(arrive(&mut callee, frames.into()), Ok(expected));
+    callee.respond(1, Ok(Bytes::from_static(b"\x0c1")));
+    callee.respond_error(2, ErrorCode::NoSuchService, b"no-such-service: :0000000a");
+    assert_eq!(
+        take_from_callee(&mut callee),
+        [REPLY, REPLY_ERROR].map(bytes_of).concat()
+    );
+}
+
+#[test]
+fn control_frames_have_the_bytes_of_the_specification() {
+    let ping = bytes_of("00 00 00 00  06 00 00 00  2a 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00");
+    let pong = bytes_of("00 00 00 00  07 00 00 00  2a 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00");
+    let goodbye = bytes_of("00 00 00 00  08 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00");
+    let send = bytes_of("01 00 00 00  02 00 00 00  00 00 00 00  0a 00 00 00  09 00 00 00  00 00 00 00  00");
+    let (mut caller, mut callee) = crate::support::native_pair();
+    assert_eq!(arrive(&mut callee, ping.clone()), Ok(vec![]));
+    assert_eq!(take_from_callee(&mut callee), pong);
+    caller.receive(ping);
+    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    assert_eq!(take_from_caller(&mut caller, usize::MAX), pong);
+    caller.receive(pong.clone());
+    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    assert_eq!(arrive(&mut callee, pong), Ok(vec![]));
+    let one = Bytes::from_static(&[0]);
+    caller
+        .request(0, crate::support::send(Address::Handle(10), &one))
+        .expect("accepted");
+    caller.goodbye();
+    assert_eq!(
+        take_from_caller(&mut caller, usize::MAX),
+        [send, goodbye.clone()].concat()
+    );
+    callee.goodbye();
+    assert_eq!(take_from_callee(&mut callee), goodbye);
+}

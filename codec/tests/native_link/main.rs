@@ -1,0 +1,10 @@
+//! What the native dialect promises on a link. See the module's page of `skyring_codec::link`.
+
+mod deadlines;
+mod golden;
+mod handshake;
+mod hostile;
+mod names;
+mod properties;
+mod support;
+mod waiting;

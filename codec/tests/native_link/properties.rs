@@ -1,0 +1,284 @@
+//! Properties over any messages and any way in which the stream is cut.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use skyring_codec::link::{CalleeLimits, CallerEvent, CallerLimits, CallerRequest, Inbound, ReplyError};
+use skyring_codec::native::ErrorCode;
+use skyring_codec::skynet::RequestAddress;
+
+use crate::support::{
+    arrive, callee, caller, events, greet, in_pieces, native_pair, native_pair_of, payload, requests,
+    take_from_callee, take_from_caller,
+};
+
+#[derive(Debug, Clone)]
+struct Message {
+    address: RequestAddress,
+    source: u32,
+    is_call: bool,
+    payload: Bytes,
+    remaining_ms: Option<u32>,
+    reply: Result<Bytes, (ErrorCode, Bytes)>,
+}
+
+fn any_payload() -> impl Strategy<Value = Bytes> {
+    let length =
+        prop_oneof![6 => 0usize..40, 2 => 500usize..530, 1 => 32_700usize..33_000, 1 => 0usize..150_000];
+    (length, any::<u8>()).prop_map(|(length, first)| {
+        (0..length)
+            .map(|index| first.wrapping_add((index % 253) as u8))
+            .collect::<Vec<_>>()
+            .into()
+    })
+}
+
+fn any_address() -> impl Strategy<Value = RequestAddress> {
+    prop_oneof![
+        any::<u32>().prop_map(RequestAddress::Handle),
+        (0u8..9).prop_map(|name| RequestAddress::Name(vec![b'@', name].into())),
+        proptest::collection::vec(any::<u8>(), 1..=255).prop_map(|name| RequestAddress::Name(name.into())),
+    ]
+}
+
+prop_compose! {
+    fn message()(
+        address in any_address(),
+        source: u32,
+        is_call: bool,
+        payload in any_payload(),
+        remaining_ms in proptest::option::of(1u32..),
+        code in 0..ErrorCode::ALL.len(),
+        is_ok: bool,
+        answer in any_payload(),
+    ) -> Message {
+        let error = (ErrorCode::ALL[code], answer.slice(..answer.len().min(32_768)));
+        let reply = if is_ok { Ok(answer) } else { Err(error) };
+        Message { address, source, is_call, payload, remaining_ms, reply }
+    }
+}
+
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        Just(vec![usize::MAX]),
+        proptest::collection::vec(1usize..30, 1..20),
+        proptest::collection::vec(1usize..70_000, 1..20),
+    ]
+}
+
+const NOW: u64 = 1_000_000;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_messages_survive_the_way_there_and_back(
+        messages in proptest::collection::vec(message(), 1..12),
+        cuts_there in cuts(),
+        cuts_back in cuts(),
+        waits: bool,
+    ) {
+        let (mut caller, mut callee) = (caller(), callee());
+        if !waits { greet(&mut caller, &mut callee, NOW) }
+        for (token, message) in messages.iter().enumerate() {
+            let request = CallerRequest {
+                address: message.address.as_address(),
+                source: message.source,
+                payload: message.payload.clone(),
+                deadline: message.remaining_ms.map(|remaining| NOW + u64::from(remaining)),
+                token: message.is_call.then_some(token as u64),
+            };
+            caller.request(NOW, request).expect("accepted");
+        }
+        if waits { greet(&mut caller, &mut callee, NOW) }
+        let mut arrived = Vec::new();
+        in_pieces(take_from_caller(&mut caller, usize::MAX), &cuts_there, |chunk| {
+            arrived.extend(requests(&mut callee, chunk));
+        });
+        prop_assert_eq!(arrived.len(), messages.len());
+        prop_assert!(!callee.has_partial_input());
+        for (request, message) in arrived.into_iter().zip(&messages) {
+            prop_assert_eq!(&request.address, &message.address);
+            prop_assert_eq!(request.source, message.source);
+            prop_assert_eq!(request.remaining_ms, message.remaining_ms);
+            prop_assert!(request.payload == message.payload);
+            prop_assert_eq!(request.session != 0, message.is_call);
+            match &message.reply {
+                Ok(reply) => callee.respond(request.session, Ok(reply.clone())),
+                Err((code, text)) => callee.respond_error(request.session, *code, text),
+            }
+        }
+        let mut came_back = Vec::new();
+        in_pieces(take_from_callee(&mut callee), &cuts_back, |chunk| {
+            caller.receive(chunk);
+            came_back.extend(events(&mut caller, NOW).expect("well-formed"));
+        });
+        let expected: Vec<_> = messages.iter().enumerate().filter(|(_, message)| message.is_call)
+            .map(|(token, message)| CallerEvent::Reply {
+                token: token as u64,
+                result: message.reply.clone().map_err(|(code, text)| ReplyError { code: Some(code), text }),
+            })
+            .collect();
+        prop_assert!(came_back == expected);
+        prop_assert!(caller.is_idle());
+        prop_assert_eq!(caller.next_deadline(), None);
+    }
+
+    #[test]
+    fn every_call_ends_once_whatever_is_spoken_and_whatever_breaks(
+        steps in proptest::collection::vec((0u8..9, any::<u16>()), 1..150),
+    ) {
+        let limits = CallerLimits { out_buffer_bytes_max: 20_000, ..CallerLimits::default() };
+        let mut caller = skyring_codec::link::CallerLink::new(limits);
+        let mut peer = callee();
+        let mut unanswered: Vec<u32> = Vec::new();
+        let mut seen: Vec<u64> = Vec::new();
+        let (mut accepted, mut now) = (0u64, 0u64);
+        let mut ended: Vec<CallerEvent> = Vec::new();
+        let mut deadlines = Vec::new();
+        for (step, number) in steps {
+            match step {
+                0..=2 => {
+                    let deadline = (number % 3 != 0).then_some(now + u64::from(number % 500));
+                    let mut bytes = accepted.to_le_bytes().to_vec();
+                    bytes.resize(8 + usize::from(number % 700), 7);
+                    let name = [b'@', number as u8];
+                    let address = skyring_codec::skynet::Address::Name(&name);
+                    let mut request = crate::support::call(address, &bytes.into(), deadline, accepted);
+                    request.address = if number % 2 == 0 { crate::support::TEN } else { address };
+                    if caller.request(now, request).is_ok() {
+                        deadlines.push(deadline);
+                        accepted += 1;
+                    }
+                }
+                3 => {
+                    let taken = take_from_caller(&mut caller, usize::from(number % 2_000));
+                    for inbound in arrive(&mut peer, taken).expect("well-formed") {
+                        match inbound {
+                            Inbound::Request(request) => {
+                                let token = request.payload.first_chunk().map(|token| u64::from_le_bytes(*token));
+                                seen.extend(token);
+                                unanswered.push(request.session);
+                            }
+                            Inbound::Hello(_) if number % 4 == 0 => peer.refuse_hello(),
+                            Inbound::Hello(_) => peer.accept_hello(&crate::support::answer()).expect("valid"),
+                            Inbound::Goodbye => {}
+                        }
+                    }
+                    caller.receive(take_from_callee(&mut peer));
+                }
+                4 if !unanswered.is_empty() => {
+                    let session = unanswered.swap_remove(usize::from(number) % unanswered.len());
+                    peer.respond(session, Ok(payload(usize::from(number))));
+                    caller.receive(take_from_callee(&mut peer));
+                }
+                5 => now += u64::from(number % 300),
+                6 | 7 => {
+                    if step == 6 { caller.dial(now, &crate::support::hello()).expect("valid") } else { caller.connected() }
+                    peer = callee();
+                    unanswered.clear();
+                }
+                _ if number % 5 == 0 => caller.goodbye(),
+                _ => { caller.disconnected(); peer = callee(); unanswered.clear(); }
+            }
+            let polled = events(&mut caller, now);
+            match polled {
+                Ok(polled) => ended.extend(polled.into_iter().filter(|event| event.token().is_some())),
+                // Only an answer to the hello that comes too late.
+                Err(_) => { caller.disconnected(); peer = callee(); unanswered.clear(); }
+            }
+            ended.extend(events(&mut caller, now).expect("no input").into_iter().filter(|event| event.token().is_some()));
+            prop_assert!(caller.out_buffer_bytes() <= 20_000);
+            prop_assert_eq!(caller.outstanding(), accepted as usize - ended.len());
+            let overdue = deadlines.iter().flatten().filter(|deadline| **deadline <= now).count();
+            prop_assert!(ended.len() >= overdue, "a call outlived its deadline");
+        }
+        prop_assert!(seen.is_sorted_by(|one, next| one < next), "twice or out of order");
+        caller.close();
+        ended.extend(events(&mut caller, now).expect("no input"));
+        for event in &ended {
+            if let CallerEvent::Lost { token, may_have_run: false } = event {
+                prop_assert!(!seen.contains(token), "it has run");
+            }
+        }
+        let mut tokens: Vec<_> = ended.iter().filter_map(CallerEvent::token).collect();
+        tokens.sort_unstable();
+        prop_assert_eq!(tokens, (0..accepted).collect::<Vec<_>>());
+        prop_assert!(caller.is_idle());
+        prop_assert_eq!(caller.next_deadline(), None);
+    }
+
+    #[test]
+    fn any_frames_are_answered_with_requests_or_an_error_within_the_limits(
+        frames in proptest::collection::vec(
+            (0u8..10, 0u8..3, 0u32..4, 0u32..5, proptest::collection::vec(any::<u8>(), 0..700)), 0..30),
+        noise in proptest::collection::vec(any::<u8>(), 0..30),
+        cuts in cuts(),
+    ) {
+        let limits = CalleeLimits { message_bytes_max: 500, ..CalleeLimits::default() };
+        let mut stream: Vec<u8> = frames.iter().flat_map(|(kind, flags, session, target, payload)| {
+            crate::support::frame(*kind, *flags, [*session, *target, 1, 2], payload)
+        }).collect();
+        stream.extend(noise);
+        let stream = Bytes::from(stream);
+        let run = |cuts: &[usize]| {
+            let (_, mut callee) = native_pair_of(CallerLimits::default(), limits);
+            let mut seen = Vec::new();
+            let mut failure = None;
+            in_pieces(stream.clone(), cuts, |chunk| {
+                if failure.is_some() { return }
+                callee.receive(chunk);
+                loop {
+                    match callee.poll_inbound() {
+                        Ok(Some(inbound)) => seen.push(inbound),
+                        Ok(None) => break,
+                        Err(error) => { failure = Some(error); break }
+                    }
+                }
+            });
+            (seen, failure, take_from_callee(&mut callee))
+        };
+        let whole = run(&[usize::MAX]);
+        let is_within = |inbound: &Inbound| match inbound {
+            Inbound::Request(request) => request.payload.len() <= 500,
+            _ => true,
+        };
+        prop_assert!(whole.0.iter().all(is_within));
+        prop_assert_eq!(&whole, &run(&cuts));
+        prop_assert_eq!(&whole, &run(&[1]));
+    }
+}
+
+#[test]
+fn a_stream_that_comes_byte_by_byte_gives_the_same_messages() {
+    let (mut caller, mut callee) = native_pair();
+    for length in [0, 5, 600, 40_000] {
+        let address = skyring_codec::skynet::Address::Name(b".db");
+        caller
+            .request(
+                0,
+                crate::support::call(address, &payload(length), None, length as u64),
+            )
+            .expect("accepted");
+    }
+    let mut lengths = Vec::new();
+    in_pieces(take_from_caller(&mut caller, usize::MAX), &[1], |byte| {
+        for request in requests(&mut callee, byte) {
+            assert!(request.payload == payload(request.payload.len()));
+            lengths.push(request.payload.len());
+            callee.respond(request.session, Ok(request.payload));
+        }
+    });
+    assert_eq!(lengths, [0, 5, 600, 40_000]);
+    let mut tokens = Vec::new();
+    in_pieces(take_from_callee(&mut callee), &[1], |byte| {
+        caller.receive(byte);
+        for event in events(&mut caller, 0).expect("well-formed") {
+            let CallerEvent::Reply { token, result } = event else {
+                panic!("{event:?}")
+            };
+            assert!(result == Ok(payload(token as usize)));
+            tokens.push(token);
+        }
+    });
+    assert_eq!(tokens, [0, 5, 600, 40_000]);
+}
