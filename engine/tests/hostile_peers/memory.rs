@@ -49,7 +49,7 @@ fn requests_that_take_long_are_refused_when_they_are_too_many() {
     let mut server = Server::start(Options::default());
     let healthy = Healthy::start(&server);
     let idle = server.memory_peak();
-    let payload = pack(&(10_000u32, "x".repeat(30_000)));
+    let payload = pack(&(12_000u32, "x".repeat(30_000)));
     let requests: Vec<u8> = (0..138u32)
         // Every other one is a send.
         .flat_map(|number| request("@late", if number % 2 == 0 { 0 } else { number }, &payload))
@@ -68,14 +68,17 @@ fn requests_that_take_long_are_refused_when_they_are_too_many() {
     assert_eq!(refused.kind, 1);
     let grown = server.memory_peak() - idle;
     println!("requests that take long: {} KB", grown >> 10);
-    assert!(grown > REQUEST_BYTES_MAX, "the bound was not met: {grown} bytes");
+    assert!(
+        grown > REQUEST_BYTES_MAX / 2,
+        "the bound was not met: {grown} bytes"
+    );
     assert!(
         grown < SHARDS * (REQUEST_BYTES_MAX + READ_BYTES_MAX) + SLACK_BYTES,
         "{grown} bytes"
     );
     assert!(grown < memory_bytes_max(SHARDS, ROUNDS + SHARDS));
     // They end, and everything is taken again.
-    std::thread::sleep(Duration::from_secs(10));
+    std::thread::sleep(Duration::from_secs(12));
     let mut peer = Peer::connect(server.address());
     let before = server.counter("requests_refused");
     peer.send(
