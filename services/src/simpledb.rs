@@ -14,6 +14,9 @@ use skyring::{Answer, Context, Error, Message, Payload, Service};
 /// Most keys of one table.
 pub const ENTRIES_MAX: usize = 10_000_000;
 
+/// How much of an unknown command an error repeats, in bytes.
+const COMMAND_BYTES_SHOWN: usize = 64;
+
 /// The table.
 #[derive(Debug, Default)]
 pub struct SimpleDb {
@@ -67,7 +70,8 @@ impl SimpleDb {
                 Ok(copy(word.bytes))
             }
         } else {
-            let command = String::from_utf8_lossy(command);
+            let shown = command.get(..COMMAND_BYTES_SHOWN).unwrap_or(command);
+            let command = String::from_utf8_lossy(shown);
             Err(Error::remote(format!(
                 "unknown command {command}: GET, SET and PING are known"
             )))

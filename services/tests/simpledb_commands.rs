@@ -76,3 +76,10 @@ fn an_unknown_command_is_an_error_that_names_it() {
     assert!(texts[2].contains("key"), "{texts:?}");
     assert!(!texts[3].is_empty(), "{texts:?}");
 }
+
+#[test]
+fn an_error_repeats_only_the_beginning_of_a_long_command() {
+    let answers = answers(vec![pack("X".repeat(1_000_000).as_str())]);
+    let text = answers.into_iter().next().unwrap().unwrap_err().to_string();
+    assert!(text.contains("XXX") && text.len() < 200, "{} bytes", text.len());
+}
