@@ -1,4 +1,4 @@
-//! The example exchange of `docs/wire-native.md`, byte for byte. Written down by hand from the
+//! The example exchange of `docs/chapters/wire-native.md`, byte for byte. Written down by hand from the
 //! specification, not by the code.
 
 use bytes::Bytes;
