@@ -56,6 +56,8 @@ fn run(node: &Node, messages: u64) -> Result<(), Error> {
         }
         let bursts = share / 20_000;
         report("bursts", bursts * shards as u64, flood::bursts(node, bursts)?);
+        let rescued = node.metrics().sleeps_rescued.get();
+        println!("part {} of {PARTS}: rescued sleeps so far: {rescued}", part + 1);
     }
     Ok(())
 }
