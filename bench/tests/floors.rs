@@ -64,6 +64,11 @@ fn main() -> ExitCode {
             }
         }
         Some(first) if first == MEASURES_ON => measures_on(),
+        _ if arguments.iter().any(|argument| argument == "--list") => {
+            for (name, _) in PROMISES {
+                println!("{name}: test");
+            }
+        }
         // What test runners pass: one name to choose by, and flags that change nothing here.
         first => {
             let chosen = first

@@ -131,3 +131,60 @@ pub(crate) fn difference(before: CpuSeconds, after: CpuSeconds) -> CpuSeconds {
             .map(|(before, after)| after - before),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn meter() -> Meter {
+        let settings = Settings {
+            in_flight: 1,
+            size: 64,
+            duration: 20 * MILLISECOND,
+            warm_up: 10 * MILLISECOND,
+            spin: Duration::ZERO,
+            server_cpu: 0,
+            client_cpu: 1,
+            skynet: None,
+        };
+        Meter::start(
+            Peer::Glommio,
+            &settings,
+            std::process::id(),
+            &Interrupt::default(),
+        )
+    }
+
+    #[test]
+    fn calls_are_counted_after_the_warm_up_and_until_the_end() {
+        let mut meter = meter();
+        let start = meter.stage_ends - 10 * MILLISECOND;
+        let mut answered = |at: u32, is_same| meter.answered(start, start + at * MILLISECOND, is_same);
+        // The call that ends the warm-up is not counted either.
+        for at in [1, 9, 10] {
+            assert!(answered(at, true).is_continue());
+        }
+        for at in [11, 15, 29] {
+            assert!(answered(at, true).is_continue());
+        }
+        assert!(answered(20, false).is_continue());
+        assert!(answered(30, true).is_break());
+        assert!(answered(31, true).is_break());
+        let measured = meter.finish().unwrap();
+        assert_eq!((measured.calls, measured.errors, measured.seconds), (3, 1, 0.02));
+        assert!(
+            (measured.latency_us.max / 29_000.0 - 1.0).abs() < 0.01,
+            "{measured:?}"
+        );
+    }
+
+    #[test]
+    fn a_client_that_ends_before_its_time_has_no_figures() {
+        let mut meter = meter();
+        let end = meter.stage_ends;
+        assert!(meter.answered(end, end, true).is_continue());
+        assert!(matches!(meter.finish(), Err(PeerError::Client(_))));
+    }
+}

@@ -193,3 +193,17 @@ fn value(settings: &Settings) -> Vec<u8> {
         .map(|place| b'a' + (place % 26) as u8)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_peer_is_found_by_its_own_name_and_says_what_is_not_equal() {
+        for peer in Peer::ALL {
+            assert_eq!(Peer::named(peer.name()), Some(peer));
+            assert!(!peer.note().is_empty());
+        }
+        assert_eq!(Peer::named("skyring"), None);
+    }
+}
