@@ -32,6 +32,7 @@ pages! {
     errors = "../chapters/errors.md";
     limits = "../chapters/limits.md";
     wire = "../chapters/wire.md";
+    wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
     architecture = "../chapters/architecture.md";
     testing = "../chapters/testing.md";
