@@ -11,7 +11,7 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use skyring::log::Destination;
 use skyring::{Node, Payload};
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerLimits, CallerLink};
+use skyring_codec::link::{CalleeLimits, CalleeLink, CallerLimits, CallerLink, CallerRequest, Inbound};
 use skyring_codec::seri;
 use skyring_codec::skynet::Address;
 use skyring_codec::wheel::TimerWheel;
@@ -37,15 +37,21 @@ fn link(criterion: &mut Criterion) {
     caller.connected();
     criterion.bench_function("link: call, request, response, reply", |bench| {
         bench.iter(|| {
-            caller
-                .call(Address::Name(b"@sdb"), &payload, Some(1_000), 1)
-                .expect("the link is empty");
+            let request = CallerRequest {
+                address: Address::Name(b"@sdb"),
+                source: 0,
+                payload: payload.clone(),
+                deadline: Some(1_000),
+                token: Some(1),
+            };
+            caller.request(0, request).expect("the link is empty");
             let mut slices = [IoSlice::new(&[]); SLICES];
             let shown = caller.transmit(&mut slices);
             let request = joined(&slices[..shown]);
             caller.transmitted(request.len());
             callee.receive(request);
-            while let Some(request) = callee.poll_event().expect("a caller link wrote it") {
+            while let Some(Inbound::Request(request)) = callee.poll_inbound().expect("a caller link wrote it")
+            {
                 callee.respond(request.session, Ok(request.payload));
             }
             let mut slices = [IoSlice::new(&[]); SLICES];

@@ -6,7 +6,10 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, ReplyError};
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Inbound, ReplyError,
+    Request,
+};
 use skyring_codec::outbuffer::OutBuffer;
 use skyring_codec::skynet::{
     Address, RequestFrame, decode_request, encode_error_response, encode_ok_response, encode_push,
@@ -290,6 +293,23 @@ fn pushes_are_written_as_skynet_writes_them() {
     }
 }
 
+fn next_request(callee: &mut CalleeLink) -> Option<Request> {
+    match callee.poll_inbound().expect("well-formed")? {
+        Inbound::Request(request) => Some(request),
+        other => panic!("{other:?} is no request"),
+    }
+}
+
+fn call(address: Address<'_>, payload: Bytes, token: u64) -> CallerRequest<'_> {
+    CallerRequest {
+        address,
+        source: 0,
+        payload,
+        deadline: None,
+        token: Some(token),
+    }
+}
+
 #[test]
 fn requests_and_pushes_of_skynet_are_read() {
     for (rows, is_push) in [(REQUESTS, false), (PUSHES, true)] {
@@ -302,11 +322,11 @@ fn requests_and_pushes_of_skynet_are_read() {
         {
             let mut callee = CalleeLink::new(CalleeLimits::default());
             callee.receive(stream_of(packages));
-            let request = callee.poll_event().expect("well-formed").expect("whole");
+            let request = next_request(&mut callee).expect("whole");
             assert_eq!(request.address.as_address(), *address);
             assert_eq!(request.session, if is_push { 0 } else { *session });
             assert!(request.payload == bytes_of(payload), "{payload}");
-            assert_eq!(callee.poll_event(), Ok(None));
+            assert_eq!(next_request(&mut callee), None);
             assert!(!callee.has_partial_input());
         }
     }
@@ -323,7 +343,7 @@ fn the_caller_link_writes_what_skynet_writes() {
     {
         let mut caller = CallerLink::with_first_session(CallerLimits::default(), *session);
         caller
-            .call(*address, &bytes_of(payload).into(), None, 0)
+            .request(0, call(*address, bytes_of(payload).into(), 0))
             .expect("accepted");
         caller.connected();
         let mut slices = [IoSlice::new(&[]); 64];
@@ -355,7 +375,7 @@ fn responses_of_skynet_are_read() {
     for (session, result, packages) in RESPONSES {
         let mut caller = CallerLink::with_first_session(CallerLimits::default(), *session);
         caller.connected();
-        caller.call(TEN, &Bytes::new(), None, 99).expect("accepted");
+        caller.request(0, call(TEN, Bytes::new(), 99)).expect("accepted");
         caller.receive(stream_of(packages));
         let event = caller.poll_event(0).expect("well-formed");
         let expected = match result {
@@ -396,7 +416,7 @@ fn trace_tags_are_written_and_read_as_skynets_and_go_with_the_next_request() {
             callee.receive(package.clone());
             callee.receive(stream_of(packages));
             callee.receive(stream_of(PUSHES[0].packages));
-            let mut next = || callee.poll_event().expect("well-formed").expect("whole");
+            let mut next = || next_request(&mut callee).expect("whole");
             assert_eq!((next().trace, next().trace), (Some(tag.clone()), None));
         }
     }

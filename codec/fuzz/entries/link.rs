@@ -3,7 +3,10 @@
 use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, Request};
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Inbound, ProtocolError,
+    Request,
+};
 use skyring_codec::skynet::{Address, Framer, decode_response};
 
 const MESSAGE_BYTES_MAX: usize = 50_000;
@@ -55,6 +58,33 @@ pub fn link_caller(input: &[u8]) {
     assert_eq!(drive.caller.next_deadline(), None);
 }
 
+fn asked(
+    address: Address<'_>,
+    payload: Bytes,
+    deadline: Option<u64>,
+    token: Option<u64>,
+) -> CallerRequest<'_> {
+    CallerRequest {
+        address,
+        source: 0,
+        payload,
+        deadline,
+        token,
+    }
+}
+
+/// What comes next at an end that speaks the skynet dialect only.
+fn next_request(callee: &mut CalleeLink) -> Result<Option<Request>, ProtocolError> {
+    loop {
+        match callee.poll_inbound()? {
+            Some(Inbound::Request(request)) => return Ok(Some(request)),
+            Some(Inbound::Hello(_)) => callee.refuse_hello(),
+            Some(Inbound::Goodbye) => panic!("the skynet dialect has no such package"),
+            None => return Ok(None),
+        }
+    }
+}
+
 struct Call {
     deadline: Option<u64>,
     has_ended: bool,
@@ -75,10 +105,15 @@ impl Drive {
     fn step(&mut self, step: u8, argument: usize) {
         match step {
             0..=4 => self.call(step, argument),
-            5 => drop(
-                self.caller
-                    .send(Address::Name(b"@push"), &Bytes::from(vec![0; argument * 200])),
-            ),
+            5 => drop(self.caller.request(
+                0,
+                asked(
+                    Address::Name(b"@push"),
+                    vec![0; argument * 200].into(),
+                    None,
+                    None,
+                ),
+            )),
             6..=8 => self.transmit(argument * argument),
             9 => self.transmit(usize::MAX),
             10 | 11 => self.deliver_replies(argument + 1),
@@ -104,7 +139,7 @@ impl Drive {
         };
         if self
             .caller
-            .call(address, &payload.freeze(), deadline, token)
+            .request(0, asked(address, payload.freeze(), deadline, Some(token)))
             .is_ok()
         {
             self.calls.push(Call {
@@ -126,7 +161,9 @@ impl Drive {
             .collect();
         self.caller.transmitted(bytes.len());
         self.callee.receive(bytes.into());
-        while let Some(Request { session, payload, .. }) = self.callee.poll_event().expect("we are honest") {
+        while let Some(Request { session, payload, .. }) =
+            next_request(&mut self.callee).expect("we are honest")
+        {
             if session != 0 {
                 let token = payload
                     .first_chunk()
@@ -235,7 +272,7 @@ fn callee_run(stream: &[u8], piece_bytes: usize) -> (Vec<Request>, bool, Vec<u8>
     'stream: for piece in stream.chunks(piece_bytes) {
         callee.receive(Bytes::copy_from_slice(piece));
         loop {
-            match callee.poll_event() {
+            match next_request(&mut callee) {
                 Ok(Some(request)) => {
                     assert!(request.payload.len() <= 2_000);
                     callee.respond(request.session, Ok(request.payload.clone()));

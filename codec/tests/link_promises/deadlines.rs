@@ -4,12 +4,16 @@ use bytes::Bytes;
 use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink};
 use skyring_codec::skynet::SESSION_MAX;
 
-use crate::support::{TEN, callee, connected_caller, events, payload, requests, response, take_from_caller};
+use crate::support::{
+    TEN, call, callee, connected_caller, events, payload, requests, response, take_from_caller,
+};
 
 #[test]
 fn a_call_expires_at_its_deadline_and_its_session_is_free_at_once() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(5), Some(30_000), 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(5), Some(30_000), 1))
+        .expect("accepted");
     assert_eq!(events(&mut caller, 29_999), Ok(vec![]));
     assert_eq!(caller.outstanding(), 1);
     assert_eq!(
@@ -24,7 +28,7 @@ fn following_the_next_deadline_expires_a_call_exactly_at_its_deadline() {
     for deadline in [1, 63, 64, 4_095, 30_000, 86_400_000] {
         let mut caller = connected_caller();
         caller
-            .call(TEN, &payload(5), Some(deadline), 1)
+            .request(0, call(TEN, &payload(5), Some(deadline), 1))
             .expect("accepted");
         let mut polls = 0;
         let expired_at = loop {
@@ -45,7 +49,9 @@ fn following_the_next_deadline_expires_a_call_exactly_at_its_deadline() {
 #[test]
 fn a_call_without_a_deadline_waits_as_long_as_it_takes() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(5), None, 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(5), None, 1))
+        .expect("accepted");
     assert_eq!(events(&mut caller, u64::MAX), Ok(vec![]));
     assert_eq!(caller.outstanding(), 1);
 }
@@ -53,7 +59,9 @@ fn a_call_without_a_deadline_waits_as_long_as_it_takes() {
 #[test]
 fn a_reply_that_was_received_before_the_poll_wins_over_the_expiry() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(5), Some(10), 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(5), Some(10), 1))
+        .expect("accepted");
     caller.receive(response(1, 1, b"v"));
     let reply = CallerEvent::Reply {
         token: 1,
@@ -65,14 +73,18 @@ fn a_reply_that_was_received_before_the_poll_wins_over_the_expiry() {
 #[test]
 fn a_late_reply_is_dropped_and_counted_and_meets_no_other_call() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(5), Some(10), 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(5), Some(10), 1))
+        .expect("accepted");
     assert_eq!(
         events(&mut caller, 10),
         Ok(vec![CallerEvent::Expired { token: 1 }])
     );
     // As many calls as put a session number into the place of the first in any small table.
     for token in 2..=4_097 {
-        caller.call(TEN, &payload(5), None, token).expect("accepted");
+        caller
+            .request(0, call(TEN, &payload(5), None, token))
+            .expect("accepted");
     }
     caller.receive(response(1, 1, b"late"));
     caller.receive(response(1, 0, b"late error"));
@@ -93,8 +105,12 @@ fn a_call_that_expires_within_its_reply_leaves_nothing_behind() {
     };
     let mut caller = CallerLink::new(limits);
     caller.connected();
-    caller.call(TEN, &payload(5), Some(10), 1).expect("accepted");
-    caller.call(TEN, &payload(5), None, 2).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(5), Some(10), 1))
+        .expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(5), None, 2))
+        .expect("accepted");
     caller.receive(response(1, 2, &4_000u32.to_le_bytes()));
     caller.receive(response(1, 3, &payload(3_999)));
     assert_eq!(
@@ -118,7 +134,9 @@ fn after_session_2147483647_comes_1_but_not_one_that_is_outstanding() {
     let mut caller = CallerLink::with_first_session(CallerLimits::default(), SESSION_MAX - 1);
     caller.connected();
     for token in 0..3 {
-        caller.call(TEN, &payload(1), None, token).expect("accepted");
+        caller
+            .request(0, call(TEN, &payload(1), None, token))
+            .expect("accepted");
     }
     let mut callee = callee();
     let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).expect("well-formed");

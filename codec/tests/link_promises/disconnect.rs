@@ -3,7 +3,9 @@
 use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink};
 use skyring_codec::skynet::Address;
 
-use crate::support::{TEN, callee, connected_caller, events, payload, requests, response, take_from_caller};
+use crate::support::{
+    TEN, call, callee, connected_caller, events, payload, requests, response, send, take_from_caller,
+};
 
 fn lost(token: u64, may_have_run: bool) -> CallerEvent {
     CallerEvent::Lost { token, may_have_run }
@@ -34,20 +36,24 @@ fn sent_calls_are_lost_and_unsent_ones_go_on_in_order() {
     ] {
         for cut in cuts {
             let mut caller = connected_caller();
-            caller.call(TEN, &payload(first), None, 1).expect("accepted");
-            caller.send(TEN, &payload(21)).expect("accepted");
             caller
-                .call(Address::Name(b"@big"), &payload(33_000), None, 2)
+                .request(0, call(TEN, &payload(first), None, 1))
+                .expect("accepted");
+            caller.request(0, send(TEN, &payload(21))).expect("accepted");
+            caller
+                .request(0, call(Address::Name(b"@big"), &payload(33_000), None, 2))
                 .expect("accepted");
             caller
-                .send(Address::Name(b"@big"), &payload(33_001))
+                .request(0, send(Address::Name(b"@big"), &payload(33_001)))
                 .expect("accepted");
-            caller.call(TEN, &payload(22), None, 3).expect("accepted");
+            caller
+                .request(0, call(TEN, &payload(22), None, 3))
+                .expect("accepted");
             assert_eq!(take_from_caller(&mut caller, cut).len(), cut);
             caller.disconnected();
             assert!(!caller.has_output() && take_from_caller(&mut caller, usize::MAX).is_empty());
             caller
-                .call(TEN, &payload(23), None, 4)
+                .request(0, call(TEN, &payload(23), None, 4))
                 .expect("accepted without a connection");
 
             let expected = if cut == 0 { vec![] } else { vec![lost(1, true)] };
@@ -65,8 +71,8 @@ fn sent_calls_are_lost_and_unsent_ones_go_on_in_order() {
 #[test]
 fn a_send_that_was_begun_is_dropped_and_not_sent_twice() {
     let mut caller = connected_caller();
-    caller.send(TEN, &payload(100)).expect("accepted");
-    caller.send(TEN, &payload(101)).expect("accepted");
+    caller.request(0, send(TEN, &payload(100))).expect("accepted");
+    caller.request(0, send(TEN, &payload(101))).expect("accepted");
     take_from_caller(&mut caller, 1);
     caller.disconnected();
     caller.connected();
@@ -77,9 +83,13 @@ fn a_send_that_was_begun_is_dropped_and_not_sent_twice() {
 #[test]
 fn calls_that_go_on_are_answered_under_the_new_connection() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), None, 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), None, 1))
+        .expect("accepted");
     take_from_caller(&mut caller, usize::MAX);
-    caller.call(TEN, &payload(2), Some(100), 2).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(2), Some(100), 2))
+        .expect("accepted");
     caller.disconnected();
     assert_eq!(events(&mut caller, 0), Ok(vec![lost(1, true)]));
     caller.connected();
@@ -99,7 +109,7 @@ fn unsent_calls_survive_many_broken_connections() {
     let mut caller = CallerLink::new(CallerLimits::default());
     for token in 0..50 {
         caller
-            .call(TEN, &payload(600 + token as usize), None, token)
+            .request(0, call(TEN, &payload(600 + token as usize), None, token))
             .expect("accepted");
     }
     let mut arrived = Vec::new();
@@ -127,10 +137,16 @@ fn unsent_calls_survive_many_broken_connections() {
 #[test]
 fn a_peer_that_returns_gets_no_request_whose_caller_has_given_up() {
     let mut caller = CallerLink::new(CallerLimits::default());
-    caller.call(TEN, &payload(1), Some(10), 1).expect("accepted");
-    caller.send(TEN, &payload(2)).expect("accepted");
-    caller.call(TEN, &payload(40_003), Some(10), 2).expect("accepted");
-    caller.call(TEN, &payload(4), Some(20), 3).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), Some(10), 1))
+        .expect("accepted");
+    caller.request(0, send(TEN, &payload(2))).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(40_003), Some(10), 2))
+        .expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(4), Some(20), 3))
+        .expect("accepted");
     let expired = [1, 2].map(|token| CallerEvent::Expired { token });
     assert_eq!(events(&mut caller, 10), Ok(expired.to_vec()));
     caller.connected();
@@ -146,7 +162,7 @@ fn calls_that_expire_without_a_connection_do_not_use_up_the_out_buffer() {
     let mut caller = CallerLink::new(limits);
     for now in 0..10_000 {
         caller
-            .call(TEN, &payload(100), Some(now + 20), now)
+            .request(0, call(TEN, &payload(100), Some(now + 20), now))
             .expect("at most 20 are wanted at a time");
         let expired = events(&mut caller, now).expect("no input");
         assert!(now < 20 || expired.len() == 1);
@@ -157,8 +173,12 @@ fn calls_that_expire_without_a_connection_do_not_use_up_the_out_buffer() {
 #[test]
 fn half_a_reply_of_the_old_connection_is_not_joined_with_the_new_one() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), None, 1).expect("accepted");
-    caller.call(TEN, &payload(2), None, 2).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), None, 1))
+        .expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(2), None, 2))
+        .expect("accepted");
     take_from_caller(&mut caller, 12);
     caller.receive(response(2, 2, &4u32.to_le_bytes()));
     caller.receive(response(2, 3, b"ab"));
@@ -179,10 +199,14 @@ fn half_a_reply_of_the_old_connection_is_not_joined_with_the_new_one() {
 #[test]
 fn closing_ends_every_call_and_drops_what_was_queued() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), Some(50), 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), Some(50), 1))
+        .expect("accepted");
     take_from_caller(&mut caller, 5);
-    caller.call(TEN, &payload(2), None, 2).expect("accepted");
-    caller.send(TEN, &payload(3)).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(2), None, 2))
+        .expect("accepted");
+    caller.request(0, send(TEN, &payload(3))).expect("accepted");
     assert!(!caller.is_idle());
     caller.close();
     assert_eq!(events(&mut caller, 100), Ok(vec![lost(1, true), lost(2, false)]));
@@ -190,7 +214,7 @@ fn closing_ends_every_call_and_drops_what_was_queued() {
     caller.connected();
     assert_eq!(delivered(&mut caller), Vec::<usize>::new());
     caller
-        .call(TEN, &payload(4), None, 4)
+        .request(0, call(TEN, &payload(4), None, 4))
         .expect("it can be used again");
     assert_eq!(delivered(&mut caller), [4]);
 }
@@ -198,8 +222,12 @@ fn closing_ends_every_call_and_drops_what_was_queued() {
 #[test]
 fn a_connection_that_replaces_one_unnoticed_begins_with_a_whole_message() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), None, 1).expect("accepted");
-    caller.call(TEN, &payload(2), None, 2).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), None, 1))
+        .expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(2), None, 2))
+        .expect("accepted");
     take_from_caller(&mut caller, 3);
     caller.connected();
     assert_eq!(delivered(&mut caller), [2]);

@@ -4,7 +4,8 @@ use skyring_codec::link::CallerEvent;
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    callee, connected_caller, error_text, events, payload, requests, take_from_callee, take_from_caller,
+    call, callee, connected_caller, error_text, events, payload, requests, send, take_from_callee,
+    take_from_caller,
 };
 
 #[test]
@@ -16,9 +17,11 @@ fn messages_at_both_sides_of_the_edges_arrive_and_their_answers_return() {
         for address in [Address::Handle(10), Address::Name(b"@sdb")] {
             let (mut caller, mut callee) = (connected_caller(), callee());
             caller
-                .call(address, &payload(bytes), Some(9), 7)
+                .request(0, call(address, &payload(bytes), Some(9), 7))
                 .expect("accepted");
-            caller.send(address, &payload(bytes)).expect("accepted");
+            caller
+                .request(0, send(address, &payload(bytes)))
+                .expect("accepted");
             let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).expect("well-formed");
             assert_eq!(got.len(), 2, "{bytes}");
             assert_eq!((got[0].session, got[1].session), (1, 0));
@@ -57,7 +60,7 @@ fn a_request_goes_in_parts_from_32768_bytes_on_and_a_response_above() {
     ] {
         let (mut caller, mut callee) = (connected_caller(), callee());
         caller
-            .call(Address::Handle(10), &payload(bytes), None, 0)
+            .request(0, call(Address::Handle(10), &payload(bytes), None, 0))
             .expect("accepted");
         let sent = take_from_caller(&mut caller, usize::MAX);
         assert_eq!(packages_of(&sent), request_packages, "request of {bytes}");
@@ -74,7 +77,7 @@ fn a_request_goes_in_parts_from_32768_bytes_on_and_a_response_above() {
 fn an_error_text_is_cut_at_32768_bytes() {
     let (mut caller, mut callee) = (connected_caller(), callee());
     caller
-        .call(Address::Handle(10), &payload(1), None, 5)
+        .request(0, call(Address::Handle(10), &payload(1), None, 5))
         .expect("accepted");
     callee.respond(1, Err(&payload(32_769)));
     caller.receive(take_from_callee(&mut callee));
@@ -88,15 +91,17 @@ fn an_error_text_is_cut_at_32768_bytes() {
 #[test]
 fn a_short_push_uses_no_session_and_a_long_one_does() {
     let (mut caller, mut callee) = (connected_caller(), callee());
-    caller.send(Address::Handle(10), &payload(10)).expect("accepted");
     caller
-        .call(Address::Handle(10), &payload(10), None, 0)
+        .request(0, send(Address::Handle(10), &payload(10)))
         .expect("accepted");
     caller
-        .send(Address::Handle(10), &payload(40_000))
+        .request(0, call(Address::Handle(10), &payload(10), None, 0))
         .expect("accepted");
     caller
-        .call(Address::Handle(10), &payload(10), None, 0)
+        .request(0, send(Address::Handle(10), &payload(40_000)))
+        .expect("accepted");
+    caller
+        .request(0, call(Address::Handle(10), &payload(10), None, 0))
         .expect("accepted");
     let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).expect("well-formed");
     assert_eq!(
@@ -117,7 +122,7 @@ fn a_push_is_never_answered() {
 fn a_payload_within_one_chunk_is_not_copied() {
     let (mut caller, mut callee) = (connected_caller(), callee());
     caller
-        .call(Address::Name(b"@sdb"), &payload(3_000), None, 0)
+        .request(0, call(Address::Name(b"@sdb"), &payload(3_000), None, 0))
         .expect("accepted");
     let chunk = take_from_caller(&mut caller, usize::MAX);
     let got = requests(&mut callee, chunk.clone()).expect("well-formed");

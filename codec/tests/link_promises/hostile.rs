@@ -5,8 +5,8 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, ProtocolError, 
 use skyring_codec::skynet::DecodeError;
 
 use crate::support::{
-    TEN, callee, connected_caller, error_text, events, head, part, payload, request, requests, response,
-    take_from_callee,
+    TEN, call, callee, connected_caller, error_text, events, head, next_request, part, payload, request,
+    requests, response, take_from_callee,
 };
 
 #[test]
@@ -226,7 +226,10 @@ fn a_second_head_for_an_unfinished_request_ends_the_connection() {
     let mut callee = callee();
     callee.receive(head(0x01, 3, 40_000));
     callee.receive(head(0x01, 3, 40_000));
-    assert_eq!(callee.poll_event(), Err(ProtocolError::HeadTwice { session: 3 }));
+    assert_eq!(
+        next_request(&mut callee),
+        Err(ProtocolError::HeadTwice { session: 3 })
+    );
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn a_malformed_package_is_an_error_at_both_ends() {
         type_byte: 0x77,
         bytes: 4,
     };
-    assert_eq!(callee.poll_event(), Err(ProtocolError::Decode(error)));
+    assert_eq!(next_request(&mut callee), Err(ProtocolError::Decode(error)));
 
     let mut caller = connected_caller();
     caller.receive(response(1, 9, b""));
@@ -295,7 +298,9 @@ fn a_reply_whose_parts_do_not_add_up_is_an_error() {
         (4, vec![(1, "abc")], length(4, 3)),
     ] {
         let mut caller = connected_caller();
-        caller.call(TEN, &payload(1), None, 1).expect("accepted");
+        caller
+            .request(0, call(TEN, &payload(1), None, 1))
+            .expect("accepted");
         caller.receive(response(1, 2, &declared.to_le_bytes()));
         for (type_byte, text) in parts {
             caller.receive(response(1, type_byte, text.as_bytes()));
@@ -303,7 +308,9 @@ fn a_reply_whose_parts_do_not_add_up_is_an_error() {
         assert_eq!(events(&mut caller, 0), expected);
     }
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), None, 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), None, 1))
+        .expect("accepted");
     caller.receive(response(1, 3, b"abc"));
     assert_eq!(
         events(&mut caller, 0),
@@ -315,7 +322,9 @@ fn a_reply_whose_parts_do_not_add_up_is_an_error() {
 #[test]
 fn an_error_within_a_reply_in_parts_ends_the_call_as_it_does_in_skynet() {
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), None, 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), None, 1))
+        .expect("accepted");
     caller.receive(response(1, 2, &6u32.to_le_bytes()));
     caller.receive(response(1, 3, b"abc"));
     caller.receive(response(1, 0, b"broke"));

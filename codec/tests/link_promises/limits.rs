@@ -4,8 +4,8 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, C
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    TEN, callee, connected_caller, error_text, events, payload, requests, response, take_from_callee,
-    take_from_caller,
+    TEN, call, callee, connected_caller, error_text, events, payload, requests, response, send,
+    take_from_callee, take_from_caller,
 };
 
 #[test]
@@ -20,13 +20,15 @@ fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
         what: "out-buffer bytes",
         limit: 217,
     };
-    caller.call(TEN, &payload(89), None, 1).expect("exactly full");
+    caller
+        .request(0, call(TEN, &payload(89), None, 1))
+        .expect("exactly full");
     for is_connected in [false, true] {
         if is_connected {
             caller.connected();
         }
-        assert_eq!(caller.call(TEN, &payload(0), None, 2), Err(full));
-        assert_eq!(caller.send(TEN, &payload(0)), Err(full));
+        assert_eq!(caller.request(0, call(TEN, &payload(0), None, 2)), Err(full));
+        assert_eq!(caller.request(0, send(TEN, &payload(0))), Err(full));
         assert_eq!((caller.outstanding(), caller.out_buffer_bytes()), (1, 217));
     }
     take_from_caller(&mut caller, 10);
@@ -35,9 +37,9 @@ fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
         90,
         "what is left of a message that was begun"
     );
-    assert_eq!(caller.call(TEN, &payload(0), None, 2), Err(full));
+    assert_eq!(caller.request(0, call(TEN, &payload(0), None, 2)), Err(full));
     take_from_caller(&mut caller, 1);
-    assert_eq!(caller.call(TEN, &payload(0), None, 2), Ok(()));
+    assert_eq!(caller.request(0, call(TEN, &payload(0), None, 2)), Ok(()));
 }
 
 #[test]
@@ -48,25 +50,31 @@ fn more_calls_than_sessions_are_refused_until_one_ends() {
     });
     caller.connected();
     for token in 1..=2 {
-        caller.call(TEN, &payload(1), None, token).expect("accepted");
+        caller
+            .request(0, call(TEN, &payload(1), None, token))
+            .expect("accepted");
     }
     let full = LinkError::Overloaded {
         what: "sessions",
         limit: 2,
     };
-    assert_eq!(caller.call(TEN, &payload(1), None, 3), Err(full));
-    assert_eq!(caller.send(TEN, &payload(1)), Ok(()), "a send needs no session");
+    assert_eq!(caller.request(0, call(TEN, &payload(1), None, 3)), Err(full));
+    assert_eq!(
+        caller.request(0, send(TEN, &payload(1))),
+        Ok(()),
+        "a send needs no session"
+    );
     caller.receive(response(2, 0, b"no"));
     assert_eq!(events(&mut caller, 0).map(|events| events.len()), Ok(1));
-    assert_eq!(caller.call(TEN, &payload(1), None, 3), Ok(()));
+    assert_eq!(caller.request(0, call(TEN, &payload(1), None, 3)), Ok(()));
     caller.close();
     assert_eq!(
-        caller.call(TEN, &payload(1), None, 4),
+        caller.request(0, call(TEN, &payload(1), None, 4)),
         Err(full),
         "its losses were not polled"
     );
     assert_eq!(events(&mut caller, 0).map(|events| events.len()), Ok(2));
-    assert_eq!(caller.call(TEN, &payload(1), None, 4), Ok(()));
+    assert_eq!(caller.request(0, call(TEN, &payload(1), None, 4)), Ok(()));
 }
 
 #[test]
@@ -80,10 +88,10 @@ fn a_message_that_is_too_large_is_refused_where_it_begins() {
         bytes: 50_001,
         limit: 50_000,
     });
-    assert_eq!(caller.call(TEN, &payload(50_001), None, 1), refused);
-    assert_eq!(caller.send(TEN, &payload(50_001)), refused);
+    assert_eq!(caller.request(0, call(TEN, &payload(50_001), None, 1)), refused);
+    assert_eq!(caller.request(0, send(TEN, &payload(50_001))), refused);
     assert!(caller.is_idle());
-    assert_eq!(caller.call(TEN, &payload(50_000), None, 1), Ok(()));
+    assert_eq!(caller.request(0, call(TEN, &payload(50_000), None, 1)), Ok(()));
 }
 
 #[test]
@@ -91,12 +99,15 @@ fn a_name_without_a_byte_or_with_too_many_is_refused() {
     let mut caller = connected_caller();
     for name in [&b""[..], &[b'n'; 256]] {
         let refused = Err(LinkError::InvalidName { bytes: name.len() });
-        assert_eq!(caller.call(Address::Name(name), &payload(1), None, 1), refused);
-        assert_eq!(caller.send(Address::Name(name), &payload(1)), refused);
+        assert_eq!(
+            caller.request(0, call(Address::Name(name), &payload(1), None, 1)),
+            refused
+        );
+        assert_eq!(caller.request(0, send(Address::Name(name), &payload(1))), refused);
     }
     assert!(caller.is_idle());
     assert_eq!(
-        caller.call(Address::Name(&[b'n'; 255]), &payload(1), None, 1),
+        caller.request(0, call(Address::Name(&[b'n'; 255]), &payload(1), None, 1)),
         Ok(())
     );
 }
@@ -111,7 +122,9 @@ fn a_reply_that_is_too_large_ends_its_call_and_not_the_connection() {
     caller.connected();
     let mut callee = callee();
     for token in 1..=2 {
-        caller.call(TEN, &payload(1), None, token).expect("accepted");
+        caller
+            .request(0, call(TEN, &payload(1), None, token))
+            .expect("accepted");
     }
     callee.respond(1, Ok(payload(50_001)));
     callee.respond(2, Ok(payload(50_000)));
@@ -138,7 +151,9 @@ fn unfinished_replies_share_their_bound_and_the_one_that_crosses_it_ends() {
     let mut caller = CallerLink::new(limits);
     caller.connected();
     for token in 1..=2 {
-        caller.call(TEN, &payload(1), None, token).expect("accepted");
+        caller
+            .request(0, call(TEN, &payload(1), None, token))
+            .expect("accepted");
         caller.receive(response(token as u32, 2, &4_000u32.to_le_bytes()));
         caller.receive(response(token as u32, 3, &payload(3_000)));
     }
@@ -165,7 +180,9 @@ fn an_answer_that_is_too_large_becomes_an_error_text() {
     };
     let mut callee = CalleeLink::new(limits);
     let mut caller = connected_caller();
-    caller.call(TEN, &payload(1), None, 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(1), None, 1))
+        .expect("accepted");
     callee.respond(1, Ok(payload(50_001)));
     caller.receive(take_from_callee(&mut callee));
     let text = b"too-large: response of 50001 bytes, limit 50000";
@@ -195,7 +212,9 @@ fn waiting_answers_are_counted_so_that_reading_can_stop() {
 fn the_first_finished_request_and_held_bytes_show_whether_a_connection_is_of_use() {
     let (mut caller, mut callee) = (connected_caller(), callee());
     assert_eq!((callee.requests_seen(), callee.has_partial_input()), (0, false));
-    caller.call(TEN, &payload(40_000), None, 1).expect("accepted");
+    caller
+        .request(0, call(TEN, &payload(40_000), None, 1))
+        .expect("accepted");
     for (count, seen, is_partial) in [
         (1, 0, true),
         (14, 0, true),

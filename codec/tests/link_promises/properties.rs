@@ -6,7 +6,8 @@ use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, C
 use skyring_codec::skynet::{Address, RequestAddress};
 
 use crate::support::{
-    TEN, callee, connected_caller, error_text, events, payload, requests, take_from_callee, take_from_caller,
+    TEN, call, callee, connected_caller, error_text, events, next_request, payload, requests, send,
+    take_from_callee, take_from_caller,
 };
 
 #[derive(Debug, Clone)]
@@ -79,9 +80,9 @@ proptest! {
         for (token, message) in messages.iter().enumerate() {
             let address = message.address.as_address();
             if message.is_call {
-                caller.call(address, &message.payload, Some(1_000), token as u64).expect("accepted");
+                caller.request(0, call(address, &message.payload, Some(1_000), token as u64)).expect("accepted");
             } else {
-                caller.send(address, &message.payload).expect("accepted");
+                caller.request(0, send(address, &message.payload)).expect("accepted");
             }
         }
         let mut arrived = Vec::new();
@@ -134,7 +135,7 @@ proptest! {
                 0..=2 => {
                     let deadline = (number % 3 != 0).then_some(now + u64::from(number % 500));
                     deadlines.push(deadline);
-                    caller.call(TEN, &payload(usize::from(number % 700)), deadline, accepted).expect("accepted");
+                    caller.request(0, call(TEN, &payload(usize::from(number % 700)), deadline, accepted)).expect("accepted");
                     accepted += 1;
                 }
                 3 => {
@@ -186,7 +187,7 @@ proptest! {
                 if failure.is_some() { return }
                 callee.receive(chunk);
                 loop {
-                    match callee.poll_event() {
+                    match next_request(&mut callee) {
                         Ok(Some(request)) => seen.push(request),
                         Ok(None) => break,
                         Err(error) => { failure = Some(error); break }
@@ -207,7 +208,10 @@ fn a_stream_that_comes_byte_by_byte_gives_the_same_messages() {
     let (mut caller, mut callee) = (connected_caller(), callee());
     for length in [0, 5, 600, 40_000] {
         caller
-            .call(Address::Name(b".db"), &payload(length), None, length as u64)
+            .request(
+                0,
+                call(Address::Name(b".db"), &payload(length), None, length as u64),
+            )
             .expect("accepted");
     }
     let mut lengths = Vec::new();

@@ -4,7 +4,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use skyring_codec::link::{
-    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, ProtocolError, ReplyError, Request,
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Inbound, ProtocolError,
+    ReplyError, Request,
 };
 use skyring_codec::skynet::Address;
 
@@ -54,11 +55,47 @@ fn joined(slices: &[IoSlice<'_>], count: usize) -> Bytes {
         .into()
 }
 
+/// A call without a source.
+pub(crate) fn call<'a>(
+    address: Address<'a>,
+    payload: &Bytes,
+    deadline: Option<u64>,
+    token: u64,
+) -> CallerRequest<'a> {
+    CallerRequest {
+        address,
+        source: 0,
+        payload: payload.clone(),
+        deadline,
+        token: Some(token),
+    }
+}
+
+/// A send without a source.
+pub(crate) fn send<'a>(address: Address<'a>, payload: &Bytes) -> CallerRequest<'a> {
+    CallerRequest {
+        token: None,
+        ..call(address, payload, None, 0)
+    }
+}
+
+/// What comes next at an end that speaks the skynet dialect only.
+pub(crate) fn next_request(callee: &mut CalleeLink) -> Result<Option<Request>, ProtocolError> {
+    loop {
+        match callee.poll_inbound()? {
+            Some(Inbound::Request(request)) => return Ok(Some(request)),
+            Some(Inbound::Hello(_)) => callee.refuse_hello(),
+            Some(Inbound::Goodbye) => panic!("the skynet dialect has no such package"),
+            None => return Ok(None),
+        }
+    }
+}
+
 /// All requests that `chunk` completes.
 pub(crate) fn requests(callee: &mut CalleeLink, chunk: Bytes) -> Result<Vec<Request>, ProtocolError> {
     callee.receive(chunk);
     let mut requests = Vec::new();
-    while let Some(request) = callee.poll_event()? {
+    while let Some(request) = next_request(callee)? {
         requests.push(request);
     }
     Ok(requests)

@@ -176,22 +176,9 @@ impl CalleeLink {
     #[inline]
     pub fn poll_inbound(&mut self) -> Result<Option<Inbound>, ProtocolError> {
         match self.stage {
-            Stage::Skynet => self.poll_skynet(true),
+            Stage::Skynet => self.poll_skynet(),
             Stage::Greeted { .. } => Ok(None),
             Stage::Native => self.poll_native(),
-        }
-    }
-
-    /// The next request, for an end that speaks the skynet dialect only: it answers a hello as a Skynet
-    /// node does, which knows no such name.
-    ///
-    /// # Errors
-    /// As [`CalleeLink::poll_inbound`].
-    #[inline]
-    pub fn poll_event(&mut self) -> Result<Option<Request>, ProtocolError> {
-        match self.poll_skynet(false)? {
-            Some(Inbound::Request(request)) => Ok(Some(request)),
-            _ => Ok(None),
         }
     }
 

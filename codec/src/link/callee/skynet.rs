@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, NAME_NOT_FOUND, Request, Stage, TRACE_KEPT_BYTES_MAX};
+use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, Request, Stage, TRACE_KEPT_BYTES_MAX};
 use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
 use crate::native::{ErrorCode, Hello};
@@ -11,9 +11,9 @@ use crate::skynet::{
 };
 
 impl CalleeLink {
-    /// What comes next of received packages. Unless `is_bilingual`, a hello is answered here.
+    /// What comes next of received packages.
     #[inline]
-    pub(super) fn poll_skynet(&mut self, is_bilingual: bool) -> Result<Option<Inbound>, ProtocolError> {
+    pub(super) fn poll_skynet(&mut self) -> Result<Option<Inbound>, ProtocolError> {
         while let Some(package) = self.framer.next_package() {
             self.packages_seen += 1;
             let request = match decode_request(package)? {
@@ -23,11 +23,7 @@ impl CalleeLink {
                     payload,
                 } if self.packages_seen == 1 && session != 0 && Hello::is_hello(&payload) => {
                     self.requests_seen += 1;
-                    if is_bilingual {
-                        return self.hello(session, &payload).map(Some);
-                    }
-                    encode_error_response(&mut self.out, session, NAME_NOT_FOUND);
-                    None
+                    return self.hello(session, &payload).map(Some);
                 }
                 RequestFrame::Small {
                     address,

@@ -153,45 +153,6 @@ impl CallerLink {
         Ok(())
     }
 
-    /// Takes a call without a source, at the latest time that the link was told.
-    ///
-    /// # Errors
-    /// As [`CallerLink::request`].
-    #[inline]
-    pub fn call(
-        &mut self,
-        address: Address<'_>,
-        payload: &Bytes,
-        deadline: Option<Millis>,
-        token: u64,
-    ) -> Result<(), LinkError> {
-        let request = CallerRequest {
-            address,
-            source: 0,
-            payload: payload.clone(),
-            deadline,
-            token: Some(token),
-        };
-        self.request(self.now, request)
-    }
-
-    /// Takes a message that wants no answer, without a source. It is delivered at most once and has no
-    /// event.
-    ///
-    /// # Errors
-    /// As [`CallerLink::request`].
-    #[inline]
-    pub fn send(&mut self, address: Address<'_>, payload: &Bytes) -> Result<(), LinkError> {
-        let request = CallerRequest {
-            address,
-            source: 0,
-            payload: payload.clone(),
-            deadline: None,
-            token: None,
-        };
-        self.request(self.now, request)
-    }
-
     /// Checks every bound but that on names; gives what the message costs.
     #[inline]
     fn admit(&self, address: &Address<'_>, is_call: bool, payload_bytes: usize) -> Result<usize, LinkError> {

@@ -1,0 +1,108 @@
+//! How the channel gets a connection, and what it does when it gets none.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Channel;
+use crate::config::NodeAddress;
+use crate::control;
+use crate::error::Text;
+use crate::rt::stream::Stream;
+use crate::rt::timer::{sleep_or_wake, timeout};
+use crate::service::handle::Handle;
+use crate::shard::Shard;
+
+/// How long one attempt to connect may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// The pause after the first failed attempt; it doubles with each further one.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The longest pause between two attempts.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+impl Channel {
+    pub(super) async fn connect(&self, shard: &Rc<Shard>) -> Result<Stream, Text> {
+        let address = self.address();
+        let mut failure = Text::from("");
+        // A host may have several addresses, of which the service may use any.
+        for place in control::resolve(shard, address.host(), address.port()).await? {
+            failure = match timeout(CONNECT_TIME_MAX, Stream::connect(place)).await {
+                Some(Ok(_)) if self.address() != address => {
+                    return Err(self.placed(&address, "no longer its address"));
+                }
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => self.placed(&address, &error.to_string()),
+                None => {
+                    let seconds = CONNECT_TIME_MAX.as_secs();
+                    self.placed(&address, &format!("no answer within {seconds} s"))
+                }
+            };
+        }
+        Err(failure)
+    }
+
+    /// A cause with the address that it is about, unless that is the node's name already.
+    pub(super) fn placed(&self, address: &NodeAddress, cause: &str) -> Text {
+        let address = address.to_string();
+        if *self.node == *address {
+            cause.into()
+        } else {
+            format!("{address}: {cause}").into()
+        }
+    }
+
+    pub(super) async fn pause_after_failure(&self, shard: &Rc<Shard>, failures: u32, cause: Text) {
+        self.count_failure(shard, cause);
+        sleep_or_wake(Some(retry_pause(failures)), &self.hurried).await;
+    }
+
+    fn count_failure(&self, shard: &Rc<Shard>, cause: Text) {
+        shard.node.metrics.connects_failed.add(1);
+        if let Some(suppressed) = self.failure_log.allow(shard.update_now()) {
+            let more = match suppressed {
+                0 => String::new(),
+                count => format!(" ({count} more attempts failed since the last such line)"),
+            };
+            shard.log(
+                Handle::NONE,
+                format!("cluster node {} is not reached: {cause}{more}", self.node),
+            );
+        }
+        shard.node.note_failure(&self.node, Some(&cause));
+        *self.last_failure.borrow_mut() = Some(cause);
+    }
+}
+
+/// The pause after so many failed attempts: doubled each time, and then any length between half and all of
+/// it, so that the nodes that lost one peer do not all come back at once.
+fn retry_pause(failures: u32) -> Duration {
+    let doubled = RETRY_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let longest = doubled.min(RETRY_PAUSE_MAX);
+    let random = RandomState::new().build_hasher().finish();
+    longest / 2 + longest.mul_f64((random % 1_000) as f64 / 2_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_are_not_all_alike() {
+        let first: Vec<Duration> = (0..100).map(|_| retry_pause(1)).collect();
+        assert!(
+            first
+                .iter()
+                .all(|pause| *pause >= RETRY_PAUSE_MIN / 2 && *pause <= RETRY_PAUSE_MIN)
+        );
+        assert!(first.iter().any(|pause| *pause != first[0]));
+        for failures in [10, 100, u32::MAX] {
+            let pause = retry_pause(failures);
+            assert!(
+                pause >= RETRY_PAUSE_MAX / 2 && pause <= RETRY_PAUSE_MAX,
+                "{pause:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! One connection of the channel, from its hello to its end.
+
+use std::rc::Rc;
+
+use skyring_codec::link::HANDSHAKE_MS_MAX;
+use skyring_codec::native::CHANNELS_MAX;
+
+use super::{Channel, Loss};
+use crate::error::Text;
+use crate::node::shared::DialectChoice;
+use crate::rt;
+use crate::rt::stream::Stream;
+use crate::shard::Shard;
+
+/// Reads in a row that found bytes at once before other connections get their turn.
+const READS_IN_A_ROW_MAX: u32 = 16;
+
+/// How a connection ended, and why.
+pub(super) enum Ended {
+    /// The peer was met, and lost.
+    Lost(Text),
+    /// It never said what it speaks.
+    NotMet(Text),
+}
+
+impl Channel {
+    /// Serves one connection to its end, and says what ended it.
+    pub(super) async fn serve(&self, shard: &Rc<Shard>, stream: Rc<Stream>, is_return: bool) -> Ended {
+        shard.io_seen();
+        self.is_return.set(is_return);
+        // Calls that expired meanwhile go first, so that they are not sent at all.
+        let _ = self.take_events(shard, Loss::Disabled);
+        self.connection.attach(Rc::clone(&stream));
+        if shard.node.settings.dialect == DialectChoice::Skynet {
+            self.connection.link.borrow_mut().connected();
+            self.ready(shard, 1);
+        } else {
+            let channels = shard.node.settings.channels.unwrap_or(CHANNELS_MAX);
+            let hello = shard.node.hello(self.number, channels);
+            let dialled = self.connection.link.borrow_mut().dial(shard.now(), &hello);
+            if let Err(error) = dialled {
+                self.connection.detach();
+                return Ended::NotMet(error.to_string().into());
+            }
+            let unanswered = Text::from("it has not answered the hello");
+            *self.last_failure.borrow_mut() = Some(unanswered.clone());
+            shard.node.note_failure(&self.node, Some(&unanswered));
+            self.arm(shard, shard.now() + HANDSHAKE_MS_MAX);
+            self.connection.flush_later(shard);
+        }
+
+        let cause = self.read_replies(shard, &stream).await;
+
+        let was_met = self.connected.replace(false);
+        self.is_return.set(false);
+        let cause = self.connection.detach().unwrap_or(cause);
+        *self.last_failure.borrow_mut() = Some(cause.clone());
+        self.connection.link.borrow_mut().disconnected();
+        let _ = self.take_events(shard, Loss::Broken(&cause));
+        if was_met {
+            Ended::Lost(cause)
+        } else {
+            Ended::NotMet(cause)
+        }
+    }
+
+    fn count_late_replies(&self, shard: &Shard) {
+        let late = self.connection.link.borrow().late_replies();
+        let before = self.replies_late.replace(late);
+        if late > before {
+            shard.node.metrics.replies_late.add(late - before);
+        }
+    }
+
+    async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Text {
+        let mut reads_in_a_row = 0;
+        loop {
+            if self.retired.get() && self.connection.link.borrow().is_idle() {
+                return Text::from("no longer used");
+            }
+            let (chunk, waited) = match stream.read(&shard.read_buffer).await {
+                Ok((chunk, _)) if chunk.is_empty() => return Text::from("closed by the peer"),
+                Ok(read) => read,
+                Err(error) => return error.to_string().into(),
+            };
+            if waited {
+                shard.io_seen();
+                reads_in_a_row = 0;
+            } else {
+                shard.update_now();
+                reads_in_a_row += 1;
+            }
+            self.connection.link.borrow_mut().receive(chunk);
+            if let Err(cause) = self.take_events(shard, Loss::Disabled) {
+                return cause;
+            }
+            self.count_late_replies(shard);
+            if self.connection.link.borrow().has_partial_input() {
+                stream.acknowledge_now();
+            }
+            if reads_in_a_row >= READS_IN_A_ROW_MAX {
+                reads_in_a_row = 0;
+                rt::relax().await;
+                shard.io_seen();
+            }
+        }
+    }
+}
