@@ -422,9 +422,11 @@ impl ClusterShard {
         if shard.stopping.get() {
             return;
         }
+        let Some(stream) = adopt(shard, socket, peer) else {
+            return;
+        };
         let inbound = Inbound::new(peer, admission, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
-        let stream = Rc::new(Stream::adopt(socket));
         rt::spawn(inbound.run(Rc::clone(shard), stream));
     }
 
@@ -441,10 +443,12 @@ impl ClusterShard {
         if shard.stopping.get() {
             return;
         }
+        let Some(stream) = adopt(shard, socket, peer) else {
+            return;
+        };
         let inbound = Inbound::new(peer, admission, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
         inbound.take_over(shard, link, hello);
-        let stream = Rc::new(Stream::adopt(socket));
         rt::spawn(inbound.run(Rc::clone(shard), stream));
     }
 
@@ -526,5 +530,16 @@ impl ClusterShard {
     /// Whether every connection has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.channels.borrow().len() == 0 && self.inbound.borrow().len() == 0
+    }
+}
+
+/// Binds an accepted socket to this shard's executor; one that cannot be is closed, and the log says why.
+fn adopt(shard: &Shard, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stream>> {
+    match Stream::adopt(socket) {
+        Ok(stream) => Some(Rc::new(stream)),
+        Err(error) => {
+            shard.log(Handle::NONE, format!("connection from {peer}: {error}"));
+            None
+        }
     }
 }

@@ -216,11 +216,8 @@ impl NodeBuilder {
         })?;
         let cpus = cpus::assign(self.threads, self.first_cpu.unwrap_or(0))?;
         let mut ports = Vec::with_capacity(self.threads);
-        let mut seeds = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
-            let (port, seed) = Port::new(self.threads)?;
-            ports.push(port);
-            seeds.push(seed);
+            ports.push(Port::new(self.threads)?);
         }
         let shared = Arc::new(NodeShared {
             ports: ports.into(),
@@ -242,17 +239,19 @@ impl NodeBuilder {
             shared: Arc::clone(&shared),
             threads: Vec::new(),
         };
-        for (index, (cpu, seed)) in cpus.into_iter().zip(seeds).enumerate() {
+        for (index, cpu) in cpus.into_iter().enumerate() {
+            let bell = Arc::clone(shared.ports[index].bell());
             let shared = Arc::clone(&shared);
             let options = ExecutorOptions {
                 name: format!("shard-{index}"),
                 cpu,
                 spin: self.spin,
             };
-            node.threads.push(executor::start(options, move || async move {
-                let shard = Shard::new(index, shared);
-                shard.run(seed.bind()).await;
-            })?);
+            node.threads
+                .push(executor::start(options, bell, move || async move {
+                    let shard = Shard::new(index, shared);
+                    shard.run().await;
+                })?);
         }
         let file = self
             .file

@@ -1,19 +1,39 @@
-//! One pinned executor per shard thread.
+//! One pinned executor per shard thread: it runs tasks in the order in which they were woken, looks at its
+//! ring between two passes over them, and sleeps when there is nothing to do.
+//!
+//! A pass runs the tasks that were runnable when it began; what they wake runs in the next one. So whoever is
+//! woken during a pass comes after everything that the pass was to do, which is how replies and calls leave
+//! in batches.
+//!
+//! Invariants: an executor sleeps only after it has announced its sleep and then found no runnable task, no
+//! wake-up from another thread and no work that its [`watch`] knows of; tasks run and are dropped on
+//! their own thread, whoever wakes them; when the main future has ended, the tasks that are left are dropped.
 
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use glommio::{LocalExecutorBuilder, Placement, TaskQueueHandle};
+use async_task::Runnable;
+use crossbeam::queue::SegQueue;
+use slab::Slab;
 
+use super::doorbell::Bell;
+use super::ring::{self, Ring};
 use super::sys;
+use super::timer::Timers;
 
-/// Memory that the executor registers for file I/O, which Skyring does not use: as little as it takes.
-const IO_MEMORY_BYTES: usize = 64 << 10;
+/// Looks at memory between two looks at the clock while an executor spins.
+const SPINS_PER_CLOCK: u32 = 32;
 
-/// Slots of each submission queue.
-const RING_DEPTH: usize = 256;
+/// Rounds of dropping tasks that wake others as they are dropped, at the end of an executor.
+const END_ROUNDS_MAX: usize = 100;
 
 /// How one executor is set up.
 pub(crate) struct ExecutorOptions {
@@ -21,56 +41,334 @@ pub(crate) struct ExecutorOptions {
     pub(crate) name: String,
     /// The processor it is pinned to.
     pub(crate) cpu: usize,
-    /// How long it looks for I/O before it sleeps; zero sleeps at once.
+    /// How long it looks for work before it sleeps; zero sleeps at once.
     pub(crate) spin: Duration,
 }
 
-/// Checks once, before any thread starts, that this kernel has what an executor needs; the executor
-/// itself would panic. The error's text says what to do.
+/// What wakers hold: they may be on any thread, and outlive the executor.
+struct Door {
+    /// Tasks that were woken by other threads. Each is here once at most.
+    woken: SegQueue<Runnable>,
+    bell: Arc<Bell>,
+}
+
+/// The executor of this thread.
+pub(super) struct Executor {
+    door: Arc<Door>,
+    runnable: RefCell<VecDeque<Runnable>>,
+    /// A waker for every task, to end those that are left at the end.
+    tasks: RefCell<Slab<Waker>>,
+    pub(super) ring: Ring,
+    pub(super) timers: Timers,
+    watch: RefCell<Option<Box<dyn Fn()>>>,
+    spin: Duration,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+    /// The address of this thread's door, so that a waker knows where it is.
+    static DOOR: Cell<*const Door> = const { Cell::new(std::ptr::null()) };
+}
+
+/// The executor of this thread; only tasks and the main future ask.
+pub(super) fn current() -> io::Result<Rc<Executor>> {
+    CURRENT
+        .with_borrow(Option::clone)
+        .ok_or_else(|| io::Error::other("this thread runs no executor"))
+}
+
+/// Checks once, before any thread starts, that this kernel has what an executor needs. The error's text says
+/// what to do.
 pub(crate) fn prepare() -> io::Result<()> {
-    sys::probe_io_uring().map_err(|error| {
+    ring::probe().map_err(|error| {
         let advice = match error.raw_os_error() {
-            Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 5.8 or newer is needed",
-            Some(libc::EPERM) | Some(libc::EACCES) => {
+            Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 5.13 or newer is needed, 6.1 is faster",
+            Some(libc::EPERM | libc::EACCES) => {
                 "io_uring is switched off here: see the sysctl kernel.io_uring_disabled, or allow the io_uring \
                  system calls in the container's seccomp profile"
             }
             Some(libc::ENOMEM) => "no memory may be locked: raise the limit, for example with `ulimit -l 8192`",
+            _ if error.kind() == io::ErrorKind::Unsupported => {
+                "the kernel's io_uring is too old: Linux 5.13 or newer is needed, 6.1 is faster"
+            }
             _ => "io_uring cannot be set up",
         };
         io::Error::new(error.kind(), format!("{advice} ({error})"))
-    })?;
-    sys::register_membarrier();
-    Ok(())
+    })
 }
 
-/// Starts a thread with an executor that runs `main` to its end. Tasks that are still alive then are
-/// dropped with it. The outer error is the thread's, the inner one the executor's.
-pub(crate) fn start<G, F>(options: ExecutorOptions, main: G) -> io::Result<JoinHandle<io::Result<()>>>
+/// Starts a thread with an executor that runs `main` to its end, and is woken through `bell`. Tasks that are
+/// still alive then are dropped with it. The outer error is the thread's, the inner one the executor's.
+pub(crate) fn start<G, F>(
+    options: ExecutorOptions,
+    bell: Arc<Bell>,
+    main: G,
+) -> io::Result<JoinHandle<io::Result<()>>>
 where
     G: FnOnce() -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
     std::thread::Builder::new().name(options.name).spawn(move || {
-        let executor = LocalExecutorBuilder::new(Placement::Fixed(options.cpu))
-            .spin_before_park(options.spin)
-            .io_memory(IO_MEMORY_BYTES)
-            .ring_depth(RING_DEPTH)
-            .make()
-            .map_err(|error| io::Error::other(format!("executor on processor {}: {error}", options.cpu)))?;
-        executor.run(async move { main().await });
-        Ok(())
+        sys::pin_thread(options.cpu)
+            .map_err(|error| io::Error::other(format!("pinning to processor {}: {error}", options.cpu)))?;
+        run(bell, options.spin, main)
     })
+}
+
+/// Runs `main` and what it spawns on this thread.
+fn run<G, F>(bell: Arc<Bell>, spin: Duration, main: G) -> io::Result<()>
+where
+    G: FnOnce() -> F,
+    F: Future<Output = ()> + 'static,
+{
+    let executor = Rc::new(Executor {
+        ring: Ring::new(bell.as_raw_fd())?,
+        door: Arc::new(Door {
+            woken: SegQueue::new(),
+            bell,
+        }),
+        runnable: RefCell::default(),
+        tasks: RefCell::default(),
+        timers: Timers::default(),
+        watch: RefCell::default(),
+        spin,
+    });
+    let _current = Current::enter(&executor);
+    let ended = Rc::new(Cell::new(false));
+    let end = Ended(Rc::clone(&ended));
+    let main = main();
+    executor.spawn(async move {
+        let _end = end;
+        main.await;
+    });
+    while !ended.get() {
+        executor.pass();
+        if ended.get() {
+            break;
+        }
+        executor.look()?;
+        if executor.runnable.borrow().is_empty() {
+            executor.idle()?;
+        }
+    }
+    Ok(())
+}
+
+/// Set when the main future has ended, however it has.
+struct Ended(Rc<Cell<bool>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// This thread's executor, as long as it lives.
+struct Current;
+
+impl Current {
+    fn enter(executor: &Rc<Executor>) -> Current {
+        DOOR.set(Arc::as_ptr(&executor.door));
+        CURRENT.set(Some(Rc::clone(executor)));
+        Current
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        if let Some(executor) = CURRENT.with_borrow(Option::clone) {
+            executor.end();
+        }
+        CURRENT.set(None);
+        DOOR.set(std::ptr::null());
+    }
+}
+
+impl Executor {
+    fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let mut tasks = self.tasks.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let listed = Listed {
+            executor: Rc::clone(self),
+            key: entry.key(),
+        };
+        let task = async move {
+            let _listed = listed;
+            task.await;
+        };
+        let door = Arc::clone(&self.door);
+        let (runnable, task) = async_task::spawn_local(task, move |runnable| schedule(&door, runnable));
+        entry.insert(runnable.waker());
+        drop(tasks);
+        runnable.schedule();
+        task.detach();
+    }
+
+    /// Runs the tasks that are runnable now.
+    fn pass(&self) {
+        let count = self.runnable.borrow().len();
+        for _ in 0..count {
+            let Some(runnable) = self.runnable.borrow_mut().pop_front() else {
+                return;
+            };
+            runnable.run();
+        }
+    }
+
+    /// Takes what other threads, timers and the kernel have for the next pass.
+    fn look(&self) -> io::Result<()> {
+        self.ring.look()?;
+        self.look_outside();
+        self.timers.wake_expired();
+        Ok(())
+    }
+
+    /// Takes what other threads have.
+    fn look_outside(&self) {
+        while let Some(runnable) = self.door.woken.pop() {
+            self.runnable.borrow_mut().push_back(runnable);
+        }
+        if let Some(watch) = &*self.watch.borrow() {
+            watch();
+        }
+    }
+
+    /// Sleeps until there is something to do, or looks for it a while first.
+    fn idle(&self) -> io::Result<()> {
+        if !self.spin.is_zero() {
+            self.spin()?;
+            if !self.runnable.borrow().is_empty() {
+                return Ok(());
+            }
+        }
+        self.door.bell.announce();
+        self.look_outside();
+        let slept = if self.runnable.borrow().is_empty() {
+            let wait = self
+                .timers
+                .next()
+                .map(|next| next.saturating_duration_since(Instant::now()));
+            self.ring.wait(wait)
+        } else {
+            Ok(())
+        };
+        self.door.bell.take_back();
+        slept?;
+        self.look_outside();
+        self.timers.wake_expired();
+        Ok(())
+    }
+
+    /// Looks for work without sleeping, for as long as was asked for.
+    fn spin(&self) -> io::Result<()> {
+        let until = Instant::now() + self.spin;
+        loop {
+            for _ in 0..SPINS_PER_CLOCK {
+                if self.ring.has_news() {
+                    return self.look();
+                }
+                self.look_outside();
+                if !self.runnable.borrow().is_empty() {
+                    return Ok(());
+                }
+                std::hint::spin_loop();
+            }
+            self.timers.wake_expired();
+            if !self.runnable.borrow().is_empty() || Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Drops every task that is left.
+    fn end(&self) {
+        self.watch.take();
+        for _ in 0..END_ROUNDS_MAX {
+            let wakers: Vec<Waker> = self
+                .tasks
+                .borrow()
+                .iter()
+                .map(|(_, waker)| waker.clone())
+                .collect();
+            for waker in wakers {
+                // Whatever is woken is in a queue of ours, or is there already.
+                waker.wake();
+            }
+            let mut left: VecDeque<Runnable> = self.runnable.take();
+            while let Some(runnable) = self.door.woken.pop() {
+                left.push_back(runnable);
+            }
+            // Dropping what is runnable drops its future.
+            drop(left);
+            if self.tasks.borrow().is_empty() {
+                return;
+            }
+            // Another thread is about to put the rest into our queue.
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Keeps a task in the list while its future lives.
+struct Listed {
+    executor: Rc<Executor>,
+    key: usize,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        // Not there when the executor ends before its list is complete.
+        let waker = self.executor.tasks.borrow_mut().try_remove(self.key);
+        drop(waker);
+    }
+}
+
+/// Puts a woken task where its executor finds it.
+fn schedule(door: &Arc<Door>, runnable: Runnable) {
+    if DOOR.get() == Arc::as_ptr(door) {
+        let runnable = CURRENT.with_borrow(|current| match current {
+            Some(executor) => {
+                executor.runnable.borrow_mut().push_back(runnable);
+                None
+            }
+            None => Some(runnable),
+        });
+        debug_assert!(runnable.is_none());
+        return;
+    }
+    door.woken.push(runnable);
+    door.bell.ring();
 }
 
 /// Runs a task on this thread's executor, after those that are runnable now. It ends when it ends, or with
 /// the executor.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
-    // `spawn_local` would poll it in here at once, while whoever spawns it holds what it may need: a handler
-    // its service's state. The default queue is always there.
-    let spawned = glommio::spawn_local_into(task, TaskQueueHandle::default());
-    debug_assert!(spawned.is_ok());
-    if let Ok(task) = spawned {
-        task.detach();
+    let executor = current();
+    debug_assert!(executor.is_ok());
+    if let Ok(executor) = executor {
+        executor.spawn(task);
     }
+}
+
+/// Has this thread's executor call `watch` between passes, and once more before each sleep. It looks for work
+/// that came from other threads, and wakes the task that does it.
+pub(crate) fn watch(watch: impl Fn() + 'static) {
+    if let Ok(executor) = current() {
+        *executor.watch.borrow_mut() = Some(Box::new(watch));
+    }
+}
+
+/// Lets the tasks that are runnable now have their turn, and the executor look at its ring. What a task with
+/// much to do calls between its pieces of work: without it nothing else on the shard happens.
+pub(crate) async fn relax() {
+    let mut has_waited = false;
+    poll_fn(|context: &mut Context<'_>| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -25,12 +25,13 @@ use std::time::{Duration, Instant};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::timer::Timer;
+use glommio::{LocalExecutorBuilder, Placement, TaskQueueHandle};
 use rustc_hash::FxHashMap;
 use socket2::SockRef;
 
 use super::notify::Notify;
-use super::{executor, guard, sys, timer};
+use super::{guard, sys};
 
 /// Length of what stands before every payload.
 pub const HEADER_BYTES: usize = 12;
@@ -201,7 +202,6 @@ impl Received {
 /// # Errors
 /// When there is no executor, no connection, or it breaks off in the middle of a request.
 pub fn serve(listener: &TcpListener, cpu: usize, spin: Duration) -> io::Result<()> {
-    executor::prepare()?;
     let (socket, _) = listener.accept()?;
     run(cpu, spin, async move {
         let mut stream = adopt(socket)?;
@@ -264,7 +264,6 @@ pub fn call<F>(
 where
     F: FnMut(Instant, Instant, bool) -> ControlFlow<()> + 'static,
 {
-    executor::prepare()?;
     run(cpu, spin, async move {
         let client = Rc::new(Client {
             stream: RefCell::new(adopt(socket)?),
@@ -277,10 +276,10 @@ where
         });
         let payload: Rc<[u8]> = payload.into();
         for session in 0..callers as u32 {
-            executor::spawn(caller(Rc::clone(&client), session, Rc::clone(&payload)));
+            spawn(caller(Rc::clone(&client), session, Rc::clone(&payload)));
         }
-        executor::spawn(write(Rc::clone(&client)));
-        executor::spawn(end_silence(Rc::clone(&client)));
+        spawn(write(Rc::clone(&client)));
+        spawn(end_silence(Rc::clone(&client)));
         let outcome = client.read().await;
         // The wakers hold the tasks, which hold the slab: the circle is cut here.
         client.slots.borrow_mut().clear();
@@ -327,7 +326,7 @@ impl<F> Client<F> {
     /// Ends the connection from here, and with it the loop.
     fn end(&self, outcome: io::Result<()>) {
         let _ = self.ending.replace(outcome);
-        let _ = SockRef::from(&sys::borrow_stream(&self.stream.borrow())).shutdown(Shutdown::Both);
+        let _ = SockRef::from(&sys::borrow_glommio_stream(&self.stream.borrow())).shutdown(Shutdown::Both);
     }
 }
 
@@ -395,7 +394,7 @@ async fn write<F>(client: Rc<Client<F>>) {
 async fn end_silence<F>(client: Rc<Client<F>>) {
     let (mut answers, mut heard) = (0, Instant::now());
     loop {
-        timer::sleep(guard::GUARD_TICK).await;
+        Timer::new(guard::GUARD_TICK).await;
         if answers != client.answers.get() {
             (answers, heard) = (client.answers.get(), Instant::now());
         }
@@ -406,10 +405,18 @@ async fn end_silence<F>(client: Rc<Client<F>>) {
     }
 }
 
+/// Runs a task after those that are runnable now.
+fn spawn(task: impl Future<Output = ()> + 'static) {
+    // `spawn_local` would poll it in here at once. The default queue is always there.
+    if let Ok(task) = glommio::spawn_local_into(task, TaskQueueHandle::default()) {
+        task.detach();
+    }
+}
+
 fn adopt(socket: StdTcpStream) -> io::Result<TcpStream> {
     socket.set_nodelay(true)?;
     socket.set_nonblocking(true)?;
-    Ok(sys::executor_tcp_stream(socket))
+    Ok(sys::glommio_stream(socket))
 }
 
 /// Runs a future on an executor of this thread.

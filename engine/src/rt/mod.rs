@@ -1,12 +1,12 @@
 //! The runtime: executors on io_uring, their tasks, timers, doorbells and sockets.
 //!
-//! This is the only room that names glommio. What it keeps away from the rest of the engine:
+//! This is the only room that names io_uring. What it promises to the rest of the engine:
 //!
-//! - **No waker is ever woken from another thread.** A shard is woken through its [`doorbell`].
-//! - **Nothing is put on glommio's latency ring** except its own timers: a completion there can send
-//!   the executor to sleep with work to do. Hence connecting waits for writability instead of using the
-//!   executor's connect, and accepting is done by a thread of its own ([`listener`]).
-//! - **A busy task must [`relax`] now and then**: while any task is runnable the executor sees no I/O.
+//! - **A shard that has work does not sleep**: it announces its sleep, looks once more, and only then waits
+//!   ([`executor`]). Other threads wake it through its [`doorbell`]; a waker may be woken on any thread.
+//! - **One system call to wait, none to look**: between two passes over the tasks the executor sees whether
+//!   the kernel has anything, and enters it only then, or when it has nothing left to do ([`ring`]).
+//! - **A busy task must [`relax`] now and then**: a task is not interrupted.
 //! - **A lost sleep ends by itself** at the next [`guard`] tick, and is counted.
 
 pub(crate) mod cpus;
@@ -17,9 +17,10 @@ pub mod floor;
 pub(crate) mod guard;
 pub(crate) mod listener;
 pub(crate) mod notify;
+mod ring;
 pub(crate) mod stream;
 pub(crate) mod sys;
 pub(crate) mod timer;
 
-pub(crate) use executor::spawn;
-pub(crate) use timer::{relax, sleep};
+pub(crate) use executor::{relax, spawn, watch};
+pub(crate) use timer::sleep;

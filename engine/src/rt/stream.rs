@@ -8,19 +8,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::OwnedFd;
-use std::pin::Pin;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::sys;
+use super::executor::{self, Executor};
+use super::ring::{Direction, SourceKey};
 
 /// Size of the buffer that the connections of a shard read into, one after the other.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -89,7 +88,7 @@ impl ReadBuffer {
     }
 
     /// Gives `read` room to read into, and splits off what it has read.
-    fn fill<E>(&self, read: impl FnOnce(&mut [u8]) -> Poll<Result<usize, E>>) -> Poll<Result<Bytes, E>> {
+    fn fill<E>(&self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Bytes, E> {
         let mut current = self.current.borrow_mut();
         let buffer = match &mut *current {
             Some(buffer) if buffer.len() >= READ_ROOM_BYTES_MIN => buffer,
@@ -99,7 +98,7 @@ impl ReadBuffer {
             }
         };
         let room = buffer.len().min(self.read_bytes_max());
-        read(&mut buffer[..room]).map_ok(|count| buffer.split_to(count).freeze())
+        read(&mut buffer[..room]).map(|count| buffer.split_to(count).freeze())
     }
 
     /// Lends a buffer out and gives another: one that has come back, or a new one.
@@ -127,16 +126,18 @@ impl ReadBuffer {
 
 /// One TCP connection, bound to this thread's executor.
 pub(crate) struct Stream {
-    inner: RefCell<TcpStream>,
+    socket: TcpStream,
+    executor: Rc<Executor>,
+    source: SourceKey,
 }
 
 impl Stream {
     /// Takes over a connected socket.
-    pub(crate) fn adopt(socket: OwnedFd) -> Stream {
-        let inner = sys::executor_tcp_stream(socket);
+    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+        let socket = TcpStream::from(socket);
         // A socket that died between accept and here reports its error at the first read.
-        let _ = SockRef::from(&sys::borrow_stream(&inner)).set_tcp_nodelay(true);
-        Stream::new(inner)
+        let _ = socket.set_nodelay(true);
+        Stream::new(socket)
     }
 
     /// Connects. Bound it with a timeout of your own: a silent host takes minutes otherwise.
@@ -149,34 +150,46 @@ impl Stream {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
-        let mut inner = sys::executor_tcp_stream(socket);
-        // Writing nothing to a socket that still connects would block, so it becomes ready when the
-        // connection is up, and fails when it has failed. It waits on the main ring; see the module `rt`.
-        poll_fn(|context| Pin::new(&mut inner).poll_write(context, &[])).await?;
-        let local = SockRef::from(&sys::borrow_stream(&inner))
-            .local_addr()?
-            .as_socket();
+        let stream = Stream::new(socket.into())?;
+        // A socket that connects becomes writable when the connection is up, and when it has failed.
+        poll_fn(|context| stream.poll_ready(Direction::Write, context)).await?;
+        if let Some(error) = stream.socket.take_error()? {
+            return Err(error);
+        }
         // On loopback a connect to a free port of the ephemeral range can meet itself (simultaneous open).
-        if local == Some(peer) {
+        if stream.socket.local_addr().ok() == Some(peer) {
             return Err(io::Error::new(
                 io::ErrorKind::ConnectionRefused,
                 "connected to itself",
             ));
         }
-        Ok(Stream::new(inner))
+        Ok(stream)
     }
 
-    fn new(inner: TcpStream) -> Stream {
+    fn new(socket: TcpStream) -> io::Result<Stream> {
+        socket.set_nonblocking(true)?;
         let keepalive = TcpKeepalive::new()
             .with_time(KEEPALIVE_IDLE)
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_RETRIES);
         // Without it a host that vanished would keep its connection, and its place, for ever. A socket
         // that has died meanwhile reports its own error.
-        let _ = SockRef::from(&sys::borrow_stream(&inner)).set_tcp_keepalive(&keepalive);
-        Stream {
-            inner: RefCell::new(inner),
-        }
+        let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
+        let executor = executor::current()?;
+        let source = executor.ring.insert(socket.as_raw_fd());
+        Ok(Stream {
+            socket,
+            executor,
+            source,
+        })
+    }
+
+    fn poll_ready(&self, direction: Direction, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.executor.ring.poll_ready(self.source, direction, context)
+    }
+
+    fn is_exhausted(&self, direction: Direction) {
+        self.executor.ring.is_exhausted(self.source, direction);
     }
 
     /// Reads what is there, at most a buffer full, and less while many connections are busy; an empty answer is the end of the stream. The flag says
@@ -184,39 +197,83 @@ impl Stream {
     pub(crate) async fn read(&self, buffer: &ReadBuffer) -> io::Result<(Bytes, bool)> {
         let mut waited = false;
         poll_fn(|context| {
-            let polled = buffer.fill(|room| Pin::new(&mut *self.inner.borrow_mut()).poll_read(context, room));
-            waited |= polled.is_pending();
-            polled.map_ok(|chunk| (chunk, waited))
+            loop {
+                match self.poll_ready(Direction::Read, context) {
+                    Poll::Ready(ready) => ready?,
+                    Poll::Pending => {
+                        waited = true;
+                        return Poll::Pending;
+                    }
+                }
+                match buffer.fill(|room| self.read_now(room)) {
+                    Ok(chunk) => return Poll::Ready(Ok((chunk, waited))),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
         })
         .await
+    }
+
+    fn read_now(&self, room: &mut [u8]) -> io::Result<usize> {
+        let read = (&self.socket).read(room);
+        match &read {
+            // Less than there was room for was all: what comes after it is told.
+            Ok(count) if *count < room.len() => self.is_exhausted(Direction::Read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_exhausted(Direction::Read),
+            _ => {}
+        }
+        read
     }
 
     /// Makes the kernel acknowledge at once what comes next. A peer without TCP_NODELAY, such as Skynet's
     /// accepting side, holds the rest of a long answer back until its first part is acknowledged.
     pub(crate) fn acknowledge_now(&self) {
-        let _ = SockRef::from(&sys::borrow_stream(&self.inner.borrow())).set_tcp_quickack(true);
+        let _ = SockRef::from(&self.socket).set_tcp_quickack(true);
     }
 
     /// Writes as much as the socket takes now; `WouldBlock` when it takes nothing.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let inner = self.inner.borrow();
-        SockRef::from(&sys::borrow_stream(&inner))
-            .send_vectored_with_flags(slices, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        let socket = SockRef::from(&self.socket);
+        match slices {
+            [slice] => socket.send_with_flags(slice, libc::MSG_NOSIGNAL),
+            slices => socket.send_vectored_with_flags(slices, libc::MSG_NOSIGNAL),
+        }
     }
 
     /// Waits until the socket takes bytes again, and writes some of `bytes` to it.
     pub(crate) fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.inner.borrow_mut()).poll_write(context, bytes)
+        loop {
+            match (&self.socket).write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_exhausted(Direction::Write);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                written => return Poll::Ready(written),
+            }
+            match self.poll_ready(Direction::Write, context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 
     /// Another descriptor of the same connection, which lives on when this stream is dropped.
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
-        sys::borrow_stream(&self.inner.borrow()).try_clone_to_owned()
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     /// Ends the connection in both directions: pending reads and writes return.
     pub(crate) fn shutdown(&self) {
-        let _ = SockRef::from(&sys::borrow_stream(&self.inner.borrow())).shutdown(Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.executor.ring.remove(self.source);
     }
 }
 
@@ -229,11 +286,11 @@ mod tests {
         let filled = buffer.fill(|room| {
             let count = count.min(room.len());
             room[..count].fill(7);
-            Poll::Ready(Ok::<_, ()>(count))
+            Ok::<_, ()>(count)
         });
         match filled {
-            Poll::Ready(Ok(chunk)) => chunk,
-            _ => panic!("reading into memory neither waits nor fails"),
+            Ok(chunk) => chunk,
+            Err(()) => panic!("reading into memory does not fail"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The few system calls that neither std nor glommio wraps, each behind a safe function.
+//! The few system calls that neither std nor a library wraps safely, each behind a safe function.
 //!
 //! All `unsafe` of the engine lives here. What makes each block sound stands above it.
 #![expect(
@@ -8,9 +8,10 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 
-use glommio::net::{TcpStream, UnixStream};
+use io_uring::types::Fd;
+use io_uring::{IoUring, opcode};
 
 /// The processors that this process may run on, by their kernel numbers.
 pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
@@ -27,26 +28,47 @@ pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
         .collect())
 }
 
-/// Asks the kernel for an io_uring and gives it back at once: an error says why there is none.
-pub(crate) fn probe_io_uring() -> io::Result<()> {
-    // struct io_uring_params is 120 bytes of plain integers; zeroes ask for no feature.
-    let mut parameters = [0u64; 15];
-    // SAFETY: the kernel writes at most sizeof(struct io_uring_params) = 120 bytes, which the array has.
-    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1u32, parameters.as_mut_ptr()) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
+/// Pins the calling thread to a processor.
+pub(crate) fn pin_thread(cpu: usize) -> io::Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    if cpu >= rustix::thread::CpuSet::MAX_CPU {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
-    drop(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
-    Ok(())
+    set.set(cpu);
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
-/// Registers the process for expedited memory barriers, before any shard thread exists. Left to the
-/// executor's first sleep it can take 30-50 ms. A kernel without it is no error: that sleep is just late.
-pub(crate) fn register_membarrier() {
-    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-    // SAFETY: membarrier takes two integers and touches no memory of ours.
-    let _ = unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0) };
+/// What is asked of an io_uring. None of it makes the kernel hold memory of ours.
+#[derive(Clone, Copy)]
+pub(super) enum Operation {
+    /// Complete when one of these events is there, or each time when it stays armed.
+    Poll {
+        fd: RawFd,
+        events: u32,
+        stays_armed: bool,
+        mark: u64,
+    },
+    /// Disarm the poll with the mark `armed`.
+    Remove { armed: u64, mark: u64 },
+}
+
+/// Puts an operation into the submission queue; false when it is full.
+pub(super) fn push(uring: &mut IoUring, operation: Operation) -> bool {
+    let entry = match operation {
+        Operation::Poll {
+            fd,
+            events,
+            stays_armed,
+            mark,
+        } => opcode::PollAdd::new(Fd(fd), events)
+            .multi(stays_armed)
+            .build()
+            .user_data(mark),
+        Operation::Remove { armed, mark } => opcode::PollRemove::new(armed).build().user_data(mark),
+    };
+    // SAFETY: neither operation has a pointer to memory. A descriptor that is closed meanwhile makes it fail
+    // or speak of another file, which is a wrong wake-up and no more.
+    unsafe { uring.submission().push(&entry) }.is_ok()
 }
 
 /// Raises the number of files this process may open to its hard limit, and returns the limit in force.
@@ -83,21 +105,18 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Hands a connected (or connecting) TCP socket to this thread's executor, which closes it when dropped.
-pub(crate) fn executor_tcp_stream(socket: impl Into<OwnedFd>) -> TcpStream {
+/// Hands a connected TCP socket to glommio's executor of this thread, which closes it when dropped.
+#[cfg(feature = "floor")]
+pub(super) fn glommio_stream(socket: std::net::TcpStream) -> glommio::net::TcpStream {
+    use std::os::fd::{FromRawFd, IntoRawFd};
     // SAFETY: into_raw_fd gives up our ownership, so the stream is the descriptor's only owner.
-    unsafe { TcpStream::from_raw_fd(socket.into().into_raw_fd()) }
+    unsafe { glommio::net::TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }
 
-/// The same for one end of a Unix socket pair.
-pub(crate) fn executor_unix_stream(socket: impl Into<OwnedFd>) -> UnixStream {
-    // SAFETY: as above.
-    unsafe { UnixStream::from_raw_fd(socket.into().into_raw_fd()) }
-}
-
-/// Borrows the descriptor of a stream that the executor owns.
-pub(crate) fn borrow_stream(stream: &TcpStream) -> BorrowedFd<'_> {
+/// Borrows the descriptor of a stream that glommio's executor owns.
+#[cfg(feature = "floor")]
+pub(super) fn borrow_glommio_stream(stream: &glommio::net::TcpStream) -> std::os::fd::BorrowedFd<'_> {
     use std::os::fd::AsRawFd;
     // SAFETY: the stream owns the open descriptor, and the borrow cannot outlive the stream.
-    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }

@@ -1,28 +1,100 @@
 //! Waiting on the executor's own timers. Only a handful per shard: everything that a service waits for
 //! goes through the shard's timer wheel, which one of these timers drives.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use glommio::timer::Timer;
-
+use super::executor::{self, Executor};
 use super::notify::Notify;
 
-/// Long enough for the executor to look at its rings, short enough not to be felt. A zero timer would be
-/// ready at once and never leave the run queue.
-const RELAX: Duration = Duration::from_micros(2);
+/// The timers of one executor, in the order in which they go off.
+#[derive(Default)]
+pub(super) struct Timers {
+    waiting: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    /// The number of the next timer, which keeps two of the same moment apart.
+    next: Cell<u64>,
+}
+
+impl Timers {
+    /// When the first of them goes off.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.waiting.borrow().keys().next().map(|key| key.0)
+    }
+
+    /// Wakes those whose time has come.
+    pub(super) fn wake_expired(&self) {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        loop {
+            let waker = {
+                let mut waiting = self.waiting.borrow_mut();
+                match waiting.first_entry() {
+                    Some(first) if first.key().0 <= now => first.remove(),
+                    _ => return,
+                }
+            };
+            waker.wake();
+        }
+    }
+}
+
+/// A future that is ready at a moment. It takes a place among the timers when it is first polled.
+struct Sleep {
+    deadline: Instant,
+    waiting: Option<(Rc<Executor>, (Instant, u64))>,
+}
+
+impl Sleep {
+    fn new(duration: Duration) -> Sleep {
+        Sleep {
+            deadline: Instant::now() + duration,
+            waiting: None,
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        if self.waiting.is_none() {
+            let Ok(executor) = executor::current() else {
+                return Poll::Ready(());
+            };
+            let number = executor.timers.next.get();
+            executor.timers.next.set(number + 1);
+            self.waiting = Some((executor, (self.deadline, number)));
+        }
+        if let Some((executor, key)) = &self.waiting {
+            let waker = context.waker().clone();
+            executor.timers.waiting.borrow_mut().insert(*key, waker);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((executor, key)) = self.waiting.take() {
+            let waker = executor.timers.waiting.borrow_mut().remove(&key);
+            drop(waker);
+        }
+    }
+}
 
 /// Sleeps on the executor's timer.
 pub(crate) async fn sleep(duration: Duration) {
-    Timer::new(duration).await;
-}
-
-/// Leaves the run queue for one look at the I/O rings. What a task with much to do calls between its
-/// pieces of work: without it no other I/O of the shard is seen until the preempt timer.
-pub(crate) async fn relax() {
-    Timer::new(RELAX).await;
+    Sleep::new(duration).await;
 }
 
 /// Sleeps until `duration` is over or `notify` is woken, whichever comes first. `None` = no limit.
@@ -30,7 +102,7 @@ pub(crate) async fn sleep_or_wake(duration: Option<Duration>, notify: &Notify) {
     let Some(duration) = duration else {
         return notify.wait().await;
     };
-    let mut timer = pin!(Timer::new(duration));
+    let mut timer = pin!(Sleep::new(duration));
     let mut woken = pin!(notify.wait());
     poll_fn(|context| {
         if woken.as_mut().poll(context).is_ready() || timer.as_mut().poll(context).is_ready() {
@@ -43,7 +115,7 @@ pub(crate) async fn sleep_or_wake(duration: Option<Duration>, notify: &Notify) {
 
 /// Gives a future this long; `None` when it was not enough.
 pub(crate) async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let mut timer = pin!(Timer::new(duration));
+    let mut timer = pin!(Sleep::new(duration));
     let mut future = pin!(future);
     poll_fn(|context| {
         if let Poll::Ready(value) = future.as_mut().poll(context) {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::rt::doorbell::{self, Bell, SleeperSeed};
+use crate::rt::doorbell::Bell;
 use crate::shard::envelope::{Envelope, Errand};
 
 /// Most messages of one batch.
@@ -32,19 +32,14 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// The port of one shard among `shards`, and the seed of its sleeper.
-    pub(crate) fn new(shards: usize) -> io::Result<(Port, SleeperSeed)> {
-        let (bell, seed) = doorbell::pair()?;
-        let inboxes = (0..shards).map(|_| ArrayQueue::new(INBOX_BATCHES_MAX)).collect();
-        Ok((
-            Port {
-                bell,
-                inboxes,
-                errands: ArrayQueue::new(ERRANDS_MAX),
-                closed: AtomicBool::new(false),
-            },
-            seed,
-        ))
+    /// The port of one shard among `shards`.
+    pub(crate) fn new(shards: usize) -> io::Result<Port> {
+        Ok(Port {
+            bell: Bell::new()?,
+            inboxes: (0..shards).map(|_| ArrayQueue::new(INBOX_BATCHES_MAX)).collect(),
+            errands: ArrayQueue::new(ERRANDS_MAX),
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Hands over a batch from shard `from`; gives it back when the queue is full.
@@ -100,7 +95,7 @@ impl Port {
     }
 
     /// The doorbell.
-    pub(crate) fn bell(&self) -> &Bell {
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
         &self.bell
     }
 }

@@ -1,4 +1,4 @@
-//! The turns of a shard, and the tasks that ask for them: doorbell, finisher, timers, guard, relaxing.
+//! The turns of a shard, and the tasks that ask for them: finisher, timers, guard, relaxing.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use skyring_codec::Millis;
 
 use crate::rt;
-use crate::rt::doorbell::Sleeper;
 use crate::rt::guard::GUARD_TICK;
 use crate::rt::timer::sleep_or_wake;
 use crate::service::handle::Handle;
@@ -34,8 +33,14 @@ const SWEEP_TICKS: u32 = 10;
 
 impl Shard {
     /// Starts the shard's own tasks, and ends when the shard was told to stop and everything has ended.
-    pub(crate) async fn run(self: &Rc<Shard>, sleeper: Sleeper) {
-        self.spawn_own(Rc::clone(self).answer_doorbell(sleeper));
+    pub(crate) async fn run(self: &Rc<Shard>) {
+        let shard = Rc::clone(self);
+        rt::watch(move || {
+            // What comes after the end is nobody's: asking for turns that are not run would keep it awake.
+            if shard.node.ports[shard.index].has_messages() && !shard.stopping.get() {
+                shard.request_turn();
+            }
+        });
         self.spawn_own(Rc::clone(self).finish_turns());
         self.spawn_own(Rc::clone(self).run_timers());
         self.spawn_own(Rc::clone(self).run_guard());
@@ -181,27 +186,6 @@ impl Shard {
     }
 
     // ---- the tasks ----
-
-    /// Takes what others send, and sleeps when there is nothing.
-    async fn answer_doorbell(self: Rc<Shard>, mut sleeper: Sleeper) {
-        while !self.stopping.get() {
-            if self.turn() {
-                rt::relax().await;
-                self.io_seen();
-                continue;
-            }
-            sleeper.announce();
-            if self.node.ports[self.index].has_messages() {
-                sleeper.take_back();
-                continue;
-            }
-            if let Err(error) = sleeper.wait().await {
-                self.log(Handle::NONE, format!("shard {}: doorbell: {error}", self.index));
-                return;
-            }
-            self.io_seen();
-        }
-    }
 
     /// Runs the turns that were asked for.
     async fn finish_turns(self: Rc<Shard>) {
