@@ -87,7 +87,7 @@ pub(crate) fn prepare() -> io::Result<()> {
                 "io_uring is switched off here: see the sysctl kernel.io_uring_disabled, or allow the io_uring \
                  system calls in the container's seccomp profile"
             }
-            Some(libc::ENOMEM) => "no memory may be locked: raise the limit, for example with `ulimit -l 8192`",
+            Some(libc::ENOMEM) => "no memory for the rings: raise the memory limit of the process or its container",
             _ if error.kind() == io::ErrorKind::Unsupported => {
                 "the kernel's io_uring is too old: Linux 5.13 or newer is needed, 6.1 is faster"
             }

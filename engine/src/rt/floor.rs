@@ -1,4 +1,5 @@
-//! The bare call loop on the executor: what any engine on it can reach at best, to be measured beside Skyring.
+//! The bare call loop on another executor, glommio: what any engine on it can reach at best, to be measured beside
+//! Skyring.
 //!
 //! It does what a call between two processes cannot do without, and nothing else. At the client: a task
 //! per caller, which puts its request into the one out-buffer of the connection, leaves its waker in a
