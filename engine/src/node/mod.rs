@@ -193,6 +193,12 @@ impl NodeBuilder {
         self
     }
 
+    /// The first service, as a config's `start` names it: its kind, and its arguments after a space.
+    pub fn first_service(mut self, kind_and_arguments: &str) -> NodeBuilder {
+        self.start = Some(kind_and_arguments.to_owned());
+        self
+    }
+
     /// The service kinds that can be launched by name.
     pub fn kinds(mut self, kinds: Kinds) -> NodeBuilder {
         self.kinds = kinds;

@@ -256,16 +256,27 @@ impl NodeRef {
 
     /// The same with values that are packed already.
     pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) {
+        self.request(address.into(), payload, ReplyTo::Nobody, None);
+    }
+
+    /// Sends a message there whose answer goes where `reply_to` says.
+    pub(crate) fn request(
+        &self,
+        address: Address,
+        payload: Payload,
+        reply_to: ReplyTo,
+        timeout: Option<Duration>,
+    ) {
         let shard = &self.caller.shard;
-        let timeout_ms = shard.node.settings.call_timeout_ms;
+        let timeout_ms = timeout.map_or(shard.node.settings.call_timeout_ms, whole_milliseconds);
         shard.request_remote(RemoteRequest {
             node: Arc::clone(&self.name),
-            address: address.into(),
+            address,
             source: self.caller.handle,
             key: self.key,
             channel: 0,
             payload,
-            reply_to: ReplyTo::Nobody,
+            reply_to,
             deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),
             timeout_ms,
         });

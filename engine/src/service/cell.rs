@@ -52,6 +52,8 @@ impl Life {
 pub(crate) trait Deliver {
     /// Handles one message. Only the router calls it, never while another handler runs.
     fn deliver(self: Rc<Self>, request: Request);
+    /// Hands over the answer to what it posted. Only the router calls it, never while another handler runs.
+    fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>);
     /// Its life.
     fn life(&self) -> &Rc<Life>;
     /// Drops its state and its tasks.
@@ -179,6 +181,22 @@ impl<S: Service> Deliver for ServiceCell<S> {
         }
         if self.caller.life.is_exiting() {
             shard.remove_service(self.caller.handle);
+        }
+    }
+
+    fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>) {
+        let context = Context(Rc::clone(&self));
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(state) = self.state.borrow_mut().as_mut() {
+                state.answered(&context, session, result);
+            }
+        }));
+        if let Err(panic) = answered {
+            let _ = self.panicked("while it took an answer", &*panic);
+            self.caller.life.request_exit();
+        }
+        if self.caller.life.is_exiting() {
+            self.caller.shard.remove_service(self.caller.handle);
         }
     }
 

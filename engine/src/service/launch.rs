@@ -74,12 +74,39 @@ where
 }
 
 pub(crate) async fn launch_kind(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
+    launch_with(caller, kind_work(caller, kind, arguments)?).await
+}
+
+/// Begins the same without waiting. The errand goes the way of the caller's messages, so these come after it.
+pub(crate) fn begin_launch_kind(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
+    let work = kind_work(caller, kind, arguments)?;
+    let shard = &caller.shard;
+    let handle = shard.node.next_handle();
+    let owner = shard_of_handle(handle, shard.shards());
+    let begin = move |shard: &Rc<Shard>| {
+        if let Err(error) = work(shard, handle) {
+            shard.log(handle, error);
+        }
+    };
+    if owner == shard.index {
+        begin(shard);
+    } else {
+        // Errands are never refused; see `stage`.
+        let _ = shard.stage(owner, Envelope::Errand(Box::new(begin)));
+    }
+    Ok(handle)
+}
+
+fn kind_work(
+    caller: &Caller,
+    kind: &str,
+    arguments: &str,
+) -> Result<impl FnOnce(&Rc<Shard>, Handle) -> Result<(), Error> + Send + 'static, Error> {
     let factory = caller.shard.node.kinds.get(kind)?;
     let (kind, arguments) = (Arc::<str>::from(kind), Arc::<str>::from(arguments));
-    launch_with(caller, move |shard, handle| {
+    Ok(move |shard: &Rc<Shard>, handle: Handle| {
         let line = format!("LAUNCH {kind} {arguments}");
         shard.log(handle, line.trim_end());
         factory(shard, handle, &arguments)
     })
-    .await
 }

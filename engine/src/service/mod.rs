@@ -18,12 +18,13 @@ pub(crate) mod launch;
 pub(crate) mod message;
 pub(crate) mod names;
 pub mod placement;
+pub(crate) mod posting;
 pub(crate) mod responder;
 pub(crate) mod router;
 
 use crate::error::Error;
 use context::Context;
-use message::{Answer, Message};
+use message::{Answer, Message, Payload};
 
 /// An actor.
 ///
@@ -62,4 +63,10 @@ pub trait Service: Sized + 'static {
     /// Handles one message. It must not block and should take microseconds: the shard's other services and
     /// connections wait for it. Longer work belongs into [`Answer::later`], where it lets go at every `await`.
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer;
+
+    /// Takes the answer to a message that this service posted with a session of its own
+    /// ([`Caller::post`](crate::Caller::post)). Services that await their calls have no use for it.
+    fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
+        let _ = (context, session, result);
+    }
 }

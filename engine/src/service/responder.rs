@@ -25,6 +25,11 @@ impl Responder {
         self.shard.reply(reply_to, result);
     }
 
+    /// Where the answer goes.
+    pub(crate) fn reply_to(&self) -> ReplyTo {
+        self.reply_to
+    }
+
     /// Hands the duty to answer to whoever gets this.
     pub(crate) fn into_reply_to(mut self) -> ReplyTo {
         std::mem::replace(&mut self.reply_to, ReplyTo::Nobody)

@@ -7,13 +7,15 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use skyring_codec::Millis;
+
 use crate::error::Error;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::Payload;
 use crate::service::placement::shard_of_handle;
-use crate::shard::Shard;
-use crate::shard::envelope::{Envelope, RemoteRequest, ReplyTo, Request};
+use crate::shard::envelope::{Due, Envelope, RemoteRequest, ReplyTo, Request};
 use crate::shard::waiters::Outcome;
+use crate::shard::{Shard, Timer};
 
 /// Most messages for one service that wait or are being answered later.
 pub const INBOX_MESSAGES_MAX: usize = 65_536;
@@ -60,7 +62,9 @@ impl Shard {
     pub(crate) fn reply(self: &Rc<Shard>, reply_to: ReplyTo, result: Result<Payload, Error>) {
         let shard = match reply_to {
             ReplyTo::Nobody => return,
-            ReplyTo::Waiter { shard, .. } | ReplyTo::Connection { shard, .. } => usize::from(shard),
+            ReplyTo::Waiter { shard, .. }
+            | ReplyTo::Service { shard, .. }
+            | ReplyTo::Connection { shard, .. } => usize::from(shard),
         };
         if shard != self.index {
             // Replies are never refused; see `stage`.
@@ -70,6 +74,7 @@ impl Shard {
         match reply_to {
             ReplyTo::Nobody => {}
             ReplyTo::Waiter { key, .. } => self.complete_waiter(key, Outcome::Answer(result)),
+            ReplyTo::Service { handle, session, .. } => self.answer_service(handle, session, result),
             ReplyTo::Connection {
                 connection,
                 session,
@@ -127,7 +132,7 @@ impl Shard {
             return self.refuse_full(&request);
         }
         life.waiting.set(life.waiting.get() + 1);
-        self.run_queue.borrow_mut().push_back(request);
+        self.run_queue.borrow_mut().push_back(Due::Request(request));
         self.request_turn();
     }
 
@@ -138,14 +143,23 @@ impl Shard {
         }
         let mut handled = 0u32;
         let more = loop {
-            let Some(request) = self.run_queue.borrow_mut().pop_front() else {
+            let Some(due) = self.run_queue.borrow_mut().pop_front() else {
                 break false;
             };
-            if let Some(service) = self.service(request.target) {
-                let life = service.life();
-                life.waiting.set(life.waiting.get().saturating_sub(1));
+            match due {
+                Due::Request(request) => {
+                    if let Some(service) = self.service(request.target) {
+                        let life = service.life();
+                        life.waiting.set(life.waiting.get().saturating_sub(1));
+                    }
+                    self.handle(request);
+                }
+                Due::Answer {
+                    handle,
+                    session,
+                    result,
+                } => self.hand_answer(handle, session, result),
             }
-            self.handle(request);
             handled += 1;
             // The clock is looked at seldom: handlers take far less than a turn.
             if handled.is_multiple_of(64) && Shard::is_turn_over(started) {
@@ -169,6 +183,43 @@ impl Shard {
             return self.refuse_full(&request);
         }
         service.deliver(request);
+    }
+
+    /// Gives a service of this shard the answer to what it posted: at once, or behind what waits.
+    pub(crate) fn answer_service(
+        self: &Rc<Shard>,
+        handle: Handle,
+        session: u32,
+        result: Result<Payload, Error>,
+    ) {
+        if self.handling.get() || !self.run_queue.borrow().is_empty() {
+            self.run_queue.borrow_mut().push_back(Due::Answer {
+                handle,
+                session,
+                result,
+            });
+            self.request_turn();
+            return;
+        }
+        self.handling.set(true);
+        self.hand_answer(handle, session, result);
+        self.handling.set(false);
+        if !self.run_queue.borrow().is_empty() {
+            self.request_turn();
+        }
+    }
+
+    fn hand_answer(self: &Rc<Shard>, handle: Handle, session: u32, result: Result<Payload, Error>) {
+        match self.service(handle) {
+            Some(service) => service.answered(session, result),
+            None if self.stopping.get() => {}
+            None => self.node.metrics.replies_late.add(1),
+        }
+    }
+
+    /// Wakes a service at `deadline`; see `Caller::wake_after`.
+    pub(crate) fn wake_service(&self, deadline: Millis, handle: Handle, session: u32) {
+        self.set_timer(deadline, Timer::Service(handle, session));
     }
 
     fn refuse_unknown(self: &Rc<Shard>, request: &Request) {

@@ -17,6 +17,12 @@ pub(crate) enum ReplyTo {
     Nobody,
     /// A call that waits on a shard of this node.
     Waiter { shard: u16, key: Key },
+    /// A message that a service posted with a session of its own; see `service::posting`.
+    Service {
+        shard: u16,
+        handle: Handle,
+        session: u32,
+    },
     /// A request that came over a connection that a shard of this node owns. It is answered even if it
     /// was a send, with session 0: the answer goes nowhere, but ends the counting of its `bytes`.
     Connection {
@@ -33,7 +39,7 @@ impl ReplyTo {
         match self {
             ReplyTo::Nobody => 0,
             ReplyTo::Waiter { key, .. } => (key.to_u64() as u32).wrapping_add(1).max(1),
-            ReplyTo::Connection { session, .. } => session,
+            ReplyTo::Service { session, .. } | ReplyTo::Connection { session, .. } => session,
         }
     }
 }
@@ -48,6 +54,17 @@ pub(crate) struct Request {
     pub(crate) reply_to: ReplyTo,
     /// When its caller gives up; nobody handles it after that.
     pub(crate) deadline: Option<Millis>,
+}
+
+/// What waits on a shard until no handler runs.
+pub(crate) enum Due {
+    Request(Request),
+    /// The answer to what a service posted.
+    Answer {
+        handle: Handle,
+        session: u32,
+        result: Result<Payload, Error>,
+    },
 }
 
 /// A message on its way to another node.

@@ -38,7 +38,7 @@ use crate::rt::stream::ReadBuffer;
 use crate::service::cell::Deliver;
 use crate::service::handle::Handle;
 use crate::service::names::Names;
-use crate::shard::envelope::{Envelope, Request};
+use crate::shard::envelope::{Due, Envelope};
 use crate::shard::slab::Key;
 use crate::shard::waiters::{Notice, Outcome, Waiters};
 use crate::versioned::Reader;
@@ -51,6 +51,8 @@ pub(crate) enum Timer {
     Channel(Key),
     /// A call that waits for its node to appear in the map gives up.
     Parked(Key),
+    /// A service asked to be woken; see `service::posting`.
+    Service(Handle, u32),
 }
 
 /// One thread's part of a node.
@@ -72,7 +74,7 @@ pub(crate) struct Shard {
     timer_changed: Notify,
     now: Cell<Millis>,
     /// Messages for services of this shard that came while another was being handled.
-    pub(crate) run_queue: RefCell<VecDeque<Request>>,
+    pub(crate) run_queue: RefCell<VecDeque<Due>>,
     pub(crate) handling: Cell<bool>,
     /// Messages for other shards, handed over at the end of a turn.
     staged: Box<[RefCell<VecDeque<Envelope>>]>,

@@ -10,6 +10,7 @@ use crate::rt;
 use crate::rt::guard::GUARD_TICK;
 use crate::rt::timer::sleep_or_wake;
 use crate::service::handle::Handle;
+use crate::service::message::Payload;
 use crate::shard::envelope::Envelope;
 use crate::shard::mesh::BATCH_MESSAGES_MAX;
 use crate::shard::waiters::Outcome;
@@ -214,6 +215,12 @@ impl Shard {
                     Some(Timer::Waiter(key)) => self.complete_waiter(key, Outcome::Elapsed),
                     Some(Timer::Channel(key)) => self.cluster.channel_deadline(&self, key),
                     Some(Timer::Parked(key)) => self.cluster.parked_deadline(&self, key),
+                    Some(Timer::Service(handle, session)) => {
+                        // A sleep ends with its service, and nobody is late for it.
+                        if self.service(handle).is_some() {
+                            self.answer_service(handle, session, Ok(Payload::default()));
+                        }
+                    }
                     None => break,
                 }
             }

@@ -23,5 +23,6 @@ mod names;
 mod order;
 mod panics;
 mod placement;
+mod posting;
 mod sleeps;
 mod state;

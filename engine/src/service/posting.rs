@@ -1,0 +1,160 @@
+//! Messages for services that keep sessions of their own, as interpreters do: what they ask, they ask
+//! without a future, and the answer comes as a message, to [`Service::answered`](crate::Service::answered).
+//!
+//! Invariants: a post whose session is not 0 is answered exactly once while its asker lives, if only by
+//! the news that nobody will; answers and messages from one service arrive in the order in which it sent them.
+
+use std::time::Duration;
+
+use crate::control;
+use crate::error::Error;
+use crate::service::caller::{Caller, NodeRef};
+use crate::service::handle::{Address, Handle};
+use crate::service::launch;
+use crate::service::message::{Kind, Payload};
+use crate::service::placement::shard_of_handle;
+use crate::service::responder::Responder;
+use crate::shard::clock::whole_milliseconds;
+use crate::shard::envelope::{ReplyTo, Request};
+
+impl Caller {
+    /// Sends a message to a service of this node. With a `session` that is not 0 it is a call, whose answer
+    /// comes to this service's [`answered`](crate::Service::answered).
+    pub fn post(&self, target: Handle, kind: Kind, session: u32, payload: Payload) {
+        self.post_as(self.handle, target, kind, session, payload);
+    }
+
+    /// The same in the name of another service of this node, which gets the answer.
+    pub fn post_as(&self, source: Handle, target: Handle, kind: Kind, session: u32, payload: Payload) {
+        self.shard.request(Request {
+            target,
+            source,
+            kind,
+            payload,
+            reply_to: self.asker(source, session),
+            deadline: None,
+        });
+    }
+
+    /// Hands a message on together with the duty to answer it.
+    pub fn forward(
+        &self,
+        source: Handle,
+        target: Handle,
+        kind: Kind,
+        payload: Payload,
+        responder: Responder,
+    ) {
+        self.shard.request(Request {
+            target,
+            source,
+            kind,
+            payload,
+            reply_to: responder.into_reply_to(),
+            deadline: None,
+        });
+    }
+
+    /// Sends a message to a service of another node; with a `session` that is not 0 it is a call, and its
+    /// answer comes to [`answered`](crate::Service::answered). `timeout`: as [`Call::timeout`](crate::Call::timeout);
+    /// `None` is the node's `call_timeout_ms`.
+    pub fn post_remote(
+        &self,
+        node: &NodeRef,
+        address: Address,
+        session: u32,
+        payload: Payload,
+        timeout: Option<Duration>,
+    ) {
+        node.request(address, payload, self.asker(self.handle, session), timeout);
+    }
+
+    /// Answers what another service posted with `session`. One that does not wait for it drops it.
+    pub fn answer_post(&self, asker: Handle, session: u32, result: Result<Payload, Error>) {
+        self.shard.reply(self.asker(asker, session), result);
+    }
+
+    /// Has [`answered`](crate::Service::answered) called with `session` and an empty payload after this
+    /// time, never earlier; zero is after the messages that wait now.
+    pub fn wake_after(&self, duration: Duration, session: u32) {
+        let milliseconds = whole_milliseconds(duration);
+        if milliseconds == 0 {
+            let answer = Ok(Payload::default());
+            self.shard.answer_service(self.handle, session, answer);
+        } else {
+            // The part of the present millisecond that is over counts as one.
+            let deadline = self.shard.update_now() + milliseconds + 1;
+            self.shard.wake_service(deadline, self.handle, session);
+        }
+    }
+
+    /// Begins to launch a service by its kind's name and gives its handle without waiting: messages that
+    /// this service sends there find it. One that fails to start says so in the log.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a kind that nobody added.
+    pub fn begin_launch_kind(&self, kind: &str, arguments: &str) -> Result<Handle, Error> {
+        launch::begin_launch_kind(self, kind, arguments)
+    }
+
+    /// Gives any service of this node the local name `.name`; write it without its point, or with.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when another service has it, or it is too long.
+    pub fn name_service(&self, name: &str, handle: Handle) -> Result<(), Error> {
+        let name = name.strip_prefix('.').unwrap_or(name);
+        self.shard
+            .node
+            .names
+            .update(|names| names.name_local(name, handle))
+    }
+
+    /// Ends a service of this node. What it leaves unanswered is answered with an error.
+    pub fn end_service(&self, handle: Handle) {
+        if handle == self.handle {
+            self.exit();
+        } else {
+            control::end_service(&self.shard, handle);
+        }
+    }
+
+    /// How many messages wait for this service.
+    pub fn messages_waiting(&self) -> usize {
+        self.life.waiting.get()
+    }
+
+    /// Whether a service has that handle, as far as this shard can tell: of other shards it says yes.
+    pub fn may_exist(&self, handle: Handle) -> bool {
+        shard_of_handle(handle, self.shard.shards()) != self.shard.index
+            || self.shard.service(handle).is_some()
+    }
+
+    fn asker(&self, handle: Handle, session: u32) -> ReplyTo {
+        if session == 0 {
+            return ReplyTo::Nobody;
+        }
+        ReplyTo::Service {
+            shard: shard_of_handle(handle, self.shard.shards()) as u16,
+            handle,
+            session,
+        }
+    }
+}
+
+impl Responder {
+    /// The service and the session that the answer goes to, if the message was posted
+    /// ([`Caller::post`]); then the duty to answer is over, and whoever likes may call
+    /// [`Caller::answer_post`]. Else the responder comes back.
+    ///
+    /// # Errors
+    /// The responder itself, when a future or another node waits for the answer.
+    pub fn into_asker(self) -> Result<(Handle, u32), Responder> {
+        match self.reply_to() {
+            ReplyTo::Service { handle, session, .. } => {
+                let _ = self.into_reply_to();
+                Ok((handle, session))
+            }
+            _ => Err(self),
+        }
+    }
+}
