@@ -14,6 +14,9 @@ use crate::chunks::Chunks;
 /// the whole length in few steps, and a declared length alone reserves little.
 const GROWTH: usize = 4;
 
+/// Bytes of a payload that must have come, and must be missing, for the rest to be read into its place.
+const ROOM_BYTES_MIN: usize = 16 << 10;
+
 /// What the reader is in the middle of.
 #[derive(Debug)]
 enum State {
@@ -104,7 +107,7 @@ impl FrameReader {
     /// [`Step::Malformed`] the stream is of no use any more, and every further step is the same.
     pub fn step(&mut self, message_bytes_max: usize) -> Step {
         while self.error.is_none() {
-            if self.chunks.current.is_empty() && !self.chunks.next_chunk() {
+            if self.chunks.current.is_empty() && !self.chunks.next_chunk() && !self.is_payload_whole() {
                 return Step::Wait;
             }
             let current = &mut self.chunks.current;
@@ -166,6 +169,38 @@ impl FrameReader {
             }
         }
         Step::Malformed
+    }
+
+    /// Whether the payload that was begun is there to the end, read through [`FrameReader::room`].
+    fn is_payload_whole(&self) -> bool {
+        match &self.state {
+            State::Payload(payload) => payload.len() == self.header.length as usize,
+            _ => false,
+        }
+    }
+
+    /// Where the next bytes of the stream may be put instead of into a chunk: the long payload that they
+    /// belong to, and how many at most. `None` when they belong elsewhere, or when too few have come or are
+    /// missing for this to be better than a chunk. What was appended counts at the next
+    /// [`FrameReader::step`].
+    pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        if !self.chunks.is_empty() {
+            return None;
+        }
+        let length = self.header.length as usize;
+        match &mut self.state {
+            State::Payload(payload)
+                if payload.len() >= ROOM_BYTES_MIN && length - payload.len() >= ROOM_BYTES_MIN =>
+            {
+                let filled = payload.len();
+                if payload.capacity() - filled < ROOM_BYTES_MIN {
+                    make_room(payload, filled + ROOM_BYTES_MIN, length);
+                }
+                let room = payload.capacity().min(length) - filled;
+                Some((payload, room))
+            }
+            _ => None,
+        }
     }
 
     /// The header that the last step came to.
@@ -363,6 +398,50 @@ mod tests {
                 assert_eq!(reader.error(), Some(FrameError::Kind { kind: 77 }));
             }
         }
+    }
+
+    #[test]
+    fn a_long_payload_is_read_into_its_place_and_no_further() {
+        let (first, second) = (frame(1 << 20, 1), frame(20, 2));
+        let mut stream = [first, second].concat();
+        let mut reader = FrameReader::new();
+        assert!(reader.room().is_none());
+        let rest = stream.split_off(100_000);
+        reader.push(stream.into());
+        assert_eq!(reader.step(2 << 20), Step::Wait);
+        let mut rest = &rest[..];
+        let mut direct = 0;
+        while let Some((payload, bytes_max)) = reader.room() {
+            assert!(payload.capacity() <= (payload.len() + ROOM_BYTES_MIN) * GROWTH);
+            let (now, later) = rest.split_at(bytes_max.min(70_000));
+            payload.extend_from_slice(now);
+            assert!(payload.len() <= 1 << 20);
+            direct += now.len();
+            rest = later;
+        }
+        assert!(direct > 900_000, "{direct}");
+        reader.push(Bytes::copy_from_slice(rest));
+        assert_eq!(reader.step(2 << 20), Step::Frame);
+        assert_eq!(reader.header().session, 1);
+        assert_eq!(reader.take_payload().len(), 1 << 20);
+        assert_eq!(reader.step(2 << 20), Step::Frame);
+        assert_eq!(reader.header().session, 2);
+    }
+
+    #[test]
+    fn a_payload_that_was_read_to_its_end_in_place_needs_no_chunk_to_come_out() {
+        let mut stream = frame(100_000, 1);
+        let rest = stream.split_off(50_000);
+        let mut reader = FrameReader::new();
+        reader.push(stream.into());
+        assert_eq!(reader.step(2 << 20), Step::Wait);
+        let (payload, bytes_max) = reader.room().expect("half of it is missing");
+        assert_eq!(bytes_max, rest.len());
+        payload.extend_from_slice(&rest);
+        assert!(reader.room().is_none());
+        assert_eq!(reader.step(2 << 20), Step::Frame);
+        assert_eq!(reader.take_payload().len(), 100_000);
+        assert!(!reader.has_partial());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use skyring_codec::Millis;
 use skyring_codec::link::{CalleeLink, CallerLink};
 
@@ -27,15 +28,27 @@ const SLICES_MAX: usize = 64;
 /// they were measured to take turns, and to make half as many calls.
 const MESSAGES_PER_WRITE: u32 = 64;
 
-/// The part of a link that a socket's writer needs.
-pub(crate) trait Output {
+/// The part of a link that carries bytes.
+pub(crate) trait Carried {
+    /// Takes the next bytes of the stream.
+    fn receive(&mut self, chunk: Bytes);
+    /// Where they may go without a chunk, and how many.
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)>;
     /// What to write next.
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
     /// So many bytes of it were written.
     fn transmitted(&mut self, count: usize);
 }
 
-impl Output for CallerLink {
+impl Carried for CallerLink {
+    fn receive(&mut self, chunk: Bytes) {
+        CallerLink::receive(self, chunk);
+    }
+
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        CallerLink::room(self)
+    }
+
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         CallerLink::transmit(self, slices)
     }
@@ -45,7 +58,15 @@ impl Output for CallerLink {
     }
 }
 
-impl Output for CalleeLink {
+impl Carried for CalleeLink {
+    fn receive(&mut self, chunk: Bytes) {
+        CalleeLink::receive(self, chunk);
+    }
+
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        CalleeLink::room(self)
+    }
+
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         CalleeLink::transmit(self, slices)
     }
@@ -79,7 +100,7 @@ pub(crate) struct Connection<L> {
     pub(crate) written: Notify,
 }
 
-impl<L: Output + 'static> Connection<L> {
+impl<L: Carried + 'static> Connection<L> {
     pub(crate) fn new(link: L) -> Rc<Connection<L>> {
         Rc::new(Connection {
             link: RefCell::new(link),
@@ -164,6 +185,34 @@ impl<L: Output + 'static> Connection<L> {
         }
     }
 
+    /// Reads what is there into the link, once there is something. False at the end of the stream; the flag
+    /// beside it says whether it had to wait.
+    pub(crate) async fn read(&self, stream: &Stream, shard: &Shard) -> io::Result<(bool, bool)> {
+        let mut waited = false;
+        loop {
+            waited |= stream.readable().await?;
+            let read = {
+                let mut link = self.link.borrow_mut();
+                match link.room() {
+                    Some((payload, bytes_max)) => {
+                        stream.try_read_into(payload, bytes_max).map(|count| count > 0)
+                    }
+                    None => stream.try_read(&shard.read_buffer).map(|chunk| {
+                        let is_some = !chunk.is_empty();
+                        link.receive(chunk);
+                        is_some
+                    }),
+                }
+            };
+            match read {
+                Ok(is_open) => return Ok((is_open, waited)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Writes until there is nothing left; true when the socket takes no more.
     fn write(&self, stream: &Stream) -> bool {
         loop {
@@ -242,7 +291,7 @@ impl<L: Output + 'static> Connection<L> {
     }
 }
 
-impl<L: Output + 'static> Flush for Connection<L> {
+impl<L: Carried + 'static> Flush for Connection<L> {
     fn flush(self: Rc<Self>, shard: &Rc<Shard>) {
         self.listed.set(false);
         self.write_now(shard);

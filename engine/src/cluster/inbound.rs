@@ -278,10 +278,9 @@ impl Inbound {
     async fn serve(&self, shard: &Rc<Shard>, stream: &Stream) -> Closed {
         let mut reads_in_a_row = 0;
         loop {
-            let (chunk, waited) = match stream.read(&shard.read_buffer).await {
-                Ok((chunk, _)) if chunk.is_empty() => return Closed::Ended,
-                Ok(read) => read,
-                Err(_) => return Closed::Ended,
+            let waited = match self.connection.read(stream, shard).await {
+                Ok((true, waited)) => waited,
+                Ok((false, _)) | Err(_) => return Closed::Ended,
             };
             if !self.connection.is_open() {
                 return Closed::Ended;
@@ -293,7 +292,6 @@ impl Inbound {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
-            self.connection.link.borrow_mut().receive(chunk);
             shard.read_buffer.begin_work();
             let taken = self.take_requests(shard).await;
             shard.read_buffer.end_work();

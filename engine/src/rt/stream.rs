@@ -8,18 +8,19 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::executor::{self, Executor};
 use super::ring::{Direction, SourceKey};
+use super::sys;
 
 /// Size of the buffer that the connections of a shard read into, one after the other.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -54,7 +55,7 @@ const KEEPALIVE_RETRIES: u32 = 4;
 /// used again.
 #[derive(Default)]
 pub(crate) struct ReadBuffer {
-    /// Has its full length but for what was split off its front; none before the first read.
+    /// Empty, with room for what has not been read yet; none before the first read.
     current: RefCell<Option<BytesMut>>,
     lent: RefCell<VecDeque<BytesMut>>,
     /// Connections that have not worked off what they read.
@@ -87,18 +88,18 @@ impl ReadBuffer {
         }
     }
 
-    /// Gives `read` room to read into, and splits off what it has read.
-    fn fill<E>(&self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Bytes, E> {
+    /// Gives `read` a buffer to read into, and how much it may bring; splits off what it has read.
+    fn fill<E>(&self, read: impl FnOnce(&mut BytesMut, usize) -> Result<usize, E>) -> Result<Bytes, E> {
         let mut current = self.current.borrow_mut();
         let buffer = match &mut *current {
-            Some(buffer) if buffer.len() >= READ_ROOM_BYTES_MIN => buffer,
+            Some(buffer) if buffer.capacity() >= READ_ROOM_BYTES_MIN => buffer,
             used_up => {
                 let renewed = self.renew(used_up.take());
                 used_up.insert(renewed)
             }
         };
-        let room = buffer.len().min(self.read_bytes_max());
-        read(&mut buffer[..room]).map(|count| buffer.split_to(count).freeze())
+        let room = buffer.capacity().min(self.read_bytes_max());
+        read(buffer, room).map(|_| buffer.split().freeze())
     }
 
     /// Lends a buffer out and gives another: one that has come back, or a new one.
@@ -119,7 +120,7 @@ impl ReadBuffer {
         if lent.len() > 1 && lent.front_mut().is_some_and(is_back) {
             lent.pop_front();
         }
-        buffer.resize(READ_BUFFER_BYTES, 0);
+        buffer.reserve(READ_BUFFER_BYTES);
         buffer
     }
 }
@@ -192,35 +193,35 @@ impl Stream {
         self.executor.ring.is_exhausted(self.source, direction);
     }
 
-    /// Reads what is there, at most a buffer full, and less while many connections are busy; an empty answer is the end of the stream. The flag says
-    /// whether it had to wait, and so whether the executor has looked at its I/O.
-    pub(crate) async fn read(&self, buffer: &ReadBuffer) -> io::Result<(Bytes, bool)> {
+    /// Waits until reading is worth a try. True when it had to wait, and so the executor has looked at its
+    /// I/O.
+    pub(crate) async fn readable(&self) -> io::Result<bool> {
         let mut waited = false;
         poll_fn(|context| {
-            loop {
-                match self.poll_ready(Direction::Read, context) {
-                    Poll::Ready(ready) => ready?,
-                    Poll::Pending => {
-                        waited = true;
-                        return Poll::Pending;
-                    }
-                }
-                match buffer.fill(|room| self.read_now(room)) {
-                    Ok(chunk) => return Poll::Ready(Ok((chunk, waited))),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            }
+            let ready = self.poll_ready(Direction::Read, context);
+            waited |= ready.is_pending();
+            ready.map_ok(|()| waited)
         })
         .await
     }
 
-    fn read_now(&self, room: &mut [u8]) -> io::Result<usize> {
-        let read = (&self.socket).read(room);
+    /// Reads what is there, at most a buffer full, and less while many connections are busy; an empty answer
+    /// is the end of the stream. `WouldBlock` when there is nothing.
+    pub(crate) fn try_read(&self, buffer: &ReadBuffer) -> io::Result<Bytes> {
+        buffer.fill(|room, bytes_max| self.read_now(room, bytes_max))
+    }
+
+    /// Appends what is there, at most `bytes_max`, to a buffer that has room for it; 0 is the end of the
+    /// stream. `WouldBlock` when there is nothing.
+    pub(crate) fn try_read_into(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
+        self.read_now(buffer, bytes_max)
+    }
+
+    fn read_now(&self, buffer: &mut impl BufMut, bytes_max: usize) -> io::Result<usize> {
+        let read = sys::receive(&self.socket, buffer, bytes_max);
         match &read {
             // Less than there was room for was all: what comes after it is told.
-            Ok(count) if *count < room.len() => self.is_exhausted(Direction::Read),
+            Ok(count) if *count < bytes_max => self.is_exhausted(Direction::Read),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_exhausted(Direction::Read),
             _ => {}
         }
@@ -283,9 +284,9 @@ mod tests {
 
     /// Reads `count` bytes, or as many as there is room for.
     fn read(buffer: &ReadBuffer, count: usize) -> Bytes {
-        let filled = buffer.fill(|room| {
-            let count = count.min(room.len());
-            room[..count].fill(7);
+        let filled = buffer.fill(|room, bytes_max| {
+            let count = count.min(bytes_max);
+            room.put_bytes(7, count);
             Ok::<_, ()>(count)
         });
         match filled {

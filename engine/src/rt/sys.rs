@@ -10,8 +10,10 @@ use std::io;
 use std::mem;
 use std::os::fd::RawFd;
 
+use bytes::BufMut;
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
+use socket2::SockRef;
 
 /// The processors that this process may run on, by their kernel numbers.
 pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
@@ -26,6 +28,22 @@ pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
     Ok((0..libc::CPU_SETSIZE as usize)
         .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
         .collect())
+}
+
+/// Receives what there is, at most `bytes_max`, behind what `buffer` holds, into room that it has already.
+pub(super) fn receive(
+    socket: &std::net::TcpStream,
+    buffer: &mut impl BufMut,
+    bytes_max: usize,
+) -> io::Result<usize> {
+    let room = buffer.chunk_mut();
+    let length = room.len().min(bytes_max);
+    // SAFETY: nothing uninitialised is written to the room: `recv` only writes bytes that it has received.
+    let room = unsafe { &mut room.as_uninit_slice_mut()[..length] };
+    let count = SockRef::from(socket).recv(room)?;
+    // SAFETY: the kernel has just initialised that many bytes at the front of the room.
+    unsafe { buffer.advance_mut(count) };
+    Ok(count)
 }
 
 /// Pins the calling thread to a processor.

@@ -168,6 +168,14 @@ impl CalleeLink {
         }
     }
 
+    /// Where the next bytes may be read to without a chunk, and how many: see [`FrameReader::room`].
+    pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        match self.stage {
+            Stage::Skynet | Stage::Greeted { .. } => None,
+            Stage::Native => self.frames.room(),
+        }
+    }
+
     /// What came next; None when more has to be received first, and while a hello awaits its answer.
     ///
     /// # Errors

@@ -323,6 +323,14 @@ impl CallerLink {
         }
     }
 
+    /// Where the next bytes may be read to without a chunk, and how many: see [`FrameReader::room`].
+    pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        match self.stage {
+            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.frames.room(),
+            _ => None,
+        }
+    }
+
     /// The next event; None when nothing more is known at `now`. Replies that were received go before
     /// expiries, so that one that came in time is not thrown away because the poll came late.
     ///

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use skyring_codec::link::HANDSHAKE_MS_MAX;
+use skyring_codec::link::{Dialect, HANDSHAKE_MS_MAX};
 use skyring_codec::native::CHANNELS_MAX;
 
 use super::{Channel, Loss};
@@ -72,15 +72,23 @@ impl Channel {
         }
     }
 
+    /// A Skynet node may hold the rest of a long answer back until its first part is acknowledged.
+    fn hurry_the_rest(&self, stream: &Stream) {
+        let link = self.connection.link.borrow();
+        if link.dialect() != Some(Dialect::Native) && link.has_partial_input() {
+            stream.acknowledge_now();
+        }
+    }
+
     async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Text {
         let mut reads_in_a_row = 0;
         loop {
             if self.retired.get() && self.connection.link.borrow().is_idle() {
                 return Text::from("no longer used");
             }
-            let (chunk, waited) = match stream.read(&shard.read_buffer).await {
-                Ok((chunk, _)) if chunk.is_empty() => return Text::from("closed by the peer"),
-                Ok(read) => read,
+            let waited = match self.connection.read(stream, shard).await {
+                Ok((true, waited)) => waited,
+                Ok((false, _)) => return Text::from("closed by the peer"),
                 Err(error) => return error.to_string().into(),
             };
             if waited {
@@ -90,14 +98,11 @@ impl Channel {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
-            self.connection.link.borrow_mut().receive(chunk);
             if let Err(cause) = self.take_events(shard, Loss::Disabled) {
                 return cause;
             }
             self.count_late_replies(shard);
-            if self.connection.link.borrow().has_partial_input() {
-                stream.acknowledge_now();
-            }
+            self.hurry_the_rest(stream);
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;
