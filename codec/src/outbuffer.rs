@@ -108,6 +108,20 @@ impl OutBuffer {
         }
     }
 
+    /// Puts a header and what follows it at the end, as [`OutBuffer::put_slice`] and
+    /// [`OutBuffer::put_bytes`] would.
+    #[inline]
+    pub fn put_frame<const N: usize>(&mut self, header: &[u8; N], bytes: &Bytes) {
+        if bytes.len() > COPY_BYTES_MAX {
+            self.put_slice(header);
+            return self.chain(bytes.clone());
+        }
+        self.copied.reserve(N + bytes.len());
+        self.copied.extend_from_slice(header);
+        self.copied.extend_from_slice(bytes);
+        self.put += (N + bytes.len()) as u64;
+    }
+
     fn chain(&mut self, bytes: Bytes) {
         let position = self.put;
         self.put += bytes.len() as u64;

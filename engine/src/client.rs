@@ -327,11 +327,8 @@ impl ClientCall {
 
     fn finish(&self, outcome: Outcome) -> Result<Payload, Error> {
         match outcome {
-            Outcome::Answer(result) => result,
-            Outcome::Elapsed => Err(Error::Timeout {
-                target: self.target.to_string().into(),
-                timeout_ms: self.timeout_ms,
-            }),
+            Outcome::Answer(Ok(payload)) => Ok(payload),
+            failed => Err(failed.into_error(self.timeout_ms, || self.target.clone())),
         }
     }
 }

@@ -63,7 +63,7 @@ pub use service::Service;
 pub use service::call::Call;
 pub use service::caller::{Caller, NodeRef, Sleep};
 pub use service::context::Context;
-pub use service::handle::{Address, Handle};
+pub use service::handle::{Address, Handle, Name};
 pub use service::kinds::Kinds;
 pub use service::message::{Answer, Kind, Message, Payload};
 pub use service::placement;

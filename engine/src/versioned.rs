@@ -65,6 +65,12 @@ impl<T: Clone> Reader<T> {
         self.source.version.load(Ordering::Acquire) != self.version.get()
     }
 
+    /// The number of the newest value: as long as it is the same, so is the value.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.source.version.load(Ordering::Acquire)
+    }
+
     /// Looks at the newest value.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         let version = self.source.version.load(Ordering::Acquire);

@@ -25,7 +25,7 @@ mod queue;
 mod reassembly;
 mod sessions;
 
-pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, TRACE_KEPT_BYTES_MAX};
+pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
 pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
 
 use crate::native::{FrameError, HelloError};

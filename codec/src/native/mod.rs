@@ -99,8 +99,7 @@ pub enum FrameError {
 #[inline]
 pub fn put_frame(out: &mut OutBuffer, mut header: Header, payload: &Bytes) {
     header.length = payload.len() as u32;
-    out.put_slice(&header.encode());
-    out.put_bytes(payload);
+    out.put_frame(&header.encode(), payload);
 }
 
 /// Appends an error for `session`; of its text at most [`ERROR_BYTES_MAX`] bytes are sent.

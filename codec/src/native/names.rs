@@ -139,10 +139,18 @@ impl NamesOut {
 /// The names that one end has received on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct NamesIn {
-    /// Indexed by number; an empty one was not defined.
-    names: Vec<Bytes>,
+    /// Indexed by number; one with an empty name was not defined.
+    names: Vec<Received>,
     /// Bytes of all names together.
     bytes: usize,
+}
+
+/// A name of the peer's.
+#[derive(Debug, Clone, Default)]
+struct Received {
+    name: Bytes,
+    /// The handle that it was resolved to, and the state of the receiver's names in which that was so.
+    resolved: Option<(u64, u32)>,
 }
 
 impl NamesIn {
@@ -155,10 +163,13 @@ impl NamesIn {
         }
         if self.names.len() <= index {
             // A peer that deals high numbers first makes this grow at once, to a bound that is small.
-            self.names.resize(index + 1, Bytes::new());
+            self.names.resize(index + 1, Received::default());
         }
-        self.bytes = self.bytes + name.len() - self.names[index].len();
-        self.names[index] = Bytes::copy_from_slice(name);
+        self.bytes = self.bytes + name.len() - self.names[index].name.len();
+        self.names[index] = Received {
+            name: Bytes::copy_from_slice(name),
+            resolved: None,
+        };
         Ok(())
     }
 
@@ -166,14 +177,35 @@ impl NamesIn {
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Result<Bytes, FrameError> {
         match self.names.get(number as usize) {
-            Some(name) if !name.is_empty() => Ok(name.clone()),
+            Some(Received { name, .. }) if !name.is_empty() => Ok(name.clone()),
             _ => Err(FrameError::NameUndefined { number }),
+        }
+    }
+
+    /// The handle behind the name with a number, as `resolve` finds it. What it finds is remembered and used
+    /// again only while `state` is the same, so a name that moved is never stale; that there is none is not.
+    #[inline]
+    pub(crate) fn resolve(
+        &mut self,
+        number: u32,
+        state: u64,
+        resolve: impl FnOnce(&[u8]) -> Option<u32>,
+    ) -> Option<u32> {
+        let received = self.names.get_mut(number as usize)?;
+        match received.resolved {
+            Some((then, handle)) if then == state => Some(handle),
+            _ if received.name.is_empty() => None,
+            _ => {
+                let handle = resolve(&received.name)?;
+                received.resolved = Some((state, handle));
+                Some(handle)
+            }
         }
     }
 
     /// Bytes of memory that the names hold.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.names.capacity() * size_of::<Bytes>() + self.bytes
+        self.names.capacity() * size_of::<Received>() + self.bytes
     }
 }
 
@@ -246,6 +278,32 @@ mod tests {
         assert_eq!(names.hold(b"@new"), Some(70));
         assert_eq!(names.name(70), b"@new");
         assert_eq!(names.name(7), name(7));
+    }
+
+    #[test]
+    fn a_resolved_name_is_looked_up_again_when_anything_has_changed() {
+        let mut names = NamesIn::default();
+        names.define(3, b"@a").expect("in range");
+        let unasked = |_: &[u8]| -> Option<u32> { panic!("it was remembered") };
+        assert_eq!(names.resolve(3, 1, |_| None), None);
+        assert_eq!(
+            names.resolve(3, 1, |name| (name == b"@a").then_some(10)),
+            Some(10)
+        );
+        assert_eq!(names.resolve(3, 1, unasked), Some(10));
+        // The receiver's names have changed.
+        assert_eq!(names.resolve(3, 2, |_| Some(11)), Some(11));
+        assert_eq!(names.resolve(3, 2, unasked), Some(11));
+        assert_eq!(names.resolve(3, 3, |_| None), None);
+        // The number has another meaning.
+        assert_eq!(names.resolve(3, 4, |_| Some(12)), Some(12));
+        names.define(3, b"@b").expect("in range");
+        assert_eq!(
+            names.resolve(3, 4, |name| (name == b"@b").then_some(13)),
+            Some(13)
+        );
+        assert_eq!(names.resolve(2, 4, unasked), None);
+        assert_eq!(names.resolve(4, 4, unasked), None);
     }
 
     #[test]

@@ -90,6 +90,17 @@ impl FrameReader {
     /// nearly all are. Otherwise [`FrameReader::step`] says what comes next.
     #[inline]
     pub fn take_whole(&mut self, message_bytes_max: usize) -> Option<(Header, Bytes)> {
+        self.take_whole_if(message_bytes_max, |header| Some(*header))
+    }
+
+    /// Takes the next frame as [`FrameReader::take_whole`] does, if `accept` gives something for its header;
+    /// else the frame stays where it is.
+    #[inline(always)]
+    pub(crate) fn take_whole_if<T>(
+        &mut self,
+        message_bytes_max: usize,
+        accept: impl FnOnce(&Header) -> Option<T>,
+    ) -> Option<(T, Bytes)> {
         let current = &mut self.chunks.current;
         if !matches!(self.state, State::Between) {
             return None;
@@ -99,8 +110,9 @@ impl FrameReader {
         if length > message_bytes_max || current.len() - HEADER_BYTES < length {
             return None;
         }
+        let accepted = accept(&header)?;
         current.advance(HEADER_BYTES);
-        Some((header, take(current, length)))
+        Some((accepted, take(current, length)))
     }
 
     /// Goes on to the next frame. A message of more than `message_bytes_max` bytes is refused. After

@@ -8,32 +8,28 @@
 //! Invariants: every request and every send that is taken is counted until it is answered or over, once;
 //! a connection that has ended holds nothing, waits for nothing, and is logged and counted once.
 
+mod requests;
+
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
 use skyring_codec::Millis;
-use skyring_codec::link::{
-    CalleeLimits, CalleeLink, Dialect, Inbound as WireInbound, Request as WireRequest,
-};
+use skyring_codec::link::{CalleeLimits, CalleeLink};
 use skyring_codec::native::{CHANNELS_MAX, Hello};
-use skyring_codec::seri;
-use skyring_codec::skynet::{PACKAGE_BYTES_MAX, RequestAddress};
 
-use crate::cluster::budget::{HELD_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::cluster::budget::HELD_BYTES_MAX;
 use crate::cluster::connection::{Connection, Flush};
 use crate::cluster::listener::Admission;
 use crate::error::Error;
 use crate::rt;
 use crate::rt::stream::Stream;
-use crate::service::handle::{Address, Handle};
-use crate::service::message::{Kind, Payload};
+use crate::service::handle::Handle;
+use crate::service::message::Payload;
 use crate::service::placement::shard_of_channel;
 use crate::shard::Shard;
-use crate::shard::envelope::{Envelope, ReplyTo, Request};
+use crate::shard::envelope::Envelope;
 use crate::shard::slab::Key;
 
 /// Answers that may wait for one connection, in bytes; past it the connection is not read.
@@ -52,9 +48,6 @@ pub const PACKAGE_TIME_MS_MAX: Millis = 10_000;
 
 /// Time that a connection may take no bytes while answers wait, in milliseconds.
 pub const STALL_TIME_MS_MAX: Millis = 30_000;
-
-/// Requests between two looks at the clock.
-const REQUESTS_PER_LOOK: u32 = 64;
 
 /// Reads in a row that found bytes at once before other connections get their turn.
 const READS_IN_A_ROW_MAX: u32 = 16;
@@ -84,6 +77,8 @@ pub(crate) struct Inbound {
     unfinished: Cell<bool>,
     /// It was read or answered since the last sweep.
     active: Cell<bool>,
+    /// It is passing on what it has received, and counts what it holds after that.
+    passing_on: Cell<bool>,
     /// Bytes counted for it in the shard's sum.
     held: Cell<usize>,
     /// Requests that the link had refused when it was looked at last.
@@ -113,6 +108,7 @@ impl Inbound {
             packages: Cell::new(0),
             unfinished: Cell::new(false),
             active: Cell::new(true),
+            passing_on: Cell::new(false),
             held: Cell::new(0),
             refused: Cell::new(0),
             hello: RefCell::new(None),
@@ -153,7 +149,10 @@ impl Inbound {
             }
             self.active.set(true);
             self.connection.flush_later(shard);
-            self.count_held(shard);
+            // While it passes requests on, its reader counts what all of them came to.
+            if !self.passing_on.get() {
+                self.count_held(shard);
+            }
         }
         // The reader may be waiting for room.
         self.connection.written.wake();
@@ -327,45 +326,6 @@ impl Inbound {
         self.active.set(true);
     }
 
-    /// Passes on every request that has come, as fast as answers can be taken.
-    async fn take_requests(&self, shard: &Rc<Shard>) -> Result<(), String> {
-        let mut started = Instant::now();
-        let mut taken = 0u32;
-        loop {
-            if self.is_full() && !self.wait_for_room(shard).await {
-                return Ok(());
-            }
-            let inbound = self.connection.link.borrow_mut().poll_inbound();
-            match inbound {
-                Ok(Some(WireInbound::Request(request))) => self.take_request(shard, request),
-                Ok(Some(WireInbound::Hello(hello))) => *self.hello.borrow_mut() = Some(Box::new(hello)),
-                // Whoever dialled closes the connection when it has its answers.
-                Ok(Some(WireInbound::Goodbye)) => {}
-                Ok(None) => break,
-                Err(error) => return Err(error.to_string()),
-            }
-            taken += 1;
-            if taken.is_multiple_of(REQUESTS_PER_LOOK) && Shard::is_turn_over(started) {
-                rt::relax().await;
-                shard.io_seen();
-                started = Instant::now();
-            }
-        }
-        let refused = self.connection.link.borrow().requests_refused();
-        let before = self.refused.replace(refused);
-        if refused > before {
-            shard.node.metrics.messages_too_large.add(refused - before);
-            shard.cluster.log_case(shard, Case::TooLarge, || {
-                format!(
-                    "{} sent a message that is too large, or parts that do not add up; it was refused",
-                    self.peer
-                )
-            });
-            self.connection.flush_later(shard);
-        }
-        Ok(())
-    }
-
     /// Waits until answers have left and requests are done; false when the connection has ended instead.
     async fn wait_for_room(&self, shard: &Rc<Shard>) -> bool {
         shard.node.metrics.reads_paused.add(1);
@@ -381,67 +341,6 @@ impl Inbound {
         // It was not its fault that nothing was read.
         self.progressed.set(shard.now());
         self.connection.is_open()
-    }
-
-    fn take_request(&self, shard: &Rc<Shard>, request: WireRequest) {
-        let bytes = request.payload.len();
-        let is_only = self.handled_now.replace(self.handled_now.get() + 1) == 0;
-        self.handled_bytes.set(self.handled_bytes.get() + bytes);
-        let reply_to = ReplyTo::Connection {
-            shard: shard.index as u16,
-            connection: self.key.get(),
-            session: request.session,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-        };
-        if shard.cluster.budget.take_request(bytes, is_only) {
-            shard.node.metrics.requests_refused.add(1);
-            shard.cluster.log_case(shard, Case::Overloaded, || {
-                format!("a request of {} is refused: {}", self.peer, too_many_handled())
-            });
-            return shard.refuse(reply_to, Error::overloaded(too_many_handled()));
-        }
-        let (address, target) = match request.address {
-            RequestAddress::Handle(0) => {
-                let answer = query_name(shard, &request.payload)
-                    .ok_or_else(|| self.unknown_name("name not found", "a name"));
-                return shard.reply(reply_to, answer);
-            }
-            RequestAddress::Handle(handle) => (None, Some(Handle(handle))),
-            RequestAddress::Name(name) => {
-                let target = resolve_name(shard, &name);
-                (Some(name), target)
-            }
-        };
-        let Some(target) = target else {
-            let name = address.unwrap_or_default();
-            let error = self.unknown_name("Invalid name", &String::from_utf8_lossy(&name));
-            return shard.refuse(reply_to, error);
-        };
-        // A longer one came in parts, and is no slice of a read buffer.
-        let payload = if bytes <= PACKAGE_BYTES_MAX && shard.read_buffer.is_scarce() {
-            Bytes::copy_from_slice(&request.payload)
-        } else {
-            request.payload
-        };
-        shard.request(Request {
-            target,
-            source: Handle::NONE,
-            kind: Kind::LUA,
-            payload: Payload(payload),
-            reply_to,
-            deadline: request
-                .remaining_ms
-                .map(|remaining| shard.now() + Millis::from(remaining)),
-        });
-    }
-
-    /// Says that nobody has a name: to a Skynet peer in the words that Skynet uses, which its users' programs
-    /// may look for.
-    fn unknown_name(&self, skynet_words: &str, name: &str) -> Error {
-        match self.connection.link.borrow().dialect() {
-            Dialect::Native => Error::NoSuchService { address: name.into() },
-            Dialect::Skynet => Error::remote(skynet_words),
-        }
     }
 
     // ---- the native dialect ----
@@ -501,29 +400,6 @@ fn agreed_channels(offered: Option<u32>, wanted: u32) -> u32 {
         Some(offered) => offered.min(wanted),
         None if wanted == CHANNELS_MAX => 1,
         None => wanted,
-    }
-}
-
-fn too_many_handled() -> String {
-    format!("requests of {REQUEST_BYTES_MAX} bytes are being handled")
-}
-
-/// Answers a query: the packed handle behind a packed name that comes without its `@`.
-fn query_name(shard: &Shard, payload: &Bytes) -> Option<Payload> {
-    let name: &str = seri::unpack(payload).ok()?;
-    let handle = shard.names.read(|names| names.resolve(&format!("@{name}")))?;
-    Payload::pack(&handle.0).ok()
-}
-
-/// The service behind a name in a request: `@name`, `.name`, `:hex` or a number.
-fn resolve_name(shard: &Shard, name: &[u8]) -> Option<Handle> {
-    let name = std::str::from_utf8(name).ok()?;
-    if let Some(handle) = shard.names.read(|names| names.resolve(name)) {
-        return Some(handle);
-    }
-    match Address::parse(name)? {
-        Address::Handle(handle) => Some(handle),
-        Address::Name(_) => None,
     }
 }
 

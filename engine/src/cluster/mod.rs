@@ -13,8 +13,9 @@ pub(crate) mod listener;
 pub(crate) mod parked;
 pub(crate) mod peer;
 pub(crate) mod proxy;
+pub(crate) mod route;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -27,11 +28,12 @@ use skyring_codec::link::CalleeLink;
 use skyring_codec::native::Hello;
 
 use crate::cluster::budget::Budget;
-use crate::cluster::channel::{Channel, Loss};
+use crate::cluster::channel::{Channel, Loss, Outgoing};
 use crate::cluster::inbound::{Case, Inbound};
 use crate::cluster::listener::Admission;
 use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX, ParkingLot};
 use crate::cluster::peer::Peer;
+use crate::cluster::route::Route;
 use crate::config::{ClusterMap, NodeAddress, NodeEntry};
 use crate::control;
 use crate::error::{Error, Text};
@@ -65,6 +67,8 @@ pub(crate) struct ClusterShard {
     map: Reader<ClusterMap>,
     /// The nodes that this shard has to do with.
     peers: RefCell<FxHashMap<Text, Peer>>,
+    /// Counts the changes of `peers`, from 1 on.
+    peers_changes: Cell<u64>,
     /// Every channel, those too that only finish what they have.
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,
@@ -83,6 +87,7 @@ impl ClusterShard {
         ClusterShard {
             map: Reader::new(Arc::clone(&node.map)),
             peers: RefCell::default(),
+            peers_changes: Cell::new(1),
             channels: RefCell::default(),
             inbound: RefCell::default(),
             parked: RefCell::default(),
@@ -103,7 +108,33 @@ impl ClusterShard {
         })
     }
 
+    /// The nodes, to be changed: routes that are remembered are looked up again.
+    fn peers_mut(&self) -> RefMut<'_, FxHashMap<Text, Peer>> {
+        self.peers_changes.set(self.peers_changes.get() + 1);
+        self.peers.borrow_mut()
+    }
+
     // ---- requests to other nodes ----
+
+    /// The channel that a call takes by a remembered way; `None` = there is none, and the call goes the
+    /// long one, by [`ClusterShard::route`].
+    #[inline]
+    pub(crate) fn remembered(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
+        if self.map.has_news() {
+            return None;
+        }
+        route.channel(key, self.peers_changes.get(), |node| self.own_channels(node))
+    }
+
+    /// The channels of a node, each at its number less 1, but those that this shard has not.
+    fn own_channels(&self, node: &str) -> Vec<Option<Rc<Channel>>> {
+        let peers = self.peers.borrow();
+        let Some(peer) = peers.get(node) else {
+            return Vec::new();
+        };
+        let numbers = 1..=peer.channels.unwrap_or(0);
+        numbers.map(|number| peer.channel(number).cloned()).collect()
+    }
 
     /// Sends a request to another node on the channel of its key; what cannot go on is answered.
     pub(crate) fn route(&self, shard: &Rc<Shard>, mut request: RemoteRequest) {
@@ -139,15 +170,24 @@ impl ClusterShard {
             .borrow()
             .get(&request.node)
             .and_then(|peer| peer.channel(request.channel).cloned());
-        if let Some(channel) = channel {
-            return channel.request(shard, request);
-        }
-        match self.entry(&request.node) {
-            Entry::At(address) => self
-                .open_channel(shard, &request.node, request.channel, address)
-                .request(shard, request),
-            entry => self.refuse_or_park(shard, entry, request),
-        }
+        let channel = match channel {
+            Some(channel) => channel,
+            None => match self.entry(&request.node) {
+                Entry::At(address) => self.open_channel(shard, &request.node, request.channel, address),
+                entry => return self.refuse_or_park(shard, entry, request),
+            },
+        };
+        channel.request(
+            shard,
+            Outgoing {
+                address: &request.address,
+                source: request.source,
+                payload: request.payload,
+                reply_to: request.reply_to,
+                deadline: request.deadline,
+                timeout_ms: request.timeout_ms,
+            },
+        );
     }
 
     fn refuse_or_park(&self, shard: &Rc<Shard>, entry: Entry, request: RemoteRequest) {
@@ -168,8 +208,7 @@ impl ClusterShard {
     fn open_channel(&self, shard: &Rc<Shard>, node: &Text, number: u32, address: NodeAddress) -> Rc<Channel> {
         let channel = Channel::new(Arc::clone(node), number, address.clone());
         channel.set_key(self.channels.borrow_mut().insert(Rc::clone(&channel)));
-        self.peers
-            .borrow_mut()
+        self.peers_mut()
             .entry(Arc::clone(node))
             .or_insert_with(|| Peer::new(address, None))
             .add(Rc::clone(&channel));
@@ -188,8 +227,7 @@ impl ClusterShard {
         let settings = &shard.node.settings;
         if settings.dialect == DialectChoice::Skynet || settings.channels == Some(1) {
             // There is nothing to find out.
-            self.peers
-                .borrow_mut()
+            self.peers_mut()
                 .entry(Arc::clone(&request.node))
                 .or_insert_with(|| Peer::new(address, None))
                 .channels = Some(1);
@@ -258,8 +296,7 @@ impl ClusterShard {
         let Entry::At(address) = self.entry(node) else {
             return;
         };
-        self.peers
-            .borrow_mut()
+        self.peers_mut()
             .entry(Arc::clone(node))
             .or_insert_with(|| Peer::new(address, None))
             .channels = Some(channels);
@@ -345,7 +382,7 @@ impl ClusterShard {
     pub(crate) fn remove_channel(&self, key: Key) {
         let removed = self.channels.borrow_mut().remove(key);
         if let Some(channel) = removed
-            && let Some(peer) = self.peers.borrow_mut().get_mut(&channel.node)
+            && let Some(peer) = self.peers_mut().get_mut(&channel.node)
         {
             peer.remove(&channel);
         }
@@ -375,7 +412,7 @@ impl ClusterShard {
 
     fn entry_changed(&self, shard: &Rc<Shard>, node: &Text) {
         let entry = self.entry(node);
-        let mut peers = self.peers.borrow_mut();
+        let mut peers = self.peers_mut();
         let Some(peer) = peers.get_mut(node) else { return };
         match entry {
             Entry::At(address) if address == peer.address => {}

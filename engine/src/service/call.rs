@@ -4,15 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::cluster::channel::Outgoing;
+use crate::cluster::route::Route;
 use crate::error::{Error, Text};
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
 use crate::shard::clock::whole_milliseconds;
-use crate::shard::envelope::{RemoteRequest, ReplyTo, Request};
+use crate::shard::envelope::{RemoteRequest, Request};
 use crate::shard::slab::Key;
 use crate::shard::waiters::Outcome;
 
@@ -47,7 +50,11 @@ enum State {
 pub struct Call {
     shard: Rc<Shard>,
     source: Handle,
-    target: Target,
+    /// The way to another node; `None`: the service is on this one.
+    route: Option<Rc<Route>>,
+    address: Address,
+    /// What decides on the channel to another node.
+    key: u64,
     timeout_ms: u64,
     kind: Kind,
     state: State,
@@ -57,10 +64,15 @@ impl Call {
     pub(crate) fn new(
         shard: Rc<Shard>,
         source: Handle,
-        target: Target,
+        route: Option<(Rc<Route>, u64)>,
+        address: Address,
         payload: Result<Payload, Error>,
     ) -> Call {
-        let timeout_ms = if target.node.is_some() {
+        let (route, key) = match route {
+            Some((route, key)) => (Some(route), key),
+            None => (None, 0),
+        };
+        let timeout_ms = if route.is_some() {
             shard.node.settings.call_timeout_ms
         } else {
             0
@@ -68,7 +80,9 @@ impl Call {
         Call {
             shard,
             source,
-            target,
+            route,
+            address,
+            key,
             timeout_ms,
             kind: Kind::LUA,
             state: State::Unsent(payload),
@@ -94,58 +108,81 @@ impl Call {
             return Err(Error::ShuttingDown);
         }
         let deadline = (self.timeout_ms > 0).then(|| shard.now() + self.timeout_ms);
-        match self.target.node.clone() {
-            None => {
-                let target = shard.resolve(&self.target.address)?;
-                let key = shard.insert_waiter(deadline);
-                let reply_to = ReplyTo::Waiter {
-                    shard: shard.index as u16,
-                    key,
-                };
-                let (source, kind) = (self.source, self.kind);
-                shard.request(Request {
-                    target,
-                    source,
-                    kind,
-                    payload,
-                    reply_to,
-                    deadline,
-                });
-                Ok(key)
-            }
-            Some(node) => {
-                // The channel keeps the deadline of a call to another node.
-                let key = shard.insert_waiter(None);
-                let reply_to = ReplyTo::Waiter {
-                    shard: shard.index as u16,
-                    key,
-                };
-                let (address, timeout_ms) = (self.target.address.clone(), self.timeout_ms);
-                shard.request_remote(RemoteRequest {
-                    node,
-                    address,
+        let Some(route) = &self.route else {
+            let target = shard.resolve(&self.address)?;
+            let key = shard.insert_waiter(deadline);
+            let (source, kind) = (self.source, self.kind);
+            shard.request(Request {
+                target,
+                source,
+                kind,
+                payload,
+                reply_to: shard.waiter(key),
+                deadline,
+            });
+            return Ok(key);
+        };
+        // The channel keeps the deadline of a call to another node.
+        let key = shard.insert_waiter(None);
+        let reply_to = shard.waiter(key);
+        match shard.cluster.remembered(route, self.key) {
+            Some(channel) => channel.request(
+                shard,
+                Outgoing {
+                    address: &self.address,
                     source: self.source,
-                    key: self.target.key,
-                    channel: 0,
                     payload,
                     reply_to,
                     deadline,
-                    timeout_ms,
-                });
-                Ok(key)
-            }
+                    timeout_ms: self.timeout_ms,
+                },
+            ),
+            None => shard.request_remote(RemoteRequest {
+                node: Arc::clone(&route.node),
+                address: self.address.clone(),
+                source: self.source,
+                key: self.key,
+                channel: 0,
+                payload,
+                reply_to,
+                deadline,
+                timeout_ms: self.timeout_ms,
+            }),
         }
+        Ok(key)
     }
 
+    #[inline]
     fn finish(&mut self, outcome: Outcome) -> Poll<Result<Payload, Error>> {
         self.state = State::Done;
         Poll::Ready(match outcome {
-            Outcome::Answer(result) => result,
-            Outcome::Elapsed => Err(Error::Timeout {
-                target: self.target.to_string().into(),
-                timeout_ms: self.timeout_ms,
-            }),
+            Outcome::Answer(Ok(payload)) => Ok(payload),
+            failed => Err(failed.into_error(self.timeout_ms, || Target {
+                node: self.route.as_ref().map(|route| Arc::clone(&route.node)),
+                address: self.address.clone(),
+                key: self.key,
+            })),
         })
+    }
+}
+
+impl Outcome {
+    /// The error of a call that got no answer, or the one that it got. `target` is whom the call went to.
+    #[cold]
+    pub(crate) fn into_error(self, timeout_ms: u64, target: impl FnOnce() -> Target) -> Error {
+        match self {
+            // Only the caller knows how it wrote the address that its channel got an error for.
+            Outcome::Answer(Err(Error::NoSuchService { address })) if address.is_empty() => {
+                Error::NoSuchService {
+                    address: target().address.to_string().into(),
+                }
+            }
+            Outcome::Answer(Err(error)) => error,
+            Outcome::Answer(Ok(_)) | Outcome::Elapsed => Error::Timeout {
+                target: target().to_string().into(),
+                timeout_ms,
+            },
+        }
     }
 }
 

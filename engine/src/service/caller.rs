@@ -10,9 +10,11 @@ use std::time::Duration;
 use skyring_codec::seri::Pack;
 
 use crate::cluster::api::Cluster;
+use crate::cluster::channel::Outgoing;
+use crate::cluster::route::Route;
 use crate::error::{Error, Text};
 use crate::service::Service;
-use crate::service::call::{Call, Target};
+use crate::service::call::Call;
 use crate::service::cell::{Life, ServiceTask};
 use crate::service::context::Context;
 use crate::service::handle::{Address, Handle};
@@ -63,12 +65,13 @@ impl Caller {
         address: impl Into<Address>,
         payload: impl Into<Result<Payload, Error>>,
     ) -> Call {
-        let target = Target {
-            node: None,
-            address: address.into(),
-            key: 0,
-        };
-        Call::new(Rc::clone(&self.shard), self.handle, target, payload.into())
+        Call::new(
+            Rc::clone(&self.shard),
+            self.handle,
+            None,
+            address.into(),
+            payload.into(),
+        )
     }
 
     /// Sends to a service of this node; nothing comes back.
@@ -101,7 +104,7 @@ impl Caller {
     pub fn node(&self, name: impl Into<Text>) -> NodeRef {
         NodeRef {
             caller: self.clone(),
-            name: name.into(),
+            route: Route::new(name.into()),
             key: u64::from(self.handle.0),
         }
     }
@@ -198,14 +201,14 @@ impl Caller {
 #[derive(Clone)]
 pub struct NodeRef {
     caller: Caller,
-    name: Text,
+    route: Rc<Route>,
     key: u64,
 }
 
 impl NodeRef {
     /// Its name in the cluster map.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.route.node
     }
 
     /// The same node by the channel of this key: whatever is called and sent with one key arrives in its
@@ -232,15 +235,11 @@ impl NodeRef {
         address: impl Into<Address>,
         payload: impl Into<Result<Payload, Error>>,
     ) -> Call {
-        let target = Target {
-            node: Some(Arc::clone(&self.name)),
-            address: address.into(),
-            key: self.key,
-        };
         Call::new(
             Rc::clone(&self.caller.shard),
             self.caller.handle,
-            target,
+            Some((Rc::clone(&self.route), self.key)),
+            address.into(),
             payload.into(),
         )
     }
@@ -269,17 +268,32 @@ impl NodeRef {
     ) {
         let shard = &self.caller.shard;
         let timeout_ms = timeout.map_or(shard.node.settings.call_timeout_ms, whole_milliseconds);
-        shard.request_remote(RemoteRequest {
-            node: Arc::clone(&self.name),
-            address,
-            source: self.caller.handle,
-            key: self.key,
-            channel: 0,
-            payload,
-            reply_to,
-            deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),
-            timeout_ms,
-        });
+        let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
+        let source = self.caller.handle;
+        match shard.cluster.remembered(&self.route, self.key) {
+            Some(channel) => channel.request(
+                shard,
+                Outgoing {
+                    address: &address,
+                    source,
+                    payload,
+                    reply_to,
+                    deadline,
+                    timeout_ms,
+                },
+            ),
+            None => shard.request_remote(RemoteRequest {
+                node: Arc::clone(&self.route.node),
+                address,
+                source,
+                key: self.key,
+                channel: 0,
+                payload,
+                reply_to,
+                deadline,
+                timeout_ms,
+            }),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Text;
+use smol_str::SmolStr;
 
 /// The 32-bit address of a service on its node, printed as `:0000000a`. 0 is nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -19,13 +19,16 @@ impl fmt::Display for Handle {
     }
 }
 
+/// The name of a service in an address. A short one, which nearly all are, is copied without a reference count.
+pub type Name = SmolStr;
+
 /// Whom a message goes to, as callers write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A handle.
     Handle(Handle),
     /// `.name` (local to a node) or `@name` (registered for the cluster), with its first character.
-    Name(Text),
+    Name(Name),
 }
 
 impl Address {

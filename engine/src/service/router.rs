@@ -29,7 +29,7 @@ impl Shard {
                 self.names
                     .read(|names| names.resolve(name))
                     .ok_or_else(|| Error::NoSuchService {
-                        address: name.clone(),
+                        address: name.as_str().into(),
                     })
             }
         }

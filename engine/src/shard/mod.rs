@@ -38,7 +38,7 @@ use crate::rt::stream::ReadBuffer;
 use crate::service::cell::Deliver;
 use crate::service::handle::Handle;
 use crate::service::names::Names;
-use crate::shard::envelope::{Due, Envelope};
+use crate::shard::envelope::{Due, Envelope, ReplyTo};
 use crate::shard::slab::Key;
 use crate::shard::waiters::{Notice, Outcome, Waiters};
 use crate::versioned::Reader;
@@ -177,6 +177,14 @@ impl Shard {
             self.waiters.borrow_mut().set_timer(key, timer);
         }
         key
+    }
+
+    /// Where the answer for a waiter of this shard goes.
+    pub(crate) fn waiter(&self, key: Key) -> ReplyTo {
+        ReplyTo::Waiter {
+            shard: self.index as u16,
+            key,
+        }
     }
 
     /// Gives a waiter of this shard its outcome. One that is gone counts as a late reply.

@@ -1,10 +1,12 @@
 //! A slab whose keys carry a generation: a key of something that is gone never finds what took its place.
 
-/// Names one entry of a [`Slab`]; the high half is the generation of its slot, the low half the slot.
+/// Names one entry of a [`Slab`]; the high half is the generation of its slot, the low half the slot. The
+/// highest bit is never set: who hands a key on as a number may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
 
 impl Key {
+    #[inline]
     fn new(generation: u32, index: u32) -> Key {
         Key(u64::from(generation) << 32 | u64::from(index))
     }
@@ -27,6 +29,9 @@ impl Key {
         Key(number)
     }
 }
+
+/// Generations are counted in 31 bits.
+const GENERATION_MAX: u32 = u32::MAX >> 1;
 
 enum Slot<T> {
     Vacant { next: Option<u32> },
@@ -52,6 +57,7 @@ impl<T> Default for Slab<T> {
 
 impl<T> Slab<T> {
     /// Stores an entry. More than 2^32 at once is impossible: memory ends first.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, entry: T) -> Key {
         self.taken += 1;
         if let Some(index) = self.vacant {
@@ -68,6 +74,7 @@ impl<T> Slab<T> {
     }
 
     /// The entry of that key, if it is still there.
+    #[inline(always)]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index()) {
             Some((generation, Slot::Taken(entry))) if *generation == key.generation() => Some(entry),
@@ -76,6 +83,7 @@ impl<T> Slab<T> {
     }
 
     /// The entry of that key, if it is still there.
+    #[inline(always)]
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         match self.slots.get(key.index()) {
             Some((generation, Slot::Taken(entry))) if *generation == key.generation() => Some(entry),
@@ -84,12 +92,13 @@ impl<T> Slab<T> {
     }
 
     /// Takes the entry out.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let (generation, slot) = self.slots.get_mut(key.index())?;
         if *generation != key.generation() || matches!(slot, Slot::Vacant { .. }) {
             return None;
         }
-        *generation = generation.wrapping_add(1);
+        *generation = generation.wrapping_add(1) & GENERATION_MAX;
         let slot = std::mem::replace(slot, Slot::Vacant { next: self.vacant });
         self.vacant = Some(key.index() as u32);
         self.taken -= 1;

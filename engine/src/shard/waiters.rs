@@ -44,6 +44,7 @@ pub(crate) struct Waiters(Slab<Waiter>);
 
 impl Waiters {
     /// A new waiter of this shard, without a timer.
+    #[inline]
     pub(crate) fn insert(&mut self) -> Key {
         self.0.insert(Waiter {
             state: State::Waiting(None),
@@ -60,6 +61,7 @@ impl Waiters {
     }
 
     /// Remembers the timer that limits a waiter, so that its end cancels it.
+    #[inline]
     pub(crate) fn set_timer(&mut self, key: Key, timer: TimerKey) {
         if let Some(waiter) = self.0.get_mut(key) {
             waiter.timer = Some(timer);
@@ -68,6 +70,7 @@ impl Waiters {
 
     /// Gives a waiter its outcome; says whom to tell, and which timer to cancel. `None`: it is gone, or has
     /// an outcome already.
+    #[inline]
     pub(crate) fn complete(&mut self, key: Key, outcome: Outcome) -> Option<(Notice, Option<TimerKey>)> {
         let waiter = self.0.get_mut(key)?;
         match &mut waiter.state {
@@ -88,6 +91,7 @@ impl Waiters {
     }
 
     /// The outcome, if there is one, which ends the waiter; else keeps `waker` for it.
+    #[inline]
     pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Option<Outcome> {
         match &mut self.0.get_mut(key)?.state {
             State::Waiting(Some(kept)) if kept.will_wake(waker) => None,
@@ -104,6 +108,7 @@ impl Waiters {
     }
 
     /// Ends a waiter that nobody polls any more; gives back its timer to cancel.
+    #[inline]
     pub(crate) fn forget(&mut self, key: Key) -> Option<TimerKey> {
         self.0.remove(key)?.timer
     }

@@ -13,6 +13,8 @@
 mod native;
 mod skynet;
 
+pub use native::ResolvedRequest;
+
 use std::io::IoSlice;
 
 use bytes::Bytes;

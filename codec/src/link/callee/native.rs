@@ -2,12 +2,65 @@
 
 use bytes::Bytes;
 
-use super::{CalleeLink, Inbound, Request};
+use super::{CalleeLink, Inbound, Request, Stage};
 use crate::link::ProtocolError;
 use crate::native::{FrameError, FrameKind, Header, Step, put_frame, put_pong};
 use crate::skynet::RequestAddress;
 
+/// A call or a send to a service that is known: see [`CalleeLink::next_resolved`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedRequest {
+    /// The service; never 0.
+    pub target: u32,
+    /// What to answer with [`CalleeLink::respond`]; 0 for a send.
+    pub session: u32,
+    /// The handle of who asks, 0 for none.
+    pub source: u32,
+    /// How much longer its caller waits for it, in milliseconds; 0 for no limit.
+    pub remaining_ms: u32,
+    /// A slice of the chunk that was received last.
+    pub payload: Bytes,
+}
+
 impl CalleeLink {
+    /// The next call or send that lies whole in the chunk received last and is for a service that exists, its
+    /// name resolved with `resolve` or remembered from before; `state` says, by being the same, that names
+    /// still mean what they meant. None when what comes next is anything else, which
+    /// [`CalleeLink::poll_inbound`] gives out.
+    #[inline(always)]
+    pub fn next_resolved(
+        &mut self,
+        state: u64,
+        resolve: impl FnOnce(&[u8]) -> Option<u32>,
+    ) -> Option<ResolvedRequest> {
+        if self.stage != Stage::Native {
+            return None;
+        }
+        let names = &mut self.names;
+        let ((header, target), payload) =
+            self.frames
+                .take_whole_if(self.limits.message_bytes_max, |header| {
+                    let target = match header.kind {
+                        FrameKind::Call | FrameKind::Send if header.is_target_name => {
+                            names.resolve(header.target, state, resolve)?
+                        }
+                        FrameKind::Call | FrameKind::Send => header.target,
+                        _ => return None,
+                    };
+                    // Handle 0 is no service: it asks for the handle behind a name.
+                    (target != 0).then_some((*header, target))
+                })?;
+        self.packages_seen += 1;
+        self.requests_seen += 1;
+        Some(ResolvedRequest {
+            target,
+            session: header.session,
+            source: header.source,
+            remaining_ms: header.remaining_ms,
+            payload,
+        })
+    }
+
     /// What comes next of received frames.
     #[inline]
     pub(super) fn poll_native(&mut self) -> Result<Option<Inbound>, ProtocolError> {

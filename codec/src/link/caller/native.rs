@@ -50,6 +50,31 @@ impl CallerLink {
         put_frame(&mut self.out, header, &message.payload);
     }
 
+    /// The next plain answer that lies whole in the chunk received last, with the token of its call. None when
+    /// what comes next is anything else, which [`CallerLink::poll_event`] gives out.
+    #[inline]
+    pub fn next_reply(&mut self) -> Option<(u64, Bytes)> {
+        if !self.losses.is_empty()
+            || !matches!(
+                self.stage,
+                Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native)
+            )
+        {
+            return None;
+        }
+        loop {
+            let (session, payload) = self
+                .frames
+                .take_whole_if(self.limits.message_bytes_max, |header| {
+                    (header.kind == FrameKind::ReplyOk).then_some(header.session)
+                })?;
+            match self.end(session) {
+                Some(Call { token, .. }) => return Some((token, payload)),
+                None => self.late_replies += 1,
+            }
+        }
+    }
+
     /// The next event that comes of received frames, or of time.
     #[inline]
     pub(super) fn poll_native(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {

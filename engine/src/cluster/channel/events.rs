@@ -2,15 +2,17 @@
 
 use std::rc::Rc;
 
-use skyring_codec::link::{CallerEvent, CallerLimits};
+use skyring_codec::link::{CallerEvent, CallerLimits, ReplyError};
 use skyring_codec::native::ErrorCode;
 
+use super::requests::Waiting;
 use super::{Channel, Pending};
 use crate::error::{Error, Text};
-use crate::service::handle::Handle;
+use crate::service::handle::{Address, Handle, Name};
 use crate::service::message::Payload;
 use crate::shard::Shard;
-use crate::shard::slab::Key;
+use crate::shard::envelope::ReplyTo;
+use crate::shard::waiters::Outcome;
 
 /// Why calls are lost.
 #[derive(Clone, Copy)]
@@ -27,49 +29,74 @@ impl Channel {
     /// Answers whoever the link has news for. An error is the peer's: it does not speak the protocol.
     pub(super) fn take_events(&self, shard: &Rc<Shard>, loss: Loss<'_>) -> Result<(), Text> {
         loop {
+            self.take_replies(shard);
             let event = self.connection.link.borrow_mut().poll_event(shard.now());
             let event = match event {
                 Ok(Some(event)) => event,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(error.to_string().into()),
             };
-            let event = match event {
+            match event {
                 CallerEvent::Ready { peer, .. } => {
                     self.ready(shard, peer.map_or(1, |peer| peer.channels));
-                    continue;
                 }
                 // What is accepted from now on waits in the link for the next connection.
-                CallerEvent::Goodbye => continue,
-                event => event,
-            };
-            let Some(token) = event.token() else { continue };
-            let pending = self.pending.borrow_mut().remove(Key::from_u64(token));
-            let Some(pending) = pending else { continue };
-            let result = match event {
-                CallerEvent::Reply {
-                    result: Ok(payload), ..
-                } => Ok(Payload(payload)),
-                CallerEvent::Reply {
-                    result: Err(error), ..
-                } => Err(match error.code {
-                    // The service's own words, whatever they look like.
-                    Some(ErrorCode::Remote) => Error::remote(String::from_utf8_lossy(&error.text)),
-                    _ => Error::from_wire(&error.text, &pending.address.to_string()),
-                }),
-                CallerEvent::Expired { .. } => Err(self.expiry(&pending)),
-                CallerEvent::Lost { may_have_run, .. } => Err(self.loss(&loss, may_have_run)),
-                CallerEvent::TooLarge { bytes, .. } => {
-                    shard.node.metrics.messages_too_large.add(1);
-                    let limit = CallerLimits::default().message_bytes_max as u64;
-                    Err(Error::TooLarge {
-                        bytes: bytes as u64,
-                        limit,
-                    })
+                CallerEvent::Goodbye => {}
+                CallerEvent::Reply { token, result } => {
+                    let payload = result.map(Payload);
+                    self.end_call(shard, token, |call| {
+                        payload.map_err(|error| call.remote_error(&error))
+                    });
                 }
-                // Events of the connection carry no token, and were dealt with.
-                CallerEvent::Ready { .. } | CallerEvent::Goodbye => continue,
-            };
-            shard.reply(pending.reply_to, result);
+                CallerEvent::Expired { token } => self.expire(shard, token),
+                CallerEvent::Lost { token, may_have_run } => {
+                    self.end_call(shard, token, |_| Err(self.loss(&loss, may_have_run)));
+                }
+                CallerEvent::TooLarge { token, bytes } => {
+                    shard.node.metrics.messages_too_large.add(1);
+                    let (bytes, limit) = (bytes as u64, CallerLimits::default().message_bytes_max as u64);
+                    self.end_call(shard, token, |_| Err(Error::TooLarge { bytes, limit }));
+                }
+            }
+        }
+    }
+
+    /// The one path that counts: plain answers that lie whole in what was read last.
+    #[inline]
+    fn take_replies(&self, shard: &Rc<Shard>) {
+        loop {
+            let reply = self.connection.link.borrow_mut().next_reply();
+            let Some((token, payload)) = reply else { return };
+            match Waiting::of(token) {
+                Waiting::Here(key) => shard.complete_waiter(key, Outcome::Answer(Ok(Payload(payload)))),
+                Waiting::InTable(_) => self.end_call(shard, token, |_| Ok(Payload(payload))),
+            }
+        }
+    }
+
+    /// Answers whoever waits for the event with this token.
+    fn end_call(
+        &self,
+        shard: &Rc<Shard>,
+        token: u64,
+        result: impl FnOnce(&Pending) -> Result<Payload, Error>,
+    ) {
+        match Waiting::of(token) {
+            Waiting::Here(key) => {
+                // It puts its own address into the errors that name one.
+                let here = Pending {
+                    reply_to: ReplyTo::Nobody,
+                    address: Address::Name(Name::default()),
+                    timeout_ms: 0,
+                };
+                shard.complete_waiter(key, Outcome::Answer(result(&here)));
+            }
+            Waiting::InTable(key) => {
+                let pending = self.pending.borrow_mut().remove(key);
+                if let Some(pending) = pending {
+                    shard.reply(pending.reply_to, result(&pending));
+                }
+            }
         }
     }
 
@@ -90,22 +117,25 @@ impl Channel {
         }
     }
 
-    /// What a call whose time is over gets: without a connection it was never sent, and the reason for
-    /// that says more than the time.
-    fn expiry(&self, pending: &Pending) -> Error {
+    /// The time of a call is over. Without a connection it was never sent, and the reason for that says more
+    /// than the time.
+    fn expire(&self, shard: &Rc<Shard>, token: u64) {
         if !self.connected.get() {
             let cause = self.last_failure.borrow().clone();
             let cause = cause.unwrap_or_else(|| Text::from("not connected in time"));
-            return Error::Unreachable {
-                node: self.node.clone(),
-                cause,
-            };
+            let node = self.node.clone();
+            return self.end_call(shard, token, |_| Err(Error::Unreachable { node, cause }));
         }
-        let target = format!("{} {}", self.node, pending.address);
-        Error::Timeout {
-            target: target.into(),
-            timeout_ms: pending.timeout_ms,
+        if let Waiting::Here(key) = Waiting::of(token) {
+            return shard.complete_waiter(key, Outcome::Elapsed);
         }
+        self.end_call(shard, token, |call| {
+            let target = format!("{} {}", self.node, call.address);
+            Err(Error::Timeout {
+                target: target.into(),
+                timeout_ms: call.timeout_ms,
+            })
+        });
     }
 
     fn loss(&self, loss: &Loss<'_>, may_have_run: bool) -> Error {
@@ -118,6 +148,16 @@ impl Channel {
                 cause: Text::clone(cause),
                 may_have_run,
             },
+        }
+    }
+}
+
+impl Pending {
+    fn remote_error(&self, error: &ReplyError) -> Error {
+        match error.code {
+            // The service's own words, whatever they look like.
+            Some(ErrorCode::Remote) => Error::remote(String::from_utf8_lossy(&error.text)),
+            _ => Error::from_wire(&error.text, &self.address.to_string()),
         }
     }
 }

@@ -11,6 +11,7 @@ mod requests;
 mod serving;
 
 pub(crate) use events::Loss;
+pub(crate) use requests::Outgoing;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -32,7 +33,7 @@ use crate::shard::{Shard, Timer};
 /// Time between two log lines about attempts that fail, in milliseconds.
 const FAILURE_LOG_INTERVAL_MS: u64 = 10_000;
 
-/// A call that waits for its reply from the peer.
+/// A call that waits for its reply from the peer, for somebody who is no waiter of this shard.
 struct Pending {
     reply_to: ReplyTo,
     address: Address,

@@ -2,69 +2,80 @@
 
 use std::rc::Rc;
 
+use skyring_codec::Millis;
 use skyring_codec::link::{CallerRequest, LinkError};
 use skyring_codec::skynet;
 
 use super::{Channel, Pending};
 use crate::error::Error;
-use crate::service::handle::Address;
+use crate::service::handle::{Address, Handle};
+use crate::service::message::Payload;
 use crate::shard::Shard;
-use crate::shard::envelope::{RemoteRequest, ReplyTo};
+use crate::shard::envelope::ReplyTo;
+use crate::shard::slab::Key;
+
+/// Set in the tokens of calls that are in the channel's table. The others are keys of waiters of this shard,
+/// which know all that there is to know of their calls; a key never has this bit.
+const IN_TABLE: u64 = 1 << 63;
+
+/// A call, or a send, for the channel.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) address: &'a Address,
+    pub(crate) source: Handle,
+    pub(crate) payload: Payload,
+    pub(crate) reply_to: ReplyTo,
+    pub(crate) deadline: Option<Millis>,
+    /// The time that the call was given, for the text of its error; 0 = no limit.
+    pub(crate) timeout_ms: u64,
+}
+
+/// Who waits for the event with a token.
+pub(super) enum Waiting {
+    /// A waiter of this shard.
+    Here(Key),
+    /// Somebody else, as the channel's table says.
+    InTable(Key),
+}
+
+impl Waiting {
+    #[inline]
+    pub(super) fn of(token: u64) -> Waiting {
+        match token & IN_TABLE {
+            0 => Waiting::Here(Key::from_u64(token)),
+            _ => Waiting::InTable(Key::from_u64(token & !IN_TABLE)),
+        }
+    }
+}
 
 impl Channel {
     /// Takes a call or a send.
-    pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
-        let RemoteRequest {
+    #[inline]
+    pub(crate) fn request(&self, shard: &Rc<Shard>, outgoing: Outgoing<'_>) {
+        let Outgoing {
             address,
             source,
             payload,
             reply_to,
             deadline,
             timeout_ms,
-            ..
-        } = request;
-        let mut link = self.connection.link.borrow_mut();
-        let now = shard.now();
-        let accepted = if reply_to == ReplyTo::Nobody {
-            let address = wire_address(&address);
-            link.request(
-                now,
-                CallerRequest {
-                    address,
-                    source: source.0,
-                    payload: payload.0,
-                    deadline,
-                    token: None,
-                },
-            )
-        } else {
-            let mut table = self.pending.borrow_mut();
-            let key = table.insert(Pending {
-                reply_to,
-                address: address.clone(),
-                timeout_ms,
-            });
-            let address = wire_address(&address);
-            let token = Some(key.to_u64());
-            let accepted = link.request(
-                now,
-                CallerRequest {
-                    address,
-                    source: source.0,
-                    payload: payload.0,
-                    deadline,
-                    token,
-                },
-            );
-            if accepted.is_err() {
-                table.remove(key);
-            }
-            accepted
+        } = outgoing;
+        let token = match reply_to {
+            ReplyTo::Nobody => None,
+            ReplyTo::Waiter { shard: own, key } if usize::from(own) == shard.index => Some(key.to_u64()),
+            _ => Some(self.enter(reply_to, address, timeout_ms)),
         };
-        drop(link);
+        let accepted = self.connection.link.borrow_mut().request(
+            shard.now(),
+            CallerRequest {
+                address: wire_address(address),
+                source: source.0,
+                payload: payload.0,
+                deadline,
+                token,
+            },
+        );
         if let Err(error) = accepted {
-            shard.refuse(reply_to, self.refusal(error));
-            return;
+            return self.refuse(shard, reply_to, token, error);
         }
         if let Some(deadline) = deadline {
             self.arm(shard, deadline);
@@ -76,8 +87,22 @@ impl Channel {
         }
     }
 
-    fn refusal(&self, error: LinkError) -> Error {
-        match error {
+    /// Enters a call into the table; gives its token.
+    fn enter(&self, reply_to: ReplyTo, address: &Address, timeout_ms: u64) -> u64 {
+        let key = self.pending.borrow_mut().insert(Pending {
+            reply_to,
+            address: address.clone(),
+            timeout_ms,
+        });
+        key.to_u64() | IN_TABLE
+    }
+
+    #[cold]
+    fn refuse(&self, shard: &Rc<Shard>, reply_to: ReplyTo, token: Option<u64>, error: LinkError) {
+        if let Some(Waiting::InTable(key)) = token.map(Waiting::of) {
+            self.pending.borrow_mut().remove(key);
+        }
+        let error = match error {
             LinkError::Overloaded { what, limit } => Error::overloaded(format!(
                 "channel to {}: {what} at their limit of {limit}",
                 self.node
@@ -87,11 +112,13 @@ impl Channel {
                 limit: limit as u64,
             },
             LinkError::InvalidName { .. } => Error::invalid(error.to_string()),
-        }
+        };
+        shard.refuse(reply_to, error);
     }
 }
 
 /// An address as the wire says it.
+#[inline]
 fn wire_address(address: &Address) -> skynet::Address<'_> {
     match address {
         Address::Handle(handle) => skynet::Address::Handle(handle.0),

@@ -1,0 +1,200 @@
+//! The requests of an accepted connection on their way to the services.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use skyring_codec::Millis;
+use skyring_codec::link::{Dialect, Inbound as WireInbound, Request as WireRequest};
+use skyring_codec::seri;
+use skyring_codec::skynet::{PACKAGE_BYTES_MAX, RequestAddress};
+
+use super::{Case, Inbound};
+use crate::cluster::budget::REQUEST_BYTES_MAX;
+use crate::error::Error;
+use crate::rt;
+use crate::service::handle::{Address, Handle};
+use crate::service::message::{Kind, Payload};
+use crate::shard::Shard;
+use crate::shard::envelope::{ReplyTo, Request};
+
+/// Requests between two looks at the clock.
+const REQUESTS_PER_LOOK: u32 = 64;
+
+impl Inbound {
+    /// Passes on every request that has come, as fast as answers can be taken.
+    pub(super) async fn take_requests(&self, shard: &Rc<Shard>) -> Result<(), String> {
+        let mut started = Instant::now();
+        let mut unlooked = 0;
+        loop {
+            if self.is_full() && !self.wait_for_room(shard).await {
+                return Ok(());
+            }
+            let taken = self.take_resolved(shard);
+            if taken == 0 {
+                let inbound = self.connection.link.borrow_mut().poll_inbound();
+                match inbound {
+                    Ok(Some(WireInbound::Request(request))) => self.take_request(shard, request),
+                    Ok(Some(WireInbound::Hello(hello))) => *self.hello.borrow_mut() = Some(Box::new(hello)),
+                    // Whoever dialled closes the connection when it has its answers.
+                    Ok(Some(WireInbound::Goodbye)) => {}
+                    Ok(None) => break,
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+            unlooked += taken.max(1);
+            if unlooked >= REQUESTS_PER_LOOK {
+                unlooked = 0;
+                if Shard::is_turn_over(started) {
+                    rt::relax().await;
+                    shard.io_seen();
+                    started = Instant::now();
+                }
+            }
+        }
+        let refused = self.connection.link.borrow().requests_refused();
+        let before = self.refused.replace(refused);
+        if refused > before {
+            shard.node.metrics.messages_too_large.add(refused - before);
+            shard.cluster.log_case(shard, Case::TooLarge, || {
+                format!(
+                    "{} sent a message that is too large, or parts that do not add up; it was refused",
+                    self.peer
+                )
+            });
+            self.connection.flush_later(shard);
+        }
+        Ok(())
+    }
+
+    /// The way that nearly all requests take, up to so many that the clock should be looked at; how many they
+    /// were.
+    fn take_resolved(&self, shard: &Rc<Shard>) -> u32 {
+        let mut taken = 0;
+        self.passing_on.set(true);
+        while taken < REQUESTS_PER_LOOK && !self.is_full() {
+            let state = shard.names.version();
+            let resolve = |name: &[u8]| resolve_name(shard, name).map(|handle| handle.0);
+            let request = self.connection.link.borrow_mut().next_resolved(state, resolve);
+            let Some(request) = request else { break };
+            taken += 1;
+            if let Some(reply_to) = self.count_request(shard, request.session, request.payload.len()) {
+                let remaining_ms = (request.remaining_ms != 0).then_some(request.remaining_ms);
+                self.pass_on(
+                    shard,
+                    Handle(request.target),
+                    request.payload,
+                    reply_to,
+                    remaining_ms,
+                );
+            }
+        }
+        self.passing_on.set(false);
+        taken
+    }
+
+    fn take_request(&self, shard: &Rc<Shard>, request: WireRequest) {
+        let Some(reply_to) = self.count_request(shard, request.session, request.payload.len()) else {
+            return;
+        };
+        let (address, target) = match request.address {
+            RequestAddress::Handle(0) => {
+                let answer = query_name(shard, &request.payload)
+                    .ok_or_else(|| self.unknown_name("name not found", "a name"));
+                return shard.reply(reply_to, answer);
+            }
+            RequestAddress::Handle(handle) => (None, Some(Handle(handle))),
+            RequestAddress::Name(name) => {
+                let target = resolve_name(shard, &name);
+                (Some(name), target)
+            }
+        };
+        match target {
+            Some(target) => self.pass_on(shard, target, request.payload, reply_to, request.remaining_ms),
+            None => {
+                let name = address.unwrap_or_default();
+                let error = self.unknown_name("Invalid name", &String::from_utf8_lossy(&name));
+                shard.refuse(reply_to, error);
+            }
+        }
+    }
+
+    /// Counts a request that was taken; gives where its answer goes. None: it is refused, and answered.
+    #[inline]
+    fn count_request(&self, shard: &Rc<Shard>, session: u32, bytes: usize) -> Option<ReplyTo> {
+        let is_only = self.handled_now.replace(self.handled_now.get() + 1) == 0;
+        self.handled_bytes.set(self.handled_bytes.get() + bytes);
+        let reply_to = ReplyTo::Connection {
+            shard: shard.index as u16,
+            connection: self.key.get(),
+            session,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        };
+        if !shard.cluster.budget.take_request(bytes, is_only) {
+            return Some(reply_to);
+        }
+        shard.node.metrics.requests_refused.add(1);
+        shard.cluster.log_case(shard, Case::Overloaded, || {
+            format!("a request of {} is refused: {}", self.peer, too_many_handled())
+        });
+        shard.refuse(reply_to, Error::overloaded(too_many_handled()));
+        None
+    }
+
+    #[inline]
+    fn pass_on(
+        &self,
+        shard: &Rc<Shard>,
+        target: Handle,
+        payload: Bytes,
+        reply_to: ReplyTo,
+        remaining_ms: Option<u32>,
+    ) {
+        // A longer one came in parts, and is no slice of a read buffer.
+        let payload = if payload.len() <= PACKAGE_BYTES_MAX && shard.read_buffer.is_scarce() {
+            Bytes::copy_from_slice(&payload)
+        } else {
+            payload
+        };
+        shard.request(Request {
+            target,
+            source: Handle::NONE,
+            kind: Kind::LUA,
+            payload: Payload(payload),
+            reply_to,
+            deadline: remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
+        });
+    }
+
+    /// Says that nobody has a name: to a Skynet peer in the words that Skynet uses, which its users' programs
+    /// may look for.
+    fn unknown_name(&self, skynet_words: &str, name: &str) -> Error {
+        match self.connection.link.borrow().dialect() {
+            Dialect::Native => Error::NoSuchService { address: name.into() },
+            Dialect::Skynet => Error::remote(skynet_words),
+        }
+    }
+}
+
+fn too_many_handled() -> String {
+    format!("requests of {REQUEST_BYTES_MAX} bytes are being handled")
+}
+
+/// Answers a query: the packed handle behind a packed name that comes without its `@`.
+fn query_name(shard: &Shard, payload: &Bytes) -> Option<Payload> {
+    let name: &str = seri::unpack(payload).ok()?;
+    let handle = shard.names.read(|names| names.resolve(&format!("@{name}")))?;
+    Payload::pack(&handle.0).ok()
+}
+
+/// The service behind a name in a request: `@name`, `.name`, `:hex` or a number.
+fn resolve_name(shard: &Shard, name: &[u8]) -> Option<Handle> {
+    let name = std::str::from_utf8(name).ok()?;
+    if let Some(handle) = shard.names.read(|names| names.resolve(name)) {
+        return Some(handle);
+    }
+    match Address::parse(name)? {
+        Address::Handle(handle) => Some(handle),
+        Address::Name(_) => None,
+    }
+}
