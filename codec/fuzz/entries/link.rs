@@ -234,8 +234,13 @@ impl Drive {
                     assert!(bytes > 0);
                     token
                 }
-                Ok(Some(event @ (CallerEvent::Ready { .. } | CallerEvent::Goodbye))) => {
-                    panic!("{event:?} without a hello")
+                Ok(Some(
+                    event @ (CallerEvent::Ready { .. }
+                    | CallerEvent::Goodbye
+                    | CallerEvent::Quiet
+                    | CallerEvent::Heard),
+                )) => {
+                    panic!("{event:?} without a hello or a heartbeat")
                 }
             };
             let call = &mut self.calls[token as usize];

@@ -21,12 +21,14 @@
 
 mod callee;
 mod caller;
+mod heartbeat;
 mod queue;
 mod reassembly;
 mod sessions;
 
 pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
 pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
+pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
 
 use crate::native::{FrameError, HelloError};
 use crate::skynet::DecodeError;
@@ -110,6 +112,12 @@ pub enum ProtocolError {
     HandshakeTime {
         /// The time there was, in milliseconds.
         limit_ms: u64,
+    },
+    /// The peer shows no sign of life any more.
+    #[error("no sign of life for {ms} ms")]
+    Silent {
+        /// How long there was none, in milliseconds.
+        ms: u64,
     },
     /// A second head for a message that is not complete.
     #[error("second head for the unfinished message of session {session}")]

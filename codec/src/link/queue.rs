@@ -93,6 +93,13 @@ impl Queue {
             .map_or(self.next_number, |first| first.number)
     }
 
+    /// The number of the first message that does not lie in the out-buffer.
+    pub(super) fn first_waiting_number(&self) -> u64 {
+        self.messages
+            .get(self.encoded)
+            .map_or(self.next_number, |first| first.number)
+    }
+
     /// Adds a message that has the next number; `is_encoded` when it lies in the out-buffer.
     #[inline]
     pub(super) fn push(&mut self, message: Message, is_encoded: bool) {

@@ -3,6 +3,7 @@
 mod deadlines;
 mod golden;
 mod handshake;
+mod heartbeat;
 mod hostile;
 mod names;
 mod properties;

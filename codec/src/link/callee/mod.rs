@@ -25,7 +25,7 @@ use super::{
     REASSEMBLY_BYTES_MAX,
 };
 use crate::native::{
-    ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, put_error, put_frame,
+    ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, put_error, put_frame, put_pong,
 };
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response, encode_ok_response};
@@ -277,6 +277,14 @@ impl CalleeLink {
     pub fn goodbye(&mut self) {
         if self.stage == Stage::Native {
             put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
+        }
+    }
+
+    /// Tells the peer that this end lives, though it does not read: a pong that answers no ping. For whoever
+    /// does not read for longer than the interval of a heartbeat. The skynet dialect cannot say so.
+    pub fn say_alive(&mut self) {
+        if self.stage == Stage::Native {
+            put_pong(&mut self.out, 0);
         }
     }
 

@@ -71,6 +71,10 @@ pub enum CallerEvent {
     /// The peer is about to close this connection: what is accepted from now on waits for the next one.
     /// Calls that were transmitted are still answered.
     Goodbye,
+    /// Nothing was heard of the peer for twice the interval of the heartbeat.
+    Quiet,
+    /// It is quiet no more.
+    Heard,
     /// The peer answered.
     Reply {
         /// The token of the call.
@@ -104,7 +108,7 @@ impl CallerEvent {
     #[inline]
     pub fn token(&self) -> Option<u64> {
         match self {
-            Self::Ready { .. } | Self::Goodbye => None,
+            Self::Ready { .. } | Self::Goodbye | Self::Quiet | Self::Heard => None,
             Self::Reply { token, .. }
             | Self::Expired { token }
             | Self::Lost { token, .. }

@@ -13,6 +13,7 @@
 
 mod event;
 mod handshake;
+mod heartbeat;
 mod native;
 mod skynet;
 
@@ -23,6 +24,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
 use super::reassembly::{Reassembly, ReassemblyLimits};
 use super::sessions::{Call, Sessions};
@@ -74,6 +76,7 @@ pub struct CallerLink {
     /// What `disconnected` and `close` have to report.
     losses: VecDeque<CallerEvent>,
     late_replies: u64,
+    heartbeat: Heartbeat,
 }
 
 impl CallerLink {
@@ -104,6 +107,7 @@ impl CallerLink {
             frames: FrameReader::new(),
             losses: VecDeque::new(),
             late_replies: 0,
+            heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
         }
     }
 
@@ -231,6 +235,7 @@ impl CallerLink {
     /// Goes on to transmit what waits, but for what nobody waits for any more at `now`.
     fn begin(&mut self, dialect: Dialect, now: Millis) {
         self.stage = Stage::Up(dialect);
+        self.heartbeat.start(self.now.max(now));
         self.names.forget_definitions();
         let mut queue = std::mem::replace(&mut self.queue, Queue::new());
         queue.encode_waiting(|message| {
@@ -262,6 +267,12 @@ impl CallerLink {
     /// again as if it were new, though session numbers go on.
     pub fn close(&mut self) {
         self.forget_connection();
+        self.abandon();
+    }
+
+    /// Loses every outstanding call and drops everything queued, but keeps the connection: the peer is not
+    /// worth waiting for any more.
+    pub fn abandon(&mut self) {
         self.lose(|_| true);
         self.queue.clear(|message| release(&mut self.names, message));
         self.stale = 0;
@@ -269,6 +280,7 @@ impl CallerLink {
 
     fn forget_connection(&mut self) {
         self.stage = Stage::Down;
+        self.heartbeat.stop();
         self.framer.clear();
         self.partials.clear();
         self.frames = FrameReader::new();
@@ -316,6 +328,7 @@ impl CallerLink {
     /// chunks do not heap up. Without a connection this does nothing.
     #[inline]
     pub fn receive(&mut self, chunk: Bytes) {
+        self.heartbeat.note();
         match self.stage {
             Stage::Down => {}
             Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.frames.push(chunk),
@@ -346,14 +359,18 @@ impl CallerLink {
             }
             return Ok(Some(loss));
         }
-        match self.stage {
-            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.poll_native(now),
-            Stage::Up(Dialect::Skynet) | Stage::Leaving(Dialect::Skynet) => self.poll_skynet(now),
+        let event = match self.stage {
+            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.poll_native(now)?,
+            Stage::Up(Dialect::Skynet) | Stage::Leaving(Dialect::Skynet) => self.poll_skynet(now)?,
             Stage::Greeting { until, offered } => match self.poll_greeting(until, offered)? {
-                Some(event) => Ok(Some(event)),
-                None => Ok(self.expire(now)),
+                Some(event) => Some(event),
+                None => self.expire(now),
             },
-            Stage::Down => Ok(self.expire(now)),
+            Stage::Down => self.expire(now),
+        };
+        match event {
+            None => self.beat(now),
+            event => Ok(event),
         }
     }
 
@@ -412,7 +429,10 @@ impl CallerLink {
     /// When to poll next although nothing was received: never later than the earliest deadline, and
     /// maybe earlier, in which case the poll finds nothing and this gives a later time.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let earliest = self.timers.next_deadline();
+        let earliest = match (self.timers.next_deadline(), self.heartbeat.deadline()) {
+            (Some(timer), Some(beat)) => Some(timer.min(beat)),
+            (timer, beat) => timer.or(beat),
+        };
         match self.stage {
             Stage::Greeting { until, .. } => Some(earliest.map_or(until, |earliest| earliest.min(until))),
             _ => earliest,

@@ -137,7 +137,10 @@ impl CallerLink {
                 put_pong(&mut self.out, header.session);
                 Ok(None)
             }
-            FrameKind::Pong => Ok(None),
+            FrameKind::Pong => {
+                self.heartbeat.take_pong(header.session);
+                Ok(None)
+            }
             FrameKind::Goodbye => {
                 self.stage = Stage::Leaving(Dialect::Native);
                 Ok(Some(CallerEvent::Goodbye))

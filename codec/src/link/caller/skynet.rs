@@ -40,7 +40,7 @@ impl CallerLink {
                 ResponseFrame::Ok { session, payload } if self.partials.is_empty() => {
                     // The one path that counts: nothing is passed through another type on it.
                     let Some(Call { token, .. }) = self.end(session) else {
-                        self.late_replies += 1;
+                        self.late_replies += u64::from(!self.heartbeat.take_pong(session));
                         continue;
                     };
                     if payload.len() <= self.limits.message_bytes_max {
@@ -67,6 +67,8 @@ impl CallerLink {
             ResponseFrame::Ok { session, payload } | ResponseFrame::LastPart { session, payload } => {
                 self.last_part(session, payload)
             }
+            // What a node says that has no service of that name, which is as good as any answer.
+            ResponseFrame::Error { session, .. } if self.heartbeat.take_pong(session) => Ok(None),
             ResponseFrame::Error { session, text } => {
                 Ok(self.reply(session, Err(ReplyError { code: None, text })))
             }

@@ -41,7 +41,7 @@ impl Channel {
                     self.ready(shard, peer.map_or(1, |peer| peer.channels));
                 }
                 // What is accepted from now on waits in the link for the next connection.
-                CallerEvent::Goodbye => {}
+                CallerEvent::Goodbye | CallerEvent::Quiet | CallerEvent::Heard => {}
                 CallerEvent::Reply { token, result } => {
                     let payload = result.map(Payload);
                     self.end_call(shard, token, |call| {

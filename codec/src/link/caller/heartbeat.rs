@@ -1,0 +1,88 @@
+//! The heartbeat at the dialler's end: a ping when the peer has been silent, and what silence comes to.
+
+use bytes::Bytes;
+
+use super::{CallerEvent, CallerLink, Stage};
+use crate::Millis;
+use crate::link::heartbeat::{Beat, Heartbeat, HeartbeatLimits};
+use crate::link::{Dialect, ProtocolError};
+use crate::native::{FrameKind, Header, put_frame};
+use crate::skynet::{Address, encode_request};
+
+/// The packed text `skyring.ping`: a name that nobody has, which a node of either kind is asked for in the
+/// skynet dialect.
+const PING_NAME: &[u8] = b"\x64skyring.ping";
+
+impl CallerLink {
+    /// Has the peer watched from the next connection on, or from now on when there is one.
+    pub fn watch(&mut self, limits: HeartbeatLimits) {
+        self.heartbeat = Heartbeat::new(limits);
+        if self.dialect().is_some() {
+            self.heartbeat.start(self.now);
+        }
+    }
+
+    /// Does what the heartbeat wants done.
+    #[inline]
+    pub(super) fn beat(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
+        match self.heartbeat.ask(now) {
+            Beat::Wait => Ok(None),
+            Beat::Ping(session) => {
+                self.put_ping(session);
+                Ok(None)
+            }
+            Beat::Quiet => Ok(Some(CallerEvent::Quiet)),
+            Beat::Heard => Ok(Some(CallerEvent::Heard)),
+            Beat::Silent(ms) => Err(ProtocolError::Silent { ms }),
+        }
+    }
+
+    fn put_ping(&mut self, session: u32) {
+        let (Stage::Up(dialect) | Stage::Leaving(dialect)) = self.stage else {
+            return;
+        };
+        match dialect {
+            Dialect::Native => {
+                let header = Header {
+                    session,
+                    ..Header::new(FrameKind::Ping)
+                };
+                put_frame(&mut self.out, header, &Bytes::new());
+            }
+            Dialect::Skynet => {
+                let session = self.sessions.next_number();
+                self.heartbeat.set_session(session);
+                let payload = Bytes::from_static(PING_NAME);
+                let written = encode_request(&mut self.out, Address::Handle(0), session, &payload);
+                debug_assert_eq!(written, Ok(()), "it is short");
+            }
+        }
+    }
+
+    /// The socket has taken bytes again after it took none for a while: the peer reads, so it lives.
+    pub fn note_progress(&mut self) {
+        self.heartbeat.note();
+    }
+
+    /// How many pings were sent; each that was answered counts among [`CallerLink::pongs_received`].
+    pub fn pings_sent(&self) -> u64 {
+        self.heartbeat.pings()
+    }
+
+    /// How many pings were answered.
+    pub fn pongs_received(&self) -> u64 {
+        self.heartbeat.pongs()
+    }
+
+    /// Gives back the calls that wait for the next connection and that `condition` holds for, by their token:
+    /// each is lost without having run. What this connection takes is not touched.
+    pub fn withdraw(&mut self, condition: impl Fn(u64) -> bool) {
+        let first = self.queue.first_waiting_number();
+        let before = self.losses.len();
+        self.lose(|call| call.number >= first && condition(call.token));
+        // Those of a connection that the peer leaves are left out when the next one begins.
+        if self.losses.len() > before && matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
+            self.drop_unwanted();
+        }
+    }
+}

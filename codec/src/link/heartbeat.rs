@@ -1,0 +1,291 @@
+//! Whether the peer at the other end of a connection still shows signs of life.
+//!
+//! Anything that is received is a sign of life. When nothing was received for an interval a ping is due, and
+//! there is one under way at a time. When nothing was received for twice the interval the peer is *quiet*, and
+//! when that goes on for as long as is bearable the connection is *silent*: of no use any more.
+//!
+//! Invariants:
+//! - a connection never counts as silent unless a ping was due on it and had the rest of the time for its answer;
+//! - time in which nobody asked does not count: a process that was itself stopped does not find its peers
+//!   dead when it goes on;
+//! - each state is reported once, when it begins.
+
+use crate::Millis;
+
+/// Most silence that an interval may be, in milliseconds; for settings. An hour is as good as never.
+pub const HEARTBEAT_MS_MAX: Millis = 3_600_000;
+
+/// How a connection is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeartbeatLimits {
+    /// After so long without a sign of life a ping is sent, in milliseconds; 0 = nothing is watched.
+    pub interval_ms: Millis,
+    /// After so long without one the connection is given up, in milliseconds; at least twice the interval
+    /// counts.
+    pub silence_ms_max: Millis,
+}
+
+impl HeartbeatLimits {
+    /// Nothing is watched.
+    pub const OFF: HeartbeatLimits = HeartbeatLimits {
+        interval_ms: 0,
+        silence_ms_max: 0,
+    };
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// Nothing.
+    Wait,
+    /// A ping with this session.
+    Ping(u32),
+    /// To say that the peer is quiet.
+    Quiet,
+    /// To say that it is quiet no more.
+    Heard,
+    /// To give the connection up; so long there was no sign of life.
+    Silent(Millis),
+}
+
+/// The watch over one connection. See the module's page.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    limits: HeartbeatLimits,
+    is_running: bool,
+    /// When there was a sign of life last.
+    heard: Millis,
+    /// When somebody asked last.
+    asked: Millis,
+    /// Something was received since then.
+    is_fresh: bool,
+    /// A ping is under way.
+    is_pinged: bool,
+    is_quiet: bool,
+    /// The session of the last ping.
+    session: u32,
+    pings: u64,
+    pongs: u64,
+}
+
+impl Heartbeat {
+    pub(super) fn new(limits: HeartbeatLimits) -> Self {
+        Self {
+            limits,
+            is_running: false,
+            heard: 0,
+            asked: 0,
+            is_fresh: false,
+            is_pinged: false,
+            is_quiet: false,
+            session: 0,
+            pings: 0,
+            pongs: 0,
+        }
+    }
+
+    /// The peer has just been met.
+    pub(super) fn start(&mut self, now: Millis) {
+        self.is_running = self.limits.interval_ms > 0;
+        (self.heard, self.asked) = (now, now);
+        (self.is_fresh, self.is_pinged, self.is_quiet) = (false, false, false);
+    }
+
+    /// There is no connection any more.
+    pub(super) fn stop(&mut self) {
+        self.is_running = false;
+        self.is_pinged = false;
+    }
+
+    /// Something was received: counts as heard when it is asked next.
+    #[inline]
+    pub(super) fn note(&mut self) {
+        self.is_fresh = true;
+    }
+
+    /// The peer has answered a ping with this session; false when none with it is under way.
+    pub(super) fn take_pong(&mut self, session: u32) -> bool {
+        let is_answer = self.is_pinged && session == self.session;
+        if is_answer {
+            self.is_pinged = false;
+            self.pongs += 1;
+        }
+        is_answer
+    }
+
+    /// What is due now. To be asked until nothing is, so that states change one at a time.
+    #[inline]
+    pub(super) fn ask(&mut self, now: Millis) -> Beat {
+        if !self.is_running {
+            return Beat::Wait;
+        }
+        if self.is_fresh {
+            self.is_fresh = false;
+            (self.heard, self.asked) = (now, now);
+            if std::mem::replace(&mut self.is_quiet, false) {
+                return Beat::Heard;
+            }
+            return Beat::Wait;
+        }
+        if now.saturating_sub(self.heard) < self.limits.interval_ms {
+            self.asked = now;
+            return Beat::Wait;
+        }
+        self.ask_in_silence(now)
+    }
+
+    #[inline(never)]
+    fn ask_in_silence(&mut self, now: Millis) -> Beat {
+        let interval = self.limits.interval_ms;
+        let unasked = now.saturating_sub(self.asked);
+        self.asked = now;
+        if unasked > interval * 2 {
+            // Nobody looked for so long: the peer may have answered all the while.
+            self.heard += unasked;
+        }
+        let silence = now.saturating_sub(self.heard);
+        if silence < interval {
+            return Beat::Wait;
+        }
+        if !self.is_pinged {
+            self.is_pinged = true;
+            self.session = (self.session + 1) & (u32::MAX >> 1);
+            self.pings += 1;
+            return Beat::Ping(self.session);
+        }
+        if silence >= self.limits.silence_ms_max.max(interval * 2) {
+            return Beat::Silent(silence);
+        }
+        if silence >= interval * 2 && !self.is_quiet {
+            self.is_quiet = true;
+            return Beat::Quiet;
+        }
+        Beat::Wait
+    }
+
+    /// The ping goes out with another session than was proposed.
+    pub(super) fn set_session(&mut self, session: u32) {
+        self.session = session;
+    }
+
+    /// When to ask next.
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        if !self.is_running {
+            return None;
+        }
+        let interval = self.limits.interval_ms;
+        let after = match (self.is_pinged, self.is_quiet) {
+            (false, _) => interval,
+            (true, false) => interval * 2,
+            (true, true) => self.limits.silence_ms_max.max(interval * 2),
+        };
+        // Never later than an interval from the last look, or the looking itself would be taken for a pause.
+        Some((self.heard + after).min(self.asked + interval))
+    }
+
+    /// How many pings were due so far.
+    pub(super) fn pings(&self) -> u64 {
+        self.pings
+    }
+
+    /// How many of them were answered.
+    pub(super) fn pongs(&self) -> u64 {
+        self.pongs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched() -> Heartbeat {
+        let mut heartbeat = Heartbeat::new(HeartbeatLimits {
+            interval_ms: 500,
+            silence_ms_max: 2_000,
+        });
+        heartbeat.start(1_000);
+        heartbeat
+    }
+
+    /// What is due at each of the heartbeat's own deadlines until `end`, with its time.
+    fn beats_until(heartbeat: &mut Heartbeat, end: Millis) -> Vec<(Millis, Beat)> {
+        let mut beats = Vec::new();
+        while let Some(now) = heartbeat.deadline().filter(|now| *now <= end) {
+            match heartbeat.ask(now) {
+                Beat::Wait => {}
+                beat => beats.push((now, beat)),
+            }
+            if let Some((_, Beat::Silent(_))) = beats.last() {
+                break;
+            }
+        }
+        beats
+    }
+
+    #[test]
+    fn a_peer_that_stops_is_pinged_then_quiet_then_silent() {
+        let beats = beats_until(&mut watched(), 60_000);
+        let expected = [
+            (1_500, Beat::Ping(1)),
+            (2_000, Beat::Quiet),
+            (3_000, Beat::Silent(2_000)),
+        ];
+        assert_eq!(beats, expected);
+    }
+
+    #[test]
+    fn a_peer_that_answers_is_pinged_every_interval_and_never_quiet() {
+        let mut heartbeat = watched();
+        for round in 1..100 {
+            let now = heartbeat.deadline().unwrap();
+            assert_eq!(heartbeat.ask(now), Beat::Ping(round));
+            heartbeat.note();
+            assert!(heartbeat.take_pong(round));
+            assert_eq!(heartbeat.ask(now + 1), Beat::Wait);
+        }
+        assert_eq!((heartbeat.pings(), heartbeat.pongs()), (99, 99));
+    }
+
+    #[test]
+    fn anything_received_is_a_sign_of_life() {
+        let mut heartbeat = watched();
+        for now in (1_000..60_000).step_by(499) {
+            heartbeat.note();
+            assert_eq!(heartbeat.ask(now), Beat::Wait);
+        }
+        assert_eq!(heartbeat.pings(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_is_reported_once() {
+        let mut heartbeat = watched();
+        beats_until(&mut heartbeat, 2_500);
+        heartbeat.note();
+        assert_eq!(heartbeat.ask(2_600), Beat::Heard);
+        assert_eq!(heartbeat.ask(2_601), Beat::Wait);
+        assert!(!heartbeat.take_pong(2), "there was no second ping");
+        assert!(heartbeat.take_pong(1));
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_itself_gives_its_peers_their_time() {
+        for asleep_from in [1_000, 1_600, 2_400, 2_999] {
+            let mut heartbeat = watched();
+            beats_until(&mut heartbeat, asleep_from);
+            let awake = asleep_from + 60_000;
+            let beat = heartbeat.ask(awake);
+            assert!(!matches!(beat, Beat::Silent(_)), "{asleep_from}: {beat:?}");
+            // But a peer that is dead indeed is found out.
+            let last = *beats_until(&mut heartbeat, awake + 3_000).last().unwrap();
+            assert!(matches!(last.1, Beat::Silent(_)), "{asleep_from}: {last:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_interval_nothing_is_ever_due() {
+        let mut heartbeat = Heartbeat::new(HeartbeatLimits::OFF);
+        heartbeat.start(0);
+        assert_eq!(heartbeat.deadline(), None);
+        assert_eq!(heartbeat.ask(1_000_000), Beat::Wait);
+    }
+}
