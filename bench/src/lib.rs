@@ -12,6 +12,7 @@ mod floor;
 pub mod floors;
 mod interrupt;
 mod load;
+pub mod peers;
 mod ports;
 mod process;
 mod report;

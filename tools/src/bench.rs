@@ -24,7 +24,8 @@ Examples:
   skyring bench                       one channel, 256 calls in flight, 64-byte values
   skyring bench --in-flight 1         the round trip of a single call, as a ratio to the blocking echo
   skyring bench --spin-us 50          shards look for work 50 us before they sleep
-  skyring bench --json result.json    the figures for programs; - is the standard output";
+  skyring bench --json result.json    the figures for programs; - is the standard output
+  skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others";
 
 /// The server's name in the map.
 const SERVER: &str = "server";
@@ -40,8 +41,10 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What can be said on the command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Calls in flight
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
@@ -63,6 +66,13 @@ pub(crate) struct Arguments {
     /// Write the figures to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What else there is to do.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Measure Skyring beside floors and peers, and tell the ratios
+    Peers(crate::bench_peers::Arguments),
 }
 
 /// Why there are no figures.
@@ -103,6 +113,9 @@ struct Place {
 
 /// Measures, prints, and fails when calls did.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    if let Some(Action::Peers(peers)) = arguments.action {
+        return crate::bench_peers::run(&peers);
+    }
     let outcome = measure(&arguments).and_then(|figures| {
         print(&arguments, &figures)?;
         Ok(figures)

@@ -4,6 +4,7 @@
 //! same everywhere: 0 done, 1 it did not work, 2 the arguments or a file are wrong.
 
 mod bench;
+mod bench_peers;
 mod call;
 mod check;
 mod demo;
@@ -49,6 +50,13 @@ enum Action {
 const SUBCOMMANDS: [&str; 6] = ["run", "call", "check", "demo", "bench", "help"];
 
 fn main() -> ExitCode {
+    // Not for people: this program once more, as a server that is measured.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == bench_peers::FLOOR_SERVER)
+    {
+        return bench_peers::serve(&std::env::args_os().skip(2).collect::<Vec<_>>());
+    }
     let arguments = with_run_implied(std::env::args_os().collect());
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
@@ -80,8 +88,12 @@ fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 /// Says what is wrong with the arguments, or prints the help that was asked for, and gives the exit code.
 fn refuse(error: &clap::Error) -> ExitCode {
-    // `skyring CONFIG` without that file looks like an unknown subcommand.
-    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
+    // `skyring CONFIG` without that file looks like an unknown subcommand; that of a subcommand does not.
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && std::env::args_os()
+            .nth(1)
+            .is_none_or(|first| first == word.as_str())
+    {
         let commands = SUBCOMMANDS.join(", ");
         let cause = format!("{word}: no such file, and no such command: there are {commands}");
         return say::fail(say::WRONG, cause);

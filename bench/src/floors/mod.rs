@@ -159,7 +159,8 @@ impl Peer {
             Peer::Tonic => tonic::measure(settings, launcher, interrupt),
             #[cfg(not(feature = "peers"))]
             Peer::Tarpc | Peer::Tonic => Err(PeerError::Unavailable(
-                "not in this program: it was built without the feature `peers`".to_owned(),
+                "not in this program; `cargo build --release -p skyring-tools --features peers` builds it in"
+                    .to_owned(),
             )),
             Peer::RedisGet => redis::measure(self, Test::Get, settings, launcher, interrupt),
             Peer::RedisSet => redis::measure(self, Test::Set, settings, launcher, interrupt),

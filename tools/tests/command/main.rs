@@ -6,4 +6,5 @@ mod a_wrong_config_is_one_line;
 mod call_sends_what_words_look_like;
 mod check_says_what_is_there;
 mod common;
+mod peers_are_measured_beside_skyring;
 mod two_nodes_answer_calls;

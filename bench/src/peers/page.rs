@@ -1,0 +1,128 @@
+//! The table as one page that needs nothing else: no script, no font, no other file.
+
+use std::fmt::Write as _;
+
+use super::{Group, Row, SKYRING, Table};
+use crate::report::{duration, grouped};
+
+const HEAD: &str = "<!doctype html>
+<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
+<title>Skyring and its peers</title>
+<style>
+body{font:15px/1.45 system-ui,sans-serif;max-width:68rem;margin:2rem auto;padding:0 1rem;color:#1c2330;background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
+table{border-collapse:collapse;width:100%}th,td{padding:.25rem .6rem;text-align:right;white-space:nowrap}
+th{font-weight:600;border-bottom:1px solid #c5ccd8}th:first-child,td:first-child{text-align:left}
+td.bar{width:38%;text-align:left}td.bar div{background:#9fb1cc;height:.9rem;min-width:1px}
+tr.skyring td.bar div{background:#1d66d6}tr.skyring{font-weight:600}
+dt{font-weight:600}dd{margin:0 0 .4rem 1.5rem}p,dd{color:#444e5f}
+@media(prefers-color-scheme:dark){body{background:#14181f;color:#dfe5ee}p,dd{color:#a9b3c3}th{border-color:#3a4454}
+td.bar div{background:#5b6a82}tr.skyring td.bar div{background:#5b9bff}}
+</style></head><body>
+<h1>Skyring and its peers</h1>
+";
+
+impl Table {
+    /// The page.
+    pub fn to_html(&self) -> String {
+        let mut page = String::from(HEAD);
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            page,
+            "<p>Calls over one loopback TCP connection between two processes, each pinned to a processor; \
+             {}-byte values there and back; medians of {} interleaved runs of {} s. Bars are calls a second. \
+             The last two columns say how many times its calls a second Skyring makes (more is better for \
+             Skyring), and how many times its p50 Skyring takes (less is).</p>",
+            self.size, self.runs, self.seconds
+        );
+        for group in &self.groups {
+            write_group(&mut page, group);
+        }
+        if !self.missing.is_empty() {
+            page.push_str("<h2>Not measured</h2>\n<dl>\n");
+            for missing in &self.missing {
+                let _ = writeln!(
+                    page,
+                    "<dt>{}</dt><dd>{}</dd>",
+                    missing.name,
+                    escaped(&missing.reason)
+                );
+            }
+            page.push_str("</dl>\n");
+        }
+        page.push_str("<h2>What is not equal</h2>\n<dl>\n");
+        for row in self.groups.first().map_or(&[][..], |group| &group.rows) {
+            let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", row.name, escaped(&row.note));
+        }
+        page.push_str("</dl>\n</body></html>\n");
+        page
+    }
+}
+
+fn write_group(page: &mut String, group: &Group) {
+    let setting = match group.spin_us {
+        0 => "parking".to_owned(),
+        spin_us => format!("spinning for {spin_us} us where that can be set"),
+    };
+    let _ = writeln!(page, "<h2>{} in flight, {setting}</h2>", group.in_flight);
+    page.push_str(
+        "<table><tr><th></th><th></th><th>calls/s</th><th>p50</th><th>p99</th><th>CPU/call</th>\
+         <th>Skyring's calls</th><th>its p50</th></tr>\n",
+    );
+    let most = group
+        .rows
+        .iter()
+        .map(|row| row.calls_per_second)
+        .fold(1.0, f64::max);
+    for row in &group.rows {
+        write_row(page, row, most);
+    }
+    page.push_str("</table>\n");
+}
+
+fn write_row(page: &mut String, row: &Row, most: f64) {
+    let class = if row.name == SKYRING {
+        " class=\"skyring\""
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        page,
+        "<tr{class}><td>{}</td><td class=\"bar\"><div style=\"width:{:.1}%\"></div></td><td>{}</td><td>{}</td>\
+         <td>{}</td><td>{}</td><td>{:.2} x</td><td>{:.2} x</td></tr>",
+        row.name,
+        row.calls_per_second / most * 100.0,
+        grouped(row.calls_per_second),
+        duration(row.p50_us),
+        duration(row.p99_us),
+        row.cpu_us_per_call
+            .map_or_else(|| "?".to_owned(), |cpu| format!("{cpu:.2} us")),
+        row.skyring_calls_ratio,
+        row.skyring_p50_ratio,
+    );
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::table;
+
+    #[test]
+    fn a_page_has_every_setting_and_reason_and_needs_no_other_file() {
+        let page = table().to_html();
+        for part in [
+            "1 in flight, parking",
+            "8 in flight, spinning for 50 us",
+            "<dt>tonic</dt><dd>\"not\" &lt;here&gt;",
+        ] {
+            assert!(page.contains(part), "no {part:?} in {page}");
+        }
+        assert_eq!(page.matches("class=\"skyring\"").count(), 4);
+        assert!(!page.contains("http") && !page.contains("<script"));
+    }
+}

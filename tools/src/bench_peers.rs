@@ -1,0 +1,209 @@
+//! `skyring bench peers`: Skyring beside floors and peers, in one run, as ratios.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use skyring::config::SPIN_US_MAX;
+use skyring_bench::floors::{self, Launcher, Peer, PeerError};
+use skyring_bench::peers::{Group, Plan, Table};
+use skyring_bench::{Interrupt, duration, grouped};
+
+use crate::demo::node_program;
+use crate::say::{self, FAILED, WRONG};
+
+/// What this program is called with to be the server of a floor.
+pub(crate) const FLOOR_SERVER: &str = "floor-server";
+
+const EXAMPLES: &str = "\
+Examples:
+  skyring bench peers                          all that is installed, 1 and 256 in flight, parking and spinning
+  skyring bench peers --in-flight 256 glommio redis-get    two of them
+  skyring bench peers --skynet ../skynet       with a checkout of Skynet that is built
+  skyring bench peers --html peers.html --json peers.json
+
+Every row is the median of --runs, which take turns. Exit codes: 0 measured (what is not installed is a line
+that says so), 1 it did not work or calls failed, 2 the arguments or a file are wrong.";
+
+/// What can be said on the command line.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Whom to measure beside Skyring [default: all]
+    #[arg(value_name = "NAME", value_parser = peer_named)]
+    names: Vec<Peer>,
+    /// Calls in flight; several numbers with commas between them
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 256], value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    in_flight: Vec<u32>,
+    /// Size of the value that is sent and comes back, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    size: u32,
+    /// Microseconds that whoever can looks for work before it sleeps, in the spinning setting; 0 = parking only
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=i64::from(SPIN_US_MAX)))]
+    spin_us: u32,
+    /// How often everybody is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    runs: u32,
+    /// Milliseconds that are measured each time
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    milliseconds: u64,
+    /// A checkout of Skynet that is built
+    #[arg(long, value_name = "DIR")]
+    skynet: Option<PathBuf>,
+    /// Write the figures to this file as JSON; - is the standard output, without the table
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a page with bars to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+fn peer_named(name: &str) -> Result<Peer, String> {
+    let callable = Plan::callable();
+    Peer::named(name)
+        .filter(|peer| callable.contains(peer))
+        .ok_or_else(|| {
+            let names: Vec<_> = callable.iter().map(|peer| peer.name()).collect();
+            format!("there are {}", names.join(", "))
+        })
+}
+
+/// Is the server of a floor, until its client has gone.
+pub(crate) fn serve(arguments: &[OsString]) -> ExitCode {
+    match floors::serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => say::fail(FAILED, format!("{FLOOR_SERVER}: {error}")),
+    }
+}
+
+/// Measures and tells; fails when calls or a peer that is there did.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    // Before anybody measures for minutes to learn that a folder does not exist.
+    let (json, html) = match (opened(&arguments.json), opened(&arguments.html)) {
+        (Ok(json), Ok(html)) => (json, html),
+        (Err(cause), _) | (_, Err(cause)) => return say::fail(WRONG, cause),
+    };
+    let table = match measure(arguments) {
+        Ok(table) => table,
+        Err(error) => return say::fail(FAILED, error),
+    };
+    if let Err(error) = tell(arguments, &table, json, html) {
+        return say::fail(FAILED, error);
+    }
+    let failed = table.missing.iter().find(|missing| missing.failed);
+    if let Some(failed) = failed {
+        return say::fail(FAILED, format!("{}: {}", failed.name, failed.reason));
+    }
+    let rows = table.groups.iter().flat_map(|group| &group.rows);
+    match rows.into_iter().find(|row| row.errors > 0) {
+        Some(row) => say::fail(FAILED, format!("{}: {} calls failed", row.name, row.errors)),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn opened(file: &Option<PathBuf>) -> Result<Option<File>, String> {
+    let Some(path) = file.as_deref().filter(|path| !is_stdout(path)) else {
+        return Ok(None);
+    };
+    let cannot = |error| format!("{}: cannot be written: {error}", path.display());
+    File::create(path).map(Some).map_err(cannot)
+}
+
+fn measure(arguments: &Arguments) -> Result<Table, PeerError> {
+    let interrupt = Interrupt::catch()?;
+    let duration = Duration::from_millis(arguments.milliseconds);
+    let mut in_flight: Vec<_> = arguments.in_flight.iter().map(|&calls| calls as usize).collect();
+    in_flight.sort_unstable();
+    in_flight.dedup();
+    let mut peers = Plan::callable();
+    peers.retain(|peer| arguments.names.is_empty() || arguments.names.contains(peer));
+    let plan = Plan {
+        peers,
+        in_flight,
+        size: arguments.size as usize,
+        spin: Duration::from_micros(u64::from(arguments.spin_us)),
+        duration,
+        warm_up: (duration / 4).min(Duration::from_secs(1)),
+        runs: arguments.runs as usize,
+        skynet: arguments.skynet.clone(),
+    };
+    let launcher = Launcher::this_program(FLOOR_SERVER)?;
+    let shows = io::stderr().is_terminal();
+    let table = plan.measure(&node_program()?, &launcher, &interrupt, |run, name| {
+        if shows {
+            // Only a sign of life; when nobody sees it, nothing is lost.
+            let _ = write!(io::stderr(), "\r\x1b[Krun {run} of {}: {name}", plan.runs);
+        }
+    });
+    if shows {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    table
+}
+
+fn tell(arguments: &Arguments, table: &Table, json: Option<File>, html: Option<File>) -> io::Result<()> {
+    if let Some(mut file) = html {
+        file.write_all(table.to_html().as_bytes())?;
+    }
+    if let Some(mut file) = json {
+        writeln!(file, "{}", table.to_json())?;
+    }
+    let mut out = anstream::stdout();
+    if arguments.json.as_deref().is_some_and(is_stdout) {
+        return writeln!(out, "{}", table.to_json());
+    }
+    writeln!(
+        out,
+        "one loopback TCP connection, two pinned processes, {}-byte values; medians of {} runs of {} s in turn",
+        table.size, table.runs, table.seconds
+    )?;
+    writeln!(
+        out,
+        "{:<18}{:>12}{:>10}{:>10}{:>10}{:>17}{:>10}",
+        "", "calls/s", "p50", "p99", "CPU/call", "skyring's calls", "its p50"
+    )?;
+    for group in &table.groups {
+        print_group(&mut out, group)?;
+    }
+    writeln!(
+        out,
+        "\nskyring's calls: how many times as many calls a second skyring makes; its p50: how many times as long one takes"
+    )?;
+    if !table.missing.is_empty() {
+        writeln!(out, "\nnot measured")?;
+    }
+    for missing in &table.missing {
+        writeln!(out, "  {:<16}{}", missing.name, say::one_line(&missing.reason))?;
+    }
+    Ok(())
+}
+
+fn print_group(out: &mut impl Write, group: &Group) -> io::Result<()> {
+    let setting = match group.spin_us {
+        0 => "parking".to_owned(),
+        spin_us => format!("spinning for {spin_us} us where that can be set"),
+    };
+    writeln!(out, "\n{} in flight, {setting}", group.in_flight)?;
+    for row in &group.rows {
+        let cpu = row.cpu_us_per_call;
+        let cpu = cpu.map_or_else(|| "?".to_owned(), |cpu| format!("{cpu:.2} us"));
+        writeln!(
+            out,
+            "  {:<16}{:>12}{:>10}{:>10}{cpu:>10}{:>15.2} x{:>8.2} x",
+            row.name,
+            grouped(row.calls_per_second),
+            duration(row.p50_us),
+            duration(row.p99_us),
+            row.skyring_calls_ratio,
+            row.skyring_p50_ratio,
+        )?;
+    }
+    Ok(())
+}
