@@ -1,7 +1,7 @@
 //! Skyring among floors and peers: all of them measured in turn, again and again, and the medians as ratios.
 //!
-//! A run measures everybody once; runs follow each other, so that a machine that becomes slower does so for
-//! all alike. What never spins is measured once a run and stands beside Skyring in both settings, parking and
+//! A run measures everybody once, in an order of its own; runs follow each other, so that a machine that
+//! becomes slower does so for all alike. What never spins is measured once a run and stands beside Skyring in both settings, parking and
 //! spinning. Ratios are of medians: how many times a peer's calls Skyring makes, and how many times its p50.
 //!
 //! Invariants: without Skyring's own figures there is no table; a peer that is missing or fails is a line
@@ -161,7 +161,8 @@ impl Plan {
         let mut all = self.series();
         let mut missing: Vec<Missing> = Vec::new();
         for run in 1..=self.runs {
-            for series in &mut all {
+            for place in order(run, all.len()) {
+                let series = &mut all[place];
                 let name = series.contender.name();
                 if missing.iter().any(|missing| missing.name == name) {
                     continue;
@@ -260,6 +261,22 @@ impl Plan {
         }
         groups
     }
+}
+
+/// Who follows whom in a run: every place once, in another order each run, and the same for everybody who
+/// repeats it. A processor remembers for a while whether it was busy, so always the same predecessor would
+/// favour one and not the other.
+fn order(run: usize, places: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..places).collect();
+    let mut state = run as u64;
+    for last in (1..places).rev() {
+        // Knuth's generator, whose high bits are the good ones.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        order.swap(last, (state >> 33) as usize % (last + 1));
+    }
+    order
 }
 
 /// The rows of one setting; ratios are to the first, which is Skyring's.
@@ -374,6 +391,18 @@ mod tests {
         assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
         assert_eq!(median(vec![4.0, 2.0]), 3.0);
         assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn every_run_has_everybody_once_and_in_another_order() {
+        let orders: Vec<_> = (1..=5).map(|run| order(run, 20)).collect();
+        for (run, order) in orders.iter().enumerate() {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..20).collect::<Vec<_>>());
+            assert!(!orders[..run].contains(order), "{orders:?}");
+        }
+        assert_eq!((order(1, 0), order(1, 1)), (vec![], vec![0]));
     }
 
     #[test]
