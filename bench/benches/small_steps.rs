@@ -43,6 +43,7 @@ fn link(criterion: &mut Criterion) {
                 payload: payload.clone(),
                 deadline: Some(1_000),
                 token: Some(1),
+                is_idempotent: false,
             };
             caller.request(0, request).expect("the link is empty");
             let mut slices = [IoSlice::new(&[]); SLICES];

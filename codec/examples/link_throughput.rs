@@ -82,6 +82,7 @@ fn run(
                 payload: payload.clone(),
                 deadline: Some(now + 30_000),
                 token: Some(token),
+                is_idempotent: false,
             };
             pair.caller.request(now, request)?;
         }

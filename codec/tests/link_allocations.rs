@@ -123,6 +123,7 @@ impl Pair {
                 payload: payload.clone(),
                 deadline: Some(now + 30_000),
                 token: Some(token),
+                is_idempotent: false,
             };
             self.caller.request(now, request).expect("accepted");
         }

@@ -307,6 +307,7 @@ fn call(address: Address<'_>, payload: Bytes, token: u64) -> CallerRequest<'_> {
         payload,
         deadline: None,
         token: Some(token),
+        is_idempotent: false,
     }
 }
 

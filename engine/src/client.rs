@@ -102,7 +102,7 @@ impl Client {
                 key: 0,
             },
             Payload::pack(values),
-            None,
+            Patience::default(),
         )
     }
 
@@ -112,7 +112,7 @@ impl Client {
             client: self.clone(),
             name: name.into(),
             key: self.key,
-            timeout: None,
+            patience: Patience::default(),
         }
     }
 
@@ -158,12 +158,7 @@ impl Client {
         })
     }
 
-    fn begin(
-        &self,
-        target: Target,
-        payload: Result<Payload, Error>,
-        timeout: Option<Duration>,
-    ) -> ClientCall {
+    fn begin(&self, target: Target, payload: Result<Payload, Error>, patience: Patience) -> ClientCall {
         let slot = Arc::new(Slot {
             state: Mutex::new(SlotState::Waiting(None)),
             done: Condvar::new(),
@@ -173,7 +168,8 @@ impl Client {
         } else {
             0
         };
-        let timeout_ms = timeout.map_or(default_ms, whole_milliseconds);
+        let timeout_ms = patience.timeout.map_or(default_ms, whole_milliseconds);
+        let is_idempotent = patience.is_idempotent;
         let begun = payload.and_then(|payload| {
             let (slot, target) = (SlotUnderway(Some(Arc::clone(&slot))), target.clone());
             let shard = self.shard_of(target.node.as_ref(), &target.address, target.key);
@@ -181,7 +177,7 @@ impl Client {
                 shard,
                 Box::new(move |shard| {
                     if let Some(slot) = slot.arrive() {
-                        begin_here(shard, target, payload, timeout_ms, slot);
+                        begin_here(shard, target, payload, (timeout_ms, is_idempotent), slot);
                     }
                 }),
             )
@@ -197,19 +193,34 @@ impl Client {
     }
 }
 
+/// How long a call waits, and whether it may be sent again.
+#[derive(Clone, Copy, Default)]
+struct Patience {
+    /// `None`: as long as the node's config says.
+    timeout: Option<Duration>,
+    is_idempotent: bool,
+}
+
 /// Another node, as a client sees it.
 #[derive(Clone)]
 pub struct ClientNode {
     client: Client,
     name: Text,
     key: u64,
-    timeout: Option<Duration>,
+    patience: Patience,
 }
 
 impl ClientNode {
     /// Gives calls through this value so long, instead of the node's `call_timeout_ms`; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> ClientNode {
-        self.timeout = Some(timeout);
+        self.patience.timeout = Some(timeout);
+        self
+    }
+
+    /// Says of the calls through this value that they may be run more than once; see
+    /// [`Call::idempotent`](crate::Call::idempotent).
+    pub fn idempotent(mut self) -> ClientNode {
+        self.patience.is_idempotent = true;
         self
     }
 
@@ -239,12 +250,18 @@ impl ClientNode {
             address: address.into(),
             key: self.key,
         };
-        self.client.begin(target, payload.into(), self.timeout)
+        self.client.begin(target, payload.into(), self.patience)
     }
 }
 
 /// Begins a call from outside on its shard.
-fn begin_here(shard: &Rc<Shard>, target: Target, payload: Payload, timeout_ms: u64, slot: Arc<Slot>) {
+fn begin_here(
+    shard: &Rc<Shard>,
+    target: Target,
+    payload: Payload,
+    (timeout_ms, is_idempotent): (u64, bool),
+    slot: Arc<Slot>,
+) {
     if shard.stopping.get() {
         return slot.complete(Outcome::Answer(Err(Error::ShuttingDown)));
     }
@@ -267,6 +284,7 @@ fn begin_here(shard: &Rc<Shard>, target: Target, payload: Payload, timeout_ms: u
                 reply_to,
                 deadline,
                 timeout_ms,
+                is_idempotent,
             });
         }
         None => {

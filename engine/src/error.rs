@@ -126,6 +126,15 @@ impl Error {
         Error::Remote { text: text.into() }
     }
 
+    /// The error as a service answers with it, whatever it came from: the codes of the engine are the engine's
+    /// alone, so that what they say of the call, above all whether it may have run, is true.
+    pub(crate) fn into_remote(self) -> Error {
+        match self {
+            Error::Remote { .. } => self,
+            other => Error::remote(other.to_string()),
+        }
+    }
+
     /// A caller's mistake.
     pub fn invalid(what: impl Into<Text>) -> Error {
         Error::Invalid { what: what.into() }

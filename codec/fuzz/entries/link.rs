@@ -70,6 +70,7 @@ fn asked(
         payload,
         deadline,
         token,
+        is_idempotent: false,
     }
 }
 

@@ -73,6 +73,7 @@ pub fn native_hello(input: &[u8]) {
         payload: Bytes::new(),
         deadline: Some(50),
         token: Some(1),
+        is_idempotent: false,
     };
     caller.request(0, request).expect("accepted");
     caller.dial(0, &hello()).expect("a valid hello");
@@ -185,6 +186,7 @@ pub fn native_caller(input: &[u8]) {
                     payload: vec![1; usize::from(argument) * usize::from(step % 12) * 5].into(),
                     deadline: (argument % 4 != 0).then_some(now + u64::from(argument)),
                     token: (argument % 5 != 0).then_some(accepted),
+                    is_idempotent: false,
                 };
                 let is_call = request.token.is_some();
                 if caller.request(now, request).is_ok() && is_call {

@@ -68,6 +68,7 @@ pub(crate) fn call<'a>(
         payload: payload.clone(),
         deadline,
         token: Some(token),
+        is_idempotent: false,
     }
 }
 

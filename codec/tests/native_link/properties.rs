@@ -86,6 +86,7 @@ proptest! {
                 payload: message.payload.clone(),
                 deadline: message.remaining_ms.map(|remaining| NOW + u64::from(remaining)),
                 token: message.is_call.then_some(token as u64),
+                is_idempotent: false,
             };
             caller.request(NOW, request).expect("accepted");
         }

@@ -186,6 +186,7 @@ impl ClusterShard {
                 reply_to: request.reply_to,
                 deadline: request.deadline,
                 timeout_ms: request.timeout_ms,
+                is_idempotent: request.is_idempotent,
             },
         );
     }

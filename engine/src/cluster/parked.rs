@@ -100,6 +100,7 @@ mod tests {
             reply_to: ReplyTo::Nobody,
             deadline: None,
             timeout_ms: 0,
+            is_idempotent: false,
         }
     }
 

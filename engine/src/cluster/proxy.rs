@@ -35,6 +35,7 @@ impl Service for Proxy {
             reply_to,
             deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),
             timeout_ms,
+            is_idempotent: false,
         });
         Answer::none()
     }

@@ -56,6 +56,7 @@ pub struct Call {
     /// What decides on the channel to another node.
     key: u64,
     timeout_ms: u64,
+    is_idempotent: bool,
     kind: Kind,
     state: State,
 }
@@ -84,6 +85,7 @@ impl Call {
             address,
             key,
             timeout_ms,
+            is_idempotent: false,
             kind: Kind::LUA,
             state: State::Unsent(payload),
         }
@@ -93,6 +95,14 @@ impl Call {
     /// limit on the same node). Whole milliseconds, rounded up; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> Call {
         self.timeout_ms = whole_milliseconds(timeout);
+        self
+    }
+
+    /// Says that the call may be run more than once: the same values twice do what they do once. It is sent
+    /// again where nobody can know whether it ran, as after a restart of the other node, until its deadline.
+    /// On the same node, where every call runs once, it means nothing.
+    pub fn idempotent(mut self) -> Call {
+        self.is_idempotent = true;
         self
     }
 
@@ -135,6 +145,7 @@ impl Call {
                     reply_to,
                     deadline,
                     timeout_ms: self.timeout_ms,
+                    is_idempotent: self.is_idempotent,
                 },
             ),
             None => shard.request_remote(RemoteRequest {
@@ -147,6 +158,7 @@ impl Call {
                 reply_to,
                 deadline,
                 timeout_ms: self.timeout_ms,
+                is_idempotent: self.is_idempotent,
             }),
         }
         Ok(key)

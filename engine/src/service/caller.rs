@@ -280,6 +280,7 @@ impl NodeRef {
                     reply_to,
                     deadline,
                     timeout_ms,
+                    is_idempotent: false,
                 },
             ),
             None => shard.request_remote(RemoteRequest {
@@ -292,6 +293,7 @@ impl NodeRef {
                 reply_to,
                 deadline,
                 timeout_ms,
+                is_idempotent: false,
             }),
         }
     }

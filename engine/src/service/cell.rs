@@ -146,7 +146,9 @@ impl<S: Service> Deliver for ServiceCell<S> {
         }));
         let reply_to = self.current.replace(ReplyTo::Nobody);
         match answer {
-            Ok(Some(Answer(AnswerKind::Now(result)))) => shard.reply(reply_to, result),
+            Ok(Some(Answer(AnswerKind::Now(result)))) => {
+                shard.reply(reply_to, result.map_err(Error::into_remote));
+            }
             Ok(Some(Answer(AnswerKind::Later(future)))) => {
                 let life = Rc::clone(&self.caller.life);
                 life.waiting.set(life.waiting.get() + 1);

@@ -19,10 +19,10 @@ impl Responder {
         Responder { shard, reply_to }
     }
 
-    /// Answers.
+    /// Answers. An error of any kind reaches the caller as [`Error::Remote`] with its text.
     pub fn answer(mut self, result: Result<Payload, Error>) {
         let reply_to = std::mem::replace(&mut self.reply_to, ReplyTo::Nobody);
-        self.shard.reply(reply_to, result);
+        self.shard.reply(reply_to, result.map_err(Error::into_remote));
     }
 
     /// Where the answer goes.

@@ -83,6 +83,8 @@ pub(crate) struct RemoteRequest {
     pub(crate) deadline: Option<Millis>,
     /// The time that the call was given, for the text of its error; 0 = no limit.
     pub(crate) timeout_ms: u64,
+    /// The call may be run more than once.
+    pub(crate) is_idempotent: bool,
 }
 
 /// Work that a shard does on its own thread for another thread.

@@ -165,6 +165,41 @@ fn an_error_answer_arrives_with_its_exact_text() {
     });
 }
 
+/// Answers each call with an error of the engine's that it met itself, in the way that the call asks for.
+struct PassesOn;
+
+impl Service for PassesOn {
+    fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
+        let inner = Error::NoSuchService {
+            address: "@inner".into(),
+        };
+        match message.unpack::<&str>() {
+            Ok("LATER") => {
+                let caller = (**context).clone();
+                Answer::later(async move { caller.call("@inner", &1).await })
+            }
+            Ok("RESPONDER") => {
+                context.responder().answer(Err(inner));
+                Answer::none()
+            }
+            _ => Answer::error(inner),
+        }
+    }
+}
+
+#[test]
+fn an_error_that_a_handler_passes_on_does_not_say_that_the_handler_did_not_run() {
+    let node = start(2);
+    run(&node, |caller| async move {
+        let service = caller.launch(|_| PassesOn).await.expect("it launches");
+        for way in ["NOW", "LATER", "RESPONDER"] {
+            let error = caller.call(service, way).await.unwrap_err();
+            assert_eq!(error, Error::remote("no-such-service: @inner"), "{way}");
+            assert!(error.may_have_run(), "{way}");
+        }
+    });
+}
+
 /// Answers each call twice over: by a responder it took, and by what it returns.
 struct Twice;
 

@@ -46,6 +46,9 @@ pub struct CallerRequest<'a> {
     pub deadline: Option<Millis>,
     /// For a call: comes back with its one event. None for a send, which has no event.
     pub token: Option<u64>,
+    /// The call may be run more than once, so it is sent again where the link cannot know whether it ran.
+    /// Means nothing for a send.
+    pub is_idempotent: bool,
 }
 
 /// An error that the peer answered with.

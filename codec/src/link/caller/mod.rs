@@ -125,6 +125,7 @@ impl CallerLink {
             payload,
             deadline,
             token,
+            is_idempotent: _,
         } = request;
         let cost = self.admit(&address, token.is_some(), payload.len())?;
         let target = match address {

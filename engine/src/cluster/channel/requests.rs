@@ -27,6 +27,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) deadline: Option<Millis>,
     /// The time that the call was given, for the text of its error; 0 = no limit.
     pub(crate) timeout_ms: u64,
+    /// The call may be run more than once.
+    pub(crate) is_idempotent: bool,
 }
 
 /// Who waits for the event with a token.
@@ -58,6 +60,7 @@ impl Channel {
             reply_to,
             deadline,
             timeout_ms,
+            is_idempotent,
         } = outgoing;
         let token = match reply_to {
             ReplyTo::Nobody => None,
@@ -72,6 +75,7 @@ impl Channel {
                 payload: payload.0,
                 deadline,
                 token,
+                is_idempotent,
             },
         );
         if let Err(error) = accepted {
