@@ -40,6 +40,7 @@ fn link(criterion: &mut Criterion) {
             let request = CallerRequest {
                 address: Address::Name(b"@sdb"),
                 source: 0,
+                key: 0,
                 payload: payload.clone(),
                 deadline: Some(1_000),
                 token: Some(1),

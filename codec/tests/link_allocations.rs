@@ -120,6 +120,7 @@ impl Pair {
             let request = CallerRequest {
                 address,
                 source: 9,
+                key: 9,
                 payload: payload.clone(),
                 deadline: Some(now + 30_000),
                 token: Some(token),

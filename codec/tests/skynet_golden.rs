@@ -304,6 +304,7 @@ fn call(address: Address<'_>, payload: Bytes, token: u64) -> CallerRequest<'_> {
     CallerRequest {
         address,
         source: 0,
+        key: 0,
         payload,
         deadline: None,
         token: Some(token),

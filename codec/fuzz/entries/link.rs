@@ -67,6 +67,7 @@ fn asked(
     CallerRequest {
         address,
         source: 0,
+        key: 0,
         payload,
         deadline,
         token,

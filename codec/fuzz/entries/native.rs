@@ -70,6 +70,7 @@ pub fn native_hello(input: &[u8]) {
     let request = CallerRequest {
         address: Address::Handle(1),
         source: 0,
+        key: 0,
         payload: Bytes::new(),
         deadline: Some(50),
         token: Some(1),
@@ -183,6 +184,7 @@ pub fn native_caller(input: &[u8]) {
                 let request = CallerRequest {
                     address,
                     source: u32::from(argument),
+                    key: u64::from(argument),
                     payload: vec![1; usize::from(argument) * usize::from(step % 12) * 5].into(),
                     deadline: (argument % 4 != 0).then_some(now + u64::from(argument)),
                     token: (argument % 5 != 0).then_some(accepted),

@@ -42,6 +42,8 @@ pub(super) struct Message {
     pub(super) session: u32,
     /// The handle of who sends it; 0 for none.
     pub(super) source: u32,
+    /// What decides on the callee's shard.
+    pub(super) key: u64,
     /// When nobody waits for it any more; [`Millis::MAX`] for never.
     pub(super) deadline: Millis,
     pub(super) target: Target,
@@ -184,6 +186,7 @@ mod tests {
             start,
             session: 0,
             source: 0,
+            key: 0,
             deadline: Millis::MAX,
             target: Target::Handle(7),
             cost: MESSAGE_BYTES_EXTRA + payload_bytes,

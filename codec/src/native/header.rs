@@ -23,7 +23,7 @@ struct Wire {
     length: U32,
     kind: u8,
     flags: u8,
-    reserved: U16,
+    shard: U16,
     session: U32,
     target: U32,
     source: U32,
@@ -89,6 +89,9 @@ pub struct Header {
     pub kind: FrameKind,
     /// Whether `target` is the number of a name, not a handle. Calls and sends only.
     pub is_target_name: bool,
+    /// The callee's shard that the message's key belongs to, plus 1; 0 when that is the one that owns the
+    /// channel. Calls and sends only.
+    pub shard: u16,
     /// What joins a reply to its call; never 0 there. 0 for a send.
     pub session: u32,
     /// A handle, the number of a name, or the number of an error code.
@@ -107,6 +110,7 @@ impl Header {
             length: 0,
             kind,
             is_target_name: false,
+            shard: 0,
             session: 0,
             target: 0,
             source: 0,
@@ -130,9 +134,12 @@ impl Header {
             let flags = wire.flags;
             return Err(FrameError::Flags { kind, flags });
         }
-        if wire.reserved.get() != 0 {
-            let reserved = wire.reserved.get();
-            return Err(FrameError::Reserved { kind, reserved });
+        let shard = wire.shard.get();
+        if shard != 0 && !is_request {
+            return Err(FrameError::Reserved {
+                kind,
+                reserved: shard,
+            });
         }
         let (length, session) = (wire.length.get(), wire.session.get());
         if let Some(limit) = kind.payload_bytes_max()
@@ -152,6 +159,7 @@ impl Header {
             length,
             kind,
             is_target_name: wire.flags & TARGET_IS_NAME != 0,
+            shard,
             session,
             target: wire.target.get(),
             source: wire.source.get(),
@@ -166,7 +174,7 @@ impl Header {
             length: self.length.into(),
             kind: self.kind as u8,
             flags: if self.is_target_name { TARGET_IS_NAME } else { 0 },
-            reserved: U16::ZERO,
+            shard: self.shard.into(),
             session: self.session.into(),
             target: self.target.into(),
             source: self.source.into(),
@@ -228,16 +236,21 @@ mod tests {
     }
 
     #[test]
-    fn reserved_bits_are_an_error() {
-        let kind = FrameKind::Call;
-        assert_eq!(changed(6, 1), Err(FrameError::Reserved { kind, reserved: 1 }));
-        assert_eq!(
-            changed(7, 0x80),
-            Err(FrameError::Reserved {
-                kind,
-                reserved: 0x8000
-            })
-        );
+    fn a_shard_is_part_of_calls_and_sends_and_reserved_in_all_others() {
+        assert_eq!(changed(6, 1).map(|header| header.shard), Ok(1));
+        assert_eq!(changed(7, 0x80).map(|header| header.shard), Ok(0x8000));
+        for kind in [FrameKind::ReplyOk, FrameKind::DefineName, FrameKind::Ping] {
+            let header = Header {
+                session: u32::from(kind == FrameKind::ReplyOk),
+                shard: 0x0102,
+                ..Header::new(kind)
+            };
+            let reserved = 0x0102;
+            assert_eq!(
+                Header::decode(&header.encode()),
+                Err(FrameError::Reserved { kind, reserved })
+            );
+        }
     }
 
     #[test]

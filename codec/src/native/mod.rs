@@ -13,6 +13,7 @@ mod header;
 mod hello;
 mod names;
 mod reader;
+mod shards;
 
 pub use code::ErrorCode;
 pub use header::{FrameKind, HEADER_BYTES, Header};
@@ -22,6 +23,7 @@ pub use hello::{
 pub use names::NAMES_MAX;
 pub(crate) use names::{NamesIn, NamesOut};
 pub use reader::{FrameReader, Step};
+pub(crate) use shards::ShardsOut;
 
 use bytes::Bytes;
 

@@ -65,6 +65,7 @@ pub(crate) fn call<'a>(
     CallerRequest {
         address,
         source: 0,
+        key: 0,
         payload: payload.clone(),
         deadline,
         token: Some(token),

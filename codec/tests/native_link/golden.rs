@@ -142,6 +142,7 @@ fn the_callees_bytes_are_those_of_the_specification() {
         payload: Bytes::from_static(b"\x1cGET\x0ca"),
         trace: None,
         source: 9,
+        shard: 0,
         remaining_ms: Some(30_000),
     };
     let by_handle = Request {
@@ -187,4 +188,21 @@ fn control_frames_have_the_bytes_of_the_specification() {
     );
     callee.goodbye();
     assert_eq!(take_from_callee(&mut callee), goodbye);
+}
+
+#[test]
+fn the_shard_of_a_key_that_is_not_the_channels_is_in_the_header() {
+    let call_of_key_9 =
+        bytes_of("00 00 00 00  01 00 02 00  01 00 00 00  0a 00 00 00  09 00 00 00  00 00 00 00");
+    let (mut caller, mut callee) = crate::support::native_pair();
+    let request = skyring_codec::link::CallerRequest {
+        key: 9,
+        ..call(Address::Handle(10), &Bytes::new(), None, 1)
+    };
+    caller.request(0, request).expect("accepted");
+    let written = take_from_caller(&mut caller, usize::MAX);
+    assert_eq!(written, call_of_key_9);
+    callee.receive(written);
+    let resolved = callee.next_resolved(0, |_| None).map(|request| request.shard);
+    assert_eq!(resolved, Some(2));
 }

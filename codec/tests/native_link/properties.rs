@@ -15,6 +15,7 @@ use crate::support::{
 struct Message {
     address: RequestAddress,
     source: u32,
+    key: u64,
     is_call: bool,
     payload: Bytes,
     remaining_ms: Option<u32>,
@@ -44,6 +45,7 @@ prop_compose! {
     fn message()(
         address in any_address(),
         source: u32,
+        key: u64,
         is_call: bool,
         payload in any_payload(),
         remaining_ms in proptest::option::of(1u32..),
@@ -53,7 +55,7 @@ prop_compose! {
     ) -> Message {
         let error = (ErrorCode::ALL[code], answer.slice(..answer.len().min(32_768)));
         let reply = if is_ok { Ok(answer) } else { Err(error) };
-        Message { address, source, is_call, payload, remaining_ms, reply }
+        Message { address, source, key, is_call, payload, remaining_ms, reply }
     }
 }
 
@@ -83,6 +85,7 @@ proptest! {
             let request = CallerRequest {
                 address: message.address.as_address(),
                 source: message.source,
+                key: message.key,
                 payload: message.payload.clone(),
                 deadline: message.remaining_ms.map(|remaining| NOW + u64::from(remaining)),
                 token: message.is_call.then_some(token as u64),
@@ -100,6 +103,8 @@ proptest! {
         for (request, message) in arrived.into_iter().zip(&messages) {
             prop_assert_eq!(&request.address, &message.address);
             prop_assert_eq!(request.source, message.source);
+            // The acceptor has two threads, of which the first owns channel 1.
+            prop_assert_eq!(request.shard, if message.key % 2 == 0 { 0 } else { 2 });
             prop_assert_eq!(request.remaining_ms, message.remaining_ms);
             prop_assert!(request.payload == message.payload);
             prop_assert_eq!(request.session != 0, message.is_call);

@@ -85,6 +85,7 @@ pub(crate) fn call<'a>(
     CallerRequest {
         address,
         source: 9,
+        key: 8,
         payload: payload.clone(),
         deadline,
         token: Some(token),

@@ -182,6 +182,7 @@ impl ClusterShard {
             Outgoing {
                 address: &request.address,
                 source: request.source,
+                key: request.key,
                 payload: request.payload,
                 reply_to: request.reply_to,
                 deadline: request.deadline,

@@ -141,6 +141,7 @@ impl Call {
                 Outgoing {
                     address: &self.address,
                     source: self.source,
+                    key: self.key,
                     payload,
                     reply_to,
                     deadline,

@@ -276,6 +276,7 @@ impl NodeRef {
                 Outgoing {
                     address: &address,
                     source,
+                    key: self.key,
                     payload,
                     reply_to,
                     deadline,

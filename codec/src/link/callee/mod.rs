@@ -81,6 +81,9 @@ pub struct Request {
     pub trace: Option<Bytes>,
     /// The handle of who asks, 0 for none. The skynet dialect does not carry it.
     pub source: u32,
+    /// The shard that the message's key belongs to, plus 1, as the peer worked it out; 0 when that is the one
+    /// that owns the channel, and always in the skynet dialect, which does not carry it.
+    pub shard: u16,
     /// How much longer its caller waits for it, in milliseconds, at least 1; None for no limit. The skynet
     /// dialect does not carry it.
     pub remaining_ms: Option<u32>,

@@ -16,6 +16,8 @@ pub struct ResolvedRequest {
     pub session: u32,
     /// The handle of who asks, 0 for none.
     pub source: u32,
+    /// As [`Request::shard`].
+    pub shard: u16,
     /// How much longer its caller waits for it, in milliseconds; 0 for no limit.
     pub remaining_ms: u32,
     /// A slice of the chunk that was received last.
@@ -56,6 +58,7 @@ impl CalleeLink {
             target,
             session: header.session,
             source: header.source,
+            shard: header.shard,
             remaining_ms: header.remaining_ms,
             payload,
         })
@@ -95,6 +98,7 @@ impl CalleeLink {
                         payload,
                         trace: None,
                         source: header.source,
+                        shard: header.shard,
                         remaining_ms: (header.remaining_ms != 0).then_some(header.remaining_ms),
                     })));
                 }

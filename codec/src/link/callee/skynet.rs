@@ -41,6 +41,7 @@ impl CalleeLink {
                             payload,
                             trace,
                             source: 0,
+                            shard: 0,
                             remaining_ms: None,
                         })));
                     }
@@ -149,6 +150,7 @@ impl CalleeLink {
                     payload,
                     trace,
                     source: 0,
+                    shard: 0,
                     remaining_ms: None,
                 });
             }

@@ -40,6 +40,8 @@ pub struct CallerRequest<'a> {
     pub address: Address<'a>,
     /// The handle of who asks, 0 for none. The skynet dialect does not carry it.
     pub source: u32,
+    /// What decides on the instance of a keyed service. The skynet dialect does not carry it.
+    pub key: u64,
     /// Kept by reference until it is transmitted.
     pub payload: Bytes,
     /// When nobody waits for it any more; None for no limit.

@@ -3,7 +3,7 @@
 use super::{CallerEvent, CallerLink, HANDSHAKE_MS_MAX};
 use crate::Millis;
 use crate::link::{Dialect, ProtocolError};
-use crate::native::{FrameReader, Hello, HelloError};
+use crate::native::{FrameReader, Hello, HelloError, ShardsOut};
 use crate::skynet::{Address, ResponseFrame, decode_response, encode_request};
 
 /// The session of the hello. It is answered before anything else is sent, so no other can be meant.
@@ -46,6 +46,7 @@ impl CallerLink {
                     return Err(HelloError::Version { version, offered }.into());
                 }
                 self.frames = FrameReader::starting_with(self.framer.take_chunks());
+                self.shards = ShardsOut::new(self.channel, peer.threads);
                 self.begin(Dialect::Native, self.now);
                 Ok(Some(CallerEvent::Ready {
                     dialect: Dialect::Native,

@@ -30,7 +30,9 @@ use super::reassembly::{Reassembly, ReassemblyLimits};
 use super::sessions::{Call, Sessions};
 use super::{Dialect, LinkError, ProtocolError};
 use crate::Millis;
-use crate::native::{FrameKind, FrameReader, Header, Hello, HelloError, NAMES_MAX, NamesOut, put_frame};
+use crate::native::{
+    FrameKind, FrameReader, Header, Hello, HelloError, NAMES_MAX, NamesOut, ShardsOut, put_frame,
+};
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Address, Framer, NAME_BYTES_MAX};
 use crate::wheel::TimerWheel;
@@ -68,6 +70,9 @@ pub struct CallerLink {
     /// Calls in `queue` that have expired while there was no connection to send them on.
     stale: usize,
     names: NamesOut,
+    /// The channel's number, as the hello says it.
+    channel: u32,
+    shards: ShardsOut,
     sessions: Sessions,
     timers: TimerWheel<u32>,
     framer: Framer,
@@ -100,6 +105,8 @@ impl CallerLink {
             queue: Queue::new(),
             stale: 0,
             names: NamesOut::new(),
+            channel: 1,
+            shards: ShardsOut::default(),
             sessions: Sessions::starting_at(first_session),
             timers: TimerWheel::new(0),
             framer: Framer::new(),
@@ -122,6 +129,7 @@ impl CallerLink {
         let CallerRequest {
             address,
             source,
+            key,
             payload,
             deadline,
             token,
@@ -145,6 +153,7 @@ impl CallerLink {
             start: 0,
             session,
             source,
+            key,
             deadline: deadline.unwrap_or(Millis::MAX),
             target,
             cost,
@@ -226,6 +235,7 @@ impl CallerLink {
         self.disconnected();
         self.now = self.now.max(now);
         self.greet(hello)?;
+        self.channel = hello.channel;
         self.stage = Stage::Greeting {
             until: self.now.saturating_add(HANDSHAKE_MS_MAX),
             offered: hello.version,

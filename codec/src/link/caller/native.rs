@@ -41,6 +41,7 @@ impl CallerLink {
         };
         let header = Header {
             is_target_name,
+            shard: self.shards.of_key(message.key),
             session: message.session,
             target,
             source: message.source,

@@ -22,6 +22,8 @@ const IN_TABLE: u64 = 1 << 63;
 pub(crate) struct Outgoing<'a> {
     pub(crate) address: &'a Address,
     pub(crate) source: Handle,
+    /// What decides on the instance of a keyed service.
+    pub(crate) key: u64,
     pub(crate) payload: Payload,
     pub(crate) reply_to: ReplyTo,
     pub(crate) deadline: Option<Millis>,
@@ -56,6 +58,7 @@ impl Channel {
         let Outgoing {
             address,
             source,
+            key,
             payload,
             reply_to,
             deadline,
@@ -72,6 +75,7 @@ impl Channel {
             CallerRequest {
                 address: wire_address(address),
                 source: source.0,
+                key,
                 payload: payload.0,
                 deadline,
                 token,
