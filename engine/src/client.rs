@@ -18,7 +18,8 @@ use crate::node::shared::NodeShared;
 use crate::service::call::Target;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
-use crate::service::placement::shard_of_handle;
+use crate::service::keyed::KEYED;
+use crate::service::placement::{shard_of_handle, shard_of_key};
 use crate::shard::Shard;
 use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{Errand, RemoteRequest, ReplyTo, Request};
@@ -79,7 +80,7 @@ impl Drop for SlotUnderway {
 #[derive(Clone)]
 pub struct Client {
     node: Arc<NodeShared>,
-    /// What decides on the channel of calls that have no key.
+    /// What decides on the channel to another node, and on the instance of a keyed service.
     key: u64,
 }
 
@@ -99,11 +100,20 @@ impl Client {
             Target {
                 node: None,
                 address: address.into(),
-                key: 0,
+                key: self.key,
             },
             Payload::pack(values),
             Patience::default(),
         )
+    }
+
+    /// The same client with another key for what it calls and sends: a keyed service gets it on the instance
+    /// of the key, another node by its channel. Without one all clones of a client share a key.
+    pub fn key(&self, key: u64) -> Client {
+        Client {
+            node: Arc::clone(&self.node),
+            key,
+        }
     }
 
     /// Another node, by its name in the cluster map.
@@ -123,11 +133,11 @@ impl Client {
     /// more. What is lost further on is counted.
     pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
         let (address, payload) = (address.into(), Payload::pack(values)?);
-        let shard = self.shard_of(None, &address, 0);
+        let (shard, key) = (self.shard_of(None, &address, self.key), self.key);
         self.inject(
             shard,
             Box::new(move |shard| {
-                if let Err(error) = send_here(shard, &address, payload, ReplyTo::Nobody, None) {
+                if let Err(error) = send_here(shard, &address, key, payload, ReplyTo::Nobody, None) {
                     shard.refuse(ReplyTo::Nobody, error);
                 }
             }),
@@ -137,16 +147,15 @@ impl Client {
     /// The shard that carries a call, so that it crosses no other.
     fn shard_of(&self, node: Option<&Text>, address: &Address, key: u64) -> usize {
         let shards = self.node.ports.len();
+        let shard_of = |handle: Handle| match handle.0 & KEYED {
+            0 => shard_of_handle(handle, shards),
+            _ => shard_of_key(key, shards),
+        };
         match (node, address) {
             // With as many channels as shards this is the shard that owns the channel.
-            (Some(_), _) => (key % shards as u64) as usize,
-            (None, Address::Handle(handle)) => shard_of_handle(*handle, shards),
-            (None, Address::Name(name)) => self
-                .node
-                .names
-                .get()
-                .resolve(name)
-                .map_or(0, |handle| shard_of_handle(handle, shards)),
+            (Some(_), _) => shard_of_key(key, shards),
+            (None, Address::Handle(handle)) => shard_of(*handle),
+            (None, Address::Name(name)) => self.node.names.get().resolve(name).map_or(0, shard_of),
         }
     }
 
@@ -293,7 +302,7 @@ fn begin_here(
                 shard: shard.index as u16,
                 key,
             };
-            if let Err(error) = send_here(shard, &target.address, payload, reply_to, deadline) {
+            if let Err(error) = send_here(shard, &target.address, target.key, payload, reply_to, deadline) {
                 shard.reply(reply_to, Err(error));
             }
         }
@@ -303,11 +312,12 @@ fn begin_here(
 fn send_here(
     shard: &Rc<Shard>,
     address: &Address,
+    key: u64,
     payload: Payload,
     reply_to: ReplyTo,
     deadline: Option<u64>,
 ) -> Result<(), Error> {
-    let target = shard.resolve(address)?;
+    let target = shard.resolve(address, key)?;
     shard.request(Request {
         target,
         source: Handle::NONE,

@@ -116,8 +116,11 @@ pub(crate) fn on_every_shard(shard: &Rc<Shard>, work: impl Fn(&Rc<Shard>) + Clon
     }
 }
 
-/// Ends a service, whichever shard it is on.
+/// Ends a service, whichever shard it is on; a keyed one with all its instances.
 pub(crate) fn end_service(shard: &Rc<Shard>, handle: Handle) {
+    for instance in shard.names.read(|names| names.instances(handle)) {
+        end_service(shard, instance);
+    }
     let owner = shard_of_handle(handle, shard.shards());
     if owner == shard.index {
         shard.remove_service(handle);

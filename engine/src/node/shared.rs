@@ -16,8 +16,10 @@ use crate::log::Logger;
 use crate::metrics::Metrics;
 use crate::rt::listener::Listener;
 use crate::service::handle::Handle;
+use crate::service::keyed::KEYED;
 use crate::service::kinds::Kinds;
 use crate::service::names::Names;
+use crate::service::placement::shard_of_handle;
 use crate::shard::mesh::Port;
 use crate::versioned::Versioned;
 
@@ -80,8 +82,19 @@ pub(crate) fn random_number() -> u64 {
 impl NodeShared {
     /// A handle that no service of this process has had.
     pub(crate) fn next_handle(&self) -> Handle {
-        // 2^32 launches in one process's life are out of reach; 0 is nobody's.
-        Handle(self.handles.fetch_add(1, Ordering::Relaxed).max(1))
+        // 2^31 launches in one process's life are out of reach; 0 is nobody's.
+        Handle((self.handles.fetch_add(1, Ordering::Relaxed) & !KEYED).max(1))
+    }
+
+    /// One that hashes to a shard: so many handles are drawn as that takes, as many as there are shards in the
+    /// middle.
+    pub(crate) fn next_handle_on(&self, shard: usize) -> Handle {
+        loop {
+            let handle = self.next_handle();
+            if shard_of_handle(handle, self.ports.len()) == shard {
+                return handle;
+            }
+        }
     }
 
     /// What this node says of itself when a connection begins.

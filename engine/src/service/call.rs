@@ -25,7 +25,7 @@ pub(crate) struct Target {
     /// `None`: a service of this node.
     pub(crate) node: Option<Text>,
     pub(crate) address: Address,
-    /// What decides on the channel to another node.
+    /// What decides on the channel to another node, and on the instance of a keyed service.
     pub(crate) key: u64,
 }
 
@@ -53,7 +53,7 @@ pub struct Call {
     /// The way to another node; `None`: the service is on this one.
     route: Option<Rc<Route>>,
     address: Address,
-    /// What decides on the channel to another node.
+    /// What decides on the channel to another node, and on the instance of a keyed service.
     key: u64,
     timeout_ms: u64,
     is_idempotent: bool,
@@ -65,14 +65,11 @@ impl Call {
     pub(crate) fn new(
         shard: Rc<Shard>,
         source: Handle,
-        route: Option<(Rc<Route>, u64)>,
+        route: Option<Rc<Route>>,
+        key: u64,
         address: Address,
         payload: Result<Payload, Error>,
     ) -> Call {
-        let (route, key) = match route {
-            Some((route, key)) => (Some(route), key),
-            None => (None, 0),
-        };
         let timeout_ms = if route.is_some() {
             shard.node.settings.call_timeout_ms
         } else {
@@ -119,7 +116,7 @@ impl Call {
         }
         let deadline = (self.timeout_ms > 0).then(|| shard.now() + self.timeout_ms);
         let Some(route) = &self.route else {
-            let target = shard.resolve(&self.address)?;
+            let target = shard.resolve(&self.address, self.key)?;
             let key = shard.insert_waiter(deadline);
             let (source, kind) = (self.source, self.kind);
             shard.request(Request {

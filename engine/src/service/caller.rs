@@ -18,6 +18,7 @@ use crate::service::call::Call;
 use crate::service::cell::{Life, ServiceTask};
 use crate::service::context::Context;
 use crate::service::handle::{Address, Handle};
+use crate::service::keyed;
 use crate::service::launch;
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
@@ -30,6 +31,8 @@ use crate::shard::slab::Key;
 pub struct Caller {
     pub(crate) shard: Rc<Shard>,
     pub(crate) handle: Handle,
+    /// What decides on the instance of a keyed service, and on the channel to another node.
+    pub(crate) key: u64,
     pub(crate) life: Rc<Life>,
 }
 
@@ -69,6 +72,7 @@ impl Caller {
             Rc::clone(&self.shard),
             self.handle,
             None,
+            self.key,
             address.into(),
             payload.into(),
         )
@@ -88,7 +92,7 @@ impl Caller {
     /// # Errors
     /// [`Error::NoSuchService`] when nobody has the name.
     pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) -> Result<(), Error> {
-        let target = self.shard.resolve(&address.into())?;
+        let target = self.shard.resolve(&address.into(), self.key)?;
         self.shard.request(Request {
             target,
             source: self.handle,
@@ -105,7 +109,17 @@ impl Caller {
         NodeRef {
             caller: self.clone(),
             route: Route::new(name.into()),
-            key: u64::from(self.handle.0),
+            key: self.key,
+        }
+    }
+
+    /// The same service with another key for what it calls and sends, on this node and on others: a
+    /// [keyed service](Self::launch_keyed) gets it on the instance of the key. Without one the key is the
+    /// service's handle.
+    pub fn key(&self, key: u64) -> Caller {
+        Caller {
+            key,
+            ..self.clone()
         }
     }
 
@@ -147,6 +161,29 @@ impl Caller {
         M: FnOnce(&Context<S>) -> S + Send + 'static,
     {
         launch::launch(self, make).await
+    }
+
+    /// Launches a keyed service: an instance on each shard, and a handle that stands for all of them. Each
+    /// message goes to the instance of its key, [`placement::shard_of_key`](crate::placement::shard_of_key):
+    /// what [`key`](Self::key) or [`NodeRef::key`] says, or the handle of who sends it. Give the handle a name
+    /// with [`Cluster::register`] or [`name_service`](Self::name_service).
+    ///
+    /// # Errors
+    /// Whatever [`Service::start`] of an instance returns; then none is left.
+    pub async fn launch_keyed<S, M>(&self, make: M) -> Result<Handle, Error>
+    where
+        S: Service,
+        M: Fn(&Context<S>) -> S + Clone + Send + 'static,
+    {
+        keyed::launch_keyed(self, make).await
+    }
+
+    /// The same by a kind's name, with arguments as text: `"keyed KIND ARGUMENTS"` in a config.
+    ///
+    /// # Errors
+    /// As [`launch_kind`](Self::launch_kind).
+    pub async fn launch_kind_keyed(&self, kind: &str, arguments: &str) -> Result<Handle, Error> {
+        keyed::launch_kind_keyed(self, kind, arguments).await
     }
 
     /// Launches a service by its kind's name, as configs do, with arguments as text.
@@ -212,7 +249,8 @@ impl NodeRef {
     }
 
     /// The same node by the channel of this key: whatever is called and sent with one key arrives in its
-    /// order, whoever sends it. Without a key that holds for each caller, whose handle is the key. A text's
+    /// order, whoever sends it, and at the same instance of a keyed service. Without a key that holds for each
+    /// caller, whose handle is the key. A text's
     /// key is [`placement::hash_bytes`](crate::placement::hash_bytes) of it.
     pub fn key(mut self, key: u64) -> NodeRef {
         self.key = key;
@@ -238,7 +276,8 @@ impl NodeRef {
         Call::new(
             Rc::clone(&self.caller.shard),
             self.caller.handle,
-            Some((Rc::clone(&self.route), self.key)),
+            Some(Rc::clone(&self.route)),
+            self.key,
             address.into(),
             payload.into(),
         )

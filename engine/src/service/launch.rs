@@ -24,6 +24,7 @@ pub(crate) fn launch_here<S: Service>(
     let caller = Caller {
         shard: Rc::clone(shard),
         handle,
+        key: u64::from(handle.0),
         life: Rc::default(),
     };
     let cell = ServiceCell::<S>::new(caller);
@@ -36,8 +37,17 @@ async fn launch_with(
     caller: &Caller,
     work: impl FnOnce(&Rc<Shard>, Handle) -> Result<(), Error> + Send + 'static,
 ) -> Result<Handle, Error> {
+    let handle = caller.shard.node.next_handle();
+    launch_at(caller, handle, work).await
+}
+
+/// The same with a handle that was drawn for it.
+pub(crate) async fn launch_at(
+    caller: &Caller,
+    handle: Handle,
+    work: impl FnOnce(&Rc<Shard>, Handle) -> Result<(), Error> + Send + 'static,
+) -> Result<Handle, Error> {
     let shard = &caller.shard;
-    let handle = shard.node.next_handle();
     let owner = shard_of_handle(handle, shard.shards());
     if owner == shard.index {
         work(shard, handle)?;
@@ -97,7 +107,7 @@ pub(crate) fn begin_launch_kind(caller: &Caller, kind: &str, arguments: &str) ->
     Ok(handle)
 }
 
-fn kind_work(
+pub(crate) fn kind_work(
     caller: &Caller,
     kind: &str,
     arguments: &str,

@@ -13,6 +13,7 @@ pub(crate) mod caller;
 pub(crate) mod cell;
 pub(crate) mod context;
 pub(crate) mod handle;
+pub(crate) mod keyed;
 pub(crate) mod kinds;
 pub(crate) mod launch;
 pub(crate) mod message;

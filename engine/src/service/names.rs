@@ -21,6 +21,10 @@ pub(crate) struct Names {
     local: FxHashMap<Text, Handle>,
     registered: FxHashMap<Text, Handle>,
     registered_name: FxHashMap<Handle, Text>,
+    /// The instances of each keyed service, by shard; [`Handle::NONE`] in the place of one that has ended.
+    keyed: FxHashMap<Handle, Arc<[Handle]>>,
+    /// The keyed service that each instance belongs to.
+    keyed_of: FxHashMap<Handle, Handle>,
 }
 
 fn check(name: &str, count: usize) -> Result<Text, Error> {
@@ -86,8 +90,55 @@ impl Names {
         Some(handle)
     }
 
+    /// Takes a keyed service in: its own handle, and those of its instances by shard.
+    pub(crate) fn add_keyed(&mut self, handle: Handle, instances: Arc<[Handle]>) -> Result<(), Error> {
+        if self.keyed.len() >= NAMES_MAX {
+            return Err(Error::overloaded(format!(
+                "{NAMES_MAX} keyed services are the most a node has"
+            )));
+        }
+        self.keyed_of
+            .extend(instances.iter().map(|instance| (*instance, handle)));
+        self.keyed.insert(handle, instances);
+        Ok(())
+    }
+
+    /// The instance of a keyed service on a shard; a number past the last one starts anew.
+    pub(crate) fn instance(&self, handle: Handle, shard: usize) -> Option<Handle> {
+        let instances = self.keyed.get(&handle)?;
+        let instance = instances.get(shard % instances.len().max(1))?;
+        Some(*instance).filter(|instance| *instance != Handle::NONE)
+    }
+
+    /// The instances of a keyed service that live.
+    pub(crate) fn instances(&self, handle: Handle) -> Vec<Handle> {
+        let instances = self.keyed.get(&handle).map_or(&[][..], |instances| instances);
+        let live = instances.iter().filter(|instance| **instance != Handle::NONE);
+        live.copied().collect()
+    }
+
+    /// Takes an instance out of its keyed service; the last one takes that with it.
+    fn forget_instance(&mut self, instance: Handle) {
+        let Some(handle) = self.keyed_of.remove(&instance) else {
+            return;
+        };
+        let Some(instances) = self.keyed.get_mut(&handle) else {
+            return;
+        };
+        let left = instances.iter().map(|other| match *other == instance {
+            true => Handle::NONE,
+            false => *other,
+        });
+        *instances = left.collect();
+        if instances.iter().all(|instance| *instance == Handle::NONE) {
+            self.keyed.remove(&handle);
+            self.forget(handle);
+        }
+    }
+
     /// Forgets every name of a service that is gone.
     pub(crate) fn forget(&mut self, handle: Handle) {
+        self.forget_instance(handle);
         if let Some(name) = self.registered_name.remove(&handle) {
             self.registered.remove(&name);
         }
@@ -96,7 +147,9 @@ impl Names {
 
     /// Whether a service has any name.
     pub(crate) fn has(&self, handle: Handle) -> bool {
-        self.registered_name.contains_key(&handle) || self.local.values().any(|owner| *owner == handle)
+        self.registered_name.contains_key(&handle)
+            || self.keyed_of.contains_key(&handle)
+            || self.local.values().any(|owner| *owner == handle)
     }
 }
 
@@ -156,6 +209,23 @@ mod tests {
             (names.resolve("@x"), names.resolve(".x"), names.resolve("x")),
             (Some(A), Some(B), None)
         );
+    }
+
+    #[test]
+    fn a_keyed_service_has_its_name_until_its_last_instance_has_ended() {
+        let mut names = Names::default();
+        let keyed = Handle(1 << 31 | 7);
+        names.add_keyed(keyed, Arc::from([A, B])).unwrap();
+        names.register("sdb", keyed).unwrap();
+        let instances = |names: &Names| [0, 1, 2].map(|shard| names.instance(keyed, shard));
+        assert_eq!(instances(&names), [Some(A), Some(B), Some(A)]);
+        assert!(names.has(A));
+        names.forget(A);
+        assert_eq!(instances(&names), [None, Some(B), None]);
+        assert_eq!(names.resolve("@sdb"), Some(keyed));
+        names.forget(B);
+        assert_eq!(names.resolve("@sdb"), None);
+        assert_eq!((instances(&names), names.has(B)), ([None; 3], false));
     }
 
     #[test]

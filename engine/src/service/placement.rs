@@ -4,6 +4,10 @@
 //! A key is a 64-bit number: an integer is its own key, anything else is hashed by [`hash_bytes`].
 //! `shard = key % threads`, `channel = key % channels + 1`. A service without a key is placed by
 //! [`hash_number`] of its handle, since handles are given in sequence.
+//!
+//! A keyed service has an instance on each shard, and a message goes to that of [`shard_of_key`]. Who sends it
+//! knows the threads of the other node from the hello and says the shard in the header where the channel does
+//! not (`docs/chapters/wire-native.md`), so a key meets the same instance by any number of channels.
 
 use super::handle::Handle;
 
@@ -26,6 +30,11 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
 /// The shard that owns a service without a key.
 pub fn shard_of_handle(handle: Handle, shards: usize) -> usize {
     (hash_number(u64::from(handle.0)) % shards as u64) as usize
+}
+
+/// The shard, from 0, of the instance of a keyed service that a key's messages meet.
+pub fn shard_of_key(key: u64, shards: usize) -> usize {
+    (key % shards.max(1) as u64) as usize
 }
 
 /// The channel, 1..=`channels`, that a key's messages use.
@@ -68,7 +77,7 @@ mod tests {
     #[test]
     fn a_keyed_call_crosses_no_shard_when_channels_and_shards_are_as_many() {
         for key in 0..1_000u64 {
-            assert_eq!(shard_of_channel(channel_of_key(key, 4), 4), (key % 4) as usize);
+            assert_eq!(shard_of_channel(channel_of_key(key, 4), 4), shard_of_key(key, 4));
         }
     }
 }

@@ -27,7 +27,7 @@ impl Caller {
     /// The same in the name of another service of this node, which gets the answer.
     pub fn post_as(&self, source: Handle, target: Handle, kind: Kind, session: u32, payload: Payload) {
         self.shard.request(Request {
-            target,
+            target: self.shard.instance(target, u64::from(source.0)),
             source,
             kind,
             payload,
@@ -46,7 +46,7 @@ impl Caller {
         responder: Responder,
     ) {
         self.shard.request(Request {
-            target,
+            target: self.shard.instance(target, u64::from(source.0)),
             source,
             kind,
             payload,

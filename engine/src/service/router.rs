@@ -21,18 +21,19 @@ use crate::shard::{Shard, Timer};
 pub const INBOX_MESSAGES_MAX: usize = 65_536;
 
 impl Shard {
-    /// The handle behind an address on this node.
-    pub(crate) fn resolve(&self, address: &Address) -> Result<Handle, Error> {
-        match address {
-            Address::Handle(handle) => Ok(*handle),
+    /// The service behind an address on this node; of a keyed service the instance of the key.
+    pub(crate) fn resolve(&self, address: &Address, key: u64) -> Result<Handle, Error> {
+        let handle = match address {
+            Address::Handle(handle) => *handle,
             Address::Name(name) => {
                 self.names
                     .read(|names| names.resolve(name))
                     .ok_or_else(|| Error::NoSuchService {
                         address: name.as_str().into(),
-                    })
+                    })?
             }
-        }
+        };
+        Ok(self.instance(handle, key))
     }
 
     /// Sends a message to a service of this node, whichever shard it is on. Failures are answered.

@@ -14,6 +14,7 @@ use crate::cluster::budget::REQUEST_BYTES_MAX;
 use crate::error::Error;
 use crate::rt;
 use crate::service::handle::{Address, Handle};
+use crate::service::keyed::KEYED;
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
 use crate::shard::envelope::{ReplyTo, Request};
@@ -82,7 +83,7 @@ impl Inbound {
                 let remaining_ms = (request.remaining_ms != 0).then_some(request.remaining_ms);
                 self.pass_on(
                     shard,
-                    Handle(request.target),
+                    self.instance(shard, Handle(request.target), request.shard),
                     request.payload,
                     reply_to,
                     remaining_ms,
@@ -110,7 +111,10 @@ impl Inbound {
             }
         };
         match target {
-            Some(target) => self.pass_on(shard, target, request.payload, reply_to, request.remaining_ms),
+            Some(target) => {
+                let target = self.instance(shard, target, request.shard);
+                self.pass_on(shard, target, request.payload, reply_to, request.remaining_ms);
+            }
             None => {
                 let name = address.unwrap_or_default();
                 let error = self.unknown_name("Invalid name", &String::from_utf8_lossy(&name));
@@ -139,6 +143,21 @@ impl Inbound {
         });
         shard.refuse(reply_to, Error::overloaded(too_many_handled()));
         None
+    }
+
+    /// Of a keyed service the instance that a request is for: on the shard that its header says, counted from
+    /// 1, or else on that of the channel. The skynet dialect has no keys: all its requests meet the first.
+    #[inline]
+    fn instance(&self, shard: &Shard, target: Handle, said: u16) -> Handle {
+        if target.0 & KEYED == 0 {
+            return target;
+        }
+        let on = match (said, self.connection.link.borrow().dialect()) {
+            (_, Dialect::Skynet) => 0,
+            (0, Dialect::Native) => shard.index,
+            (said, Dialect::Native) => usize::from(said) - 1,
+        };
+        shard.instance_on(target, on)
     }
 
     #[inline]
