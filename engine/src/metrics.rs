@@ -59,6 +59,8 @@ metrics! {
     messages_expired,
     /// Sends dropped because nobody or nothing could take them.
     sends_dropped,
+    /// Messages and replies that one shard of the node handed to another.
+    messages_crossed,
     /// Replies that came after their caller had given up.
     replies_late,
     /// Attempts to connect to a peer that failed.

@@ -96,10 +96,24 @@ fn an_unknown_option_is_kept_and_warned_of() {
     assert_eq!(
         map.warnings(),
         [
-            "cluster.lua: __retry: has no effect; the known option is __nowaiting",
-            "cluster.lua: __x: has no effect; the known option is __nowaiting",
+            "cluster.lua: __retry: has no effect; the known options are __channels and __nowaiting",
+            "cluster.lua: __x: has no effect; the known options are __channels and __nowaiting",
         ]
     );
+}
+
+#[test]
+fn the_number_of_channels_is_one_for_all_nodes_or_one_for_each() {
+    let map = parse("__channels = 4 db = 'h:1' gate = 'h:2'").unwrap();
+    assert_eq!((map.channels("db"), map.channels("gate")), (Some(4), Some(4)));
+    let mut map = parse("return { __channels = { db = 2, bd = 3 }, db = 'h:1', gate = 'h:2' }").unwrap();
+    assert_eq!((map.channels("db"), map.channels("gate")), (Some(2), None));
+    assert_eq!(
+        map.warnings(),
+        ["cluster.lua: __channels.bd: has no effect; this map has no such node"]
+    );
+    map.merge(parse("__channels = 8").unwrap());
+    assert_eq!((map.channels("db"), map.channels("gate")), (Some(2), Some(8)));
 }
 
 #[test]
@@ -149,6 +163,21 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
         (
             "__nowaiting = 'yes'",
             "cluster.lua: __nowaiting: expected true or false, found \"yes\"",
+        ),
+        (
+            "__channels = 0",
+            "cluster.lua: __channels: expected a whole number from 1 to 1024, or a table of NODE = such a number, \
+             found the number 0",
+        ),
+        (
+            "__channels = { db = 'many' }",
+            "cluster.lua: __channels.db: expected a whole number from 1 to 1024, or a table of NODE = such a \
+             number, found \"many\"",
+        ),
+        (
+            "__channels = 1025",
+            "cluster.lua: __channels: expected a whole number from 1 to 1024, or a table of NODE = such a number, \
+             found the number 1025",
         ),
         (
             "return { '127.0.0.1:1' }",

@@ -186,9 +186,16 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
         ),
         (
             "services = { sdb = 1 }",
-            "config_db: services.sdb: expected \"KIND ARGUMENTS\", found the number 1".into(),
+            "config_db: services.sdb: expected \"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\", found the number 1".into(),
         ),
-        ("services = { sdb = ' ' }", "config_db: services.sdb: expected \"KIND ARGUMENTS\", found \" \"".into()),
+        (
+            "services = { sdb = ' ' }",
+            "config_db: services.sdb: expected \"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\", found \" \"".into(),
+        ),
+        (
+            "services = { sdb = 'keyed' }",
+            "config_db: services.sdb: expected \"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\", found \"keyed\"".into(),
+        ),
         (
             "services = { ['@sdb'] = 'simpledb' }",
             "config_db: services: expected a service name of 1 to 255 bytes that does not begin with @, . or \

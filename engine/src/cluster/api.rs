@@ -39,7 +39,7 @@ pub struct OpenOptions {
     /// Most connections of the listener; `None`: [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
     pub clients_max: Option<usize>,
     /// How many channels a peer may have, 1 to [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX); `None`: what the
-    /// node's config says, else what the peer wants.
+    /// map says of the name that is opened, else the node's config, else what the peer wants.
     pub channels: Option<u32>,
 }
 
@@ -80,10 +80,13 @@ impl Cluster {
     /// As [`open`](Self::open).
     pub async fn open_with(&self, place: impl Into<Open>, options: OpenOptions) -> Result<SocketAddr, Error> {
         let node = &self.caller.shard.node;
+        let mut channels = options.channels;
         let address = match place.into() {
             Open::Port(port) => SocketAddr::from(([0, 0, 0, 0], port)),
             Open::Node(name) => {
-                let entry = node.map.get().nodes.get(&name).cloned();
+                let map = node.map.get();
+                channels = channels.or(map.channels(&name));
+                let entry = map.nodes.get(&name).cloned();
                 let Some(NodeEntry::Address(address)) = entry else {
                     return Err(Error::invalid(format!(
                         "{name} is down: the cluster map has no address for it"
@@ -96,7 +99,7 @@ impl Cluster {
                 })?
             }
         };
-        let channels = options.channels.or(node.settings.channels);
+        let channels = channels.or(node.settings.channels);
         let local = listener::open(node, address, options.clients_max, channels)?;
         self.caller.log(format!("Listen on {local}"));
         Ok(local)

@@ -108,6 +108,13 @@ impl ClusterShard {
         })
     }
 
+    /// How many channels to have to a node: what the map says, else the node's config; `None`: any number.
+    pub(crate) fn channels_wanted(&self, shard: &Shard, node: &str) -> Option<u32> {
+        self.map
+            .read(|map| map.channels(node))
+            .or(shard.node.settings.channels)
+    }
+
     /// The nodes, to be changed: routes that are remembered are looked up again.
     fn peers_mut(&self) -> RefMut<'_, FxHashMap<Text, Peer>> {
         self.peers_changes.set(self.peers_changes.get() + 1);
@@ -227,7 +234,8 @@ impl ClusterShard {
             entry => return self.refuse_or_park(shard, entry, request),
         };
         let settings = &shard.node.settings;
-        if settings.dialect == DialectChoice::Skynet || settings.channels == Some(1) {
+        let wanted = self.channels_wanted(shard, &request.node);
+        if settings.dialect == DialectChoice::Skynet || wanted == Some(1) {
             // There is nothing to find out.
             self.peers_mut()
                 .entry(Arc::clone(&request.node))

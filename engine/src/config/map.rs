@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use skyring_codec::native::CHANNELS_MAX;
+
 use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::evaluate::{self, Entries, Value, Variables};
@@ -42,6 +44,11 @@ pub struct ClusterMap {
     /// `__nowaiting`: whether a call to a node that the map does not name fails at once (`true`) or waits for
     /// a reload that names it (`false`, and what `None` means).
     pub nowaiting: Option<bool>,
+    /// `__channels = N`: how many channels to have to each node, where nothing else says it for the node.
+    pub channels_default: Option<u32>,
+    /// `__channels = { NAME = N }`: how many channels to have to a node, and at that node, how many to let
+    /// each peer have.
+    pub channels_by_node: BTreeMap<String, u32>,
     /// Options this engine does not know, by their name without `__`, with their value as text.
     pub options: BTreeMap<String, String>,
     /// Where the map was read from, for messages; `None` for a map built in code.
@@ -86,6 +93,7 @@ impl ClusterMap {
                 (Some("nowaiting"), found) => {
                     return Err(ConfigError::wrong_value(path, key, "true or false", found));
                 }
+                (Some("channels"), value) => map.read_channels(path, key, value)?,
                 (Some(option), Value::Text(text) | Value::Number { text, .. }) => {
                     map.options.insert(option.to_owned(), text.clone());
                 }
@@ -99,6 +107,23 @@ impl ClusterMap {
             }
         }
         Ok(map)
+    }
+
+    fn read_channels(&mut self, path: &Path, key: &str, value: &Value) -> Result<(), ConfigError> {
+        let Value::Table(nodes) = value else {
+            self.channels_default = Some(channels(path, key, value)?);
+            return Ok(());
+        };
+        for (name, value) in nodes {
+            let number = channels(path, &format!("{key}.{name}"), value)?;
+            self.channels_by_node.insert(name.clone(), number);
+        }
+        Ok(())
+    }
+
+    /// How many channels the map wants to a node, if it says so.
+    pub fn channels(&self, node: &str) -> Option<u32> {
+        self.channels_by_node.get(node).copied().or(self.channels_default)
     }
 
     /// This map with a node at `address` (`host:port`), for maps built in code.
@@ -123,6 +148,8 @@ impl ClusterMap {
     pub fn merge(&mut self, newer: ClusterMap) {
         self.nodes.extend(newer.nodes);
         self.nowaiting = newer.nowaiting.or(self.nowaiting);
+        self.channels_default = newer.channels_default.or(self.channels_default);
+        self.channels_by_node.extend(newer.channels_by_node);
         self.options.extend(newer.options);
         self.file = newer.file.or(self.file.take());
     }
@@ -130,12 +157,33 @@ impl ClusterMap {
     /// One line for each thing in the map that has no effect.
     pub fn warnings(&self) -> Vec<String> {
         let file = self.file.as_deref().unwrap_or(Path::new("cluster map")).display();
-        let known = "the known option is __nowaiting";
-        self.options
+        let known = "the known options are __channels and __nowaiting";
+        let unknown = self
+            .options
             .keys()
-            .map(|option| format!("{file}: __{option}: has no effect; {known}"))
-            .collect()
+            .map(|option| format!("{file}: __{option}: has no effect; {known}"));
+        let nameless = self
+            .channels_by_node
+            .keys()
+            .filter(|name| !self.nodes.contains_key(*name))
+            .map(|name| format!("{file}: __channels.{name}: has no effect; this map has no such node"));
+        unknown.chain(nameless).collect()
     }
+}
+
+/// Checks a number of channels.
+fn channels(path: &Path, key: &str, value: &Value) -> Result<u32, ConfigError> {
+    let number = match value {
+        Value::Number { whole, .. } => whole.and_then(|whole| u32::try_from(whole).ok()),
+        _ => None,
+    };
+    number
+        .filter(|number| (1..=CHANNELS_MAX).contains(number))
+        .ok_or_else(|| {
+            let expected =
+                format!("a whole number from 1 to {CHANNELS_MAX}, or a table of NODE = such a number");
+            ConfigError::wrong_value(path, key, &expected, value)
+        })
 }
 
 /// Checks one node of a map.

@@ -26,6 +26,9 @@ pub const SPIN_US_MAX: u32 = 1_000_000;
 /// The longest name of a service, in bytes.
 pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 
+/// The word before a service's kind that makes it a keyed one.
+const KEYED_WORD: &str = "keyed";
+
 /// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
 /// of these to something other than an address or `false` is a node config and not a map.
 const NODE_KEYS: [&str; 23] = [
@@ -61,6 +64,9 @@ pub struct ServiceConfig {
     pub kind: String,
     /// The rest of the value, without the space before it; empty if there is none.
     pub arguments: String,
+    /// Whether the word `keyed` stands before the kind: one instance on each shard, and a message goes to that
+    /// of its key.
+    pub keyed: bool,
 }
 
 /// A node config, read and checked.
@@ -401,26 +407,32 @@ impl Keys<'_> {
                     return Err(ConfigError::wrong_value(
                         self.path,
                         &key,
-                        "\"KIND ARGUMENTS\"",
+                        "\"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\"",
                         found,
                     ));
                 }
             };
-            let (kind, arguments) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+            let words = |text: &str| -> (String, String) {
+                let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+                (word.to_owned(), rest.trim_start().to_owned())
+            };
+            let (first, rest) = words(text);
+            let keyed = first == KEYED_WORD;
+            let (kind, arguments) = if keyed { words(&rest) } else { (first, rest) };
             if kind.is_empty() {
                 return Err(ConfigError::wrong_value(
                     self.path,
                     &key,
-                    "\"KIND ARGUMENTS\"",
+                    "\"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\"",
                     value,
                 ));
             }
-            let arguments = arguments.trim_start().to_owned();
             Ok((
                 name.clone(),
                 ServiceConfig {
-                    kind: kind.to_owned(),
+                    kind,
                     arguments,
+                    keyed,
                 },
             ))
         });

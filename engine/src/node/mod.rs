@@ -294,7 +294,11 @@ async fn bring_up(
 ) -> Result<(), (String, Error)> {
     for (name, service) in services {
         let key = format!("services.{name}");
-        let handle = caller.launch_kind(&service.kind, &service.arguments).await;
+        let ServiceConfig { kind, arguments, .. } = &service;
+        let handle = match service.keyed {
+            true => caller.launch_kind_keyed(kind, arguments).await,
+            false => caller.launch_kind(kind, arguments).await,
+        };
         let handle = handle.map_err(|error| (key.clone(), error))?;
         caller
             .cluster()

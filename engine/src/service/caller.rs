@@ -117,10 +117,7 @@ impl Caller {
     /// [keyed service](Self::launch_keyed) gets it on the instance of the key. Without one the key is the
     /// service's handle.
     pub fn key(&self, key: u64) -> Caller {
-        Caller {
-            key,
-            ..self.clone()
-        }
+        Caller { key, ..self.clone() }
     }
 
     /// The cluster operations: open, register, query, proxy, reload.

@@ -78,6 +78,8 @@ pub(crate) struct Shard {
     pub(crate) handling: Cell<bool>,
     /// Messages for other shards, handed over at the end of a turn.
     staged: Box<[RefCell<VecDeque<Envelope>>]>,
+    /// Messages and replies that were staged since the last hand-over.
+    crossed: Cell<u64>,
     /// Connections with output.
     unflushed: RefCell<Vec<Rc<dyn Flush>>>,
     turn_wanted: Notify,
@@ -113,6 +115,7 @@ impl Shard {
             run_queue: RefCell::default(),
             handling: Cell::new(false),
             staged: (0..shards).map(|_| RefCell::default()).collect(),
+            crossed: Cell::new(0),
             unflushed: RefCell::default(),
             turn_wanted: Notify::default(),
             turn_wanted_since: Cell::new(None),

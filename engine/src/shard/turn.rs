@@ -99,6 +99,9 @@ impl Shard {
         {
             return Err(envelope);
         }
+        if !matches!(envelope, Envelope::Errand(_)) {
+            self.crossed.set(self.crossed.get() + 1);
+        }
         staged.push_back(envelope);
         drop(staged);
         self.request_turn();
@@ -153,6 +156,10 @@ impl Shard {
 
     /// Hands what is staged to the other shards; true when some had no room.
     fn hand_over(&self) -> bool {
+        let crossed = self.crossed.take();
+        if crossed > 0 {
+            self.node.metrics.messages_crossed.add(crossed);
+        }
         let mut left = false;
         for (shard, staged) in self.staged.iter().enumerate() {
             let mut staged = staged.borrow_mut();

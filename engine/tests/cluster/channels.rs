@@ -70,6 +70,32 @@ fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
 }
 
 #[test]
+fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_config() {
+    let (db, address) = serve(2, None, Record::default());
+    let map = |channels: &str| {
+        let text = format!("{channels} db = '{address}'");
+        skyring::ClusterMap::parse(&text, "map").expect("a map")
+    };
+    let gate = builder(2).channels(8).start().expect("a node starts");
+    reload(&gate, map("__channels = { db = 3 }"));
+    assert_eq!(connections_after_keyed_calls(&gate, &db), 3);
+    // The entry that a node opens says how many it lets others have.
+    let port = crate::ports::ReservedPort::new();
+    let address = port.address();
+    let text = format!("db = '{address}' __channels = {{ db = 2 }}");
+    let node = builder(2).start().expect("a node starts");
+    reload(&node, skyring::ClusterMap::parse(&text, "map").expect("a map"));
+    run(&node, |caller: Caller| async move {
+        let echo = launch(&caller, |_, message| Answer::payload(message.payload)).await;
+        caller.cluster().register("echo", Some(echo)).expect("registered");
+        caller.cluster().open("db", None).await.expect("open");
+    });
+    let gate = builder(2).start().expect("a node starts");
+    reload(&gate, map_of("db", &address));
+    assert_eq!(connections_after_keyed_calls(&gate, &node), 2);
+}
+
+#[test]
 fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
     let (db, address) = serve(2, Some(4), Record::default());
     let gate = builder(2)

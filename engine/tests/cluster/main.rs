@@ -23,6 +23,7 @@ mod absent_nodes;
 mod addresses;
 mod channels;
 mod disabled_nodes;
+mod keyed_services;
 mod listening;
 mod lost_connections;
 mod many_calls;

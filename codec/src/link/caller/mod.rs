@@ -81,6 +81,7 @@ pub struct CallerLink {
     /// What `disconnected` and `close` have to report.
     losses: VecDeque<CallerEvent>,
     late_replies: u64,
+    sends_dropped: u64,
     heartbeat: Heartbeat,
 }
 
@@ -114,6 +115,7 @@ impl CallerLink {
             frames: FrameReader::new(),
             losses: VecDeque::new(),
             late_replies: 0,
+            sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
         }
     }
@@ -252,6 +254,7 @@ impl CallerLink {
         queue.encode_waiting(|message| {
             // An expired call has its event from its timer.
             let is_late = message.deadline <= now;
+            self.sends_dropped += u64::from(is_late && message.session == 0);
             let is_encoded = !is_late && is_wanted(&self.sessions, message) && self.encode(dialect, message);
             if !is_encoded {
                 release(&mut self.names, message);
@@ -285,7 +288,10 @@ impl CallerLink {
     /// worth waiting for any more.
     pub fn abandon(&mut self) {
         self.lose(|_| true);
-        self.queue.clear(|message| release(&mut self.names, message));
+        self.queue.clear(|message| {
+            self.sends_dropped += u64::from(message.session == 0);
+            release(&mut self.names, message);
+        });
         self.stale = 0;
     }
 
@@ -481,6 +487,12 @@ impl CallerLink {
     /// Replies that came for no outstanding call: mostly for calls that had expired.
     pub fn late_replies(&self) -> u64 {
         self.late_replies
+    }
+
+    /// Sends that were dropped before a byte of them was transmitted: their time was over before a connection
+    /// took them, or the link was closed or abandoned.
+    pub fn sends_dropped(&self) -> u64 {
+        self.sends_dropped
     }
 
     /// Fills `slices` with what is to be written next; returns how many were filled. Nothing is shown

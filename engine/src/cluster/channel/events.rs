@@ -33,7 +33,10 @@ impl Channel {
             let event = self.connection.link.borrow_mut().poll_event(shard.now());
             let event = match event {
                 Ok(Some(event)) => event,
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    self.count_dropped_sends(shard);
+                    return Ok(());
+                }
                 Err(error) => return Err(error.to_string().into()),
             };
             match event {
@@ -58,6 +61,14 @@ impl Channel {
                     self.end_call(shard, token, |_| Err(Error::TooLarge { bytes, limit }));
                 }
             }
+        }
+    }
+
+    fn count_dropped_sends(&self, shard: &Shard) {
+        let dropped = self.connection.link.borrow().sends_dropped();
+        let before = self.sends_dropped.replace(dropped);
+        if dropped > before {
+            shard.node.metrics.sends_dropped.add(dropped - before);
         }
     }
 

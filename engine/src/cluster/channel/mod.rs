@@ -67,6 +67,8 @@ pub(crate) struct Channel {
     failure_log: Throttle,
     /// Replies that the link had found nobody waiting for when it was looked at last.
     replies_late: Cell<u64>,
+    /// Sends that the link had dropped when it was looked at last.
+    sends_dropped: Cell<u64>,
 }
 
 impl Channel {
@@ -89,6 +91,7 @@ impl Channel {
             last_failure: RefCell::new(None),
             failure_log: Throttle::new(FAILURE_LOG_INTERVAL_MS),
             replies_late: Cell::new(0),
+            sends_dropped: Cell::new(0),
         })
     }
 

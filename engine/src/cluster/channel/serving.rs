@@ -35,7 +35,8 @@ impl Channel {
             self.connection.link.borrow_mut().connected();
             self.ready(shard, 1);
         } else {
-            let channels = shard.node.settings.channels.unwrap_or(CHANNELS_MAX);
+            let wanted = shard.cluster.channels_wanted(shard, &self.node);
+            let channels = wanted.unwrap_or(CHANNELS_MAX);
             let hello = shard.node.hello(self.number, channels);
             let dialled = self.connection.link.borrow_mut().dial(shard.now(), &hello);
             if let Err(error) = dialled {
