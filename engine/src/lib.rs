@@ -47,6 +47,7 @@ mod node;
 mod rt;
 mod service;
 mod shard;
+mod socket;
 mod versioned;
 
 pub use client::{Client, ClientCall, ClientNode};
@@ -69,6 +70,7 @@ pub use service::message::{Answer, Kind, Message, Payload};
 pub use service::placement;
 pub use service::responder::Responder;
 pub use skyring_codec::seri;
+pub use socket::{SocketEvent, SocketId, SocketInfo, SocketNews, SocketSort, Sockets};
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
@@ -84,5 +86,9 @@ pub mod limits {
     pub use crate::node::shared::LISTENERS_MAX;
     pub use crate::service::names::{NAME_BYTES_MAX, NAMES_MAX};
     pub use crate::service::router::INBOX_MESSAGES_MAX;
+    pub use crate::socket::{
+        READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
+        SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,
+    };
     pub use skyring_codec::native::CHANNELS_MAX;
 }

@@ -67,6 +67,12 @@ metrics! {
     connects_failed,
     /// Connections to peers that broke.
     connections_lost,
+    /// Connections to listening sockets of services closed at once, because there were too many sockets.
+    sockets_refused,
+    /// Sockets of services that were cut because too much waited for a peer that does not read.
+    sockets_overflowed,
+    /// UDP datagrams of services that the kernel did not take.
+    datagrams_dropped,
     /// Service handlers and tasks that panicked.
     panics,
     /// Sleeps of a shard that only the guard tick ended. Should stay 0.

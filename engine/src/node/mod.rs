@@ -238,6 +238,7 @@ impl NodeBuilder {
             handles: AtomicU32::new(1),
             listeners: Mutex::default(),
             proxies: Mutex::default(),
+            sockets: Default::default(),
             epoch: random_number(),
             failures: Mutex::default(),
         });

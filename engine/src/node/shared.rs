@@ -21,6 +21,7 @@ use crate::service::kinds::Kinds;
 use crate::service::names::Names;
 use crate::service::placement::shard_of_handle;
 use crate::shard::mesh::Port;
+use crate::socket::SocketRegistry;
 use crate::versioned::Versioned;
 
 /// Most listeners of a node.
@@ -68,6 +69,7 @@ pub(crate) struct NodeShared {
     pub(crate) handles: AtomicU32,
     pub(crate) listeners: Mutex<Vec<Listener>>,
     pub(crate) proxies: Mutex<HashMap<String, Handle>>,
+    pub(crate) sockets: SocketRegistry,
     /// A random number that this process drew for the node when it started.
     pub(crate) epoch: u64,
     /// Why each node that is not reached is not.

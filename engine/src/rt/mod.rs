@@ -21,6 +21,7 @@ mod ring;
 pub(crate) mod stream;
 pub(crate) mod sys;
 pub(crate) mod timer;
+pub(crate) mod watched;
 
 pub(crate) use executor::{relax, spawn, watch};
 pub(crate) use timer::sleep;

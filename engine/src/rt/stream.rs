@@ -266,6 +266,11 @@ impl Stream {
         self.socket.as_fd().try_clone_to_owned()
     }
 
+    /// Tells the peer that nothing more is written; what it sends can still be read.
+    pub(crate) fn finish(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
     /// Ends the connection in both directions: pending reads and writes return.
     pub(crate) fn shutdown(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);

@@ -25,6 +25,7 @@ use crate::shard::Shard;
 use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{RemoteRequest, ReplyTo, Request};
 use crate::shard::slab::Key;
+use crate::socket::Sockets;
 
 /// What a service can do. A clone acts in the same service's name.
 #[derive(Clone)]
@@ -123,6 +124,11 @@ impl Caller {
     /// The cluster operations: open, register, query, proxy, reload.
     pub fn cluster(&self) -> Cluster {
         Cluster::new(self.clone())
+    }
+
+    /// The sockets of this service: open, read, write, close.
+    pub fn sockets(&self) -> Sockets {
+        Sockets::new(self.clone())
     }
 
     /// Sleeps. Never shorter than asked.

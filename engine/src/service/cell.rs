@@ -18,6 +18,7 @@ use crate::service::message::{Answer, AnswerKind, Message, Payload};
 use crate::service::responder::Responder;
 use crate::shard::envelope::{ReplyTo, Request};
 use crate::shard::slab::{Key, Slab};
+use crate::socket::SocketEvent;
 
 /// Whether a service lives, and the tasks that live with it.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Life {
     exiting: Cell<bool>,
     /// Messages for it that are queued or being answered later.
     pub(crate) waiting: Cell<usize>,
+    /// It has had a socket, so its end may close some.
+    pub(crate) owns_sockets: Cell<bool>,
     tasks: RefCell<Slab<Option<Waker>>>,
 }
 
@@ -54,6 +57,8 @@ pub(crate) trait Deliver {
     fn deliver(self: Rc<Self>, request: Request);
     /// Hands over the answer to what it posted. Only the router calls it, never while another handler runs.
     fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>);
+    /// Hands over what happened to a socket. Only the router calls it, never while another handler runs.
+    fn socket_event(self: Rc<Self>, event: SocketEvent);
     /// Its life.
     fn life(&self) -> &Rc<Life>;
     /// Drops its state and its tasks.
@@ -195,6 +200,22 @@ impl<S: Service> Deliver for ServiceCell<S> {
         }));
         if let Err(panic) = answered {
             let _ = self.panicked("while it took an answer", &*panic);
+            self.caller.life.request_exit();
+        }
+        if self.caller.life.is_exiting() {
+            self.caller.shard.remove_service(self.caller.handle);
+        }
+    }
+
+    fn socket_event(self: Rc<Self>, event: SocketEvent) {
+        let context = Context(Rc::clone(&self));
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(state) = self.state.borrow_mut().as_mut() {
+                state.socket(&context, event);
+            }
+        }));
+        if let Err(panic) = handled {
+            let _ = self.panicked("while it took what happened to a socket", &*panic);
             self.caller.life.request_exit();
         }
         if self.caller.life.is_exiting() {

@@ -24,6 +24,7 @@ pub(crate) mod responder;
 pub(crate) mod router;
 
 use crate::error::Error;
+use crate::socket::SocketEvent;
 use context::Context;
 use message::{Answer, Message, Payload};
 
@@ -69,5 +70,10 @@ pub trait Service: Sized + 'static {
     /// ([`Caller::post`](crate::Caller::post)). Services that await their calls have no use for it.
     fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         let _ = (context, session, result);
+    }
+
+    /// Takes what happened to one of this service's sockets; see [`Sockets`](crate::Sockets).
+    fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
+        let _ = (context, event);
     }
 }

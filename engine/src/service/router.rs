@@ -160,6 +160,7 @@ impl Shard {
                     session,
                     result,
                 } => self.hand_answer(handle, session, result),
+                Due::Event(delivery) => self.hand_event(delivery),
             }
             handled += 1;
             // The clock is looked at seldom: handlers take far less than a turn.

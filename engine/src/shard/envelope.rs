@@ -9,6 +9,7 @@ use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
 use crate::shard::Shard;
 use crate::shard::slab::Key;
+use crate::socket::{Delivery, Order, SocketId};
 
 /// Where the answer to a request goes. Copied freely: answering twice finds nobody the second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) enum Due {
         session: u32,
         result: Result<Payload, Error>,
     },
+    /// What happened to a socket of a service.
+    Event(Delivery),
 }
 
 /// A message on its way to another node.
@@ -100,4 +103,13 @@ pub(crate) enum Envelope {
     /// Boxed, so that it does not make every envelope as large.
     Remote(Box<RemoteRequest>),
     Errand(Errand),
+    /// What a service wants of a socket.
+    Order(Box<Order>),
+    /// What happened to a socket, for its owner.
+    Delivery(Delivery),
+    /// The owner of a socket has handled so much of what happened.
+    Handled {
+        socket: SocketId,
+        bytes: u32,
+    },
 }

@@ -41,6 +41,7 @@ use crate::service::names::Names;
 use crate::shard::envelope::{Due, Envelope, ReplyTo};
 use crate::shard::slab::Key;
 use crate::shard::waiters::{Notice, Outcome, Waiters};
+use crate::socket::SocketShard;
 use crate::versioned::Reader;
 
 /// What a timer of the shard is for.
@@ -65,6 +66,8 @@ pub(crate) struct Shard {
     pub(crate) names: Reader<Names>,
     /// What this shard knows of other nodes.
     pub(crate) cluster: ClusterShard,
+    /// The sockets of services that live here.
+    pub(crate) sockets: SocketShard,
     /// What its connections read into.
     pub(crate) read_buffer: ReadBuffer,
     services: RefCell<FxHashMap<Handle, Rc<dyn Deliver>>>,
@@ -105,6 +108,7 @@ impl Shard {
             index,
             names: Reader::new(Arc::clone(&node.names)),
             cluster: ClusterShard::new(&node),
+            sockets: SocketShard::new(index, shards),
             read_buffer: ReadBuffer::default(),
             services: RefCell::default(),
             waiters: RefCell::default(),
@@ -267,6 +271,9 @@ impl Shard {
                     names.forget(handle);
                     Ok::<(), ()>(())
                 });
+            }
+            if service.life().owns_sockets.get() {
+                self.close_sockets_of(handle);
             }
             service.end();
         }

@@ -54,6 +54,7 @@ impl Shard {
         // What services said last still goes out.
         self.turn();
         self.cluster.close(self);
+        self.sockets.close_all();
         self.turn();
         self.node.ports[self.index].close();
         self.end_outside_waiters();
@@ -151,6 +152,10 @@ impl Shard {
             Envelope::Reply { reply_to, result } => self.reply(reply_to, result),
             Envelope::Remote(request) => self.send_remote(*request),
             Envelope::Errand(errand) => errand(self),
+            // What is refused here is refused silently: the socket was closed meanwhile.
+            Envelope::Order(order) => drop(self.obey(*order)),
+            Envelope::Delivery(delivery) => self.deliver_event(delivery),
+            Envelope::Handled { socket, bytes } => self.event_handled(socket, bytes as usize),
         }
     }
 

@@ -1,0 +1,287 @@
+//! What a service can do with sockets.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::delivery::{Command, Order};
+use super::listener::ListenerOrigin;
+use super::state::{Part, Socket};
+use super::stream::{Origin, StreamPart};
+use super::{SocketId, SocketInfo, SocketSort, datagram, input, listener, stream};
+use crate::error::Error;
+use crate::rt;
+use crate::service::caller::Caller;
+use crate::service::handle::Handle;
+use crate::shard::Shard;
+
+/// The sockets of a service. Nothing here waits: what comes of it is told to
+/// [`Service::socket`](crate::Service::socket).
+///
+/// A host is an address or a name; names are looked up on the control thread, so that no shard waits.
+///
+/// ```
+/// use skyring::{Answer, Context, Error, Message, Service, SocketEvent, SocketNews};
+///
+/// /// Answers every line with itself.
+/// struct EchoServer;
+///
+/// impl Service for EchoServer {
+///     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
+///         let listener = context.sockets().listen("127.0.0.1", 0, 128)?;
+///         context.sockets().start(listener)
+///     }
+///
+///     fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
+///         Answer::none()
+///     }
+///
+///     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
+///         let sockets = context.sockets();
+///         // A write that is refused is a connection that is being closed.
+///         let _ = match event.news {
+///             SocketNews::Accepted { socket, .. } => sockets.start(socket),
+///             SocketNews::Data(bytes) => sockets.write(event.socket, bytes),
+///             SocketNews::Closed => sockets.close(event.socket),
+///             _ => Ok(()),
+///         };
+///     }
+/// }
+/// ```
+pub struct Sockets {
+    caller: Caller,
+}
+
+impl Sockets {
+    pub(crate) fn new(caller: Caller) -> Sockets {
+        Sockets { caller }
+    }
+
+    fn shard(&self) -> &Rc<Shard> {
+        &self.caller.shard
+    }
+
+    /// Opens a socket for this service, whose task `begin` starts.
+    fn open(
+        &self,
+        sort: SocketSort,
+        part: Part,
+        begin: impl FnOnce(Rc<Shard>, Rc<Socket>),
+    ) -> Result<SocketId, Error> {
+        self.caller.life.owns_sockets.set(true);
+        let socket = insert(self.shard(), self.caller.handle, sort, part)?;
+        let id = socket.id;
+        begin(Rc::clone(self.shard()), socket);
+        Ok(id)
+    }
+
+    /// Listens; port 0 is any free one, an empty host every IPv4 address, and the kernel holds `backlog`
+    /// connections until they are accepted. [`SocketNews::Opened`] tells the
+    /// address; connections are accepted once it is [started](Self::start).
+    ///
+    /// # Errors
+    /// [`Error::System`] when an address cannot be bound (for a name that comes as
+    /// [`SocketNews::Failed`]), [`Error::Overloaded`] when the node has as many sockets as it may have.
+    ///
+    /// [`SocketNews::Opened`]: super::SocketNews::Opened
+    /// [`SocketNews::Failed`]: super::SocketNews::Failed
+    pub fn listen(&self, host: &str, port: u16, backlog: u32) -> Result<SocketId, Error> {
+        let origin = match literal(host) {
+            Some(address) => ListenerOrigin::Bound(listener::bind(SocketAddr::new(address, port), backlog)?),
+            None => ListenerOrigin::Named {
+                host: host.to_owned(),
+                port,
+                backlog,
+            },
+        };
+        self.open(SocketSort::Listener, Part::Listener, |shard, socket| {
+            listener::start(shard, socket, origin);
+        })
+    }
+
+    /// Connects. [`SocketNews::Opened`] or [`SocketNews::Failed`] tells what came of it; what is written
+    /// meanwhile waits. It is read from the beginning.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the node has as many sockets as it may have.
+    ///
+    /// [`SocketNews::Opened`]: super::SocketNews::Opened
+    /// [`SocketNews::Failed`]: super::SocketNews::Failed
+    pub fn connect(&self, host: &str, port: u16) -> Result<SocketId, Error> {
+        self.caller.life.owns_sockets.set(true);
+        let origin = Origin::Connect {
+            host: host.to_owned(),
+            port,
+        };
+        begin_stream(self.shard(), self.caller.handle, origin, true)
+    }
+
+    /// Opens a UDP socket; `None` is a free port for IPv4. It is read from the beginning.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn udp(&self, bind: Option<(&str, u16)>) -> Result<SocketId, Error> {
+        let origin = match bind {
+            None => datagram::Origin::Bound(datagram::bind(None)?),
+            Some((host, port)) => match literal(host) {
+                Some(address) => {
+                    datagram::Origin::Bound(datagram::bind(Some(SocketAddr::new(address, port)))?)
+                }
+                None => datagram::Origin::Named {
+                    host: host.to_owned(),
+                    port,
+                },
+            },
+        };
+        let part = Part::Datagram(Default::default());
+        self.open(SocketSort::Datagram, part, |shard, socket| {
+            socket.set_started(true);
+            datagram::start(shard, socket, origin);
+        })
+    }
+
+    /// Sets whom [`write`](Self::write) to a UDP socket goes to. It receives from anybody all the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not an open UDP socket, as far as this shard can tell.
+    pub fn udp_connect(&self, socket: SocketId, host: &str, port: u16) -> Result<(), Error> {
+        let host = host.to_owned();
+        self.order(socket, Command::SetPeer { host, port })
+    }
+
+    /// Sends a datagram. One that the kernel does not take is dropped and counted.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn send_to(&self, socket: SocketId, to: SocketAddr, bytes: Bytes) -> Result<(), Error> {
+        self.order(socket, Command::SendTo { to, bytes })
+    }
+
+    /// Reads the standard input of the process.
+    ///
+    /// # Errors
+    /// [`Error::System`] when there is none, [`Error::Overloaded`] as for others.
+    pub fn input(&self) -> Result<SocketId, Error> {
+        let input = input::open().map_err(|error| Error::System {
+            what: format!("the standard input cannot be read: {error}").into(),
+        })?;
+        self.open(SocketSort::Input, Part::Input, |shard, socket| {
+            socket.set_started(true);
+            rt::spawn(input::run(shard, socket, input));
+        })
+    }
+
+    /// Has a socket read from now on, and makes it this service's own: accepted connections, listeners, and
+    /// what was paused. [`SocketNews::Opened`](super::SocketNews::Opened) follows; of a socket that is not
+    /// there, [`SocketNews::Failed`](super::SocketNews::Failed).
+    ///
+    /// # Errors
+    /// None today.
+    pub fn start(&self, socket: SocketId) -> Result<(), Error> {
+        self.caller.life.owns_sockets.set(true);
+        self.order(socket, Command::Start)
+    }
+
+    /// Has a socket not read until it is started again. What was read already still comes.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn pause(&self, socket: SocketId) -> Result<(), Error> {
+        self.order(socket, Command::Pause)
+    }
+
+    /// Writes to a connection, or to the peer of a UDP socket. The bytes wait until the peer takes them; see
+    /// [`SocketNews::Warning`](super::SocketNews::Warning).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a socket of this shard that is not open, [`Error::Overloaded`] when more waits
+    /// than may; then the connection is cut, if it is of this shard.
+    pub fn write(&self, socket: SocketId, bytes: Bytes) -> Result<(), Error> {
+        self.order(socket, Command::Write { bytes, is_low: false })
+    }
+
+    /// The same for bytes that are written only when no others wait.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_low(&self, socket: SocketId, bytes: Bytes) -> Result<(), Error> {
+        self.order(socket, Command::Write { bytes, is_low: true })
+    }
+
+    /// Tells the peer of a connection, after what waits, that nothing more is written. It is read on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no open connection, as far as this shard can tell.
+    pub fn finish(&self, socket: SocketId) -> Result<(), Error> {
+        self.order(socket, Command::Finish)
+    }
+
+    /// Closes a socket when what waits is written; [`SocketNews::Closed`](super::SocketNews::Closed) follows,
+    /// unless it came before. Closing what is not open is no error.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn close(&self, socket: SocketId) -> Result<(), Error> {
+        self.order(socket, Command::Close)
+    }
+
+    /// Closes a socket at once; what waits is lost.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn shutdown(&self, socket: SocketId) -> Result<(), Error> {
+        self.order(socket, Command::Shutdown)
+    }
+
+    /// Every socket of the node.
+    pub fn info(&self) -> Vec<SocketInfo> {
+        self.shard().node.sockets.list()
+    }
+
+    fn order(&self, socket: SocketId, command: Command) -> Result<(), Error> {
+        self.shard().order(Order {
+            socket,
+            sender: self.caller.handle,
+            command,
+            under_way: None,
+        })
+    }
+}
+
+/// The address that a host is, if it is none that must be looked up.
+fn literal(host: &str) -> Option<IpAddr> {
+    if host.is_empty() {
+        return Some(Ipv4Addr::UNSPECIFIED.into());
+    }
+    host.parse().ok()
+}
+
+fn insert(shard: &Rc<Shard>, owner: Handle, sort: SocketSort, part: Part) -> Result<Rc<Socket>, Error> {
+    if shard.stopping.get() {
+        return Err(Error::ShuttingDown);
+    }
+    let id = shard.sockets.next_id();
+    let facts = shard
+        .node
+        .sockets
+        .insert(id, owner, sort, shard.node.open_files_max)?;
+    let socket = Rc::new(Socket::new(id, owner, part, facts));
+    shard.sockets.insert(&socket);
+    Ok(socket)
+}
+
+/// Opens a TCP connection.
+pub(super) fn begin_stream(
+    shard: &Rc<Shard>,
+    owner: Handle,
+    origin: Origin,
+    is_started: bool,
+) -> Result<SocketId, Error> {
+    let part = Part::Stream(StreamPart::new(shard));
+    let socket = insert(shard, owner, SocketSort::Stream, part)?;
+    let id = socket.id;
+    socket.set_started(is_started);
+    rt::spawn(stream::run(Rc::clone(shard), socket, origin));
+    Ok(id)
+}

@@ -1,0 +1,211 @@
+//! A UDP socket of a service: one task that receives. A datagram that the kernel does not take at once is
+//! dropped and counted, as a network would.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::SocketNews;
+use super::state::{Closing, Part, Socket};
+use crate::control;
+use crate::error::{Error, Text};
+use crate::rt;
+use crate::rt::watched::Watched;
+use crate::shard::Shard;
+
+/// The largest datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// Datagrams received in a row before others get their turn.
+const DATAGRAMS_IN_A_ROW_MAX: usize = 64;
+
+/// Datagrams that wait for the name of their peer to be looked up.
+const UNADDRESSED_DATAGRAMS_MAX: usize = 64;
+
+/// What only a UDP socket has.
+#[derive(Default)]
+pub(super) struct DatagramPart {
+    io: RefCell<Option<Rc<Watched<UdpSocket>>>>,
+    peer: Cell<Option<SocketAddr>>,
+    /// What was written before the peer was known.
+    unaddressed: RefCell<Vec<Bytes>>,
+}
+
+impl DatagramPart {
+    /// Sends to the peer that was set.
+    pub(super) fn write(&self, shard: &Shard, bytes: Bytes) {
+        if let Some(peer) = self.peer.get() {
+            return self.send_to(shard, peer, &bytes);
+        }
+        let mut unaddressed = self.unaddressed.borrow_mut();
+        if unaddressed.len() < UNADDRESSED_DATAGRAMS_MAX {
+            unaddressed.push(bytes);
+        } else {
+            shard.node.metrics.datagrams_dropped.add(1);
+        }
+    }
+
+    pub(super) fn send_to(&self, shard: &Shard, to: SocketAddr, bytes: &[u8]) {
+        let io = self.io.borrow();
+        let sent = io.as_ref().map(|io| io.get().send_to(bytes, to));
+        if !matches!(sent, Some(Ok(_))) {
+            shard.node.metrics.datagrams_dropped.add(1);
+        }
+    }
+
+    fn set_peer(&self, shard: &Shard, peer: SocketAddr) {
+        self.peer.set(Some(peer));
+        for bytes in self.unaddressed.take() {
+            self.send_to(shard, peer, &bytes);
+        }
+    }
+}
+
+/// A bound UDP socket; without an address it gets a free port for IPv4.
+pub(super) fn bind(address: Option<SocketAddr>) -> Result<UdpSocket, Error> {
+    let address = address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let bound = UdpSocket::bind(address).and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    bound.map_err(|error| Error::bind(address, &error))
+}
+
+/// Sets whom a write without an address goes to; a name is looked up.
+pub(super) fn set_peer(shard: &Rc<Shard>, socket: &Rc<Socket>, host: String, port: u16) {
+    let Part::Datagram(part) = &socket.part else {
+        return;
+    };
+    if let Ok(address) = host.parse() {
+        return part.set_peer(shard, SocketAddr::new(address, port));
+    }
+    part.peer.set(None);
+    let (shard, socket) = (Rc::clone(shard), Rc::clone(socket));
+    rt::spawn(async move {
+        let found = socket.unless_closed(control::resolve(&shard, &host, port)).await;
+        let (Some(found), Part::Datagram(part)) = (found, &socket.part) else {
+            return;
+        };
+        match found.as_ref().map(|found| found.first().copied()) {
+            Ok(Some(peer)) => part.set_peer(&shard, peer),
+            Ok(None) => socket.tell_trouble(&shard, "no address"),
+            Err(cause) => socket.tell_trouble(&shard, cause),
+        }
+    });
+}
+
+/// Where a UDP socket comes from.
+pub(super) enum Origin {
+    Bound(UdpSocket),
+    Named { host: String, port: u16 },
+}
+
+/// Starts the task of a UDP socket. One that is bound already can send at once.
+pub(super) fn start(shard: Rc<Shard>, socket: Rc<Socket>, origin: Origin) {
+    let begun = match origin {
+        Origin::Bound(bound) => Begun::Now(adopt(&socket, bound)),
+        Origin::Named { host, port } => Begun::Later(host, port),
+    };
+    rt::spawn(run(shard, socket, begun));
+}
+
+enum Begun {
+    Now(io::Result<Rc<Watched<UdpSocket>>>),
+    Later(String, u16),
+}
+
+async fn run(shard: Rc<Shard>, socket: Rc<Socket>, begun: Begun) {
+    let news = match begin(&shard, &socket, begun).await {
+        Some(Ok(io)) => match receive(&shard, &socket, &io).await {
+            Ok(()) => SocketNews::Closed,
+            Err(error) => SocketNews::Failed {
+                cause: error.to_string().into(),
+            },
+        },
+        Some(Err(cause)) => SocketNews::Failed { cause },
+        None => SocketNews::Closed,
+    };
+    if let Part::Datagram(part) = &socket.part {
+        part.io.take();
+    }
+    socket.tell(&shard, news);
+    shard.sockets.remove(socket.id);
+    shard.node.sockets.remove(socket.id);
+}
+
+async fn begin(
+    shard: &Rc<Shard>,
+    socket: &Rc<Socket>,
+    begun: Begun,
+) -> Option<Result<Rc<Watched<UdpSocket>>, Text>> {
+    let text = |error: &dyn std::fmt::Display| Text::from(error.to_string());
+    Some(match begun {
+        Begun::Now(adopted) => adopted.map_err(|error| text(&error)),
+        Begun::Later(host, port) => match socket.unless_closed(control::resolve(shard, &host, port)).await? {
+            Ok(found) => bind(found.first().copied())
+                .map_err(|error| text(&error))
+                .and_then(|bound| adopt(socket, bound).map_err(|error| text(&error))),
+            Err(cause) => Err(cause),
+        },
+    })
+}
+
+/// Makes a bound socket the one of a part, which can send from then on.
+fn adopt(socket: &Socket, bound: UdpSocket) -> io::Result<Rc<Watched<UdpSocket>>> {
+    socket.facts.set_address(bound.local_addr()?);
+    let io = Rc::new(Watched::new(bound)?);
+    if let Part::Datagram(part) = &socket.part {
+        *part.io.borrow_mut() = Some(Rc::clone(&io));
+    }
+    Ok(io)
+}
+
+async fn receive(shard: &Rc<Shard>, socket: &Rc<Socket>, io: &Watched<UdpSocket>) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    loop {
+        if socket.closing() != Closing::No {
+            return Ok(());
+        }
+        let reads = socket.may_read(shard);
+        let woken = socket.or_change(reads, io.readable()).await;
+        match woken {
+            None => continue,
+            Some(ready) => ready?,
+        }
+        buffer.resize(DATAGRAM_BYTES_MAX, 0);
+        for _ in 0..DATAGRAMS_IN_A_ROW_MAX {
+            match io.get().recv_from(&mut buffer) {
+                Ok((count, from)) => {
+                    socket.facts.read.fetch_add(count as u64, Ordering::Relaxed);
+                    let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
+                    socket.tell(shard, SocketNews::Datagram { from, bytes });
+                    if !socket.may_read(shard) {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    io.is_exhausted();
+                    // An idle socket holds no buffer.
+                    buffer = Vec::new();
+                    break;
+                }
+                // What an earlier datagram met comes back as an error of a later receive; nothing is broken.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted
+                            | io::ErrorKind::ConnectionRefused
+                            | io::ErrorKind::HostUnreachable
+                            | io::ErrorKind::NetworkUnreachable
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        rt::relax().await;
+        shard.io_seen();
+    }
+}

@@ -1,0 +1,152 @@
+//! What waits to be written to a TCP connection of a service, in the form in which
+//! [`Connection`](crate::cluster::connection::Connection) writes it.
+//!
+//! Invariants: a chunk that was written in part comes before everything else; chunks of one priority keep
+//! their order; `waiting` and the shard's sum count exactly the bytes that are here.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+
+use crate::cluster::connection::Carried;
+
+/// The output of one connection.
+pub(super) struct Output {
+    /// The rest of a chunk that was written in part.
+    begun: Option<Bytes>,
+    chunks: VecDeque<Bytes>,
+    /// Written when there is nothing else.
+    low_chunks: VecDeque<Bytes>,
+    waiting: usize,
+    written: u64,
+    /// What all connections of the shard have waiting.
+    total: Rc<Cell<usize>>,
+}
+
+impl Output {
+    pub(super) fn new(total: Rc<Cell<usize>>) -> Output {
+        Output {
+            begun: None,
+            chunks: VecDeque::new(),
+            low_chunks: VecDeque::new(),
+            waiting: 0,
+            written: 0,
+            total,
+        }
+    }
+
+    /// Puts bytes behind the others, or, with low priority, behind all that will ever be put without it.
+    pub(super) fn push(&mut self, bytes: Bytes, is_low: bool) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.waiting += bytes.len();
+        self.total.set(self.total.get() + bytes.len());
+        let chunks = if is_low {
+            &mut self.low_chunks
+        } else {
+            &mut self.chunks
+        };
+        chunks.push_back(bytes);
+    }
+
+    /// Bytes that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Bytes that were written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.begun
+            .take()
+            .or_else(|| self.chunks.pop_front())
+            .or_else(|| self.low_chunks.pop_front())
+    }
+}
+
+impl Carried for Output {
+    // What comes in goes to the owner and not through here.
+    fn receive(&mut self, _chunk: Bytes) {}
+
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        None
+    }
+
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let chunks = self.begun.iter().chain(&self.chunks).chain(&self.low_chunks);
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(chunks) {
+            *slice = IoSlice::new(chunk);
+            count += 1;
+        }
+        count
+    }
+
+    fn transmitted(&mut self, count: usize) {
+        self.waiting -= count;
+        self.written += count as u64;
+        self.total.set(self.total.get() - count);
+        let mut left = count;
+        while left > 0 {
+            let Some(mut chunk) = self.next() else {
+                return;
+            };
+            if chunk.len() > left {
+                chunk.advance(left);
+                self.begun = Some(chunk);
+                return;
+            }
+            left -= chunk.len();
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.total.set(self.total.get() - self.waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What would be written, in order.
+    fn pending(output: &Output) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let count = output.transmit(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn low_priority_goes_last_but_never_into_the_middle_of_a_chunk() {
+        let total = Rc::new(Cell::new(0));
+        let mut output = Output::new(Rc::clone(&total));
+        output.push(Bytes::from_static(b"low"), true);
+        output.push(Bytes::from_static(b"high"), false);
+        assert_eq!(pending(&output), b"highlow");
+        output.transmitted(5);
+        output.push(Bytes::from_static(b"late"), false);
+        assert_eq!(pending(&output), b"owlate");
+        assert_eq!((output.waiting(), total.get(), output.written()), (6, 6, 5));
+    }
+
+    #[test]
+    fn what_is_dropped_unwritten_is_counted_no_more() {
+        let total = Rc::new(Cell::new(7));
+        let mut output = Output::new(Rc::clone(&total));
+        output.push(Bytes::from_static(b"12345"), false);
+        output.push(Bytes::new(), false);
+        output.transmitted(2);
+        assert_eq!(total.get(), 10);
+        drop(output);
+        assert_eq!(total.get(), 7);
+    }
+}

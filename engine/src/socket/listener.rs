@@ -1,0 +1,171 @@
+//! A listening socket of a service: one task that accepts.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket as SystemSocket, Type};
+
+use super::state::{Closing, Socket};
+use super::stream::Origin;
+use super::{SocketNews, api};
+use crate::control;
+use crate::error::{Error, Text};
+use crate::log::Throttle;
+use crate::rt;
+use crate::rt::watched::Watched;
+use crate::shard::Shard;
+use crate::shard::clock;
+
+/// Connections accepted in a row before others get their turn.
+const ACCEPTS_IN_A_ROW_MAX: usize = 64;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two reports of such failures to the owner, in milliseconds.
+const TROUBLE_INTERVAL_MS: u64 = 10_000;
+
+/// Binds and listens.
+pub(super) fn bind(address: SocketAddr, backlog: u32) -> Result<TcpListener, Error> {
+    let bound = || -> io::Result<TcpListener> {
+        let socket = SystemSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok(socket.into())
+    };
+    bound().map_err(|error| Error::bind(address, &error))
+}
+
+/// Where a listener comes from.
+pub(super) enum ListenerOrigin {
+    Bound(TcpListener),
+    Named { host: String, port: u16, backlog: u32 },
+}
+
+/// Starts the task of a listener. One that is bound already says so first.
+pub(super) fn start(shard: Rc<Shard>, socket: Rc<Socket>, origin: ListenerOrigin) {
+    let begun = match origin {
+        ListenerOrigin::Bound(listener) => Begun::Now(adopt(&shard, &socket, listener)),
+        ListenerOrigin::Named { host, port, backlog } => Begun::Later(host, port, backlog),
+    };
+    rt::spawn(run(shard, socket, begun));
+}
+
+enum Begun {
+    Now(Result<Watched<TcpListener>, Text>),
+    Later(String, u16, u32),
+}
+
+/// The task of a listener.
+async fn run(shard: Rc<Shard>, socket: Rc<Socket>, begun: Begun) {
+    let listener = match begun {
+        Begun::Now(listener) => Some(listener),
+        Begun::Later(host, port, backlog) => {
+            let found = socket.unless_closed(control::resolve(&shard, &host, port)).await;
+            found.map(|found| {
+                let address = found?.first().copied().ok_or("no address")?;
+                let bound = bind(address, backlog).map_err(|error| Text::from(error.to_string()))?;
+                adopt(&shard, &socket, bound)
+            })
+        }
+    };
+    let news = match listener {
+        Some(Ok(listener)) => {
+            accept(&shard, &socket, listener).await;
+            SocketNews::Closed
+        }
+        Some(Err(cause)) => SocketNews::Failed { cause },
+        None => SocketNews::Closed,
+    };
+    socket.tell(&shard, news);
+    shard.sockets.remove(socket.id);
+    shard.node.sockets.remove(socket.id);
+}
+
+/// Has a bound socket watched, and tells its address.
+fn adopt(shard: &Rc<Shard>, socket: &Socket, listener: TcpListener) -> Result<Watched<TcpListener>, Text> {
+    let text = |error: io::Error| Text::from(error.to_string());
+    let local = listener.local_addr().map_err(text)?;
+    let watched = Watched::new(listener).map_err(text)?;
+    socket.facts.set_address(local);
+    let address = local.ip().to_string().into();
+    let port = local.port();
+    socket.tell(shard, SocketNews::Opened { address, port });
+    Ok(watched)
+}
+
+async fn accept(shard: &Rc<Shard>, socket: &Rc<Socket>, listener: Watched<TcpListener>) {
+    let trouble = Throttle::new(TROUBLE_INTERVAL_MS);
+    let report = |cause: String| {
+        if trouble.allow(clock::now_ms()).is_some() {
+            socket.tell_trouble(shard, &cause);
+        }
+    };
+    loop {
+        if socket.closing() != Closing::No {
+            return;
+        }
+        let reads = socket.may_read(shard);
+        let woken = socket.or_change(reads, listener.readable()).await;
+        match woken {
+            None => continue,
+            Some(Err(error)) => {
+                report(error.to_string());
+                rt::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+            Some(Ok(())) => {}
+        }
+        for _ in 0..ACCEPTS_IN_A_ROW_MAX {
+            match listener.get().accept() {
+                Ok((connection, peer)) => {
+                    let origin = Origin::Accepted {
+                        fd: connection.into(),
+                        peer,
+                    };
+                    match api::begin_stream(shard, socket.owner(), origin, false) {
+                        Ok(accepted) => {
+                            socket.facts.read.fetch_add(1, Ordering::Relaxed);
+                            let news = SocketNews::Accepted {
+                                socket: accepted,
+                                peer,
+                            };
+                            socket.tell(shard, news);
+                            if !socket.may_read(shard) {
+                                break;
+                            }
+                        }
+                        // Dropped with its origin, it is closed.
+                        Err(error) => {
+                            shard.node.metrics.sockets_refused.add(1);
+                            report(error.to_string());
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    listener.is_exhausted();
+                    break;
+                }
+                // The peer gave up before it was its turn, or a signal came: not our trouble.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => {
+                    shard.node.metrics.sockets_refused.add(1);
+                    report(error.to_string());
+                    rt::sleep(ACCEPT_PAUSE).await;
+                    break;
+                }
+            }
+        }
+        rt::relax().await;
+        shard.io_seen();
+    }
+}

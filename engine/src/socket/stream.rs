@@ -1,0 +1,366 @@
+//! A TCP connection of a service: one task that connects, reads, and takes it apart at its end.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::link::Output;
+use super::state::{Closing, Part, Socket};
+use super::{SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX, SocketNews, WARNING_BYTES};
+use crate::cluster::connection::Connection;
+use crate::control;
+use crate::error::{Error, Text};
+use crate::rt;
+use crate::rt::stream::Stream;
+use crate::rt::timer::timeout;
+use crate::shard::Shard;
+
+/// One attempt to connect a service's socket.
+const SOCKET_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a closed connection may take to write what waits.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Reads of a socket in a row that found bytes at once before others get their turn.
+const READS_IN_A_ROW_MAX: u32 = 16;
+
+/// Bytes up to which what was read is copied, so that what is kept of it does not keep a whole read buffer.
+const COPIED_READ_BYTES_MAX: usize = 16 << 10;
+
+/// Reads with which what a peer still sends is thrown away when its connection is closed.
+const DISCARDED_READS_MAX: usize = 4;
+
+/// What only a TCP connection has.
+pub(super) struct StreamPart {
+    connection: Rc<Connection<Output>>,
+    /// The peer.
+    peer: Cell<Option<SocketAddr>>,
+    /// The peer is to be told that nothing more is written.
+    finishing: Cell<bool>,
+    /// So many bytes waiting are the next warning.
+    warns_at: Cell<usize>,
+    /// Why this side has cut it.
+    cut: RefCell<Option<Text>>,
+}
+
+impl StreamPart {
+    pub(super) fn new(shard: &Shard) -> StreamPart {
+        StreamPart {
+            connection: Connection::new(Output::new(Rc::clone(&shard.sockets.out_bytes))),
+            peer: Cell::new(None),
+            finishing: Cell::new(false),
+            warns_at: Cell::new(WARNING_BYTES),
+            cut: RefCell::default(),
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.connection.link.borrow().waiting()
+    }
+
+    /// The peer's address and port.
+    pub(super) fn address(&self) -> (Text, u16) {
+        match self.peer.get() {
+            Some(peer) => (peer.ip().to_string().into(), peer.port()),
+            None => ("".into(), 0),
+        }
+    }
+
+    /// Has the peer told that nothing more is written, after what waits.
+    pub(super) fn finish(&self) {
+        self.finishing.set(true);
+    }
+
+    /// Puts bytes behind what waits.
+    pub(super) fn write(
+        &self,
+        shard: &Rc<Shard>,
+        socket: &Rc<Socket>,
+        bytes: Bytes,
+        is_low: bool,
+    ) -> Result<(), Error> {
+        if self.finishing.get() || self.cut.borrow().is_some() {
+            return Err(Error::invalid(format!(
+                "socket {} takes no more bytes",
+                socket.id
+            )));
+        }
+        self.connection.link.borrow_mut().push(bytes, is_low);
+        self.connection.flush_later(shard);
+        self.note_facts(socket);
+        let waiting = self.waiting();
+        if waiting > SOCKET_OUT_BYTES_MAX {
+            cut(shard, socket, self);
+            return Err(Error::overloaded(format!(
+                "{waiting} bytes wait for the peer of socket {}",
+                socket.id
+            )));
+        }
+        if waiting >= self.warns_at.get() {
+            self.warns_at.set(self.warns_at.get().saturating_mul(2));
+            socket.tell(shard, SocketNews::Warning { waiting });
+            // Its task watches from now on for the end of it.
+            socket.changed.wake();
+        }
+        if shard.sockets.out_bytes.get() > SOCKET_OUT_TOTAL_BYTES_MAX
+            && let Some(greediest) = shard.sockets.greediest()
+            && let Part::Stream(part) = &greediest.part
+        {
+            cut(shard, &greediest, part);
+        }
+        Ok(())
+    }
+
+    /// Notes what is shown of it on other shards.
+    fn note_facts(&self, socket: &Socket) {
+        let link = self.connection.link.borrow();
+        socket.facts.written.store(link.written(), Ordering::Relaxed);
+        socket.facts.waiting.store(link.waiting() as u64, Ordering::Relaxed);
+    }
+
+    fn is_written(&self) -> bool {
+        self.waiting() == 0
+    }
+
+    fn has_warned(&self) -> bool {
+        self.warns_at.get() > WARNING_BYTES
+    }
+}
+
+/// Ends a connection whose peer does not read.
+fn cut(shard: &Rc<Shard>, socket: &Rc<Socket>, part: &StreamPart) {
+    if part.cut.borrow().is_some() {
+        return;
+    }
+    let waiting = part.waiting();
+    let cause = format!("{waiting} bytes wait to be sent, and the peer does not read them");
+    *part.cut.borrow_mut() = Some(cause.into());
+    shard.node.metrics.sockets_overflowed.add(1);
+    // What waits is given back at once: a burst of writes must not have to wait for the socket's task.
+    part.connection.shutdown();
+    *part.connection.link.borrow_mut() = Output::new(Rc::clone(&shard.sockets.out_bytes));
+    socket.changed.wake();
+}
+
+/// Where a connection comes from.
+pub(super) enum Origin {
+    Connect { host: String, port: u16 },
+    Accepted { fd: OwnedFd, peer: SocketAddr },
+}
+
+/// How a connection ended.
+enum End {
+    /// This side closed it.
+    Closed,
+    Failed(Text),
+}
+
+/// The task of a connection, from its beginning to its end.
+pub(super) async fn run(shard: Rc<Shard>, socket: Rc<Socket>, origin: Origin) {
+    let Part::Stream(part) = &socket.part else { return };
+    let end = match begin(&shard, &socket, part, origin).await {
+        Ok(stream) => carry(&shard, &socket, part, stream).await,
+        Err(end) => end,
+    };
+    part.connection.detach();
+    socket.tell(
+        &shard,
+        match end {
+            End::Closed => SocketNews::Closed,
+            End::Failed(cause) => SocketNews::Failed { cause },
+        },
+    );
+    shard.sockets.remove(socket.id);
+    shard.node.sockets.remove(socket.id);
+}
+
+async fn begin(
+    shard: &Rc<Shard>,
+    socket: &Rc<Socket>,
+    part: &StreamPart,
+    origin: Origin,
+) -> Result<Rc<Stream>, End> {
+    let (stream, peer) = match origin {
+        Origin::Accepted { fd, peer } => match Stream::adopt(fd) {
+            Ok(stream) => (stream, peer),
+            Err(error) => return Err(End::Failed(error.to_string().into())),
+        },
+        Origin::Connect { host, port } => match socket.unless_closed(connect(shard, &host, port)).await {
+            Some(Ok(connected)) => connected,
+            Some(Err(cause)) => return Err(End::Failed(cause)),
+            None => return Err(End::Closed),
+        },
+    };
+    part.peer.set(Some(peer));
+    socket.facts.set_address(peer);
+    let stream = Rc::new(stream);
+    part.connection.attach(Rc::clone(&stream));
+    if socket.is_started() {
+        let (address, port) = part.address();
+        socket.tell(shard, SocketNews::Opened { address, port });
+    }
+    if !part.is_written() {
+        part.connection.flush_later(shard);
+    }
+    Ok(stream)
+}
+
+/// Tries the addresses of a host, one after the other.
+async fn connect(shard: &Rc<Shard>, host: &str, port: u16) -> Result<(Stream, SocketAddr), Text> {
+    let mut cause: Text = "no address".into();
+    for address in control::resolve(shard, host, port).await? {
+        match timeout(SOCKET_CONNECT_TIME_MAX, Stream::connect(address)).await {
+            Some(Ok(stream)) => return Ok((stream, address)),
+            Some(Err(error)) => cause = format!("{address}: {error}").into(),
+            None => {
+                let seconds = SOCKET_CONNECT_TIME_MAX.as_secs();
+                cause = format!("{address}: no answer within {seconds} s").into();
+            }
+        }
+    }
+    Err(cause)
+}
+
+/// Reads until the end, and sees to what waits to be written.
+async fn carry(shard: &Rc<Shard>, socket: &Rc<Socket>, part: &StreamPart, stream: Rc<Stream>) -> End {
+    let connection = &part.connection;
+    // The peer has sent all that it will.
+    let mut is_read_out = false;
+    let mut is_finished = false;
+    let mut reads_in_a_row = 0;
+    loop {
+        let is_written = part.is_written();
+        match socket.closing() {
+            Closing::No => {}
+            Closing::Gently if !is_written && connection.is_open() => {
+                if timeout(LINGER_TIME_MAX, written_out(part)).await.is_none() {
+                    shard.node.metrics.sockets_overflowed.add(1);
+                }
+                return close(shard, &stream);
+            }
+            Closing::Gently | Closing::AtOnce => return close(shard, &stream),
+        }
+        if !connection.is_open() {
+            let cause = part.cut.borrow_mut().take().or_else(|| connection.detach());
+            return End::Failed(cause.unwrap_or_else(|| "the connection broke".into()));
+        }
+        if is_written {
+            if part.has_warned() {
+                part.warns_at.set(WARNING_BYTES);
+                socket.tell(shard, SocketNews::Warning { waiting: 0 });
+            }
+            if part.finishing.get() && !is_finished {
+                is_finished = true;
+                stream.finish();
+            }
+        }
+        let reads = !is_read_out && socket.may_read(shard);
+        let watches_output = !reads || part.has_warned() || part.finishing.get();
+        match wait(socket, part, &stream, reads, watches_output).await {
+            Ok(Woken::Readable { waited }) => {
+                if waited {
+                    reads_in_a_row = 0;
+                }
+            }
+            Ok(Woken::Changed) => continue,
+            Err(error) => return End::Failed(error.to_string().into()),
+        }
+        match stream.try_read(&shard.read_buffer) {
+            Ok(chunk) if chunk.is_empty() => {
+                is_read_out = true;
+                // A write that failed ends the stream too; the next round says so.
+                if connection.is_open() && socket.closing() == Closing::No {
+                    socket.tell(shard, SocketNews::Closed);
+                }
+            }
+            Ok(chunk) => {
+                socket.facts.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                let kept = chunk.len() <= COPIED_READ_BYTES_MAX || shard.read_buffer.is_scarce();
+                let chunk = if kept {
+                    Bytes::copy_from_slice(&chunk)
+                } else {
+                    chunk
+                };
+                socket.tell(shard, SocketNews::Data(chunk));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return End::Failed(error.to_string().into()),
+        }
+        let link = connection.link.borrow();
+        socket.facts.written.store(link.written(), Ordering::Relaxed);
+        socket
+            .facts
+            .waiting
+            .store(link.waiting() as u64, Ordering::Relaxed);
+        drop(link);
+        reads_in_a_row += 1;
+        if reads_in_a_row >= READS_IN_A_ROW_MAX {
+            reads_in_a_row = 0;
+            rt::relax().await;
+            shard.io_seen();
+        }
+    }
+}
+
+/// Waits until everything is written or nothing more will be.
+async fn written_out(part: &StreamPart) {
+    while !part.is_written() && part.connection.is_open() {
+        part.connection.written.wait().await;
+    }
+}
+
+/// Ends a connection that this side has closed. What the peer has sent meanwhile is thrown away first:
+/// otherwise the kernel would reset the connection, and the peer could lose what it has not read yet.
+fn close(shard: &Shard, stream: &Stream) -> End {
+    stream.finish();
+    for _ in 0..DISCARDED_READS_MAX {
+        match stream.try_read(&shard.read_buffer) {
+            Ok(chunk) if !chunk.is_empty() => {}
+            _ => break,
+        }
+    }
+    End::Closed
+}
+
+enum Woken {
+    Readable {
+        waited: bool,
+    },
+    /// Something else has changed.
+    Changed,
+}
+
+async fn wait(
+    socket: &Socket,
+    part: &StreamPart,
+    stream: &Stream,
+    reads: bool,
+    watches_output: bool,
+) -> io::Result<Woken> {
+    let mut readable = pin!(stream.readable());
+    let mut changed = pin!(socket.changed.wait());
+    let mut written = pin!(part.connection.written.wait());
+    poll_fn(|context| {
+        if reads && let Poll::Ready(ready) = readable.as_mut().poll(context) {
+            return Poll::Ready(ready.map(|waited| Woken::Readable { waited }));
+        }
+        if changed.as_mut().poll(context).is_ready()
+            || watches_output && written.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Ok(Woken::Changed));
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,211 @@
+//! The sockets of a shard, and what all shards know of all sockets.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use super::state::{Closing, Part, Socket};
+use super::{READ_AHEAD_TOTAL_BYTES_MAX, SOCKETS_MAX, SocketId, SocketInfo, SocketSort};
+use crate::error::{Error, Text};
+use crate::service::handle::Handle;
+
+/// What is known of a socket on every shard, for [`Sockets::info`](super::Sockets::info).
+pub(super) struct SocketFacts {
+    sort: SocketSort,
+    pub(super) owner: AtomicU32,
+    pub(super) address: Mutex<Text>,
+    pub(super) read: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) waiting: AtomicU64,
+    pub(super) is_started: AtomicBool,
+    pub(super) is_closing: AtomicBool,
+}
+
+impl SocketFacts {
+    /// Notes the address to show.
+    pub(super) fn set_address(&self, address: impl std::fmt::Display) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address.to_string().into();
+    }
+}
+
+/// Every socket of a node. Its lock is taken when sockets are opened, closed and listed.
+#[derive(Default)]
+pub(crate) struct SocketRegistry(Mutex<BTreeMap<SocketId, Arc<SocketFacts>>>);
+
+impl SocketRegistry {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketId, Arc<SocketFacts>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a new socket, unless there are as many as there may be.
+    pub(super) fn insert(
+        &self,
+        id: SocketId,
+        owner: Handle,
+        sort: SocketSort,
+        open_files_max: u64,
+    ) -> Result<Arc<SocketFacts>, Error> {
+        let descriptors = usize::try_from(open_files_max).unwrap_or(usize::MAX) / 2;
+        let sockets_max = SOCKETS_MAX.min(descriptors);
+        let facts = Arc::new(SocketFacts {
+            sort,
+            owner: AtomicU32::new(owner.0),
+            address: Mutex::new("".into()),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            is_started: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+        });
+        let mut sockets = self.lock();
+        if sockets.len() >= sockets_max {
+            return Err(Error::overloaded(format!(
+                "{sockets_max} sockets are the most this node has"
+            )));
+        }
+        sockets.insert(id, Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    pub(super) fn remove(&self, id: SocketId) {
+        self.lock().remove(&id);
+    }
+
+    /// Every socket as it is now.
+    pub(super) fn list(&self) -> Vec<SocketInfo> {
+        let sockets = self.lock();
+        let info = |(id, facts): (&SocketId, &Arc<SocketFacts>)| SocketInfo {
+            socket: *id,
+            owner: Handle(facts.owner.load(Ordering::Relaxed)),
+            sort: facts.sort,
+            address: Arc::clone(&facts.address.lock().unwrap_or_else(PoisonError::into_inner)),
+            read: facts.read.load(Ordering::Relaxed),
+            written: facts.written.load(Ordering::Relaxed),
+            waiting: facts.waiting.load(Ordering::Relaxed),
+            is_started: facts.is_started.load(Ordering::Relaxed),
+            is_closing: facts.is_closing.load(Ordering::Relaxed),
+        };
+        sockets.iter().map(info).collect()
+    }
+}
+
+/// The sockets that live on one shard.
+pub(crate) struct SocketShard {
+    sockets: RefCell<FxHashMap<SocketId, Rc<Socket>>>,
+    /// The next number to try; every number of this shard leaves the same rest.
+    next: Cell<u32>,
+    index: u32,
+    shards: u32,
+    /// Bytes that wait to be written to all of them.
+    pub(super) out_bytes: Rc<Cell<usize>>,
+    /// Bytes of their events that owners have not handled.
+    unhandled: Cell<usize>,
+    /// Those that are not read until `unhandled` is less.
+    starved: RefCell<Vec<Rc<Socket>>>,
+    /// Bytes that services of this shard have written to sockets of other shards, which have not taken them.
+    pub(super) under_way: Arc<AtomicUsize>,
+}
+
+impl SocketShard {
+    pub(crate) fn new(index: usize, shards: usize) -> SocketShard {
+        SocketShard {
+            sockets: RefCell::default(),
+            next: Cell::new(index as u32),
+            index: index as u32,
+            shards: shards as u32,
+            out_bytes: Rc::default(),
+            unhandled: Cell::new(0),
+            starved: RefCell::default(),
+            under_way: Arc::default(),
+        }
+    }
+
+    /// A number that no socket of this shard has; never 0, and positive as a 32-bit integer.
+    pub(super) fn next_id(&self) -> SocketId {
+        let sockets = self.sockets.borrow();
+        loop {
+            let mut next = self.next.get() + self.shards;
+            if next > i32::MAX as u32 {
+                next = self.index + self.shards;
+            }
+            self.next.set(next);
+            if !sockets.contains_key(&SocketId(next)) {
+                return SocketId(next);
+            }
+        }
+    }
+
+    pub(super) fn insert(&self, socket: &Rc<Socket>) {
+        self.sockets.borrow_mut().insert(socket.id, Rc::clone(socket));
+    }
+
+    pub(super) fn get(&self, id: SocketId) -> Option<Rc<Socket>> {
+        self.sockets.borrow().get(&id).cloned()
+    }
+
+    /// Takes a socket out that has ended.
+    pub(super) fn remove(&self, id: SocketId) -> Option<Rc<Socket>> {
+        let removed = self.sockets.borrow_mut().remove(&id);
+        if let Some(socket) = &removed {
+            self.remove_unhandled(socket.unhandled());
+        }
+        removed
+    }
+
+    /// The connection with the most bytes to write.
+    pub(super) fn greediest(&self) -> Option<Rc<Socket>> {
+        let sockets = self.sockets.borrow();
+        let waiting = |socket: &&Rc<Socket>| match &socket.part {
+            Part::Stream(part) => part.waiting(),
+            _ => 0,
+        };
+        sockets.values().max_by_key(waiting).cloned()
+    }
+
+    /// Closes what a service that has ended leaves behind. What it wrote is written first.
+    pub(crate) fn close_those_of(&self, owner: Handle) {
+        for socket in self.sockets.borrow().values() {
+            if socket.owner() == owner {
+                socket.close(Closing::Gently);
+            }
+        }
+    }
+
+    /// Forgets all of them, because the shard stops.
+    pub(crate) fn close_all(&self) {
+        let sockets = std::mem::take(&mut *self.sockets.borrow_mut());
+        self.starved.borrow_mut().clear();
+        for socket in sockets.values() {
+            socket.close(Closing::AtOnce);
+        }
+    }
+
+    // ---- what owners have not handled ----
+
+    pub(super) fn unhandled(&self) -> usize {
+        self.unhandled.get()
+    }
+
+    pub(super) fn add_unhandled(&self, bytes: usize) {
+        self.unhandled.set(self.unhandled.get() + bytes);
+    }
+
+    /// Owners have handled so much; who waited for it goes on when half of the room is free.
+    pub(super) fn remove_unhandled(&self, bytes: usize) {
+        self.unhandled.set(self.unhandled.get().saturating_sub(bytes));
+        if self.unhandled.get() <= READ_AHEAD_TOTAL_BYTES_MAX / 2 {
+            let starved = std::mem::take(&mut *self.starved.borrow_mut());
+            for socket in starved {
+                socket.changed.wake();
+            }
+        }
+    }
+
+    pub(super) fn wait_for_room(&self, socket: &Rc<Socket>) {
+        self.starved.borrow_mut().push(Rc::clone(socket));
+    }
+}
