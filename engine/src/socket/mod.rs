@@ -146,7 +146,7 @@ pub enum SocketSort {
     Input,
 }
 
-/// One socket, as [`Sockets::info`] lists it.
+/// One socket, as [`Sockets::info`] lists it; the numbers are those of its last read or write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketInfo {
     /// Which socket.

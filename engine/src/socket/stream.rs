@@ -125,7 +125,10 @@ impl StreamPart {
     fn note_facts(&self, socket: &Socket) {
         let link = self.connection.link.borrow();
         socket.facts.written.store(link.written(), Ordering::Relaxed);
-        socket.facts.waiting.store(link.waiting() as u64, Ordering::Relaxed);
+        socket
+            .facts
+            .waiting
+            .store(link.waiting() as u64, Ordering::Relaxed);
     }
 
     fn is_written(&self) -> bool {
@@ -297,13 +300,7 @@ async fn carry(shard: &Rc<Shard>, socket: &Rc<Socket>, part: &StreamPart, stream
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return End::Failed(error.to_string().into()),
         }
-        let link = connection.link.borrow();
-        socket.facts.written.store(link.written(), Ordering::Relaxed);
-        socket
-            .facts
-            .waiting
-            .store(link.waiting() as u64, Ordering::Relaxed);
-        drop(link);
+        part.note_facts(socket);
         reads_in_a_row += 1;
         if reads_in_a_row >= READS_IN_A_ROW_MAX {
             reads_in_a_row = 0;
