@@ -2,16 +2,20 @@
 //!
 //! - [`Load`] keeps a number of calls in flight from a node of this process and measures them.
 //! - [`blocking_echo`] is the floor: the same bytes, one at a time, through two plain blocking sockets.
+//! - [`ChaosProxy`] is a network that fails, and [`LedgerPlan`] a load whose every call is accounted for.
 //! - [`Server`] runs a node as a process, from a config it writes; [`Watch`] hears what processes say.
 //!
 //! Invariants: every wait here has a bound and ends when somebody interrupts the program; a process that
 //! was started here ends with the value that stands for it, whatever way the program ends short of SIGKILL.
 
+mod chaos;
 mod cpu;
 mod floor;
 pub mod floors;
 mod interrupt;
+mod ledger;
 mod load;
+mod memory;
 pub mod peers;
 mod ports;
 mod process;
@@ -20,10 +24,16 @@ mod scratch;
 mod server;
 mod watch;
 
+pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
 pub use cpu::{allowed_cpus, cpu_seconds};
 pub use floor::{Floor, FloorError, blocking_echo};
 pub use interrupt::Interrupt;
+pub use ledger::{
+    LATE_TOLERANCE, LEDGER_CALLERS_MAX, LedgerCounts, LedgerError, LedgerPlan, LedgerResult, RunningLedger,
+    SAMPLES_MAX, Sample, Violations, ledger_kind, samples_csv, samples_page,
+};
 pub use load::{CpuSeconds, Load, LoadError, LoadResult, RunningLoad};
+pub use memory::resident_bytes;
 pub use process::{Event, Happening, LINE_BYTES_MAX, Process, end_with_parent};
 pub use report::{Latency, duration, grouped};
 pub use scratch::Scratch;

@@ -91,6 +91,22 @@ impl Process {
         stdin.write_all(format!("{line}\n").as_bytes())
     }
 
+    /// Stops it with SIGSTOP: it does nothing until [`resume`](Self::resume), and its connections stay open.
+    ///
+    /// # Errors
+    /// When it is gone, or the system refuses.
+    pub fn pause(&self) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub fn resume(&self) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
+    }
+
     /// Ends it with SIGKILL, and waits until it is gone.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ impl Latency {
         }
     }
 
-    fn to_json(self) -> String {
+    pub(crate) fn to_json(self) -> String {
         format!(
             r#"{{"p50":{:.3},"p90":{:.3},"p99":{:.3},"p999":{:.3},"max":{:.3}}}"#,
             self.p50, self.p90, self.p99, self.p999, self.max

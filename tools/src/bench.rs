@@ -25,7 +25,8 @@ Examples:
   skyring bench --in-flight 1         the round trip of a single call, as a ratio to the blocking echo
   skyring bench --spin-us 50          shards look for work 50 us before they sleep
   skyring bench --json result.json    the figures for programs; - is the standard output
-  skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others";
+  skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others
+  skyring bench ledger                calls that are all accounted for while connections are cut";
 
 /// The server's name in the map.
 const SERVER: &str = "server";
@@ -73,6 +74,15 @@ pub(crate) struct Arguments {
 enum Action {
     /// Measure Skyring beside floors and peers, and tell the ratios
     Peers(crate::bench_peers::Arguments),
+    /// Make numbered calls while connections and processes fail, and compare the books
+    Ledger(crate::bench_ledger::Arguments),
+    /// Do that with every fault for half an hour, and show the memory
+    Soak(crate::bench_ledger::SoakArguments),
+    /// Be a TCP proxy that cuts, delays, trickles and stalls
+    Chaos(crate::bench_chaos::Arguments),
+    /// Be the callee of a ledger
+    #[command(hide = true)]
+    LedgerNode(crate::bench_ledger::NodeArguments),
 }
 
 /// Why there are no figures.
@@ -113,8 +123,13 @@ struct Place {
 
 /// Measures, prints, and fails when calls did.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    if let Some(Action::Peers(peers)) = arguments.action {
-        return crate::bench_peers::run(&peers);
+    match arguments.action {
+        Some(Action::Peers(peers)) => return crate::bench_peers::run(&peers),
+        Some(Action::Ledger(ledger)) => return crate::bench_ledger::run(&ledger),
+        Some(Action::Soak(soak)) => return crate::bench_ledger::soak(&soak),
+        Some(Action::Chaos(chaos)) => return crate::bench_chaos::run(&chaos),
+        Some(Action::LedgerNode(node)) => return crate::bench_ledger::run_node(&node),
+        None => {}
     }
     let outcome = measure(&arguments).and_then(|figures| {
         print(&arguments, &figures)?;

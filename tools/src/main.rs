@@ -4,6 +4,8 @@
 //! same everywhere: 0 done, 1 it did not work, 2 the arguments or a file are wrong.
 
 mod bench;
+mod bench_chaos;
+mod bench_ledger;
 mod bench_peers;
 mod call;
 mod check;

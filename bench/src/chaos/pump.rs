@@ -1,0 +1,194 @@
+//! The proxy's loop: accepts, polls, passes on, and cuts when the time has come.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::connection::{Connection, Side};
+use super::{CHAOS_CONNECTIONS_MAX, Faults, Shared};
+
+/// The longest sleep, so that a lost wake-up costs no more than that.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Pause after an accept that failed, for example because there are no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Connections that are accepted in a row.
+const ACCEPTS_IN_A_ROW_MAX: usize = 64;
+
+/// When all connections are cut next.
+struct Cuts {
+    per_second: f64,
+    next: Option<Instant>,
+    asked_for: u64,
+}
+
+impl Cuts {
+    /// Whether it is time to cut; sets the time of the next cut.
+    fn are_due(&mut self, faults: &Faults, asked_for: u64, now: Instant) -> bool {
+        if faults.cuts_per_second != self.per_second {
+            self.per_second = faults.cuts_per_second;
+            self.next = self.pause().map(|pause| now + pause);
+        }
+        let mut due = std::mem::replace(&mut self.asked_for, asked_for) != asked_for;
+        if let (Some(next), Some(pause)) = (self.next, self.pause()) {
+            if next <= now {
+                due = true;
+                // Cuts that were missed are not made up for.
+                self.next = Some((next + pause).max(now));
+            }
+        }
+        due
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        (self.per_second > 0.0).then(|| Duration::from_secs_f64((1.0 / self.per_second).min(86_400.0)))
+    }
+}
+
+/// Runs until the value that stands for the proxy is dropped.
+pub(super) fn run(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
+    let mut connections: Vec<Connection> = Vec::new();
+    let mut buffer = Vec::new();
+    let mut cuts = Cuts {
+        per_second: 0.0,
+        next: None,
+        asked_for: 0,
+    };
+    while !shared.ended.load(Ordering::Acquire) {
+        let faults = shared.faults();
+        let now = Instant::now();
+        let asked_for = shared.cuts_wanted.load(Ordering::Acquire);
+        if cuts.are_due(&faults, asked_for, now) && !faults.stalled {
+            shared.cut.fetch_add(connections.len() as u64, Ordering::Relaxed);
+            connections
+                .drain(..)
+                .for_each(|connection| connection.cut(faults.reset));
+        }
+        let Some(news) = wait(listener, shared, &connections, &faults, cuts.next) else {
+            std::thread::sleep(ACCEPT_PAUSE);
+            continue;
+        };
+        let mut over = Vec::new();
+        for (index, side) in news.ready {
+            let Some(connection) = connections.get_mut(index) else {
+                continue;
+            };
+            let was_connecting = connection.is_connecting();
+            if connection.ready(side, &faults, &mut buffer).is_err() {
+                shared
+                    .refused
+                    .fetch_add(u64::from(was_connecting), Ordering::Relaxed);
+                over.push(index);
+            }
+        }
+        if !faults.stalled {
+            let now = Instant::now();
+            for (index, connection) in connections.iter_mut().enumerate() {
+                match connection.pass(&faults, now) {
+                    Ok(bytes) => {
+                        shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    }
+                    Err(_) => over.push(index),
+                }
+            }
+        }
+        over.sort_unstable();
+        over.dedup();
+        for index in over.into_iter().rev() {
+            // A broken connection is passed on as a broken one, not as an orderly end.
+            connections.swap_remove(index).cut(faults.reset);
+        }
+        if news.listener {
+            accept(listener, target, shared, &mut connections);
+        }
+    }
+}
+
+/// What a poll has found.
+struct News {
+    listener: bool,
+    ready: Vec<(usize, Side)>,
+}
+
+/// Waits until there is something to do; `None` when the system refuses.
+fn wait(
+    listener: &TcpListener,
+    shared: &Shared,
+    connections: &[Connection],
+    faults: &Faults,
+    next_cut: Option<Instant>,
+) -> Option<News> {
+    let mut asked = Vec::new();
+    let mut fds = vec![
+        PollFd::new(&shared.bell, PollFlags::IN),
+        PollFd::new(listener, PollFlags::IN),
+    ];
+    let mut due = next_cut.filter(|_| !faults.stalled);
+    if !faults.stalled {
+        for (index, connection) in connections.iter().enumerate() {
+            for side in [Side::Client, Side::Target] {
+                let interest = connection.interest(side);
+                // A socket without interest is left out: its hang-up would end every poll at once.
+                if !interest.is_empty() {
+                    fds.push(PollFd::new(connection.socket(side), interest));
+                    asked.push((index, side));
+                }
+            }
+            due = match (due, connection.next_due()) {
+                (Some(due), Some(next)) => Some(due.min(next)),
+                (due, next) => due.or(next),
+            };
+        }
+    }
+    let pause = due.map_or(SLEEP_MAX, |due| {
+        due.saturating_duration_since(Instant::now()).min(SLEEP_MAX)
+    });
+    let pause = Timespec {
+        tv_sec: pause.as_secs() as i64,
+        tv_nsec: i64::from(pause.subsec_nanos()),
+    };
+    match poll(&mut fds, Some(&pause)) {
+        Ok(_) => {}
+        Err(error) if error == rustix::io::Errno::INTR => {}
+        Err(_) => return None,
+    }
+    let has_news = |fd: &PollFd<'_>| !fd.revents().is_empty();
+    if fds.first().is_some_and(has_news) {
+        let mut count = [0; 8];
+        // Empties the eventfd; that it was empty already is no harm.
+        let _ = rustix::io::read(&shared.bell, &mut count);
+    }
+    Some(News {
+        listener: fds.get(1).is_some_and(has_news),
+        ready: asked
+            .into_iter()
+            .zip(fds.iter().skip(2))
+            .filter_map(|(which, fd)| has_news(fd).then_some(which))
+            .collect(),
+    })
+}
+
+fn accept(listener: &TcpListener, target: SocketAddr, shared: &Shared, connections: &mut Vec<Connection>) {
+    for _ in 0..ACCEPTS_IN_A_ROW_MAX {
+        let client = match listener.accept() {
+            Ok((client, _)) => client,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            Err(_) => return std::thread::sleep(ACCEPT_PAUSE),
+        };
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
+        if connections.len() >= CHAOS_CONNECTIONS_MAX {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
+        match Connection::start(client, target) {
+            Ok(connection) => connections.push(connection),
+            Err(_) => {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The callee of the ledger: runs a call by writing it into its book, and answers with the call's number.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use skyring::{Answer, Context, Error, Kinds, Message, Payload, Service};
+
+use super::book::{BookWriter, Record};
+
+/// One call of so many is answered later, when others are answered already.
+const LATER_EVERY: u64 = 16;
+
+/// How much later.
+const LATER_BY: Duration = Duration::from_millis(1);
+
+/// The service; its argument in a config is the folder of its book.
+#[derive(Debug)]
+struct LedgerCallee {
+    folder: PathBuf,
+    book: Option<BookWriter>,
+}
+
+/// Adds the kind `ledger`, whose argument is a folder: it keeps a book there of every call that it gets.
+pub fn ledger_kind(kinds: Kinds) -> Kinds {
+    kinds.add("ledger", |arguments| {
+        if arguments.is_empty() {
+            return Err(Error::invalid("ledger wants the folder of its book"));
+        }
+        Ok(LedgerCallee {
+            folder: arguments.into(),
+            book: None,
+        })
+    })
+}
+
+impl Service for LedgerCallee {
+    fn start(&mut self, _context: &Context<Self>) -> Result<(), Error> {
+        let book = BookWriter::begin(&self.folder);
+        self.book =
+            Some(book.map_err(|error| Error::invalid(format!("{}: {error}", self.folder.display())))?);
+        Ok(())
+    }
+
+    fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
+        let (caller, number) = match message.unpack::<(u32, u64)>() {
+            Ok(read) => read,
+            Err(error) => return Answer::error(error),
+        };
+        let Some(book) = &mut self.book else {
+            return Answer::error(Error::remote("the book is not open"));
+        };
+        if let Err(error) = book.append(Record { caller, number }) {
+            return Answer::error(Error::remote(format!("the book takes no records: {error}")));
+        }
+        if !number.is_multiple_of(LATER_EVERY) {
+            return Answer::now(&number);
+        }
+        let context = context.clone();
+        Answer::later(async move {
+            context.sleep(LATER_BY).await;
+            Payload::pack(&number)
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! One run of the ledger: the processes, the proxies, the faults in their time, and the result.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use skyring::config::ConfigError;
+use skyring::log::Destination;
+use skyring::{Address, ClusterMap, DialectChoice, Error, Node, StartError};
+use skyring_bench::{
+    ChaosProxy, Interrupt, LedgerError, LedgerPlan, LedgerResult, NodePlan, RunningLedger, SAMPLES_MAX,
+    Sample, Scratch, Server, ServerError, Watch, resident_bytes, samples_csv, samples_page,
+};
+use thiserror::Error as ThisError;
+
+use super::faults::{Fault, Timetable};
+use super::{Dialect, Plan, callee_program, screen};
+
+/// The callee's name in the map.
+const CALLEE: &str = "callee";
+
+/// The folder of its book, in its own folder.
+const BOOK: &str = "book";
+
+/// Time between two steps of the comparison.
+const STEP: Duration = Duration::from_millis(25);
+
+/// Time between two samples, at least.
+const SAMPLE_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// Lines with figures while it goes on, at most.
+const LINES_MAX: u32 = 30;
+
+/// How long the callee may take to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Why there is no result.
+#[derive(Debug, ThisError)]
+pub(super) enum CourseError {
+    #[error("{0}")]
+    System(#[from] io::Error),
+    #[error("the callee: {0}")]
+    Server(#[from] ServerError),
+    #[error("the calling node: {0}")]
+    Client(#[from] StartError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the calling node: {0}")]
+    Node(#[from] Error),
+    #[error("{0}")]
+    Map(#[from] ConfigError),
+    #[error("{}: {error}", file.display())]
+    Report { file: PathBuf, error: io::Error },
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What takes part.
+struct Course {
+    callee: Server,
+    watch: Watch,
+    /// Two ways to the callee, so that a reload can move it.
+    proxies: [ChaosProxy; 2],
+    node: Node,
+    /// Which of the proxies the map names.
+    way: usize,
+    samples: Vec<Sample>,
+    scratch: Scratch,
+}
+
+/// Runs it all; gives the number of violations.
+pub(super) fn run(plan: &Plan) -> Result<u64, CourseError> {
+    let interrupt = Interrupt::catch()?;
+    let mut course = Course::start(plan, interrupt.clone())?;
+    let ledger = LedgerPlan {
+        node: CALLEE.to_owned(),
+        address: Address::from("@ledger"),
+        callers: plan.common.callers as usize,
+        rate: plan.rate,
+        timeout: Duration::from_millis(plan.common.timeout_ms),
+        size_max: plan.common.size as usize,
+        books: vec![course.scratch.path().join(BOOK)],
+    };
+    let mut running = ledger.start(&course.node)?;
+    screen::begin(plan)?;
+    course.go_on(plan, &mut running, &interrupt)?;
+    for proxy in &course.proxies {
+        proxy.set(skyring_bench::Faults::default());
+    }
+    let result = running.finish()?;
+    let cuts = course.proxies.iter().map(|proxy| proxy.counts().cut).sum();
+    course.node.stop();
+    course.callee.process().end(STOP_TIME_MAX)?;
+    report(plan, &result, cuts, &course.samples)?;
+    Ok(result.violations.total())
+}
+
+impl Course {
+    fn start(plan: &Plan, interrupt: Interrupt) -> Result<Course, CourseError> {
+        let scratch = Scratch::new("ledger")?;
+        let mut watch = Watch::new(interrupt, |_| {});
+        let node_plan = NodePlan {
+            name: CALLEE,
+            threads: plan.common.threads as usize,
+            spin_us: 0,
+            // The node runs in its own folder.
+            service: ("ledger", "ledger book"),
+        };
+        let callee = Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)?;
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let proxy = || ChaosProxy::start(listen, callee.address(), plan.network);
+        let proxies = [proxy()?, proxy()?];
+        let mut builder = Node::builder()
+            .threads(plan.common.threads as usize)
+            .first_cpu(plan.common.threads as usize)
+            .map(ClusterMap::new().with(CALLEE, &proxies[0].address().to_string())?)
+            .channels(plan.common.channels)
+            .log_to(Destination::File(scratch.path().join("callers.log")));
+        if plan.common.dialect == Dialect::Skynet {
+            builder = builder.dialect(DialectChoice::Skynet);
+        }
+        Ok(Course {
+            node: builder.start()?,
+            callee,
+            watch,
+            proxies,
+            way: 0,
+            samples: Vec::new(),
+            scratch,
+        })
+    }
+
+    /// Compares, and lets happen what is to happen, until the time is over.
+    fn go_on(
+        &mut self,
+        plan: &Plan,
+        running: &mut RunningLedger,
+        interrupt: &Interrupt,
+    ) -> Result<(), CourseError> {
+        let mut timetable = Timetable::new(plan.processes.clone(), Instant::now());
+        let sample_time = (plan.duration / SAMPLES_MAX as u32).max(SAMPLE_TIME_MIN);
+        let line_time = (plan.duration / LINES_MAX).max(SAMPLE_TIME_MIN);
+        let (mut sampled, mut shown) = (Duration::ZERO, Duration::ZERO);
+        let (mut answered, mut failed) = (0, 0);
+        let mut is_paused = false;
+        while running.elapsed() < plan.duration {
+            if interrupt.requested() {
+                return Err(CourseError::Interrupted);
+            }
+            thread::sleep(STEP);
+            running.step()?;
+            while let Some(fault) = timetable.next(Instant::now()) {
+                screen::fault(running.elapsed(), fault)?;
+                is_paused = match fault {
+                    Fault::Pause => true,
+                    Fault::Resume => false,
+                    _ => is_paused,
+                };
+                self.happen(fault)?;
+            }
+            let now = running.elapsed();
+            if now - sampled < sample_time {
+                continue;
+            }
+            let seconds = (now - sampled).as_secs_f64();
+            sampled = now;
+            let counts = running.counts().clone();
+            let latency = running.take_latency_recent();
+            let sample = Sample {
+                second: now.as_secs_f64(),
+                calls_per_second: (counts.answered - answered) as f64 / seconds,
+                failed_per_second: (counts.failed_total() - failed) as f64 / seconds,
+                p50_us: latency.p50,
+                p99_us: latency.p99,
+                caller_bytes: resident_bytes(std::process::id()).unwrap_or(0),
+                callee_bytes: resident_bytes(self.callee.process().id()).unwrap_or(0),
+            };
+            (answered, failed) = (counts.answered, counts.failed_total());
+            self.samples.push(sample);
+            if now - shown >= line_time {
+                shown = now;
+                screen::sample(&sample, running.violations().total())?;
+            }
+        }
+        if is_paused {
+            self.happen(Fault::Resume)?;
+        }
+        Ok(())
+    }
+
+    fn happen(&mut self, fault: Fault) -> Result<(), CourseError> {
+        match fault {
+            Fault::Kill => {
+                self.callee.process().kill()?;
+                self.callee.restart(&mut self.watch)?;
+            }
+            Fault::Pause => self.callee.process().pause()?,
+            Fault::Resume => self.callee.process().resume()?,
+            Fault::Reload => {
+                self.way = 1 - self.way;
+                let address = self.proxies[self.way].address().to_string();
+                let map = ClusterMap::new().with(CALLEE, &address)?;
+                self.node.block_on(move |caller| async move {
+                    caller.cluster().reload(map);
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn report(plan: &Plan, result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Result<(), CourseError> {
+    let common = &plan.common;
+    let lines = screen::lines(result, cuts, samples);
+    let is_json_shown = common.json.as_deref() == Some(Path::new("-"));
+    if is_json_shown {
+        screen::print(&[result.to_json()])?;
+    } else {
+        screen::print(&lines)?;
+    }
+    let write = |file: &Option<PathBuf>, text: &dyn Fn() -> String| match file {
+        Some(file) => fs::write(file, text()).map_err(|error| CourseError::Report {
+            file: file.clone(),
+            error,
+        }),
+        None => Ok(()),
+    };
+    if !is_json_shown {
+        write(&common.json, &|| format!("{}\n", result.to_json()))?;
+    }
+    write(&common.csv, &|| samples_csv(samples))?;
+    write(&common.html, &|| {
+        samples_page("skyring bench ledger", &lines, samples)
+    })
+}

@@ -1,0 +1,54 @@
+//! `skyring bench ledger` in real processes: whatever fails, the books of callers and callees agree. The long
+//! versions are the same command with more seconds.
+
+use std::process::{Command, Output};
+
+/// Runs `skyring` with these words.
+fn skyring(words: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_skyring"))
+        .args(words.split(' '))
+        .output()
+        .expect("the command runs")
+}
+
+/// Runs a ledger, which must agree; gives its result as JSON.
+fn agrees(words: &str) -> String {
+    let output = skyring(&format!("bench ledger --rate 500 --callers 8 --timeout-ms 15000 --json - {words}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    let violations = r#""violations":{"lost":0,"duplicated":0,"out_of_order":0,"dishonest":0,"unanswered":0,"late":0,"mixed_up":0,"invented":0}"#;
+    assert!(text.contains(violations), "{text}{errors}");
+    assert!(!text.contains(r#""answered":0,"#), "{text}{errors}");
+    text
+}
+
+#[test]
+fn nothing_is_lost_while_every_connection_is_cut_ten_times_a_second() {
+    agrees("--seconds 3 --cuts-per-second 10 --size 2000");
+}
+
+#[test]
+fn the_same_holds_with_resets_late_bytes_and_several_channels() {
+    agrees("--seconds 2 --cuts-per-second 5 --reset --delay-ms 5 --channels 2 --threads 2");
+}
+
+#[test]
+fn the_same_holds_in_the_dialect_of_skynet() {
+    agrees("--seconds 2 --cuts-per-second 5 --dialect skynet");
+}
+
+#[test]
+fn a_callee_that_is_killed_and_started_again_has_run_what_it_answered() {
+    agrees("--seconds 3 --kill-every 1");
+}
+
+#[test]
+fn a_callee_that_is_stopped_and_goes_on_has_run_what_it_answered() {
+    agrees("--seconds 4 --pause-every 1 --pause-seconds 1");
+}
+
+#[test]
+fn a_reload_in_the_middle_loses_nothing() {
+    agrees("--seconds 3 --reload-every 0.3");
+}
