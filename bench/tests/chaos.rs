@@ -47,7 +47,9 @@ fn proxy(faults: Faults) -> ChaosProxy {
 
 /// Sends bytes that are all different from their neighbours, and gets them back.
 fn round_trip(stream: &mut TcpStream, count: usize) {
-    let sent: Vec<u8> = (0..count).map(|number| (number * 7 + number / 251) as u8).collect();
+    let sent: Vec<u8> = (0..count)
+        .map(|number| (number * 7 + number / 251) as u8)
+        .collect();
     let mut writer = stream.try_clone().unwrap();
     let there = sent.clone();
     let writing = thread::spawn(move || writer.write_all(&there).unwrap());
@@ -131,7 +133,10 @@ fn a_stalled_proxy_accepts_and_passes_nothing_on_until_it_goes_on() {
     stream.set_read_timeout(Some(SILENCE)).unwrap();
     let mut back = [0; 5];
     let nothing = stream.read(&mut back).unwrap_err();
-    assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    assert!(matches!(
+        nothing.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut
+    ));
     proxy.set(Faults::default());
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.read_exact(&mut back).unwrap();

@@ -13,7 +13,9 @@ fn skyring(words: &str) -> Output {
 
 /// Runs a ledger, which must agree; gives its result as JSON.
 fn agrees(words: &str) -> String {
-    let output = skyring(&format!("bench ledger --rate 500 --callers 8 --timeout-ms 15000 --json - {words}"));
+    let output = skyring(&format!(
+        "bench ledger --rate 500 --callers 8 --timeout-ms 15000 --json - {words}"
+    ));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{errors}");
