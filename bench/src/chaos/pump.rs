@@ -34,12 +34,12 @@ impl Cuts {
             self.next = self.pause().map(|pause| now + pause);
         }
         let mut due = std::mem::replace(&mut self.asked_for, asked_for) != asked_for;
-        if let (Some(next), Some(pause)) = (self.next, self.pause()) {
-            if next <= now {
-                due = true;
-                // Cuts that were missed are not made up for.
-                self.next = Some((next + pause).max(now));
-            }
+        if let (Some(next), Some(pause)) = (self.next, self.pause())
+            && next <= now
+        {
+            due = true;
+            // Cuts that were missed are not made up for.
+            self.next = Some((next + pause).max(now));
         }
         due
     }

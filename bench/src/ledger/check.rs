@@ -326,9 +326,12 @@ mod tests {
         assert_eq!(clean, []);
     }
 
+    /// The promise that is broken, how, and the number of the caller's last call.
+    type Case = (&'static str, fn(&mut Check), u64);
+
     #[test]
     fn every_broken_promise_is_found() {
-        let cases: [(&str, fn(&mut Check), u64); 8] = [
+        let cases: [Case; 8] = [
             ("lost", |check| check.told(0, 1, Fate::Answered), 1),
             (
                 "duplicated",

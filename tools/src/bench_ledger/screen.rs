@@ -122,10 +122,13 @@ pub(super) fn lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec
     lines
 }
 
+/// A side, and its memory in a sample.
+type Side = (&'static str, fn(&Sample) -> u64);
+
 /// The memory after a tenth of the time, at the end, and the most.
 fn memory(samples: &[Sample]) -> Option<String> {
     let (early, last) = (samples.get(samples.len() / 10)?, samples.last()?);
-    let sides: [(&str, fn(&Sample) -> u64); 2] = [
+    let sides: [Side; 2] = [
         ("callers", |sample| sample.caller_bytes),
         ("callees", |sample| sample.callee_bytes),
     ];
