@@ -19,13 +19,13 @@ fn loopback() -> SocketAddr {
 
 /// Sends everything back that it gets; its threads end with their connections, and the last with the test.
 fn echo() -> SocketAddr {
-    let listener = TcpListener::bind(loopback()).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind(loopback()).expect("loopback works");
+    let address = listener.local_addr().expect("loopback works");
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
+            let mut stream = stream.expect("loopback works");
             thread::spawn(move || {
-                let mut from = stream.try_clone().unwrap();
+                let mut from = stream.try_clone().expect("loopback works");
                 // Ends when the connection does, in whatever way.
                 let _ = std::io::copy(&mut from, &mut stream);
             });
@@ -35,14 +35,14 @@ fn echo() -> SocketAddr {
 }
 
 fn connect(proxy: &ChaosProxy) -> TcpStream {
-    let stream = TcpStream::connect(proxy.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let stream = TcpStream::connect(proxy.address()).expect("loopback works");
+    stream.set_read_timeout(Some(PATIENCE)).expect("loopback works");
+    stream.set_write_timeout(Some(PATIENCE)).expect("loopback works");
     stream
 }
 
 fn proxy(faults: Faults) -> ChaosProxy {
-    ChaosProxy::start(loopback(), echo(), faults).unwrap()
+    ChaosProxy::start(loopback(), echo(), faults).expect("loopback works")
 }
 
 /// Sends bytes that are all different from their neighbours, and gets them back.
@@ -50,12 +50,12 @@ fn round_trip(stream: &mut TcpStream, count: usize) {
     let sent: Vec<u8> = (0..count)
         .map(|number| (number * 7 + number / 251) as u8)
         .collect();
-    let mut writer = stream.try_clone().unwrap();
+    let mut writer = stream.try_clone().expect("loopback works");
     let there = sent.clone();
-    let writing = thread::spawn(move || writer.write_all(&there).unwrap());
+    let writing = thread::spawn(move || writer.write_all(&there).expect("loopback works"));
     let mut back = vec![0; count];
-    stream.read_exact(&mut back).unwrap();
-    writing.join().unwrap();
+    stream.read_exact(&mut back).expect("loopback works");
+    writing.join().expect("loopback works");
     assert!(back == sent, "{count} bytes came back changed");
 }
 
