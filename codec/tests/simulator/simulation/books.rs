@@ -1,0 +1,348 @@
+//! The books: what was asked for, what ran, and what the callers were told. Whatever does not agree is a
+//! violation, and the first one ends the run.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use skyring_codec::Millis;
+use skyring_codec::link::ReplyError;
+use skyring_codec::native::ErrorCode;
+
+use super::counts::Counts;
+use super::messages::{Answer, Order, answer_bytes, error_text};
+
+/// How much later than its deadline a call may end, in milliseconds, while its process is not paused.
+pub(super) const DEADLINE_SLACK_MS: Millis = 1;
+
+/// A process: a node from one start to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Process {
+    pub(super) node: usize,
+    pub(super) generation: u32,
+}
+
+/// What became of a message, as far as its caller was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A send, of which nobody is told anything.
+    Sent,
+    /// A call that has not ended.
+    Waiting,
+    /// The service's answer or error came.
+    Answered,
+    /// It was answered with an error of a link's, of this kind.
+    Refused(Option<ErrorCode>),
+    Expired,
+    Lost {
+        may_have_run: bool,
+    },
+    /// There is an answer, but it is too large.
+    TooLarge,
+    /// The link did not take it.
+    NotTaken,
+    /// Its caller's process has ended.
+    Abandoned,
+}
+
+/// A message as its caller gave it to a link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Issue {
+    pub(super) caller: Process,
+    pub(super) dialler: usize,
+    pub(super) order: Order,
+    pub(super) is_call: bool,
+    pub(super) issued: Millis,
+    pub(super) deadline: Option<Millis>,
+}
+
+/// What is known of a message.
+#[derive(Debug)]
+struct Entry {
+    issue: Issue,
+    state: State,
+    /// The processes that ran it.
+    runs: Vec<Process>,
+    /// Its service has answered.
+    is_answered: bool,
+}
+
+/// How a request came to a service.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) process: Process,
+    pub(super) connection: usize,
+    pub(super) is_native: bool,
+    pub(super) session: u32,
+    pub(super) remaining_ms: Option<u32>,
+}
+
+/// The books of a run; see the module.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    entries: Vec<Entry>,
+    waiting: usize,
+    /// The message that ran last of those that came on a connection.
+    last_on_connection: BTreeMap<usize, u64>,
+    pub(super) counts: Counts,
+    violation: Option<String>,
+}
+
+impl Books {
+    /// The number for the next message.
+    pub(super) fn next_message(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Calls that have not ended, of processes that live.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn fail(&mut self, violation: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(violation());
+        }
+    }
+
+    pub(super) fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    /// A message was given to a link, which took it or not.
+    pub(super) fn enter(&mut self, issue: Issue, is_taken: bool) {
+        let state = match (is_taken, issue.is_call) {
+            (false, _) => State::NotTaken,
+            (true, true) => State::Waiting,
+            (true, false) => State::Sent,
+        };
+        self.counts.not_taken += u64::from(!is_taken);
+        self.counts.calls += u64::from(state == State::Waiting);
+        self.counts.sends += u64::from(state == State::Sent);
+        self.waiting += usize::from(state == State::Waiting);
+        self.entries.push(Entry {
+            issue,
+            state,
+            runs: Vec::new(),
+            is_answered: false,
+        });
+    }
+
+    // ---- at the callee ----
+
+    /// A service takes a request.
+    pub(super) fn run(&mut self, now: Millis, order: &Order, arrival: &Arrival) {
+        self.counts.runs += 1;
+        let message = order.message;
+        let Some(entry) = self.entries.get_mut(message as usize) else {
+            return self.fail(|| format!("message {message} runs, but nobody sent it"));
+        };
+        entry.runs.push(arrival.process);
+        let (state, runs, issued) = (entry.state, entry.runs.len(), entry.issue.issued);
+        if entry.issue.order != *order {
+            let sent = entry.issue.order;
+            return self.fail(|| format!("message {message} arrives as {order:?}, sent was {sent:?}"));
+        }
+        if (arrival.session != 0) != entry.issue.is_call {
+            return self.fail(|| format!("message {message} arrives with session {}", arrival.session));
+        }
+        if runs > 1 {
+            return self.fail(|| format!("message {message} runs {runs} times"));
+        }
+        match state {
+            State::Sent | State::Waiting | State::Expired | State::Abandoned => {}
+            State::Lost { may_have_run: true } => {}
+            told => {
+                return self.fail(|| format!("message {message} runs though its caller was told {told:?}"));
+            }
+        }
+        let time = entry
+            .issue
+            .deadline
+            .map(|deadline| deadline.saturating_sub(issued).max(1));
+        let is_plausible = match (arrival.remaining_ms, time) {
+            (Some(remaining), Some(time)) => remaining >= 1 && Millis::from(remaining) <= time,
+            (Some(_), None) => false,
+            (None, time) => !arrival.is_native || time.is_none(),
+        };
+        if !is_plausible {
+            let remaining = arrival.remaining_ms;
+            return self.fail(|| {
+                format!("message {message} was given {time:?} ms at {issued}, but arrives at {now} with {remaining:?}")
+            });
+        }
+        let before = self.last_on_connection.insert(arrival.connection, message);
+        if let Some(before) = before.filter(|before| *before > message) {
+            let connection = arrival.connection;
+            self.fail(|| format!("message {message} runs behind {before} on connection {connection}"));
+        }
+    }
+
+    /// The service answers.
+    pub(super) fn answer(&mut self, message: u64) {
+        if let Some(entry) = self.entries.get_mut(message as usize) {
+            entry.is_answered = true;
+        }
+    }
+
+    // ---- at the caller ----
+
+    /// An answer came to a caller.
+    pub(super) fn reply(
+        &mut self,
+        now: Millis,
+        process: Process,
+        message: u64,
+        result: Result<Bytes, ReplyError>,
+        excuse: Millis,
+    ) {
+        let Some(entry) = self.entries.get(message as usize) else {
+            return self.fail(|| format!("an answer to message {message}, which nobody sent"));
+        };
+        let (order, runs, is_answered) = (entry.issue.order, entry.runs.len(), entry.is_answered);
+        let expected = match order.answer {
+            Answer::Bytes(count) => Ok(answer_bytes(message, count)),
+            Answer::Error | Answer::Never => Err(error_text(message)),
+        };
+        let is_own = match (&result, &expected) {
+            (Ok(bytes), Ok(expected)) => bytes == expected,
+            (Err(error), Err(expected)) => error.text == expected.as_bytes(),
+            _ => false,
+        };
+        if is_own {
+            if runs != 1 || !is_answered {
+                return self.fail(|| format!("message {message} was answered and ran {runs} times"));
+            }
+            self.counts.answered += 1;
+            return self.end(now, process, message, State::Answered, excuse);
+        }
+        let Err(error) = result else {
+            return self.fail(|| format!("message {message} got the answer of another, or a damaged one"));
+        };
+        let text = String::from_utf8_lossy(&error.text).into_owned();
+        let words = [
+            "too-large",
+            "no-such-service",
+            "name not found",
+            "Invalid large req",
+        ];
+        if !words.iter().any(|word| text.starts_with(word)) {
+            return self.fail(|| format!("message {message} got the error {text:?}"));
+        }
+        self.counts.refused += 1;
+        self.end(now, process, message, State::Refused(error.code), excuse);
+    }
+
+    /// The time of a call is over.
+    pub(super) fn expire(&mut self, now: Millis, process: Process, message: u64, excuse: Millis) {
+        let deadline = self
+            .entries
+            .get(message as usize)
+            .and_then(|entry| entry.issue.deadline);
+        if deadline.is_none_or(|deadline| now < deadline) {
+            return self.fail(|| format!("message {message} expires at {now}, its deadline is {deadline:?}"));
+        }
+        self.counts.expired += 1;
+        self.end(now, process, message, State::Expired, excuse);
+    }
+
+    /// A call is lost.
+    pub(super) fn lose(
+        &mut self,
+        now: Millis,
+        process: Process,
+        message: u64,
+        may_have_run: bool,
+        excuse: Millis,
+    ) {
+        let runs = self
+            .entries
+            .get(message as usize)
+            .map_or(0, |entry| entry.runs.len());
+        if runs > 0 && !may_have_run {
+            return self.fail(|| format!("message {message} ran, but its caller is told that it did not"));
+        }
+        match may_have_run {
+            true => self.counts.lost_perhaps_run += 1,
+            false => self.counts.lost_not_run += 1,
+        }
+        self.end(now, process, message, State::Lost { may_have_run }, excuse);
+    }
+
+    /// The answer to a call is too large.
+    pub(super) fn answer_too_large(&mut self, now: Millis, process: Process, message: u64, excuse: Millis) {
+        let runs = self
+            .entries
+            .get(message as usize)
+            .map_or(0, |entry| entry.runs.len());
+        if runs != 1 {
+            return self
+                .fail(|| format!("message {message} has an answer that is too large and ran {runs} times"));
+        }
+        self.counts.too_large += 1;
+        self.end(now, process, message, State::TooLarge, excuse);
+    }
+
+    /// Whatever ends a call: it does so once, and in time. `excuse` is until when the process was paused.
+    fn end(&mut self, now: Millis, process: Process, message: u64, state: State, excuse: Millis) {
+        let Some(entry) = self.entries.get_mut(message as usize) else {
+            return self.fail(|| format!("an event of message {message}, which nobody sent"));
+        };
+        if entry.issue.caller != process {
+            return self.fail(|| format!("message {message} ends at another process"));
+        }
+        if entry.state != State::Waiting {
+            let before = entry.state;
+            return self.fail(|| format!("message {message} ends with {state:?} after {before:?}"));
+        }
+        entry.state = state;
+        self.waiting -= 1;
+        if let Some(deadline) = entry.issue.deadline
+            && now > deadline.max(excuse) + DEADLINE_SLACK_MS
+        {
+            self.fail(|| format!("message {message} ends at {now}, its deadline was {deadline}"));
+        }
+    }
+
+    /// A process has ended, and its calls with it.
+    pub(super) fn abandon(&mut self, process: Process) {
+        for entry in &mut self.entries {
+            if entry.issue.caller == process && entry.state == State::Waiting {
+                entry.state = State::Abandoned;
+                self.waiting -= 1;
+            }
+        }
+    }
+
+    // ---- at the end ----
+
+    /// The first call that still waits.
+    pub(super) fn first_waiting(&self) -> Option<String> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.state == State::Waiting)?;
+        let Issue {
+            order,
+            dialler,
+            issued,
+            deadline,
+            ..
+        } = entry.issue;
+        let message = order.message;
+        Some(format!(
+            "message {message} of dialler {dialler}, issued at {issued} ms, deadline {deadline:?}, has no end"
+        ))
+    }
+
+    /// What is known only now: nothing that was said not to have run has, and what was refused has not.
+    pub(super) fn close(&mut self) {
+        let wrong = self.entries.iter().find(|entry| match entry.state {
+            State::Lost { may_have_run: false } | State::NotTaken => !entry.runs.is_empty(),
+            State::Answered | State::TooLarge => entry.runs.len() != 1,
+            _ => entry.runs.len() > 1,
+        });
+        if let Some(entry) = wrong {
+            let (message, state, runs) = (entry.issue.order.message, entry.state, &entry.runs);
+            let text = format!("message {message} ended with {state:?} and ran at {runs:?}");
+            self.fail(|| text);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How often what happened, over one run or many: to see that it did.
+
+macro_rules! counts {
+    ($($count:ident $name:literal,)*) => {
+        /// How often what happened.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub(crate) struct Counts {
+            $(pub(crate) $count: u64,)*
+        }
+
+        impl Counts {
+            /// Each with its name.
+            pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($name, self.$count),)*]
+            }
+
+            /// Adds those of another run.
+            pub(crate) fn add(&mut self, other: &Counts) {
+                $(self.$count += other.$count;)*
+            }
+        }
+    };
+}
+
+counts! {
+    calls "calls",
+    sends "sends",
+    not_taken "not taken by the link",
+    runs "runs",
+    answered "answered",
+    refused "refused by the peer",
+    expired "expired",
+    lost_perhaps_run "lost, may have run",
+    lost_not_run "lost, not run",
+    too_large "answers too large",
+    connections_native "native connections",
+    connections_skynet "skynet connections",
+    cuts "cuts",
+    stalls "stalls",
+    silences "silences",
+    crashes "crashes",
+    pauses "pauses",
+    goodbyes "goodbyes",
+    names_moved "names moved",
+    nodes_moved "nodes moved",
+    nodes_disabled "nodes disabled",
+    reads_paused "reads paused",
+    long_bytes "bytes of long messages",
+    events "events",
+}

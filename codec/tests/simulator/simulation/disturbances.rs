@@ -1,0 +1,207 @@
+//! What goes wrong: with connections, with processes.
+
+use skyring_codec::Millis;
+
+use super::clock::Event;
+use super::network::{FOR_EVER, Side};
+use super::settings::Disturbance;
+use super::world::World;
+
+/// How much later one side of a connection may learn that it was cut, in milliseconds.
+const LATE_MS_MAX: Millis = 8_000;
+
+/// How long a connection may be silent before it is cut or heals, in milliseconds.
+const SILENCE_MS_MAX: Millis = 20_000;
+
+/// How long a connection may stall, and a process pause, in milliseconds.
+const PAUSE_MS_MAX: Millis = 6_000;
+
+/// How long a node may be without a process, in milliseconds.
+const DOWN_MS_MAX: Millis = 5_000;
+
+impl World {
+    /// Something goes wrong, and will again.
+    pub(super) fn disturb(&mut self) {
+        if self.is_ending() {
+            return;
+        }
+        if let Some(disturbance) = self.random.pick_weighted(&self.settings.disturbances) {
+            self.bring_about(disturbance);
+        }
+        let gap = self.random.up_to(self.settings.disturbance_gap_ms_max);
+        self.clock.schedule(self.clock.now() + 1 + gap, Event::Disturb);
+    }
+
+    fn bring_about(&mut self, disturbance: Disturbance) {
+        let now = self.clock.now();
+        match disturbance {
+            Disturbance::Cut => {
+                if let Some(connection) = self.any_connection() {
+                    self.cut(connection, [now, now]);
+                }
+            }
+            Disturbance::HalfOpen => {
+                if let Some(connection) = self.any_connection() {
+                    let late = now + self.random.up_to(LATE_MS_MAX);
+                    let seen = if self.random.chance(500) {
+                        [now, late]
+                    } else {
+                        [late, now]
+                    };
+                    self.cut(connection, seen);
+                }
+            }
+            Disturbance::Stall => {
+                if let Some(connection) = self.any_connection() {
+                    let until = now + self.random.up_to(PAUSE_MS_MAX);
+                    self.books.counts.stalls += 1;
+                    self.hold(connection, until);
+                    self.clock.schedule(until, Event::Heal { connection });
+                }
+            }
+            Disturbance::Silence => {
+                if let Some(connection) = self.any_connection() {
+                    self.books.counts.silences += 1;
+                    self.hold(connection, FOR_EVER);
+                    let until = now + self.random.up_to(SILENCE_MS_MAX);
+                    if self.random.chance(500) {
+                        self.clock.schedule(until, Event::Heal { connection });
+                    } else {
+                        // At last the kernels notice, each in its time.
+                        let late = until + self.random.up_to(LATE_MS_MAX);
+                        self.cut(connection, [until, late]);
+                    }
+                }
+            }
+            Disturbance::Crash => self.crash(),
+            Disturbance::Pause => self.pause(),
+            Disturbance::Deafness => {
+                let node = self.any_node();
+                let until = now + self.random.up_to(PAUSE_MS_MAX);
+                self.nodes[node].deaf_until = until;
+                self.note(|_| format!("node {node} accepts nothing until {until}"));
+            }
+            Disturbance::Goodbye => self.goodbye(),
+        }
+    }
+
+    fn any_connection(&mut self) -> Option<usize> {
+        let whole = self.network.whole();
+        (!whole.is_empty()).then(|| self.random.pick(&whole))
+    }
+
+    fn any_node(&mut self) -> usize {
+        self.random.below(self.nodes.len() as u64) as usize
+    }
+
+    /// Cuts a connection: each side learns of it at its time, and gets some of what was under way.
+    fn cut(&mut self, connection: usize, seen: [Millis; 2]) {
+        self.books.counts.cuts += 1;
+        for (side, seen) in Side::BOTH.into_iter().zip(seen) {
+            let incoming = self.network.incoming_bytes(connection, side);
+            let kept = match self.random.below(4) {
+                0 => 0,
+                1 => incoming,
+                2 => incoming.saturating_sub(self.random.up_to(60) as usize),
+                _ => self.random.up_to(incoming as u64) as usize,
+            };
+            self.note(|_| {
+                format!("connection {connection} is cut: its {side:?} gets {kept} bytes of {incoming}, and sees it at {seen}")
+            });
+            self.network.cut(&mut self.clock, connection, side, kept, seen);
+        }
+    }
+
+    /// Lets nothing pass until then, in one direction or in both.
+    fn hold(&mut self, connection: usize, until: Millis) {
+        let sides = self
+            .random
+            .pick(&[&Side::BOTH[..], &Side::BOTH[..1], &Side::BOTH[1..]]);
+        self.note(|_| format!("connection {connection}: nothing comes to its {sides:?} until {until}"));
+        for side in sides {
+            self.network.hold(connection, *side, until);
+        }
+    }
+
+    /// A process ends, with its machine or without it, and starts again later.
+    fn crash(&mut self) {
+        let (node, now) = (self.any_node(), self.clock.now());
+        if !self.nodes[node].is_alive {
+            return;
+        }
+        self.books.counts.crashes += 1;
+        let starts = now + 1 + self.random.up_to(DOWN_MS_MAX);
+        let is_machine = self.random.chance(300);
+        self.note(|_| format!("node {node} ends, its machine too: {is_machine}; it starts at {starts}"));
+        let process = self.nodes[node].process;
+        self.nodes[node].is_alive = false;
+        self.nodes[node].is_unreachable = is_machine;
+        self.nodes[node].paused_until = 0;
+        self.books.abandon(process);
+        for dialler in &mut self.diallers {
+            if dialler.as_ref().is_some_and(|dialler| dialler.process == process) {
+                *dialler = None;
+            }
+        }
+        for connection in self.network.select(|connection| connection.is_alive()) {
+            for side in Side::BOTH {
+                if self.network.get(connection).node(side) == node {
+                    self.end_side(connection, side, if is_machine { starts } else { now });
+                }
+            }
+        }
+        self.clock.schedule(starts, Event::Start { node });
+    }
+
+    /// One side of a connection is gone with its process; the other one sees it some time after `seen`.
+    fn end_side(&mut self, connection: usize, side: Side, seen: Millis) {
+        if side == Side::Acceptor {
+            self.acceptors[connection] = None;
+        }
+        self.network.forget_side(&mut self.clock, connection, side);
+        let other = side.other();
+        if self.network.get(connection).is_open(other) {
+            let incoming = self.network.incoming_bytes(connection, other) as u64;
+            let kept = self.random.up_to(incoming) as usize;
+            let seen = seen + self.random.up_to(self.settings.latency_ms_max);
+            self.network.cut(&mut self.clock, connection, other, kept, seen);
+        }
+    }
+
+    fn pause(&mut self) {
+        let node = self.any_node();
+        let now = self.clock.now();
+        let place = &mut self.nodes[node];
+        if place.is_alive && place.paused_until <= now {
+            place.paused_until = now + self.random.up_to(PAUSE_MS_MAX);
+            self.books.counts.pauses += 1;
+            let until = place.paused_until;
+            self.note(|_| format!("node {node} is paused until {until}"));
+        }
+    }
+
+    fn goodbye(&mut self) {
+        let connection = match self.any_connection() {
+            Some(connection) if self.acceptors[connection].is_some() => connection,
+            _ => return,
+        };
+        self.books.counts.goodbyes += 1;
+        let closes_after = self.random.up_to(PAUSE_MS_MAX);
+        self.note(|_| {
+            format!("connection {connection}: its acceptor says goodbye, and closes after {closes_after} ms")
+        });
+        self.say_goodbye(connection, closes_after);
+    }
+
+    /// Nothing goes wrong any more: what is held up passes, what is paused goes on.
+    pub(super) fn heal_everything(&mut self) {
+        self.note(|_| "nothing goes wrong any more".to_owned());
+        let now = self.clock.now();
+        for connection in self.network.select(|connection| connection.is_alive()) {
+            self.network.heal(&mut self.clock, connection);
+        }
+        for node in &mut self.nodes {
+            node.deaf_until = node.deaf_until.min(now);
+        }
+    }
+}
