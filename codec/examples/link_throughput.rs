@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use skyring_codec::link::{
     CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Dialect, Inbound,
 };
-use skyring_codec::native::{Hello, NONCE_BYTES, VERSION};
+use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 use skyring_codec::outbuffer::SLICES_MAX;
 use skyring_codec::skynet::Address;
 
@@ -59,7 +59,7 @@ fn run(
             threads: 1,
             epoch: 1,
             nonce: [0; NONCE_BYTES],
-            resume: false,
+            resume: Resumption::New,
         },
         answered: 0,
     };

@@ -217,6 +217,20 @@ impl OutBuffer {
         }
     }
 
+    /// Puts all that waits at the end of `other` as well; chained payloads stay chained.
+    pub fn copy_to(&self, other: &mut OutBuffer) {
+        let mut position = self.transmitted;
+        let mut copied = self.copied.get(self.copied_start..).unwrap_or_default();
+        for chained in &self.chained {
+            let (before, after) = copied.split_at((chained.position - position) as usize);
+            copied = after;
+            other.put_slice(before);
+            other.put_bytes(&chained.bytes);
+            position = chained.position + chained.bytes.len() as u64;
+        }
+        other.put_slice(copied);
+    }
+
     /// Drops everything that waits; the positions go on as if it had been transmitted.
     pub fn clear(&mut self) {
         self.chained.clear();
@@ -344,6 +358,9 @@ mod tests {
                 prop_assert_eq!(out.position_put() - out.position_transmitted(), model.len() as u64);
             }
             let mut other = OutBuffer::new();
+            out.copy_to(&mut other);
+            prop_assert_eq!(waiting(&other), &model[..]);
+            other.clear();
             let half = model.len() / 2;
             out.move_front(half, &mut other);
             prop_assert_eq!(waiting(&other), &model[..half]);

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use skyring_codec::link::{
     CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Dialect, Inbound,
 };
-use skyring_codec::native::Hello;
+use skyring_codec::native::{Hello, Resumption};
 use skyring_codec::outbuffer::COPY_BYTES_MAX;
 use skyring_codec::skynet::Address;
 
@@ -88,7 +88,7 @@ impl Pair {
             threads: 1,
             epoch: 1,
             nonce: [0; 16],
-            resume: false,
+            resume: Resumption::New,
         };
         match dialect {
             Dialect::Skynet => pair.caller.connected(),

@@ -3,6 +3,9 @@
 #[path = "../fuzz/entries/native.rs"]
 pub mod entries;
 
+#[path = "../fuzz/entries/session.rs"]
+pub mod session;
+
 #[path = "link_fuzz_input/input.rs"]
 mod input;
 
@@ -11,17 +14,19 @@ use input::Random;
 const SEED: u64 = 0x5eed_0004;
 
 /// A valid hello as a request package.
-const HELLO: &[u8] = b"\x00\x73\x00\x00\x00\x00\x00\x01\x00\x00\x00\x6cskyring.hello\x06\
+const HELLO: &[u8] = b"\x00\x97\x00\x00\x00\x00\x00\x01\x00\x00\x00\x6cskyring.hello\x06\
     \x3cversion\x0a\x01\x3cchannel\x0a\x01\x44channels\x0a\x04\x3cthreads\x0a\x04\x2cepoch\x0a\x07\
-    \x24node\x24game\x2cnonce\x840123456789abcdef\x34resume\x01\x00";
+    \x24node\x24game\x2cnonce\x840123456789abcdef\x34resume\x09\
+    \x3csession\x84fedcba9876543210\x44received\x0a\x02\x00";
 
 /// A name defined and called, a send to a handle, a ping, a call that is too large with its bytes left out,
-/// a goodbye.
+/// an acknowledgement, a goodbye.
 const FRAMES: &[u8] = b"\
     \x04\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00@sdb\
     \x06\x00\x00\x00\x01\x01\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x09\x00\x00\x00\x30\x75\x00\x00\x1cGET\x0ca\
     \x01\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00x\
     \x00\x00\x00\x00\x06\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+    \x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
     \x00\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
     \xd1\x07\x00\x00\x01\x00\x00\x00\x07\x00\x00\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
 
@@ -49,4 +54,17 @@ fn whatever_frames_come_every_split_gives_the_same_requests_and_answers() {
 #[test]
 fn every_native_call_has_one_event_whatever_happens() {
     Random::inputs(SEED + 3, STEPS, 5_000, entries::native_caller);
+}
+
+/// Steps of a session: calls and sends, the exchange there and back, answers, time, half-open connections and breaks,
+/// a restart, a session that is forgotten, a long time without a connection.
+const SESSION_STEPS: &[u8] = &[
+    11, 0, 3, 255, 4, 255, 5, 0, 6, 255, 0, 1, 1, 2, 2, 7, 0, 4, 1, 5, 3, 4, 4, 20, 7, 0, 5, 0, 6, 9, 9, 0,
+    11, 0, 3, 255, 4, 30, 4, 255, 5, 1, 6, 90, 7, 1, 10, 5, 0, 3, 7, 0, 11, 1, 3, 255, 4, 255, 5, 0, 6, 255,
+    8, 30, 12, 0, 1, 11, 11, 0, 3, 255, 4, 255, 5, 0, 6, 255, 2, 5, 13, 1, 9, 0, 14, 4, 11, 0,
+];
+
+#[test]
+fn every_message_of_a_session_comes_once_and_in_order_whatever_breaks() {
+    Random::inputs(SEED + 4, SESSION_STEPS, 2_500, session::native_session);
 }

@@ -19,6 +19,7 @@ pub fn link_caller(input: &[u8]) {
         sessions_max: 40,
         message_bytes_max: MESSAGE_BYTES_MAX,
         reassembly_bytes_max: 60_000,
+        is_resumed: true,
     };
     let mut drive = Drive {
         caller: CallerLink::new(limits),
@@ -220,7 +221,8 @@ impl Drive {
                     assert!(bytes <= MESSAGE_BYTES_MAX);
                     token
                 }
-                Ok(Some(CallerEvent::Expired { token })) => {
+                Ok(Some(CallerEvent::Expired { token, may_have_run })) => {
+                    assert!(may_have_run || !self.calls[token as usize].was_seen, "it has run");
                     assert!(
                         self.calls[token as usize]
                             .deadline
@@ -239,6 +241,8 @@ impl Drive {
                 Ok(Some(
                     event @ (CallerEvent::Ready { .. }
                     | CallerEvent::Goodbye
+                    | CallerEvent::Restarted { .. }
+                    | CallerEvent::Forgotten { .. }
                     | CallerEvent::Quiet
                     | CallerEvent::Heard),
                 )) => {

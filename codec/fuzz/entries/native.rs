@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use skyring_codec::link::{
     CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Inbound,
 };
-use skyring_codec::native::{FrameReader, Hello, Step};
+use skyring_codec::native::{FrameReader, Hello, Resumption, Step};
 use skyring_codec::seri::pack;
 use skyring_codec::skynet::Address;
 
@@ -21,7 +21,7 @@ fn hello() -> Hello {
         threads: 1,
         epoch: 1,
         nonce: [7; 16],
-        resume: false,
+        resume: Resumption::New,
     }
 }
 
@@ -165,6 +165,7 @@ pub fn native_caller(input: &[u8]) {
         sessions_max: 40,
         message_bytes_max: MESSAGE_BYTES_MAX,
         reassembly_bytes_max: 0,
+        is_resumed: true,
     };
     let mut caller = CallerLink::new(limits);
     let mut callee = connect(&mut caller, 0);

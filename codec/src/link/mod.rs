@@ -2,8 +2,9 @@
 //!
 //! A channel has two ends. The dialler holds a [`CallerLink`]: calls go in with a token, and what
 //! became of each comes out as a [`CallerEvent`] with that token; it lives on when TCP connections
-//! come and go. The acceptor holds a [`CalleeLink`] for each TCP connection: requests come out,
-//! answers go in. Both speak the skynet and the native dialect, and find out with a hello which one it is
+//! come and go. The acceptor makes a [`CalleeLink`] for each TCP connection: requests come out,
+//! answers go in; in the native dialect one lives on as well, and takes over the connection of another whose
+//! hello names its session (`callee/resume.rs` and `caller/resume.rs` say how). Both speak the skynet and the native dialect, and find out with a hello which one it is
 //! to be on a connection. Whoever drives a link reads the socket, hands the chunks to `receive`, polls events
 //! until there are none, and writes what `transmit` shows, saying with `transmitted` how much of it
 //! the socket took.
@@ -14,18 +15,27 @@
 //! - a reply never reaches another call than the one it answers: whole session numbers are compared,
 //!   and a number comes back only after 2^31 - 1 others;
 //! - messages leave in the order in which they were accepted, their parts side by side;
-//! - a call is reported as lost without having run only if none of its bytes was transmitted;
+//! - while both links of a session live, across any number of connections that break at any byte, and however
+//!   often the old one still seems to be there: a request comes out at the callee exactly once, in order, unless
+//!   its deadline passes first, and its answer at the caller exactly once;
+//! - when one of them does not, each call that was begun ends in an event that says that it may have run;
+//!   only a call that is marked idempotent is ever transmitted to two links;
+//! - a call is reported as lost without having run only if none of its bytes was transmitted, or the peer said
+//!   that it had not come;
 //! - all that is held is bounded in bytes or in number; what a peer declares reserves nothing;
 //! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which
 //!   the connection is of no use and is to be closed.
 
+mod acks;
 mod callee;
 mod caller;
 mod heartbeat;
 mod queue;
 mod reassembly;
+mod retained;
 mod sessions;
 
+pub use acks::ACK_DELAY_MS_MAX;
 pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
 pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
 pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
@@ -46,6 +56,12 @@ pub const REASSEMBLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Unfinished messages of one connection when nobody says otherwise. Skynet may send the heads of
 /// many messages before their parts, so this is well above what needs its bytes at once.
 pub const PARTIAL_MESSAGES_MAX: usize = 16 * 1024;
+
+/// What a callee keeps of answers that the caller has not acknowledged, when nobody says otherwise.
+pub const RETAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long either end keeps the session of a channel that has no connection, in milliseconds.
+pub const SESSION_KEPT_MS_MAX: u64 = 60_000;
 
 /// Calls that one channel has outstanding when nobody says otherwise.
 pub const SESSIONS_MAX: usize = 1 << 20;

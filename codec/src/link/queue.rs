@@ -1,11 +1,13 @@
-//! The messages that were accepted and not begun: nothing of them was transmitted.
+//! The messages that were accepted and that the peer is not known to have.
 //!
-//! A message is kept by reference until its first byte is transmitted, so that it can be written anew, in
-//! whatever dialect the next connection speaks. The first `encoded` of the queue lie in the out-buffer
-//! already; the others wait for a connection.
+//! A message is kept by reference, so that it can be written anew, in whatever dialect the next connection
+//! speaks: until its first byte is transmitted, and in a session that can be resumed until the peer has
+//! acknowledged it. The queue has three parts, from front to back: the first `begun` were transmitted, at
+//! least a byte of each; up to `encoded` they lie in the out-buffer; the others wait for a connection.
 //!
-//! Invariants: numbers grow from front to back; `cost` is the sum of what the messages cost; what a message
-//! costs is at least what either dialect writes for it, and does not depend on which one does.
+//! Invariants: numbers grow from front to back, and so do frames among those that were encoded; `cost` is the
+//! sum of what the messages cost that were not begun and `kept_cost` of the others; what a message costs is at
+//! least what either dialect writes for it, and does not depend on which one does.
 
 use std::collections::VecDeque;
 
@@ -31,13 +33,15 @@ pub(super) enum Target {
     Name(u32),
 }
 
-/// A message none of whose bytes was transmitted.
+/// A message that the peer is not known to have.
 #[derive(Debug)]
 pub(super) struct Message {
     /// Counts the accepted messages of the link.
     pub(super) number: u64,
     /// Where in the out-buffer's stream it begins, once it is there; it ends where the next begins.
     pub(super) start: u64,
+    /// Its number among the frames of the session, once it is in the out-buffer in the native dialect.
+    pub(super) frame: u64,
     /// The session of a call; 0 for a send.
     pub(super) session: u32,
     /// The handle of who sends it; 0 for none.
@@ -47,6 +51,8 @@ pub(super) struct Message {
     /// When nobody waits for it any more; [`Millis::MAX`] for never.
     pub(super) deadline: Millis,
     pub(super) target: Target,
+    /// It may be run more than once.
+    pub(super) is_idempotent: bool,
     /// What it counts for of the bound on waiting bytes; see [`cost`].
     pub(super) cost: usize,
     pub(super) payload: Bytes,
@@ -62,12 +68,14 @@ pub(super) fn cost(address: &Address<'_>, payload_bytes: usize) -> usize {
     MESSAGE_BYTES_EXTRA + name_bytes + payload_bytes + payload_bytes / PART_BYTES * PART_BYTES_EXTRA
 }
 
-/// The messages of a link that were not begun. See the module's page.
+/// The messages of a link that the peer is not known to have. See the module's page.
 #[derive(Debug)]
 pub(super) struct Queue {
     messages: VecDeque<Message>,
+    begun: usize,
     encoded: usize,
     cost: usize,
+    kept_cost: usize,
     next_number: u64,
 }
 
@@ -75,8 +83,10 @@ impl Queue {
     pub(super) fn new() -> Self {
         Self {
             messages: VecDeque::new(),
+            begun: 0,
             encoded: 0,
             cost: 0,
+            kept_cost: 0,
             next_number: 0,
         }
     }
@@ -91,7 +101,7 @@ impl Queue {
     #[inline]
     pub(super) fn first_number(&self) -> u64 {
         self.messages
-            .front()
+            .get(self.begun)
             .map_or(self.next_number, |first| first.number)
     }
 
@@ -118,8 +128,8 @@ impl Queue {
     /// Where the first message begins that was not begun, if it lies in the out-buffer.
     #[inline]
     pub(super) fn first_start(&self) -> Option<u64> {
-        let first = self.messages.front()?;
-        (self.encoded > 0).then_some(first.start)
+        let first = self.messages.get(self.begun)?;
+        (self.encoded > self.begun).then_some(first.start)
     }
 
     /// The socket has taken all bytes before `transmitted`: passes the messages that were begun to `forget`,
@@ -138,17 +148,74 @@ impl Queue {
         }
     }
 
-    /// The out-buffer is gone: all messages wait. Those that `is_wanted` denies are dropped.
-    pub(super) fn wait(&mut self, is_wanted: impl FnMut(&Message) -> bool) {
-        self.encoded = 0;
-        self.messages.retain(is_wanted);
-        self.cost = self.messages.iter().map(|message| message.cost).sum();
+    /// The socket has taken all bytes before `transmitted`: the messages that were begun are kept until they
+    /// are acknowledged.
+    #[inline]
+    pub(super) fn keep_begun(&mut self, transmitted: u64) {
+        while self.encoded > self.begun
+            && let Some(message) = self.messages.get(self.begun)
+            && message.start < transmitted
+        {
+            self.cost -= message.cost;
+            self.kept_cost += message.cost;
+            self.begun += 1;
+        }
+    }
+
+    /// The peer has all frames below `received`: passes the messages that were begun and are among them to
+    /// `take`.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, received: u64, mut take: impl FnMut(Message)) {
+        while self.begun > 0 && self.messages.front().is_some_and(|first| first.frame < received) {
+            if let Some(message) = self.messages.pop_front() {
+                self.kept_cost -= message.cost;
+                take(message);
+            }
+            self.begun -= 1;
+            self.encoded -= 1;
+        }
+        if self.messages.is_empty() {
+            self.messages.shrink_to(KEPT_RECORDS_MAX);
+        }
+    }
+
+    /// Takes those out that were begun.
+    pub(super) fn take_begun(&mut self) -> Vec<Message> {
+        self.encoded -= self.begun;
+        self.kept_cost = 0;
+        self.messages.drain(..std::mem::take(&mut self.begun)).collect()
+    }
+
+    /// Puts messages in front of all others, to be written before them. Nothing lies in the out-buffer.
+    pub(super) fn put_back(&mut self, messages: impl DoubleEndedIterator<Item = Message>) {
+        debug_assert_eq!(self.encoded, 0, "a message overtakes another");
+        for message in messages.rev() {
+            self.cost += message.cost;
+            self.messages.push_front(message);
+        }
+    }
+
+    /// The out-buffer is gone: all messages wait that were not begun. Those that `is_wanted` denies are dropped.
+    pub(super) fn wait(&mut self, mut is_wanted: impl FnMut(&Message) -> bool) {
+        self.encoded = self.begun;
+        let (mut index, begun) = (0, self.begun);
+        let (mut cost, messages) = (0, &mut self.messages);
+        messages.retain(|message| {
+            index += 1;
+            let is_kept = index <= begun || is_wanted(message);
+            if is_kept && index > begun {
+                cost += message.cost;
+            }
+            is_kept
+        });
+        self.cost = cost;
     }
 
     /// Passes every waiting message to `encode`, which says whether it lies in the out-buffer now; those
     /// that do not are dropped.
     pub(super) fn encode_waiting(&mut self, mut encode: impl FnMut(&mut Message) -> bool) {
         debug_assert_eq!(self.encoded, 0, "the out-buffer begins with what waits");
+        debug_assert_eq!(self.begun, 0, "what was begun was settled before");
         self.messages.retain_mut(&mut encode);
         self.encoded = self.messages.len();
         self.cost = self.messages.iter().map(|message| message.cost).sum();
@@ -158,19 +225,25 @@ impl Queue {
     pub(super) fn clear(&mut self, forget: impl FnMut(&Message)) {
         self.messages.iter().for_each(forget);
         self.messages = VecDeque::new();
-        self.encoded = 0;
-        self.cost = 0;
+        (self.begun, self.encoded) = (0, 0);
+        (self.cost, self.kept_cost) = (0, 0);
     }
 
-    /// How many messages there are.
+    /// How many messages there are that were not begun.
     pub(super) fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.len() - self.begun
     }
 
-    /// What they cost together.
+    /// What those cost together that were not begun.
     #[inline]
     pub(super) fn cost(&self) -> usize {
         self.cost
+    }
+
+    /// What those cost together that were begun and are kept.
+    #[inline]
+    pub(super) fn kept_cost(&self) -> usize {
+        self.kept_cost
     }
 }
 
@@ -189,6 +262,8 @@ mod tests {
             key: 0,
             deadline: Millis::MAX,
             target: Target::Handle(7),
+            frame: number,
+            is_idempotent: false,
             cost: MESSAGE_BYTES_EXTRA + payload_bytes,
             payload: vec![0; payload_bytes].into(),
         }
@@ -235,6 +310,35 @@ mod tests {
         assert_eq!(queue.first_start(), None, "the last one only waits");
         queue.forget_begun(u64::MAX, |_| ());
         assert_eq!((queue.len(), begun), (1, vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn messages_that_were_begun_are_kept_until_they_are_acknowledged() {
+        let mut queue = Queue::new();
+        for (number, start) in [(0, 100), (1, 150), (2, 200)] {
+            queue.push(message(number, start, 10), true);
+        }
+        queue.push(message(3, 0, 10), false);
+        let one = MESSAGE_BYTES_EXTRA + 10;
+        queue.keep_begun(151);
+        assert_eq!((queue.first_number(), queue.first_start()), (2, Some(200)));
+        assert_eq!(
+            (queue.cost(), queue.kept_cost(), queue.len()),
+            (2 * one, 2 * one, 2)
+        );
+        let mut taken = Vec::new();
+        queue.acknowledge(1, |message| taken.push(message.number));
+        // The frame with number 2 was not begun: nobody can have it.
+        queue.keep_begun(200);
+        queue.acknowledge(3, |message| taken.push(message.number));
+        assert_eq!((taken, queue.kept_cost(), queue.cost()), (vec![0, 1], 0, 2 * one));
+        queue.keep_begun(201);
+        queue.wait(|_| false);
+        assert_eq!((queue.len(), queue.kept_cost(), queue.cost()), (0, one, 0));
+        let begun = queue.take_begun();
+        assert_eq!((begun.len(), queue.kept_cost(), queue.first_number()), (1, 0, 4));
+        queue.put_back(begun.into_iter());
+        assert_eq!((queue.len(), queue.cost(), queue.first_number()), (1, one, 2));
     }
 
     #[test]

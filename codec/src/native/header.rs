@@ -50,10 +50,12 @@ pub enum FrameKind {
     Pong = 7,
     /// The sender begins nothing new on this connection.
     Goodbye = 8,
+    /// Says how many numbered frames the sender has received; see [`Header::received`].
+    Ack = 9,
 }
 
 impl FrameKind {
-    /// The kind with a number. 9 is set aside for acknowledgements and unknown until they exist.
+    /// The kind with a number.
     #[inline]
     fn from_number(number: u8) -> Option<Self> {
         Some(match number {
@@ -65,6 +67,7 @@ impl FrameKind {
             6 => Self::Ping,
             7 => Self::Pong,
             8 => Self::Goodbye,
+            9 => Self::Ack,
             _ => return None,
         })
     }
@@ -75,7 +78,7 @@ impl FrameKind {
         match self {
             Self::Call | Self::Send | Self::ReplyOk | Self::ReplyError => None,
             Self::DefineName => Some(NAME_BYTES_MAX),
-            Self::Ping | Self::Pong | Self::Goodbye => Some(0),
+            Self::Ping | Self::Pong | Self::Goodbye | Self::Ack => Some(0),
         }
     }
 }
@@ -116,6 +119,20 @@ impl Header {
             source: 0,
             remaining_ms: 0,
         }
+    }
+
+    /// The header of an acknowledgement.
+    pub fn acknowledging(received: u64) -> Self {
+        Self {
+            target: received as u32,
+            source: (received >> 32) as u32,
+            ..Self::new(FrameKind::Ack)
+        }
+    }
+
+    /// What an acknowledgement says: how many numbered frames have come.
+    pub fn received(&self) -> u64 {
+        u64::from(self.target) | u64::from(self.source) << 32
     }
 
     /// Reads a header.
@@ -207,6 +224,16 @@ mod tests {
         assert_eq!(Header::decode(&CALL), Ok(header));
     }
 
+    #[test]
+    fn an_acknowledgement_has_64_bits() {
+        let header = Header::acknowledging(0x0807_0605_0403_0201);
+        let bytes = header.encode();
+        assert_eq!(bytes[4], 9);
+        assert_eq!(bytes[12..20], [1, 2, 3, 4, 5, 6, 7, 8]);
+        let received = Header::decode(&bytes).map(|header| header.received());
+        assert_eq!(received, Ok(0x0807_0605_0403_0201));
+    }
+
     fn changed(at: usize, byte: u8) -> Result<Header, FrameError> {
         let mut bytes = CALL;
         bytes[at] = byte;
@@ -215,7 +242,7 @@ mod tests {
 
     #[test]
     fn every_kind_that_is_not_defined_is_an_error() {
-        for kind in (0..=255).filter(|kind| !(1..=8).contains(kind)) {
+        for kind in (0..=255).filter(|kind| !(1..=9).contains(kind)) {
             assert_eq!(changed(4, kind), Err(FrameError::Kind { kind }));
         }
     }
@@ -260,6 +287,7 @@ mod tests {
             (FrameKind::Ping, 0),
             (FrameKind::Pong, 0),
             (FrameKind::Goodbye, 0),
+            (FrameKind::Ack, 0),
         ] {
             let length = limit as u32 + 1;
             let header = |length| Header {

@@ -46,8 +46,25 @@ pub struct Hello {
     pub epoch: u64,
     /// Random bytes of this connection.
     pub nonce: [u8; NONCE_BYTES],
-    /// Whether the connection goes on with what an earlier one left.
-    pub resume: bool,
+    /// What becomes of the connection's messages when it breaks. A link fills it in as its limits say.
+    pub resume: Resumption,
+}
+
+/// Whether the two ends keep what the other has not acknowledged, and go on with it on the next connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resumption {
+    /// They do not: nothing outlives the connection.
+    #[default]
+    Off,
+    /// They do: a session begins with this connection. Its secret is the nonce of the acceptor's answer.
+    New,
+    /// The connection goes on with a session of an earlier one.
+    Session {
+        /// The secret of the session.
+        session: [u8; NONCE_BYTES],
+        /// How many numbered frames of the session this end has received.
+        received: u64,
+    },
 }
 
 /// Why a hello, or its answer, is none.
@@ -74,6 +91,9 @@ pub enum HelloError {
         /// The key.
         key: &'static str,
     },
+    /// The session that it names is not there, or has let go of what would be needed to go on with it.
+    #[error("hello: the session that it names cannot be resumed")]
+    Session,
     /// The peer answered with a version that this end did not offer.
     #[error("hello: answered with version {version}, offered was {offered}")]
     Version {
@@ -118,7 +138,12 @@ impl Hello {
         packer.string(b"nonce")?;
         packer.string(&self.nonce)?;
         packer.string(b"resume")?;
-        packer.boolean(self.resume)?;
+        packer.boolean(self.resume != Resumption::Off)?;
+        if let Resumption::Session { session, received } = &self.resume {
+            packer.string(b"session")?;
+            packer.string(session)?;
+            integer(&mut packer, "received", *received as i64)?;
+        }
         packer.table_end();
         Ok(buffer.freeze())
     }
@@ -130,6 +155,7 @@ impl Hello {
             ("channels", (1..=CHANNELS_MAX).contains(&self.channels)),
             ("channel", (1..=self.channels).contains(&self.channel)),
             ("threads", (1..=THREADS_MAX).contains(&self.threads)),
+            ("received", i64::try_from(self.resume.received()).is_ok()),
         ];
         match is_valid.into_iter().find(|(_, is_valid)| !is_valid) {
             Some((key, _)) => Err(HelloError::Field { key }),
@@ -158,10 +184,6 @@ impl Hello {
         let node = table.get("node").and_then(|node| node.as_str());
         let nonce = table.get("nonce").and_then(|nonce| nonce.as_bytes());
         let epoch = table.get("epoch").and_then(|epoch| epoch.as_integer());
-        let resume = match table.get("resume") {
-            None => Some(false),
-            Some(resume) => resume.as_boolean(),
-        };
         let hello = Self {
             version: number(&table, "version", None)?,
             node: node.ok_or(HelloError::Field { key: "node" })?.to_owned(),
@@ -172,11 +194,41 @@ impl Hello {
             nonce: nonce
                 .and_then(|nonce| nonce.try_into().ok())
                 .ok_or(HelloError::Field { key: "nonce" })?,
-            resume: resume.ok_or(HelloError::Field { key: "resume" })?,
+            resume: resumption(&table)?,
         };
         hello.check()?;
         Ok(hello)
     }
+}
+
+impl Resumption {
+    /// How many frames were received, as far as it says.
+    fn received(&self) -> u64 {
+        match self {
+            Self::Off | Self::New => 0,
+            Self::Session { received, .. } => *received,
+        }
+    }
+}
+
+fn resumption(table: &TableRef<'_>) -> Result<Resumption, HelloError> {
+    let resume = table
+        .get("resume")
+        .map_or(Some(false), |resume| resume.as_boolean());
+    if !resume.ok_or(HelloError::Field { key: "resume" })? {
+        return Ok(Resumption::Off);
+    }
+    let Some(session) = table.get("session") else {
+        return Ok(Resumption::New);
+    };
+    let session = session.as_bytes().and_then(|session| session.try_into().ok());
+    let received = table.get("received").and_then(|received| received.as_integer());
+    Ok(Resumption::Session {
+        session: session.ok_or(HelloError::Field { key: "session" })?,
+        received: received
+            .and_then(|received| u64::try_from(received).ok())
+            .ok_or(HelloError::Field { key: "received" })?,
+    })
 }
 
 fn number(table: &TableRef<'_>, key: &'static str, default: Option<u32>) -> Result<u32, HelloError> {
@@ -201,7 +253,7 @@ mod tests {
             threads: 8,
             epoch: 0xfedc_ba98_7654_3210,
             nonce: *b"0123456789abcdef",
-            resume: false,
+            resume: Resumption::Off,
         }
     }
 
@@ -260,6 +312,43 @@ mod tests {
         let entries = table().into_iter();
         let entries = entries.filter(|(key, _)| !key.as_str().is_some_and(|key| key.starts_with("channel")));
         assert_eq!(Hello::unpack(&packed(entries.collect())), Ok(with_one_channel));
+    }
+
+    #[test]
+    fn a_session_is_named_with_its_secret_and_what_was_received_of_it() {
+        let resume = |extra: Vec<(&str, Value)>| {
+            let mut entries = table();
+            entries.retain(|(key, _)| key.as_str() != Some("resume"));
+            entries.push((Value::from("resume"), Value::Boolean(true)));
+            entries.extend(extra.into_iter().map(|(key, value)| (Value::from(key), value)));
+            Hello::unpack(&packed(entries)).map(|hello| hello.resume)
+        };
+        let secret = || Value::from("fedcba9876543210");
+        assert_eq!(resume(vec![]), Ok(Resumption::New));
+        let named = vec![("session", secret()), ("received", Value::Integer(i64::MAX))];
+        let session = Resumption::Session {
+            session: *b"fedcba9876543210",
+            received: i64::MAX as u64,
+        };
+        assert_eq!(resume(named), Ok(session));
+        let error = |key| Err(HelloError::Field { key });
+        assert_eq!(resume(vec![("session", secret())]), error("received"));
+        let negative = vec![("session", secret()), ("received", Value::Integer(-1))];
+        assert_eq!(resume(negative), error("received"));
+        let short = vec![("session", Value::from("fedc")), ("received", Value::Integer(0))];
+        assert_eq!(resume(short), error("session"));
+        for resume in [Resumption::New, session] {
+            let hello = Hello { resume, ..hello() };
+            assert_eq!(hello.pack().and_then(|packed| Hello::unpack(&packed)), Ok(hello));
+        }
+        let resume = Resumption::Session {
+            session: *b"fedcba9876543210",
+            received: u64::MAX,
+        };
+        assert_eq!(
+            Hello { resume, ..hello() }.pack(),
+            Err(HelloError::Field { key: "received" })
+        );
     }
 
     #[test]

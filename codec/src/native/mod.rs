@@ -6,7 +6,8 @@
 //! the business of [`crate::link`].
 //!
 //! Messages are numbered without a field for it: calls, sends and replies count, in each direction of a
-//! channel, in the order in which they are written; the other kinds do not count.
+//! channel's session, in the order in which they are written; the other kinds do not count. Acknowledgements say
+//! how many have come, and the hello of a later connection says it again.
 
 mod code;
 mod header;
@@ -18,7 +19,8 @@ mod shards;
 pub use code::ErrorCode;
 pub use header::{FrameKind, HEADER_BYTES, Header};
 pub use hello::{
-    CHANNELS_MAX, HELLO_BYTES_MAX, HELLO_NAME, Hello, HelloError, NONCE_BYTES, THREADS_MAX, VERSION,
+    CHANNELS_MAX, HELLO_BYTES_MAX, HELLO_NAME, Hello, HelloError, NONCE_BYTES, Resumption, THREADS_MAX,
+    VERSION,
 };
 pub use names::NAMES_MAX;
 pub(crate) use names::{NamesIn, NamesOut};
@@ -89,6 +91,16 @@ pub enum FrameError {
         /// Length of the name.
         bytes: usize,
     },
+    /// An acknowledgement of frames that were never sent, or of fewer than were acknowledged before.
+    #[error("{received} frames acknowledged: {acknowledged} were before, and {sent} were sent")]
+    Acknowledgement {
+        /// How many frames the other end says that it has.
+        received: u64,
+        /// How many it has said before that it has.
+        acknowledged: u64,
+        /// How many there are.
+        sent: u64,
+    },
     /// A target that no name was defined for.
     #[error("target is name number {number}, which was not defined")]
     NameUndefined {
@@ -104,17 +116,15 @@ pub fn put_frame(out: &mut OutBuffer, mut header: Header, payload: &Bytes) {
     out.put_frame(&header.encode(), payload);
 }
 
-/// Appends an error for `session`; of its text at most [`ERROR_BYTES_MAX`] bytes are sent.
-pub(crate) fn put_error(out: &mut OutBuffer, session: u32, code: ErrorCode, text: &[u8]) {
+/// The frame of an error for `session`; of its text at most [`ERROR_BYTES_MAX`] bytes are sent.
+pub(crate) fn error_frame(session: u32, code: ErrorCode, text: &[u8]) -> (Header, Bytes) {
     let text = text.get(..ERROR_BYTES_MAX).unwrap_or(text);
     let header = Header {
-        length: text.len() as u32,
         session,
         target: code.number(),
         ..Header::new(FrameKind::ReplyError)
     };
-    out.put_slice(&header.encode());
-    out.put_slice(text);
+    (header, Bytes::copy_from_slice(text))
 }
 
 /// Appends the answer to a ping.

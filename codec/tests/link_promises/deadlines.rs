@@ -18,7 +18,10 @@ fn a_call_expires_at_its_deadline_and_its_session_is_free_at_once() {
     assert_eq!(caller.outstanding(), 1);
     assert_eq!(
         events(&mut caller, 30_000),
-        Ok(vec![CallerEvent::Expired { token: 1 }])
+        Ok(vec![CallerEvent::Expired {
+            token: 1,
+            may_have_run: true
+        }])
     );
     assert_eq!((caller.outstanding(), caller.next_deadline()), (0, None));
 }
@@ -78,7 +81,10 @@ fn a_late_reply_is_dropped_and_counted_and_meets_no_other_call() {
         .expect("accepted");
     assert_eq!(
         events(&mut caller, 10),
-        Ok(vec![CallerEvent::Expired { token: 1 }])
+        Ok(vec![CallerEvent::Expired {
+            token: 1,
+            may_have_run: true
+        }])
     );
     // As many calls as put a session number into the place of the first in any small table.
     for token in 2..=4_097 {
@@ -115,7 +121,10 @@ fn a_call_that_expires_within_its_reply_leaves_nothing_behind() {
     caller.receive(response(1, 3, &payload(3_999)));
     assert_eq!(
         events(&mut caller, 10),
-        Ok(vec![CallerEvent::Expired { token: 1 }])
+        Ok(vec![CallerEvent::Expired {
+            token: 1,
+            may_have_run: true
+        }])
     );
     caller.receive(response(2, 2, &4_000u32.to_le_bytes()));
     caller.receive(response(2, 3, &payload(3_999)));

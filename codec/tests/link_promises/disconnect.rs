@@ -147,7 +147,10 @@ fn a_peer_that_returns_gets_no_request_whose_caller_has_given_up() {
     caller
         .request(0, call(TEN, &payload(4), Some(20), 3))
         .expect("accepted");
-    let expired = [1, 2].map(|token| CallerEvent::Expired { token });
+    let expired = [1, 2].map(|token| CallerEvent::Expired {
+        token,
+        may_have_run: false,
+    });
     assert_eq!(events(&mut caller, 10), Ok(expired.to_vec()));
     caller.connected();
     assert_eq!(delivered(&mut caller), [2, 4]);

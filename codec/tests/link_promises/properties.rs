@@ -156,7 +156,7 @@ proptest! {
             let alive = accepted as usize - ended.len();
             prop_assert_eq!(caller.outstanding(), alive);
             for event in &ended {
-                if let CallerEvent::Expired { token } = event {
+                if let CallerEvent::Expired { token, .. } = event {
                     prop_assert!(deadlines[*token as usize].is_some_and(|deadline| deadline <= now));
                 }
             }

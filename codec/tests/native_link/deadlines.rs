@@ -1,7 +1,7 @@
 //! Time: what is carried to the callee, and what is not sent any more.
 
 use bytes::Bytes;
-use skyring_codec::link::{CallerEvent, CallerLimits};
+use skyring_codec::link::CallerEvent;
 use skyring_codec::skynet::SESSION_MAX;
 
 use crate::support::{
@@ -55,7 +55,10 @@ fn a_call_that_waited_says_what_is_left_then_and_one_too_late_is_not_sent() {
     assert_eq!(seen, [(1, Some(700)), (3, None)]);
     assert_eq!(
         events(&mut caller, 300),
-        Ok(vec![CallerEvent::Expired { token: 2 }])
+        Ok(vec![CallerEvent::Expired {
+            token: 2,
+            may_have_run: true
+        }])
     );
 }
 
@@ -68,7 +71,10 @@ fn a_reply_that_comes_too_late_is_counted_and_given_to_nobody() {
     let session = requests(&mut callee, take_from_caller(&mut caller, usize::MAX))[0].session;
     assert_eq!(
         events(&mut caller, 10),
-        Ok(vec![CallerEvent::Expired { token: 1 }])
+        Ok(vec![CallerEvent::Expired {
+            token: 1,
+            may_have_run: true
+        }])
     );
     callee.respond(session, Ok(payload(1)));
     caller.receive(take_from_callee(&mut callee));
@@ -78,8 +84,10 @@ fn a_reply_that_comes_too_late_is_counted_and_given_to_nobody() {
 
 #[test]
 fn sessions_wrap_and_every_reply_finds_its_call() {
-    let mut caller =
-        skyring_codec::link::CallerLink::with_first_session(CallerLimits::default(), SESSION_MAX - 2);
+    let mut caller = skyring_codec::link::CallerLink::with_first_session(
+        crate::support::without_session(),
+        SESSION_MAX - 2,
+    );
     let mut callee = callee();
     greet(&mut caller, &mut callee, 0);
     for token in 0..6 {

@@ -2,11 +2,13 @@
 //! specification, not by the code.
 
 use bytes::Bytes;
-use skyring_codec::link::{CallerEvent, Dialect, Inbound, ReplyError, Request};
-use skyring_codec::native::{ErrorCode, Hello};
+use skyring_codec::link::{
+    ACK_DELAY_MS_MAX, CallerEvent, CallerLimits, CallerLink, Dialect, Inbound, ReplyError, Request,
+};
+use skyring_codec::native::{ErrorCode, Hello, Resumption};
 use skyring_codec::skynet::{Address, RequestAddress};
 
-use crate::support::{arrive, call, callee, caller, events, take_from_callee, take_from_caller};
+use crate::support::{arrive, call, callee, events, take_from_callee, take_from_caller};
 
 const HELLO: &str = "
     00 73  00  00 00 00 00  01 00 00 00
@@ -19,7 +21,7 @@ const HELLO: &str = "
     2c 65 70 6f 63 68  0a 07
     24 6e 6f 64 65  24 67 61 6d 65
     2c 6e 6f 6e 63 65  84 30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66
-    34 72 65 73 75 6d 65  01
+    34 72 65 73 75 6d 65  09
     00";
 
 const HELLO_ANSWER: &str = "
@@ -33,7 +35,7 @@ const HELLO_ANSWER: &str = "
     2c 65 70 6f 63 68  22 ff ff ff ff
     24 6e 6f 64 65  14 64 62
     2c 6e 6f 6e 63 65  84 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 30
-    34 72 65 73 75 6d 65  01
+    34 72 65 73 75 6d 65  09
     00";
 
 const DEFINE_SDB: &str = "
@@ -55,6 +57,63 @@ const REPLY_ERROR: &str = "
     1a 00 00 00  04 00 00 00  02 00 00 00  07 00 00 00  00 00 00 00  00 00 00 00
     6e 6f 2d 73 75 63 68 2d 73 65 72 76 69 63 65 3a 20 3a 30 30 30 30 30 30 30 61";
 
+/// Two frames have come.
+const ACK: &str = "
+    00 00 00 00  09 00 00 00  00 00 00 00  02 00 00 00  00 00 00 00  00 00 00 00";
+
+const HELLO_AGAIN: &str = "
+    00 97  00  00 00 00 00  01 00 00 00
+    6c 73 6b 79 72 69 6e 67 2e 68 65 6c 6c 6f
+    06
+    3c 76 65 72 73 69 6f 6e  0a 01
+    3c 63 68 61 6e 6e 65 6c  0a 01
+    44 63 68 61 6e 6e 65 6c 73  0a 04
+    3c 74 68 72 65 61 64 73  0a 04
+    2c 65 70 6f 63 68  0a 07
+    24 6e 6f 64 65  24 67 61 6d 65
+    2c 6e 6f 6e 63 65  84 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f 50
+    34 72 65 73 75 6d 65  09
+    3c 73 65 73 73 69 6f 6e  84 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 30
+    44 72 65 63 65 69 76 65 64  0a 02
+    00";
+
+const HELLO_AGAIN_ANSWER: &str = "
+    00 94  01 00 00 00  01
+    6c 73 6b 79 72 69 6e 67 2e 68 65 6c 6c 6f
+    06
+    3c 76 65 72 73 69 6f 6e  0a 01
+    3c 63 68 61 6e 6e 65 6c  0a 01
+    44 63 68 61 6e 6e 65 6c 73  0a 02
+    3c 74 68 72 65 61 64 73  0a 02
+    2c 65 70 6f 63 68  22 ff ff ff ff
+    24 6e 6f 64 65  14 64 62
+    2c 6e 6f 6e 63 65  84 50 4f 4e 4d 4c 4b 4a 49 48 47 46 45 44 43 42 41
+    34 72 65 73 75 6d 65  09
+    3c 73 65 73 73 69 6f 6e  84 66 65 64 63 62 61 39 38 37 36 35 34 33 32 31 30
+    44 72 65 63 65 69 76 65 64  0a 02
+    00";
+
+/// What both say of the session on its second connection.
+const SESSION: Resumption = Resumption::Session {
+    session: *b"fedcba9876543210",
+    received: 2,
+};
+
+fn game_again() -> Hello {
+    Hello {
+        nonce: *b"ABCDEFGHIJKLMNOP",
+        ..game()
+    }
+}
+
+fn db_again() -> Hello {
+    Hello {
+        nonce: *b"PONMLKJIHGFEDCBA",
+        resume: SESSION,
+        ..db()
+    }
+}
+
 fn bytes_of(hex: &str) -> Bytes {
     hex.split_whitespace()
         .map(|byte| u8::from_str_radix(byte, 16).expect("two hex digits"))
@@ -71,7 +130,7 @@ fn game() -> Hello {
         threads: 4,
         epoch: 7,
         nonce: *b"0123456789abcdef",
-        resume: false,
+        resume: Resumption::New,
     }
 }
 
@@ -84,13 +143,13 @@ fn db() -> Hello {
         threads: 2,
         epoch: u64::MAX,
         nonce: *b"fedcba9876543210",
-        resume: false,
+        resume: Resumption::New,
     }
 }
 
 #[test]
 fn the_callers_bytes_are_those_of_the_specification() {
-    let mut caller = caller();
+    let mut caller = CallerLink::new(CallerLimits::default());
     caller.dial(0, &game()).expect("a valid hello");
     assert_eq!(take_from_caller(&mut caller, usize::MAX), bytes_of(HELLO));
     caller.receive(bytes_of(HELLO_ANSWER));
@@ -123,7 +182,21 @@ fn the_callers_bytes_are_those_of_the_specification() {
         },
     ];
     assert_eq!(events(&mut caller, 0), Ok(replies));
+    caller.receive(bytes_of(ACK));
+    assert_eq!(events(&mut caller, ACK_DELAY_MS_MAX), Ok(vec![]));
+    assert_eq!(take_from_caller(&mut caller, usize::MAX), bytes_of(ACK));
     assert!(caller.is_idle());
+    // Another connection of the same session.
+    caller.disconnected();
+    caller.dial(50, &game_again()).expect("a valid hello");
+    assert_eq!(take_from_caller(&mut caller, usize::MAX), bytes_of(HELLO_AGAIN));
+    caller.receive(bytes_of(HELLO_AGAIN_ANSWER));
+    let ready = CallerEvent::Ready {
+        dialect: Dialect::Native,
+        peer: Some(Box::new(db_again())),
+    };
+    assert_eq!(events(&mut caller, 50), Ok(vec![ready]));
+    assert!(!caller.has_output());
 }
 
 #[test]
@@ -160,6 +233,18 @@ fn the_callees_bytes_are_those_of_the_specification() {
         take_from_callee(&mut callee),
         [REPLY, REPLY_ERROR].map(bytes_of).concat()
     );
+    callee.tick(0);
+    callee.tick(ACK_DELAY_MS_MAX);
+    assert_eq!(take_from_callee(&mut callee), bytes_of(ACK));
+    // Another connection of the same session, whose dialler has both replies.
+    let mut greeted = self::callee();
+    let resumed = vec![Inbound::Hello(Hello {
+        resume: SESSION,
+        ..game_again()
+    })];
+    assert_eq!(arrive(&mut greeted, bytes_of(HELLO_AGAIN)), Ok(resumed));
+    callee.resume(greeted, &db_again()).expect("it can be resumed");
+    assert_eq!(take_from_callee(&mut callee), bytes_of(HELLO_AGAIN_ANSWER));
 }
 
 #[test]

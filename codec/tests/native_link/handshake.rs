@@ -336,7 +336,10 @@ fn a_handshake_that_takes_too_long_is_an_error_at_its_deadline() {
     assert!(caller.next_deadline().is_some_and(|next| next <= end + 50));
     assert_eq!(
         caller.poll_event(end + 50),
-        Ok(Some(CallerEvent::Expired { token: 1 }))
+        Ok(Some(CallerEvent::Expired {
+            token: 1,
+            may_have_run: false
+        }))
     );
 }
 

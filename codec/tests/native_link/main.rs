@@ -7,5 +7,6 @@ mod heartbeat;
 mod hostile;
 mod names;
 mod properties;
+mod resume;
 mod support;
 mod waiting;

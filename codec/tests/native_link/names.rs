@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use skyring_codec::link::{CalleeLimits, CallerLimits, LinkError, ProtocolError};
+use skyring_codec::link::{LinkError, ProtocolError};
 use skyring_codec::native::{FrameError, HEADER_BYTES, NAMES_MAX};
 use skyring_codec::skynet::{Address, RequestAddress};
 
 use crate::support::{
-    arrive, call, callee, events, frame, greet, native_pair, native_pair_of, payload, requests, send,
-    take_from_caller,
+    arrive, call, callee, events, frame, greet, native_pair, payload, requests, send, take_from_caller,
 };
 
 fn name(index: usize) -> Vec<u8> {
@@ -57,7 +56,7 @@ fn more_names_than_numbers_are_defined_again_and_never_confused() {
 
 #[test]
 fn names_of_waiting_messages_are_bounded_and_refused_beyond() {
-    let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), CalleeLimits::default());
+    let (mut caller, mut callee) = native_pair();
     for index in 0..NAMES_MAX {
         caller
             .request(0, send(Address::Name(&name(index)), &payload(1)))

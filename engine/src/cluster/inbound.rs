@@ -92,6 +92,7 @@ pub(crate) struct Inbound {
 fn new_link() -> CalleeLink {
     CalleeLink::new(CalleeLimits {
         out_buffer_bytes_max: ANSWER_BYTES_MAX,
+        retained_bytes_max: 0,
         ..CalleeLimits::default()
     })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use skyring_codec::native::{Hello, NONCE_BYTES, VERSION};
+use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 
 use crate::config::ClusterMap;
 use crate::control::Control;
@@ -113,7 +113,7 @@ impl NodeShared {
             threads: self.ports.len() as u32,
             epoch: self.epoch,
             nonce,
-            resume: false,
+            resume: Resumption::New,
         }
     }
 

@@ -1,4 +1,5 @@
-//! The acceptor's end of one TCP connection: requests out, answers in.
+//! The acceptor's end of a channel: requests out, answers in. It has one TCP connection, or in a
+//! [session](resume) that can be resumed one after another.
 //!
 //! Invariants:
 //! - a request comes out once, whole, in the order in which its last byte came;
@@ -11,6 +12,7 @@
 //!   new one begins.
 
 mod native;
+mod resume;
 mod skynet;
 
 pub use native::ResolvedRequest;
@@ -19,13 +21,16 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use self::resume::{Greeting, Session};
+use super::acks::Acks;
 use super::reassembly::{Reassembly, ReassemblyLimits};
+use super::retained::Retained;
 use super::{
     Dialect, MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, PARTIAL_MESSAGES_MAX, ProtocolError,
-    REASSEMBLY_BYTES_MAX,
+    REASSEMBLY_BYTES_MAX, RETAINED_BYTES_MAX,
 };
 use crate::native::{
-    ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, put_error, put_frame, put_pong,
+    ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, error_frame, put_frame, put_pong,
 };
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response, encode_ok_response};
@@ -55,6 +60,9 @@ pub struct CalleeLimits {
     /// From so many bytes of waiting answers on [`CalleeLink::is_output_full`] holds. The link itself
     /// refuses no answer: who drives it stops reading the socket until the peer reads its answers.
     pub out_buffer_bytes_max: usize,
+    /// Bytes of answers that are kept until the caller has acknowledged them, to go on after a broken
+    /// connection; past it the oldest are let go. 0: none are, and nothing outlives a connection.
+    pub retained_bytes_max: usize,
 }
 
 impl Default for CalleeLimits {
@@ -64,6 +72,7 @@ impl Default for CalleeLimits {
             reassembly_bytes_max: REASSEMBLY_BYTES_MAX,
             partial_messages_max: PARTIAL_MESSAGES_MAX,
             out_buffer_bytes_max: OUT_BUFFER_BYTES_MAX,
+            retained_bytes_max: RETAINED_BYTES_MAX,
         }
     }
 }
@@ -107,14 +116,11 @@ enum Stage {
     /// In the skynet dialect, as every connection begins.
     Skynet,
     /// With the answer to a hello.
-    Greeted {
-        /// What to answer it with.
-        session: u32,
-        /// The version that it offers.
-        version: u32,
-    },
+    Greeted(Greeting),
     /// In the native dialect.
     Native,
+    /// With another connection, if one comes: this one is over.
+    Detached,
 }
 
 /// What is kept of a request until its parts have come.
@@ -125,7 +131,7 @@ struct Kept {
     trace: Option<Bytes>,
 }
 
-/// The acceptor's end of one TCP connection. See the module's page.
+/// The acceptor's end of a channel. See the module's page.
 #[derive(Debug)]
 pub struct CalleeLink {
     limits: CalleeLimits,
@@ -136,6 +142,11 @@ pub struct CalleeLink {
     frames: FrameReader,
     names: NamesIn,
     out: OutBuffer,
+    session: Option<Session>,
+    acks: Acks,
+    /// Where in the out-buffer's stream the last acknowledgement ends.
+    ack_end: u64,
+    retained: Retained,
     packages_seen: u64,
     requests_seen: u64,
     refused: u64,
@@ -157,6 +168,10 @@ impl CalleeLink {
             frames: FrameReader::new(),
             names: NamesIn::default(),
             out: OutBuffer::new(),
+            session: None,
+            acks: Acks::new(),
+            ack_end: 0,
+            retained: Retained::new(limits.retained_bytes_max),
             packages_seen: 0,
             requests_seen: 0,
             refused: 0,
@@ -168,16 +183,17 @@ impl CalleeLink {
     #[inline]
     pub fn receive(&mut self, chunk: Bytes) {
         match self.stage {
-            Stage::Skynet | Stage::Greeted { .. } => self.framer.push(chunk),
+            Stage::Skynet | Stage::Greeted(_) => self.framer.push(chunk),
             Stage::Native => self.frames.push(chunk),
+            Stage::Detached => {}
         }
     }
 
     /// Where the next bytes may be read to without a chunk, and how many: see [`FrameReader::room`].
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self.stage {
-            Stage::Skynet | Stage::Greeted { .. } => None,
             Stage::Native => self.frames.room(),
+            Stage::Skynet | Stage::Greeted(_) | Stage::Detached => None,
         }
     }
 
@@ -190,26 +206,28 @@ impl CalleeLink {
     pub fn poll_inbound(&mut self) -> Result<Option<Inbound>, ProtocolError> {
         match self.stage {
             Stage::Skynet => self.poll_skynet(),
-            Stage::Greeted { .. } => Ok(None),
             Stage::Native => self.poll_native(),
+            Stage::Greeted(_) | Stage::Detached => Ok(None),
         }
     }
 
     /// Answers a hello with this end's own; both ends speak the native dialect from there on, in the lower
-    /// of the two versions. Without a hello that awaits an answer this does nothing.
+    /// of the two versions. If both want so, a session begins, whose secret is the nonce of `hello`: also
+    /// when the caller's hello names another one, which is then over for it. Without a hello that awaits an answer this does nothing.
     ///
     /// # Errors
     /// [`HelloError`] for a hello that no peer would take; the peer's still awaits its answer then.
     pub fn accept_hello(&mut self, hello: &Hello) -> Result<(), HelloError> {
-        let Stage::Greeted { session, version } = self.stage else {
+        let Stage::Greeted(greeting) = self.stage else {
             return Ok(());
         };
         let answer = Hello {
-            version: hello.version.min(version),
+            version: hello.version.min(greeting.version),
+            resume: self.begin_session(&greeting, hello),
             ..hello.clone()
         };
         let payload = answer.pack()?;
-        encode_ok_response(&mut self.out, session, &payload)
+        encode_ok_response(&mut self.out, greeting.session, &payload)
             .map_err(|_| HelloError::Length { bytes: payload.len() })?;
         self.frames = FrameReader::starting_with(self.framer.take_chunks());
         self.stage = Stage::Native;
@@ -219,7 +237,7 @@ impl CalleeLink {
     /// Answers a hello as a Skynet node does; both ends speak the skynet dialect from there on. Without a
     /// hello that awaits an answer this does nothing.
     pub fn refuse_hello(&mut self) {
-        if let Stage::Greeted { session, .. } = self.stage {
+        if let Stage::Greeted(Greeting { session, .. }) = self.stage {
             encode_error_response(&mut self.out, session, NAME_NOT_FOUND);
             self.stage = Stage::Skynet;
         }
@@ -228,8 +246,8 @@ impl CalleeLink {
     /// What is spoken on the connection so far.
     pub fn dialect(&self) -> Dialect {
         match self.stage {
-            Stage::Skynet | Stage::Greeted { .. } => Dialect::Skynet,
-            Stage::Native => Dialect::Native,
+            Stage::Skynet | Stage::Greeted(_) => Dialect::Skynet,
+            Stage::Native | Stage::Detached => Dialect::Native,
         }
     }
 
@@ -253,8 +271,8 @@ impl CalleeLink {
                 self.respond_too_large(session, payload.len(), self.limits.message_bytes_max);
             }
             Ok(payload) => match self.stage {
-                Stage::Native => self.answer_native(session, &payload),
-                Stage::Skynet | Stage::Greeted { .. } => self.answer_skynet(session, &payload),
+                Stage::Native | Stage::Detached => self.answer_native(session, &payload),
+                Stage::Skynet | Stage::Greeted(_) => self.answer_skynet(session, &payload),
             },
             Err(text) => self.respond_error(session, ErrorCode::Remote, text),
         }
@@ -265,8 +283,11 @@ impl CalleeLink {
     pub fn respond_error(&mut self, session: u32, code: ErrorCode, text: &[u8]) {
         match self.stage {
             _ if session == 0 => {}
-            Stage::Native => put_error(&mut self.out, session, code, text),
-            Stage::Skynet | Stage::Greeted { .. } => encode_error_response(&mut self.out, session, text),
+            Stage::Native | Stage::Detached => {
+                let (header, text) = error_frame(session, code, text);
+                self.put_answer(header, &text);
+            }
+            Stage::Skynet | Stage::Greeted(_) => encode_error_response(&mut self.out, session, text),
         }
     }
 
@@ -327,7 +348,7 @@ impl CalleeLink {
         let partials = self.partials.held_bytes() + self.partials.list_bytes();
         let kept = self.partials.len() * KEPT_BYTES_MAX;
         let input = self.framer.held_bytes() + self.frames.held_bytes() + self.names.held_bytes();
-        input + partials + kept + self.out.held_bytes()
+        input + partials + kept + self.out.held_bytes() + self.retained.held_bytes()
     }
 
     /// Copies the input that no event has come of yet, so that it does not keep the chunks that it came
@@ -340,6 +361,7 @@ impl CalleeLink {
     /// Gives back memory that is kept for the next burst. For a connection that is idle.
     pub fn release_memory(&mut self) {
         self.out.release();
+        self.retained.release();
         self.partials.release();
     }
 

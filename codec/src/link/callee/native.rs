@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{CalleeLink, Inbound, Request, Stage};
 use crate::link::ProtocolError;
-use crate::native::{FrameError, FrameKind, Header, Step, put_frame, put_pong};
+use crate::native::{FrameError, FrameKind, Header, Step, put_pong};
 use crate::skynet::RequestAddress;
 
 /// A call or a send to a service that is known: see [`CalleeLink::next_resolved`].
@@ -54,6 +54,7 @@ impl CalleeLink {
                 })?;
         self.packages_seen += 1;
         self.requests_seen += 1;
+        self.note_received(payload.len());
         Some(ResolvedRequest {
             target,
             session: header.session,
@@ -87,6 +88,7 @@ impl CalleeLink {
             match header.kind {
                 FrameKind::Call | FrameKind::Send => {
                     self.requests_seen += 1;
+                    self.note_received(payload.len());
                     let address = if header.is_target_name {
                         RequestAddress::Name(self.names.get(header.target)?)
                     } else {
@@ -105,7 +107,11 @@ impl CalleeLink {
                 FrameKind::DefineName => self.names.define(header.target, &payload)?,
                 FrameKind::Ping => put_pong(&mut self.out, header.session),
                 FrameKind::Pong => {}
-                FrameKind::Goodbye => return Ok(Some(Inbound::Goodbye)),
+                FrameKind::Ack => self.take_ack(&header)?,
+                FrameKind::Goodbye => {
+                    self.leave_session();
+                    return Ok(Some(Inbound::Goodbye));
+                }
                 kind @ (FrameKind::ReplyOk | FrameKind::ReplyError) => {
                     return Err(FrameError::Direction { kind }.into());
                 }
@@ -126,6 +132,7 @@ impl CalleeLink {
         }
         self.packages_seen += 1;
         self.requests_seen += 1;
+        self.note_received(0);
         let limit = self.limits.message_bytes_max;
         self.refuse_too_large(session, length as usize, limit);
         Ok(())
@@ -141,6 +148,19 @@ impl CalleeLink {
             session,
             ..Header::new(FrameKind::ReplyOk)
         };
-        put_frame(&mut self.out, header, payload);
+        self.put_answer(header, payload);
+    }
+
+    /// Writes an answer, and keeps it where that is wanted until the caller says that it has it.
+    #[inline]
+    pub(super) fn put_answer(&mut self, mut header: Header, payload: &Bytes) {
+        header.length = payload.len() as u32;
+        let header = header.encode();
+        if self.stage == Stage::Native {
+            self.out.put_frame(&header, payload);
+        }
+        if self.session.is_some() {
+            self.retained.put(&header, payload);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, Request, Stage, TRACE_KEPT_BYTES_MAX};
+use super::{CalleeLink, Greeting, INVALID_PARTS, Inbound, Kept, Request, Stage, TRACE_KEPT_BYTES_MAX};
 use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
 use crate::native::{ErrorCode, Hello};
@@ -77,8 +77,7 @@ impl CalleeLink {
     fn hello(&mut self, session: u32, payload: &[u8]) -> Result<Inbound, ProtocolError> {
         match Hello::unpack(payload) {
             Ok(hello) => {
-                let version = hello.version;
-                self.stage = Stage::Greeted { session, version };
+                self.stage = Stage::Greeted(Greeting::new(session, &hello));
                 Ok(Inbound::Hello(hello))
             }
             Err(error) => {

@@ -11,7 +11,7 @@ use crate::skynet::Address;
 /// Bounds of a [`CallerLink`](super::CallerLink).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallerLimits {
-    /// Bytes that may wait for the socket or for a connection. Each message counts as its payload, its
+    /// Bytes that may wait for the socket, for a connection or for an acknowledgement. Each message counts as its payload, its
     /// name and some 128 bytes for what is kept with it, which covers its headers in either dialect.
     pub out_buffer_bytes_max: usize,
     /// Calls that may be outstanding.
@@ -20,6 +20,9 @@ pub struct CallerLimits {
     pub message_bytes_max: usize,
     /// Bytes that all unfinished replies in parts may hold together.
     pub reassembly_bytes_max: usize,
+    /// Whether messages are kept until the peer has acknowledged them, to go on after a broken connection. It
+    /// takes a peer that does the same.
+    pub is_resumed: bool,
 }
 
 impl Default for CallerLimits {
@@ -29,6 +32,7 @@ impl Default for CallerLimits {
             sessions_max: SESSIONS_MAX,
             message_bytes_max: MESSAGE_BYTES_MAX,
             reassembly_bytes_max: REASSEMBLY_BYTES_MAX,
+            is_resumed: true,
         }
     }
 }
@@ -91,6 +95,18 @@ pub enum CallerEvent {
     Expired {
         /// The token of the call.
         token: u64,
+        /// Whether the peer may have run it, or may yet: it was written.
+        may_have_run: bool,
+    },
+    /// The peer is another process than the one that the call was transmitted to, which may have run it.
+    Restarted {
+        /// The token of the call.
+        token: u64,
+    },
+    /// The peer lives, but what it knew of this channel is gone. It may have run the call.
+    Forgotten {
+        /// The token of the call.
+        token: u64,
     },
     /// The connection broke or the link was closed before an answer.
     Lost {
@@ -115,7 +131,9 @@ impl CallerEvent {
         match self {
             Self::Ready { .. } | Self::Goodbye | Self::Quiet | Self::Heard => None,
             Self::Reply { token, .. }
-            | Self::Expired { token }
+            | Self::Expired { token, .. }
+            | Self::Restarted { token }
+            | Self::Forgotten { token }
             | Self::Lost { token, .. }
             | Self::TooLarge { token, .. } => Some(*token),
         }

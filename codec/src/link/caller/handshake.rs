@@ -1,6 +1,6 @@
 //! The first exchange on a connection: which dialect does the peer speak?
 
-use super::{CallerEvent, CallerLink, HANDSHAKE_MS_MAX};
+use super::{CallerEvent, CallerLink, Ended, HANDSHAKE_MS_MAX};
 use crate::Millis;
 use crate::link::{Dialect, ProtocolError};
 use crate::native::{FrameReader, Hello, HelloError, ShardsOut};
@@ -45,6 +45,7 @@ impl CallerLink {
                     let version = peer.version;
                     return Err(HelloError::Version { version, offered }.into());
                 }
+                self.settle(&peer)?;
                 self.frames = FrameReader::starting_with(self.framer.take_chunks());
                 self.shards = ShardsOut::new(self.channel, peer.threads);
                 self.begin(Dialect::Native, self.now);
@@ -59,6 +60,7 @@ impl CallerLink {
                     let text = String::from_utf8_lossy(text).into_owned();
                     return Err(ProtocolError::HelloRefused { text });
                 }
+                self.end_session(Ended::Forgotten);
                 self.begin(Dialect::Skynet, self.now);
                 Ok(Some(CallerEvent::Ready {
                     dialect: Dialect::Skynet,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CallerEvent, CallerLink, Stage};
+use super::{CallerEvent, CallerLink, Stage, lost};
 use crate::Millis;
 use crate::link::heartbeat::{Beat, Heartbeat, HeartbeatLimits};
 use crate::link::{Dialect, ProtocolError};
@@ -75,11 +75,11 @@ impl CallerLink {
     }
 
     /// Gives back the calls that wait for the next connection and that `condition` holds for, by their token:
-    /// each is lost without having run. What this connection takes is not touched.
+    /// each is lost without having run, unless it was begun in an earlier session. What this connection takes is not touched.
     pub fn withdraw(&mut self, condition: impl Fn(u64) -> bool) {
         let first = self.queue.first_waiting_number();
         let before = self.losses.len();
-        self.lose(|call| call.number >= first && condition(call.token));
+        self.lose(first, |call| call.number >= first && condition(call.token), lost);
         // Those of a connection that the peer leaves are left out when the next one begins.
         if self.losses.len() > before && matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
             self.drop_unwanted();

@@ -1,21 +1,25 @@
 //! The dialler's end of a channel: calls and sends in, what became of the calls out.
 //!
 //! The link outlives its TCP connections. What was accepted but not yet transmitted when a connection
-//! breaks goes on with the next one, in order, in the dialect that is spoken there; a call of which a byte
-//! was transmitted is lost, because nobody can say whether it ran.
+//! breaks goes on with the next one, in order, in the dialect that is spoken there. What was transmitted
+//! goes on as well in a [session](resume) of the native dialect; without one a call of which a byte was
+//! transmitted is lost, because nobody can say whether it ran.
 //!
 //! Invariants:
 //! - every accepted call yields exactly one [`CallerEvent`] with its token;
-//! - `queue` lists the messages none of whose bytes was transmitted; `out` holds bytes of one connection
-//!   only, so a connection never begins within a message;
-//! - a call was begun if and only if its number is below that of the first message in the queue;
+//! - `queue` lists the messages none of whose bytes was transmitted, and in a session those that the peer is
+//!   not known to have; `out` holds bytes of one connection only, so a connection never begins within a message;
+//! - a call was begun if and only if its number is below that of the first message in the queue that was not;
 //! - before the peer has answered the hello, nothing but the hello can be transmitted.
 
 mod event;
 mod handshake;
 mod heartbeat;
 mod native;
+mod resume;
 mod skynet;
+
+pub(super) use resume::put_ack;
 
 pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
 
@@ -24,6 +28,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use self::resume::{Ended, Resume};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
 use super::reassembly::{Reassembly, ReassemblyLimits};
@@ -83,6 +88,7 @@ pub struct CallerLink {
     late_replies: u64,
     sends_dropped: u64,
     heartbeat: Heartbeat,
+    resume: Resume,
 }
 
 impl CallerLink {
@@ -117,6 +123,7 @@ impl CallerLink {
             late_replies: 0,
             sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
+            resume: Resume::new(limits.is_resumed),
         }
     }
 
@@ -135,7 +142,7 @@ impl CallerLink {
             payload,
             deadline,
             token,
-            is_idempotent: _,
+            is_idempotent,
         } = request;
         let cost = self.admit(&address, token.is_some(), payload.len())?;
         let target = match address {
@@ -153,11 +160,13 @@ impl CallerLink {
         let mut message = Message {
             number,
             start: 0,
+            frame: 0,
             session,
             source,
             key,
             deadline: deadline.unwrap_or(Millis::MAX),
             target,
+            is_idempotent,
             cost,
             payload,
         };
@@ -225,6 +234,7 @@ impl CallerLink {
     pub fn connected(&mut self) {
         // Whoever did not notice that the old connection broke must not splice two streams.
         self.disconnected();
+        self.end_session(Ended::Forgotten);
         self.begin(Dialect::Skynet, 0);
     }
 
@@ -236,7 +246,10 @@ impl CallerLink {
     pub fn dial(&mut self, now: Millis, hello: &Hello) -> Result<(), HelloError> {
         self.disconnected();
         self.now = self.now.max(now);
-        self.greet(hello)?;
+        self.greet(&Hello {
+            resume: self.resume.offer(),
+            ..hello.clone()
+        })?;
         self.channel = hello.channel;
         self.stage = Stage::Greeting {
             until: self.now.saturating_add(HANDSHAKE_MS_MAX),
@@ -265,15 +278,19 @@ impl CallerLink {
         self.stale = 0;
     }
 
-    /// The TCP connection broke. Every call of which a byte was transmitted is lost; what was not
-    /// begun waits for the next connection, in order. Without a connection this does nothing.
+    /// The TCP connection broke. What was not begun waits for the next connection, in order, and so does
+    /// what was when there is a session that can be resumed; without one every call of which a byte was
+    /// transmitted is lost. Without a connection this does nothing.
     pub fn disconnected(&mut self) {
         if self.stage == Stage::Down {
             return;
         }
         self.forget_connection();
-        let first = self.queue.first_number();
-        self.lose(|call| call.number < first);
+        if self.resume.has_session() {
+            self.resume.pause(self.now);
+        } else {
+            self.lose_begun();
+        }
         self.drop_unwanted();
     }
 
@@ -281,13 +298,17 @@ impl CallerLink {
     /// again as if it were new, though session numbers go on.
     pub fn close(&mut self) {
         self.forget_connection();
+        self.queue.wait(|_| true);
         self.abandon();
+        self.resume.clear();
     }
 
     /// Loses every outstanding call and drops everything queued, but keeps the connection: the peer is not
     /// worth waiting for any more.
     pub fn abandon(&mut self) {
-        self.lose(|_| true);
+        // What lies in the out-buffer is still transmitted.
+        let first = self.queue.first_waiting_number();
+        self.lose(first, |_| true, lost);
         self.queue.clear(|message| {
             self.sends_dropped += u64::from(message.session == 0);
             release(&mut self.names, message);
@@ -305,14 +326,20 @@ impl CallerLink {
         self.out.release();
     }
 
-    /// Ends the calls that satisfy `condition`, in the order in which they were accepted.
-    fn lose(&mut self, condition: impl Fn(&Call) -> bool) {
-        let first = self.queue.first_number();
+    /// Ends the calls that satisfy `condition`, in the order in which they were accepted. `event` makes of the
+    /// token of each, and whether it may have run, what it ends with; those may have whose number is below
+    /// `first`.
+    fn lose(
+        &mut self,
+        first: u64,
+        condition: impl Fn(&Call) -> bool,
+        event: impl Fn(u64, bool) -> CallerEvent,
+    ) {
         for session in self.sessions.select(condition) {
-            if let Some(call) = self.end(session) {
-                let may_have_run = call.number < first;
-                let token = call.token;
-                self.losses.push_back(CallerEvent::Lost { token, may_have_run });
+            let is_repeated = |call: &Call| self.resume.is_repeated(call.number);
+            let is_repeated = self.sessions.get(session).is_some_and(is_repeated);
+            if let Some(Call { token, number, .. }) = self.end(session) {
+                self.losses.push_back(event(token, is_repeated || number < first));
             }
         }
     }
@@ -337,6 +364,7 @@ impl CallerLink {
             self.stage = Stage::Leaving(dialect);
             if dialect == Dialect::Native {
                 put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
+                self.leave_session();
             }
         }
     }
@@ -383,10 +411,15 @@ impl CallerLink {
                 Some(event) => Some(event),
                 None => self.expire(now),
             },
-            Stage::Down => self.expire(now),
+            Stage::Down => self.poll_down(now),
         };
         match event {
-            None => self.beat(now),
+            None => {
+                if self.resume.acks.is_due(now) {
+                    self.put_ack();
+                }
+                self.beat(now)
+            }
             event => Ok(event),
         }
     }
@@ -422,6 +455,9 @@ impl CallerLink {
         if let Some(timer) = call.timer {
             self.timers.cancel(timer);
         }
+        if let Some(message) = self.resume.forget(call.number) {
+            release(&mut self.names, &message);
+        }
         if !self.partials.is_empty() {
             self.partials.remove(session);
         }
@@ -431,29 +467,40 @@ impl CallerLink {
     #[inline]
     fn expire(&mut self, now: Millis) -> Option<CallerEvent> {
         let session = self.timers.poll(now)?;
+        let number = self.sessions.get(session)?.number;
+        // What lies in the out-buffer is still transmitted.
+        let is_begun = number < self.queue.first_waiting_number();
+        let may_have_run = is_begun || self.resume.is_repeated(number);
         let Call { token, .. } = self.end(session)?;
-        if matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
-            // Nothing of it was transmitted, or it would have been lost with the connection. Once half of
-            // what waits is stale it is dropped, so that it does not use up the out-buffer.
+        if matches!(self.stage, Stage::Down | Stage::Greeting { .. }) && !is_begun {
+            // Nothing of it was transmitted. Once half of what waits is stale it is dropped, so that it does not
+            // use up the out-buffer.
             self.stale += 1;
             if self.stale * 2 > self.queue.len() {
                 self.drop_unwanted();
             }
         }
-        Some(CallerEvent::Expired { token })
+        Some(CallerEvent::Expired { token, may_have_run })
     }
 
     /// When to poll next although nothing was received: never later than the earliest deadline, and
     /// maybe earlier, in which case the poll finds nothing and this gives a later time.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let earliest = match (self.timers.next_deadline(), self.heartbeat.deadline()) {
-            (Some(timer), Some(beat)) => Some(timer.min(beat)),
-            (timer, beat) => timer.or(beat),
+        let greeting = match self.stage {
+            Stage::Greeting { until, .. } => Some(until),
+            _ => None,
         };
-        match self.stage {
-            Stage::Greeting { until, .. } => Some(earliest.map_or(until, |earliest| earliest.min(until))),
-            _ => earliest,
-        }
+        let of_session = match self.stage {
+            Stage::Down => self.resume.deadline(),
+            _ => self.resume.acks.deadline(),
+        };
+        let all = [
+            self.timers.next_deadline(),
+            self.heartbeat.deadline(),
+            greeting,
+            of_session,
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// Calls that wait for their event, apart from losses that were not polled yet.
@@ -463,7 +510,8 @@ impl CallerLink {
 
     /// Whether there is nothing to wait for: no call, no event, no byte to be written.
     pub fn is_idle(&self) -> bool {
-        self.outstanding() == 0 && self.losses.is_empty() && self.out_buffer_bytes() == 0
+        let is_waiting = self.out_buffer_bytes() > 0 || self.has_output();
+        self.outstanding() == 0 && self.losses.is_empty() && !is_waiting
     }
 
     /// Whether a TCP connection is up, as far as this link was told.
@@ -510,6 +558,9 @@ impl CallerLink {
     pub fn transmitted(&mut self, count: usize) {
         self.out.advance(count);
         let transmitted = self.out.position_transmitted();
+        if self.resume.has_session() {
+            return self.queue.keep_begun(transmitted);
+        }
         self.queue
             .forget_begun(transmitted, |message| release(&mut self.names, message));
     }
@@ -520,12 +571,21 @@ impl CallerLink {
         !self.out.is_empty()
     }
 
-    /// Bytes that wait for the socket or for a connection, counted as [`CallerLimits`] says.
+    /// Bytes that wait for the socket, for a connection or for an acknowledgement, counted as [`CallerLimits`]
+    /// says.
     #[inline]
     pub fn out_buffer_bytes(&self) -> usize {
+        if self.resume.has_session() {
+            return self.queue.cost() + self.queue.kept_cost() + self.resume.kept_cost();
+        }
         let begun_end = self.queue.first_start().unwrap_or(self.out.position_put());
         self.queue.cost() + (begun_end - self.out.position_transmitted()) as usize
     }
+}
+
+/// What a call ends with that is lost.
+fn lost(token: u64, may_have_run: bool) -> CallerEvent {
+    CallerEvent::Lost { token, may_have_run }
 }
 
 /// Lets go of the name that a message holds.

@@ -22,6 +22,8 @@ impl CallerLink {
     #[inline]
     pub(super) fn encode_native(&mut self, message: &mut Message) {
         message.start = self.out.position_put();
+        message.frame = self.resume.next_frame;
+        self.resume.next_frame += 1;
         let (target, is_target_name) = match message.target {
             Target::Handle(handle) => (handle, false),
             Target::Name(number) => {
@@ -69,6 +71,7 @@ impl CallerLink {
                 .take_whole_if(self.limits.message_bytes_max, |header| {
                     (header.kind == FrameKind::ReplyOk).then_some(header.session)
                 })?;
+            self.note_received(payload.len());
             match self.end(session) {
                 Some(Call { token, .. }) => return Some((token, payload)),
                 None => self.late_replies += 1,
@@ -93,6 +96,7 @@ impl CallerLink {
                     None => continue,
                 }
             }
+            self.note_received(payload.len());
             // The one path that counts: nothing is passed through another type on it.
             match self.end(header.session) {
                 Some(Call { token, .. }) => {
@@ -103,6 +107,14 @@ impl CallerLink {
                 }
                 None => self.late_replies += 1,
             }
+        }
+    }
+
+    /// A reply has come: it is acknowledged when enough have.
+    #[inline]
+    fn note_received(&mut self, payload_bytes: usize) {
+        if self.resume.acks.note(payload_bytes) {
+            self.put_ack();
         }
     }
 
@@ -128,10 +140,14 @@ impl CallerLink {
     #[inline(never)]
     fn take_frame(&mut self, header: Header, payload: Bytes) -> Result<Option<CallerEvent>, FrameError> {
         match header.kind {
-            FrameKind::ReplyOk => Ok(self.reply(header.session, Ok(payload))),
+            FrameKind::ReplyOk => {
+                self.note_received(payload.len());
+                Ok(self.reply(header.session, Ok(payload)))
+            }
             FrameKind::ReplyError => {
                 let code = ErrorCode::from_number(header.target);
                 let text = payload;
+                self.note_received(text.len());
                 Ok(self.reply(header.session, Err(ReplyError { code, text })))
             }
             FrameKind::Ping => {
@@ -140,6 +156,10 @@ impl CallerLink {
             }
             FrameKind::Pong => {
                 self.heartbeat.take_pong(header.session);
+                Ok(None)
+            }
+            FrameKind::Ack => {
+                self.take_ack(&header)?;
                 Ok(None)
             }
             FrameKind::Goodbye => {
@@ -161,7 +181,10 @@ impl CallerLink {
             ..
         } = *self.frames.header();
         match kind {
-            FrameKind::ReplyOk | FrameKind::ReplyError => Ok(self.too_large(session, length)),
+            FrameKind::ReplyOk | FrameKind::ReplyError => {
+                self.note_received(0);
+                Ok(self.too_large(session, length))
+            }
             kind => Err(FrameError::Direction { kind }),
         }
     }

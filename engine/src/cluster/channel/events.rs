@@ -51,7 +51,15 @@ impl Channel {
                         payload.map_err(|error| call.remote_error(&error))
                     });
                 }
-                CallerEvent::Expired { token } => self.expire(shard, token),
+                CallerEvent::Expired { token, .. } => self.expire(shard, token),
+                CallerEvent::Restarted { token } => {
+                    let node = self.node.clone();
+                    self.end_call(shard, token, |_| Err(Error::Restarted { node }));
+                }
+                CallerEvent::Forgotten { token } => {
+                    let cause = Text::from("the node no longer knows the channel");
+                    self.end_call(shard, token, |_| Err(self.loss(&Loss::Broken(&cause), true)));
+                }
                 CallerEvent::Lost { token, may_have_run } => {
                     self.end_call(shard, token, |_| Err(self.loss(&loss, may_have_run)));
                 }

@@ -80,7 +80,10 @@ impl Channel {
             is_return: Cell::new(false),
             wanted_until: Cell::new(0),
             address: RefCell::new(address),
-            connection: Connection::new(CallerLink::new(CallerLimits::default())),
+            connection: Connection::new(CallerLink::new(CallerLimits {
+                is_resumed: false,
+                ..CallerLimits::default()
+            })),
             pending: RefCell::default(),
             key: Cell::new(Key::from_u64(0)),
             armed: Cell::new(Millis::MAX),

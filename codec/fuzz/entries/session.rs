@@ -1,0 +1,409 @@
+//! What the fuzz target for sessions does with its input: two honest ends, and connections that break.
+
+use std::io::IoSlice;
+
+use bytes::{Bytes, BytesMut};
+use skyring_codec::link::{
+    ACK_DELAY_MS_MAX, CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest,
+    Inbound, ProtocolError,
+};
+use skyring_codec::native::{Hello, Resumption};
+use skyring_codec::skynet::Address;
+
+/// Exchanges after which everything must have come to its end.
+const ROUNDS_MAX: usize = 200;
+
+/// The input says what is called and sent, how much of it passes, and when connections break, seem to be there
+/// still, or the acceptor restarts or forgets. Each message comes out at most once in all, but for idempotent calls
+/// to another session, and in order; none does that was said not to have run, or that had ended before its
+/// connection began; at the end each call has had its one event, and nothing is kept.
+pub fn native_session(input: &[u8]) {
+    let mut world = World::new();
+    for step in input.chunks_exact(2) {
+        world.step(step[0] % 15, usize::from(step[1]));
+        world.check();
+    }
+    world.finish();
+}
+
+/// What was accepted under a number.
+struct Message {
+    is_call: bool,
+    is_idempotent: bool,
+    /// The event that it ended with has come, on the connection with this number.
+    ended: Option<u64>,
+    /// That event said that it had not run.
+    is_forbidden: bool,
+    /// The session that it came out in last.
+    came_out: Option<u64>,
+}
+
+/// Bytes under way on one connection.
+#[derive(Default)]
+struct Wire {
+    there: BytesMut,
+    back: BytesMut,
+}
+
+struct World {
+    caller: CallerLink,
+    /// The acceptor's link that has the session.
+    holder: Option<CalleeLink>,
+    /// The acceptor's link of a connection whose hello has not come.
+    greeting: Option<CalleeLink>,
+    wire: Option<Wire>,
+    /// What is still under way on a connection that the caller has given up and the acceptor has not.
+    half_open: BytesMut,
+    epoch: u64,
+    /// Counts the connections, and the sessions.
+    connections: u64,
+    sessions: u64,
+    now: u64,
+    messages: Vec<Message>,
+    /// Calls that came out and were not answered.
+    unanswered: Vec<u32>,
+    /// The message that came out last in this session.
+    latest: Option<usize>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            caller: CallerLink::new(CallerLimits {
+                out_buffer_bytes_max: 40_000,
+                ..CallerLimits::default()
+            }),
+            holder: None,
+            greeting: None,
+            wire: None,
+            half_open: BytesMut::new(),
+            epoch: 1,
+            connections: 0,
+            sessions: 0,
+            now: 0,
+            messages: Vec::new(),
+            unanswered: Vec::new(),
+            latest: None,
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.connections.to_le_bytes());
+        Hello {
+            version: 1,
+            node: "fuzz".to_owned(),
+            channel: 1,
+            channels: 1,
+            threads: 1,
+            epoch: self.epoch,
+            nonce,
+            resume: Resumption::New,
+        }
+    }
+
+    fn step(&mut self, step: u8, argument: usize) {
+        match step {
+            0..=2 => self.request(step, argument),
+            3 => self.transmit(argument * argument),
+            4 => self.deliver(argument * 3),
+            5 => self.transmit_back(argument * argument + 1),
+            6 => self.deliver_back(argument * 3),
+            7 => self.answer(argument),
+            8 => self.now += argument as u64 % 64,
+            9 => self.disconnect_caller(true),
+            10 => {
+                self.deliver(argument);
+                self.disconnect_caller(false);
+                self.disconnect_holder();
+            }
+            11 if self.wire.is_none() => self.dial(),
+            12 if argument % 4 == 0 => {
+                self.epoch += 1;
+                self.forget();
+            }
+            13 if argument % 4 == 1 => self.forget(),
+            14 if argument % 4 == 0 => self.now += argument as u64 * 1_000,
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, step: u8, argument: usize) {
+        let mut payload = BytesMut::from(&self.messages.len().to_le_bytes()[..]);
+        payload.resize(8 + argument * usize::from(step) * 2, 7);
+        let name = [b'@', argument as u8 % 5];
+        let address = match argument % 2 {
+            0 => Address::Handle(7),
+            _ => Address::Name(&name),
+        };
+        let (is_call, is_idempotent) = (argument % 4 != 0, argument % 5 == 0);
+        let request = CallerRequest {
+            address,
+            source: 1,
+            key: 0,
+            payload: payload.freeze(),
+            deadline: (argument % 3 == 0).then_some(self.now + argument as u64),
+            token: is_call.then_some(self.messages.len() as u64),
+            is_idempotent,
+        };
+        if self.caller.request(self.now, request).is_ok() {
+            self.messages.push(Message {
+                is_call,
+                is_idempotent,
+                ended: None,
+                is_forbidden: false,
+                came_out: None,
+            });
+        }
+    }
+
+    /// The caller's socket takes up to so many bytes.
+    fn transmit(&mut self, count: usize) {
+        let Some(wire) = &mut self.wire else { return };
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = self.caller.transmit(&mut slices);
+        let bytes = joined(&slices[..filled], count);
+        self.caller.transmitted(bytes.len());
+        wire.there.extend_from_slice(&bytes);
+    }
+
+    /// Up to so many bytes arrive at the acceptor.
+    fn deliver(&mut self, count: usize) {
+        let count_old = count.min(self.half_open.len());
+        let old = self.half_open.split_to(count_old).freeze();
+        if let Some(holder) = &mut self.holder
+            && !old.is_empty()
+        {
+            holder.receive(old);
+            self.take_requests();
+        }
+        let Some(wire) = &mut self.wire else { return };
+        let new = wire.there.split_to(count.min(wire.there.len())).freeze();
+        match (&mut self.greeting, &mut self.holder) {
+            (Some(greeting), _) => {
+                greeting.receive(new);
+                let inbound = greeting.poll_inbound().expect("we are honest");
+                if matches!(inbound, Some(Inbound::Hello(_))) {
+                    self.greet();
+                }
+            }
+            (None, Some(holder)) => holder.receive(new),
+            // The acceptor restarted: nobody reads.
+            (None, None) => {}
+        }
+        self.take_requests();
+    }
+
+    /// The hello has come: the session that it names goes on, or another begins.
+    fn greet(&mut self) {
+        let Some(mut greeting) = self.greeting.take() else {
+            return;
+        };
+        self.half_open.clear();
+        let hello = self.hello();
+        if let Some(holder) = &mut self.holder
+            && holder.can_resume(&greeting)
+        {
+            holder.resume(greeting, &hello).expect("it can be resumed");
+            return;
+        }
+        greeting.accept_hello(&hello).expect("a valid hello");
+        self.holder = Some(greeting);
+        self.sessions += 1;
+        self.unanswered.clear();
+        self.latest = None;
+    }
+
+    fn take_requests(&mut self) {
+        let Some(holder) = &mut self.holder else { return };
+        while let Some(inbound) = holder.poll_inbound().expect("we are honest") {
+            let Inbound::Request(request) = inbound else {
+                panic!("{inbound:?} is no request")
+            };
+            let number = request
+                .payload
+                .first_chunk()
+                .map(|number| usize::from_le_bytes(*number));
+            let number = number.expect("a number");
+            let message = &mut self.messages[number];
+            assert_eq!(request.session != 0, message.is_call);
+            assert!(
+                self.latest.is_none_or(|latest| latest < number),
+                "{number} is out of order"
+            );
+            self.latest = Some(number);
+            assert!(!message.is_forbidden, "{number} was said not to have run");
+            assert!(
+                message
+                    .ended
+                    .is_none_or(|connection| connection >= self.connections),
+                "{number} had ended before this connection began"
+            );
+            let is_again = message.came_out.replace(self.sessions);
+            assert!(
+                is_again.is_none_or(|session| message.is_idempotent && session < self.sessions),
+                "{number} came out twice"
+            );
+            if message.is_call {
+                self.unanswered.push(request.session);
+            }
+        }
+        holder.tick(self.now);
+    }
+
+    fn answer(&mut self, argument: usize) {
+        let Some(holder) = &mut self.holder else { return };
+        if self.unanswered.is_empty() {
+            return;
+        }
+        let session = self.unanswered.swap_remove(argument % self.unanswered.len());
+        match argument % 4 {
+            0 => holder.respond(session, Err(b"no")),
+            length => holder.respond(session, Ok(vec![1; argument * length * 2].into())),
+        }
+    }
+
+    fn transmit_back(&mut self, count: usize) {
+        let (Some(holder), Some(wire)) = (&mut self.holder, &mut self.wire) else {
+            return;
+        };
+        // What it writes to a half-open connection goes nowhere.
+        let goes_nowhere = self.greeting.is_some();
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = holder.transmit(&mut slices);
+        let bytes = joined(&slices[..filled], count);
+        holder.transmitted(bytes.len());
+        if !goes_nowhere {
+            wire.back.extend_from_slice(&bytes);
+        }
+    }
+
+    fn deliver_back(&mut self, count: usize) {
+        let Some(wire) = &mut self.wire else { return };
+        let bytes = wire.back.split_to(count.min(wire.back.len())).freeze();
+        self.caller.receive(bytes);
+    }
+
+    /// The caller notices that its connection is over; the acceptor may notice later.
+    fn disconnect_caller(&mut self, is_half_open: bool) {
+        self.caller.disconnected();
+        let Some(wire) = self.wire.take() else { return };
+        if self.greeting.take().is_none() && is_half_open {
+            self.half_open = wire.there;
+        }
+    }
+
+    fn disconnect_holder(&mut self) {
+        self.half_open.clear();
+        if let Some(holder) = &mut self.holder
+            && !holder.disconnected()
+        {
+            self.holder = None;
+            self.unanswered.clear();
+        }
+    }
+
+    /// The acceptor has nothing any more.
+    fn forget(&mut self) {
+        self.holder = None;
+        self.unanswered.clear();
+        self.disconnect_caller(false);
+        self.half_open.clear();
+    }
+
+    fn dial(&mut self) {
+        self.connections += 1;
+        let hello = Hello {
+            epoch: 77,
+            ..self.hello()
+        };
+        self.caller.dial(self.now, &hello).expect("a valid hello");
+        self.greeting = Some(CalleeLink::new(CalleeLimits::default()));
+        self.wire = Some(Wire::default());
+    }
+
+    /// Takes the events of the caller.
+    fn check(&mut self) {
+        if let Some(holder) = &mut self.holder {
+            holder.tick(self.now);
+        }
+        loop {
+            let event = match self.caller.poll_event(self.now) {
+                Ok(None) => break,
+                Ok(Some(event)) => event,
+                Err(ProtocolError::HandshakeTime { .. }) => {
+                    self.disconnect_caller(false);
+                    continue;
+                }
+                Err(error) => panic!("{error}: we are honest"),
+            };
+            let Some(token) = event.token() else { continue };
+            let message = &mut self.messages[token as usize];
+            assert!(
+                message.is_call && message.ended.is_none(),
+                "a second event: {event:?}"
+            );
+            message.ended = Some(self.connections);
+            message.is_forbidden = match event {
+                CallerEvent::Expired { may_have_run, .. } | CallerEvent::Lost { may_have_run, .. } => {
+                    !may_have_run
+                }
+                _ => false,
+            };
+            if let CallerEvent::Reply { .. } = event {
+                assert!(message.came_out.is_some(), "an answer to what did not come out");
+            }
+            let has_run = message.came_out.is_some();
+            assert!(!(message.is_forbidden && has_run), "{token} has run: {event:?}");
+        }
+        assert!(self.caller.out_buffer_bytes() <= 40_000);
+    }
+
+    /// Lets everything come to its end, without any further break.
+    fn finish(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            if self.wire.is_none() {
+                self.dial();
+            }
+            self.transmit(usize::MAX);
+            self.deliver(usize::MAX);
+            while !self.unanswered.is_empty() {
+                self.answer(1);
+            }
+            self.transmit_back(usize::MAX);
+            self.deliver_back(usize::MAX);
+            self.now += ACK_DELAY_MS_MAX;
+            self.check();
+            let holder = self.holder.as_ref();
+            let has_output =
+                holder.is_some_and(|holder| holder.has_output() || holder.next_deadline().is_some());
+            if self.caller.is_idle()
+                && self.greeting.is_none()
+                && self.caller.next_deadline().is_none()
+                && !has_output
+            {
+                break;
+            }
+        }
+        assert!(self.caller.is_idle() && self.caller.next_deadline().is_none());
+        let unended = self
+            .messages
+            .iter()
+            .position(|message| message.is_call && message.ended.is_none());
+        assert_eq!(unended, None, "it has had no event");
+        let Some(holder) = &mut self.holder else { return };
+        holder.release_memory();
+        assert!(
+            holder.held_bytes() < 1_000,
+            "{} bytes are held",
+            holder.held_bytes()
+        );
+        let (sent, received) = self.caller.session_frames().expect("a session");
+        assert!(sent >= received);
+    }
+}
+
+fn joined(slices: &[IoSlice<'_>], count: usize) -> Bytes {
+    let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+    bytes.take(count).collect::<Vec<u8>>().into()
+}

@@ -1,0 +1,317 @@
+//! The session at the dialler's end: what outlives a connection, and how the next one goes on with it.
+//!
+//! A session begins with a connection on which both ends want one, and its secret is the nonce of the acceptor's
+//! answer. Messages are kept until the acceptor says that it has them. The hello of the next connection names the
+//! session and how many replies have come; the answer says how many messages have. Those that have not are
+//! written again, as if they had never been begun, without the ones whose deadline has passed; so they need no
+//! numbers of their own on the wire.
+//!
+//! When the acceptor does not go on with the session, what was begun may have run: its calls end, as restarted
+//! when the acceptor is another process, else as forgotten, and sends are dropped. Only idempotent calls are
+//! written again; they are kept until they end, however long ago the acceptor got them.
+//!
+//! Invariants:
+//! - a message that the acceptor has is never written again in its session, and one that it has not is
+//!   written again in its order;
+//! - after a session has ended, only idempotent calls that were begun in it are written again;
+//! - a session without a connection ends after [`SESSION_KEPT_MS_MAX`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{CallerEvent, CallerLink, Message, Stage, is_wanted, lost, release};
+use crate::Millis;
+use crate::link::acks::Acks;
+use crate::link::{ProtocolError, SESSION_KEPT_MS_MAX};
+use crate::native::{FrameError, Header, Hello, HelloError, NONCE_BYTES, Resumption, put_frame};
+use crate::outbuffer::OutBuffer;
+
+/// A session that both ends have.
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    secret: [u8; NONCE_BYTES],
+    /// The acceptor's process.
+    epoch: u64,
+}
+
+/// Why a session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The acceptor is another process.
+    Restarted,
+    /// The acceptor has dropped the session.
+    Forgotten,
+    /// There was no connection for too long, or there will be none.
+    GivenUp,
+}
+
+impl Ended {
+    fn event(self, token: u64) -> CallerEvent {
+        match self {
+            Self::Restarted => CallerEvent::Restarted { token },
+            Self::Forgotten => CallerEvent::Forgotten { token },
+            Self::GivenUp => CallerEvent::Lost {
+                token,
+                may_have_run: true,
+            },
+        }
+    }
+}
+
+/// What belongs to the session. See the module's page.
+#[derive(Debug)]
+pub(super) struct Resume {
+    is_wanted: bool,
+    session: Option<Session>,
+    /// The number of the next message that is written.
+    pub(super) next_frame: u64,
+    /// How many of them the acceptor has.
+    acknowledged: u64,
+    /// The replies that this end has.
+    pub(super) acks: Acks,
+    /// Where in the out-buffer's stream the last acknowledgement ends.
+    ack_end: u64,
+    /// Idempotent calls that the acceptor has, by their numbers.
+    repeatable: BTreeMap<u64, Message>,
+    repeatable_cost: usize,
+    /// Those that are written again in a later session, so that they may have run before.
+    repeated: BTreeSet<u64>,
+    /// When the session ends, unless there is a connection again.
+    until: Option<Millis>,
+}
+
+impl Resume {
+    pub(super) fn new(is_wanted: bool) -> Self {
+        Self {
+            is_wanted,
+            session: None,
+            next_frame: 0,
+            acknowledged: 0,
+            acks: Acks::new(),
+            ack_end: 0,
+            repeatable: BTreeMap::new(),
+            repeatable_cost: 0,
+            repeated: BTreeSet::new(),
+            until: None,
+        }
+    }
+
+    /// Whether messages are kept until they are acknowledged.
+    #[inline]
+    pub(super) fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// What to say in the hello.
+    pub(super) fn offer(&self) -> Resumption {
+        match self.session {
+            _ if !self.is_wanted => Resumption::Off,
+            None => Resumption::New,
+            Some(Session { secret, .. }) => Resumption::Session {
+                session: secret,
+                received: self.acks.received(),
+            },
+        }
+    }
+
+    /// What the idempotent calls cost that are kept though the acceptor has them.
+    #[inline]
+    pub(super) fn kept_cost(&self) -> usize {
+        self.repeatable_cost
+    }
+
+    /// The connection is over.
+    pub(super) fn pause(&mut self, now: Millis) {
+        self.acks.pause();
+        self.until.get_or_insert(now.saturating_add(SESSION_KEPT_MS_MAX));
+    }
+
+    /// When the session ends that has no connection.
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        self.until
+    }
+
+    /// A call has ended: it need not be kept any more.
+    #[inline]
+    pub(super) fn forget(&mut self, number: u64) -> Option<Message> {
+        if self.repeatable.is_empty() && self.repeated.is_empty() {
+            return None;
+        }
+        self.repeated.remove(&number);
+        let message = self.repeatable.remove(&number)?;
+        self.repeatable_cost -= message.cost;
+        Some(message)
+    }
+
+    /// Whether a call was written in an earlier session.
+    #[inline]
+    pub(super) fn is_repeated(&self, number: u64) -> bool {
+        !self.repeated.is_empty() && self.repeated.contains(&number)
+    }
+
+    fn keep(&mut self, message: Message) {
+        self.repeatable_cost += message.cost;
+        self.repeatable.insert(message.number, message);
+    }
+
+    fn begin(&mut self, session: Option<Session>) {
+        self.session = session;
+        (self.next_frame, self.acknowledged) = (0, 0);
+        self.acks.start(session.is_some());
+        self.until = None;
+    }
+
+    /// Forgets everything but whether a session is wanted.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.is_wanted);
+    }
+}
+
+impl CallerLink {
+    /// The peer has answered the hello: goes on with the session, or begins another one.
+    pub(super) fn settle(&mut self, peer: &Hello) -> Result<(), ProtocolError> {
+        match (self.resume.session, peer.resume) {
+            (Some(Session { secret, epoch }), Resumption::Session { session, received })
+                if session == secret && epoch == peer.epoch =>
+            {
+                if let Err(error) = self.acknowledge(received) {
+                    self.end_session(Ended::Forgotten);
+                    return Err(error.into());
+                }
+                // The peer has none of the others, so they were never begun.
+                let others = self.queue.take_begun();
+                self.queue.wait(|_| true);
+                self.queue.put_back(others.into_iter());
+                self.resume.next_frame = received;
+                self.resume.until = None;
+                Ok(())
+            }
+            (_, Resumption::Session { .. }) => {
+                self.end_session(Ended::Forgotten);
+                Err(HelloError::Field { key: "session" }.into())
+            }
+            (session, Resumption::New | Resumption::Off) => {
+                if let Some(session) = session {
+                    let is_same = session.epoch == peer.epoch;
+                    self.end_session(if is_same {
+                        Ended::Forgotten
+                    } else {
+                        Ended::Restarted
+                    });
+                }
+                let is_new = self.resume.is_wanted && peer.resume == Resumption::New;
+                self.resume.begin(is_new.then_some(Session {
+                    secret: peer.nonce,
+                    epoch: peer.epoch,
+                }));
+                Ok(())
+            }
+        }
+    }
+
+    /// The session is over: what was begun in it ends, but for idempotent calls, which wait to be written again.
+    /// Without a session this does nothing. Nothing lies in the out-buffer.
+    pub(super) fn end_session(&mut self, ended: Ended) {
+        if !self.resume.has_session() {
+            return;
+        }
+        let first = self.queue.first_number();
+        let mut again = std::mem::take(&mut self.resume.repeatable);
+        self.resume.repeatable_cost = 0;
+        for message in self.queue.take_begun() {
+            if message.is_idempotent && message.session != 0 && is_wanted(&self.sessions, &message) {
+                again.insert(message.number, message);
+            } else {
+                release(&mut self.names, &message);
+            }
+        }
+        self.lose(
+            first,
+            |call| call.number < first && !again.contains_key(&call.number),
+            |token, _| ended.event(token),
+        );
+        self.resume.repeated.extend(again.keys());
+        self.queue.wait(|_| true);
+        self.queue.put_back(again.into_values());
+        self.resume.begin(None);
+    }
+
+    /// The acceptor has all messages below `received`.
+    pub(super) fn acknowledge(&mut self, received: u64) -> Result<(), FrameError> {
+        let (acknowledged, sent) = (self.resume.acknowledged, self.resume.next_frame);
+        if !self.resume.has_session() || received < acknowledged || received > sent {
+            return Err(FrameError::Acknowledgement {
+                received,
+                acknowledged,
+                sent,
+            });
+        }
+        self.resume.acknowledged = received;
+        let (names, sessions, resume) = (&mut self.names, &self.sessions, &mut self.resume);
+        self.queue.acknowledge(received, |message| {
+            if message.is_idempotent && message.session != 0 && is_wanted(sessions, &message) {
+                resume.keep(message);
+            } else {
+                release(names, &message);
+            }
+        });
+        Ok(())
+    }
+
+    /// This end has said goodbye: the session ends with the connection, so nothing need be kept.
+    pub(super) fn leave_session(&mut self) {
+        for message in self.queue.take_begun() {
+            release(&mut self.names, &message);
+        }
+        for message in std::mem::take(&mut self.resume.repeatable).into_values() {
+            release(&mut self.names, &message);
+        }
+        self.resume.clear();
+    }
+
+    /// The next event without a connection.
+    pub(super) fn poll_down(&mut self, now: Millis) -> Option<CallerEvent> {
+        if self.resume.until.is_some_and(|until| until <= now) {
+            self.end_session(Ended::GivenUp);
+            self.drop_unwanted();
+        }
+        self.losses.pop_front().or_else(|| self.expire(now))
+    }
+
+    /// Loses the calls that were begun: those whose number is below `first`.
+    pub(super) fn lose_begun(&mut self) {
+        let first = self.queue.first_number();
+        self.lose(first, |call| call.number < first, lost);
+    }
+
+    /// Takes what an acknowledgement says.
+    pub(super) fn take_ack(&mut self, header: &Header) -> Result<(), FrameError> {
+        // What was sent before this end said goodbye may still be acknowledged.
+        if matches!(self.stage, Stage::Leaving(_)) && !self.resume.has_session() {
+            return Ok(());
+        }
+        self.acknowledge(header.received())
+    }
+
+    /// Says how many replies have come, unless the last time that was said has not been written yet: then it is
+    /// said later, so that a peer that reads nothing does not make the output grow.
+    #[inline(never)]
+    pub(super) fn put_ack(&mut self) {
+        if self.out.position_transmitted() < self.resume.ack_end {
+            return self.resume.acks.put_off();
+        }
+        put_ack(&mut self.out, &mut self.resume.acks);
+        self.resume.ack_end = self.out.position_put();
+    }
+
+    /// How many messages and how many replies of the session that can be resumed were numbered; None without
+    /// one.
+    pub fn session_frames(&self) -> Option<(u64, u64)> {
+        let frames = (self.resume.next_frame, self.resume.acks.received());
+        self.resume.has_session().then_some(frames)
+    }
+}
+
+/// Appends an acknowledgement of what has come.
+pub(in crate::link) fn put_ack(out: &mut OutBuffer, acks: &mut Acks) {
+    put_frame(out, Header::acknowledging(acks.announce()), &bytes::Bytes::new());
+}

@@ -1,0 +1,599 @@
+//! Sessions that outlive their connections: what goes on, what is said to be lost, and who may go on.
+
+use bytes::Bytes;
+use skyring_codec::link::{
+    ACK_DELAY_MS_MAX, CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest,
+    Inbound, LinkError, ProtocolError, SESSION_KEPT_MS_MAX,
+};
+use skyring_codec::native::{FrameError, Hello, HelloError, Resumption};
+use skyring_codec::skynet::Address;
+
+use crate::support::{
+    TEN, answer, arrive, call, callee, events, frame, hello, in_pieces, native_pair_of, payload, requests,
+    send, take_from_callee, take_from_caller, without_session,
+};
+
+/// Both ends of a session.
+fn pair() -> (CallerLink, CalleeLink) {
+    native_pair_of(CallerLimits::default(), CalleeLimits::default())
+}
+
+/// The answer of an acceptor to a further connection: each has a nonce of its own.
+fn later_answer() -> Hello {
+    Hello {
+        nonce: *b"another-nonce---",
+        ..answer()
+    }
+}
+
+/// The caller dials, and a new link gets its hello.
+fn dial(caller: &mut CallerLink, now: u64) -> CalleeLink {
+    caller.dial(now, &hello()).expect("a valid hello");
+    let mut greeted = callee();
+    let inbound = arrive(&mut greeted, take_from_caller(caller, usize::MAX));
+    assert!(
+        matches!(&inbound.as_deref(), Ok([Inbound::Hello(_)])),
+        "{inbound:?}"
+    );
+    greeted
+}
+
+/// The caller dials again, and the old link goes on with the connection.
+fn resume(caller: &mut CallerLink, callee: &mut CalleeLink, now: u64) -> Vec<CallerEvent> {
+    let greeted = dial(caller, now);
+    assert!(callee.can_resume(&greeted));
+    callee
+        .resume(greeted, &later_answer())
+        .expect("it can be resumed");
+    caller.receive(take_from_callee(callee));
+    let mut all = events(caller, now).expect("well-formed");
+    assert!(matches!(all.remove(0), CallerEvent::Ready { .. }));
+    all
+}
+
+/// The caller dials again, and the acceptor, this one or another, knows nothing of it.
+fn begin_anew(caller: &mut CallerLink, epoch: u64, now: u64) -> (CalleeLink, Vec<CallerEvent>) {
+    let mut callee = dial(caller, now);
+    let answer = Hello {
+        epoch,
+        ..later_answer()
+    };
+    callee.accept_hello(&answer).expect("a valid hello");
+    caller.receive(take_from_callee(&mut callee));
+    let mut all = events(caller, now).expect("well-formed");
+    assert!(matches!(all.remove(0), CallerEvent::Ready { .. }));
+    (callee, all)
+}
+
+fn ask(caller: &mut CallerLink, number: usize, deadline: Option<u64>) {
+    caller
+        .request(0, call(TEN, &payload(number), deadline, number as u64))
+        .expect("accepted");
+}
+
+fn ask_idempotent(caller: &mut CallerLink, number: usize) {
+    let request = CallerRequest {
+        is_idempotent: true,
+        ..call(Address::Name(b"@again"), &payload(number), None, number as u64)
+    };
+    caller.request(0, request).expect("accepted");
+}
+
+/// What an acknowledgement that cannot be is.
+fn impossible<T>(received: u64, acknowledged: u64, sent: u64) -> Result<T, ProtocolError> {
+    Err(ProtocolError::from(FrameError::Acknowledgement {
+        received,
+        acknowledged,
+        sent,
+    }))
+}
+
+/// The lengths of the payloads of all that arrives.
+fn lengths(callee: &mut CalleeLink, chunk: Bytes) -> Vec<usize> {
+    requests(callee, chunk)
+        .iter()
+        .map(|request| request.payload.len())
+        .collect()
+}
+
+fn reply(token: u64, bytes: usize) -> CallerEvent {
+    CallerEvent::Reply {
+        token,
+        result: Ok(payload(bytes)),
+    }
+}
+
+#[test]
+fn a_connection_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
+    let there = 3 * 24 + 1_800 + 24 + 4 + 24 + 7;
+    for cut in 0..=there {
+        let (mut caller, mut callee) = pair();
+        for number in 1..=3 {
+            ask(&mut caller, number * 300, None);
+        }
+        caller
+            .request(0, send(Address::Name(b"@sdb"), &payload(7)))
+            .expect("accepted");
+        let mut seen = lengths(&mut callee, take_from_caller(&mut caller, cut));
+        caller.disconnected();
+        assert!(callee.disconnected() || seen.is_empty());
+        assert_eq!(events(&mut caller, 0), Ok(vec![]), "cut at {cut}");
+        assert_eq!(resume(&mut caller, &mut callee, 0), []);
+        seen.extend(lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)));
+        assert_eq!(seen, [300, 600, 900, 7], "cut at {cut}");
+    }
+    let back = 3 * 24 + 100 + 600 + 1_100;
+    for cut in 0..=back {
+        let (mut caller, mut callee) = pair();
+        for number in 1..=3 {
+            ask(&mut caller, number, None);
+        }
+        let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        for (request, bytes) in arrived.iter().zip([100, 600, 1_100]) {
+            callee.respond(request.session, Ok(payload(bytes)));
+        }
+        caller.receive(take_from_callee(&mut callee).slice(..cut));
+        let mut ended = events(&mut caller, 0).expect("well-formed");
+        caller.disconnected();
+        assert!(callee.disconnected());
+        ended.extend(resume(&mut caller, &mut callee, 0));
+        assert!(
+            ended == [reply(1, 100), reply(2, 600), reply(3, 1_100)],
+            "cut at {cut}"
+        );
+        assert_eq!(
+            lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+            [0; 0]
+        );
+    }
+}
+
+#[test]
+fn answers_given_without_a_connection_are_kept_for_the_next_one() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    ask(&mut caller, 2, None);
+    let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    caller.disconnected();
+    assert!(callee.disconnected());
+    callee.respond(arrived[1].session, Err(b"no"));
+    callee.respond(arrived[0].session, Ok(payload(2_000)));
+    assert!(!callee.has_output());
+    let ended = resume(&mut caller, &mut callee, 5);
+    assert_eq!(
+        ended.iter().map(CallerEvent::token).collect::<Vec<_>>(),
+        [Some(2), Some(1)]
+    );
+}
+
+#[test]
+fn a_session_goes_on_while_its_old_connection_still_seems_to_be_there() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    ask(&mut caller, 2, None);
+    let sent = take_from_caller(&mut caller, usize::MAX);
+    assert_eq!(lengths(&mut callee, sent.slice(..30)), [1]);
+    caller.disconnected();
+    // The acceptor has noticed nothing. What is still on the old connection is not read any more.
+    assert_eq!(resume(&mut caller, &mut callee, 0), []);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        [2]
+    );
+}
+
+#[test]
+fn a_handshake_that_breaks_is_begun_again() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    ask(&mut caller, 2, None);
+    let sent = take_from_caller(&mut caller, usize::MAX);
+    assert_eq!(lengths(&mut callee, sent.slice(..30)), [1]);
+    for _ in 0..3 {
+        caller.disconnected();
+        let greeted = dial(&mut caller, 0);
+        callee
+            .resume(greeted, &later_answer())
+            .expect("it can be resumed");
+        // The answer does not arrive.
+        let answer = take_from_callee(&mut callee);
+        caller.receive(answer.slice(..answer.len() / 2));
+        assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    }
+    caller.disconnected();
+    assert_eq!(resume(&mut caller, &mut callee, 0), []);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        [2]
+    );
+}
+
+#[test]
+fn after_a_restart_what_was_begun_may_have_run_and_the_rest_goes_on() {
+    for (epoch, is_restart) in [(1, true), (answer().epoch, false)] {
+        let (mut caller, mut callee) = pair();
+        ask(&mut caller, 1, None);
+        ask_idempotent(&mut caller, 2);
+        ask_idempotent(&mut caller, 3);
+        caller.request(0, send(TEN, &payload(4))).expect("accepted");
+        // The callee has all of them, and says so, and has answered one.
+        let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        callee.tick(0);
+        callee.tick(ACK_DELAY_MS_MAX);
+        callee.respond(arrived[1].session, Ok(payload(1)));
+        caller.receive(take_from_callee(&mut callee));
+        assert_eq!(events(&mut caller, 0), Ok(vec![reply(2, 1)]));
+        // Of these it has not got all, and of the last nothing was transmitted.
+        ask(&mut caller, 5, None);
+        ask_idempotent(&mut caller, 6);
+        ask(&mut caller, 7, None);
+        caller.request(0, send(TEN, &payload(8))).expect("accepted");
+        take_from_caller(&mut caller, 24 + 5 + 1);
+        caller.disconnected();
+        ask(&mut caller, 9, None);
+
+        let (mut callee, ended) = begin_anew(&mut caller, epoch, 0);
+        let lost = |token| match is_restart {
+            true => CallerEvent::Restarted { token },
+            false => CallerEvent::Forgotten { token },
+        };
+        assert_eq!(ended, [lost(1), lost(5)]);
+        let arrived = lengths(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        assert_eq!(
+            arrived,
+            [3, 6, 7, 8, 9],
+            "in the order in which they were accepted"
+        );
+        assert_eq!(caller.outstanding(), 4);
+    }
+}
+
+#[test]
+fn a_call_whose_time_is_over_is_not_written_again_and_others_have_the_time_that_is_left() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, Some(1_000));
+    ask(&mut caller, 2, Some(5_000));
+    ask(&mut caller, 3, None);
+    take_from_caller(&mut caller, usize::MAX);
+    caller.disconnected();
+    let expired = CallerEvent::Expired {
+        token: 1,
+        may_have_run: true,
+    };
+    assert_eq!(events(&mut caller, 1_500), Ok(vec![expired]));
+    assert_eq!(resume(&mut caller, &mut callee, 2_000), []);
+    let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    let left: Vec<_> = arrived
+        .iter()
+        .map(|request| (request.payload.len(), request.remaining_ms))
+        .collect();
+    assert_eq!(left, [(2, Some(3_000)), (3, None)]);
+    // The numbers fit nevertheless: the next break loses and repeats nothing either.
+    caller.disconnected();
+    callee.respond(arrived[0].session, Ok(payload(1)));
+    assert_eq!(resume(&mut caller, &mut callee, 2_000), [reply(2, 1)]);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        [0; 0]
+    );
+}
+
+#[test]
+fn what_is_acknowledged_is_not_kept() {
+    let (mut caller, mut callee) = pair();
+    for number in 1..=500 {
+        ask(&mut caller, number, None);
+    }
+    let idle = callee.held_bytes();
+    // Frames are acknowledged as they come, though nothing is answered.
+    let mut arrived = Vec::new();
+    in_pieces(take_from_caller(&mut caller, usize::MAX), &[1_000], |chunk| {
+        arrived.extend(requests(&mut callee, chunk));
+        caller.receive(take_from_callee(&mut callee));
+        assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    });
+    assert!(
+        (1..130 * 640).contains(&caller.out_buffer_bytes()),
+        "{}",
+        caller.out_buffer_bytes()
+    );
+    callee.tick(10);
+    assert_eq!(callee.next_deadline(), Some(10 + ACK_DELAY_MS_MAX));
+    callee.tick(10 + ACK_DELAY_MS_MAX);
+    assert_eq!(callee.next_deadline(), None);
+    caller.receive(take_from_callee(&mut callee));
+    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    assert_eq!(caller.out_buffer_bytes(), 0);
+    // The same the other way.
+    for request in arrived {
+        callee.respond(request.session, Ok(payload(2_000)));
+    }
+    caller.receive(take_from_callee(&mut callee));
+    assert!(callee.held_bytes() > 1_000_000);
+    assert_eq!(events(&mut caller, 20).map(|events| events.len()), Ok(500));
+    assert_eq!(caller.next_deadline(), Some(20 + ACK_DELAY_MS_MAX));
+    // One that waits for the socket is not followed by another.
+    for now in [1, 2, 3].map(|times| 20 + times * ACK_DELAY_MS_MAX) {
+        assert_eq!(events(&mut caller, now), Ok(vec![]));
+        let acks = take_from_caller(&mut caller, usize::MAX);
+        assert!(acks.len() <= 24);
+        assert_eq!(arrive(&mut callee, acks), Ok(vec![]));
+    }
+    callee.release_memory();
+    assert!(
+        callee.held_bytes() <= idle + 64,
+        "{} and {idle} before",
+        callee.held_bytes()
+    );
+    assert!(caller.is_idle());
+    assert_eq!(caller.next_deadline(), None);
+}
+
+#[test]
+fn an_acknowledgement_that_cannot_be_ends_the_connection() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    ask(&mut caller, 2, None);
+    let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    callee.respond(arrived[0].session, Ok(payload(1)));
+    let ack = |received: u32| frame(9, 0, [0, received, 0, 0], b"");
+    caller.receive(ack(1));
+    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    caller.receive(ack(0));
+    assert_eq!(events(&mut caller, 0), impossible(0, 1, 2));
+    caller.receive(ack(3));
+    assert_eq!(events(&mut caller, 0), impossible(3, 1, 2));
+    caller.receive(frame(9, 0, [0, 0, 1, 0], b""));
+    assert_eq!(events(&mut caller, 0), impossible(1 << 32, 1, 2));
+    assert_eq!(arrive(&mut callee, ack(1)), Ok(vec![]));
+    assert_eq!(arrive(&mut callee, ack(2)), impossible(2, 1, 1));
+    // Nor where nothing is acknowledged.
+    let (mut caller, mut callee) = native_pair_of(without_session(), CalleeLimits::default());
+    caller.receive(ack(0));
+    assert_eq!(events(&mut caller, 0), impossible(0, 0, 0));
+    assert_eq!(arrive(&mut callee, ack(0)), impossible(0, 0, 0));
+}
+
+#[test]
+fn an_answer_that_claims_what_was_never_sent_ends_the_session() {
+    for received in [0, 3] {
+        let (mut caller, mut callee) = pair();
+        ask(&mut caller, 1, None);
+        ask(&mut caller, 2, None);
+        requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        caller.receive(frame(9, 0, [0, 1, 0, 0], b""));
+        assert_eq!(events(&mut caller, 0), Ok(vec![]));
+        caller.disconnected();
+        let mut greeted = dial(&mut caller, 0);
+        let lie = Hello {
+            resume: Resumption::Session {
+                session: answer().nonce,
+                received,
+            },
+            ..later_answer()
+        };
+        // A link does not lie, so its answer is put together here.
+        greeted.refuse_hello();
+        take_from_callee(&mut greeted);
+        let packed = lie.pack().expect("a valid hello");
+        let mut package = (packed.len() as u16 + 5).to_be_bytes().to_vec();
+        package.extend([1, 0, 0, 0, 1]);
+        package.extend(&packed);
+        caller.receive(package.into());
+        let error = events(&mut caller, 0).expect_err("a lie");
+        assert!(
+            matches!(error, ProtocolError::Frame(FrameError::Acknowledgement { .. })),
+            "{error}"
+        );
+        caller.disconnected();
+        let lost = [1, 2].map(|token| CallerEvent::Forgotten { token });
+        assert_eq!(events(&mut caller, 0), Ok(lost.to_vec()));
+        // The next connection begins anew.
+        let (_, ended) = begin_anew(&mut caller, 3, 0);
+        assert_eq!(ended, []);
+    }
+}
+
+#[test]
+fn only_who_knows_the_secret_takes_a_session_over() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    let mut refused = |hello: Hello| {
+        let mut stranger = self::callee();
+        let packed = hello.pack().expect("a valid hello");
+        let mut package = (packed.len() as u16 + 9).to_be_bytes().to_vec();
+        package.extend([0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        package.extend(&packed);
+        let inbound = arrive(&mut stranger, package.into());
+        assert!(
+            matches!(inbound.as_deref(), Ok([Inbound::Hello(_)])),
+            "{inbound:?}"
+        );
+        let can = callee.can_resume(&stranger);
+        if !can {
+            assert_eq!(callee.resume(stranger, &later_answer()), Err(HelloError::Session));
+        }
+        !can
+    };
+    let of = |session: [u8; 16], received| Hello {
+        resume: Resumption::Session { session, received },
+        ..hello()
+    };
+    let mut other = answer().nonce;
+    other[15] ^= 1;
+    assert!(refused(of(other, 0)));
+    assert!(refused(of(hello().nonce, 0)));
+    assert!(refused(of(answer().nonce, 1)), "of answers that there are not");
+    assert!(refused(Hello {
+        epoch: 8,
+        ..of(answer().nonce, 0)
+    }));
+    assert!(refused(Hello {
+        channel: 2,
+        ..of(answer().nonce, 0)
+    }));
+    assert!(refused(hello()));
+    assert!(!refused(of(answer().nonce, 0)));
+}
+
+#[test]
+fn a_session_without_a_connection_is_given_up_after_its_time() {
+    let (mut caller, _) = pair();
+    ask(&mut caller, 1, None);
+    ask(&mut caller, 2, None);
+    caller.request(0, send(TEN, &payload(3))).expect("accepted");
+    take_from_caller(&mut caller, 30);
+    assert_eq!(events(&mut caller, 1_000), Ok(vec![]));
+    caller.disconnected();
+    assert_eq!(caller.next_deadline(), Some(1_000 + SESSION_KEPT_MS_MAX));
+    assert_eq!(events(&mut caller, 999 + SESSION_KEPT_MS_MAX), Ok(vec![]));
+    // An attempt that comes to nothing does not put it off.
+    caller.dial(2_000, &hello()).expect("a valid hello");
+    caller.disconnected();
+    let lost = |token| CallerEvent::Lost {
+        token,
+        may_have_run: true,
+    };
+    assert_eq!(
+        events(&mut caller, 1_000 + SESSION_KEPT_MS_MAX),
+        Ok(vec![lost(1), lost(2)])
+    );
+    assert_eq!(caller.next_deadline(), None);
+    let (mut callee, ended) = begin_anew(&mut caller, answer().epoch, 70_000);
+    assert_eq!(ended, []);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        [3],
+        "it was not begun"
+    );
+}
+
+#[test]
+fn without_a_session_what_was_sent_is_lost_with_its_connection() {
+    let off_there = CalleeLimits {
+        retained_bytes_max: 0,
+        ..CalleeLimits::default()
+    };
+    for (here, there) in [
+        (without_session(), CalleeLimits::default()),
+        (CallerLimits::default(), off_there),
+    ] {
+        let (mut caller, mut callee) = native_pair_of(here, there);
+        assert_eq!((caller.session_frames(), callee.session_secret()), (None, None));
+        ask(&mut caller, 1, None);
+        ask(&mut caller, 2, None);
+        assert_eq!(lengths(&mut callee, take_from_caller(&mut caller, 30)), [1]);
+        caller.disconnected();
+        assert!(!callee.disconnected());
+        let may_have_run = true;
+        let lost = [1, 2].map(|token| CallerEvent::Lost { token, may_have_run });
+        assert_eq!(events(&mut caller, 0), Ok(lost.to_vec()));
+    }
+}
+
+#[test]
+fn messages_that_are_not_acknowledged_are_bounded_in_bytes() {
+    let limits = CallerLimits {
+        out_buffer_bytes_max: 10_000,
+        ..CallerLimits::default()
+    };
+    let (mut caller, mut callee) = native_pair_of(limits, CalleeLimits::default());
+    let request = || send(TEN, &Bytes::from_static(&[7; 872]));
+    for _ in 0..10 {
+        caller.request(0, request()).expect("accepted");
+        take_from_caller(&mut caller, usize::MAX);
+    }
+    let refused = Err(LinkError::Overloaded {
+        what: "out-buffer bytes",
+        limit: 10_000,
+    });
+    assert_eq!(caller.request(0, request()), refused);
+    caller.disconnected();
+    assert_eq!(caller.request(0, request()), refused);
+    assert_eq!(resume(&mut caller, &mut callee, 0), []);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)).len(),
+        10
+    );
+    callee.tick(0);
+    callee.tick(ACK_DELAY_MS_MAX);
+    caller.receive(take_from_callee(&mut callee));
+    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    assert_eq!(caller.request(0, request()), Ok(()));
+}
+
+#[test]
+fn a_caller_that_acknowledges_nothing_loses_the_oldest_answers_and_the_session_only_when_it_needs_them() {
+    let limits = CalleeLimits {
+        retained_bytes_max: 5_000,
+        ..CalleeLimits::default()
+    };
+    for is_received in [true, false] {
+        let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), limits);
+        for number in 1..=20 {
+            ask(&mut caller, number, None);
+        }
+        for request in requests(&mut callee, take_from_caller(&mut caller, usize::MAX)) {
+            callee.respond(request.session, Ok(payload(1_000)));
+            assert!(callee.out_buffer_bytes() + callee.held_bytes() < 100_000);
+        }
+        let answers = take_from_callee(&mut callee);
+        if is_received {
+            caller.receive(answers.slice(..answers.len() - 1_000));
+            assert_eq!(events(&mut caller, 0).map(|all| all.len()), Ok(19));
+        }
+        caller.disconnected();
+        assert!(callee.disconnected());
+        let greeted = dial(&mut caller, 0);
+        assert_eq!(callee.can_resume(&greeted), is_received);
+    }
+}
+
+#[test]
+fn who_says_goodbye_ends_the_session_with_the_connection() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    caller.goodbye();
+    assert_eq!(
+        arrive(&mut callee, take_from_caller(&mut caller, usize::MAX)).map(|all| all.len()),
+        Ok(2)
+    );
+    assert!(!callee.disconnected());
+    // An acknowledgement that was under way is no error.
+    caller.receive(frame(9, 0, [0, 1, 0, 0], b""));
+    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    caller.disconnected();
+    let lost = CallerEvent::Lost {
+        token: 1,
+        may_have_run: true,
+    };
+    assert_eq!(events(&mut caller, 0), Ok(vec![lost]));
+    assert!(caller.is_idle());
+}
+
+#[test]
+fn a_peer_that_is_given_up_may_still_come_back_with_the_session() {
+    let (mut caller, mut callee) = pair();
+    ask(&mut caller, 1, None);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        [1]
+    );
+    ask(&mut caller, 2, None);
+    caller.abandon();
+    let may_have_run = true;
+    let lost = [1, 2].map(|token| CallerEvent::Lost { token, may_have_run });
+    assert_eq!(
+        events(&mut caller, 0),
+        Ok(lost.to_vec()),
+        "the second is still transmitted"
+    );
+    ask(&mut caller, 3, None);
+    caller.disconnected();
+    assert_eq!(resume(&mut caller, &mut callee, 0), []);
+    assert_eq!(
+        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        [3]
+    );
+}
