@@ -118,12 +118,12 @@ impl World {
                 self.disconnect_holder();
             }
             11 if self.wire.is_none() => self.dial(),
-            12 if argument % 4 == 0 => {
+            12 if argument.is_multiple_of(4) => {
                 self.epoch += 1;
                 self.forget();
             }
             13 if argument % 4 == 1 => self.forget(),
-            14 if argument % 4 == 0 => self.now += argument as u64 * 1_000,
+            14 if argument.is_multiple_of(4) => self.now += argument as u64 * 1_000,
             _ => {}
         }
     }
@@ -136,13 +136,13 @@ impl World {
             0 => Address::Handle(7),
             _ => Address::Name(&name),
         };
-        let (is_call, is_idempotent) = (argument % 4 != 0, argument % 5 == 0);
+        let (is_call, is_idempotent) = (!argument.is_multiple_of(4), argument.is_multiple_of(5));
         let request = CallerRequest {
             address,
             source: 1,
             key: 0,
             payload: payload.freeze(),
-            deadline: (argument % 3 == 0).then_some(self.now + argument as u64),
+            deadline: argument.is_multiple_of(3).then_some(self.now + argument as u64),
             token: is_call.then_some(self.messages.len() as u64),
             is_idempotent,
         };

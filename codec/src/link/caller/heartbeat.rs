@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{CallerEvent, CallerLink, Stage, lost};
+use super::losses::lost;
+use super::{CallerEvent, CallerLink, Stage};
 use crate::Millis;
 use crate::link::heartbeat::{Beat, Heartbeat, HeartbeatLimits};
 use crate::link::{Dialect, ProtocolError};

@@ -15,6 +15,7 @@
 mod event;
 mod handshake;
 mod heartbeat;
+mod losses;
 mod native;
 mod resume;
 mod skynet;
@@ -303,19 +304,6 @@ impl CallerLink {
         self.resume.clear();
     }
 
-    /// Loses every outstanding call and drops everything queued, but keeps the connection: the peer is not
-    /// worth waiting for any more.
-    pub fn abandon(&mut self) {
-        // What lies in the out-buffer is still transmitted.
-        let first = self.queue.first_waiting_number();
-        self.lose(first, |_| true, lost);
-        self.queue.clear(|message| {
-            self.sends_dropped += u64::from(message.session == 0);
-            release(&mut self.names, message);
-        });
-        self.stale = 0;
-    }
-
     fn forget_connection(&mut self) {
         self.stage = Stage::Down;
         self.heartbeat.stop();
@@ -324,36 +312,6 @@ impl CallerLink {
         self.frames = FrameReader::new();
         self.out.clear();
         self.out.release();
-    }
-
-    /// Ends the calls that satisfy `condition`, in the order in which they were accepted. `event` makes of the
-    /// token of each, and whether it may have run, what it ends with; those may have whose number is below
-    /// `first`.
-    fn lose(
-        &mut self,
-        first: u64,
-        condition: impl Fn(&Call) -> bool,
-        event: impl Fn(u64, bool) -> CallerEvent,
-    ) {
-        for session in self.sessions.select(condition) {
-            let is_repeated = |call: &Call| self.resume.is_repeated(call.number);
-            let is_repeated = self.sessions.get(session).is_some_and(is_repeated);
-            if let Some(Call { token, number, .. }) = self.end(session) {
-                self.losses.push_back(event(token, is_repeated || number < first));
-            }
-        }
-    }
-
-    /// Drops the messages whose calls have ended.
-    fn drop_unwanted(&mut self) {
-        self.queue.wait(|message| {
-            let is_wanted = is_wanted(&self.sessions, message);
-            if !is_wanted {
-                release(&mut self.names, message);
-            }
-            is_wanted
-        });
-        self.stale = 0;
     }
 
     /// Has what is accepted from now on wait for the next connection, and tells the peer so where the
@@ -581,11 +539,6 @@ impl CallerLink {
         let begun_end = self.queue.first_start().unwrap_or(self.out.position_put());
         self.queue.cost() + (begun_end - self.out.position_transmitted()) as usize
     }
-}
-
-/// What a call ends with that is lost.
-fn lost(token: u64, may_have_run: bool) -> CallerEvent {
-    CallerEvent::Lost { token, may_have_run }
 }
 
 /// Lets go of the name that a message holds.

@@ -18,7 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CallerEvent, CallerLink, Message, Stage, is_wanted, lost, release};
+use super::{CallerEvent, CallerLink, Message, Stage, is_wanted, release};
 use crate::Millis;
 use crate::link::acks::Acks;
 use crate::link::{ProtocolError, SESSION_KEPT_MS_MAX};
@@ -275,12 +275,6 @@ impl CallerLink {
             self.drop_unwanted();
         }
         self.losses.pop_front().or_else(|| self.expire(now))
-    }
-
-    /// Loses the calls that were begun: those whose number is below `first`.
-    pub(super) fn lose_begun(&mut self) {
-        let first = self.queue.first_number();
-        self.lose(first, |call| call.number < first, lost);
     }
 
     /// Takes what an acknowledgement says.
