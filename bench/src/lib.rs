@@ -32,7 +32,9 @@ pub use ledger::{
     LATE_TOLERANCE, LEDGER_CALLERS_MAX, LedgerCounts, LedgerError, LedgerPlan, LedgerResult, RunningLedger,
     SAMPLES_MAX, Sample, Violations, ledger_kind, samples_csv, samples_page,
 };
-pub use load::{CpuSeconds, Load, LoadError, LoadResult, RunningLoad};
+pub use load::{
+    CALLS_PER_SECOND_MAX, CpuSeconds, Load, LoadError, LoadResult, Pace, RATES_MAX, Rate, RunningLoad,
+};
 pub use memory::resident_bytes;
 pub use process::{Event, Happening, LINE_BYTES_MAX, Process, end_with_parent};
 pub use report::{Latency, duration, grouped};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skyring::log::Destination;
 use skyring::{Address, ClusterMap, Node, NodeBuilder, Payload};
-use skyring_bench::{Load, LoadError, LoadResult};
+use skyring_bench::{Load, LoadError, LoadResult, Pace};
 use skyring_services::Echo;
 
 /// Time that is measured; long enough that every caller is answered many times on a busy machine.
@@ -36,7 +36,9 @@ fn load(address: &str, in_flight: usize) -> Load {
         address: Address::from(address),
         payload: Payload::pack("value").expect("a string can be packed"),
         size: 5,
+        pace: Pace::Closed,
         in_flight,
+        keys: 0,
         warm_up: Duration::from_millis(50),
         duration: DURATION,
         server_process: Some(std::process::id()),

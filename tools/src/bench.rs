@@ -11,7 +11,7 @@ use skyring::config::{ConfigError, SPIN_US_MAX, THREADS_MAX};
 use skyring::log::Destination;
 use skyring::{Address, ClusterMap, Error, Node, Payload, StartError};
 use skyring_bench::{
-    Floor, FloorError, Interrupt, Latency, Load, LoadError, LoadResult, NodePlan, Scratch, Server,
+    Floor, FloorError, Interrupt, Latency, Load, LoadError, LoadResult, NodePlan, Pace, Scratch, Server,
     ServerError, Watch, allowed_cpus, blocking_echo, duration, grouped,
 };
 use thiserror::Error as ThisError;
@@ -181,7 +181,9 @@ fn measure(arguments: &Arguments) -> Result<Figures, BenchError> {
         address: Address::from("@echo"),
         payload: Payload::pack(&"x".repeat(arguments.size as usize))?,
         size: arguments.size as usize,
+        pace: Pace::Closed,
         in_flight: arguments.in_flight as usize,
+        keys: 0,
         warm_up: Duration::from_secs(arguments.warmup),
         duration: Duration::from_secs(arguments.seconds),
         server_process: Some(server.process().id()),

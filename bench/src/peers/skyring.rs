@@ -7,7 +7,7 @@ use skyring::{Address, ClusterMap, DialectChoice, Node, Payload};
 
 use crate::floors::{Measured, PeerError, Settings};
 use crate::interrupt::Interrupt;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::scratch::Scratch;
 use crate::server::{NodePlan, Program, Server, ServerError};
 use crate::watch::{Watch, WatchError};
@@ -59,7 +59,9 @@ pub(super) fn measure(
         address: Address::from("@echo"),
         payload: Payload::pack(&"x".repeat(settings.size)).map_err(client)?,
         size: settings.size,
+        pace: Pace::Closed,
         in_flight: settings.in_flight,
+        keys: 0,
         warm_up: settings.warm_up,
         duration: settings.duration,
         server_process: Some(server.process().id()),

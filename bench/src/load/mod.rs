@@ -1,13 +1,19 @@
-//! A load: callers that each have one call in flight, again and again, and what their calls took.
+//! A load: calls that a node makes for a while, and what they took.
 //!
-//! It is a closed loop: a caller begins its next call when its last one is answered, so a slow server is
-//! asked less. Its own cost is small: one look at the clock and one count in a histogram a call, no lock
-//! and no atomic but a plain store for the live rate. Every shard of the node has its share of the callers
-//! and a histogram of its own; they are merged at the end.
+//! In a *closed loop* each caller begins its next call when its last one is answered, so a slow server is
+//! asked less. In an *open loop* calls begin when a timetable says so, whatever became of those before, and a
+//! call's time counts from then: what a server that stalls keeps waiting is in the percentiles.
+//!
+//! Its own cost is small: one look at the clock and one count in a histogram a call, no lock and no atomic
+//! but a plain store for the live rate. Every shard of the node has its share of the calls and a histogram
+//! of its own; they are merged at the end.
 
-use std::cell::{Cell, RefCell};
+mod closed;
+mod open;
+mod rates;
+mod work;
+
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -15,20 +21,30 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use quanta::Instant;
-use skyring::{Address, Caller, Error, Node, NodeRef, Payload};
+use skyring::{Address, Caller, Error, Node, Payload};
 use thiserror::Error as ThisError;
 
+pub use self::rates::{RATES_MAX, Rate};
+
+use self::rates::Rates;
+use self::work::Work;
 use crate::cpu::cpu_seconds;
 use crate::report::{self, Latency};
 
 /// Most calls in flight of one load.
 const IN_FLIGHT_MAX: usize = 1 << 20;
 
+/// Most calls a second that an open loop is asked for.
+pub const CALLS_PER_SECOND_MAX: f64 = 1e9;
+
 /// A caller whose call failed pauses this long, so that errors at once do not become a busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the calls that are in flight at the end may take until they are given up.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Time between two looks at how many calls were answered.
+const LOOK_TIME: Duration = Duration::from_millis(50);
 
 /// How long a guest may take to get to its shard.
 const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -43,6 +59,9 @@ pub enum LoadError {
     /// There must be a call in flight, and not more than the limit.
     #[error("in flight: 1 to {IN_FLIGHT_MAX} calls, not {0}")]
     InFlight(usize),
+    /// An open loop must make calls.
+    #[error("an open loop makes more than 0 and at most {CALLS_PER_SECOND_MAX} calls a second, not {0}")]
+    Rate(f64),
     /// The node took no caller, or stopped.
     #[error("the load cannot run: {0}")]
     Node(#[from] Error),
@@ -56,6 +75,16 @@ pub enum LoadError {
     },
 }
 
+/// When calls begin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// As soon as the last one of the same caller is answered.
+    Closed,
+    /// By a timetable with even distances, so many a second over all shards. More than the load's `in_flight`
+    /// are never under way: further ones wait, and their time counts from when they should have begun.
+    Open(f64),
+}
+
 /// What is to be called, how, and for how long.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -67,8 +96,13 @@ pub struct Load {
     pub payload: Payload,
     /// The size of the value that is measured with, in bytes; only for the result.
     pub size: usize,
-    /// How many calls are in flight, over all shards of the calling node.
+    /// When calls begin.
+    pub pace: Pace,
+    /// How many calls are in flight, or at most in an open loop, over all shards of the calling node.
     pub in_flight: usize,
+    /// How many different keys the calls have, which choose the channel; 0 = none, and then all calls of one
+    /// shard have the same channel.
+    pub keys: usize,
     /// Calls of this time at the beginning are not counted.
     pub warm_up: Duration,
     /// The time that is measured.
@@ -95,10 +129,21 @@ pub struct LoadResult {
     pub calls_per_second: f64,
     /// How long they took.
     pub latency_us: Latency,
+    /// The same with every call: nanoseconds. In an open loop those are the calls that should have begun while
+    /// it was measured, and those that were never answered count with the time that they had waited.
+    pub latencies: Histogram<u64>,
     /// Calls that failed, by the code of their error.
     pub errors: BTreeMap<&'static str, u64>,
+    /// How they were made.
+    pub pace: Pace,
     /// Calls in flight.
     pub in_flight: usize,
+    /// The most calls of an open loop that should have begun and could not, because so many were in flight.
+    pub backlog_max: u64,
+    /// Calls of an open loop that were not answered in the time that was left to them at the end.
+    pub unanswered: u64,
+    /// How many calls a second were answered when, the warm-up included.
+    pub rates: Vec<Rate>,
     /// Size of the value, in bytes.
     pub size: usize,
     /// The time that was measured.
@@ -118,14 +163,18 @@ impl LoadResult {
 pub struct RunningLoad {
     load: Load,
     progress: Arc<[AtomicU64]>,
+    rates: Rates,
     waiting: Vec<Receiver<Option<ShardResult>>>,
     arrived: Vec<ShardResult>,
 }
 
 /// What the callers of one shard measured.
 struct ShardResult {
+    calls: u64,
     latencies: Histogram<u64>,
     errors: BTreeMap<&'static str, u64>,
+    backlog_max: u64,
+    unanswered: u64,
     seconds: f64,
     cpu_seconds: CpuSeconds,
 }
@@ -138,6 +187,11 @@ impl Load {
     pub fn start(self, node: &Node) -> Result<RunningLoad, LoadError> {
         if self.in_flight == 0 || self.in_flight > IN_FLIGHT_MAX {
             return Err(LoadError::InFlight(self.in_flight));
+        }
+        if let Pace::Open(rate) = self.pace
+            && !(rate > 0.0 && rate <= CALLS_PER_SECOND_MAX)
+        {
+            return Err(LoadError::Rate(rate));
         }
         // The clock is calibrated here, where nobody is measured yet.
         Instant::now();
@@ -180,6 +234,7 @@ impl Load {
             return Err(LoadError::Shards { reached, shards });
         }
         Ok(RunningLoad {
+            rates: Rates::start(self.warm_up + self.duration),
             load: self,
             progress,
             waiting,
@@ -204,25 +259,36 @@ impl RunningLoad {
     pub fn wait(&mut self, time_max: Duration) -> Result<Option<LoadResult>, LoadError> {
         let started = Instant::now();
         while let Some(receiver) = self.waiting.last() {
-            match receiver.recv_timeout(time_max.saturating_sub(started.elapsed())) {
+            let left = time_max.saturating_sub(started.elapsed());
+            match receiver.recv_timeout(left.min(LOOK_TIME)) {
                 Ok(result) => {
                     self.arrived.extend(result);
                     self.waiting.pop();
                 }
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.rates.look(self.calls());
+                    if left <= LOOK_TIME {
+                        return Ok(None);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(LoadError::Node(Error::ShuttingDown)),
             }
         }
+        self.rates.look(self.calls());
         Ok(Some(self.merge()))
     }
 
     fn merge(&mut self) -> LoadResult {
         let mut latencies = report::histogram();
         let mut errors = BTreeMap::new();
-        let (mut calls_per_second, mut seconds) = (0.0, 0f64);
+        let (mut calls, mut calls_per_second, mut seconds) = (0, 0.0, 0f64);
+        let (mut backlog_max, mut unanswered) = (0, 0);
         let mut cpu_seconds = CpuSeconds::default();
         for shard in self.arrived.drain(..) {
-            calls_per_second += shard.latencies.len() as f64 / shard.seconds;
+            calls += shard.calls;
+            calls_per_second += shard.calls as f64 / shard.seconds;
+            backlog_max += shard.backlog_max;
+            unanswered += shard.unanswered;
             // Cannot fail: they have the same bounds.
             let _ = latencies.add(&shard.latencies);
             for (code, count) in shard.errors {
@@ -235,10 +301,15 @@ impl RunningLoad {
             }
         }
         LoadResult {
-            calls: latencies.len(),
+            calls,
             calls_per_second,
             latency_us: Latency::of(&latencies),
+            latencies,
             errors,
+            pace: self.load.pace,
+            backlog_max,
+            unanswered,
+            rates: self.rates.read(),
             in_flight: self.load.in_flight,
             size: self.load.size,
             seconds,
@@ -247,78 +318,47 @@ impl RunningLoad {
     }
 }
 
-/// What the callers of one shard share.
-struct Work {
-    node: NodeRef,
-    address: Address,
-    payload: Payload,
-    latencies: RefCell<Histogram<u64>>,
-    errors: RefCell<BTreeMap<&'static str, u64>>,
-    /// Calls answered so far; only this shard writes its place in `progress`.
-    calls: Cell<u64>,
-    progress: Arc<[AtomicU64]>,
-    shard: usize,
-    over: Cell<bool>,
-    callers: Cell<usize>,
-}
-
-impl Work {
-    fn answered(&self, latency: Duration) {
-        let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.latencies.borrow_mut().saturating_record(nanoseconds);
-        let calls = self.calls.get() + 1;
-        self.calls.set(calls);
-        if let Some(count) = self.progress.get(self.shard) {
-            count.store(calls, Ordering::Relaxed);
-        }
-    }
-
-    fn failed(&self, error: &Error) {
-        *self.errors.borrow_mut().entry(error.code()).or_insert(0) += 1;
-    }
-}
-
 /// Runs one shard's share of a load.
 async fn on_shard(caller: Caller, load: Load, progress: Arc<[AtomicU64]>) -> ShardResult {
     let (shard, shards) = (caller.shard_index(), caller.shards());
-    let callers = load.in_flight / shards + usize::from(shard < load.in_flight % shards);
-    let work = Rc::new(Work {
-        node: caller.node(load.node.as_str()),
-        address: load.address,
-        payload: load.payload,
-        latencies: RefCell::new(report::histogram()),
-        errors: RefCell::default(),
-        calls: Cell::new(0),
-        progress,
-        shard,
-        over: Cell::new(false),
-        callers: Cell::new(callers),
-    });
-    for _ in 0..callers {
-        caller.spawn(call_again_and_again(caller.clone(), Rc::clone(&work)));
-    }
+    let in_flight = load.in_flight / shards + usize::from(shard < load.in_flight % shards);
+    let work = Work::new(&caller, &load, progress);
+    let timetable = match load.pace {
+        Pace::Closed => {
+            closed::start(&caller, &work, in_flight);
+            None
+        }
+        Pace::Open(rate) => Some(open::start(&caller, &work, (rate, in_flight), &load)),
+    };
 
     caller.sleep(load.warm_up).await;
-    work.latencies.borrow_mut().reset();
-    work.errors.borrow_mut().clear();
-    let cpu_before = cpu_now(load.server_process);
+    if timetable.is_none() {
+        work.forget();
+    }
+    let (calls_before, cpu_before) = (work.calls(), cpu_now(load.server_process));
     let started = Instant::now();
 
     caller.sleep(load.duration).await;
     let seconds = started.elapsed().as_secs_f64();
-    let latencies = work.latencies.borrow().clone();
-    let errors = work.errors.borrow().clone();
+    let calls = work.calls() - calls_before;
     let cpu_after = cpu_now(load.server_process);
+    let counted = timetable.is_none().then(|| work.counted());
 
     // Calls that are given up would be answered to nobody; let them end.
-    work.over.set(true);
+    work.end();
     let ending = Instant::now();
-    while work.callers.get() > 0 && ending.elapsed() < DRAIN_TIME_MAX {
+    while !work.is_done() && ending.elapsed() < DRAIN_TIME_MAX {
         caller.sleep(ERROR_PAUSE).await;
     }
+    let (backlog_max, unanswered) = timetable.map_or((0, 0), |timetable| timetable.close());
+    // A timetable says by itself which calls count, and those may be answered late.
+    let (latencies, errors) = counted.unwrap_or_else(|| work.counted());
     ShardResult {
+        calls,
         latencies,
         errors,
+        backlog_max,
+        unanswered,
         seconds,
         cpu_seconds: CpuSeconds {
             client: cpu_after.client - cpu_before.client,
@@ -328,30 +368,6 @@ async fn on_shard(caller: Caller, load: Load, progress: Arc<[AtomicU64]>) -> Sha
                 .map(|(after, before)| after - before),
         },
     }
-}
-
-async fn call_again_and_again(caller: Caller, work: Rc<Work>) {
-    let mut begun = Instant::now();
-    while !work.over.get() {
-        let result = work
-            .node
-            .call_payload(work.address.clone(), Ok(work.payload.clone()))
-            .await;
-        let ended = Instant::now();
-        match result {
-            Ok(_) => {
-                work.answered(ended - begun);
-                // The next call begins now; looking at the clock again would only say so.
-                begun = ended;
-            }
-            Err(error) => {
-                work.failed(&error);
-                caller.sleep(ERROR_PAUSE).await;
-                begun = Instant::now();
-            }
-        }
-    }
-    work.callers.set(work.callers.get() - 1);
 }
 
 fn cpu_now(server: Option<u32>) -> CpuSeconds {
