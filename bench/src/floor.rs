@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use thiserror::Error;
 
 use crate::cpu::pin_this_thread;
@@ -38,6 +39,8 @@ pub struct Floor {
     pub calls_per_second: f64,
     /// How long they took.
     pub latency_us: Latency,
+    /// The same with every round trip: nanoseconds.
+    pub latencies: Histogram<u64>,
     /// Size of the value, in bytes.
     pub size: usize,
     /// The time that was measured.
@@ -132,6 +135,7 @@ fn measure(
         calls: latencies.len(),
         calls_per_second: latencies.len() as f64 / seconds,
         latency_us: Latency::of(&latencies),
+        latencies,
         size,
         seconds,
     })

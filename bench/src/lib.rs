@@ -9,22 +9,31 @@
 //! was started here ends with the value that stands for it, whatever way the program ends short of SIGKILL.
 
 mod chaos;
+mod compare;
 mod cpu;
 mod floor;
 pub mod floors;
 mod interrupt;
 mod ledger;
 mod load;
+mod machine;
+mod measurement;
 mod memory;
+mod objective;
+mod page;
+mod pair;
 pub mod peers;
+mod percentiles;
 mod ports;
 mod process;
 mod report;
 mod scratch;
+mod search;
 mod server;
 mod watch;
 
 pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
+pub use compare::compare;
 pub use cpu::{allowed_cpus, cpu_seconds};
 pub use floor::{Floor, FloorError, blocking_echo};
 pub use interrupt::Interrupt;
@@ -35,9 +44,15 @@ pub use ledger::{
 pub use load::{
     CALLS_PER_SECOND_MAX, CpuSeconds, Load, LoadError, LoadResult, Pace, RATES_MAX, Rate, RunningLoad,
 };
+pub use machine::Machine;
+pub use measurement::{Drawn, FloorFigures, Measurement, Search, Settings, Trial};
 pub use memory::resident_bytes;
+pub use objective::{Objective, Percentile};
+pub use pair::{Calls, Pair, PairError, PairPlan, Running};
+pub use percentiles::to_percentiles;
 pub use process::{Event, Happening, LINE_BYTES_MAX, Process, end_with_parent};
 pub use report::{Latency, duration, grouped};
 pub use scratch::Scratch;
+pub use search::{TRIALS_MAX, highest_rate};
 pub use server::{NodePlan, Program, Server, ServerError};
 pub use watch::{Watch, WatchError};

@@ -1,11 +1,7 @@
-//! Figures of a measurement, for people and for programs.
-
-use std::fmt::Write as _;
+//! Figures as people read them, and latencies as percentiles.
 
 use hdrhistogram::Histogram;
-
-use crate::floor::Floor;
-use crate::load::LoadResult;
+use serde::{Deserialize, Serialize};
 
 /// Nanoseconds in a microsecond.
 const NANOSECONDS: f64 = 1_000.0;
@@ -14,7 +10,7 @@ const NANOSECONDS: f64 = 1_000.0;
 const LATENCY_NS_MAX: u64 = 120_000_000_000;
 
 /// Latencies in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half of the calls took no longer.
     pub p50: f64,
@@ -69,6 +65,7 @@ impl Latency {
         }
     }
 
+    /// One JSON object, on one line.
     pub(crate) fn to_json(self) -> String {
         format!(
             r#"{{"p50":{:.3},"p90":{:.3},"p99":{:.3},"p999":{:.3},"max":{:.3}}}"#,
@@ -77,48 +74,9 @@ impl Latency {
     }
 }
 
-impl LoadResult {
-    /// One JSON object, on one line.
-    pub fn to_json(&self) -> String {
-        let mut errors = String::new();
-        for (code, count) in &self.errors {
-            let comma = if errors.is_empty() { "" } else { "," };
-            // Codes are words of letters and dashes.
-            let _ = write!(errors, r#"{comma}"{code}":{count}"#);
-        }
-        let server = self.cpu_seconds.server;
-        let server = server.map_or_else(|| "null".to_owned(), |seconds| format!("{seconds:.2}"));
-        format!(
-            r#"{{"calls":{},"calls_per_second":{:.1},"latency_us":{},"errors":{{{errors}}},"in_flight":{},"size":{},"seconds":{:.3},"cpu_seconds":{{"client":{:.2},"server":{server}}}}}"#,
-            self.calls,
-            self.calls_per_second,
-            self.latency_us.to_json(),
-            self.in_flight,
-            self.size,
-            self.seconds,
-            self.cpu_seconds.client,
-        )
-    }
-}
-
-impl Floor {
-    /// One JSON object, on one line.
-    pub fn to_json(&self) -> String {
-        format!(
-            r#"{{"calls":{},"calls_per_second":{:.1},"latency_us":{},"in_flight":1,"size":{},"seconds":{:.3}}}"#,
-            self.calls,
-            self.calls_per_second,
-            self.latency_us.to_json(),
-            self.size,
-            self.seconds,
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::CpuSeconds;
 
     #[test]
     fn figures_read_as_people_write_them() {
@@ -166,31 +124,5 @@ mod tests {
         latencies.saturating_record(u64::MAX);
         assert_eq!(latencies.len(), 1);
         assert!(Latency::of(&latencies).max >= 1e8);
-    }
-
-    #[test]
-    fn a_result_prints_as_one_line_of_json() {
-        let result = LoadResult {
-            calls: 10,
-            calls_per_second: 5.0,
-            latency_us: Latency::default(),
-            latencies: histogram(),
-            pace: crate::load::Pace::Closed,
-            backlog_max: 0,
-            unanswered: 0,
-            rates: Vec::new(),
-            errors: [("timeout", 2), ("unreachable", 1)].into(),
-            in_flight: 4,
-            size: 64,
-            seconds: 2.0,
-            cpu_seconds: CpuSeconds {
-                client: 1.5,
-                server: None,
-            },
-        };
-        assert_eq!(
-            result.to_json(),
-            r#"{"calls":10,"calls_per_second":5.0,"latency_us":{"p50":0.000,"p90":0.000,"p99":0.000,"p999":0.000,"max":0.000},"errors":{"timeout":2,"unreachable":1},"in_flight":4,"size":64,"seconds":2.000,"cpu_seconds":{"client":1.50,"server":null}}"#
-        );
     }
 }

@@ -106,6 +106,91 @@ fn failed_calls_are_counted_by_the_code_of_their_error() {
     assert!(result.errors_total() >= 4, "{result:?}");
 }
 
+/// A load by a timetable of that many calls a second.
+fn timetable(calls_per_second: f64, in_flight: usize) -> Load {
+    Load {
+        pace: Pace::Open(calls_per_second),
+        ..load("@echo", in_flight)
+    }
+}
+
+#[test]
+fn a_timetable_makes_the_calls_that_it_names_and_no_others() {
+    let (_server, map) = server();
+    for threads in [1, 2] {
+        let client = quiet().threads(threads).map(map.clone()).start().expect("a node");
+        let result = result(&client, timetable(1_000.0, 4_096));
+        // What is counted are the calls that were due while it was measured, however late they were answered.
+        let due = DURATION.as_secs_f64() * 1_000.0;
+        let counted = result.latencies.len() as f64;
+        assert!((counted - due).abs() <= threads as f64, "{counted} of {due}");
+        assert!(result.errors.is_empty() && result.unanswered == 0, "{result:?}");
+        assert!(!result.rates.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_stalls_is_seen_by_every_call_that_was_due_in_the_meantime() {
+    const STALL: Duration = Duration::from_millis(200);
+    let (server, map) = server();
+    let client = quiet().map(map).start().expect("a node");
+    // Fewer in flight than become due while the server stalls: the others wait to begin.
+    let running = timetable(2_000.0, 32).start(&client).expect("the load starts");
+    std::thread::sleep(Duration::from_millis(100));
+    let stalled = server.run(|_| async { std::thread::sleep(STALL) });
+    let mut running = running;
+    let result = loop {
+        if let Some(result) = running.wait(Duration::from_secs(20)).expect("the client runs") {
+            break result;
+        }
+    };
+    stalled.expect("the server runs");
+    // Of 300 ms at least 150 were spent in the stall, so half of the calls waited, evenly up to all of it. A
+    // loop that leaves them out would have seen 32 slow calls among 600, and a low p90.
+    assert!(result.latency_us.p90 >= 50_000.0, "{:?}", result.latency_us);
+    assert!(result.backlog_max >= 100, "{}", result.backlog_max);
+    assert_eq!(result.unanswered, 0);
+}
+
+#[test]
+fn what_is_never_answered_counts_with_the_time_that_it_waited() {
+    let client = quiet()
+        .map(
+            ClusterMap::new()
+                .with("server", "127.0.0.1:1")
+                .expect("an address"),
+        )
+        .start()
+        .expect("a node");
+    let result = result(&client, timetable(1_000.0, 8));
+    assert_eq!(result.calls, 0);
+    assert_eq!(result.unanswered, result.latencies.len());
+    assert!(result.unanswered >= 290, "{}", result.unanswered);
+    // They were given up after 3 s.
+    assert!(result.latency_us.p50 >= 3e6, "{:?}", result.latency_us);
+}
+
+#[test]
+fn a_timetable_needs_a_rate_that_can_be() {
+    let client = quiet().start().expect("a node");
+    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let refused = timetable(rate, 1).start(&client).err();
+        assert!(matches!(refused, Some(LoadError::Rate(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn keyed_calls_are_answered_over_every_channel() {
+    let (_server, map) = server();
+    let client = quiet().channels(3).threads(2).map(map).start().expect("a node");
+    let keyed = Load {
+        keys: 30,
+        ..load("@echo", 30)
+    };
+    let result = result(&client, keyed);
+    assert!(result.calls > 0 && result.errors.is_empty(), "{result:?}");
+}
+
 #[test]
 fn a_load_without_callers_is_refused() {
     let client = quiet().start().expect("a node");

@@ -34,6 +34,7 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    benchmarks = "../chapters/benchmarks.md";
     architecture = "../chapters/architecture.md";
     testing = "../chapters/testing.md";
 }

@@ -132,18 +132,7 @@ fn order(arguments: Arguments) -> Result<Order, (u8, String)> {
         (Some(file), None) => {
             let map = load_map(&file).map_err(wrong)?;
             let node = next("NODE is missing")?.to_string_lossy().into_owned();
-            if !map.nodes.contains_key(&node) {
-                let known: Vec<&str> = map.nodes.keys().map(String::as_str).collect();
-                let known = if known.is_empty() {
-                    "no nodes".to_owned()
-                } else {
-                    known.join(", ")
-                };
-                let file = map.file.as_deref().unwrap_or(&file).display();
-                let cause =
-                    format!("absent: node {node} is not in the cluster map {file}, which has {known}");
-                return Err((FAILED, cause));
-            }
+            known(&map, &file, &node).map_err(|cause| (FAILED, cause))?;
             (map, node)
         }
         // clap does not let this through.
@@ -151,11 +140,7 @@ fn order(arguments: Arguments) -> Result<Order, (u8, String)> {
     };
     let address = next("ADDRESS is missing, for example @sdb")?;
     let address = address.to_string_lossy();
-    let address = Address::parse(&address).ok_or_else(|| {
-        wrong(format!(
-            "\"{address}\" is not the address of a service: @name, .name, :0000000a or 10"
-        ))
-    })?;
+    let address = Address::parse(&address).ok_or_else(|| wrong(no_address(&address)))?;
     let mut values = vec![next("CMD is missing: what to tell the service")?];
     values.extend(words);
     let read = if arguments.string { word::text } else { word::value };
@@ -170,7 +155,30 @@ fn order(arguments: Arguments) -> Result<Order, (u8, String)> {
     })
 }
 
-fn load_map(file: &Path) -> Result<ClusterMap, String> {
+/// Fails when the map does not name the node.
+pub(crate) fn known(map: &ClusterMap, file: &Path, node: &str) -> Result<(), String> {
+    if map.nodes.contains_key(node) {
+        return Ok(());
+    }
+    let known: Vec<&str> = map.nodes.keys().map(String::as_str).collect();
+    let known = if known.is_empty() {
+        "no nodes".to_owned()
+    } else {
+        known.join(", ")
+    };
+    let file = map.file.as_deref().unwrap_or(file).display();
+    Err(format!(
+        "absent: node {node} is not in the cluster map {file}, which has {known}"
+    ))
+}
+
+/// What is wrong with a text that is no address.
+pub(crate) fn no_address(text: &str) -> String {
+    format!("\"{text}\" is not the address of a service: @name, .name, :0000000a or 10")
+}
+
+/// The cluster map in a file, or the one that a node config names.
+pub(crate) fn load_map(file: &Path) -> Result<ClusterMap, String> {
     match skyring::config::check(file) {
         Ok(Checked::Map(map, _)) | Ok(Checked::Node(_, Some(map))) => Ok(map),
         Ok(Checked::Node(_, None)) => Err(format!(

@@ -45,7 +45,7 @@ enum Action {
     /// Show a cluster of three nodes at work: calls, failure, recovery, load
     Demo(demo::Arguments),
     /// Measure calls per second and latency
-    Bench(bench::Arguments),
+    Bench(Box<bench::Arguments>),
 }
 
 /// What an argument is taken for before it is taken for a config.
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Action::Call(arguments) => call::run(arguments),
         Action::Check(arguments) => check::run(arguments),
         Action::Demo(arguments) => demo::run(arguments),
-        Action::Bench(arguments) => bench::run(arguments),
+        Action::Bench(arguments) => bench::run(*arguments),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 fn bench(arguments: &[&str]) -> (Output, String, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_skyring"))
@@ -16,16 +18,6 @@ fn bench(arguments: &[&str]) -> (Output, String, tempfile::TempDir) {
     (output, text, folder)
 }
 
-/// The number behind `"key":`, from the first place after `section` on.
-fn number(json: &str, section: &str, key: &str) -> f64 {
-    let (_, rest) = json
-        .split_once(&format!("\"{section}\":"))
-        .expect("the section is there");
-    let (_, rest) = rest.split_once(&format!("\"{key}\":")).expect("the key is there");
-    let end = rest.find([',', '}']).expect("something follows");
-    rest[..end].parse().expect("a number")
-}
-
 #[test]
 fn the_table_has_a_row_for_skyring_and_one_for_the_floor() {
     let (output, text, folder) = bench(&["--seconds", "1", "--warmup", "0", "--in-flight", "1"]);
@@ -35,6 +27,7 @@ fn the_table_has_a_row_for_skyring_and_one_for_the_floor() {
         "p99.9",
         "skyring, 1 in flight",
         "blocking TCP echo, 1 in flight",
+        "bare io_uring loop, 1 in flight",
         "x its p50",
     ] {
         assert!(text.contains(part), "no \"{part}\" in:\n{text}");
@@ -44,47 +37,179 @@ fn the_table_has_a_row_for_skyring_and_one_for_the_floor() {
     assert_eq!(left, 0, "files are left behind");
 }
 
+/// One object on one line, as `--json` writes it.
+fn object(json: &str) -> Value {
+    assert_eq!(json.lines().count(), 1, "{json}");
+    serde_json::from_str(json).expect("JSON")
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
 #[test]
 fn the_figures_come_as_json_too() {
     let arguments = [
-        "--seconds",
-        "1",
-        "--warmup",
-        "0",
-        "--threads",
-        "2",
-        "--size",
-        "100",
+        "--seconds=1",
+        "--warmup=0",
+        "--threads=2",
+        "--channels=2",
+        "--size=100",
+        "--json=-",
     ];
-    let (output, json, _) = bench(&[&arguments[..], &["--json", "-"]].concat());
+    let (output, json, _) = bench(&arguments);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(json.lines().count(), 1, "{json}");
-    for section in ["load", "floor"] {
-        assert!(number(&json, section, "calls_per_second") > 0.0, "{json}");
-        assert!(number(&json, section, "p50") > 0.0, "{json}");
-        assert_eq!(number(&json, section, "size"), 100.0, "{json}");
+    let figures = object(&json);
+    assert!(number(&figures["calls_per_second"]) > 0.0, "{json}");
+    for field in ["p50", "p90", "p99", "p999", "max"] {
+        assert!(number(&figures["latency_us"][field]) > 0.0, "{json}");
     }
-    assert_eq!(number(&json, "load", "in_flight"), 256.0, "{json}");
-    assert!(json.contains("\"errors\":{}"), "{json}");
-    assert!(number(&json, "cpu_seconds", "server") > 0.0, "{json}");
+    for (field, expected) in [
+        ("errors", 0),
+        ("in_flight", 256),
+        ("channels", 2),
+        ("size", 100),
+        ("threads", 2),
+    ] {
+        assert_eq!(figures[field], expected, "{field} in {json}");
+    }
+    for side in ["client", "server"] {
+        assert!(number(&figures["cpu_seconds"][side]) > 0.0, "{json}");
+    }
+    assert!(number(&figures["machine"]["processors"]) > 0.0, "{json}");
+    assert_eq!(figures["floors"].as_array().map(Vec::len), Some(2), "{json}");
+}
 
-    let (output, table, folder) = bench(&["--seconds", "1", "--warmup", "0", "--json", "figures.json"]);
+#[test]
+fn every_file_is_written_beside_the_table_and_results_are_compared() {
+    let arguments = [
+        "--seconds=1",
+        "--warmup=0",
+        "--rate=500",
+        "--json=a.json",
+        "--hgrm=a.hgrm",
+        "--html=a.html",
+    ];
+    let (output, table, folder) = bench(&arguments);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(table.contains("skyring, 256 in flight"), "{table}");
-    let json = fs::read_to_string(folder.path().join("figures.json")).expect("the file is written");
-    assert!(number(&json, "load", "calls_per_second") > 0.0, "{json}");
+    assert!(table.contains("skyring, 500 calls/s wanted"), "{table}");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("the file is written");
+    let figures = object(&read("a.json"));
+    assert_eq!(figures["rate"], 500.0);
+    assert!(read("a.hgrm").contains("Total count    ="), "{}", read("a.hgrm"));
+    let page = read("a.html");
+    assert!(page.contains("<svg") && page.contains("</html>"), "{page}");
+    for outside in ["http:", "https:", "<link", "src="] {
+        assert!(!page.contains(outside), "{outside} in {page}");
+    }
+
+    let compare = |first: &str, second: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_skyring"))
+            .args(["bench", "compare", first, second])
+            .current_dir(folder.path())
+            .output()
+            .expect("the command runs");
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (code, text) = compare("a.json", "a.json");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("1.000 x"), "{text}");
+    for (file, cause) in [("a.hgrm", "not JSON"), ("missing.json", "No such file")] {
+        let (code, text) = compare("a.json", file);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(
+            text.contains(&format!("error: {file}: ")) && text.contains(cause),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_highest_rate_that_meets_an_objective_is_searched() {
+    let arguments = [
+        "--seconds=1",
+        "--warmup=0",
+        "--find-max",
+        "--slo=max=60s",
+        "--in-flight=64",
+        "--json=-",
+    ];
+    let (output, json, _) = bench(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let figures = object(&json);
+    let trials = figures["search"]["trials"].as_array().expect("trials");
+    let met = trials.iter().filter(|trial| trial["met"] == true);
+    let highest = met.map(|trial| number(&trial["rate"])).fold(0.0, f64::max);
+    assert_eq!(number(&figures["rate"]), highest, "{json}");
 }
 
 #[test]
 fn an_option_out_of_range_is_refused_before_anything_starts() {
     for arguments in [
-        ["--in-flight", "0"],
-        ["--seconds", "0"],
-        ["--threads", "0"],
-        ["--size", "999999999"],
+        &["--in-flight", "0"][..],
+        &["--seconds", "0"],
+        &["--threads", "0"],
+        &["--channels", "0"],
+        &["--size", "999999999"],
+        &["--rate", "0"],
+        &["--rate", "fast"],
+        &["--find-max"],
+        &["--slo", "p99=1ms"],
+        &["--find-max", "--slo", "p95=1ms"],
+        &["--find-max", "--slo", "p99=1"],
+        &["--find-max", "--slo", "p99=1ms", "--rate", "5"],
+        &["--dialect", "http"],
+        &["--map", "map.lua"],
+        &["--map", "map.lua", "--node", "db", "--address", "@sdb"],
+        &["--json", "no/such/folder/a.json"],
+        &["--", "GET"],
     ] {
-        let (output, text, _) = bench(&arguments);
+        let (output, text, _) = bench(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text.is_empty(), "{text}");
     }
+}
+
+#[test]
+fn a_node_that_runs_already_is_measured_by_what_it_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = free.expect("a free port");
+    let map = folder.path().join("map.lua");
+    fs::write(&map, format!("db = \"{address}\"\n")).expect("written");
+    let config = folder.path().join("config");
+    let text =
+        "thread = 1\nharbor = 0\ncluster = \"map.lua\"\nopen = \"db\"\nservices = { sdb = \"simpledb\" }\n";
+    fs::write(&config, text).expect("written");
+    let mut node = Command::new(env!("CARGO_BIN_EXE_skyring"))
+        .arg("run")
+        .arg(&config)
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the node starts");
+    let map = map.display().to_string();
+    let place = [
+        "--seconds=1",
+        "--warmup=0",
+        "--map",
+        &map,
+        "--node=db",
+        "--address=@sdb",
+        "--json=-",
+    ];
+    let (answered, json, _) = bench(&[&place[..], &["--", "PING"]].concat());
+    // The value of a plain load is no command that it knows.
+    let (refused, _, _) = bench(&place);
+    node.kill().expect("it is killed");
+    node.wait().expect("it has ended");
+    assert_eq!(answered.status.code(), Some(0), "{answered:?}");
+    let figures = object(&json);
+    assert!(number(&figures["calls_per_second"]) > 0.0, "{json}");
+    assert!(figures["cpu_seconds"]["server"].is_null(), "{json}");
+    assert_eq!(figures["called"], "db @sdb", "{json}");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let cause = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(cause.contains("a call to db @sdb: unknown command"), "{cause}");
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use quanta::Instant;
+use serde::{Deserialize, Serialize};
 use skyring::{Address, Caller, Error, Node, Payload};
 use thiserror::Error as ThisError;
 
@@ -112,7 +113,7 @@ pub struct Load {
 }
 
 /// Processor time used while it was measured, in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuSeconds {
     /// Of this process.
     pub client: f64,
@@ -296,7 +297,7 @@ impl RunningLoad {
             }
             seconds = seconds.max(shard.seconds);
             // Each shard saw the whole process; the windows differ by less than a millisecond.
-            if shard.cpu_seconds.client > cpu_seconds.client {
+            if shard.cpu_seconds.client >= cpu_seconds.client {
                 cpu_seconds = shard.cpu_seconds;
             }
         }

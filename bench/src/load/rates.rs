@@ -80,7 +80,11 @@ mod tests {
             rates.saw(INTERVAL * tenth as u32, tenth * 100);
         }
         let read = rates.read();
-        assert!(read.len() < RATES_MAX && read.len() > RATES_MAX / 4, "{}", read.len());
+        assert!(
+            read.len() < RATES_MAX && read.len() > RATES_MAX / 4,
+            "{}",
+            read.len()
+        );
         for rate in &read {
             assert!((rate.calls_per_second - 1_000.0).abs() < 1e-6, "{rate:?}");
         }

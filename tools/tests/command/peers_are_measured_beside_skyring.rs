@@ -70,5 +70,5 @@ fn a_wrong_name_and_a_file_that_cannot_be_written_are_found_before() {
     );
     let (code, _, errors) = told(&output(["bench", "nothing"]));
     assert_eq!(code, Some(2));
-    assert!(errors.contains("unrecognized subcommand 'nothing'"), "{errors}");
+    assert!(errors.contains("unexpected argument 'nothing'"), "{errors}");
 }

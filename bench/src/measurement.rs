@@ -1,0 +1,359 @@
+//! A measurement with all that is needed to judge it: figures, settings, machine and floors.
+//!
+//! As JSON it is one object. Its first fields are for everybody: `calls_per_second`, `latency_us`, `errors`,
+//! `in_flight`, `channels`, `size`, `cpu_seconds`, `machine`. What follows says how it was made.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::floor::Floor;
+use crate::floors::Measured;
+use crate::load::{CpuSeconds, LoadResult, Pace, Rate};
+use crate::machine::Machine;
+use crate::objective::Objective;
+use crate::report::Latency;
+
+/// What was measured, how, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Calls that were answered, a second.
+    pub calls_per_second: f64,
+    /// How long they took; in an open loop from when they should have begun.
+    pub latency_us: Latency,
+    /// Calls that failed.
+    pub errors: u64,
+    /// Calls in flight; in an open loop the most that may be.
+    pub in_flight: usize,
+    /// Channels to the called node.
+    pub channels: u32,
+    /// Size of the value that goes there, in bytes.
+    pub size: usize,
+    /// Processor time that both processes used while it was measured.
+    pub cpu_seconds: CpuSeconds,
+    /// Where it was measured.
+    pub machine: Machine,
+    /// How it was measured.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// Calls that were answered while it was measured.
+    #[serde(default)]
+    pub calls: u64,
+    /// Calls that failed, by the code of their error.
+    #[serde(default)]
+    pub errors_by_code: BTreeMap<String, u64>,
+    /// The most calls of an open loop that waited to begin.
+    #[serde(default)]
+    pub backlog_max: u64,
+    /// Calls of an open loop that were never answered.
+    #[serde(default)]
+    pub unanswered: u64,
+    /// How the highest rate was found, if it was searched.
+    #[serde(default)]
+    pub search: Option<Search>,
+    /// What was measured beside it.
+    #[serde(default)]
+    pub floors: Vec<FloorFigures>,
+    /// What is drawn, and not written as JSON.
+    #[serde(skip)]
+    pub drawn: Option<Drawn>,
+}
+
+/// How it was measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The time that was measured, in seconds.
+    pub seconds: f64,
+    /// Seconds before it that were not.
+    pub warmup_seconds: f64,
+    /// Calls a second that were asked for; `None` in a closed loop.
+    pub rate: Option<f64>,
+    /// Shards of each side.
+    pub threads: usize,
+    /// Different keys of the calls; 0 = none.
+    pub keys: usize,
+    /// How long shards look for work before they sleep, in microseconds.
+    pub spin_us: u32,
+    /// What the calling node speaks: `auto` or `skynet`.
+    pub dialect: String,
+    /// Whom it called: a node and a service.
+    pub called: String,
+    /// The processors of the server's shards; empty when the server was running already.
+    pub server_cpus: Vec<usize>,
+    /// The processors of the client's shards.
+    pub client_cpus: Vec<usize>,
+}
+
+/// A search for the highest rate that meets an objective.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// The objective.
+    pub objective: Objective,
+    /// What was tried, in that order.
+    pub trials: Vec<Trial>,
+}
+
+/// One rate that was tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Calls a second that were asked for.
+    pub rate: f64,
+    /// Calls a second that were answered.
+    pub calls_per_second: f64,
+    /// What the objective is about.
+    pub latency_us: f64,
+    /// Whether the objective was met.
+    pub met: bool,
+}
+
+/// The figures of a floor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FloorFigures {
+    /// Its name.
+    pub name: String,
+    /// Calls a second.
+    pub calls_per_second: f64,
+    /// How long they took.
+    pub latency_us: Latency,
+    /// Calls in flight.
+    pub in_flight: usize,
+    /// Size of the value.
+    pub size: usize,
+    /// What is not equal.
+    pub note: String,
+}
+
+/// What is drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// Every call: nanoseconds.
+    pub latencies: Histogram<u64>,
+    /// Calls a second, over time.
+    pub rates: Vec<Rate>,
+    /// Round trips of the blocking echo: nanoseconds.
+    pub floor: Option<Histogram<u64>>,
+}
+
+impl Measurement {
+    /// Puts together what a load measured and how it was made.
+    pub fn new(load: LoadResult, channels: u32, mut settings: Settings) -> Measurement {
+        settings.seconds = load.seconds;
+        settings.rate = match load.pace {
+            Pace::Closed => None,
+            Pace::Open(rate) => Some(rate),
+        };
+        Measurement {
+            calls_per_second: load.calls_per_second,
+            latency_us: load.latency_us,
+            errors: load.errors_total(),
+            in_flight: load.in_flight,
+            channels,
+            size: load.size,
+            cpu_seconds: load.cpu_seconds,
+            machine: Machine::this(),
+            settings,
+            calls: load.calls,
+            errors_by_code: load
+                .errors
+                .iter()
+                .map(|(code, count)| ((*code).to_owned(), *count))
+                .collect(),
+            backlog_max: load.backlog_max,
+            unanswered: load.unanswered,
+            search: None,
+            floors: Vec::new(),
+            drawn: Some(Drawn {
+                latencies: load.latencies,
+                rates: load.rates,
+                floor: None,
+            }),
+        }
+    }
+
+    /// Adds the blocking echo, whose round trips are drawn beside the calls.
+    pub fn add_echo(&mut self, echo: Floor) {
+        self.floors.push(FloorFigures {
+            name: "blocking TCP echo".to_owned(),
+            calls_per_second: echo.calls_per_second,
+            latency_us: echo.latency_us,
+            in_flight: 1,
+            size: echo.size,
+            note: "two plain blocking sockets: no headers, no callee; never spins".to_owned(),
+        });
+        if let Some(drawn) = &mut self.drawn {
+            drawn.floor = Some(echo.latencies);
+        }
+    }
+
+    /// Adds another floor.
+    pub fn add_floor(&mut self, name: &str, floor: Measured) {
+        self.floors.push(FloorFigures {
+            name: name.to_owned(),
+            calls_per_second: floor.calls_per_second,
+            latency_us: floor.latency_us,
+            in_flight: floor.in_flight,
+            size: floor.size,
+            note: floor.note,
+        });
+    }
+
+    /// Processor time of both sides for a call, in microseconds; of the client's alone when the server's is not
+    /// known.
+    pub fn cpu_us_per_call(&self) -> f64 {
+        let seconds = self.cpu_seconds.client + self.cpu_seconds.server.unwrap_or(0.0);
+        seconds * 1e6 / self.calls.max(1) as f64
+    }
+
+    /// The measurement as one line of JSON.
+    pub fn to_json(&self) -> String {
+        // All keys are texts, so that there is a JSON of it.
+        serde_json::to_string(&Rounded::of(self)).unwrap_or_default()
+    }
+
+    /// A measurement that was written as JSON.
+    ///
+    /// # Errors
+    /// A text that says what it is instead.
+    pub fn from_json(text: &str) -> Result<Measurement, String> {
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        if value.get("groups").is_some() {
+            return Err(
+                "it is a table of skyring bench peers; only results of skyring bench can be compared"
+                    .to_owned(),
+            );
+        }
+        serde_json::from_value(value).map_err(|error| format!("it is not a result of skyring bench: {error}"))
+    }
+}
+
+/// A measurement whose figures are cut to what they are exact to.
+struct Rounded;
+
+impl Rounded {
+    fn of(measurement: &Measurement) -> Measurement {
+        let mut rounded = measurement.clone();
+        let to = |number: f64, places: i32| {
+            let scale = 10f64.powi(places);
+            (number * scale).round() / scale
+        };
+        let latency = |latency: Latency| Latency {
+            p50: to(latency.p50, 3),
+            p90: to(latency.p90, 3),
+            p99: to(latency.p99, 3),
+            p999: to(latency.p999, 3),
+            max: to(latency.max, 3),
+        };
+        rounded.calls_per_second = to(rounded.calls_per_second, 1);
+        rounded.latency_us = latency(rounded.latency_us);
+        rounded.cpu_seconds.client = to(rounded.cpu_seconds.client, 2);
+        rounded.cpu_seconds.server = rounded.cpu_seconds.server.map(|seconds| to(seconds, 2));
+        rounded.settings.seconds = to(rounded.settings.seconds, 3);
+        rounded.settings.rate = rounded.settings.rate.map(|rate| to(rate, 1));
+        for floor in &mut rounded.floors {
+            floor.calls_per_second = to(floor.calls_per_second, 1);
+            floor.latency_us = latency(floor.latency_us);
+        }
+        for trial in rounded.search.iter_mut().flat_map(|search| &mut search.trials) {
+            trial.rate = to(trial.rate, 1);
+            trial.calls_per_second = to(trial.calls_per_second, 1);
+            trial.latency_us = to(trial.latency_us, 3);
+        }
+        rounded
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::histogram;
+
+    /// A measurement of 1,000 calls that took 1 to 1,000 microseconds.
+    pub(crate) fn measurement() -> Measurement {
+        let mut latencies = histogram();
+        for microseconds in 1..=1_000u64 {
+            latencies.saturating_record(microseconds * 1_000);
+        }
+        let load = LoadResult {
+            calls: 1_000,
+            calls_per_second: 500.0 + 1.0 / 3.0,
+            latency_us: Latency::of(&latencies),
+            latencies,
+            errors: [("timeout", 2), ("unreachable", 1)].into(),
+            pace: Pace::Open(500.0),
+            in_flight: 4,
+            backlog_max: 3,
+            unanswered: 1,
+            rates: (1..=20u32)
+                .map(|tenth| Rate {
+                    seconds: Duration::from_millis(100).as_secs_f64() * f64::from(tenth),
+                    calls_per_second: 500.0 + f64::from(tenth),
+                })
+                .collect(),
+            size: 64,
+            seconds: 2.0,
+            cpu_seconds: CpuSeconds {
+                client: 1.5,
+                server: None,
+            },
+        };
+        let settings = Settings {
+            warmup_seconds: 1.0,
+            threads: 1,
+            dialect: "auto".to_owned(),
+            called: "server @echo".to_owned(),
+            server_cpus: vec![0],
+            client_cpus: vec![1],
+            ..Settings::default()
+        };
+        Measurement::new(load, 1, settings)
+    }
+
+    #[test]
+    fn a_measurement_is_one_line_of_json_with_the_fields_that_are_promised() {
+        let json = measurement().to_json();
+        assert!(!json.contains('\n'), "{json}");
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        for field in ["channels", "in_flight", "size", "errors", "calls_per_second"] {
+            assert!(value[field].is_number(), "{field} in {json}");
+        }
+        for field in ["p50", "p90", "p99", "p999", "max"] {
+            assert!(
+                value["latency_us"][field].as_f64().unwrap() > 0.0,
+                "{field} in {json}"
+            );
+        }
+        assert_eq!(value["errors"], 3);
+        assert_eq!(value["errors_by_code"]["timeout"], 2);
+        assert_eq!(value["calls_per_second"], 500.3);
+        assert_eq!(value["cpu_seconds"]["client"], 1.5);
+        assert!(value["cpu_seconds"]["server"].is_null());
+        assert!(value["machine"]["processors"].as_u64().unwrap() > 0);
+        assert_eq!(value["rate"], 500.0);
+    }
+
+    #[test]
+    fn a_measurement_is_read_as_it_was_written() {
+        let json = measurement().to_json();
+        let read = Measurement::from_json(&json).unwrap();
+        assert_eq!(read.to_json(), json);
+        assert_eq!(read.drawn, None);
+    }
+
+    #[test]
+    fn what_is_no_measurement_says_what_is_missing() {
+        for (text, cause) in [
+            ("hello", "not JSON"),
+            ("{}", "missing field `calls_per_second`"),
+            ("[]", "not a result of skyring bench"),
+            (r#"{"size":64,"groups":[]}"#, "skyring bench peers"),
+        ] {
+            let error = Measurement::from_json(text).unwrap_err();
+            assert!(error.contains(cause), "{error}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `skyring bench compare`: what changed between two results.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use skyring_bench::{Measurement, compare};
+
+use crate::say::{self, FAILED, WRONG};
+
+const EXAMPLES: &str = "\
+Examples:
+  skyring bench --json before.json
+  skyring bench --json after.json
+  skyring bench compare before.json after.json";
+
+/// Largest file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What can be said on the command line.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A result of --json
+    #[arg(value_name = "A.json")]
+    first: PathBuf,
+    /// Another one; ratios are of this one to the other
+    #[arg(value_name = "B.json")]
+    second: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let (first, second) = match (read(&arguments.first), read(&arguments.second)) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(cause), _) | (_, Err(cause)) => return say::fail(WRONG, cause),
+    };
+    let table = compare(
+        (&shown(&arguments.first), &first),
+        (&shown(&arguments.second), &second),
+    );
+    match anstream::stdout().write_all(table.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => say::fail(FAILED, error),
+    }
+}
+
+fn shown(file: &Path) -> String {
+    say::one_line(&file.display().to_string())
+}
+
+fn read(file: &Path) -> Result<Measurement, String> {
+    let cause = |cause: String| format!("{}: {cause}", file.display());
+    let length = fs::metadata(file)
+        .map_err(|error| cause(error.to_string()))?
+        .len();
+    if length > FILE_BYTES_MAX {
+        return Err(cause(format!("{length} bytes are no result of skyring bench")));
+    }
+    let text = fs::read_to_string(file).map_err(|error| cause(error.to_string()))?;
+    Measurement::from_json(&text).map_err(cause)
+}

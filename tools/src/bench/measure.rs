@@ -1,0 +1,189 @@
+//! Runs what `skyring bench` was asked for: a load in a closed or open loop, or many in search of a rate.
+
+use std::time::Duration;
+
+use skyring::DialectChoice;
+use skyring_bench::floors::{Launcher, Peer, PeerError};
+use skyring_bench::{
+    Calls, FloorError, Interrupt, LoadResult, Measurement, Objective, Pace, Pair, PairError, Search,
+    Settings, Trial, blocking_echo, duration, floors, grouped, highest_rate,
+};
+use thiserror::Error as ThisError;
+
+use super::arguments::{Mode, Plan};
+use super::progress::Progress;
+use crate::bench_peers::FLOOR_SERVER;
+use crate::demo::node_program;
+
+/// How long each floor is measured, after a tenth of it as warm-up.
+const FLOOR_TIME: Duration = Duration::from_secs(1);
+
+/// Calls in flight of the closed loop that a search begins with, and how long that is.
+const FIRST_IN_FLIGHT: usize = 256;
+const FIRST_TIME: Duration = Duration::from_secs(1);
+
+/// A search tries no more than so many times the rate of that closed loop.
+const CEILING: f64 = 4.0;
+
+/// An open loop that answers less than this part of what was asked for is behind.
+pub(super) const KEPT_UP: f64 = 0.99;
+
+/// Why there are no figures.
+#[derive(Debug, ThisError)]
+pub(super) enum BenchError {
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    #[error(transparent)]
+    Echo(#[from] FloorError),
+    #[error("the floor {0}: {1}")]
+    Floor(&'static str, PeerError),
+    #[error("no rate that was tried has {0}; the lowest was {1} calls/s, with {2}")]
+    NoRate(Objective, String, String),
+    #[error("no call was answered")]
+    NoAnswer,
+}
+
+/// Measures, and then the floors, alone: nothing else may have the processors.
+pub(super) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Measurement, BenchError> {
+    let mut pair = Pair::start(&plan.pair, &node_program()?, interrupt)?;
+    pair.call_once(&plan.payload)?;
+    let (load, search) = match plan.mode {
+        Mode::Closed => (one(&mut pair, plan, Pace::Closed, plan.in_flight)?, None),
+        Mode::Rate(rate) => (one(&mut pair, plan, Pace::Open(rate), plan.in_flight)?, None),
+        Mode::FindMax(objective) => {
+            let (load, search) = find(&mut pair, plan, objective)?;
+            (load, Some(search))
+        }
+    };
+    let settings = Settings {
+        warmup_seconds: plan.warm_up.as_secs_f64(),
+        threads: plan.pair.threads,
+        keys: plan.keys,
+        spin_us: plan.pair.spin_us,
+        dialect: match plan.pair.dialect {
+            DialectChoice::Auto => "auto",
+            DialectChoice::Skynet => "skynet",
+        }
+        .to_owned(),
+        called: pair.called(),
+        server_cpus: pair.server_cpus().to_vec(),
+        client_cpus: pair.client_cpus().to_vec(),
+        ..Settings::default()
+    };
+    pair.end()?;
+    let mut measured = Measurement::new(load, plan.pair.channels, settings);
+    measured.search = search;
+    if plan.pair.running.is_none() {
+        add_floors(&mut measured, plan, interrupt)?;
+    }
+    Ok(measured)
+}
+
+fn one(pair: &mut Pair, plan: &Plan, pace: Pace, in_flight: usize) -> Result<LoadResult, PairError> {
+    let mut progress = Progress::start(plan.warm_up, plan.duration);
+    let calls = Calls {
+        pace,
+        in_flight,
+        keys: plan.keys,
+        payload: plan.payload.clone(),
+        size: plan.size,
+        warm_up: plan.warm_up,
+        duration: plan.duration,
+    };
+    pair.measure(calls, |running| progress.show(running.calls()))
+}
+
+/// Searches the highest rate that meets the objective, and gives its last measurement.
+fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResult, Search), BenchError> {
+    let first = pair.measure(
+        Calls {
+            pace: Pace::Closed,
+            in_flight: FIRST_IN_FLIGHT,
+            keys: plan.keys,
+            payload: plan.payload.clone(),
+            size: plan.size,
+            warm_up: FIRST_TIME,
+            duration: FIRST_TIME,
+        },
+        |_| {},
+    )?;
+    let fastest = first.calls_per_second;
+    if first.calls == 0 {
+        return Err(BenchError::NoAnswer);
+    }
+    Progress::say(&format!(
+        "in a closed loop {FIRST_IN_FLIGHT} callers make {} calls/s; the search begins at half of it",
+        grouped(fastest)
+    ));
+    let (mut trials, mut best) = (Vec::<Trial>::new(), None);
+    highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
+        let load = one(pair, plan, Pace::Open(rate), plan.in_flight)?;
+        let latency_us = objective.percentile.of(&load.latency_us);
+        let kept_up = load.calls_per_second >= rate * KEPT_UP && load.unanswered == 0;
+        let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;
+        Progress::say(&format!(
+            "{:>12} calls/s: {} {}{}",
+            grouped(rate),
+            objective.percentile,
+            duration(latency_us),
+            match (met, kept_up) {
+                (true, _) => ", met",
+                (false, true) => ", not met",
+                (false, false) => ", not met: it did not keep up",
+            }
+        ));
+        trials.push(Trial {
+            rate,
+            calls_per_second: load.calls_per_second,
+            latency_us,
+            met,
+        });
+        if met {
+            best = Some(load);
+        }
+        Ok::<_, BenchError>(met)
+    })?;
+    match best {
+        Some(load) => Ok((load, Search { objective, trials })),
+        None => {
+            let lowest = trials.iter().min_by(|one, other| one.rate.total_cmp(&other.rate));
+            let (rate, latency) = lowest.map_or((0.0, 0.0), |trial| (trial.rate, trial.latency_us));
+            Err(BenchError::NoRate(objective, grouped(rate), duration(latency)))
+        }
+    }
+}
+
+fn add_floors(measured: &mut Measurement, plan: &Plan, interrupt: &Interrupt) -> Result<(), BenchError> {
+    let client_cpu = plan.pair.threads;
+    measured.add_echo(blocking_echo(
+        plan.size,
+        FLOOR_TIME / 10,
+        FLOOR_TIME,
+        (0, client_cpu),
+        interrupt,
+    )?);
+    // The bare loop is a closed one, over one connection.
+    if plan.mode == Mode::Closed {
+        let settings = floors::Settings {
+            in_flight: plan.in_flight,
+            size: plan.size,
+            duration: FLOOR_TIME,
+            warm_up: FLOOR_TIME / 10,
+            spin: Duration::from_micros(u64::from(plan.pair.spin_us)),
+            server_cpu: 0,
+            client_cpu,
+            skynet: None,
+        };
+        let launcher = Launcher::this_program(FLOOR_SERVER)?;
+        let floor = Peer::Uring
+            .measure(&settings, &launcher, interrupt)
+            .map_err(|error| match error {
+                PeerError::Interrupted => PairError::Interrupted.into(),
+                error => BenchError::Floor(Peer::Uring.name(), error),
+            })?;
+        measured.add_floor("bare io_uring loop", floor);
+    }
+    Ok(())
+}

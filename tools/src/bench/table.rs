@@ -1,0 +1,134 @@
+//! The figures as a table.
+
+use std::io::{self, Write};
+
+use skyring_bench::{Latency, Measurement, duration, grouped};
+
+use super::measure::KEPT_UP;
+
+pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
+    head(out, measured)?;
+    writeln!(
+        out,
+        "\n{:<34}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}  CPU s client + server",
+        "", "calls/s", "p50", "p90", "p99", "p99.9", "max", "errors"
+    )?;
+    let server_seconds = measured.cpu_seconds.server;
+    let server_seconds = server_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.2}"));
+    let name = match measured.settings.rate {
+        None => format!("skyring, {} in flight", grouped(measured.in_flight as f64)),
+        Some(rate) => format!("skyring, {} calls/s wanted", grouped(rate)),
+    };
+    writeln!(
+        out,
+        "{}{:>8}  {:.2} + {server_seconds}",
+        row(&name, measured.calls_per_second, &measured.latency_us),
+        grouped(measured.errors as f64),
+        measured.cpu_seconds.client,
+    )?;
+    for floor in &measured.floors {
+        let name = format!("{}, {} in flight", floor.name, grouped(floor.in_flight as f64));
+        writeln!(out, "{}", row(&name, floor.calls_per_second, &floor.latency_us))?;
+    }
+    if !measured.floors.is_empty() {
+        writeln!(out)?;
+    }
+    for floor in &measured.floors {
+        let calls = measured.calls_per_second / floor.calls_per_second;
+        let p50 = measured.latency_us.p50 / floor.latency_us.p50;
+        writeln!(
+            out,
+            "{calls:.2} x the calls of the {}, {p50:.2} x its p50",
+            floor.name
+        )?;
+    }
+    behind(out, measured)
+}
+
+fn head(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
+    let settings = &measured.settings;
+    let channels = match measured.channels {
+        1 => "one channel".to_owned(),
+        channels => format!("{channels} channels"),
+    };
+    writeln!(
+        out,
+        "{}, {channels}, {}-byte values, {:.0} s after {:.0} s of warm-up",
+        settings.called, measured.size, settings.seconds, settings.warmup_seconds
+    )?;
+    let listed = |cpus: &[usize]| {
+        let numbers: Vec<String> = cpus.iter().map(usize::to_string).collect();
+        let shards = if cpus.len() == 1 { "shard" } else { "shards" };
+        let processors = if cpus.len() == 1 {
+            "processor"
+        } else {
+            "processors"
+        };
+        format!("{} {shards} on {processors} {}", cpus.len(), numbers.join(", "))
+    };
+    let client = listed(&settings.client_cpus);
+    if settings.server_cpus.is_empty() {
+        writeln!(out, "client: {client}; the server runs already")?;
+    } else {
+        writeln!(out, "server: {}; client: {client}", listed(&settings.server_cpus))?;
+    }
+    let shared = |cpu: &usize| settings.client_cpus.contains(cpu);
+    if settings.server_cpus.iter().any(shared) {
+        writeln!(
+            out,
+            "there are not enough processors: client and server share some"
+        )?;
+    }
+    if let Some(search) = &measured.search {
+        writeln!(
+            out,
+            "the highest of {} rates tried that has {}",
+            search.trials.len(),
+            search.objective
+        )?;
+    }
+    Ok(())
+}
+
+/// Says what an open loop could not do.
+fn behind(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
+    let Some(rate) = measured.settings.rate else {
+        return Ok(());
+    };
+    if measured.calls_per_second < rate * KEPT_UP {
+        writeln!(
+            out,
+            "it did not keep up: {} of {} calls/s were answered, and up to {} calls waited to begin",
+            grouped(measured.calls_per_second),
+            grouped(rate),
+            grouped(measured.backlog_max as f64)
+        )?;
+    } else if measured.backlog_max > 0 {
+        writeln!(
+            out,
+            "up to {} calls waited to begin, because {} were in flight",
+            grouped(measured.backlog_max as f64),
+            grouped(measured.in_flight as f64)
+        )?;
+    }
+    if measured.unanswered > 0 {
+        writeln!(
+            out,
+            "{} calls were never answered; they count with the time that they had waited at the end",
+            grouped(measured.unanswered as f64)
+        )?;
+    }
+    Ok(())
+}
+
+fn row(name: &str, calls_per_second: f64, latency: &Latency) -> String {
+    format!(
+        "{name:<34}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        grouped(calls_per_second),
+        duration(latency.p50),
+        duration(latency.p90),
+        duration(latency.p99),
+        duration(latency.p999),
+        duration(latency.max),
+    )
+}
