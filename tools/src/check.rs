@@ -144,7 +144,10 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
     if !unused.is_empty() {
         lines.add(
             "not used",
-            format!("{} (services written in Lua are not run yet)", unused.join(", ")),
+            format!(
+                "{} (services in C are not run, and single services have no logs)",
+                unused.join(", ")
+            ),
         );
     }
     lines.under(&format!("{}: a node config", config.file.display()))
@@ -153,12 +156,7 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
 /// The keys of Skynet that the config sets and that nothing here acts on.
 fn unused(config: &NodeConfig) -> Vec<&'static str> {
     let keys = [
-        ("lualoader", config.lualoader.is_some()),
-        ("luaservice", config.luaservice.is_some()),
-        ("lua_path", config.lua_path.is_some()),
-        ("lua_cpath", config.lua_cpath.is_some()),
         ("cpath", config.cpath.is_some()),
-        ("preload", config.preload.is_some()),
         ("logpath", config.logpath.is_some()),
     ];
     keys.into_iter()

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use skyring::ClusterMap;
 use skyring::config::{ConfigError, NodeConfig};
+use skyring::{ClusterMap, Kinds};
+use skyring_lua::First;
 
 /// What is wrong with a config.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +24,14 @@ pub(crate) enum Fault {
         /// The kinds there are.
         known: String,
         /// What else to know, or nothing.
-        hint: &'static str,
+        hint: String,
     },
 }
 
-/// What follows when a kind is missing that a Skynet node would have looked for in Lua.
-const LUA_HINT: &str = " (services written in Lua are not run yet)";
+/// The kinds of services that this program has.
+pub(crate) fn kinds() -> Kinds {
+    skyring_lua::add_kinds(skyring_services::kinds())
+}
 
 /// Reads a config and the map it names, and checks that its services can be started.
 pub(crate) fn node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), Fault> {
@@ -41,14 +44,10 @@ pub(crate) fn node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), Faul
 ///
 /// The engine would say so too, but only after it has started the services that come before.
 pub(crate) fn kinds_known(config: &NodeConfig) -> Result<(), Fault> {
-    let kinds = skyring_services::kinds();
+    let kinds = kinds();
     let services = config.services.iter();
     let named = services.map(|(name, service)| (format!("services.{name}"), service.kind.as_str()));
-    let first = config.start.as_deref().map(|start| {
-        let kind = start.split_whitespace().next().unwrap_or_default();
-        ("start".to_owned(), kind)
-    });
-    for (key, kind) in named.chain(first) {
+    for (key, kind) in named {
         if !kinds.names().any(|known| known == kind) {
             let known: Vec<&str> = kinds.names().collect();
             return Err(Fault::Kind {
@@ -56,9 +55,24 @@ pub(crate) fn kinds_known(config: &NodeConfig) -> Result<(), Fault> {
                 key,
                 kind: kind.to_owned(),
                 known: known.join(", "),
-                hint: LUA_HINT,
+                hint: String::new(),
             });
         }
+    }
+    if let First::Missing(files) = skyring_lua::first_service(config, &kinds) {
+        let kind = config
+            .start
+            .as_deref()
+            .and_then(|start| start.split_whitespace().next());
+        let known: Vec<&str> = kinds.names().collect();
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        return Err(Fault::Kind {
+            file: config.file.clone(),
+            key: "start".to_owned(),
+            kind: kind.unwrap_or("main").to_owned(),
+            known: known.join(", "),
+            hint: format!(", and as a service in Lua there is no {}", files.join(", ")),
+        });
     }
     Ok(())
 }

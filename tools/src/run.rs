@@ -60,7 +60,13 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Err(fault) => return say::fail(WRONG, fault),
     };
     let file = config.file.display().to_string();
-    let builder = NodeBuilder::from_config(config, map).kinds(skyring_services::kinds());
+    let kinds = load::kinds();
+    let in_lua = skyring_lua::first_service(&config, &kinds) == skyring_lua::First::Lua;
+    let bootstrap = in_lua.then(|| config.bootstrap.clone());
+    let mut builder = NodeBuilder::from_config(config, map).kinds(kinds);
+    if let Some(bootstrap) = bootstrap {
+        builder = builder.first_service(&bootstrap);
+    }
     let node = match builder.start() {
         Ok(node) => node,
         Err(error @ StartError::System(_)) => return say::fail(FAILED, error),

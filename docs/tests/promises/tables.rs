@@ -95,7 +95,7 @@ fn bounds(path: &Path) -> Vec<(String, String)> {
 fn every_named_bound_is_in_the_limits_with_the_value_that_the_code_has() {
     let page = read("docs/chapters/limits.md");
     let (mut counted, mut lacking) = (0, Vec::new());
-    for folder in ["codec/src", "engine/src", "services/src"] {
+    for folder in ["codec/src", "engine/src", "services/src", "services/lua/src"] {
         for path in files_below(folder) {
             for (name, value) in bounds(&path) {
                 let found = rows(&page)

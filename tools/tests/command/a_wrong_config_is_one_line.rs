@@ -64,7 +64,7 @@ fn what_is_not_supported() {
 
 #[test]
 fn a_service_that_this_program_lacks() {
-    let known = "this program has echo, simpledb";
+    let known = "this program has echo, simpledb, snlua";
     refused(
         "services = { sdb = 'simpledbx' }",
         &[
@@ -77,7 +77,7 @@ fn a_service_that_this_program_lacks() {
         &[
             "config: start: there is no service kind \"main\"",
             known,
-            "Lua are not run yet",
+            "as a service in Lua there is no ./service/main.lua",
         ],
     );
 }

@@ -76,7 +76,7 @@ config: a node config
   start            echo
   call_timeout_ms  0, calls to other nodes never give up
   spin_us          50
-  not used         lualoader, luaservice, cpath (services written in Lua are not run yet)
+  not used         cpath (services in C are not run, and single services have no logs)
 ";
     assert_eq!(check(&folder.path(""), "config"), expected);
     assert!(!folder.path("skynet.log").exists(), "a check starts nothing");

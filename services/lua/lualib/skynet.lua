@@ -1,0 +1,648 @@
+-- The module `skynet` of our own library: Skynet's functions, on the coroutines of the host.
+--
+-- What every message passes (starting and resuming coroutines, packing, sessions) is in the host; this file holds
+-- protocols, tokens of sleeping coroutines, and what is called seldom.
+local core = require "skynet.core"
+local host = require "skyring.host"
+local two_steps = require "skynet.require"
+
+local type, tostring, assert, error, select = type, tostring, assert, error, select
+local pairs, ipairs, pcall, xpcall, next = pairs, ipairs, pcall, xpcall, next
+local traceback = debug.traceback
+local running = coroutine.running
+local pack, unpack = core.pack, core.unpack
+local host_call, host_send, host_retpack = host.call, host.send, host.retpack
+local host_suspend, host_wakeup = host.suspend, host.wakeup
+
+local skynet = {
+	PTYPE_TEXT = 0,
+	PTYPE_RESPONSE = 1,
+	PTYPE_MULTICAST = 2,
+	PTYPE_CLIENT = 3,
+	PTYPE_SYSTEM = 4,
+	PTYPE_HARBOR = 5,
+	PTYPE_SOCKET = 6,
+	PTYPE_ERROR = 7,
+	PTYPE_QUEUE = 8,
+	PTYPE_DEBUG = 9,
+	PTYPE_LUA = 10,
+	PTYPE_SNAX = 11,
+	PTYPE_TRACE = 12,
+}
+
+-- Protocols, by name and by number.
+local proto = {}
+skynet._proto = proto
+
+---- what the core gives
+
+skynet.pack, skynet.packstring, skynet.unpack = pack, core.packstring, unpack
+skynet.tostring, skynet.trash = core.tostring, core.trash
+skynet.genid, skynet.now, skynet.hpc = core.genid, core.now, core.hpc
+skynet.error, skynet.tracelog, skynet.harbor = core.error, core.trace, core.harbor
+skynet.init = two_steps.init
+skynet.pcall = pcall
+
+---- traces: see the end of the file; nothing here costs anything until one is asked for
+
+local traces
+
+---- protocols
+
+-- The host unpacks for handlers of protocols that use skynet.pack and skynet.unpack.
+local function is_plain(p)
+	return p.unpack == unpack and (p.pack == nil or p.pack == pack)
+end
+
+local function set_handler(p)
+	local f = p.dispatch
+	if f == nil then
+		host.handler(p.id, nil)
+	elseif p.trace ~= nil or traces then
+		traces.handle(p, f)
+	elseif p.unpack == unpack then
+		host.handler(p.id, f, true)
+	else
+		local own_unpack = p.unpack
+		host.handler(p.id, function(session, source, _, msg, sz)
+			if own_unpack then
+				return f(session, source, own_unpack(msg, sz))
+			end
+			error("the protocol " .. p.name .. " has no unpack")
+		end)
+	end
+end
+
+function skynet.register_protocol(class)
+	local name, id = class.name, class.id
+	assert(type(name) == "string" and type(id) == "number" and id >= 0 and id <= 255,
+		"a protocol has a name and an id from 0 to 255")
+	assert(proto[name] == nil and proto[id] == nil, "the protocol is registered already")
+	proto[name], proto[id] = class, class
+	if is_plain(class) then
+		class.plain_id = id
+	end
+	if class.dispatch then
+		set_handler(class)
+	end
+end
+
+local function protocol(typename)
+	local p = proto[typename]
+	if not p then
+		error(("there is no protocol %s: register it with skynet.register_protocol"):format(tostring(typename)), 3)
+	end
+	return p
+end
+
+function skynet.dispatch(typename, f)
+	local p = proto[typename]
+	if not f then
+		return p and p.dispatch
+	end
+	p = p or protocol(typename)
+	local before = p.dispatch
+	p.dispatch = f
+	set_handler(p)
+	return before
+end
+
+---- sends and calls
+
+function skynet.send(addr, typename, ...)
+	local p = proto[typename] or protocol(typename)
+	local id = p.plain_id
+	if id then
+		return host_send(addr, id, ...)
+	end
+	return core.send(addr, p.id, 0, p.pack(...))
+end
+
+function skynet.rawsend(addr, typename, msg, sz)
+	return core.send(addr, (proto[typename] or protocol(typename)).id, 0, msg, sz)
+end
+
+function skynet.redirect(dest, source, typename, ...)
+	return core.redirect(dest, source, (proto[typename] or protocol(typename)).id, ...)
+end
+
+function skynet.call(addr, typename, ...)
+	if traces then
+		traces.before_call(addr)
+	end
+	local p = proto[typename] or protocol(typename)
+	local id = p.plain_id
+	if id then
+		return host_call(addr, id, ...)
+	end
+	return p.unpack(host.rawcall(addr, p.id, p.pack(...)))
+end
+
+function skynet.rawcall(addr, typename, msg, sz)
+	if traces then
+		traces.before_call(addr)
+	end
+	return host.rawcall(addr, (proto[typename] or protocol(typename)).id, msg, sz)
+end
+
+function skynet.tracecall(tag, addr, typename, msg, sz)
+	core.trace(tag, "tracecall begin")
+	core.send(addr, skynet.PTYPE_TRACE, 0, tag)
+	local answer, size = host.rawcall(addr, protocol(typename).id, msg, sz)
+	core.trace(tag, "tracecall end")
+	return answer, size
+end
+
+---- answers
+
+skynet.ret = host.ret
+skynet.retpack = host_retpack
+
+function skynet.context()
+	return host.context()
+end
+
+function skynet.ignoreret()
+	host.forget()
+end
+
+function skynet.response(own_pack)
+	own_pack = own_pack or pack
+	local session, source = host.take()
+	assert(session, "there is no message to answer here")
+	if session == 0 then
+		return function() end
+	end
+	local done = false
+	return function(ok, ...)
+		if ok == "TEST" then
+			return host.owes(session, source)
+		end
+		if done then
+			error("a call can be answered only once")
+		end
+		done = true
+		if ok then
+			return host.respond(session, source, true, own_pack(...))
+		end
+		local text = ...
+		return host.respond(session, source, false, text ~= nil and tostring(text) or "the service answered with an error")
+	end
+end
+
+---- coroutines
+
+skynet.fork = host.fork
+
+-- Where timers were set, by coroutine, while trace_timeout is on.
+local timer_places
+
+function skynet.timeout(ticks, f)
+	if not timer_places then
+		return (host.timeout(ticks, f))
+	end
+	local co
+	co = host.timeout(ticks, function()
+		if timer_places then
+			timer_places[co] = nil
+		end
+		return f()
+	end)
+	timer_places[co] = traceback(("TIMER %d+%d : "):format(skynet.now(), ticks), 2)
+	return co
+end
+
+function skynet.trace_timeout(on)
+	timer_places = on and (timer_places or {}) or nil
+end
+
+-- The sessions of coroutines that sleep or wait, by token.
+local asleep = {}
+
+local function sleep_until(session, token)
+	asleep[token] = session
+	local broken = host_suspend(session)
+	asleep[token] = nil
+	return broken
+end
+
+function skynet.sleep(ticks, token)
+	token = token or running()
+	assert(asleep[token] == nil, "the token is in use")
+	if sleep_until(host.timer(ticks), token) then
+		return "BREAK"
+	end
+end
+
+function skynet.yield()
+	return skynet.sleep(0)
+end
+
+function skynet.wait(token)
+	token = token or running()
+	assert(asleep[token] == nil, "the token is in use")
+	local session = core.genid()
+	sleep_until(session, token)
+	host.unwait(session)
+end
+
+function skynet.wakeup(token)
+	local session = asleep[token]
+	if session then
+		host_wakeup(session)
+		return true
+	end
+end
+
+local function find_thread(thread)
+	if type(thread) ~= "string" then
+		return thread
+	end
+	for _, co in pairs(host.tasks()) do
+		if co and tostring(co):find(thread, 1, true) then
+			return co
+		end
+	end
+end
+
+function skynet.killthread(thread)
+	local co = find_thread(thread)
+	if not co then
+		return
+	end
+	local session = host.waits(co)
+	local killed = host.kill(co)
+	for token, waiting in pairs(asleep) do
+		if waiting == session then
+			asleep[token] = nil
+			break
+		end
+	end
+	return killed
+end
+
+---- several calls at once
+
+do
+	local requests = {}
+	requests.__index = requests
+
+	function requests:add(request)
+		assert(type(request) == "table" and not self._thread, "requests are added before select")
+		self[#self + 1] = request
+		return self
+	end
+
+	requests.__call = requests.add
+
+	-- Takes the answers as they come.
+	local function collect(self)
+		local function taken(session, ok, ...)
+			if session == self._timer then
+				self._timer = nil
+				self.timeout = true
+			else
+				local request = self._sessions[session]
+				if request then
+					self._answers[session] = ok and table.pack(...) or false
+				end
+			end
+			skynet.wakeup(self)
+		end
+		while true do
+			taken(host.receive())
+		end
+	end
+
+	function requests:close()
+		for session in pairs(self._sessions or {}) do
+			host.unwatch(session)
+		end
+		if self._timer then
+			host.unwatch(self._timer)
+			self._timer = nil
+		end
+		if self._thread then
+			host.kill(self._thread)
+			self._thread = nil
+		end
+		self._count = 0
+	end
+
+	requests.__close = requests.close
+
+	local function step(self)
+		local failed = table.remove(self._failed)
+		if failed then
+			return failed
+		end
+		local session, answer = next(self._answers)
+		if session == nil then
+			if self._count == 0 or self.timeout then
+				return
+			end
+			skynet.wait(self)
+			if self.timeout then
+				return
+			end
+			session, answer = next(self._answers)
+			if session == nil then
+				return
+			end
+		end
+		local request = self._sessions[session]
+		self._count = self._count - 1
+		self._answers[session] = nil
+		self._sessions[session] = nil
+		return request, answer or nil
+	end
+
+	function requests:select(ticks)
+		assert(self._thread == nil, "select can be called once")
+		self._sessions, self._answers, self._failed, self._count = {}, {}, {}, 0
+		self._thread = host.thread(collect, self)
+		for _, request in ipairs(self) do
+			local p = proto[request[2]] or protocol(request[2])
+			assert(p.unpack == unpack, "select is for protocols that use skynet.unpack")
+			if traces then
+				traces.before_call(request[1])
+			end
+			local session = core.send(request[1], p.id, nil, p.pack(table.unpack(request, 3, request.n)))
+			if session then
+				self._sessions[session] = request
+				self._count = self._count + 1
+				host.watch(session, self._thread)
+			else
+				table.insert(self._failed, request)
+			end
+		end
+		if ticks then
+			self._timer = host.timer(ticks)
+			host.watch(self._timer, self._thread)
+		end
+		return step, self, nil, self
+	end
+
+	function skynet.request(first)
+		local self = setmetatable({}, requests)
+		if first then
+			return self:add(first)
+		end
+		return self
+	end
+end
+
+---- the service and its node
+
+local own_address
+function skynet.self()
+	own_address = own_address or core.addresscommand "REG"
+	return own_address
+end
+
+function skynet.localname(name)
+	return core.addresscommand("QUERY", name)
+end
+
+function skynet.address(addr)
+	if type(addr) == "number" then
+		return (":%08x"):format(addr)
+	end
+	return tostring(addr)
+end
+
+local start_time
+function skynet.starttime()
+	start_time = start_time or core.intcommand "STARTTIME"
+	return start_time
+end
+
+function skynet.time()
+	return core.now() / 100 + skynet.starttime()
+end
+
+function skynet.getenv(key)
+	return (core.command("GETENV", key))
+end
+
+function skynet.setenv(key, value)
+	assert(core.command("GETENV", key) == nil, "the key is set already: " .. key)
+	core.command("SETENV", key .. " " .. value)
+end
+
+function skynet.newservice(name, ...)
+	return skynet.call(".launcher", "lua", "LAUNCH", "snlua", name, ...)
+end
+
+function skynet.uniqueservice(global, ...)
+	if global == true then
+		return assert(skynet.call(".service", "lua", "GLAUNCH", ...))
+	end
+	return assert(skynet.call(".service", "lua", "LAUNCH", global, ...))
+end
+
+function skynet.queryservice(global, ...)
+	if global == true then
+		return assert(skynet.call(".service", "lua", "GQUERY", ...))
+	end
+	return assert(skynet.call(".service", "lua", "QUERY", global, ...))
+end
+
+function skynet.exit()
+	core.send(".launcher", skynet.PTYPE_LUA, 0, pack("REMOVE", skynet.self(), false))
+	core.command("EXIT")
+	host.quit()
+end
+
+-- A service has ended: nothing is owed to it. Calls to it get their errors by themselves.
+function skynet.term(service)
+	host.forgive(service)
+end
+
+function skynet.memlimit(bytes)
+	host.memory_limit(bytes)
+	skynet.memlimit = nil
+end
+
+function skynet.endless()
+	return core.intcommand("STAT", "endless") == 1
+end
+
+function skynet.mqlen()
+	return core.intcommand("STAT", "mqlen")
+end
+
+function skynet.stat(what)
+	return core.intcommand("STAT", what)
+end
+
+---- start
+
+local start_thread
+
+function skynet.init_service(start)
+	local ok, problem = xpcall(function()
+		two_steps.init_all()
+		start()
+	end, traceback)
+	if ok then
+		skynet.send(".launcher", "lua", "LAUNCHOK")
+	else
+		skynet.error("init service failed: " .. tostring(problem))
+		skynet.send(".launcher", "lua", "ERROR", tostring(problem))
+		skynet.exit()
+	end
+end
+
+function skynet.start(start)
+	host.start()
+	start_thread = skynet.timeout(0, function()
+		skynet.init_service(start)
+		start_thread = nil
+	end)
+end
+
+skynet.dispatch_message = host.dispatch_message
+
+---- messages that nobody handles
+
+local function unknown_request(session, source, msg, sz, kind)
+	skynet.error(("Unknown request (%s): %s"):format(kind, core.tostring(msg, sz)))
+	error(("Unknown session : %d from %x"):format(session, source))
+end
+
+function skynet.dispatch_unknown_request(f)
+	local before = unknown_request
+	unknown_request = f
+	return before
+end
+
+host.handler_unknown(function(session, source, kind, msg, sz)
+	if kind == skynet.PTYPE_TRACE then
+		if traces then
+			traces.next_of[source] = core.tostring(msg, sz)
+		end
+		return
+	end
+	local p = proto[kind]
+	if session ~= 0 then
+		host.forget()
+		core.send(source, skynet.PTYPE_ERROR, session,
+			("the service does not handle messages of the kind %s"):format(p and p.name or kind))
+		return
+	end
+	unknown_request(session, source, msg, sz, p and p.name or kind)
+end)
+
+-- Answers to calls that were given up are dropped; this is only kept for whoever sets it.
+local function unknown_response(session, source)
+	error(("Unknown session : %d from %x"):format(session, source))
+end
+
+function skynet.dispatch_unknown_response(f)
+	local before = unknown_response
+	unknown_response = f
+	return before
+end
+
+---- what the debug console and `task` show
+
+local function place(co)
+	if not co then
+		return "BREAK"
+	end
+	return timer_places and timer_places[co] or traceback(co)
+end
+
+function skynet.task(what)
+	local tasks = host.tasks()
+	local sort = type(what)
+	if what == nil then
+		local count = 0
+		for _, co in pairs(tasks) do
+			if co then
+				count = count + 1
+			end
+		end
+		return count
+	elseif what == "init" then
+		return start_thread and traceback(start_thread) or nil
+	elseif sort == "table" then
+		for session, co in pairs(tasks) do
+			what[("%s session: %d"):format(tostring(co), session)] = place(co)
+		end
+	elseif sort == "number" then
+		local co = tasks[what]
+		return co ~= nil and place(co) or "No session"
+	elseif sort == "thread" then
+		for session, co in pairs(tasks) do
+			if co == what then
+				return session
+			end
+		end
+	end
+end
+
+function skynet.uniqtask()
+	local places = {}
+	for session, co in pairs(host.tasks()) do
+		local at = place(co)
+		local entry = places[at] or { count = 0, sessions = {} }
+		entry.count = entry.count + 1
+		if entry.count < 10 then
+			entry.sessions[#entry.sessions + 1] = session
+		end
+		places[at] = entry
+	end
+	local result = {}
+	for at, entry in pairs(places) do
+		local sessions = table.concat(entry.sessions, ",") .. (entry.count > 10 and "..." or "")
+		result[("%d\tsessions:[%s]\n"):format(entry.count, sessions)] = at
+	end
+	return result
+end
+
+---- traces
+
+local function start_traces()
+	traces = traces or require "skynet.traces" (skynet, host, core)
+	return traces
+end
+
+function skynet.trace(info)
+	return start_traces().begin(info)
+end
+
+function skynet.tracetag()
+	return traces and traces.tag() or nil
+end
+
+-- true: every message of the protocol is traced; false: none; nil: those that come with a tag.
+function skynet.traceproto(typename, flag)
+	local p = protocol(typename)
+	start_traces()
+	p.trace = flag
+	if p.dispatch then
+		set_handler(p)
+	end
+end
+
+---- protocols that every service has
+
+skynet.register_protocol { name = "lua", id = skynet.PTYPE_LUA, pack = pack, unpack = unpack }
+skynet.register_protocol { name = "response", id = skynet.PTYPE_RESPONSE }
+skynet.register_protocol {
+	name = "error",
+	id = skynet.PTYPE_ERROR,
+	unpack = function(...) return ... end,
+	dispatch = function(session, source)
+		if session == 0 then
+			skynet.term(source)
+		end
+	end,
+}
+
+skynet.cache = require "skynet.codecache"
+require("skynet.debug").init(skynet)
+
+return skynet

@@ -1,0 +1,82 @@
+-- The module `skynet.manager`: what services that manage others need.
+local skynet = require "skynet"
+local core = require "skynet.core"
+
+local function number_of(address)
+	if type(address) == "number" then
+		return address
+	end
+	local hex = type(address) == "string" and address:match "^:(%x+)$"
+	return hex and tonumber(hex, 16)
+end
+
+function skynet.launch(...)
+	local words = { ... }
+	for i, word in ipairs(words) do
+		words[i] = tostring(word)
+	end
+	local address = core.command("LAUNCH", table.concat(words, " "))
+	return address and number_of(address)
+end
+
+function skynet.kill(name)
+	local address = number_of(name)
+	if address then
+		skynet.send(".launcher", "lua", "REMOVE", address, true)
+		name = skynet.address(address)
+	end
+	core.command("KILL", name)
+end
+
+function skynet.abort()
+	core.command("ABORT")
+end
+
+-- Names without a point are Skynet's global names of the old harbors; on one node they are names like others.
+local function local_name(name)
+	assert(type(name) == "string" and name:sub(1, 1) ~= ":", "a name is a text and no address")
+	return name:sub(1, 1) == "." and name or "." .. name
+end
+
+function skynet.register(name)
+	core.command("REG", local_name(name))
+end
+
+function skynet.name(name, handle)
+	core.command("NAME", local_name(name) .. " " .. skynet.address(handle))
+end
+
+function skynet.forward_type(map, start)
+	core.callback(function(kind, msg, sz, ...)
+		local other = map[kind]
+		if other then
+			return skynet.dispatch_message(other, msg, sz, ...)
+		end
+		local ok, problem = pcall(skynet.dispatch_message, kind, msg, sz, ...)
+		core.trash(msg, sz)
+		if not ok then
+			error(problem, 0)
+		end
+	end, true)
+	skynet.timeout(0, function()
+		skynet.init_service(start)
+	end)
+end
+
+function skynet.filter(f, start)
+	core.callback(function(...)
+		return skynet.dispatch_message(f(...))
+	end)
+	skynet.timeout(0, function()
+		skynet.init_service(start)
+	end)
+end
+
+function skynet.monitor(service, query)
+	local find = query and skynet.queryservice or skynet.uniqueservice
+	local monitor = assert(find(true, service), "the monitor did not start")
+	core.command("MONITOR", skynet.address(monitor))
+	return monitor
+end
+
+return skynet

@@ -1,0 +1,151 @@
+//! The module `skynet.cluster.core`, its safe part: what is asked of the cluster seldom.
+//!
+//! What takes time gives a session, for `await` of `skyring.host`.
+
+use mlua::{Lua, Table, Value};
+use skyring::{Address, Caller, ClusterMap, Error, Handle, Open, OpenOptions, Payload};
+
+use crate::module::{answer, caller, new_session};
+use crate::raw::state;
+
+/// The module.
+pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
+    let module = state::cluster_module(lua)?;
+    module.set("listen", lua.create_function(listen)?)?;
+    module.set("register", lua.create_function(register)?)?;
+    module.set("unregister", lua.create_function(unregister)?)?;
+    module.set("query", lua.create_function(query)?)?;
+    module.set("proxy", lua.create_function(proxy)?)?;
+    module.set("reload", lua.create_function(reload)?)?;
+    Ok(Value::Table(module))
+}
+
+fn failed(error: impl std::fmt::Display) -> mlua::Error {
+    mlua::Error::runtime(error.to_string())
+}
+
+/// Runs what takes time, and gives the session that is answered with its values.
+fn later<T, F>(lua: &Lua, work: impl FnOnce(Caller) -> F) -> u32
+where
+    T: skyring::seri::Pack,
+    F: Future<Output = Result<T, Error>> + 'static,
+{
+    let (caller, session) = (caller(lua), new_session(lua));
+    let future = work(caller.clone());
+    caller.clone().spawn(async move {
+        let result = future.await.and_then(|values| Payload::pack(&values));
+        answer(&caller, session, result);
+    });
+    session
+}
+
+/// `listen(name or port, clients_max, channels)`: a session, answered with address and port.
+fn listen(
+    lua: &Lua,
+    (place, clients_max, channels): (Value, Option<usize>, Option<u32>),
+) -> mlua::Result<u32> {
+    let place = match place {
+        Value::Integer(port) => {
+            Open::Port(u16::try_from(port).map_err(|_| failed(format!("{port} is no port")))?)
+        }
+        Value::String(name) => Open::Node(name.to_str()?.to_owned()),
+        other => {
+            let found = other.type_name();
+            return Err(failed(format!(
+                "cluster.open wants a port or a name of the map, not a {found}"
+            )));
+        }
+    };
+    let options = OpenOptions {
+        clients_max,
+        channels,
+    };
+    Ok(later(lua, |caller| async move {
+        let address = caller.cluster().open_with(place, options).await?;
+        Ok((address.ip().to_string(), i64::from(address.port())))
+    }))
+}
+
+/// `register(name, handle)`
+fn register(lua: &Lua, (name, handle): (String, u32)) -> mlua::Result<()> {
+    caller(lua)
+        .cluster()
+        .register(&name, Some(Handle(handle)))
+        .map_err(failed)
+}
+
+/// `unregister(name)`
+fn unregister(lua: &Lua, name: String) -> mlua::Result<()> {
+    caller(lua).cluster().unregister(&name);
+    Ok(())
+}
+
+/// `query(node, name)`: a session, answered with the handle.
+fn query(lua: &Lua, (node, name): (String, String)) -> mlua::Result<u32> {
+    Ok(later(lua, |caller| async move {
+        let handle = caller.cluster().query(&node, &name).await?;
+        Ok(i64::from(handle.0))
+    }))
+}
+
+/// `proxy(node, address)`, or `proxy("node@name")`: a session, answered with the handle of a local service.
+fn proxy(lua: &Lua, (node, address): (String, Value)) -> mlua::Result<u32> {
+    let address = match address {
+        Value::Nil => None,
+        Value::Integer(handle) => {
+            let handle = u32::try_from(handle).map_err(|_| failed(format!("{handle} is no address")))?;
+            Some(Address::Handle(Handle(handle)))
+        }
+        Value::String(name) => Some(Address::from(name.to_str()?.as_ref())),
+        other => {
+            let found = other.type_name();
+            return Err(failed(format!(
+                "an address is a number or a text, and this is a {found}"
+            )));
+        }
+    };
+    Ok(later(lua, |caller| async move {
+        let cluster = caller.cluster();
+        let handle = match address {
+            Some(address) => cluster.proxy(&node, address).await?,
+            None => cluster.proxy_of(&node).await?,
+        };
+        Ok(i64::from(handle.0))
+    }))
+}
+
+/// `reload(table or nil)`: a session, answered when the changes are in force.
+fn reload(lua: &Lua, changes: Option<Table>) -> mlua::Result<u32> {
+    let changes = changes.map(|table| changes_of(&table)).transpose()?;
+    Ok(later(lua, |caller| async move {
+        match changes {
+            Some(changes) => caller.cluster().reload(changes),
+            None => caller.cluster().reload_file().await?,
+        }
+        Ok(())
+    }))
+}
+
+/// The entries of a table: texts are addresses, false turns a node off.
+fn changes_of(table: &Table) -> mlua::Result<ClusterMap> {
+    let mut map = ClusterMap::new();
+    for pair in table.pairs::<String, Value>() {
+        let (name, value) = pair?;
+        map = match (name.strip_prefix("__"), value) {
+            (Some("nowaiting"), Value::Boolean(nowaiting)) => {
+                map.nowaiting = Some(nowaiting);
+                map
+            }
+            (Some(_), _) => map,
+            (None, Value::Boolean(false)) => map.disable(&name),
+            (None, Value::String(address)) => map.with(&name, address.to_str()?.as_ref()).map_err(failed)?,
+            (None, other) => {
+                let found = other.type_name();
+                return Err(failed(format!(
+                    "cluster.reload: {name}: an address or false is wanted, not a {found}"
+                )));
+            }
+        };
+    }
+    Ok(map)
+}

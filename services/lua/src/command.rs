@@ -1,0 +1,130 @@
+//! What a service can ask of the node by a word: Skynet's commands.
+
+use std::time::Duration;
+
+use skyring::{Handle, Kind, Payload};
+
+use crate::host::Host;
+
+/// Hundredths of a second, as Skynet counts time.
+pub(crate) fn ticks(count: i64) -> Duration {
+    Duration::from_millis(u64::try_from(count).unwrap_or(0).saturating_mul(10))
+}
+
+/// Runs a command. `None`: it has no answer, or is not known.
+///
+/// # Errors
+/// What kept it from being done, in words.
+pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<String>, String> {
+    let caller = &host.caller;
+    let answer = match name {
+        "TIMEOUT" => {
+            let count = parameter.trim().parse().unwrap_or(0);
+            let session = host.next_session();
+            caller.wake_after(ticks(count), session);
+            Some(session.to_string())
+        }
+        "REG" if parameter.is_empty() => Some(format!(":{:x}", caller.handle().0)),
+        "REG" => Some(give_name(host, parameter, caller.handle())?),
+        "NAME" => {
+            let (name, address) = parameter
+                .split_once(' ')
+                .ok_or_else(|| format!("NAME wants a name and an address, not \"{parameter}\""))?;
+            let handle = host
+                .resolve(address.trim())
+                .ok_or_else(|| format!("{address} is the address of no service"))?;
+            Some(give_name(host, name, handle)?)
+        }
+        "QUERY" => host.resolve(parameter).map(|handle| format!(":{:x}", handle.0)),
+        "EXIT" => {
+            caller.log("KILL self");
+            caller.exit();
+            None
+        }
+        "KILL" => {
+            if let Some(handle) = host.resolve(parameter) {
+                caller.log(format!("KILL :{:x}", handle.0));
+                caller.end_service(handle);
+            }
+            None
+        }
+        "LAUNCH" => {
+            let parameter = parameter.trim();
+            let (kind, arguments) = parameter
+                .split_once(char::is_whitespace)
+                .unwrap_or((parameter, ""));
+            match caller.begin_launch_kind(kind, arguments.trim()) {
+                Ok(handle) => Some(handle.to_string()),
+                Err(error) => {
+                    caller.log(error);
+                    None
+                }
+            }
+        }
+        "GETENV" => host.node.environment(caller, parameter),
+        "SETENV" => {
+            if let Some((key, value)) = parameter.split_once(' ') {
+                host.node.set_environment(key, value)?;
+            }
+            None
+        }
+        "STARTTIME" => Some(host.node.start_time().to_string()),
+        "ABORT" => {
+            caller.log("the node is told to stop by skynet.abort");
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+                .map_err(|error| format!("cannot stop: {error}"))?;
+            None
+        }
+        "MONITOR" if parameter.is_empty() => host.node.monitor().map(|handle| format!(":{:x}", handle.0)),
+        "MONITOR" => {
+            if let Some(handle) = host.resolve(parameter) {
+                host.node.set_monitor(handle);
+            }
+            None
+        }
+        "STAT" => Some(statistic(host, parameter)),
+        "SIGNAL" => {
+            let (address, signal) = parameter.split_once(' ').unwrap_or((parameter, "0"));
+            if let Some(handle) = host.resolve(address) {
+                caller.log(format!("signal {signal} for {handle}"));
+            }
+            None
+        }
+        // Messages of single services are not written to files here.
+        "LOGON" | "LOGOFF" => None,
+        _ => None,
+    };
+    Ok(answer)
+}
+
+fn give_name(host: &Host, name: &str, handle: Handle) -> Result<String, String> {
+    if !name.starts_with('.') {
+        return Err(format!(
+            "{name} is no name of this node: those begin with a point; for the cluster there is cluster.register"
+        ));
+    }
+    host.caller
+        .name_service(name, handle)
+        .map_err(|error| error.to_string())?;
+    Ok(name.trim_start_matches('.').to_owned())
+}
+
+fn statistic(host: &Host, what: &str) -> String {
+    match what {
+        "mqlen" => host.caller.messages_waiting().to_string(),
+        "endless" => u8::from(host.endless.replace(false)).to_string(),
+        "message" => host.messages.get().to_string(),
+        "cpu" | "time" => "0".to_owned(),
+        _ => "0".to_owned(),
+    }
+}
+
+/// Tells the service that watches over ends, if there is one.
+pub(crate) fn report_end(host: &Host) {
+    if let Some(monitor) = host.node.monitor()
+        && monitor != host.caller.handle()
+    {
+        // What Skynet calls PTYPE_CLIENT.
+        host.caller.post(monitor, Kind(3), 0, Payload::default());
+    }
+}

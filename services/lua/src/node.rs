@@ -1,0 +1,76 @@
+//! What the Lua services of one node share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use skyring::{Caller, Handle};
+
+/// Most keys that services may add to the environment with `skynet.setenv`.
+pub const ENVIRONMENT_KEYS_MAX: usize = 65_536;
+
+/// What the Lua services of one node share.
+pub(crate) struct NodeLua {
+    /// When the node started.
+    started: Instant,
+    /// The same as seconds since 1970.
+    started_unix: u64,
+    /// What services added to the config's keys.
+    environment: Mutex<HashMap<String, String>>,
+    /// The service that is told of every end; 0: none.
+    monitor: AtomicU32,
+}
+
+impl NodeLua {
+    pub(crate) fn new() -> NodeLua {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        NodeLua {
+            started: Instant::now(),
+            started_unix: unix.as_secs(),
+            environment: Mutex::default(),
+            monitor: AtomicU32::new(0),
+        }
+    }
+
+    /// Time since the node started, in hundredths of a second, as Skynet counts.
+    pub(crate) fn now(&self) -> i64 {
+        (self.started.elapsed().as_millis() / 10) as i64
+    }
+
+    /// When the node started, in seconds since 1970.
+    pub(crate) fn start_time(&self) -> u64 {
+        self.started_unix
+    }
+
+    /// A key of the config, or one that a service added.
+    pub(crate) fn environment(&self, caller: &Caller, key: &str) -> Option<String> {
+        caller.environment(key).or_else(|| {
+            let added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
+            added.get(key).cloned()
+        })
+    }
+
+    /// Adds a key. One that is there stays as it is, as in Skynet.
+    pub(crate) fn set_environment(&self, key: &str, value: &str) -> Result<(), &'static str> {
+        let mut added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
+        if added.len() >= ENVIRONMENT_KEYS_MAX {
+            return Err("the environment holds as many keys as it takes");
+        }
+        added.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn monitor(&self) -> Option<Handle> {
+        match self.monitor.load(Ordering::Relaxed) {
+            0 => None,
+            handle => Some(Handle(handle)),
+        }
+    }
+
+    pub(crate) fn set_monitor(&self, handle: Handle) {
+        self.monitor.store(handle.0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,87 @@
+//! The commands of Skynet's C interface, as text in and text out: `command`, `intcommand`, `addresscommand`.
+
+use std::ffi::c_int;
+
+use mlua::ffi::*;
+use skyring::Handle;
+
+use super::core::{push_answer, push_handle};
+use super::{State, finish, host, string};
+use crate::command;
+use crate::host::Host;
+
+/// The command and its parameter, which may be a number.
+///
+/// # Safety
+/// `state` runs a function of this file.
+unsafe fn run(state: State, host: &Host) -> Result<Option<String>, String> {
+    unsafe {
+        let Some(name) = string(state, 1) else {
+            return Err("a command is a text".to_owned());
+        };
+        let name = String::from_utf8_lossy(name);
+        let parameter = match lua_type(state, 2) {
+            LUA_TNUMBER => lua_tointegerx(state, 2, std::ptr::null_mut()).to_string(),
+            _ => string(state, 2)
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+                .unwrap_or_default(),
+        };
+        command::run(host, &name, &parameter)
+    }
+}
+
+/// `command(name [, parameter])`: the answer as a text, or nothing.
+pub(super) unsafe extern "C-unwind" fn command(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        match run(state, host) {
+            Ok(answer) => push_answer(state, host, answer),
+            Err(text) => super::raise(state, host, text),
+        }
+    }
+}
+
+/// The same with a number as the answer.
+pub(super) unsafe extern "C-unwind" fn int_command(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let result = run(state, host).and_then(|answer| match answer {
+            None => Ok(None),
+            Some(text) => match text.parse::<i64>() {
+                Ok(number) => Ok(Some((Some(number), 0.0))),
+                Err(_) => match text.parse::<f64>() {
+                    Ok(number) => Ok(Some((None, number))),
+                    Err(_) => Err(format!("the answer is no number: {text}")),
+                },
+            },
+        });
+        finish(
+            state,
+            host,
+            result.map(|number| match number {
+                None => 0,
+                Some((Some(whole), _)) => {
+                    lua_pushinteger(state, whole);
+                    1
+                }
+                Some((None, number)) => {
+                    lua_pushnumber(state, number);
+                    1
+                }
+            }),
+        )
+    }
+}
+
+/// The same with an address as the answer.
+pub(super) unsafe extern "C-unwind" fn address_command(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let result = run(state, host).map(|answer| {
+            let text = answer?;
+            let hex = text.strip_prefix(':')?;
+            u32::from_str_radix(hex, 16).ok().map(Handle)
+        });
+        finish(state, host, result.map(|handle| push_handle(state, handle)))
+    }
+}

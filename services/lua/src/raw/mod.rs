@@ -1,0 +1,159 @@
+//! Everything that touches the interpreter through its C interface: the ways that every message takes.
+//!
+//! # Why this is sound
+//!
+//! *The host outlives the state.* Every function here gets its [`Host`] from an upvalue or an argument that
+//! `state` put there; the service drops its interpreter before its host, so the pointer is good whenever Lua
+//! runs.
+//!
+//! *No destructor is jumped over.* An error in Lua leaves C frames with `longjmp`, and must not skip a value of
+//! Rust that wants to be dropped. So a function first reads what it needs from the stack, then does the work of
+//! Rust without calling Lua, and only then pushes results. What has to live across a call that can raise is kept
+//! in the host: the message at hand, the buffer that values are packed into, a text on its way to Lua. Errors
+//! are returned as values to the outermost function, which raises them when nothing is left to drop.
+//!
+//! *No borrow is held while Lua runs.* The host's cells are borrowed inside its own safe methods alone.
+//!
+//! *Outside a protected call only calls that cannot raise are made*: pushing numbers, light values and registry
+//! entries, moving and resuming. What allocates runs in a protected call or in a coroutine.
+
+pub(crate) mod cluster;
+pub(crate) mod command;
+pub(crate) mod core;
+pub(crate) mod coroutine;
+pub(crate) mod dispatch;
+pub(crate) mod native;
+pub(crate) mod pack;
+pub(crate) mod state;
+pub(crate) mod unpack;
+
+use std::ffi::{CStr, c_int, c_void};
+
+use mlua::ffi::*;
+use mlua::lua_State;
+use skyring::Handle;
+
+use crate::host::Host;
+
+pub(crate) type State = *mut lua_State;
+
+/// The host of a function that `state` registered.
+///
+/// # Safety
+/// `state` runs such a function.
+#[inline]
+unsafe fn host<'a>(state: State) -> &'a Host {
+    unsafe { &*lua_touserdata(state, lua_upvalueindex(1)).cast::<Host>() }
+}
+
+/// Raises an error with this text. `text` lives on in the host, so nothing is left to drop.
+///
+/// # Safety
+/// `state` runs in protected mode, and the caller has nothing left to drop.
+unsafe fn raise(state: State, host: &Host, text: String) -> c_int {
+    unsafe {
+        push_text(state, host, text);
+        lua_error(state)
+    }
+}
+
+/// Pushes a text by way of the host, so that running out of memory drops nothing twice or never.
+///
+/// # Safety
+/// As for [`raise`], with room for one value on the stack.
+unsafe fn push_text(state: State, host: &Host, text: String) {
+    unsafe {
+        // Nobody else holds a reference into it: it is filled and pushed here, and Lua copies.
+        *host.text.get() = text.into_bytes();
+        let text: *const Vec<u8> = host.text.get();
+        lua_pushlstring(state, (*text).as_ptr().cast(), (*text).len());
+    }
+}
+
+/// Pushes bytes that something else keeps alive.
+///
+/// # Safety
+/// As for [`push_text`].
+unsafe fn push_bytes(state: State, bytes: *const [u8]) {
+    unsafe {
+        lua_pushlstring(state, bytes.cast(), bytes.len());
+    }
+}
+
+/// Gives a function's results, or raises its error.
+///
+/// # Safety
+/// As for [`raise`].
+#[inline]
+unsafe fn finish(state: State, host: &Host, result: Result<c_int, String>) -> c_int {
+    match result {
+        Ok(results) => results,
+        Err(text) => unsafe { raise(state, host, text) },
+    }
+}
+
+/// The bytes of a string on the stack, or `None` for anything else. They live as long as the string.
+///
+/// # Safety
+/// `index` is valid, and the string stays on the stack while the bytes are used.
+unsafe fn string<'a>(state: State, index: c_int) -> Option<&'a [u8]> {
+    unsafe {
+        // A number would be converted in place, which allocates.
+        if lua_type(state, index) != LUA_TSTRING {
+            return None;
+        }
+        let mut length = 0;
+        let bytes = lua_tolstring(state, index, &mut length);
+        Some(std::slice::from_raw_parts(bytes.cast(), length))
+    }
+}
+
+/// The name of a value's type.
+///
+/// # Safety
+/// `index` is valid or beyond the top.
+unsafe fn type_name(state: State, index: c_int) -> String {
+    unsafe {
+        let name = lua_typename(state, lua_type(state, index));
+        CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
+}
+
+/// The service behind an address as Lua writes it: a number, or a text. `Ok(None)`: nobody has the name.
+///
+/// # Safety
+/// `index` is valid or beyond the top.
+#[inline]
+unsafe fn address(state: State, host: &Host, index: c_int) -> Result<Option<Handle>, String> {
+    unsafe {
+        let mut is_integer = 0;
+        let number = lua_tointegerx(state, index, &mut is_integer);
+        if is_integer != 0 && lua_type(state, index) == LUA_TNUMBER {
+            if number == 0 {
+                return Err("0 is the address of no service".to_owned());
+            }
+            return Ok(Some(Handle(number as u32)));
+        }
+        match string(state, index) {
+            Some(text) => Ok(host.resolve(&String::from_utf8_lossy(text))),
+            None => Err(format!(
+                "an address is a number or a text, and this is a {}",
+                type_name(state, index)
+            )),
+        }
+    }
+}
+
+/// Adds functions to the table on top of the stack, each with the host as its upvalue.
+///
+/// # Safety
+/// `state` runs in protected mode, a table is on top, and `host` outlives the state.
+unsafe fn add_functions(state: State, host: *const Host, functions: &[(&CStr, lua_CFunction)]) {
+    unsafe {
+        for (name, function) in functions {
+            lua_pushlightuserdata(state, host as *mut c_void);
+            lua_pushcclosure(state, *function, 1);
+            lua_setfield(state, -2, name.as_ptr());
+        }
+    }
+}

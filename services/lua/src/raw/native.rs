@@ -1,0 +1,726 @@
+//! The module `skyring.host`: what our own `skynet.lua` stands on. A call is one function here: it packs, sends
+//! and lets go, and goes on with the values of the answer.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi::*;
+use skyring::{Error, Kind, Payload};
+
+use super::coroutine::{self, check_may_wait, park};
+use super::dispatch::{self, push_body};
+use super::unpack::unpack;
+use super::{State, add_functions, address, core, finish, host, pack, push_bytes, raise, type_name};
+use crate::command::ticks;
+use crate::host::{Handler, Host, Mode, NOBODY, Outcome, Waiter};
+
+/// Its functions.
+const FUNCTIONS: [(&CStr, lua_CFunction); 25] = [
+    (c"start", start),
+    (c"handler", handler),
+    (c"handler_unknown", handler_unknown),
+    (c"dispatch_message", dispatch::dispatch_message),
+    (c"call", call),
+    (c"rawcall", raw_call),
+    (c"send", send),
+    (c"ret", ret),
+    (c"retpack", ret_pack),
+    (c"respond", respond),
+    (c"take", take),
+    (c"context", context),
+    (c"owes", owes),
+    (c"forgive", forgive),
+    (c"fork", fork),
+    (c"timeout", timeout),
+    (c"timer", timer),
+    (c"suspend", suspend),
+    (c"wakeup", wakeup),
+    (c"thread", thread),
+    (c"watch", watch),
+    (c"unwatch", unwatch),
+    (c"receive", receive),
+    (c"kill", kill),
+    (c"tasks", tasks),
+];
+
+/// The rest of them.
+const MORE_FUNCTIONS: [(&CStr, lua_CFunction); 7] = [
+    (c"running", running),
+    (c"quit", quit),
+    (c"await", wait),
+    (c"forget", forget),
+    (c"unwait", unwait),
+    (c"waits", waits),
+    (c"memory_limit", memory_limit),
+];
+
+/// Pushes the module.
+///
+/// # Safety
+/// As for [`add_functions`].
+pub(super) unsafe fn push_module(state: State, host: *const Host) {
+    unsafe {
+        lua_createtable(state, 0, FUNCTIONS.len() as c_int);
+        add_functions(state, host, &FUNCTIONS);
+        add_functions(state, host, &MORE_FUNCTIONS);
+    }
+}
+
+/// `start()`: messages start coroutines from now on.
+unsafe extern "C-unwind" fn start(state: State) -> c_int {
+    unsafe {
+        host(state).mode.set(Mode::Native);
+        0
+    }
+}
+
+/// `handler(kind, function or nil, unpacks)`: who handles messages of a kind. One that unpacks gets session,
+/// source and the values; another gets session, source, kind, address and size.
+unsafe extern "C-unwind" fn handler(state: State) -> c_int {
+    unsafe {
+        let kind = luaL_checkinteger(state, 1);
+        luaL_argcheck(
+            state,
+            c_int::from((0..=255).contains(&kind)),
+            1,
+            c"a kind is 0 to 255".as_ptr(),
+        );
+        let unpacks = lua_toboolean(state, 3) != 0;
+        lua_settop(state, 2);
+        let handler = (lua_type(state, 2) == LUA_TFUNCTION).then(|| Handler {
+            function: luaL_ref(state, LUA_REGISTRYINDEX),
+            unpacks,
+        });
+        let before = host(state).handlers[kind as usize].replace(handler);
+        if let Some(before) = before {
+            luaL_unref(state, LUA_REGISTRYINDEX, before.function);
+        }
+        0
+    }
+}
+
+/// `handler_unknown(function)`: who gets the messages of kinds that have no handler.
+unsafe extern "C-unwind" fn handler_unknown(state: State) -> c_int {
+    unsafe {
+        luaL_checktype(state, 1, LUA_TFUNCTION);
+        lua_settop(state, 1);
+        let function = luaL_ref(state, LUA_REGISTRYINDEX);
+        host(state).handler_unknown.set(Some(Handler {
+            function,
+            unpacks: false,
+        }));
+        0
+    }
+}
+
+/// `call(address, kind, ...)`: the values of the answer; raises the error that came instead.
+unsafe extern "C-unwind" fn call(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        match begin_call(state, host) {
+            Ok(()) => {
+                lua_settop(state, 0);
+                lua_yieldk(state, 0, 0, Some(call_done))
+            }
+            Err(text) => raise(state, host, text),
+        }
+    }
+}
+
+/// # Safety
+/// `state` runs `call`.
+#[inline]
+unsafe fn begin_call(state: State, host: &Host) -> Result<(), String> {
+    unsafe {
+        check_may_wait(state, host)?;
+        let target = address(state, host, 1)?;
+        let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
+        let payload = Payload(pack::pack(state, host, 2, true)?);
+        let Some(target) = target else {
+            return Err(no_service(state));
+        };
+        let session = host.next_session();
+        park(host, session);
+        host.caller.post(target, kind, session, payload);
+        Ok(())
+    }
+}
+
+/// # Safety
+/// The address is the first value of the stack.
+#[cold]
+unsafe fn no_service(state: State) -> String {
+    let name = unsafe { super::string(state, 1) }.unwrap_or_default();
+    let address = String::from_utf8_lossy(name).as_ref().into();
+    Error::NoSuchService { address }.to_string()
+}
+
+/// Goes on when the answer is there.
+pub(super) unsafe extern "C-unwind" fn call_done(
+    state: State,
+    _status: c_int,
+    _context: lua_KContext,
+) -> c_int {
+    unsafe {
+        let host = host(state);
+        let body = host.body();
+        lua_settop(state, 0);
+        if host.outcome.get() == Outcome::Values {
+            return unpack(state, body);
+        }
+        fail(state, host, body)
+    }
+}
+
+/// # Safety
+/// As for [`raise`].
+#[cold]
+unsafe fn fail(state: State, host: &Host, body: *const [u8]) -> c_int {
+    unsafe {
+        match host.outcome.get() {
+            Outcome::Failed => push_bytes(state, body),
+            _ => push_bytes(state, std::ptr::from_ref(b"the call was given up".as_slice())),
+        }
+        lua_error(state)
+    }
+}
+
+/// `rawcall(address, kind, message [, size])`: address and size of the answer.
+unsafe extern "C-unwind" fn raw_call(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        match begin_raw_call(state, host) {
+            Ok(()) => {
+                lua_settop(state, 0);
+                lua_yieldk(state, 0, 0, Some(raw_call_done))
+            }
+            Err(text) => raise(state, host, text),
+        }
+    }
+}
+
+/// # Safety
+/// `state` runs `raw_call`.
+unsafe fn begin_raw_call(state: State, host: &Host) -> Result<(), String> {
+    unsafe {
+        check_may_wait(state, host)?;
+        let target = address(state, host, 1)?;
+        let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
+        let payload = Payload(core::message(state, host, 3)?);
+        let Some(target) = target else {
+            return Err(no_service(state));
+        };
+        let session = host.next_session();
+        park(host, session);
+        host.caller.post(target, kind, session, payload);
+        Ok(())
+    }
+}
+
+unsafe extern "C-unwind" fn raw_call_done(state: State, _status: c_int, _context: lua_KContext) -> c_int {
+    unsafe {
+        let host = host(state);
+        let body = host.body();
+        lua_settop(state, 0);
+        if host.outcome.get() == Outcome::Values {
+            push_body(state, body);
+            return 2;
+        }
+        fail(state, host, body)
+    }
+}
+
+/// `send(address, kind, ...)`: packs and sends; 0, or nothing when nobody is there.
+unsafe extern "C-unwind" fn send(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        finish(state, host, send_values(state, host))
+    }
+}
+
+/// # Safety
+/// `state` runs `send`.
+unsafe fn send_values(state: State, host: &Host) -> Result<c_int, String> {
+    unsafe {
+        let target = address(state, host, 1)?;
+        let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
+        let payload = Payload(pack::pack(state, host, 2, true)?);
+        match target {
+            Some(target) if host.caller.may_exist(target) => {
+                host.caller.post(target, kind, 0, payload);
+                lua_pushinteger(state, 0);
+                Ok(1)
+            }
+            _ => Ok(0),
+        }
+    }
+}
+
+/// Takes the session of the message that the running coroutine handles: `None` when there is none, 0 when
+/// it was a send or is answered already.
+fn take_session(host: &Host) -> Option<(u32, u32)> {
+    let mut threads = host.threads.borrow_mut();
+    let thread = threads.get_mut(host.running.get())?;
+    if !thread.handles {
+        return None;
+    }
+    let taken = (thread.source, thread.session);
+    thread.session = 0;
+    Some(taken)
+}
+
+/// `ret(message [, size])`: answers the call at hand; whether somebody waits for it.
+unsafe extern "C-unwind" fn ret(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        if lua_type(state, 1) <= LUA_TNIL {
+            return answer(state, host, Payload::default());
+        }
+        match core::message(state, host, 1) {
+            Ok(bytes) => answer(state, host, Payload(bytes)),
+            Err(text) => raise(state, host, text),
+        }
+    }
+}
+
+/// `retpack(...)`: the same with values.
+unsafe extern "C-unwind" fn ret_pack(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        match pack::pack(state, host, 0, true) {
+            Ok(bytes) => answer(state, host, Payload(bytes)),
+            Err(text) => raise(state, host, text),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`raise`]; `payload` is moved before anything is raised.
+#[inline]
+unsafe fn answer(state: State, host: &Host, payload: Payload) -> c_int {
+    unsafe {
+        match take_session(host) {
+            Some((source, session)) if session != 0 => {
+                host.answer(source, session, Ok(payload));
+                lua_pushboolean(state, 1);
+            }
+            Some(_) => {
+                drop(payload);
+                lua_pushboolean(state, 0);
+            }
+            None => {
+                drop(payload);
+                return luaL_error(state, c"there is no message to answer here".as_ptr());
+            }
+        }
+        1
+    }
+}
+
+/// `take()`: session and source of the call at hand, which the caller now owes an answer.
+unsafe extern "C-unwind" fn take(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let Some((source, session)) = take_session(host) else {
+            return 0;
+        };
+        if session != 0 {
+            host.owe(source, session);
+        }
+        lua_pushinteger(state, lua_Integer::from(session));
+        lua_pushinteger(state, lua_Integer::from(source));
+        2
+    }
+}
+
+/// `context()`: session and source of the message at hand; the session is nil when it is answered.
+unsafe extern "C-unwind" fn context(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let Some(thread) = host.thread(host.running.get()).filter(|thread| thread.handles) else {
+            return 0;
+        };
+        lua_pushinteger(state, lua_Integer::from(thread.session));
+        lua_pushinteger(state, lua_Integer::from(thread.source));
+        2
+    }
+}
+
+/// # Safety
+/// Session and source are the first values of the stack.
+unsafe fn debt(state: State) -> (u32, u32) {
+    unsafe {
+        let session = lua_tointegerx(state, 1, std::ptr::null_mut()) as u32;
+        let source = lua_tointegerx(state, 2, std::ptr::null_mut()) as u32;
+        (source, session)
+    }
+}
+
+/// `respond(session, source, ok, message or text [, size])`: answers a call that was taken; false when
+/// nobody is owed an answer any more.
+unsafe extern "C-unwind" fn respond(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let result = respond_with(state, host);
+        finish(
+            state,
+            host,
+            result.map(|answered| {
+                lua_pushboolean(state, c_int::from(answered));
+                1
+            }),
+        )
+    }
+}
+
+/// # Safety
+/// `state` runs `respond`.
+unsafe fn respond_with(state: State, host: &Host) -> Result<bool, String> {
+    unsafe {
+        let (source, session) = debt(state);
+        let message = core::message(state, host, 4)?;
+        if !host.settle(source, session) {
+            return Ok(false);
+        }
+        let result = if lua_toboolean(state, 3) != 0 {
+            Ok(Payload(message))
+        } else {
+            Err(Error::remote(String::from_utf8_lossy(&message).as_ref()))
+        };
+        host.answer(source, session, result);
+        Ok(true)
+    }
+}
+
+/// `owes(session, source)`: whether an answer is owed.
+unsafe extern "C-unwind" fn owes(state: State) -> c_int {
+    unsafe {
+        let (source, session) = debt(state);
+        lua_pushboolean(state, c_int::from(host(state).is_owed(source, session)));
+        1
+    }
+}
+
+/// `forgive(source)`: nothing is owed to a service that is gone.
+unsafe extern "C-unwind" fn forgive(state: State) -> c_int {
+    unsafe {
+        host(state).forgive(lua_tointegerx(state, 1, std::ptr::null_mut()) as u32);
+        0
+    }
+}
+
+/// Makes a coroutine of the function at `index` and the values above it, and pushes it.
+///
+/// # Safety
+/// `state` runs in protected mode, and a function stands at `index`.
+unsafe fn prepare(state: State, host: &Host, index: c_int) -> u32 {
+    unsafe {
+        let arguments = lua_gettop(state) - index;
+        luaL_checkstack(state, 3, std::ptr::null());
+        let (id, thread) = coroutine::obtain(state, host);
+        if lua_checkstack(thread, arguments + 1) == 0 {
+            coroutine::remove(host, id);
+            luaL_error(state, c"too many arguments".as_ptr());
+        }
+        lua_xmove(state, thread, arguments + 1);
+        let anchor = host.threads.borrow_mut().get_mut(id).map_or(LUA_NOREF, |entry| {
+            entry.arguments = arguments;
+            entry.anchor
+        });
+        lua_rawgeti(state, LUA_REGISTRYINDEX, lua_Integer::from(anchor));
+        id
+    }
+}
+
+/// `fork(function, ...)`: runs it when the present message has been handled; gives the coroutine.
+unsafe extern "C-unwind" fn fork(state: State) -> c_int {
+    unsafe {
+        luaL_checktype(state, 1, LUA_TFUNCTION);
+        let host = host(state);
+        let id = prepare(state, host, 1);
+        host.forks.borrow_mut().push_back(id);
+        1
+    }
+}
+
+/// `timeout(ticks, function)`: runs it after that many hundredths of a second; gives the coroutine and its
+/// session.
+unsafe extern "C-unwind" fn timeout(state: State) -> c_int {
+    unsafe {
+        let count = luaL_checkinteger(state, 1);
+        luaL_checktype(state, 2, LUA_TFUNCTION);
+        lua_settop(state, 2);
+        let host = host(state);
+        let id = prepare(state, host, 2);
+        let session = host.next_session();
+        host.wait_for(session, Waiter::One(id));
+        host.caller.wake_after(ticks(count), session);
+        lua_pushinteger(state, lua_Integer::from(session));
+        2
+    }
+}
+
+/// `timer(ticks)`: a session that is answered after that time.
+unsafe extern "C-unwind" fn timer(state: State) -> c_int {
+    unsafe {
+        let count = luaL_checkinteger(state, 1);
+        let host = host(state);
+        let session = host.next_session();
+        host.caller.wake_after(ticks(count), session);
+        lua_pushinteger(state, lua_Integer::from(session));
+        1
+    }
+}
+
+/// `suspend(session)`: waits for a session; true when it was woken before.
+unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
+    unsafe {
+        let session = luaL_checkinteger(state, 1) as u32;
+        let host = host(state);
+        if let Err(text) = check_may_wait(state, host) {
+            return raise(state, host, text);
+        }
+        park(host, session);
+        lua_settop(state, 0);
+        lua_yieldk(state, 0, 0, Some(suspend_done))
+    }
+}
+
+unsafe extern "C-unwind" fn suspend_done(state: State, _status: c_int, _context: lua_KContext) -> c_int {
+    unsafe {
+        let broken = host(state).outcome.get() == Outcome::Broken;
+        lua_pushboolean(state, c_int::from(broken));
+        1
+    }
+}
+
+/// `await(session)`: waits for a session that a module answers: the values, or the error, raised.
+unsafe extern "C-unwind" fn wait(state: State) -> c_int {
+    unsafe {
+        let session = luaL_checkinteger(state, 1) as u32;
+        let host = host(state);
+        if let Err(text) = check_may_wait(state, host) {
+            return raise(state, host, text);
+        }
+        park(host, session);
+        lua_settop(state, 0);
+        lua_yieldk(state, 0, 0, Some(call_done))
+    }
+}
+
+/// `wakeup(session)`: has the coroutine that waits for it go on once the running one lets go.
+unsafe extern "C-unwind" fn wakeup(state: State) -> c_int {
+    unsafe {
+        let session = luaL_checkinteger(state, 1) as u32;
+        host(state).woken.borrow_mut().push_back(session);
+        0
+    }
+}
+
+/// `thread(function, ...)`: runs it at once in a coroutine of its own, until it lets go; gives the coroutine.
+unsafe extern "C-unwind" fn thread(state: State) -> c_int {
+    unsafe {
+        luaL_checktype(state, 1, LUA_TFUNCTION);
+        let host = host(state);
+        let id = prepare(state, host, 1);
+        coroutine::resume_waiting(host, state, id);
+        // It is the running one again that lets go, or not.
+        host.parked.set(false);
+        1
+    }
+}
+
+/// The coroutine at `index`.
+///
+/// # Safety
+/// `index` is valid or beyond the top.
+unsafe fn thread_at(state: State, host: &Host, index: c_int) -> Result<u32, String> {
+    unsafe {
+        let found = match lua_type(state, index) {
+            LUA_TTHREAD => host.threads.borrow().find(lua_tothread(state, index)),
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            format!(
+                "a coroutine of the service is wanted, and this {} is none",
+                type_name(state, index)
+            )
+        })
+    }
+}
+
+/// `watch(session, coroutine)`: the answer goes to a coroutine that waits in `receive`.
+unsafe extern "C-unwind" fn watch(state: State) -> c_int {
+    unsafe {
+        let session = luaL_checkinteger(state, 1) as u32;
+        let host = host(state);
+        let result = thread_at(state, host, 2).map(|id| {
+            host.wait_for(session, Waiter::Many(id));
+            0
+        });
+        finish(state, host, result)
+    }
+}
+
+/// `unwatch(session)`: nobody waits for it any more; an answer that comes is dropped.
+unsafe extern "C-unwind" fn unwatch(state: State) -> c_int {
+    unsafe {
+        let session = luaL_checkinteger(state, 1) as u32;
+        let host = host(state);
+        if host.waiter(session).is_some() {
+            host.wait_for(session, Waiter::Broken);
+        }
+        0
+    }
+}
+
+/// `unwait(session)`: forgets a session that nobody will answer.
+unsafe extern "C-unwind" fn unwait(state: State) -> c_int {
+    unsafe {
+        let session = luaL_checkinteger(state, 1) as u32;
+        let _ = host(state).take_waiter(session);
+        0
+    }
+}
+
+/// `waits(coroutine)`: the session that it waits for.
+unsafe extern "C-unwind" fn waits(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let Ok(id) = thread_at(state, host, 1) else {
+            return 0;
+        };
+        let session = host.thread(id).map_or(0, |thread| thread.waiting);
+        lua_pushinteger(state, lua_Integer::from(session));
+        1
+    }
+}
+
+/// `forget()`: the call at hand is answered in another way.
+unsafe extern "C-unwind" fn forget(state: State) -> c_int {
+    unsafe {
+        let _ = take_session(host(state));
+        0
+    }
+}
+
+/// `memory_limit(bytes)`: what the interpreter may hold from when its main chunk has run; 0: no limit.
+unsafe extern "C-unwind" fn memory_limit(state: State) -> c_int {
+    unsafe {
+        let bytes = luaL_checkinteger(state, 1);
+        let host = host(state);
+        host.memory_limit.set(usize::try_from(bytes).unwrap_or(0));
+        0
+    }
+}
+
+/// `receive()`: waits for the next of the sessions that `watch` has given this coroutine: the session, whether
+/// it was answered, and the values or the text of the error.
+unsafe extern "C-unwind" fn receive(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        if let Err(text) = check_may_wait(state, host) {
+            return raise(state, host, text);
+        }
+        host.parked.set(true);
+        lua_settop(state, 0);
+        lua_yieldk(state, 0, 0, Some(receive_done))
+    }
+}
+
+unsafe extern "C-unwind" fn receive_done(state: State, _status: c_int, _context: lua_KContext) -> c_int {
+    unsafe {
+        let host = host(state);
+        let body = host.body();
+        let answered = host.outcome.get() == Outcome::Values;
+        lua_settop(state, 0);
+        lua_pushinteger(state, lua_Integer::from(host.answered_session.get()));
+        lua_pushboolean(state, c_int::from(answered));
+        if answered {
+            return 2 + unpack(state, body);
+        }
+        push_bytes(state, body);
+        3
+    }
+}
+
+/// `kill(coroutine)`: ends one that waits; nothing when there is none.
+unsafe extern "C-unwind" fn kill(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        let Ok(id) = thread_at(state, host, 1) else {
+            return 0;
+        };
+        if id == host.running.get() {
+            return luaL_error(state, c"a coroutine cannot kill itself".as_ptr());
+        }
+        coroutine::kill(host, state, id);
+        lua_settop(state, 1);
+        1
+    }
+}
+
+/// `tasks()`: a table of sessions and the coroutines that wait for them, false where nobody does any more.
+unsafe extern "C-unwind" fn tasks(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        lua_createtable(state, 0, 0);
+        let mut index = 0;
+        // One at a time, so that running out of memory leaves no list behind.
+        while let Some((session, waiter)) = host.nth_waiting(index) {
+            index += 1;
+            let anchor = match waiter {
+                Waiter::One(id) | Waiter::Many(id) => host.thread(id).map(|thread| thread.anchor),
+                Waiter::Broken => None,
+            };
+            match anchor {
+                Some(anchor) => {
+                    lua_rawgeti(state, LUA_REGISTRYINDEX, lua_Integer::from(anchor));
+                }
+                None => lua_pushboolean(state, 0),
+            }
+            lua_rawseti(state, -2, lua_Integer::from(session));
+        }
+        1
+    }
+}
+
+/// `running()`: the coroutine that the host runs, of which others may be nested; nothing outside.
+unsafe extern "C-unwind" fn running(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        match host.thread(host.running.get()) {
+            Some(thread) => {
+                lua_rawgeti(state, LUA_REGISTRYINDEX, lua_Integer::from(thread.anchor));
+                1
+            }
+            None => 0,
+        }
+    }
+}
+
+/// `quit()`: lets go for good, because the service ends; ends every other coroutine first.
+unsafe extern "C-unwind" fn quit(state: State) -> c_int {
+    unsafe {
+        let host = host(state);
+        host.mode.set(Mode::Silent);
+        host.woken.borrow_mut().clear();
+        let mut next = host.threads.borrow().first_busy(0);
+        while let Some(id) = next {
+            if id != host.running.get() {
+                coroutine::kill(host, state, id);
+            }
+            next = host.threads.borrow().first_busy(id + 1);
+        }
+        host.give_up();
+        if host.running.get() == NOBODY || lua_isyieldable(state) == 0 {
+            return 0;
+        }
+        host.parked.set(true);
+        lua_settop(state, 0);
+        lua_yieldk(state, 0, 0, Some(quit_done))
+    }
+}
+
+unsafe extern "C-unwind" fn quit_done(state: State, _status: c_int, _context: lua_KContext) -> c_int {
+    unsafe { luaL_error(state, c"the service has ended".as_ptr()) }
+}

@@ -1,0 +1,271 @@
+//! Values of Lua to packed bytes, straight from the stack.
+//!
+//! Values are packed into the host's scratch buffer, behind what is there: a `__pairs` method may pack
+//! something while a table is being packed. Each packing takes its bytes off the end again. One that an error
+//! of Lua ends leaves its bytes behind; they are cleared when the next message comes.
+
+use std::ffi::c_int;
+
+use bytes::Bytes;
+use mlua::ffi::*;
+
+use super::{State, string};
+use crate::host::Host;
+
+/// How deep tables may be nested, as in Skynet.
+pub const NESTING_MAX: u32 = 32;
+
+/// Most bytes that one message may have when it is packed.
+pub const PACKED_BYTES_MAX: usize = 256 << 20;
+
+const BOOLEAN: u8 = 1;
+const NUMBER: u8 = 2;
+const POINTER: u8 = 3;
+const STRING_SHORT: u8 = 4;
+const STRING_LONG: u8 = 5;
+const TABLE: u8 = 6;
+/// Most that the five bits beside a type can say.
+const COOKIE_MAX: usize = 31;
+
+/// Why values cannot be packed; the texts are what Lua sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unpackable {
+    Nested,
+    Large,
+    Stack,
+    Pointer,
+    Type(&'static str),
+    /// A `__pairs` method raised an error, which is on top of the stack.
+    Raised,
+}
+
+impl Unpackable {
+    fn text(self) -> String {
+        match self {
+            Unpackable::Nested => format!("cannot pack a table nested deeper than {NESTING_MAX}"),
+            Unpackable::Large => format!("cannot pack more than {PACKED_BYTES_MAX} bytes"),
+            Unpackable::Stack => "cannot pack: no room on the stack".to_owned(),
+            Unpackable::Pointer => "cannot pack a light userdata for another node".to_owned(),
+            Unpackable::Type(name) => format!("cannot pack a {name}"),
+            Unpackable::Raised => "cannot pack: __pairs raised an error".to_owned(),
+        }
+    }
+}
+
+/// Packs the values above `below`. `local`: for this node, where light userdata means something.
+///
+/// # Safety
+/// `state` runs in protected mode and nothing of the caller wants to be dropped.
+#[inline]
+pub(super) unsafe fn pack(state: State, host: &Host, below: c_int, local: bool) -> Result<Bytes, String> {
+    unsafe {
+        let top = lua_gettop(state);
+        let scratch = host.scratch.get();
+        let start = (*scratch).len();
+        for index in below + 1..=top {
+            if let Err(error) = value(state, scratch, index, 0, local) {
+                (*scratch).truncate(start);
+                if error == Unpackable::Raised
+                    && let Some(text) = string(state, -1)
+                {
+                    return Err(String::from_utf8_lossy(text).into_owned());
+                }
+                return Err(error.text());
+            }
+        }
+        let bytes = Bytes::copy_from_slice(&(&(*scratch))[start..]);
+        (*scratch).truncate(start);
+        Ok(bytes)
+    }
+}
+
+/// # Safety
+/// As for [`pack`]; `out` is the host's scratch buffer, to which no reference is held.
+unsafe fn value(
+    state: State,
+    out: *mut Vec<u8>,
+    index: c_int,
+    depth: u32,
+    local: bool,
+) -> Result<(), Unpackable> {
+    unsafe {
+        match lua_type(state, index) {
+            LUA_TNIL => put(out, 0),
+            LUA_TBOOLEAN => put(out, BOOLEAN | u8::from(lua_toboolean(state, index) != 0) << 3),
+            LUA_TNUMBER => {
+                if lua_isinteger(state, index) != 0 {
+                    integer(out, lua_tointegerx(state, index, std::ptr::null_mut()));
+                } else {
+                    let number = lua_tonumberx(state, index, std::ptr::null_mut());
+                    put_with(out, NUMBER | 8 << 3, &number.to_le_bytes());
+                }
+            }
+            LUA_TSTRING => {
+                let mut length = 0;
+                let bytes = lua_tolstring(state, index, &mut length);
+                return text(out, std::slice::from_raw_parts(bytes.cast(), length));
+            }
+            LUA_TLIGHTUSERDATA if local => {
+                let address = lua_touserdata(state, index) as u64;
+                put_with(out, POINTER, &address.to_le_bytes());
+            }
+            LUA_TLIGHTUSERDATA => return Err(Unpackable::Pointer),
+            LUA_TTABLE => return table(state, out, lua_absindex(state, index), depth + 1, local),
+            LUA_TFUNCTION => return Err(Unpackable::Type("function")),
+            LUA_TUSERDATA => return Err(Unpackable::Type("userdata")),
+            LUA_TTHREAD => return Err(Unpackable::Type("thread")),
+            _ => return Err(Unpackable::Type("value of no type")),
+        }
+        Ok(())
+    }
+}
+
+/// # Safety
+/// As for [`value`], with a table at `index`, which counts from the bottom.
+unsafe fn table(
+    state: State,
+    out: *mut Vec<u8>,
+    index: c_int,
+    depth: u32,
+    local: bool,
+) -> Result<(), Unpackable> {
+    unsafe {
+        if depth > NESTING_MAX {
+            return Err(Unpackable::Nested);
+        }
+        if lua_checkstack(state, LUA_MINSTACK) == 0 {
+            return Err(Unpackable::Stack);
+        }
+        if lua_getmetatable(state, index) != 0 {
+            lua_pop(state, 1);
+            if luaL_getmetafield(state, index, c"__pairs".as_ptr()) != LUA_TNIL {
+                return pairs(state, out, index, depth, local);
+            }
+        }
+        let items = lua_rawlen(state, index);
+        if items >= COOKIE_MAX {
+            put(out, TABLE | (COOKIE_MAX as u8) << 3);
+            integer(out, items as i64);
+        } else {
+            put(out, TABLE | (items as u8) << 3);
+        }
+        for item in 1..=items {
+            lua_rawgeti(state, index, item as lua_Integer);
+            value(state, out, -1, depth, local)?;
+            lua_pop(state, 1);
+        }
+        lua_pushnil(state);
+        while lua_next(state, index) != 0 {
+            if items > 0 && lua_isinteger(state, -2) != 0 {
+                let key = lua_tointegerx(state, -2, std::ptr::null_mut());
+                if key > 0 && key as u64 <= items as u64 {
+                    lua_pop(state, 1);
+                    continue;
+                }
+            }
+            value(state, out, -2, depth, local)?;
+            value(state, out, -1, depth, local)?;
+            lua_pop(state, 1);
+        }
+        put(out, 0);
+        Ok(())
+    }
+}
+
+/// A table whose metatable says how to walk it; the function that does is on top.
+///
+/// # Safety
+/// As for [`table`].
+unsafe fn pairs(
+    state: State,
+    out: *mut Vec<u8>,
+    index: c_int,
+    depth: u32,
+    local: bool,
+) -> Result<(), Unpackable> {
+    unsafe {
+        put(out, TABLE);
+        lua_pushvalue(state, index);
+        if lua_pcall(state, 1, 3, 0) != LUA_OK {
+            return Err(Unpackable::Raised);
+        }
+        // On the stack: the function that steps, what it walks, the key.
+        loop {
+            lua_pushvalue(state, -3);
+            lua_pushvalue(state, -3);
+            lua_pushvalue(state, -3);
+            if lua_pcall(state, 2, 2, 0) != LUA_OK {
+                return Err(Unpackable::Raised);
+            }
+            if lua_type(state, -2) == LUA_TNIL {
+                lua_pop(state, 5);
+                put(out, 0);
+                return Ok(());
+            }
+            value(state, out, -2, depth, local)?;
+            value(state, out, -1, depth, local)?;
+            lua_pop(state, 1);
+            // The new key takes the place of the old.
+            lua_replace(state, -2);
+        }
+    }
+}
+
+/// # Safety
+/// `out` is the host's scratch buffer, to which no reference is held.
+#[inline]
+unsafe fn put(out: *mut Vec<u8>, byte: u8) {
+    unsafe { (*out).push(byte) }
+}
+
+/// # Safety
+/// As for [`put`].
+#[inline]
+unsafe fn put_with<const N: usize>(out: *mut Vec<u8>, head: u8, rest: &[u8; N]) {
+    unsafe {
+        (*out).reserve(N + 1);
+        (*out).push(head);
+        (*out).extend_from_slice(rest);
+    }
+}
+
+/// # Safety
+/// As for [`put`].
+#[inline]
+unsafe fn integer(out: *mut Vec<u8>, number: i64) {
+    unsafe {
+        if number == 0 {
+            put(out, NUMBER);
+        } else if let Ok(byte) = u8::try_from(number) {
+            put_with(out, NUMBER | 1 << 3, &[byte]);
+        } else if let Ok(word) = u16::try_from(number) {
+            put_with(out, NUMBER | 2 << 3, &word.to_le_bytes());
+        } else if let Ok(double) = i32::try_from(number) {
+            put_with(out, NUMBER | 4 << 3, &double.to_le_bytes());
+        } else {
+            put_with(out, NUMBER | 6 << 3, &number.to_le_bytes());
+        }
+    }
+}
+
+/// # Safety
+/// As for [`put`]; `bytes` lies outside the buffer.
+#[inline]
+unsafe fn text(out: *mut Vec<u8>, bytes: &[u8]) -> Result<(), Unpackable> {
+    unsafe {
+        let length = bytes.len();
+        if (*out).len() + length > PACKED_BYTES_MAX {
+            return Err(Unpackable::Large);
+        }
+        (*out).reserve(length + 5);
+        if length <= COOKIE_MAX {
+            put(out, STRING_SHORT | (length as u8) << 3);
+        } else if let Ok(short) = u16::try_from(length) {
+            put_with(out, STRING_LONG | 2 << 3, &short.to_le_bytes());
+        } else {
+            put_with(out, STRING_LONG | 4 << 3, &(length as u32).to_le_bytes());
+        }
+        (*out).extend_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! An interpreter for a service: made, given its modules, and started.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use mlua::ffi::*;
+use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
+use skyring::{Error, Payload};
+
+use super::{State, core, dispatch, native};
+use crate::host::Host;
+
+/// The interpreter of one service, with its host.
+pub(crate) struct Interpreter {
+    // Dropped in this order: the host outlives the interpreter.
+    lua: Lua,
+    host: Rc<Host>,
+    /// Whether it is handling something.
+    busy: Cell<bool>,
+}
+
+impl Interpreter {
+    /// An interpreter with all of Lua's libraries.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(crate) fn open(host: Rc<Host>) -> mlua::Result<Interpreter> {
+        // SAFETY: the fields of an `Interpreter` are dropped in order, and `lua` is handed out by reference only.
+        let lua = unsafe { open(&host) }?;
+        Ok(Interpreter {
+            lua,
+            host,
+            busy: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn lua(&self) -> &Lua {
+        &self.lua
+    }
+
+    pub(crate) fn host(&self) -> &Rc<Host> {
+        &self.host
+    }
+
+    /// Handles one message. A call is answered sooner or later by way of `source` and `session`.
+    pub(crate) fn message(&self, kind: u8, source: u32, session: u32, payload: Payload) {
+        // SAFETY: the interpreter lives, and is not handling anything else.
+        self.alone(|host| unsafe { dispatch::message(host, kind, source, session, payload) });
+    }
+
+    /// Hands over the answer to what the service asked with `session`.
+    pub(crate) fn answer(&self, session: u32, result: Result<Payload, Error>) {
+        // SAFETY: as in `message`.
+        self.alone(|host| unsafe { dispatch::answer(host, session, result) });
+    }
+
+    /// # Panics
+    /// When a message is handed over while another is handled, which the engine does not do.
+    fn alone(&self, work: impl FnOnce(&Host)) {
+        assert!(
+            !self.busy.replace(true),
+            "a service handles one message at a time"
+        );
+        work(&self.host);
+        self.busy.set(false);
+    }
+}
+
+/// # Safety
+/// The interpreter is dropped before the host.
+unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
+    // Services are programs of the node's owner: they may load modules in C and use `debug`. What mlua would put
+    // in the place of `pcall` and `xpcall` cannot yield, hence the option.
+    let options = LuaOptions::new().catch_rust_panics(true);
+    let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
+    lua.set_app_data(Rc::clone(host));
+    let pointer: *const Host = Rc::as_ptr(host);
+    unsafe {
+        lua.exec_raw::<()>((), |state: State| {
+            lua_rawgeti(state, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+            let main = lua_tothread(state, -1);
+            lua_pop(state, 1);
+            (*pointer).main.set(main);
+            // As Skynet's own states: libraries take nothing from the environment.
+            lua_pushboolean(state, 1);
+            lua_setfield(state, LUA_REGISTRYINDEX, c"LUA_NOENV".as_ptr());
+            lua_pushlightuserdata(state, pointer as *mut c_void);
+            lua_setfield(state, LUA_REGISTRYINDEX, c"skynet_context".as_ptr());
+            lua_gc(state, LUA_GCGEN, 0, 0);
+        })?;
+    }
+    Ok(lua)
+}
+
+/// The module `skynet.core`.
+pub(crate) fn core_module(lua: &Lua) -> mlua::Result<Table> {
+    let host = crate::module::host(lua);
+    // SAFETY: the call is protected, and the interpreter is dropped before its host; see `open`.
+    unsafe { lua.exec_raw((), |state| core::push_module(state, Rc::as_ptr(&host))) }
+}
+
+/// The module `skyring.host`.
+pub(crate) fn host_module(lua: &Lua) -> mlua::Result<Table> {
+    let host = crate::module::host(lua);
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| native::push_module(state, Rc::as_ptr(&host))) }
+}
+
+/// The module `skynet.cluster.core`, with what is fast in it.
+pub(crate) fn cluster_module(lua: &Lua) -> mlua::Result<Table> {
+    let host = crate::module::host(lua);
+    // SAFETY: as for `core_module`.
+    unsafe {
+        lua.exec_raw(lua.create_table()?, |state| {
+            super::cluster::add_to_module(state, Rc::as_ptr(&host));
+        })
+    }
+}
+
+/// Calls a function with a traceback in its error.
+///
+/// # Errors
+/// The text of the error with the calls that led to it.
+pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), String> {
+    let host = crate::module::host(lua);
+    let mut values = arguments;
+    values.push_front(mlua::Value::Function(function));
+    let count = values.len() as i32 - 1;
+    let mut failed = false;
+    // SAFETY: the closure runs in protected mode with the values on its stack; what it calls leaves one value.
+    let result = unsafe {
+        let failed = &raw mut failed;
+        lua.exec_raw::<Option<mlua::LuaString>>(values, |state| {
+            lua_pushcfunction(state, dispatch::add_traceback);
+            lua_insert(state, 1);
+            if lua_pcall(state, count, 0, 1) == LUA_OK {
+                lua_settop(state, 0);
+                return;
+            }
+            *failed = true;
+            luaL_tolstring(state, -1, std::ptr::null_mut());
+            lua_insert(state, 1);
+            lua_settop(state, 1);
+        })
+    };
+    drop(host);
+    match result {
+        Ok(Some(text)) if failed => Err(text.to_string_lossy()),
+        Ok(_) if failed => Err("an error without a text".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,135 @@
+//! The coroutines of one service: those that work and those that wait to be used again.
+//!
+//! A coroutine whose function has returned can be given another function, so it is kept: a message then costs
+//! no new coroutine. Each is anchored in the registry for as long as it is here.
+
+use mlua::lua_State;
+use rustc_hash::FxHashMap;
+
+/// Most coroutines that are kept for later; more are left to the garbage collector.
+pub const IDLE_THREADS_MAX: usize = 1_024;
+
+/// One coroutine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thread {
+    pub(crate) state: *mut lua_State,
+    /// Its reference in the registry.
+    pub(crate) anchor: i32,
+    /// The call that it handles and has not answered; 0: none.
+    pub(crate) session: u32,
+    /// Who sent the message that it handles.
+    pub(crate) source: u32,
+    /// Whether it handles a message at all.
+    pub(crate) handles: bool,
+    /// Values on its stack above its function, before it has started.
+    pub(crate) arguments: i32,
+    /// The session that it waits for; 0: none.
+    pub(crate) waiting: u32,
+    /// Whether it is in use.
+    busy: bool,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Threads {
+    all: Vec<Option<Thread>>,
+    free: Vec<u32>,
+    idle: Vec<u32>,
+    of_state: FxHashMap<*mut lua_State, u32>,
+}
+
+impl Threads {
+    /// One that was used before.
+    pub(crate) fn reuse(&mut self) -> Option<(u32, *mut lua_State)> {
+        let id = self.idle.pop()?;
+        let thread = self.all.get_mut(id as usize)?.as_mut()?;
+        thread.busy = true;
+        Some((id, thread.state))
+    }
+
+    /// Takes a new one in, in use.
+    pub(crate) fn insert(&mut self, state: *mut lua_State, anchor: i32) -> u32 {
+        let thread = Some(Thread {
+            state,
+            anchor,
+            session: 0,
+            source: 0,
+            handles: false,
+            arguments: 0,
+            waiting: 0,
+            busy: true,
+        });
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.all[id as usize] = thread;
+                id
+            }
+            None => {
+                self.all.push(thread);
+                (self.all.len() - 1) as u32
+            }
+        };
+        self.of_state.insert(state, id);
+        id
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<Thread> {
+        self.all.get(id as usize).copied().flatten()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Thread> {
+        self.all.get_mut(id as usize)?.as_mut()
+    }
+
+    /// The one with that state, if it is in use.
+    pub(crate) fn find(&self, state: *mut lua_State) -> Option<u32> {
+        let id = *self.of_state.get(&state)?;
+        self.get(id).filter(|thread| thread.busy).map(|_| id)
+    }
+
+    /// Puts one that has finished aside for later. `false`: there are enough; it must be removed.
+    #[inline]
+    pub(crate) fn recycle(&mut self, id: u32) -> bool {
+        if self.idle.len() >= IDLE_THREADS_MAX {
+            return false;
+        }
+        let Some(thread) = self.all.get_mut(id as usize).and_then(Option::as_mut) else {
+            return true;
+        };
+        thread.session = 0;
+        thread.handles = false;
+        thread.waiting = 0;
+        thread.arguments = 0;
+        thread.busy = false;
+        self.idle.push(id);
+        true
+    }
+
+    /// Forgets one.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<Thread> {
+        let thread = self.all.get_mut(id as usize)?.take()?;
+        self.of_state.remove(&thread.state);
+        self.free.push(id);
+        Some(thread)
+    }
+
+    /// The first one in use from `id` on.
+    pub(crate) fn first_busy(&self, id: u32) -> Option<u32> {
+        let all = self.all.iter().enumerate().skip(id as usize);
+        all.filter(|(_, thread)| thread.is_some_and(|thread| thread.busy))
+            .map(|(id, _)| id as u32)
+            .next()
+    }
+
+    /// The calls that are not answered, as source and session; they are nobody's any more.
+    pub(crate) fn take_sessions(&mut self) -> Vec<(u32, u32)> {
+        let mut sessions = Vec::new();
+        for thread in self.all.iter_mut().flatten().filter(|thread| thread.session != 0) {
+            sessions.push((thread.source, thread.session));
+            thread.session = 0;
+        }
+        sessions
+    }
+}
