@@ -26,6 +26,7 @@ pub(crate) mod native;
 pub(crate) mod pack;
 pub(crate) mod state;
 pub(crate) mod unpack;
+mod waiting;
 
 use std::ffi::{CStr, c_int, c_void};
 

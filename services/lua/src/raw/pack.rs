@@ -24,8 +24,8 @@ const POINTER: u8 = 3;
 const STRING_SHORT: u8 = 4;
 const STRING_LONG: u8 = 5;
 const TABLE: u8 = 6;
-/// Most that the five bits beside a type can say.
-const COOKIE_MAX: usize = 31;
+/// What the five bits beside a type say at most.
+const COOKIE_FULL: usize = 31;
 
 /// Why values cannot be packed; the texts are what Lua sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,8 +143,8 @@ unsafe fn table(
             }
         }
         let items = lua_rawlen(state, index);
-        if items >= COOKIE_MAX {
-            put(out, TABLE | (COOKIE_MAX as u8) << 3);
+        if items >= COOKIE_FULL {
+            put(out, TABLE | (COOKIE_FULL as u8) << 3);
             integer(out, items as i64);
         } else {
             put(out, TABLE | (items as u8) << 3);
@@ -258,7 +258,7 @@ unsafe fn text(out: *mut Vec<u8>, bytes: &[u8]) -> Result<(), Unpackable> {
             return Err(Unpackable::Large);
         }
         (*out).reserve(length + 5);
-        if length <= COOKIE_MAX {
+        if length <= COOKIE_FULL {
             put(out, STRING_SHORT | (length as u8) << 3);
         } else if let Ok(short) = u16::try_from(length) {
             put_with(out, STRING_LONG | 2 << 3, &short.to_le_bytes());
