@@ -283,113 +283,13 @@ end
 
 ---- several calls at once
 
-do
-	local requests = {}
-	requests.__index = requests
-
-	function requests:add(request)
-		assert(type(request) == "table" and not self._thread, "requests are added before select")
-		self[#self + 1] = request
-		return self
-	end
-
-	requests.__call = requests.add
-
-	-- Takes the answers as they come.
-	local function collect(self)
-		local function taken(session, ok, ...)
-			if session == self._timer then
-				self._timer = nil
-				self.timeout = true
-			else
-				local request = self._sessions[session]
-				if request then
-					self._answers[session] = ok and table.pack(...) or false
-				end
-			end
-			skynet.wakeup(self)
+function skynet.request(first)
+	skynet.request = require "skynet.requests" (skynet, function(addr)
+		if traces then
+			traces.before_call(addr)
 		end
-		while true do
-			taken(host.receive())
-		end
-	end
-
-	function requests:close()
-		for session in pairs(self._sessions or {}) do
-			host.unwatch(session)
-		end
-		if self._timer then
-			host.unwatch(self._timer)
-			self._timer = nil
-		end
-		if self._thread then
-			host.kill(self._thread)
-			self._thread = nil
-		end
-		self._count = 0
-	end
-
-	requests.__close = requests.close
-
-	local function step(self)
-		local failed = table.remove(self._failed)
-		if failed then
-			return failed
-		end
-		local session, answer = next(self._answers)
-		if session == nil then
-			if self._count == 0 or self.timeout then
-				return
-			end
-			skynet.wait(self)
-			if self.timeout then
-				return
-			end
-			session, answer = next(self._answers)
-			if session == nil then
-				return
-			end
-		end
-		local request = self._sessions[session]
-		self._count = self._count - 1
-		self._answers[session] = nil
-		self._sessions[session] = nil
-		return request, answer or nil
-	end
-
-	function requests:select(ticks)
-		assert(self._thread == nil, "select can be called once")
-		self._sessions, self._answers, self._failed, self._count = {}, {}, {}, 0
-		self._thread = host.thread(collect, self)
-		for _, request in ipairs(self) do
-			local p = proto[request[2]] or protocol(request[2])
-			assert(p.unpack == unpack, "select is for protocols that use skynet.unpack")
-			if traces then
-				traces.before_call(request[1])
-			end
-			local session = core.send(request[1], p.id, nil, p.pack(table.unpack(request, 3, request.n)))
-			if session then
-				self._sessions[session] = request
-				self._count = self._count + 1
-				host.watch(session, self._thread)
-			else
-				table.insert(self._failed, request)
-			end
-		end
-		if ticks then
-			self._timer = host.timer(ticks)
-			host.watch(self._timer, self._thread)
-		end
-		return step, self, nil, self
-	end
-
-	function skynet.request(first)
-		local self = setmetatable({}, requests)
-		if first then
-			return self:add(first)
-		end
-		return self
-	end
+	end)
+	return skynet.request(first)
 end
 
 ---- the service and its node

@@ -41,6 +41,7 @@ static MODULES: &[File] = &[
     file!("skynet.queue", "lualib/skynet/queue.lua", false),
     file!("skynet.coroutine", "lualib/skynet/coroutine.lua", false),
     file!("skynet.service", "lualib/skynet/service.lua", false),
+    file!("skynet.requests", "lualib/skynet/requests.lua", false),
     file!("skynet.traces", "lualib/skynet/traces.lua", false),
     file!("skynet.require", "lualib/skynet/require.lua", false),
 ];
