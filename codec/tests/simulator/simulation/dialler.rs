@@ -277,9 +277,14 @@ impl World {
                 CallerEvent::Ready { dialect, .. } => self.ready(id, dialect),
                 CallerEvent::Goodbye | CallerEvent::Quiet | CallerEvent::Heard => {}
                 CallerEvent::Reply { token, result } => self.books.reply(now, process, token, result, excuse),
-                CallerEvent::Expired { token } => self.books.expire(now, process, token, excuse),
+                CallerEvent::Expired { token, .. } => self.books.expire(now, process, token, excuse),
                 CallerEvent::Lost { token, may_have_run } => {
                     self.books.lose(now, process, token, may_have_run, excuse);
+                }
+                // Only of sessions, which the simulated nodes do not have.
+                CallerEvent::Restarted { token } | CallerEvent::Forgotten { token } => {
+                    self.books
+                        .fail(|| format!("message {token} is lost with a session"));
                 }
                 CallerEvent::TooLarge { token, .. } => {
                     self.books.answer_too_large(now, process, token, excuse);

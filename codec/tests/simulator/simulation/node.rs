@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use skyring_codec::Millis;
-use skyring_codec::native::{Hello, NONCE_BYTES, VERSION};
+use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 
 use super::books::Process;
 use super::random::Random;
@@ -110,7 +110,7 @@ impl Node {
             threads: 1,
             epoch: self.epoch,
             nonce,
-            resume: false,
+            resume: Resumption::Off,
         }
     }
 

@@ -181,6 +181,8 @@ fn disturbances(random: &mut Random) -> Vec<(Disturbance, u64)> {
 /// The usual limits, or such that runs go past them.
 fn limits(random: &mut Random) -> (CallerLimits, CalleeLimits) {
     let (mut caller, mut callee) = (CallerLimits::default(), CalleeLimits::default());
+    // The simulated nodes keep no sessions.
+    caller.is_resumed = false;
     if random.chance(250) {
         caller.sessions_max = random.between(1..=20) as usize;
     }
