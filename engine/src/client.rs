@@ -82,13 +82,18 @@ pub struct Client {
     node: Arc<NodeShared>,
     /// What decides on the channel to another node, and on the instance of a keyed service.
     key: u64,
+    patience: Patience,
 }
 
 impl Client {
     pub(crate) fn new(node: Arc<NodeShared>) -> Client {
         // Taken from the handles, so that clients spread over the channels as services do.
         let key = u64::from(node.next_handle().0);
-        Client { node, key }
+        Client {
+            node,
+            key,
+            patience: Patience::default(),
+        }
     }
 
     /// Calls a service of the node. The call begins now; await it, or block with [`ClientCall::wait`].
@@ -103,17 +108,30 @@ impl Client {
                 key: self.key,
             },
             Payload::pack(values),
-            Patience::default(),
+            self.patience,
         )
     }
 
     /// The same client with another key for what it calls and sends: a keyed service gets it on the instance
     /// of the key, another node by its channel. Without one all clones of a client share a key.
     pub fn key(&self, key: u64) -> Client {
-        Client {
-            node: Arc::clone(&self.node),
-            key,
-        }
+        Client { key, ..self.clone() }
+    }
+
+    /// The same client that gives its calls so long, those to other nodes too; zero = no limit. Else calls on
+    /// the node have no limit, and those to other nodes its `call_timeout_ms`.
+    pub fn timeout(&self, timeout: Duration) -> Client {
+        let mut client = self.clone();
+        client.patience.timeout = Some(timeout);
+        client
+    }
+
+    /// The same client whose calls wait for room; see [`Call::wait_for_room`](crate::Call::wait_for_room). A shard
+    /// that takes no more from threads outside is `overloaded` all the same.
+    pub fn wait_for_room(&self) -> Client {
+        let mut client = self.clone();
+        client.patience.waits = true;
+        client
     }
 
     /// Another node, by its name in the cluster map.
@@ -122,7 +140,7 @@ impl Client {
             client: self.clone(),
             name: name.into(),
             key: self.key,
-            patience: Patience::default(),
+            patience: self.patience,
         }
     }
 
@@ -137,7 +155,8 @@ impl Client {
         self.inject(
             shard,
             Box::new(move |shard| {
-                if let Err(error) = send_here(shard, &address, key, payload, ReplyTo::Nobody, None) {
+                if let Err(error) = send_here(shard, (&address, key), payload, ReplyTo::Nobody, (None, false))
+                {
                     shard.refuse(ReplyTo::Nobody, error);
                 }
             }),
@@ -178,7 +197,6 @@ impl Client {
             0
         };
         let timeout_ms = patience.timeout.map_or(default_ms, whole_milliseconds);
-        let is_idempotent = patience.is_idempotent;
         let begun = payload.and_then(|payload| {
             let (slot, target) = (SlotUnderway(Some(Arc::clone(&slot))), target.clone());
             let shard = self.shard_of(target.node.as_ref(), &target.address, target.key);
@@ -186,7 +204,7 @@ impl Client {
                 shard,
                 Box::new(move |shard| {
                     if let Some(slot) = slot.arrive() {
-                        begin_here(shard, target, payload, (timeout_ms, is_idempotent), slot);
+                        begin_here(shard, target, payload, (timeout_ms, patience), slot);
                     }
                 }),
             )
@@ -208,6 +226,8 @@ struct Patience {
     /// `None`: as long as the node's config says.
     timeout: Option<Duration>,
     is_idempotent: bool,
+    /// It waits for room.
+    waits: bool,
 }
 
 /// Another node, as a client sees it.
@@ -223,6 +243,12 @@ impl ClientNode {
     /// Gives calls through this value so long, instead of the node's `call_timeout_ms`; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> ClientNode {
         self.patience.timeout = Some(timeout);
+        self
+    }
+
+    /// Has the calls through this value wait for room; see [`Client::wait_for_room`].
+    pub fn wait_for_room(mut self) -> ClientNode {
+        self.patience.waits = true;
         self
     }
 
@@ -268,7 +294,7 @@ fn begin_here(
     shard: &Rc<Shard>,
     target: Target,
     payload: Payload,
-    (timeout_ms, is_idempotent): (u64, bool),
+    (timeout_ms, patience): (u64, Patience),
     slot: Arc<Slot>,
 ) {
     if shard.stopping.get() {
@@ -293,7 +319,8 @@ fn begin_here(
                 reply_to,
                 deadline,
                 timeout_ms,
-                is_idempotent,
+                is_idempotent: patience.is_idempotent,
+                waits: patience.waits,
             });
         }
         None => {
@@ -302,7 +329,13 @@ fn begin_here(
                 shard: shard.index as u16,
                 key,
             };
-            if let Err(error) = send_here(shard, &target.address, target.key, payload, reply_to, deadline) {
+            if let Err(error) = send_here(
+                shard,
+                (&target.address, target.key),
+                payload,
+                reply_to,
+                (deadline, patience.waits),
+            ) {
                 shard.reply(reply_to, Err(error));
             }
         }
@@ -311,11 +344,10 @@ fn begin_here(
 
 fn send_here(
     shard: &Rc<Shard>,
-    address: &Address,
-    key: u64,
+    (address, key): (&Address, u64),
     payload: Payload,
     reply_to: ReplyTo,
-    deadline: Option<u64>,
+    (deadline, waits): (Option<u64>, bool),
 ) -> Result<(), Error> {
     let target = shard.resolve(address, key)?;
     shard.request(Request {
@@ -324,6 +356,7 @@ fn send_here(
         kind: Kind::LUA,
         payload,
         reply_to,
+        waits,
         deadline,
     });
     Ok(())

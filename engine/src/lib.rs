@@ -85,7 +85,7 @@ pub mod limits {
     pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
     pub use crate::node::shared::LISTENERS_MAX;
     pub use crate::service::names::{NAME_BYTES_MAX, NAMES_MAX};
-    pub use crate::service::router::INBOX_MESSAGES_MAX;
+    pub use crate::service::router::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
     pub use crate::socket::{
         READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
         SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,

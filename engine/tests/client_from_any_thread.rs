@@ -119,3 +119,28 @@ fn a_node_that_stops_tells_its_clients() {
     assert!(waiting_there.wait().is_err());
     assert!(client.call("@echo", &1).wait().is_err());
 }
+
+#[test]
+fn a_client_gives_its_calls_a_time_of_their_own_here_and_at_other_nodes() {
+    let node = start();
+    let patient = node.client();
+    let hurried = patient.timeout(Duration::from_millis(20));
+    let calls = [
+        hurried.call("@echo", "wait"),
+        hurried.node("self").call("@echo", "wait"),
+        patient
+            .node("self")
+            .timeout(Duration::from_millis(20))
+            .call("@echo", "wait"),
+    ];
+    for call in calls {
+        let error = call.wait().unwrap_err();
+        assert_eq!(error.code(), "timeout", "{error}");
+        assert!(error.to_string().contains("20 ms"), "{error}");
+    }
+    let unhurried = hurried.timeout(Duration::ZERO).call("@echo", "hello").wait();
+    assert_eq!(
+        unhurried.and_then(|reply| reply.unpack::<String>()),
+        Ok("hello".to_owned())
+    );
+}

@@ -195,6 +195,7 @@ impl ClusterShard {
                 deadline: request.deadline,
                 timeout_ms: request.timeout_ms,
                 is_idempotent: request.is_idempotent,
+                waits: request.waits,
             },
         );
     }
@@ -382,10 +383,14 @@ impl ClusterShard {
 
     /// A deadline of a channel has come.
     pub(crate) fn channel_deadline(&self, shard: &Rc<Shard>, key: Key) {
-        let channel = self.channels.borrow().get(key).cloned();
-        if let Some(channel) = channel {
+        if let Some(channel) = self.channel(key) {
             channel.deadline(shard);
         }
+    }
+
+    /// The channel with that key.
+    pub(crate) fn channel(&self, key: Key) -> Option<Rc<Channel>> {
+        self.channels.borrow().get(key).cloned()
     }
 
     /// Forgets a channel that has ended.

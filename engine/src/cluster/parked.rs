@@ -5,6 +5,7 @@
 
 use skyring_codec::wheel::TimerKey;
 
+use crate::service::router::WAITING_CALLS_MAX;
 use crate::shard::envelope::RemoteRequest;
 use crate::shard::slab::{Key, Slab};
 
@@ -38,7 +39,11 @@ impl ParkingLot {
     /// Keeps a request; gives it back when there is no room.
     pub(crate) fn park(&mut self, request: RemoteRequest) -> Result<Key, Box<RemoteRequest>> {
         let bytes = self.bytes + request.payload.0.len();
-        if self.places.len() >= PARKED_REQUESTS_MAX || bytes > PARKED_BYTES_MAX {
+        let is_full = match request.waits {
+            true => self.places.len() >= PARKED_REQUESTS_MAX + WAITING_CALLS_MAX,
+            false => self.places.len() >= PARKED_REQUESTS_MAX || bytes > PARKED_BYTES_MAX,
+        };
+        if is_full {
             return Err(Box::new(request));
         }
         self.bytes = bytes;
@@ -101,6 +106,7 @@ mod tests {
             deadline: None,
             timeout_ms: 0,
             is_idempotent: false,
+            waits: false,
         }
     }
 

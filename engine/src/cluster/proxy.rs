@@ -36,6 +36,7 @@ impl Service for Proxy {
             deadline: (timeout_ms > 0).then(|| shard.now() + timeout_ms),
             timeout_ms,
             is_idempotent: false,
+            waits: false,
         });
         Answer::none()
     }

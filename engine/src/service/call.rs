@@ -57,6 +57,7 @@ pub struct Call {
     key: u64,
     timeout_ms: u64,
     is_idempotent: bool,
+    waits: bool,
     kind: Kind,
     state: State,
 }
@@ -83,6 +84,7 @@ impl Call {
             key,
             timeout_ms,
             is_idempotent: false,
+            waits: false,
             kind: Kind::LUA,
             state: State::Unsent(payload),
         }
@@ -100,6 +102,16 @@ impl Call {
     /// On the same node, where every call runs once, it means nothing.
     pub fn idempotent(mut self) -> Call {
         self.is_idempotent = true;
+        self
+    }
+
+    /// Has the call wait until there is room where a buffer is full (the out-buffer of a channel, the inbox of a
+    /// service of this node, what waits for another shard), instead of failing with `overloaded` at once. It
+    /// waits in its turn, until its deadline at the longest, and then fails with `overloaded`, never run. So
+    /// many wait in one place as [`WAITING_CALLS_MAX`](crate::limits::WAITING_CALLS_MAX); one more is
+    /// `overloaded` all the same.
+    pub fn wait_for_room(mut self) -> Call {
+        self.waits = true;
         self
     }
 
@@ -125,6 +137,7 @@ impl Call {
                 kind,
                 payload,
                 reply_to: shard.waiter(key),
+                waits: self.waits,
                 deadline,
             });
             return Ok(key);
@@ -144,6 +157,7 @@ impl Call {
                     deadline,
                     timeout_ms: self.timeout_ms,
                     is_idempotent: self.is_idempotent,
+                    waits: self.waits,
                 },
             ),
             None => shard.request_remote(RemoteRequest {
@@ -157,6 +171,7 @@ impl Call {
                 deadline,
                 timeout_ms: self.timeout_ms,
                 is_idempotent: self.is_idempotent,
+                waits: self.waits,
             }),
         }
         Ok(key)

@@ -100,6 +100,7 @@ impl Caller {
             kind: Kind::LUA,
             payload,
             reply_to: ReplyTo::Nobody,
+            waits: false,
             deadline: None,
         });
         Ok(())
@@ -111,6 +112,7 @@ impl Caller {
             caller: self.clone(),
             route: Route::new(name.into()),
             key: self.key,
+            waits: false,
         }
     }
 
@@ -243,6 +245,8 @@ pub struct NodeRef {
     caller: Caller,
     route: Rc<Route>,
     key: u64,
+    /// Its calls wait for room.
+    waits: bool,
 }
 
 impl NodeRef {
@@ -257,6 +261,13 @@ impl NodeRef {
     /// key is [`placement::hash_bytes`](crate::placement::hash_bytes) of it.
     pub fn key(mut self, key: u64) -> NodeRef {
         self.key = key;
+        self
+    }
+
+    /// Has all calls through this value wait for room; see [`Call::wait_for_room`]. Sends do not: what there is
+    /// no room for is dropped and counted.
+    pub fn wait_for_room(mut self) -> NodeRef {
+        self.waits = true;
         self
     }
 
@@ -276,14 +287,15 @@ impl NodeRef {
         address: impl Into<Address>,
         payload: impl Into<Result<Payload, Error>>,
     ) -> Call {
-        Call::new(
+        let call = Call::new(
             Rc::clone(&self.caller.shard),
             self.caller.handle,
             Some(Rc::clone(&self.route)),
             self.key,
             address.into(),
             payload.into(),
-        )
+        );
+        if self.waits { call.wait_for_room() } else { call }
     }
 
     /// Sends to a service there, in order, best effort; nothing comes back.
@@ -324,6 +336,7 @@ impl NodeRef {
                     deadline,
                     timeout_ms,
                     is_idempotent: false,
+                    waits: false,
                 },
             ),
             None => shard.request_remote(RemoteRequest {
@@ -337,6 +350,7 @@ impl NodeRef {
                 deadline,
                 timeout_ms,
                 is_idempotent: false,
+                waits: false,
             }),
         }
     }

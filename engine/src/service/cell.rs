@@ -16,6 +16,7 @@ use crate::service::context::Context;
 use crate::service::handle::Handle;
 use crate::service::message::{Answer, AnswerKind, Message, Payload};
 use crate::service::responder::Responder;
+use crate::service::router::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
 use crate::shard::envelope::{ReplyTo, Request};
 use crate::shard::slab::{Key, Slab};
 use crate::socket::SocketEvent;
@@ -29,6 +30,8 @@ pub(crate) struct Life {
     pub(crate) waiting: Cell<usize>,
     /// It has had a socket, so its end may close some.
     pub(crate) owns_sockets: Cell<bool>,
+    /// Bytes of those that are queued.
+    queued_bytes: Cell<usize>,
     tasks: RefCell<Slab<Option<Waker>>>,
 }
 
@@ -39,6 +42,31 @@ impl Life {
         for waker in wakers {
             waker.wake();
         }
+    }
+
+    /// Whether so many messages wait already that one more is refused. `waits`: its caller waits for room.
+    pub(crate) fn is_full(&self, waits: bool) -> bool {
+        let more = if waits { WAITING_CALLS_MAX } else { 0 };
+        self.waiting.get() >= INBOX_MESSAGES_MAX + more
+    }
+
+    /// Takes a message of so many bytes into the inbox, if there is room.
+    pub(crate) fn enter(&self, bytes: usize, waits: bool) -> bool {
+        let queued = self.queued_bytes.get();
+        let is_too_much = !waits && queued > 0 && queued + bytes > INBOX_BYTES_MAX;
+        if is_too_much || self.is_full(waits) {
+            return false;
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        self.queued_bytes.set(queued + bytes);
+        true
+    }
+
+    /// Takes one out of the inbox.
+    pub(crate) fn leave(&self, bytes: usize) {
+        self.waiting.set(self.waiting.get().saturating_sub(1));
+        self.queued_bytes
+            .set(self.queued_bytes.get().saturating_sub(bytes));
     }
 
     /// Asks for the end once the message that is being handled is done.

@@ -32,6 +32,7 @@ impl Caller {
             kind,
             payload,
             reply_to: self.asker(source, session),
+            waits: false,
             deadline: None,
         });
     }
@@ -51,6 +52,7 @@ impl Caller {
             kind,
             payload,
             reply_to: responder.into_reply_to(),
+            waits: false,
             deadline: None,
         });
     }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use skyring_codec::Millis;
 
 use crate::error::Error;
+use crate::service::cell::Deliver;
 use crate::service::handle::{Address, Handle};
 use crate::service::message::Payload;
 use crate::service::placement::shard_of_handle;
@@ -19,6 +20,13 @@ use crate::shard::{Shard, Timer};
 
 /// Most messages for one service that wait or are being answered later.
 pub const INBOX_MESSAGES_MAX: usize = 65_536;
+
+/// Most bytes that the payloads of the messages have which are queued for one service. A larger one is queued
+/// alone.
+pub const INBOX_BYTES_MAX: usize = 64 << 20;
+
+/// Most calls that wait for room in one place, beside what has room there.
+pub const WAITING_CALLS_MAX: usize = 65_536;
 
 impl Shard {
     /// The service behind an address on this node; of a keyed service the instance of the key.
@@ -103,8 +111,14 @@ impl Shard {
             self.enqueue(request);
             return;
         }
+        let Some(service) = self.service(request.target) else {
+            return self.refuse_unknown(&request);
+        };
+        if service.life().is_full(request.waits) {
+            return self.refuse_full(&request);
+        }
         self.handling.set(true);
-        self.handle(request);
+        self.handle(request, service);
         self.handling.set(false);
         if !self.run_queue.borrow().is_empty() {
             self.request_turn();
@@ -128,11 +142,9 @@ impl Shard {
         let Some(service) = self.service(request.target) else {
             return self.refuse_unknown(&request);
         };
-        let life = service.life();
-        if life.waiting.get() >= INBOX_MESSAGES_MAX {
+        if !service.life().enter(request.payload.0.len(), request.waits) {
             return self.refuse_full(&request);
         }
-        life.waiting.set(life.waiting.get() + 1);
         self.run_queue.borrow_mut().push_back(Due::Request(request));
         self.request_turn();
     }
@@ -148,13 +160,13 @@ impl Shard {
                 break false;
             };
             match due {
-                Due::Request(request) => {
-                    if let Some(service) = self.service(request.target) {
-                        let life = service.life();
-                        life.waiting.set(life.waiting.get().saturating_sub(1));
+                Due::Request(request) => match self.service(request.target) {
+                    Some(service) => {
+                        service.life().leave(request.payload.0.len());
+                        self.handle(request, service);
                     }
-                    self.handle(request);
-                }
+                    None => self.refuse_unknown(&request),
+                },
                 Due::Answer {
                     handle,
                     session,
@@ -172,17 +184,11 @@ impl Shard {
         more
     }
 
-    fn handle(self: &Rc<Shard>, request: Request) {
+    fn handle(self: &Rc<Shard>, request: Request, service: Rc<dyn Deliver>) {
         if request.deadline.is_some_and(|deadline| deadline < self.now()) {
             // Its caller has its timeout already; running it now would be work for nobody.
             self.node.metrics.messages_expired.add(1);
             return;
-        }
-        let Some(service) = self.service(request.target) else {
-            return self.refuse_unknown(&request);
-        };
-        if service.life().waiting.get() >= INBOX_MESSAGES_MAX {
-            return self.refuse_full(&request);
         }
         service.deliver(request);
     }
@@ -236,7 +242,7 @@ impl Shard {
 
     fn refuse_full(self: &Rc<Shard>, request: &Request) {
         let what = format!(
-            "the inbox of {} holds {INBOX_MESSAGES_MAX} messages",
+            "the inbox of {} holds {INBOX_MESSAGES_MAX} messages, or {INBOX_BYTES_MAX} bytes",
             request.target
         );
         self.refuse(request.reply_to, Error::overloaded(what));

@@ -53,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) kind: Kind,
     pub(crate) payload: Payload,
     pub(crate) reply_to: ReplyTo,
+    /// Its caller waits for room instead of being refused.
+    pub(crate) waits: bool,
     /// When its caller gives up; nobody handles it after that.
     pub(crate) deadline: Option<Millis>,
 }
@@ -88,10 +90,46 @@ pub(crate) struct RemoteRequest {
     pub(crate) timeout_ms: u64,
     /// The call may be run more than once.
     pub(crate) is_idempotent: bool,
+    /// It waits for room instead of being refused.
+    pub(crate) waits: bool,
 }
 
 /// Work that a shard does on its own thread for another thread.
 pub(crate) type Errand = Box<dyn FnOnce(&Rc<Shard>) + Send>;
+
+impl Envelope {
+    /// The bytes of its payload, and whether it may be refused for want of room. Errands and replies are not: there
+    /// are never more than what was let in.
+    #[inline]
+    pub(crate) fn weight(&self) -> (usize, Refusal) {
+        match self {
+            Envelope::Request(request) => (request.payload.0.len(), Refusal::of(request.waits)),
+            Envelope::Remote(request) => (request.payload.0.len(), Refusal::of(request.waits)),
+            Envelope::Reply { result, .. } => {
+                let bytes = result.as_ref().map_or(0, |payload| payload.0.len());
+                (bytes, Refusal::Never)
+            }
+            Envelope::Errand(_) => (0, Refusal::Never),
+        }
+    }
+}
+
+/// When something is refused that there is no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// When there is none.
+    AtOnce,
+    /// When as many again wait for room.
+    Late,
+    /// It is let in always.
+    Never,
+}
+
+impl Refusal {
+    fn of(waits: bool) -> Refusal {
+        if waits { Refusal::Late } else { Refusal::AtOnce }
+    }
+}
 
 /// One thing that a shard hands to another.
 pub(crate) enum Envelope {

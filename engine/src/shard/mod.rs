@@ -38,7 +38,8 @@ use crate::rt::stream::ReadBuffer;
 use crate::service::cell::Deliver;
 use crate::service::handle::Handle;
 use crate::service::names::Names;
-use crate::shard::envelope::{Due, Envelope, ReplyTo};
+use crate::shard::envelope::{Due, ReplyTo};
+use crate::shard::mesh::Staged;
 use crate::shard::slab::Key;
 use crate::shard::waiters::{Notice, Outcome, Waiters};
 use crate::socket::SocketShard;
@@ -80,7 +81,7 @@ pub(crate) struct Shard {
     pub(crate) run_queue: RefCell<VecDeque<Due>>,
     pub(crate) handling: Cell<bool>,
     /// Messages for other shards, handed over at the end of a turn.
-    staged: Box<[RefCell<VecDeque<Envelope>>]>,
+    staged: Box<[RefCell<Staged>]>,
     /// Messages and replies that were staged since the last hand-over.
     crossed: Cell<u64>,
     /// Connections with output.

@@ -12,16 +12,11 @@ use crate::rt::timer::sleep_or_wake;
 use crate::service::handle::Handle;
 use crate::service::message::Payload;
 use crate::shard::envelope::Envelope;
-use crate::shard::mesh::BATCH_MESSAGES_MAX;
 use crate::shard::waiters::Outcome;
 use crate::shard::{Shard, Timer};
 
 /// A turn ends after this long even if messages are left, so that connections get theirs.
 const TURN_TIME_MAX: Duration = Duration::from_micros(500);
-
-/// Most messages that wait to be handed to one other shard. Past it requests are refused; replies, which
-/// are never more than the requests that were let in, are not.
-pub(crate) const STAGED_MESSAGES_MAX: usize = 65_536;
 
 /// Calls that may complete before the executor must look at its I/O.
 const COMPLETED_BEFORE_IO_MAX: u32 = 4_096;
@@ -92,19 +87,11 @@ impl Shard {
     }
 
     /// Stages a message for another shard. `Err` gives a request back when too many wait; see
-    /// [`STAGED_MESSAGES_MAX`].
+    /// [`STAGED_MESSAGES_MAX`](super::mesh::STAGED_MESSAGES_MAX).
     pub(crate) fn stage(&self, shard: usize, envelope: Envelope) -> Result<(), Envelope> {
-        let mut staged = self.staged[shard].borrow_mut();
-        if staged.len() >= STAGED_MESSAGES_MAX
-            && matches!(envelope, Envelope::Request(_) | Envelope::Remote(_))
-        {
-            return Err(envelope);
-        }
-        if !matches!(envelope, Envelope::Errand(_)) {
-            self.crossed.set(self.crossed.get() + 1);
-        }
-        staged.push_back(envelope);
-        drop(staged);
+        let is_message = !matches!(envelope, Envelope::Errand(_));
+        self.staged[shard].borrow_mut().push(envelope)?;
+        self.crossed.set(self.crossed.get() + u64::from(is_message));
         self.request_turn();
         Ok(())
     }
@@ -169,12 +156,9 @@ impl Shard {
         for (shard, staged) in self.staged.iter().enumerate() {
             let mut staged = staged.borrow_mut();
             while !staged.is_empty() {
-                let count = staged.len().min(BATCH_MESSAGES_MAX);
-                let batch: Vec<Envelope> = staged.drain(..count).collect();
+                let batch = staged.next_batch();
                 if let Err(batch) = self.node.ports[shard].push(self.index, batch) {
-                    for envelope in batch.into_iter().rev() {
-                        staged.push_front(envelope);
-                    }
+                    staged.put_back(batch);
                     left = true;
                     break;
                 }

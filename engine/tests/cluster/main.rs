@@ -21,6 +21,7 @@ mod together;
 
 mod absent_nodes;
 mod addresses;
+mod back_pressure;
 mod channels;
 mod disabled_nodes;
 mod keyed_services;

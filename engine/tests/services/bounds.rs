@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use skyring::limits::INBOX_MESSAGES_MAX;
+use bytes::Bytes;
+use skyring::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
 use skyring::placement::shard_of_handle;
-use skyring::{Answer, Error};
+use skyring::{Answer, Error, Payload};
 
 use crate::gate::Gate;
 use crate::handler::launch;
@@ -17,9 +18,19 @@ use crate::together::all;
 
 #[test]
 fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {
+    fill_the_inbox(false, 0);
+}
+
+#[test]
+fn a_call_that_waits_for_room_is_not_refused_until_as_many_wait_as_may() {
+    fill_the_inbox(true, WAITING_CALLS_MAX);
+}
+
+/// Makes more calls than may be answered later. `more`: so many find room behind those of the inbox.
+fn fill_the_inbox(waits: bool, more: usize) {
     const EXTRA: usize = 500;
     let node = start(1);
-    run(&node, |caller| async move {
+    run(&node, move |caller| async move {
         let gate = Gate::launch(&caller, Arc::default()).await;
         let begun = Arc::new(AtomicUsize::new(0));
         let service = launch(&caller, {
@@ -38,8 +49,10 @@ fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {
         })
         .await;
         let overloaded = Arc::new(AtomicUsize::new(0));
-        let calls = (0..INBOX_MESSAGES_MAX + EXTRA).map(|_| {
-            let (call, overloaded) = (caller.call(service, &()), Arc::clone(&overloaded));
+        let calls = (0..INBOX_MESSAGES_MAX + more + EXTRA).map(|_| {
+            let call = caller.call(service, &());
+            let call = if waits { call.wait_for_room() } else { call };
+            let overloaded = Arc::clone(&overloaded);
             async move {
                 let error = call.await.unwrap_err();
                 overloaded.fetch_add(usize::from(error.code() == "overloaded"), Ordering::AcqRel);
@@ -56,7 +69,7 @@ fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {
             }
         });
         let errors = all(&caller, calls).await;
-        assert_eq!(begun.load(Ordering::Acquire), INBOX_MESSAGES_MAX);
+        assert_eq!(begun.load(Ordering::Acquire), INBOX_MESSAGES_MAX + more);
         let refused: Vec<&Error> = errors
             .iter()
             .filter(|error| error.code() == "overloaded")
@@ -71,7 +84,7 @@ fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {
         let ended = Error::remote("the service ended before it answered");
         assert_eq!(
             errors.iter().filter(|error| **error == ended).count(),
-            INBOX_MESSAGES_MAX
+            INBOX_MESSAGES_MAX + more
         );
     });
 }
@@ -131,4 +144,53 @@ fn sends_past_the_inbox_bound_are_counted() {
 #[test]
 fn sends_past_the_bound_between_two_shards_are_counted() {
     sends_add_up(2, true);
+}
+
+/// One handler sends more bytes than fit; what the receiver gets and what is counted as dropped add up.
+fn bytes_add_up(threads: usize, other_shard: bool) {
+    const MIB: usize = 1 << 20;
+    const SENT: usize = INBOX_BYTES_MAX / MIB + 20;
+    let node = start(threads);
+    let taken = Arc::new(AtomicUsize::new(0));
+    run(&node, {
+        let taken = Arc::clone(&taken);
+        move |caller| async move {
+            let (sender, _) = loop {
+                let taken = Arc::clone(&taken);
+                let sink = launch(&caller, move |_, _| {
+                    taken.fetch_add(1, Ordering::AcqRel);
+                    Answer::none()
+                })
+                .await;
+                let sender = launch(&caller, move |caller, _| {
+                    let filler = Payload(Bytes::from(vec![0; MIB]));
+                    for _ in 0..SENT {
+                        caller.send_payload(sink, filler.clone()).expect("a send");
+                    }
+                    Answer::now(&())
+                })
+                .await;
+                let shards = caller.shards();
+                if (shard_of_handle(sink, shards) != shard_of_handle(sender, shards)) == other_shard {
+                    break (sender, sink);
+                }
+            };
+            let sent = caller.call(sender, &()).timeout(PATIENCE).await;
+            sent.expect("the burst ends");
+        }
+    });
+    wait_until("every message is either there or counted", || {
+        taken.load(Ordering::Acquire) + node.metrics().sends_dropped.get() as usize == SENT
+    });
+    assert_eq!(taken.load(Ordering::Acquire), INBOX_BYTES_MAX / MIB);
+}
+
+#[test]
+fn an_inbox_is_bounded_in_bytes_too() {
+    bytes_add_up(1, false);
+}
+
+#[test]
+fn what_waits_for_another_shard_is_bounded_in_bytes_too() {
+    bytes_add_up(2, true);
 }

@@ -34,6 +34,10 @@ impl Channel {
             let event = match event {
                 Ok(Some(event)) => event,
                 Ok(None) => {
+                    if self.room.is_wanted() {
+                        // What has ended makes room too.
+                        self.connection.written.wake();
+                    }
                     self.count_dropped_sends(shard);
                     return Ok(());
                 }
@@ -157,7 +161,7 @@ impl Channel {
         });
     }
 
-    fn loss(&self, loss: &Loss<'_>, may_have_run: bool) -> Error {
+    pub(super) fn loss(&self, loss: &Loss<'_>, may_have_run: bool) -> Error {
         let node = self.node.clone();
         match loss {
             Loss::Disabled => Error::Disabled { node, may_have_run },

@@ -8,6 +8,7 @@
 mod connecting;
 mod events;
 mod requests;
+mod room;
 mod serving;
 
 pub(crate) use events::Loss;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use skyring_codec::Millis;
 use skyring_codec::link::{CallerLimits, CallerLink};
 
+use self::room::Room;
 use self::serving::Ended;
 use crate::cluster::connection::{Connection, Flush};
 use crate::config::NodeAddress;
@@ -48,6 +50,7 @@ pub(crate) struct Channel {
     address: RefCell<NodeAddress>,
     connection: Rc<Connection<CallerLink>>,
     pending: RefCell<Slab<Pending>>,
+    room: Room,
     /// Its key among the shard's channels, once it has one.
     key: Cell<Key>,
     /// The deadline that the shard's timer is set for.
@@ -85,6 +88,7 @@ impl Channel {
                 ..CallerLimits::default()
             })),
             pending: RefCell::default(),
+            room: Room::default(),
             key: Cell::new(Key::from_u64(0)),
             armed: Cell::new(Millis::MAX),
             connected: Cell::new(false),
@@ -128,6 +132,7 @@ impl Channel {
     /// Lets the channel finish what it has and then end.
     pub(crate) fn retire(&self, shard: &Rc<Shard>) {
         self.retired.set(true);
+        self.reroute_waiting(shard);
         // Sends that wait for the end of the turn: no reply will come after which to look again.
         Rc::clone(&self.connection).flush(shard);
         self.shut_down_if_done();
@@ -144,6 +149,7 @@ impl Channel {
     pub(crate) fn end(&self, shard: &Rc<Shard>, loss: Loss<'_>) {
         self.connection.link.borrow_mut().close();
         let _ = self.take_events(shard, loss);
+        self.lose_waiting(shard, &loss);
         self.retired.set(true);
         self.connection.shutdown();
         self.hurried.wake();
@@ -160,6 +166,7 @@ impl Channel {
     /// The shard's timer went off.
     pub(crate) fn deadline(&self, shard: &Rc<Shard>) {
         self.armed.set(Millis::MAX);
+        self.expire_waiting(shard);
         // A malformed reply that shows up here shows up again for the reader, who closes the connection.
         if self
             .take_events(shard, Loss::Broken(&Text::from("closed")))
@@ -168,7 +175,8 @@ impl Channel {
             self.connection.shutdown();
         }
         let next = self.connection.link.borrow().next_deadline();
-        if let Some(next) = next {
+        let waiting = self.room.next_deadline();
+        if let Some(next) = next.into_iter().chain(waiting).min() {
             self.arm(shard, next.max(shard.now() + 1));
         }
         self.shut_down_if_done();

@@ -29,6 +29,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) deadline: Option<Millis>,
     /// The time that the call was given, for the text of its error; 0 = no limit.
     pub(crate) timeout_ms: u64,
+    /// The call waits for room in the link instead of being refused.
+    pub(crate) waits: bool,
     /// The call may be run more than once.
     pub(crate) is_idempotent: bool,
 }
@@ -55,6 +57,18 @@ impl Channel {
     /// Takes a call or a send.
     #[inline]
     pub(crate) fn request(&self, shard: &Rc<Shard>, outgoing: Outgoing<'_>) {
+        if outgoing.waits || self.room.is_wanted() {
+            return self.request_in_turn(shard, outgoing);
+        }
+        let reply_to = outgoing.reply_to;
+        if let Err(error) = self.offer(shard, outgoing) {
+            self.refuse(shard, reply_to, error);
+        }
+    }
+
+    /// Offers a call or a send to the link.
+    #[inline]
+    pub(super) fn offer(&self, shard: &Rc<Shard>, outgoing: Outgoing<'_>) -> Result<(), LinkError> {
         let Outgoing {
             address,
             source,
@@ -64,6 +78,7 @@ impl Channel {
             deadline,
             timeout_ms,
             is_idempotent,
+            waits: _,
         } = outgoing;
         let token = match reply_to {
             ReplyTo::Nobody => None,
@@ -83,7 +98,10 @@ impl Channel {
             },
         );
         if let Err(error) = accepted {
-            return self.refuse(shard, reply_to, token, error);
+            if let Some(Waiting::InTable(key)) = token.map(Waiting::of) {
+                self.pending.borrow_mut().remove(key);
+            }
+            return Err(error);
         }
         if let Some(deadline) = deadline {
             self.arm(shard, deadline);
@@ -93,6 +111,7 @@ impl Channel {
         } else {
             self.demanded.wake();
         }
+        Ok(())
     }
 
     /// Enters a call into the table; gives its token.
@@ -106,10 +125,7 @@ impl Channel {
     }
 
     #[cold]
-    fn refuse(&self, shard: &Rc<Shard>, reply_to: ReplyTo, token: Option<u64>, error: LinkError) {
-        if let Some(Waiting::InTable(key)) = token.map(Waiting::of) {
-            self.pending.borrow_mut().remove(key);
-        }
+    pub(super) fn refuse(&self, shard: &Rc<Shard>, reply_to: ReplyTo, error: LinkError) {
         let error = match error {
             LinkError::Overloaded { what, limit } => Error::overloaded(format!(
                 "channel to {}: {what} at their limit of {limit}",

@@ -181,6 +181,7 @@ impl Inbound {
             kind: Kind::LUA,
             payload: Payload(payload),
             reply_to,
+            waits: false,
             deadline: remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
         });
     }
