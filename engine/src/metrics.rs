@@ -59,7 +59,7 @@ metrics! {
     messages_expired,
     /// Sends dropped because nobody or nothing could take them.
     sends_dropped,
-    /// Messages and replies that one shard of the node handed to another.
+    /// Messages, replies and socket events that one shard of the node handed to another.
     messages_crossed,
     /// Replies that came after their caller had given up.
     replies_late,

@@ -109,7 +109,10 @@ impl Envelope {
                 let bytes = result.as_ref().map_or(0, |payload| payload.0.len());
                 (bytes, Refusal::Never)
             }
-            Envelope::Errand(_) => (0, Refusal::Never),
+            // What sockets hand over has bounds of its own.
+            Envelope::Errand(_) | Envelope::Order(_) | Envelope::Delivery(_) | Envelope::Handled { .. } => {
+                (0, Refusal::Never)
+            }
         }
     }
 }

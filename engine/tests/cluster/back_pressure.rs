@@ -51,7 +51,7 @@ fn meet(game: &Node) {
     let met = run(game, |caller: Caller| async move {
         caller.node("db").call("@nobody", &()).await
     });
-    assert_eq!(met.unwrap_err().code(), "no-such-service");
+    assert_eq!(met.expect_err("nobody has that name").code(), "no-such-service");
 }
 
 /// Sends to the gate until the sockets are full and there has been no room for a while.

@@ -54,7 +54,7 @@ fn fill_the_inbox(waits: bool, more: usize) {
             let call = if waits { call.wait_for_room() } else { call };
             let overloaded = Arc::clone(&overloaded);
             async move {
-                let error = call.await.unwrap_err();
+                let error = call.await.expect_err("nobody answers");
                 overloaded.fetch_add(usize::from(error.code() == "overloaded"), Ordering::AcqRel);
                 error
             }
