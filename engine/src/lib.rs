@@ -52,6 +52,8 @@ mod versioned;
 
 pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::api::{Cluster, Open, OpenOptions};
+pub use cluster::detector::{NodeChange, NodeEvent, NodeState};
+pub use cluster::monitor::Monitor;
 pub use config::ClusterMap;
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
@@ -78,11 +80,15 @@ pub mod limits {
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,
     };
+    pub use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
     pub use crate::cluster::inbound::{
         ANSWER_BYTES_MAX, PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX, STALL_TIME_MS_MAX, UNFINISHED_BYTES_MAX,
     };
     pub use crate::cluster::listener::CLIENTS_MAX_DEFAULT;
+    pub use crate::cluster::monitor::{MONITOR_EVENTS_MAX, MONITORS_MAX};
     pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
+    pub use crate::cluster::states::{CONNECTS_AT_ONCE_MAX, CONNECTS_PER_SECOND_MAX};
+    pub use crate::cluster::waiting::RELEASED_AT_ONCE_MAX;
     pub use crate::node::shared::LISTENERS_MAX;
     pub use crate::service::names::{NAME_BYTES_MAX, NAMES_MAX};
     pub use crate::service::router::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};

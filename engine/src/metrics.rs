@@ -41,6 +41,8 @@ metrics! {
     connections_accepted,
     /// Connections closed at once because a listener had its maximum, or no descriptor was left.
     connections_refused,
+    /// Connections closed at once because their source opened too many a second.
+    connections_throttled,
     /// Connections closed because what they sent is not the protocol.
     connections_malformed,
     /// Connections closed because they did not finish a package in time.
@@ -73,6 +75,14 @@ metrics! {
     sockets_overflowed,
     /// UDP datagrams of services that the kernel did not take.
     datagrams_dropped,
+    /// Times that another node became suspect: its last connection broke or went quiet.
+    nodes_suspected,
+    /// Times that another node was called down.
+    nodes_down,
+    /// Times that another node answered as another process than before.
+    nodes_restarted,
+    /// Calls that failed at once because their node was down.
+    calls_refused_down,
     /// Service handlers and tasks that panicked.
     panics,
     /// Sleeps of a shard that only the guard tick ended. Should stay 0.

@@ -192,6 +192,8 @@ pub(crate) fn load_map(file: &Path) -> Result<ClusterMap, String> {
 /// Starts the node, calls, and stops it.
 fn carry_out(order: Order) -> Result<Payload, String> {
     let builder = Node::builder()
+        // The one who calls says how long that may take.
+        .down_after(Duration::ZERO)
         .map(order.map)
         .log_to(Destination::File(LOG_SINK.into()));
     let node = builder.start().map_err(|error| error.to_string())?;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cluster::detector::NodeState;
 use crate::cluster::listener;
+use crate::cluster::monitor::Monitor;
 use crate::cluster::proxy::Proxy;
 use crate::config::{ClusterMap, NodeEntry};
 use crate::control;
@@ -219,6 +221,38 @@ impl Cluster {
         let map = control::run(shard, move || read_map(file)).await??;
         self.reload(map);
         Ok(())
+    }
+
+    /// What this node thinks of another: whether it is up.
+    pub fn state(&self, node: &str) -> NodeState {
+        self.caller.shard.cluster.node_state(node)
+    }
+
+    /// Has a node watched from now on, whether it is called or not, and gives what becomes of it. The node need
+    /// not be in the map yet.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the shard has [`MONITORS_MAX`](crate::limits::MONITORS_MAX) monitors.
+    pub fn monitor(&self, node: impl Into<Text>) -> Result<Monitor, Error> {
+        let shard = &self.caller.shard;
+        shard.cluster.monitor(shard, node.into())
+    }
+
+    /// The same by messages to this service: of [`Kind::SYSTEM`](crate::Kind::SYSTEM), with the values `"node"`,
+    /// the node's name, `"up"`, `"restarted"`, `"suspect"`, `"down"` or `"forgotten"`, the cause, and the time in
+    /// milliseconds since 1970. The first is about the present state, unless nothing is known yet. They come until
+    /// the service ends.
+    ///
+    /// # Errors
+    /// As [`monitor`](Self::monitor).
+    pub fn subscribe(&self, node: impl Into<Text>) -> Result<(), Error> {
+        let shard = &self.caller.shard;
+        shard.cluster.subscribe(shard, node.into(), self.caller.handle())
+    }
+
+    /// Ends what [`subscribe`](Self::subscribe) began.
+    pub fn unsubscribe(&self, node: &str) {
+        self.caller.shard.cluster.unsubscribe(node, self.caller.handle());
     }
 
     /// The cluster map in force.

@@ -38,6 +38,9 @@ pub(crate) trait Carried {
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
     /// So many bytes of it were written.
     fn transmitted(&mut self, count: usize);
+    /// The peer shows a sign of life that [`Carried::receive`] does not see: it took bytes after it had taken
+    /// none for a while, or its bytes went straight into their place. For those that watch their peer.
+    fn note_progress(&mut self) {}
 }
 
 impl Carried for CallerLink {
@@ -55,6 +58,10 @@ impl Carried for CallerLink {
 
     fn transmitted(&mut self, count: usize) {
         CallerLink::transmitted(self, count);
+    }
+
+    fn note_progress(&mut self) {
+        CallerLink::note_progress(self);
     }
 }
 
@@ -195,7 +202,11 @@ impl<L: Carried + 'static> Connection<L> {
                 let mut link = self.link.borrow_mut();
                 match link.room() {
                     Some((payload, bytes_max)) => {
-                        stream.try_read_into(payload, bytes_max).map(|count| count > 0)
+                        let read = stream.try_read_into(payload, bytes_max);
+                        if read.as_ref().is_ok_and(|count| *count > 0) {
+                            link.note_progress();
+                        }
+                        read.map(|count| count > 0)
                     }
                     None => stream.try_read(&shard.read_buffer).map(|chunk| {
                         let is_some = !chunk.is_empty();
@@ -268,7 +279,10 @@ impl<L: Carried + 'static> Connection<L> {
             }
             match written {
                 Ok(0) => break,
-                Ok(count) => self.count_written(count),
+                Ok(count) => {
+                    self.count_written(count);
+                    self.link.borrow_mut().note_progress();
+                }
                 Err(error) => {
                     self.fail(&stream, &error);
                     break;

@@ -14,17 +14,19 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skyring_codec::Millis;
 use skyring_codec::link::{CalleeLimits, CalleeLink};
 use skyring_codec::native::{CHANNELS_MAX, Hello};
 
 use crate::cluster::budget::HELD_BYTES_MAX;
+use crate::cluster::clients::Admission;
 use crate::cluster::connection::{Connection, Flush};
-use crate::cluster::listener::Admission;
 use crate::error::Error;
 use crate::rt;
 use crate::rt::stream::Stream;
+use crate::rt::timer::sleep_or_wake;
 use crate::service::handle::Handle;
 use crate::service::message::Payload;
 use crate::service::placement::shard_of_channel;
@@ -48,6 +50,10 @@ pub const PACKAGE_TIME_MS_MAX: Millis = 10_000;
 
 /// Time that a connection may take no bytes while answers wait, in milliseconds.
 pub const STALL_TIME_MS_MAX: Millis = 30_000;
+
+/// How often a connection that is not read tells its peer that this end lives, in milliseconds: well within
+/// the time after which peers call a node down.
+const SIGN_OF_LIFE_PAUSE_MS: Millis = 250;
 
 /// Reads in a row that found bytes at once before other connections get their turn.
 const READS_IN_A_ROW_MAX: u32 = 16;
@@ -334,9 +340,16 @@ impl Inbound {
         self.connection.link.borrow_mut().own_input();
         shard.read_buffer.end_work();
         self.count_held(shard);
+        let mut said = shard.now();
         while self.is_full() && self.connection.is_open() {
             self.connection.flush_later(shard);
-            self.connection.written.wait().await;
+            let pause = Duration::from_millis(SIGN_OF_LIFE_PAUSE_MS);
+            sleep_or_wake(Some(pause), &self.connection.written).await;
+            // Pings are not read now either, and a peer that hears nothing gives the connection up.
+            if said + SIGN_OF_LIFE_PAUSE_MS <= shard.update_now() {
+                said = shard.now();
+                self.connection.link.borrow_mut().say_alive();
+            }
         }
         shard.read_buffer.begin_work();
         // It was not its fault that nothing was read.

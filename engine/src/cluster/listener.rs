@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::sync::Mutex;
 
+use crate::cluster::clients::{Admission, ClientLimits, Clients, Refusal};
 use crate::error::Error;
 use crate::log::Throttle;
+use crate::metrics::Counter;
 use crate::node::shared::NodeShared;
-use crate::rt::listener::{Incoming, Listener};
+use crate::rt::listener::{Incoming, Listener, turn_away};
 use crate::service::handle::Handle;
 use crate::shard::clock;
 
@@ -19,33 +21,6 @@ pub const CLIENTS_MAX_DEFAULT: usize = 8_192;
 
 /// Time between two log lines about connections that are turned away, in milliseconds.
 const REFUSAL_LOG_INTERVAL_MS: u64 = 10_000;
-
-/// A connection's place among its listener's clients; dropping it frees the place.
-pub(crate) struct Admission {
-    clients: Arc<AtomicUsize>,
-    /// How many channels the listener lets a peer have; `None`: as many as it wants.
-    pub(crate) channels: Option<u32>,
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.clients.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-fn admit(clients: &Arc<AtomicUsize>, clients_max: usize, channels: Option<u32>) -> Option<Arc<Admission>> {
-    clients
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-            (count < clients_max).then_some(count + 1)
-        })
-        .ok()
-        .map(|_| {
-            Arc::new(Admission {
-                clients: Arc::clone(clients),
-                channels,
-            })
-        })
-}
 
 /// Listens on `address` until the node stops. Connections go to the shards in turn.
 pub(crate) fn open(
@@ -57,15 +32,20 @@ pub(crate) fn open(
     // Some descriptors stay free for the node's own connections, its log and its config files.
     let descriptors = usize::try_from(node.open_files_max).unwrap_or(usize::MAX) / 4 * 3;
     let clients_max = clients_max.unwrap_or(CLIENTS_MAX_DEFAULT).min(descriptors).max(1);
-    let clients = Arc::new(AtomicUsize::new(0));
+    let limits = ClientLimits {
+        clients_max,
+        clients_per_source_max: node.settings.clients_per_source_max,
+        accepts_per_second_max: node.settings.accepts_per_second_max,
+    };
+    let clients = Clients::new(limits);
     let throttle = Mutex::new(Throttle::new(REFUSAL_LOG_INTERVAL_MS));
     // The listener is kept by the node, so it must not keep the node.
     let weak = Arc::downgrade(node);
     let next = AtomicUsize::new(0);
     let listener = Listener::open(address, move |incoming| {
         let Some(node) = weak.upgrade() else { return };
-        let refused = |why: String| {
-            node.metrics.connections_refused.add(1);
+        let refused = |counter: &Counter, why: String| {
+            counter.add(1);
             let Ok(throttle) = throttle.lock() else { return };
             if let Some(suppressed) = throttle.allow(clock::now_ms()) {
                 let more = match suppressed {
@@ -78,19 +58,46 @@ pub(crate) fn open(
                 );
             }
         };
-        match incoming {
-            Incoming::Connection(socket, peer) => match admit(&clients, clients_max, channels) {
-                Some(admission) => {
-                    let shard = next.fetch_add(1, Ordering::Relaxed) % node.ports.len();
-                    if hand_over(&node, shard, socket, peer, admission) {
-                        node.metrics.connections_accepted.add(1);
-                    } else {
-                        refused(format!("{peer}: shard {shard} is behind"));
-                    }
-                }
-                None => refused(format!("{peer}: {clients_max} clients are connected already")),
-            },
-            Incoming::Failed(error) => refused(error.to_string()),
+        let metrics = &node.metrics;
+        let (socket, peer) = match incoming {
+            Incoming::Connection(socket, peer) => (socket, peer),
+            Incoming::Failed(error) => return refused(&metrics.connections_refused, error.to_string()),
+        };
+        let admission = match clients.admit(clock::now_ms(), peer, channels) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                turn_away(socket);
+                let (counter, why) = match refusal {
+                    Refusal::Full => (
+                        &metrics.connections_refused,
+                        format!("{peer}: {clients_max} clients are connected already"),
+                    ),
+                    Refusal::SourceFull => (
+                        &metrics.connections_refused,
+                        format!(
+                            "{peer}: {} clients of its address are connected already",
+                            limits.clients_per_source_max
+                        ),
+                    ),
+                    Refusal::TooFast => (
+                        &metrics.connections_throttled,
+                        format!(
+                            "{peer}: its address opens more than {} connections a second",
+                            limits.accepts_per_second_max
+                        ),
+                    ),
+                };
+                return refused(counter, why);
+            }
+        };
+        let shard = next.fetch_add(1, Ordering::Relaxed) % node.ports.len();
+        if hand_over(&node, shard, socket, peer, admission) {
+            metrics.connections_accepted.add(1);
+        } else {
+            refused(
+                &metrics.connections_refused,
+                format!("{peer}: shard {shard} is behind"),
+            );
         }
     })
     .map_err(|error| Error::bind(address, &error))?;

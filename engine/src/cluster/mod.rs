@@ -7,16 +7,21 @@
 pub(crate) mod api;
 pub(crate) mod budget;
 pub(crate) mod channel;
+pub(crate) mod clients;
 pub(crate) mod connection;
+pub(crate) mod detector;
 pub(crate) mod inbound;
 pub(crate) mod listener;
+pub(crate) mod monitor;
+mod pace;
 pub(crate) mod parked;
 pub(crate) mod peer;
 pub(crate) mod proxy;
 pub(crate) mod route;
+pub(crate) mod states;
+pub(crate) mod waiting;
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -29,11 +34,12 @@ use skyring_codec::native::Hello;
 
 use crate::cluster::budget::Budget;
 use crate::cluster::channel::{Channel, Loss, Outgoing};
+use crate::cluster::clients::Admission;
 use crate::cluster::inbound::{Case, Inbound};
-use crate::cluster::listener::Admission;
-use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX, ParkingLot};
 use crate::cluster::peer::Peer;
 use crate::cluster::route::Route;
+use crate::cluster::states::States;
+use crate::cluster::waiting::Waiting;
 use crate::config::{ClusterMap, NodeAddress, NodeEntry};
 use crate::control;
 use crate::error::{Error, Text};
@@ -44,9 +50,9 @@ use crate::rt::stream::Stream;
 use crate::service::handle::Handle;
 use crate::service::message::Payload;
 use crate::service::placement::{channel_of_key, shard_of_channel};
+use crate::shard::Shard;
 use crate::shard::envelope::{Envelope, RemoteRequest};
 use crate::shard::slab::{Key, Slab};
-use crate::shard::{Shard, Timer};
 use crate::versioned::Reader;
 
 /// Time between two log lines of the same case, in milliseconds.
@@ -72,11 +78,12 @@ pub(crate) struct ClusterShard {
     /// Every channel, those too that only finish what they have.
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,
-    parked: RefCell<ParkingLot>,
+    /// The requests that cannot go on yet.
+    waiting: Waiting,
     /// Until when the first shard was asked to try to meet a node.
     asked: RefCell<FxHashMap<Text, Millis>>,
-    /// The nodes that requests wait for and that the log has named.
-    awaited: RefCell<HashSet<Text>>,
+    /// Who is up and who is down.
+    states: States,
     /// What the accepted connections hold.
     pub(crate) budget: Budget,
     case_log: [Throttle; Case::COUNT],
@@ -90,9 +97,9 @@ impl ClusterShard {
             peers_changes: Cell::new(1),
             channels: RefCell::default(),
             inbound: RefCell::default(),
-            parked: RefCell::default(),
+            waiting: Waiting::default(),
             asked: RefCell::default(),
-            awaited: RefCell::default(),
+            states: States::new(node.settings.down_after_ms),
             budget: Budget::default(),
             case_log: std::array::from_fn(|_| Throttle::new(CASE_LOG_INTERVAL_MS)),
         }
@@ -106,6 +113,12 @@ impl ClusterShard {
                 nowaiting: map.nowaiting == Some(true),
             },
         })
+    }
+
+    /// Whether there is one channel to a node, whatever that says.
+    fn has_one_channel(&self, shard: &Shard, node: &str) -> bool {
+        let is_skynet = shard.node.settings.dialect == DialectChoice::Skynet;
+        is_skynet || self.channels_wanted(shard, node) == Some(1)
     }
 
     /// How many channels to have to a node: what the map says, else the node's config; `None`: any number.
@@ -135,6 +148,9 @@ impl ClusterShard {
 
     /// The channels of a node, each at its number less 1, but those that this shard has not.
     fn own_channels(&self, node: &str) -> Vec<Option<Rc<Channel>>> {
+        if self.waiting.is_releasing(node) {
+            return Vec::new();
+        }
         let peers = self.peers.borrow();
         let Some(peer) = peers.get(node) else {
             return Vec::new();
@@ -143,12 +159,26 @@ impl ClusterShard {
         numbers.map(|number| peer.channel(number).cloned()).collect()
     }
 
+    /// The channels of a node that this shard has.
+    fn channels_of(&self, node: &str) -> Vec<Rc<Channel>> {
+        let peers = self.peers.borrow();
+        peers.get(node).map_or_else(Vec::new, |peer| peer.own().to_vec())
+    }
+
     /// Sends a request to another node on the channel of its key; what cannot go on is answered.
-    pub(crate) fn route(&self, shard: &Rc<Shard>, mut request: RemoteRequest) {
+    pub(crate) fn route(&self, shard: &Rc<Shard>, request: RemoteRequest) {
         // Who has seen a reload return may call before the news of it has come to this shard.
         if self.map.has_news() {
             self.map_changed(shard);
         }
+        if self.waiting.is_releasing(&request.node) {
+            // Others have waited longer.
+            return self.park(shard, request);
+        }
+        self.route_now(shard, request);
+    }
+
+    fn route_now(&self, shard: &Rc<Shard>, mut request: RemoteRequest) {
         let channels = self
             .peers
             .borrow()
@@ -216,7 +246,7 @@ impl ClusterShard {
     }
 
     fn open_channel(&self, shard: &Rc<Shard>, node: &Text, number: u32, address: NodeAddress) -> Rc<Channel> {
-        let channel = Channel::new(Arc::clone(node), number, address.clone());
+        let channel = Channel::new(shard, Arc::clone(node), number, address.clone());
         channel.set_key(self.channels.borrow_mut().insert(Rc::clone(&channel)));
         self.peers_mut()
             .entry(Arc::clone(node))
@@ -234,19 +264,27 @@ impl ClusterShard {
             Entry::At(address) => address,
             entry => return self.refuse_or_park(shard, entry, request),
         };
-        let settings = &shard.node.settings;
-        let wanted = self.channels_wanted(shard, &request.node);
-        if settings.dialect == DialectChoice::Skynet || wanted == Some(1) {
+        if self.has_one_channel(shard, &request.node) {
             // There is nothing to find out.
             self.peers_mut()
                 .entry(Arc::clone(&request.node))
                 .or_insert_with(|| Peer::new(address, None))
                 .channels = Some(1);
-            return self.route(shard, request);
+            return self.route_now(shard, request);
         }
         let node = Arc::clone(&request.node);
+        if request.reply_to.session() != 0
+            && let Some(cause) = self.down_cause(&node)
+        {
+            return self.refuse_down(shard, &node, &cause, request.reply_to);
+        }
         let until = request.deadline.unwrap_or(Millis::MAX);
         self.park(shard, request);
+        self.ask_to_meet(shard, node, until);
+    }
+
+    /// Has the first shard try to meet a node until then.
+    fn ask_to_meet(&self, shard: &Rc<Shard>, node: Text, until: Millis) {
         let mut asked = self.asked.borrow_mut();
         if asked.get(&node).is_some_and(|asked_until| until <= *asked_until) {
             return;
@@ -312,71 +350,7 @@ impl ClusterShard {
             .or_insert_with(|| Peer::new(address, None))
             .channels = Some(channels);
         self.asked.borrow_mut().remove(node);
-        self.release(shard, |request| request.node == *node);
-    }
-
-    // ---- requests that wait ----
-
-    /// Keeps a request until the map names its node, the node was met, or its time is over.
-    fn park(&self, shard: &Rc<Shard>, request: RemoteRequest) {
-        let mut parked = self.parked.borrow_mut();
-        let mut awaited = self.awaited.borrow_mut();
-        if parked.is_empty() {
-            awaited.clear();
-        }
-        if matches!(self.entry(&request.node), Entry::Absent { .. })
-            && awaited.insert(Arc::clone(&request.node))
-        {
-            shard.log(
-                Handle::NONE,
-                format!("Waiting for cluster node [{}]", request.node),
-            );
-        }
-        let deadline = request.deadline;
-        match parked.park(request) {
-            Ok(key) => {
-                if let Some(deadline) = deadline {
-                    parked.set_timer(key, shard.set_timer(deadline, Timer::Parked(key)));
-                }
-            }
-            Err(request) => {
-                drop(parked);
-                let what = format!(
-                    "{PARKED_REQUESTS_MAX} requests, or {PARKED_BYTES_MAX} bytes of them, wait for their nodes"
-                );
-                shard.refuse(request.reply_to, Error::overloaded(what));
-            }
-        }
-    }
-
-    /// Sends parked requests on their way again.
-    fn release(&self, shard: &Rc<Shard>, condition: impl Fn(&RemoteRequest) -> bool) {
-        let released = self.parked.borrow_mut().take_where(condition);
-        for (request, timer) in released {
-            if let Some(timer) = timer {
-                shard.cancel_timer(timer);
-            }
-            self.route(shard, request);
-        }
-    }
-
-    /// The time of a parked request is over.
-    pub(crate) fn parked_deadline(&self, shard: &Rc<Shard>, key: Key) {
-        let Some(request) = self.parked.borrow_mut().remove(key) else {
-            return;
-        };
-        let node = request.node;
-        let error = match self.entry(&node) {
-            Entry::At(_) => {
-                let cause = shard.node.failure(&node);
-                Error::Unreachable {
-                    node,
-                    cause: cause.unwrap_or_else(|| "not connected in time".into()),
-                }
-            }
-            Entry::Disabled | Entry::Absent { .. } => Error::Absent { node },
-        };
-        shard.refuse(request.reply_to, error);
+        self.release(shard, node);
     }
 
     // ---- channels and the map ----
@@ -411,18 +385,12 @@ impl ClusterShard {
         for node in nodes {
             self.entry_changed(shard, &node);
         }
-        self.awaited.borrow_mut().retain(|node| {
-            let Entry::At(address) = self.entry(node) else {
-                return true;
-            };
-            shard.log(
-                Handle::NONE,
-                format!("Cluster node [{node}] resolved : {address}"),
-            );
-            false
-        });
+        self.forget_moved(shard);
         self.asked.borrow_mut().clear();
-        self.release(shard, |_| true);
+        if shard.index == 0 {
+            self.probe_kept(shard);
+        }
+        self.map_changed_for_waiting(shard);
     }
 
     fn entry_changed(&self, shard: &Rc<Shard>, node: &Text) {
@@ -573,10 +541,7 @@ impl ClusterShard {
         for connection in inbound {
             connection.shutdown();
         }
-        let parked = self.parked.borrow_mut().take_where(|_| true);
-        for (request, _) in parked {
-            shard.refuse(request.reply_to, Error::ShuttingDown);
-        }
+        self.refuse_waiting(shard);
     }
 
     /// Whether every connection has ended.

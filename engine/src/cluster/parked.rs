@@ -3,8 +3,11 @@
 //! Invariants: they come out in the order in which they went in, whatever place they were kept at; their
 //! number and their bytes are bounded; each has at most one timer, which its way out cancels or has used.
 
+use rustc_hash::FxHashMap;
+use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
+use crate::error::Text;
 use crate::service::router::WAITING_CALLS_MAX;
 use crate::shard::envelope::RemoteRequest;
 use crate::shard::slab::{Key, Slab};
@@ -70,12 +73,38 @@ impl ParkingLot {
         Some(parked.request)
     }
 
-    /// Takes those out that satisfy `condition`, in the order in which they came, each with its timer.
+    /// The nodes that requests wait for, each with the latest deadline of its requests.
+    pub(crate) fn nodes(&self) -> FxHashMap<Text, Millis> {
+        let mut nodes = FxHashMap::default();
+        for parked in self.places.iter() {
+            let until = parked.request.deadline.unwrap_or(Millis::MAX);
+            let latest: &mut Millis = nodes.entry(Text::clone(&parked.request.node)).or_default();
+            *latest = until.max(*latest);
+        }
+        nodes
+    }
+
+    /// Takes those out that satisfy `condition`, in the order in which they came, `count` at the most, each with
+    /// its timer.
     pub(crate) fn take_where(
         &mut self,
+        count: usize,
         condition: impl Fn(&RemoteRequest) -> bool,
     ) -> Vec<(RemoteRequest, Option<TimerKey>)> {
-        let mut taken = self.places.drain_where(|parked| condition(&parked.request));
+        let mut numbers: Vec<u64> = self
+            .places
+            .iter()
+            .filter(|parked| condition(&parked.request))
+            .map(|parked| parked.number)
+            .collect();
+        let last = match numbers.len() <= count {
+            true => u64::MAX,
+            false if count == 0 => return Vec::new(),
+            false => *numbers.select_nth_unstable(count - 1).1,
+        };
+        let mut taken = self
+            .places
+            .drain_where(|parked| parked.number <= last && condition(&parked.request));
         taken.sort_unstable_by_key(|parked| parked.number);
         for parked in &taken {
             self.bytes -= parked.request.payload.0.len();
@@ -118,7 +147,7 @@ mod tests {
         lot.remove(first).unwrap();
         lot.park(request(2, 1)).unwrap();
         let keys: Vec<u64> = lot
-            .take_where(|_| true)
+            .take_where(usize::MAX, |_| true)
             .into_iter()
             .map(|(request, _)| request.key)
             .collect();
@@ -131,8 +160,24 @@ mod tests {
         let mut lot = ParkingLot::default();
         lot.park(request(0, PARKED_BYTES_MAX)).unwrap();
         assert!(lot.park(request(1, 1)).is_err());
-        assert_eq!(lot.take_where(|request| request.key == 1).len(), 0);
-        assert_eq!(lot.take_where(|request| request.key == 0).len(), 1);
+        assert_eq!(lot.take_where(usize::MAX, |request| request.key == 1).len(), 0);
+        assert_eq!(lot.take_where(usize::MAX, |request| request.key == 0).len(), 1);
         lot.park(request(1, 1)).unwrap();
+    }
+
+    #[test]
+    fn some_of_them_are_the_first_ones() {
+        let mut lot = ParkingLot::default();
+        for key in 0..100 {
+            lot.park(request(key, 1)).unwrap();
+        }
+        let mut next = 1;
+        for count in [0, 1, 7, 100] {
+            for (request, _) in lot.take_where(count, |request| request.key % 2 == 1) {
+                assert_eq!(request.key, next);
+                next += 2;
+            }
+        }
+        assert_eq!((next, lot.take_where(usize::MAX, |_| true).len()), (101, 50));
     }
 }

@@ -27,5 +27,6 @@ pub use check::{Checked, check};
 pub use error::{ConfigError, ConfigErrorKind};
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
 pub use node::{
-    CALL_TIMEOUT_MS_DEFAULT, NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX, ServiceConfig, THREADS_MAX,
+    CALL_TIMEOUT_MS_DEFAULT, DOWN_AFTER_MS_DEFAULT, NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX,
+    ServiceConfig, THREADS_MAX,
 };

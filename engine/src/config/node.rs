@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
 
+use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::CHANNELS_MAX;
 
 use super::address::NodeAddress;
@@ -13,12 +14,16 @@ use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::map::{ClusterMap, NodeEntry};
 use super::source;
+use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
 
 /// The most shards a node can have, as in Skynet.
 pub const THREADS_MAX: usize = 1024;
 
 /// The deadline of a cluster call where the config names none, in milliseconds.
 pub const CALL_TIMEOUT_MS_DEFAULT: u32 = 30_000;
+
+/// After how long without a sign of life a node is down where the config says nothing, in milliseconds.
+pub const DOWN_AFTER_MS_DEFAULT: u32 = 2_000;
 
 /// The longest time a shard may be told to spin before it sleeps, in microseconds.
 pub const SPIN_US_MAX: u32 = 1_000_000;
@@ -31,14 +36,17 @@ const KEYED_WORD: &str = "keyed";
 
 /// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
 /// of these to something other than an address or `false` is a node config and not a map.
-const NODE_KEYS: [&str; 23] = [
+const NODE_KEYS: [&str; 26] = [
+    "accepts_per_second_max",
     "bootstrap",
     "call_timeout_ms",
     "channels",
+    "clients_per_source_max",
     "cluster",
     "cpath",
     "daemon",
     "dialect",
+    "down_after_ms",
     "harbor",
     "logger",
     "logpath",
@@ -114,6 +122,15 @@ pub struct NodeConfig {
     /// `channels`: how many channels to have to each peer, and to let each peer have, 1..=1024. Default:
     /// what the peer says, else 1.
     pub channels: Option<u32>,
+    /// `down_after_ms`: how long another node may show no sign of life before it is called down, in milliseconds,
+    /// 0..=[`HEARTBEAT_MS_MAX`]; 0 is for ever. Default: [`DOWN_AFTER_MS_DEFAULT`].
+    pub down_after_ms: u32,
+    /// `clients_per_source_max`: most connections of a listener from one source. Default:
+    /// [`CLIENTS_PER_SOURCE_DEFAULT`].
+    pub clients_per_source_max: usize,
+    /// `accepts_per_second_max`: most connections that one source may open in a second. Default:
+    /// [`ACCEPTS_PER_SECOND_DEFAULT`].
+    pub accepts_per_second_max: u32,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
@@ -218,6 +235,21 @@ impl NodeConfig {
             0..=i64::from(u32::MAX),
             "milliseconds, 0 for no deadline",
         )?;
+        let down_after_ms = keys.number(
+            "down_after_ms",
+            0..=HEARTBEAT_MS_MAX as i64,
+            "milliseconds, 0 to 3600000; 0 is for ever",
+        )?;
+        let clients_per_source_max = keys.number(
+            "clients_per_source_max",
+            1..=i64::from(u32::MAX),
+            "a whole number from 1 on",
+        )?;
+        let accepts_per_second_max = keys.number(
+            "accepts_per_second_max",
+            1..=1_000_000,
+            "a whole number from 1 to 1000000",
+        )?;
         let spin_us = keys.number(
             "spin_us",
             0..=i64::from(SPIN_US_MAX),
@@ -264,6 +296,9 @@ impl NodeConfig {
             services: keys.services()?,
             call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
             channels,
+            down_after_ms: down_after_ms.unwrap_or(DOWN_AFTER_MS_DEFAULT),
+            clients_per_source_max: clients_per_source_max.unwrap_or(CLIENTS_PER_SOURCE_DEFAULT),
+            accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
             skynet_only,
             spin_us: spin_us.unwrap_or(0),
             environment: keys.environment()?,

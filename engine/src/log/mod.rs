@@ -12,6 +12,7 @@
 
 mod line;
 mod throttle;
+mod time;
 mod writer;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 
 pub use line::LINE_BYTES_MAX;
 pub use throttle::Throttle;
+pub(crate) use time::time_text;
 
 use line::cut;
 use writer::{Entry, Writer};

@@ -13,12 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::CHANNELS_MAX;
 use thiserror::Error as ThisError;
 
 use crate::client::Client;
 use crate::cluster::api::Open;
-use crate::config::{ClusterMap, NodeConfig, ServiceConfig};
+use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
+use crate::config::{CALL_TIMEOUT_MS_DEFAULT, ClusterMap, DOWN_AFTER_MS_DEFAULT, NodeConfig, ServiceConfig};
 use crate::control::Control;
 use crate::error::Error;
 use crate::log::{Destination, Logger};
@@ -99,7 +101,10 @@ impl Default for NodeBuilder {
             start: None,
             kinds: Kinds::default(),
             settings: Settings {
-                call_timeout_ms: 30_000,
+                call_timeout_ms: u64::from(CALL_TIMEOUT_MS_DEFAULT),
+                down_after_ms: u64::from(DOWN_AFTER_MS_DEFAULT),
+                clients_per_source_max: CLIENTS_PER_SOURCE_DEFAULT,
+                accepts_per_second_max: ACCEPTS_PER_SECOND_DEFAULT,
                 ..Settings::default()
             },
             file: None,
@@ -128,6 +133,9 @@ impl NodeBuilder {
                     DialectChoice::Auto
                 },
                 call_timeout_ms: u64::from(config.call_timeout_ms),
+                down_after_ms: u64::from(config.down_after_ms),
+                clients_per_source_max: config.clients_per_source_max,
+                accepts_per_second_max: config.accepts_per_second_max,
                 map_file: config.cluster,
                 environment: config.environment,
             },
@@ -170,6 +178,25 @@ impl NodeBuilder {
     /// The time for calls to other nodes that set none of their own, in whole milliseconds; zero = no limit.
     pub fn call_timeout(mut self, timeout: Duration) -> NodeBuilder {
         self.settings.call_timeout_ms = whole_milliseconds(timeout);
+        self
+    }
+
+    /// How long another node may show no sign of life before it is called down, and calls to it fail at once;
+    /// zero = for ever, an hour is the most. A connection without traffic is pinged after a quarter of it.
+    pub fn down_after(mut self, time: Duration) -> NodeBuilder {
+        self.settings.down_after_ms = whole_milliseconds(time).min(HEARTBEAT_MS_MAX);
+        self
+    }
+
+    /// Most connections of one listener from one source, which is an IPv4 address or an IPv6 network of 64 bits.
+    pub fn clients_per_source_max(mut self, clients: usize) -> NodeBuilder {
+        self.settings.clients_per_source_max = clients.max(1);
+        self
+    }
+
+    /// Most connections that one source may open in a second, and at once after a pause.
+    pub fn accepts_per_second_max(mut self, accepts: u32) -> NodeBuilder {
+        self.settings.accepts_per_second_max = accepts.max(1);
         self
     }
 

@@ -28,6 +28,12 @@ pub(crate) enum Incoming {
     Failed(io::Error),
 }
 
+/// Closes an accepted connection with a reset: this end keeps nothing of it, and the peer knows at once.
+pub(crate) fn turn_away(socket: OwnedFd) {
+    // Without it the socket lingers for a minute after it was closed.
+    let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+}
+
 /// A listening socket and its thread; dropping it closes both.
 pub(crate) struct Listener {
     local: SocketAddr,

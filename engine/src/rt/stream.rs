@@ -50,6 +50,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Unanswered questions after which the connection is broken.
 const KEEPALIVE_RETRIES: u32 = 4;
 
+/// How long the other host may acknowledge nothing of what was sent, or take nothing of it, before the connection is
+/// broken: what watches the peers finds them sooner, but not all are watched.
+const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// The memory that all connections of a shard read into. What was read is split off as [`Bytes`], so
 /// payloads are slices of it. A buffer that is used up is lent out until all of them are gone, and then
 /// used again.
@@ -176,6 +180,7 @@ impl Stream {
         // Without it a host that vanished would keep its connection, and its place, for ever. A socket
         // that has died meanwhile reports its own error.
         let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
+        let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME_MAX));
         let executor = executor::current()?;
         let source = executor.ring.insert(socket.as_raw_fd());
         Ok(Stream {

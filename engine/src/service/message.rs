@@ -16,6 +16,8 @@ pub struct Kind(pub u8);
 impl Kind {
     /// Bytes without a form.
     pub const TEXT: Kind = Kind(0);
+    /// What the node itself has to say: what becomes of other nodes. Lua values, packed.
+    pub const SYSTEM: Kind = Kind(4);
     /// Lua values, packed. Everything that crosses the cluster is of this kind.
     pub const LUA: Kind = Kind(10);
 }

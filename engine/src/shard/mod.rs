@@ -53,6 +53,10 @@ pub(crate) enum Timer {
     Channel(Key),
     /// A call that waits for its node to appear in the map gives up.
     Parked(Key),
+    /// Calls that have waited for their node go on their way.
+    Release,
+    /// The patience with some node may be at its end.
+    Detector,
     /// A service asked to be woken; see `service::posting`.
     Service(Handle, u32),
 }

@@ -211,6 +211,8 @@ impl Shard {
                     Some(Timer::Waiter(key)) => self.complete_waiter(key, Outcome::Elapsed),
                     Some(Timer::Channel(key)) => self.cluster.channel_deadline(&self, key),
                     Some(Timer::Parked(key)) => self.cluster.parked_deadline(&self, key),
+                    Some(Timer::Release) => self.cluster.go_on_releasing(&self),
+                    Some(Timer::Detector) => self.cluster.detector_deadline(&self),
                     Some(Timer::Service(handle, session)) => {
                         // A sleep ends with its service, and nobody is late for it.
                         if self.service(handle).is_some() {

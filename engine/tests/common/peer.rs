@@ -28,12 +28,7 @@ impl Peer {
         let (session, payload) = connection.read_request();
         let is_hello = payload.windows(13).any(|bytes| bytes == b"skyring.hello");
         assert!(is_hello, "the first request is no hello");
-        let text = b"name not found";
-        let mut package = (text.len() as u16 + 5).to_be_bytes().to_vec();
-        package.extend(session.to_le_bytes());
-        package.push(0);
-        package.extend(text);
-        connection.write_bytes(&package);
+        connection.answer_error(session, b"name not found");
         connection
     }
 
@@ -52,19 +47,24 @@ impl Peer {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
-
-    /// Whether nobody waits to be accepted now.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.0.accept().is_err()
-    }
 }
 
 /// One connection of a node to this peer.
 pub(crate) struct PeerConnection(TcpStream);
 
 impl PeerConnection {
-    /// Reads one small request and gives its session and payload.
+    /// Reads one small request and gives its session and payload, passing over what only asks for a sign of life.
     pub(crate) fn read_request(&mut self) -> (u32, Vec<u8>) {
+        loop {
+            let request = self.read_any();
+            if !request.1.ends_with(b"skyring.ping") {
+                return request;
+            }
+        }
+    }
+
+    /// Reads whatever small request comes.
+    pub(crate) fn read_any(&mut self) -> (u32, Vec<u8>) {
         let mut length = [0; 2];
         self.0.read_exact(&mut length).expect("a package comes");
         let mut package = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -78,6 +78,15 @@ impl PeerConnection {
             .try_into()
             .expect("four bytes");
         (u32::from_le_bytes(session), package.split_off(session_at + 4))
+    }
+
+    /// Answers a request with an error.
+    pub(crate) fn answer_error(&mut self, session: u32, text: &[u8]) {
+        let mut package = (text.len() as u16 + 5).to_be_bytes().to_vec();
+        package.extend(session.to_le_bytes());
+        package.push(0);
+        package.extend(text);
+        self.write_bytes(&package);
     }
 
     /// Answers a request with packed values.

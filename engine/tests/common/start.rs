@@ -1,15 +1,18 @@
 //! Real nodes for tests: quiet, with few threads, spread over the processors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use skyring::log::Destination;
 use skyring::{Node, NodeBuilder};
 
-/// A node that logs nowhere. Each node begins on the next processor, so that they share them fairly.
+/// A node that logs nowhere, and that is patient with its peers: tests that want a node called down say so,
+/// and the peers that others play by hand answer no pings. Each node begins on the next processor, so that they share them fairly.
 pub(crate) fn builder(threads: usize) -> NodeBuilder {
     static NEXT_CPU: AtomicUsize = AtomicUsize::new(0);
     Node::builder()
         .threads(threads)
+        .down_after(Duration::from_secs(600))
         .first_cpu(NEXT_CPU.fetch_add(1, Ordering::Relaxed))
         .log_to(Destination::File("/dev/null".into()))
 }

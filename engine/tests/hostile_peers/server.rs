@@ -86,6 +86,8 @@ fn server_process() {
     let (listeners, clients_max) = (listeners.parse().unwrap(), clients_max.parse().unwrap());
     let node = Node::builder()
         .threads(SHARDS)
+        .clients_per_source_max(usize::MAX)
+        .accepts_per_second_max(u32::MAX)
         .log_to(Destination::File(log.into()))
         .start()
         .unwrap();

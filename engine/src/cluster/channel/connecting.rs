@@ -2,41 +2,50 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use skyring_codec::Millis;
 
 use super::Channel;
+use crate::cluster::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::control;
 use crate::error::Text;
 use crate::rt::stream::Stream;
-use crate::rt::timer::{sleep_or_wake, timeout};
+use crate::rt::timer::{sleep, sleep_or_wake, timeout};
 use crate::service::handle::Handle;
 use crate::shard::Shard;
 
-/// How long one attempt to connect may take.
+/// How long one attempt to connect may take at most. Where nodes are called down after some time it has a third
+/// of that, so that there are several, and so that a network that heals is noticed soon.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// The pause after the first failed attempt; it doubles with each further one.
+/// How long one attempt has at least.
+const CONNECT_TIME_MIN: Duration = Duration::from_millis(100);
+
+/// The time from the beginning of the first failed attempt to the next; it doubles with each further one.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// The longest pause between two attempts.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The longest time from the beginning of one attempt to that of the next, unless the attempt itself is longer.
+/// Short enough that calls go through again within a second after a node has come back.
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(800);
 
 impl Channel {
     pub(super) async fn connect(&self, shard: &Rc<Shard>) -> Result<Stream, Text> {
         let address = self.address();
+        let time_max = connect_time(shard.node.settings.down_after_ms);
         let mut failure = Text::from("");
         // A host may have several addresses, of which the service may use any.
         for place in control::resolve(shard, address.host(), address.port()).await? {
-            failure = match timeout(CONNECT_TIME_MAX, Stream::connect(place)).await {
+            failure = match timeout(time_max, Stream::connect(place)).await {
                 Some(Ok(_)) if self.address() != address => {
                     return Err(self.placed(&address, "no longer its address"));
                 }
                 Some(Ok(stream)) => return Ok(stream),
                 Some(Err(error)) => self.placed(&address, &error.to_string()),
                 None => {
-                    let seconds = CONNECT_TIME_MAX.as_secs();
-                    self.placed(&address, &format!("no answer within {seconds} s"))
+                    let milliseconds = time_max.as_millis();
+                    self.placed(&address, &format!("no answer within {milliseconds} ms"))
                 }
             };
         }
@@ -53,9 +62,25 @@ impl Channel {
         }
     }
 
-    pub(super) async fn pause_after_failure(&self, shard: &Rc<Shard>, failures: u32, cause: Text) {
+    /// Waits until the next attempt is due, the last one having begun at `began`.
+    pub(super) async fn pause_after_failure(
+        &self,
+        shard: &Rc<Shard>,
+        failures: u32,
+        began: Instant,
+        cause: Text,
+    ) {
         self.count_failure(shard, cause);
-        sleep_or_wake(Some(retry_pause(failures)), &self.hurried).await;
+        let pause = retry_pause(failures).saturating_sub(began.elapsed());
+        sleep_or_wake(Some(pause.max(RETRY_PAUSE_MIN / 2)), &self.hurried).await;
+    }
+
+    /// Waits until this shard may begin one more connect.
+    pub(super) async fn wait_for_turn(&self, shard: &Rc<Shard>) {
+        let wait_ms = shard.cluster.connect_turn(shard.update_now());
+        if wait_ms > 0 {
+            sleep(Duration::from_millis(wait_ms)).await;
+        }
     }
 
     fn count_failure(&self, shard: &Rc<Shard>, cause: Text) {
@@ -71,7 +96,16 @@ impl Channel {
             );
         }
         shard.node.note_failure(&self.node, Some(&cause));
+        self.report(shard, Evidence::Failed(Text::clone(&cause)));
         *self.last_failure.borrow_mut() = Some(cause);
+    }
+}
+
+/// The time for one attempt, by how long a node may be away before it is called down; 0 = for ever.
+fn connect_time(down_after_ms: Millis) -> Duration {
+    match down_after_ms {
+        0 => CONNECT_TIME_MAX,
+        _ => Duration::from_millis(down_after_ms / 3).clamp(CONNECT_TIME_MIN, CONNECT_TIME_MAX),
     }
 }
 

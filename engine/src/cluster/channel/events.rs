@@ -6,9 +6,10 @@ use skyring_codec::link::{CallerEvent, CallerLimits, ReplyError};
 use skyring_codec::native::ErrorCode;
 
 use super::requests::Waiting;
-use super::{Channel, Pending};
+use super::{Channel, Fault, Pending};
+use crate::cluster::detector::Evidence;
 use crate::error::{Error, Text};
-use crate::service::handle::{Address, Handle, Name};
+use crate::service::handle::{Address, Name};
 use crate::service::message::Payload;
 use crate::shard::Shard;
 use crate::shard::envelope::ReplyTo;
@@ -21,13 +22,15 @@ pub(crate) enum Loss<'a> {
     Broken(&'a Text),
     /// The map turned the node off.
     Disabled,
+    /// The node is down, for this cause.
+    Down(&'a Text),
     /// This node stops.
     ShuttingDown,
 }
 
 impl Channel {
     /// Answers whoever the link has news for. An error is the peer's: it does not speak the protocol.
-    pub(super) fn take_events(&self, shard: &Rc<Shard>, loss: Loss<'_>) -> Result<(), Text> {
+    pub(super) fn take_events(&self, shard: &Rc<Shard>, loss: Loss<'_>) -> Result<(), Fault> {
         loop {
             self.take_replies(shard);
             let event = self.connection.link.borrow_mut().poll_event(shard.now());
@@ -41,14 +44,16 @@ impl Channel {
                     self.count_dropped_sends(shard);
                     return Ok(());
                 }
-                Err(error) => return Err(error.to_string().into()),
+                Err(error) => return Err(error.into()),
             };
             match event {
                 CallerEvent::Ready { peer, .. } => {
-                    self.ready(shard, peer.map_or(1, |peer| peer.channels));
+                    let channels = peer.as_ref().map_or(1, |peer| peer.channels);
+                    self.ready(shard, channels, peer.map(|peer| peer.epoch));
                 }
-                // What is accepted from now on waits in the link for the next connection.
-                CallerEvent::Goodbye | CallerEvent::Quiet | CallerEvent::Heard => {}
+                CallerEvent::Goodbye => self.take_goodbye(shard),
+                CallerEvent::Quiet => self.report(shard, Evidence::Quiet),
+                CallerEvent::Heard => self.report(shard, Evidence::Heard),
                 CallerEvent::Reply { token, result } => {
                     let payload = result.map(Payload);
                     self.end_call(shard, token, |call| {
@@ -124,14 +129,11 @@ impl Channel {
     }
 
     /// The peer has said what it speaks: what waited goes out.
-    pub(super) fn ready(&self, shard: &Rc<Shard>, channels: u32) {
+    pub(super) fn ready(&self, shard: &Rc<Shard>, channels: u32, epoch: Option<u64>) {
         self.connected.set(true);
-        if self.is_return.get() {
-            shard.log(
-                Handle::NONE,
-                format!("cluster node {} is reached again", self.node),
-            );
-        }
+        self.is_open.set(true);
+        self.report(shard, Evidence::Met(epoch));
+        self.arm_next(shard);
         self.wanted_until.set(0);
         shard.node.note_failure(&self.node, None);
         self.connection.flush_later(shard);
@@ -146,8 +148,7 @@ impl Channel {
         if !self.connected.get() {
             let cause = self.last_failure.borrow().clone();
             let cause = cause.unwrap_or_else(|| Text::from("not connected in time"));
-            let node = self.node.clone();
-            return self.end_call(shard, token, |_| Err(Error::Unreachable { node, cause }));
+            return self.end_call(shard, token, |_| Err(self.unreachable(&cause)));
         }
         if let Waiting::Here(key) = Waiting::of(token) {
             return shard.complete_waiter(key, Outcome::Elapsed);
@@ -166,6 +167,12 @@ impl Channel {
         match loss {
             Loss::Disabled => Error::Disabled { node, may_have_run },
             Loss::ShuttingDown => Error::ShuttingDown,
+            Loss::Down(cause) if !may_have_run => self.unreachable(cause),
+            Loss::Down(cause) => Error::ConnectionLost {
+                node,
+                cause: Text::clone(cause),
+                may_have_run,
+            },
             Loss::Broken(cause) => Error::ConnectionLost {
                 node,
                 cause: Text::clone(cause),

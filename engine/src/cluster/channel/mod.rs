@@ -10,19 +10,23 @@ mod events;
 mod requests;
 mod room;
 mod serving;
+mod watching;
 
 pub(crate) use events::Loss;
 pub(crate) use requests::Outgoing;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use skyring_codec::Millis;
 use skyring_codec::link::{CallerLimits, CallerLink};
 
 use self::room::Room;
-use self::serving::Ended;
+use self::serving::{Ended, Fault};
+use self::watching::heartbeat_limits;
 use crate::cluster::connection::{Connection, Flush};
+use crate::cluster::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::error::Text;
 use crate::log::Throttle;
@@ -56,10 +60,18 @@ pub(crate) struct Channel {
     /// The deadline that the shard's timer is set for.
     armed: Cell<Millis>,
     connected: Cell<bool>,
+    /// What is accepted can be sent at once: a connection is up, and the peer has not said goodbye on it.
+    is_open: Cell<bool>,
+    /// The peer has said goodbye on the connection that is up.
+    is_left: Cell<bool>,
+    /// Why the node is down, while it is.
+    closed: RefCell<Option<Text>>,
+    /// It connects although it has nothing to send.
+    is_probe: Cell<bool>,
+    /// What ended the connection, where its reader will only see the end.
+    fault: RefCell<Option<Fault>>,
     /// It takes no more calls, and ends when those it has are done.
     retired: Cell<bool>,
-    /// Attempts to connect have failed before the one under way.
-    is_return: Cell<bool>,
     /// It connects although it has nothing to send, until this time or until it is connected.
     wanted_until: Cell<Millis>,
     /// There is something to send, or it is wanted.
@@ -76,17 +88,23 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// A channel that connects when it is first used. The caller gives it its key and runs it.
-    pub(crate) fn new(node: Text, number: u32, address: NodeAddress) -> Rc<Channel> {
+    pub(crate) fn new(shard: &Shard, node: Text, number: u32, address: NodeAddress) -> Rc<Channel> {
+        let mut link = CallerLink::new(CallerLimits {
+            is_resumed: false,
+            ..CallerLimits::default()
+        });
+        link.watch(heartbeat_limits(shard.node.settings.down_after_ms));
         Rc::new(Channel {
+            closed: RefCell::new(shard.cluster.down_cause(&node)),
+            is_open: Cell::new(false),
+            is_left: Cell::new(false),
+            is_probe: Cell::new(false),
+            fault: RefCell::new(None),
             node,
             number,
-            is_return: Cell::new(false),
             wanted_until: Cell::new(0),
             address: RefCell::new(address),
-            connection: Connection::new(CallerLink::new(CallerLimits {
-                is_resumed: false,
-                ..CallerLimits::default()
-            })),
+            connection: Connection::new(link),
             pending: RefCell::default(),
             room: Room::default(),
             key: Cell::new(Key::from_u64(0)),
@@ -136,13 +154,19 @@ impl Channel {
         // Sends that wait for the end of the turn: no reply will come after which to look again.
         Rc::clone(&self.connection).flush(shard);
         self.shut_down_if_done();
+        self.hurried.wake();
         self.demanded.wake();
     }
 
     fn shut_down_if_done(&self) {
-        if self.retired.get() && self.connection.link.borrow().is_idle() {
+        if self.is_done() {
             self.connection.shutdown();
         }
+    }
+
+    /// Whether the connection has nothing to bring or to take any more.
+    fn is_done(&self) -> bool {
+        self.is_left_done() || self.retired.get() && self.connection.link.borrow().is_idle()
     }
 
     /// Fails everything that waits, and ends.
@@ -167,19 +191,24 @@ impl Channel {
     pub(crate) fn deadline(&self, shard: &Rc<Shard>) {
         self.armed.set(Millis::MAX);
         self.expire_waiting(shard);
-        // A malformed reply that shows up here shows up again for the reader, who closes the connection.
-        if self
-            .take_events(shard, Loss::Broken(&Text::from("closed")))
-            .is_err()
-        {
+        if let Err(fault) = self.take_events(shard, Loss::Broken(&Text::from("closed"))) {
+            // The reader sees the end, and takes this for its cause.
+            *self.fault.borrow_mut() = Some(fault);
             self.connection.shutdown();
+        } else if self.connection.link.borrow().has_output() {
+            self.connection.flush_later(shard);
         }
+        self.arm_next(shard);
+        self.shut_down_if_done();
+    }
+
+    /// Sets the timer for the link's next deadline.
+    fn arm_next(&self, shard: &Shard) {
         let next = self.connection.link.borrow().next_deadline();
         let waiting = self.room.next_deadline();
         if let Some(next) = next.into_iter().chain(waiting).min() {
             self.arm(shard, next.max(shard.now() + 1));
         }
-        self.shut_down_if_done();
     }
 
     /// Connects when there is something to send, serves the connection until it breaks, and so on until
@@ -187,7 +216,7 @@ impl Channel {
     pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>) {
         let mut failures = 0u32;
         loop {
-            let is_wanted = self.wanted_until.get() > shard.update_now();
+            let is_wanted = self.is_probe.get() || self.wanted_until.get() > shard.update_now();
             if self.connection.link.borrow().is_idle() && (self.retired.get() || !is_wanted) {
                 if self.retired.get() {
                     break;
@@ -195,13 +224,23 @@ impl Channel {
                 self.demanded.wait().await;
                 continue;
             }
+            if self.waits_for_node() {
+                self.hurried.wait().await;
+                continue;
+            }
+            self.wait_for_turn(&shard).await;
+            let began = Instant::now();
+            self.report(&shard, Evidence::Dialling);
             match self.connect(&shard).await {
-                Ok(stream) => match self.serve(&shard, Rc::new(stream), failures > 0).await {
-                    Ended::Lost(cause) => {
+                Ok(stream) => match self.serve(&shard, Rc::new(stream)).await {
+                    Ended::Left => failures = 0,
+                    Ended::Lost(fault) => {
                         failures = 0;
                         if !self.retired.get() && !shard.stopping.get() {
+                            let cause = &fault.cause;
                             shard.node.metrics.connections_lost.add(1);
                             shard.log(Handle::NONE, format!("cluster node {} lost: {cause}", self.node));
+                            self.report(&shard, fault.evidence());
                         }
                     }
                     Ended::NotMet(_) if self.retired.get() || shard.stopping.get() => {}
@@ -209,12 +248,12 @@ impl Channel {
                         failures += 1;
                         let cause = format!("{cause}, before it answered the hello");
                         let cause = self.placed(&self.address(), &cause);
-                        self.pause_after_failure(&shard, failures, cause).await;
+                        self.pause_after_failure(&shard, failures, began, cause).await;
                     }
                 },
                 Err(cause) => {
                     failures += 1;
-                    self.pause_after_failure(&shard, failures, cause).await;
+                    self.pause_after_failure(&shard, failures, began, cause).await;
                 }
             }
         }

@@ -57,6 +57,9 @@ impl Channel {
     /// Takes a call or a send.
     #[inline]
     pub(crate) fn request(&self, shard: &Rc<Shard>, outgoing: Outgoing<'_>) {
+        if !self.is_open.get() && self.is_refused(shard, outgoing.reply_to) {
+            return;
+        }
         if outgoing.waits || self.room.is_wanted() {
             return self.request_in_turn(shard, outgoing);
         }
@@ -106,7 +109,7 @@ impl Channel {
         if let Some(deadline) = deadline {
             self.arm(shard, deadline);
         }
-        if self.connected.get() {
+        if self.is_open.get() {
             self.connection.flush_later(shard);
         } else {
             self.demanded.wake();

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use skyring_codec::link::{Dialect, HANDSHAKE_MS_MAX};
+use skyring_codec::link::{Dialect, HANDSHAKE_MS_MAX, ProtocolError};
 use skyring_codec::native::CHANNELS_MAX;
 
 use super::{Channel, Loss};
+use crate::cluster::detector::Evidence;
 use crate::error::Text;
 use crate::node::shared::DialectChoice;
 use crate::rt;
@@ -15,25 +16,61 @@ use crate::shard::Shard;
 /// Reads in a row that found bytes at once before other connections get their turn.
 const READS_IN_A_ROW_MAX: u32 = 16;
 
+/// What makes a connection useless.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub(super) cause: Text,
+    /// There was no sign of life for as long as is bearable.
+    pub(super) is_silence: bool,
+}
+
+impl Fault {
+    pub(super) fn new(cause: Text) -> Fault {
+        Fault {
+            cause,
+            is_silence: false,
+        }
+    }
+
+    /// What it says of the node.
+    pub(super) fn evidence(self) -> Evidence {
+        match self.is_silence {
+            true => Evidence::Silent(self.cause),
+            false => Evidence::Lost(self.cause),
+        }
+    }
+}
+
+impl From<ProtocolError> for Fault {
+    fn from(error: ProtocolError) -> Fault {
+        Fault {
+            cause: error.to_string().into(),
+            is_silence: matches!(error, ProtocolError::Silent { .. }),
+        }
+    }
+}
+
 /// How a connection ended, and why.
 pub(super) enum Ended {
+    /// The peer had said goodbye, and it was not needed any more.
+    Left,
     /// The peer was met, and lost.
-    Lost(Text),
+    Lost(Fault),
     /// It never said what it speaks.
     NotMet(Text),
 }
 
 impl Channel {
     /// Serves one connection to its end, and says what ended it.
-    pub(super) async fn serve(&self, shard: &Rc<Shard>, stream: Rc<Stream>, is_return: bool) -> Ended {
+    pub(super) async fn serve(&self, shard: &Rc<Shard>, stream: Rc<Stream>) -> Ended {
         shard.io_seen();
-        self.is_return.set(is_return);
+        *self.fault.borrow_mut() = None;
         // Calls that expired meanwhile go first, so that they are not sent at all.
         let _ = self.take_events(shard, Loss::Disabled);
         self.connection.attach(Rc::clone(&stream));
         if shard.node.settings.dialect == DialectChoice::Skynet {
             self.connection.link.borrow_mut().connected();
-            self.ready(shard, 1);
+            self.ready(shard, 1, None);
         } else {
             let wanted = shard.cluster.channels_wanted(shard, &self.node);
             let channels = wanted.unwrap_or(CHANNELS_MAX);
@@ -50,18 +87,20 @@ impl Channel {
             self.connection.flush_later(shard);
         }
 
-        let cause = self.read_replies(shard, &stream).await;
+        let fault = self.read_replies(shard, &stream).await;
 
         let was_met = self.connected.replace(false);
-        self.is_return.set(false);
-        let cause = self.connection.detach().unwrap_or(cause);
-        *self.last_failure.borrow_mut() = Some(cause.clone());
+        self.is_open.set(false);
+        let is_left = self.is_left.replace(false);
+        let fault = self.connection.detach().map_or(fault, Fault::new);
+        let fault = self.fault.borrow_mut().take().unwrap_or(fault);
+        *self.last_failure.borrow_mut() = Some(fault.cause.clone());
         self.connection.link.borrow_mut().disconnected();
-        let _ = self.take_events(shard, Loss::Broken(&cause));
-        if was_met {
-            Ended::Lost(cause)
-        } else {
-            Ended::NotMet(cause)
+        let _ = self.take_events(shard, Loss::Broken(&fault.cause));
+        match was_met {
+            true if is_left => Ended::Left,
+            true => Ended::Lost(fault),
+            false => Ended::NotMet(fault.cause),
         }
     }
 
@@ -81,16 +120,16 @@ impl Channel {
         }
     }
 
-    async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Text {
+    async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Fault {
         let mut reads_in_a_row = 0;
         loop {
-            if self.retired.get() && self.connection.link.borrow().is_idle() {
-                return Text::from("no longer used");
+            if self.is_done() {
+                return Fault::new("no longer used".into());
             }
             let waited = match self.connection.read(stream, shard).await {
                 Ok((true, waited)) => waited,
-                Ok((false, _)) => return Text::from("closed by the peer"),
-                Err(error) => return error.to_string().into(),
+                Ok((false, _)) => return Fault::new("closed by the peer".into()),
+                Err(error) => return Fault::new(error.to_string().into()),
             };
             if waited {
                 shard.io_seen();
@@ -99,8 +138,8 @@ impl Channel {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
-            if let Err(cause) = self.take_events(shard, Loss::Disabled) {
-                return cause;
+            if let Err(fault) = self.take_events(shard, Loss::Disabled) {
+                return fault;
             }
             self.count_late_replies(shard);
             self.hurry_the_rest(stream);

@@ -53,6 +53,10 @@ impl Inbound {
                 }
             }
         }
+        // The link itself has answered what only asked for a sign of life.
+        if self.connection.link.borrow().has_output() {
+            self.connection.flush_later(shard);
+        }
         let refused = self.connection.link.borrow().requests_refused();
         let before = self.refused.replace(refused);
         if refused > before {

@@ -1,0 +1,143 @@
+//! A peer that keeps its connection and says nothing is found, and the calls to it are told why.
+
+use std::time::Duration;
+
+use skyring::{NodeChange, NodeState};
+
+use crate::cluster::{map_of, reload};
+use crate::node::{PATIENCE, wait_until};
+use crate::peer::Peer;
+use crate::watching::{DOWN_AFTER, Events, state, watchful};
+
+#[test]
+fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once() {
+    let (gate, peer) = (watchful(2), Peer::listen());
+    reload(&gate, map_of("db", &peer.address()));
+    let events = Events::of(&gate, "db");
+    let connection = peer.accept();
+    assert_eq!(events.next().change, NodeChange::Up);
+    // From here on nothing is read and nothing is said, but the connection stays.
+    let sent = gate.client().node("db").timeout(PATIENCE * 10).call("@echo", &1);
+    let (suspect, _) = events.wait_for(&[NodeChange::Suspect]);
+    assert!(suspect.cause.contains("no sign of life"), "{}", suspect.cause);
+    let (down, _) = events.wait_for(&[NodeChange::Down]);
+    assert!(down.cause.contains("no sign of life"), "{}", down.cause);
+    assert!(down.time_ms() >= suspect.time_ms());
+    let error = sent.wait().unwrap_err();
+    assert_eq!((error.code(), error.may_have_run()), ("connection-lost", true));
+    assert!(error.to_string().contains("no sign of life"), "{error}");
+    // Calls without a deadline of their own, which would wait for 30 s: none waits.
+    for _ in 0..100 {
+        let error = gate.client().node("db").call("@echo", &2).wait().unwrap_err();
+        assert_eq!(
+            (error.code(), error.may_have_run()),
+            ("unreachable", false),
+            "{error}"
+        );
+        assert!(error.to_string().contains("no sign of life"), "{error}");
+    }
+    assert_eq!(state(&gate, "db"), NodeState::Down);
+    assert!(gate.metrics().calls_refused_down.get() >= 100);
+    // The probe goes on, and its first success opens the gate.
+    let mut back = peer.accept();
+    let (event, _) = events.wait_for(&[NodeChange::Up]);
+    assert!(event.cause.contains("answers again"), "{}", event.cause);
+    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", "back");
+    let (session, payload) = back.read_request();
+    back.answer(session, &payload);
+    assert_eq!(
+        call.wait().expect("an answer").unpack::<String>(),
+        Ok("back".to_owned())
+    );
+    // What it had of the old connection ends.
+    connection.wait_closed();
+}
+
+#[test]
+fn a_peer_that_accepts_and_never_answers_the_hello_is_down() {
+    let (gate, peer) = (watchful(1), Peer::listen());
+    reload(&gate, map_of("db", &peer.address()));
+    let call = gate.client().node("db").timeout(PATIENCE * 10).call("@echo", &1);
+    let _connection = peer.accept_silent();
+    let error = call.wait().unwrap_err();
+    assert_eq!((error.code(), error.may_have_run()), ("unreachable", false));
+    assert!(
+        error.to_string().contains("has not answered the hello"),
+        "{error}"
+    );
+    assert_eq!(state(&gate, "db"), NodeState::Down);
+}
+
+#[test]
+fn a_peer_that_answers_its_pings_is_up_however_long_nobody_calls() {
+    let (gate, peer) = (watchful(1), Peer::listen());
+    reload(&gate, map_of("db", &peer.address()));
+    let events = Events::of(&gate, "db");
+    let mut connection = peer.accept();
+    for _ in 0..6 {
+        let (session, payload) = connection.read_any();
+        assert!(payload.ends_with(b"skyring.ping"), "{payload:?}");
+        connection.answer_error(session, b"name not found");
+    }
+    assert_eq!(events.next().change, NodeChange::Up);
+    assert_eq!(state(&gate, "db"), NodeState::Up);
+    assert_eq!(gate.metrics().nodes_suspected.get(), 0);
+    assert_eq!(gate.metrics().connections_lost.get(), 0);
+}
+
+#[test]
+fn two_nodes_that_have_nothing_to_say_to_each_other_stay_up() {
+    let (gate, db) = (watchful(2), crate::start::start(2));
+    crate::cluster::serve(&db, "echo", |_| crate::cluster::Echo("db"));
+    reload(&gate, map_of("db", &crate::cluster::open(&db)));
+    let events = Events::of(&gate, "db");
+    assert_eq!(events.next().change, NodeChange::Up);
+    std::thread::sleep(DOWN_AFTER * 2);
+    assert_eq!(state(&gate, "db"), NodeState::Up);
+    assert_eq!(gate.metrics().connections_lost.get(), 0);
+    let answer = gate
+        .client()
+        .node("db")
+        .timeout(PATIENCE)
+        .call("@echo", "who")
+        .wait();
+    assert_eq!(answer.expect("an answer").unpack::<String>(), Ok("db".to_owned()));
+}
+
+#[test]
+fn a_peer_that_is_quiet_for_a_moment_is_suspect_and_then_up_on_the_same_connection() {
+    let (gate, peer) = (watchful(1), Peer::listen());
+    reload(&gate, map_of("db", &peer.address()));
+    let events = Events::of(&gate, "db");
+    let mut connection = peer.accept();
+    events.wait_for(&[NodeChange::Suspect]);
+    let (session, _) = connection.read_any();
+    connection.answer_error(session, b"name not found");
+    let (event, _) = events.wait_for(&[NodeChange::Up, NodeChange::Down]);
+    // A test that was kept waiting too long has seen a peer that was quiet for too long.
+    if event.change == NodeChange::Up {
+        assert_eq!(gate.metrics().connections_lost.get(), 0);
+    }
+}
+
+#[test]
+fn a_node_that_watches_nothing_waits_for_its_deadlines() {
+    let gate = crate::start::builder(1)
+        .down_after(Duration::ZERO)
+        .start()
+        .expect("a node starts");
+    let peer = Peer::listen();
+    reload(&gate, map_of("db", &peer.address()));
+    let call = gate.client().node("db").timeout(DOWN_AFTER * 2).call("@echo", &1);
+    let mut connection = peer.accept();
+    connection.read_bytes(1);
+    assert_eq!(call.wait().unwrap_err().code(), "timeout");
+    let refused = crate::ports::ReservedPort::new();
+    reload(&gate, map_of("nobody", &refused.address()));
+    let call = gate.client().node("nobody").timeout(DOWN_AFTER).call("@echo", &1);
+    assert_eq!(call.wait().unwrap_err().code(), "unreachable");
+    assert_eq!(gate.metrics().nodes_down.get(), 0);
+    wait_until("the first attempts have failed", || {
+        gate.metrics().connects_failed.get() > 1
+    });
+}
