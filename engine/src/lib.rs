@@ -81,6 +81,7 @@ pub mod limits {
         memory_bytes_max,
     };
     pub use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
+    pub use crate::cluster::group::{GROUP_CALLS_MAX, GROUP_WAITING_MAX};
     pub use crate::cluster::inbound::{
         ANSWER_BYTES_MAX, PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX, STALL_TIME_MS_MAX, UNFINISHED_BYTES_MAX,
     };

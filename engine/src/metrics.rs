@@ -65,6 +65,10 @@ metrics! {
     messages_crossed,
     /// Replies that came after their caller had given up.
     replies_late,
+    /// Calls to groups that were sent to another member, because one could not take them or is suspect.
+    group_calls_moved,
+    /// Idempotent calls to groups that were sent to a second member, because the first took long.
+    group_calls_hedged,
     /// Attempts to connect to a peer that failed.
     connects_failed,
     /// Connections to peers that broke.

@@ -78,6 +78,15 @@ fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
             NodeEntry::Disabled => lines.add(name, "turned off (false)"),
         }
     }
+    for (name, group) in &map.groups {
+        match group {
+            Some(group) => lines.add(
+                name,
+                format!("a group of {}, {}", group.members().join(", "), group.policy()),
+            ),
+            None => lines.add(name, "no group any more (false)"),
+        }
+    }
     let waits = match map.nowaiting {
         Some(true) => "calls to nodes that are not named here fail at once",
         _ => "calls to nodes that are not named here wait for a reload that names them",

@@ -239,8 +239,8 @@ impl Cluster {
     }
 
     /// The same by messages to this service: of [`Kind::SYSTEM`](crate::Kind::SYSTEM), with the values `"node"`,
-    /// the node's name, `"up"`, `"restarted"`, `"suspect"`, `"down"` or `"forgotten"`, the cause, and the time in
-    /// milliseconds since 1970. The first is about the present state, unless nothing is known yet. They come until
+    /// the node's name, `"up"`, `"restarted"`, `"suspect"`, `"down"`, `"forgotten"` or `"switched"`, the cause, and
+    /// the time in milliseconds since 1970. The first is about the present state, unless nothing is known yet. They come until
     /// the service ends.
     ///
     /// # Errors

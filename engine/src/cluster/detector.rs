@@ -61,10 +61,12 @@ pub enum NodeChange {
     Down,
     /// The map has turned it off, or has another address for it: what was known of it does not hold any more.
     Forgotten,
+    /// It is a group, and its messages go to another member now, which the cause names.
+    Switched,
 }
 
 impl NodeChange {
-    /// `up`, `restarted`, `suspect`, `down` or `forgotten`.
+    /// `up`, `restarted`, `suspect`, `down`, `forgotten` or `switched`.
     pub fn name(self) -> &'static str {
         match self {
             NodeChange::Up => "up",
@@ -72,13 +74,14 @@ impl NodeChange {
             NodeChange::Suspect => "suspect",
             NodeChange::Down => "down",
             NodeChange::Forgotten => "forgotten",
+            NodeChange::Switched => "switched",
         }
     }
 
     /// The state that it leads to.
     pub fn state(self) -> NodeState {
         match self {
-            NodeChange::Up | NodeChange::Restarted => NodeState::Up,
+            NodeChange::Up | NodeChange::Restarted | NodeChange::Switched => NodeState::Up,
             NodeChange::Suspect => NodeState::Suspect,
             NodeChange::Down => NodeState::Down,
             NodeChange::Forgotten => NodeState::Unknown,
@@ -93,7 +96,7 @@ pub struct NodeEvent {
     pub node: Text,
     /// What has become of it.
     pub change: NodeChange,
-    /// Why: what broke, what was waited for in vain.
+    /// Why: what broke, what was waited for in vain; of a group, the member that its messages go to.
     pub cause: Text,
     /// When this node came to know it.
     pub time: SystemTime,

@@ -10,6 +10,7 @@ pub(crate) mod channel;
 pub(crate) mod clients;
 pub(crate) mod connection;
 pub(crate) mod detector;
+pub(crate) mod group;
 pub(crate) mod inbound;
 pub(crate) mod listener;
 pub(crate) mod monitor;
@@ -35,6 +36,7 @@ use skyring_codec::native::Hello;
 use crate::cluster::budget::Budget;
 use crate::cluster::channel::{Channel, Loss, Outgoing};
 use crate::cluster::clients::Admission;
+use crate::cluster::group::Groups;
 use crate::cluster::inbound::{Case, Inbound};
 use crate::cluster::peer::Peer;
 use crate::cluster::route::Route;
@@ -84,6 +86,7 @@ pub(crate) struct ClusterShard {
     asked: RefCell<FxHashMap<Text, Millis>>,
     /// Who is up and who is down.
     states: States,
+    groups: Groups,
     /// What the accepted connections hold.
     pub(crate) budget: Budget,
     case_log: [Throttle; Case::COUNT],
@@ -98,6 +101,7 @@ impl ClusterShard {
             channels: RefCell::default(),
             inbound: RefCell::default(),
             waiting: Waiting::default(),
+            groups: Groups::of(&node.map.get(), &node.settings.name),
             asked: RefCell::default(),
             states: States::new(node.settings.down_after_ms),
             budget: Budget::default(),
@@ -171,6 +175,13 @@ impl ClusterShard {
         if self.map.has_news() {
             self.map_changed(shard);
         }
+        if let Some(request) = self.route_to_group(shard, request) {
+            self.route_to_node(shard, request);
+        }
+    }
+
+    /// The same for a request whose name is a node's.
+    fn route_to_node(&self, shard: &Rc<Shard>, request: RemoteRequest) {
         if self.waiting.is_releasing(&request.node) {
             // Others have waited longer.
             return self.park(shard, request);
@@ -386,6 +397,7 @@ impl ClusterShard {
             self.entry_changed(shard, &node);
         }
         self.forget_moved(shard);
+        self.groups_changed(shard);
         self.asked.borrow_mut().clear();
         if shard.index == 0 {
             self.probe_kept(shard);

@@ -172,7 +172,7 @@ impl ClusterShard {
             NodeChange::Suspect => metrics.nodes_suspected.add(1),
             NodeChange::Down => metrics.nodes_down.add(1),
             NodeChange::Restarted => metrics.nodes_restarted.add(1),
-            NodeChange::Up | NodeChange::Forgotten => {}
+            NodeChange::Up | NodeChange::Forgotten | NodeChange::Switched => {}
         }
         log(shard, &event);
         control::on_every_shard(shard, move |shard| shard.cluster.node_changed(shard, &event));
@@ -204,11 +204,21 @@ impl ClusterShard {
                     channel.open_gate();
                 }
             }
-            NodeChange::Up | NodeChange::Restarted | NodeChange::Suspect | NodeChange::Forgotten => {}
+            NodeChange::Up
+            | NodeChange::Restarted
+            | NodeChange::Suspect
+            | NodeChange::Forgotten
+            | NodeChange::Switched => {}
         }
         if shard.index == 0 && matches!(event.change, NodeChange::Suspect | NodeChange::Down) {
             self.probe(shard, node);
         }
+        self.member_changed(shard, node);
+        self.tell(shard, event);
+    }
+
+    /// Tells an event to whoever of this shard wants to hear it.
+    pub(super) fn tell(&self, shard: &Rc<Shard>, event: &NodeEvent) {
         self.states.monitors.tell(shard, event);
     }
 
@@ -259,7 +269,7 @@ impl ClusterShard {
     // ---- probes ----
 
     /// Has a node connected to and watched for good, as far as the map names it.
-    fn keep(&self, shard: &Rc<Shard>, node: Text) {
+    pub(super) fn keep(&self, shard: &Rc<Shard>, node: Text) {
         on_first_shard(shard, move |shard| {
             shard.cluster.states.kept.borrow_mut().insert(Arc::clone(&node));
             shard.cluster.probe(shard, &node);

@@ -14,7 +14,7 @@ use super::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX, ParkingLot};
 use super::{ClusterShard, Entry};
 use crate::error::{Error, Text};
 use crate::service::handle::Handle;
-use crate::shard::envelope::RemoteRequest;
+use crate::shard::envelope::{RemoteRequest, ReplyTo};
 use crate::shard::slab::Key;
 use crate::shard::{Shard, Timer};
 
@@ -146,7 +146,9 @@ impl ClusterShard {
             }
             count += released.len();
             for request in released {
-                self.route_now(shard, request);
+                if let Some(request) = self.route_to_group(shard, request) {
+                    self.route_now(shard, request);
+                }
             }
         }
         self.waiting.is_timed.set(true);
@@ -169,11 +171,11 @@ impl ClusterShard {
         let mut releasing = FxHashSet::default();
         for (node, until) in nodes {
             match self.entry(&node) {
-                Entry::Absent { nowaiting: false } => {}
+                Entry::Absent { nowaiting: false } if !self.groups.has(&node) => {}
                 Entry::At(_) if !self.is_met(&node) && !self.has_one_channel(shard, &node) => {
                     self.ask_to_meet(shard, node, until);
                 }
-                Entry::At(_) | Entry::Disabled | Entry::Absent { nowaiting: true } => {
+                Entry::At(_) | Entry::Disabled | Entry::Absent { .. } => {
                     releasing.insert(node);
                 }
             }
@@ -196,6 +198,13 @@ impl ClusterShard {
         for request in refused {
             self.refuse_down(shard, node, cause, request.reply_to);
         }
+    }
+
+    /// Takes the calls out that a group has sent to a node and that wait to meet it.
+    pub(super) fn unpark_group_calls(&self, shard: &Rc<Shard>, node: &Text) -> Vec<RemoteRequest> {
+        self.unpark(shard, usize::MAX, |request| {
+            request.node == *node && matches!(request.reply_to, ReplyTo::Group { .. })
+        })
     }
 
     /// Fails everything that waits, because the shard stops.

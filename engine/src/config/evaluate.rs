@@ -74,8 +74,15 @@ pub(super) enum Value {
     Number { text: String, whole: Option<i64> },
     /// A string.
     Text(String),
-    /// A table, one level deep: tables inside it are `Other`.
+    /// A table with names as keys.
     Table(Entries),
+    /// A table inside a table: what it lists, in order, and what it names. Tables inside it are `Other`.
+    Mixed {
+        /// The values of the keys 1, 2, 3 and so on.
+        listed: Vec<Value>,
+        /// The values of the names.
+        named: Entries,
+    },
     /// What no config has a use for, by its article and name, such as "a function".
     Other(&'static str),
 }
@@ -89,7 +96,7 @@ impl fmt::Display for Value {
             Value::Boolean(value) => write!(formatter, "{value}"),
             Value::Number { text, .. } => write!(formatter, "the number {text}"),
             Value::Text(text) => formatter.write_str(&quoted(text)),
-            Value::Table(_) => formatter.write_str("a table"),
+            Value::Table(_) | Value::Mixed { .. } => formatter.write_str("a table"),
             Value::Other(name) => formatter.write_str(name),
         }
     }
@@ -154,7 +161,7 @@ fn run(path: PathBuf, text: String, variables: Variables) -> Result<Entries, Con
     });
     let result = evaluation.prepare().and_then(|(lua, globals)| {
         evaluation.run_file(&lua, &globals, 0, &text)?;
-        entries(&lua, &globals, true)
+        entries(&lua, &globals, Depth::Value)
     });
     match result {
         Ok(Ok(entries)) => Ok(entries),
@@ -251,7 +258,7 @@ impl Evaluation {
                 })
             }
             Some(other) => {
-                let found = converted(lua, &other, false)?;
+                let found = converted(lua, &other, Depth::Innermost)?;
                 let kind = ConfigErrorKind::WrongValue {
                     expected: "a table or nothing to be returned".to_owned(),
                     found: found.to_string(),
@@ -273,7 +280,7 @@ impl Evaluation {
                 .replace(Some(ConfigError::of_line(&including, line, kind)));
             mlua::Error::runtime("include")
         };
-        let name = match converted(lua, name, false)? {
+        let name = match converted(lua, name, Depth::Innermost)? {
             Value::Text(name) => name,
             found => {
                 let expected = "include to be given a file name".to_owned();
@@ -363,20 +370,59 @@ fn explained(message: &str) -> String {
     }
 }
 
+/// Where a value stands, which decides on what a table is good for there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Of a global.
+    Value,
+    /// In the table of a global.
+    Inside,
+    /// Deeper, or a key.
+    Innermost,
+}
+
 /// The keys and values of a table, or else the first key that is not a name.
-fn entries(lua: &Lua, table: &Table, tables_kept: bool) -> mlua::Result<Result<Entries, Value>> {
+fn entries(lua: &Lua, table: &Table, depth: Depth) -> mlua::Result<Result<Entries, Value>> {
     let mut entries = Entries::new();
     for pair in table.pairs::<mlua::Value, mlua::Value>() {
         let (key, value) = pair?;
-        match converted(lua, &key, false)? {
-            Value::Text(key) => entries.insert(key, converted(lua, &value, tables_kept)?),
+        match converted(lua, &key, Depth::Innermost)? {
+            Value::Text(key) => entries.insert(key, converted(lua, &value, depth)?),
             other => return Ok(Err(other)),
         };
     }
     Ok(Ok(entries))
 }
 
-fn converted(lua: &Lua, value: &mlua::Value, table_kept: bool) -> mlua::Result<Value> {
+/// What a table lists and what it names, or what is wrong with it.
+fn mixed(lua: &Lua, table: &Table) -> mlua::Result<Value> {
+    let (mut listed, mut named) = (BTreeMap::new(), Entries::new());
+    for pair in table.pairs::<mlua::Value, mlua::Value>() {
+        let (key, value) = pair?;
+        let value = converted(lua, &value, Depth::Innermost)?;
+        match converted(lua, &key, Depth::Innermost)? {
+            Value::Text(key) => {
+                named.insert(key, value);
+            }
+            Value::Number {
+                whole: Some(number), ..
+            } => {
+                listed.insert(number, value);
+            }
+            _ => return Ok(Value::Other("a table whose keys are neither names nor numbers")),
+        }
+    }
+    // A list with gaps is one that was written by mistake.
+    if listed.keys().zip(1..).any(|(key, number)| *key != number) {
+        return Ok(Value::Other("a table with gaps"));
+    }
+    Ok(Value::Mixed {
+        listed: listed.into_values().collect(),
+        named,
+    })
+}
+
+fn converted(lua: &Lua, value: &mlua::Value, depth: Depth) -> mlua::Result<Value> {
     Ok(match value {
         mlua::Value::Nil => Value::Other("nil"),
         mlua::Value::Boolean(value) => Value::Boolean(*value),
@@ -399,10 +445,11 @@ fn converted(lua: &Lua, value: &mlua::Value, table_kept: bool) -> mlua::Result<V
             Ok(text) => Value::Text(text.to_owned()),
             Err(_) => Value::Other("text that is not UTF-8"),
         },
-        mlua::Value::Table(table) if table_kept => match entries(lua, table, false)? {
+        mlua::Value::Table(table) if depth == Depth::Value => match entries(lua, table, Depth::Inside)? {
             Ok(entries) => Value::Table(entries),
             Err(_) => Value::Other("a table whose keys are not names"),
         },
+        mlua::Value::Table(table) if depth == Depth::Inside => mixed(lua, table)?,
         mlua::Value::Table(_) => Value::Other("a table"),
         mlua::Value::Function(_) => Value::Other("a function"),
         _ => Value::Other("an object"),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use skyring_codec::native::CHANNELS_MAX;
 
 use super::address::NodeAddress;
-use super::error::{ConfigError, ConfigErrorKind};
+use super::error::{ConfigError, ConfigErrorKind, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
+use super::group::Group;
 use super::source;
 
 /// The longest name of a node, in bytes.
@@ -49,6 +50,9 @@ pub struct ClusterMap {
     /// `__channels = { NAME = N }`: how many channels to have to a node, and at that node, how many to let
     /// each peer have.
     pub channels_by_node: BTreeMap<String, u32>,
+    /// `__groups`: several nodes behind one name each; `None` takes a group out of the map that this one is merged
+    /// into.
+    pub groups: BTreeMap<String, Option<Group>>,
     /// Options this engine does not know, by their name without `__`, with their value as text.
     pub options: BTreeMap<String, String>,
     /// Where the map was read from, for messages; `None` for a map built in code.
@@ -94,6 +98,15 @@ impl ClusterMap {
                     return Err(ConfigError::wrong_value(path, key, "true or false", found));
                 }
                 (Some("channels"), value) => map.read_channels(path, key, value)?,
+                (Some("groups"), Value::Table(groups)) => {
+                    for (name, value) in groups {
+                        map.groups.insert(name.clone(), Group::read(path, name, value)?);
+                    }
+                }
+                (Some("groups"), found) => {
+                    let expected = "a table of groups, as in { db = { \"db1\", \"db2\" } }";
+                    return Err(ConfigError::wrong_value(path, key, expected, found));
+                }
                 (Some(option), Value::Text(text) | Value::Number { text, .. }) => {
                     map.options.insert(option.to_owned(), text.clone());
                 }
@@ -106,7 +119,28 @@ impl ClusterMap {
                 }
             }
         }
+        map.check_groups(path)?;
         Ok(map)
+    }
+
+    /// Checks that nodes and groups have names of their own, and that the members of groups are nodes.
+    fn check_groups(&self, path: &Path) -> Result<(), ConfigError> {
+        for (name, group) in &self.groups {
+            let Some(group) = group else { continue };
+            let is_group = |member: &&String| matches!(self.groups.get(*member), Some(Some(_)));
+            let wrong = if self.nodes.contains_key(name) {
+                Some(format!("{}, which is a node", quoted(name)))
+            } else {
+                let member = group.members().iter().find(is_group);
+                member.map(|member| format!("the member {}, which is a group", quoted(member)))
+            };
+            if let Some(found) = wrong {
+                let expected = "a name that no node has, and nodes as members".to_owned();
+                let kind = ConfigErrorKind::WrongValue { expected, found };
+                return Err(ConfigError::of_key(path, &format!("__groups.{name}"), kind));
+            }
+        }
+        Ok(())
     }
 
     fn read_channels(&mut self, path: &Path, key: &str, value: &Value) -> Result<(), ConfigError> {
@@ -136,6 +170,24 @@ impl ClusterMap {
         Ok(self)
     }
 
+    /// This map with several nodes behind one name.
+    ///
+    /// # Errors
+    /// When the name is not valid or a node's, or a member is a group.
+    pub fn with_group(mut self, name: &str, group: Group) -> Result<ClusterMap, ConfigError> {
+        let path = Path::new("cluster map");
+        check_name(path, name)?;
+        self.groups.insert(name.to_owned(), Some(group));
+        self.check_groups(path)?;
+        Ok(self)
+    }
+
+    /// The groups by name.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &Group)> {
+        let groups = self.groups.iter();
+        groups.filter_map(|(name, group)| Some((name.as_str(), group.as_ref()?)))
+    }
+
     /// This map with a node turned off.
     #[must_use]
     pub fn disable(mut self, name: &str) -> ClusterMap {
@@ -144,8 +196,20 @@ impl ClusterMap {
     }
 
     /// Takes over what `newer` says, as a reload does: nodes and options that it does not name stay as they
-    /// are.
+    /// are. What was a node and is a group in `newer`, or the other way round, is what `newer` says.
     pub fn merge(&mut self, newer: ClusterMap) {
+        self.groups.retain(|name, _| !newer.nodes.contains_key(name));
+        for (name, group) in newer.groups {
+            match group {
+                Some(group) => {
+                    self.nodes.remove(&name);
+                    self.groups.insert(name, Some(group));
+                }
+                None => {
+                    self.groups.remove(&name);
+                }
+            }
+        }
         self.nodes.extend(newer.nodes);
         self.nowaiting = newer.nowaiting.or(self.nowaiting);
         self.channels_default = newer.channels_default.or(self.channels_default);
@@ -157,7 +221,7 @@ impl ClusterMap {
     /// One line for each thing in the map that has no effect.
     pub fn warnings(&self) -> Vec<String> {
         let file = self.file.as_deref().unwrap_or(Path::new("cluster map")).display();
-        let known = "the known options are __channels and __nowaiting";
+        let known = "the known options are __channels, __groups and __nowaiting";
         let unknown = self
             .options
             .keys()
@@ -167,7 +231,14 @@ impl ClusterMap {
             .keys()
             .filter(|name| !self.nodes.contains_key(*name))
             .map(|name| format!("{file}: __channels.{name}: has no effect; this map has no such node"));
-        unknown.chain(nameless).collect()
+        let members = self.groups().flat_map(|(name, group)| {
+            let members = group.members().iter().map(move |member| (name, member));
+            members.filter(|(_, member)| !self.nodes.contains_key(*member))
+        });
+        let strangers = members.map(|(name, member)| {
+            format!("{file}: __groups.{name}: this map has no node {}", quoted(member))
+        });
+        unknown.chain(nameless).chain(strangers).collect()
     }
 }
 
@@ -186,15 +257,21 @@ fn channels(path: &Path, key: &str, value: &Value) -> Result<u32, ConfigError> {
         })
 }
 
-/// Checks one node of a map.
-fn node_entry(path: &Path, name: &str, value: &Value) -> Result<NodeEntry, ConfigError> {
+/// Checks the name of a node or of a group.
+pub(super) fn check_name(path: &Path, name: &str) -> Result<(), ConfigError> {
     if name.is_empty() || name.len() > NODE_NAME_BYTES_MAX || name.chars().any(char::is_control) {
         let kind = ConfigErrorKind::WrongValue {
             expected: format!("a node name of 1 to {NODE_NAME_BYTES_MAX} bytes, none a control character"),
-            found: super::error::quoted(name),
+            found: quoted(name),
         };
         return Err(ConfigError::of_file(path, kind));
     }
+    Ok(())
+}
+
+/// Checks one node of a map.
+fn node_entry(path: &Path, name: &str, value: &Value) -> Result<NodeEntry, ConfigError> {
+    check_name(path, name)?;
     match value {
         Value::Boolean(false) => Ok(NodeEntry::Disabled),
         Value::Text(text) => match text.parse() {

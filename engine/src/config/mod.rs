@@ -18,6 +18,7 @@ mod address;
 mod check;
 mod error;
 mod evaluate;
+mod group;
 mod map;
 mod node;
 mod source;
@@ -25,6 +26,7 @@ mod source;
 pub use address::NodeAddress;
 pub use check::{Checked, check};
 pub use error::{ConfigError, ConfigErrorKind};
+pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
 pub use node::{
     CALL_TIMEOUT_MS_DEFAULT, DOWN_AFTER_MS_DEFAULT, NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX,

@@ -47,6 +47,18 @@ pub fn shard_of_channel(channel: u32, shards: usize) -> usize {
     (channel as usize - 1) % shards
 }
 
+/// The member of a group with the policy `hash` that has a key, as an index; `None` when there are no members.
+///
+/// Each member draws the number `hash_number(hash_bytes(member) ^ hash_number(key))`, and the highest has the
+/// key (rendezvous hashing). So who has a key depends on no order and no other key, and when a member goes
+/// only its own keys move, to all others alike.
+pub fn member_of_key<'a>(key: u64, members: impl IntoIterator<Item = &'a str>) -> Option<usize> {
+    let key = hash_number(key);
+    let draws = members.into_iter().enumerate();
+    let highest = draws.max_by_key(|(_, member)| hash_number(hash_bytes(member.as_bytes()) ^ key));
+    highest.map(|(index, _)| index)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +91,23 @@ mod tests {
         for key in 0..1_000u64 {
             assert_eq!(shard_of_channel(channel_of_key(key, 4), 4), shard_of_key(key, 4));
         }
+    }
+
+    #[test]
+    fn keys_spread_over_members_and_only_those_of_a_lost_member_move() {
+        let members = ["db1", "db2", "db3", "db4"];
+        let mut counts = [0; 4];
+        for key in 0..4_000 {
+            let before = member_of_key(key, members).unwrap();
+            counts[before] += 1;
+            let left: Vec<&str> = members.into_iter().filter(|member| *member != "db2").collect();
+            let after = left[member_of_key(key, left.iter().copied()).unwrap()];
+            assert!(members[before] == after || members[before] == "db2");
+        }
+        assert!(
+            counts.iter().all(|count| (900..1_100).contains(count)),
+            "{counts:?}"
+        );
+        assert_eq!(member_of_key(1, []), None);
     }
 }

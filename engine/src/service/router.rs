@@ -73,6 +73,7 @@ impl Shard {
             ReplyTo::Nobody => return,
             ReplyTo::Waiter { shard, .. }
             | ReplyTo::Service { shard, .. }
+            | ReplyTo::Group { shard, .. }
             | ReplyTo::Connection { shard, .. } => usize::from(shard),
         };
         if shard != self.index {
@@ -84,6 +85,10 @@ impl Shard {
             ReplyTo::Nobody => {}
             ReplyTo::Waiter { key, .. } => self.complete_waiter(key, Outcome::Answer(result)),
             ReplyTo::Service { handle, session, .. } => self.answer_service(handle, session, result),
+            ReplyTo::Group { key, member, .. } => {
+                self.cluster
+                    .member_answered(self, key, usize::from(member), result);
+            }
             ReplyTo::Connection {
                 connection,
                 session,

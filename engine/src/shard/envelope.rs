@@ -24,6 +24,8 @@ pub(crate) enum ReplyTo {
         handle: Handle,
         session: u32,
     },
+    /// A call to a group that was sent to one of its members, by the member's number.
+    Group { shard: u16, key: Key, member: u8 },
     /// A request that came over a connection that a shard of this node owns. It is answered even if it
     /// was a send, with session 0: the answer goes nowhere, but ends the counting of its `bytes`.
     Connection {
@@ -39,7 +41,9 @@ impl ReplyTo {
     pub(crate) fn session(self) -> u32 {
         match self {
             ReplyTo::Nobody => 0,
-            ReplyTo::Waiter { key, .. } => (key.to_u64() as u32).wrapping_add(1).max(1),
+            ReplyTo::Waiter { key, .. } | ReplyTo::Group { key, .. } => {
+                (key.to_u64() as u32).wrapping_add(1).max(1)
+            }
             ReplyTo::Service { session, .. } | ReplyTo::Connection { session, .. } => session,
         }
     }

@@ -57,6 +57,8 @@ pub(crate) enum Timer {
     Release,
     /// The patience with some node may be at its end.
     Detector,
+    /// A call to a group is to be sent to a second member.
+    Hedge(Key),
     /// A service asked to be woken; see `service::posting`.
     Service(Handle, u32),
 }

@@ -121,6 +121,15 @@ impl<T> Slab<T> {
         })
     }
 
+    /// Every entry with its key, in no order that means anything.
+    pub(crate) fn keyed(&self) -> impl Iterator<Item = (Key, &T)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(index, (generation, slot))| match slot {
+            Slot::Taken(entry) => Some((Key::new(*generation, index as u32), entry)),
+            Slot::Vacant { .. } => None,
+        })
+    }
+
     /// Takes the entries out that satisfy `condition`.
     pub(crate) fn drain_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<T> {
         let keys: Vec<Key> = self

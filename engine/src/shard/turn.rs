@@ -213,6 +213,7 @@ impl Shard {
                     Some(Timer::Parked(key)) => self.cluster.parked_deadline(&self, key),
                     Some(Timer::Release) => self.cluster.go_on_releasing(&self),
                     Some(Timer::Detector) => self.cluster.detector_deadline(&self),
+                    Some(Timer::Hedge(key)) => self.cluster.hedge(&self, key),
                     Some(Timer::Service(handle, session)) => {
                         // A sleep ends with its service, and nobody is late for it.
                         if self.service(handle).is_some() {

@@ -1,0 +1,259 @@
+//! The calls to groups that are under way: where each was sent, and whether it goes to another member when
+//! that fails.
+//!
+//! A call goes to a further member when its error says that it has not run. One that is marked idempotent does so
+//! after any error that a node is to blame for, when its member is suspect, and with a hedge when there was no
+//! answer for a while; then the first answer counts.
+//!
+//! Invariants: a call goes to each member at most once, and is answered once; an error says that the call has
+//! not run only if that holds for every member that it went to.
+
+use std::rc::Rc;
+
+use skyring_codec::Millis;
+use skyring_codec::wheel::TimerKey;
+
+use super::choice::Standing;
+use super::{ClusterShard, GROUP_CALLS_MAX, Group};
+use crate::error::{Error, Text};
+use crate::service::handle::{Address, Handle};
+use crate::service::message::Payload;
+use crate::shard::envelope::{RemoteRequest, ReplyTo};
+use crate::shard::slab::Key;
+use crate::shard::{Shard, Timer};
+
+/// A call to a group.
+pub(super) struct GroupCall {
+    group: Rc<Group>,
+    address: Address,
+    source: Handle,
+    key: u64,
+    payload: Payload,
+    /// Nobody, once it is answered.
+    reply_to: ReplyTo,
+    deadline: Option<Millis>,
+    timeout_ms: u64,
+    is_idempotent: bool,
+    /// The members that it went to, a bit for each.
+    tried: u64,
+    /// Those of them that have not answered.
+    running: u64,
+    /// The error of a member where it may have run.
+    may_have_run: Option<Error>,
+    hedge: Option<TimerKey>,
+}
+
+impl GroupCall {
+    /// What goes to a member.
+    fn request(&self, shard: &Shard, key: Key, index: usize) -> RemoteRequest {
+        RemoteRequest {
+            node: Text::clone(self.group.members[index].name()),
+            address: self.address.clone(),
+            source: self.source,
+            key: self.key,
+            channel: 0,
+            payload: self.payload.clone(),
+            reply_to: ReplyTo::Group {
+                shard: shard.index as u16,
+                key,
+                member: index as u8,
+            },
+            deadline: self.deadline,
+            timeout_ms: self.timeout_ms,
+            is_idempotent: self.is_idempotent,
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.reply_to == ReplyTo::Nobody
+    }
+
+    /// The next member to try, if the call may go on.
+    fn next_member(&self, shard: &Shard) -> Option<usize> {
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= shard.now());
+        if is_late || self.is_answered() || shard.stopping.get() {
+            return None;
+        }
+        self.group.choose(self.key, self.tried)
+    }
+}
+
+/// Whether an error is a node's, so that another node may do better.
+fn is_of_node(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::Absent { .. }
+            | Error::Disabled { .. }
+            | Error::ConnectionLost { .. }
+            | Error::Restarted { .. }
+            | Error::Overloaded { .. }
+            | Error::ShuttingDown
+    )
+}
+
+impl ClusterShard {
+    /// Sends a call to a member of a group.
+    pub(super) fn begin_group_call(
+        &self,
+        shard: &Rc<Shard>,
+        group: &Rc<Group>,
+        index: usize,
+        request: RemoteRequest,
+    ) {
+        let mut calls = self.groups.calls.borrow_mut();
+        if calls.len() >= GROUP_CALLS_MAX {
+            drop(calls);
+            let what = format!("{GROUP_CALLS_MAX} calls to groups are under way");
+            return shard.refuse(request.reply_to, Error::overloaded(what));
+        }
+        let hedge_ms = group
+            .hedge_ms
+            .filter(|_| request.is_idempotent && group.members.len() > 1);
+        let key = calls.insert(GroupCall {
+            group: Rc::clone(group),
+            address: request.address,
+            source: request.source,
+            key: request.key,
+            payload: request.payload,
+            reply_to: request.reply_to,
+            deadline: request.deadline,
+            timeout_ms: request.timeout_ms,
+            is_idempotent: request.is_idempotent,
+            tried: 0,
+            running: 0,
+            may_have_run: None,
+            hedge: None,
+        });
+        if let Some(hedge_ms) = hedge_ms {
+            let timer = shard.set_timer(shard.now() + hedge_ms, Timer::Hedge(key));
+            if let Some(call) = calls.get_mut(key) {
+                call.hedge = Some(timer);
+            }
+        }
+        drop(calls);
+        self.try_member(shard, key, index);
+    }
+
+    /// Sends a call to that member, which may answer before this returns.
+    fn try_member(&self, shard: &Rc<Shard>, key: Key, index: usize) {
+        let (member, request) = {
+            let mut calls = self.groups.calls.borrow_mut();
+            let Some(call) = calls.get_mut(key) else { return };
+            call.tried |= 1 << index;
+            call.running |= 1 << index;
+            (
+                Rc::clone(&call.group.members[index]),
+                call.request(shard, key, index),
+            )
+        };
+        member.in_flight.set(member.in_flight.get() + 1);
+        self.send_to_member(shard, &member, request);
+    }
+
+    /// A member has answered a call, or failed it.
+    pub(crate) fn member_answered(
+        &self,
+        shard: &Rc<Shard>,
+        key: Key,
+        index: usize,
+        result: Result<Payload, Error>,
+    ) {
+        let mut calls = self.groups.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key).filter(|call| call.running & (1 << index) != 0) else {
+            return;
+        };
+        call.running &= !(1 << index);
+        let member = &call.group.members[index];
+        member.in_flight.set(member.in_flight.get().saturating_sub(1));
+        if call.is_answered() {
+            if call.running == 0 {
+                calls.remove(key);
+            }
+            return;
+        }
+        let result = match result {
+            Ok(payload) => Ok(payload),
+            Err(error) => {
+                let may_go_on = is_of_node(&error) && (call.is_idempotent || !error.may_have_run());
+                let next = if may_go_on { call.next_member(shard) } else { None };
+                if may_go_on && error.may_have_run() {
+                    call.may_have_run = Some(error.clone());
+                }
+                if let Some(next) = next {
+                    drop(calls);
+                    shard.node.metrics.group_calls_moved.add(1);
+                    return self.try_member(shard, key, next);
+                }
+                if may_go_on && call.running != 0 {
+                    return;
+                }
+                // It has run nowhere only if no member may have run it.
+                Err(match call.may_have_run.take() {
+                    Some(earlier) if !error.may_have_run() => earlier,
+                    _ => error,
+                })
+            }
+        };
+        let reply_to = std::mem::replace(&mut call.reply_to, ReplyTo::Nobody);
+        call.payload = Payload::default();
+        let hedge = call.hedge.take();
+        if call.running == 0 {
+            calls.remove(key);
+        }
+        drop(calls);
+        if let Some(hedge) = hedge {
+            shard.cancel_timer(hedge);
+        }
+        shard.reply(reply_to, result);
+    }
+
+    /// A call has had no answer for so long that a second member is asked.
+    pub(crate) fn hedge(&self, shard: &Rc<Shard>, key: Key) {
+        let next = {
+            let mut calls = self.groups.calls.borrow_mut();
+            let Some(call) = calls.get_mut(key) else { return };
+            call.hedge = None;
+            let is_good = |index: &usize| call.group.members[*index].standing.get() == Standing::Good;
+            // One that is not up would be no help.
+            call.next_member(shard).filter(is_good)
+        };
+        if let Some(next) = next {
+            shard.node.metrics.group_calls_hedged.add(1);
+            self.try_member(shard, key, next);
+        }
+    }
+
+    /// A member is suspect or down. Calls that have not been sent there go to another member, and so do
+    /// idempotent ones that have no answer yet.
+    pub(super) fn leave_member(&self, shard: &Rc<Shard>, group: &Rc<Group>, index: usize) {
+        let is_better = |other: &Rc<super::Member>| other.standing.get() == Standing::Good;
+        if !group.members.iter().any(is_better) {
+            return;
+        }
+        let node = group.members[index].name();
+        for request in self.unpark_group_calls(shard, node) {
+            let cause = shard.node.failure(node).unwrap_or_else(|| "it is suspect".into());
+            let error = Error::Unreachable {
+                node: Text::clone(node),
+                cause,
+            };
+            shard.refuse(request.reply_to, error);
+        }
+        let moving: Vec<(Key, usize)> = {
+            let calls = self.groups.calls.borrow();
+            let waits = |call: &GroupCall| {
+                Rc::ptr_eq(&call.group, group) && call.is_idempotent && call.running == 1 << index
+            };
+            calls
+                .keyed()
+                .filter(|(_, call)| waits(call))
+                .filter_map(|(key, call)| Some((key, call.next_member(shard)?)))
+                .collect()
+        };
+        for (key, next) in moving {
+            shard.node.metrics.group_calls_moved.add(1);
+            self.try_member(shard, key, next);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Which member of a group a message goes to: the policies, without anything that they act on.
+
+use std::time::Duration;
+
+use crate::config::Policy;
+use crate::service::placement::{hash_number, member_of_key};
+
+/// What is thought of a member, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It is up, or nothing is known against it.
+    Good,
+    /// It has just lost its connection. If it is back in a moment, nothing has happened.
+    Paused,
+    /// It is suspect.
+    Doubtful,
+    /// It is down, turned off, or not in the map.
+    Bad,
+}
+
+impl Standing {
+    /// What counts when members are compared: a pause that may be over in a moment does not.
+    fn rank(self, is_steady: bool) -> Standing {
+        match self {
+            Standing::Paused if is_steady => Standing::Good,
+            Standing::Paused => Standing::Doubtful,
+            other => other,
+        }
+    }
+}
+
+/// What a choice needs to know of a member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    pub(super) name: &'a str,
+    pub(super) standing: Standing,
+    /// Calls of this shard that are under way there.
+    pub(super) in_flight: u32,
+    /// How long it takes to answer at the least; `None` = not measured yet.
+    pub(super) round_trip: Option<Duration>,
+    /// It is in the region of this node.
+    pub(super) is_own_region: bool,
+}
+
+/// What else a choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation {
+    /// The message's key.
+    pub(super) key: u64,
+    /// Choices of the group so far.
+    pub(super) count: u64,
+    /// The nearest member so far.
+    pub(super) nearest: usize,
+}
+
+/// A nearer member must answer in at most this part of the time to become the nearest, in tenths, and be ahead by
+/// [`NEARER_BY_MIN`]: otherwise two that are equally near would take turns, and callers with them.
+const NEARER_TENTHS: u32 = 7;
+
+/// See [`NEARER_TENTHS`].
+const NEARER_BY_MIN: Duration = Duration::from_micros(200);
+
+/// The member to take, of so many of which `candidate` tells, but none of those in `tried`, a bit for each;
+/// `None` = all are. Nothing is allocated: this is on the way of every message to a group.
+pub(super) fn choose<'a>(
+    policy: Policy,
+    members: usize,
+    candidate: impl Fn(usize) -> Candidate<'a>,
+    tried: u64,
+    situation: Situation,
+) -> Option<usize> {
+    let is_steady = policy.is_steady();
+    let rank = |index: usize| candidate(index).standing.rank(is_steady);
+    let untried = || (0..members).filter(|index| tried & (1 << index) == 0);
+    let best = untried().map(rank).min()?;
+    let eligible = || untried().filter(|index| rank(*index) == best);
+    let nth = |number: u64| eligible().nth((number % eligible().count().max(1) as u64) as usize);
+    match policy {
+        Policy::Failover => eligible().next(),
+        Policy::Random => nth(hash_number(situation.count ^ situation.key.rotate_left(32))),
+        Policy::RoundRobin => nth(situation.count),
+        Policy::LeastInFlight => eligible().min_by_key(|index| candidate(*index).in_flight),
+        Policy::Hash => {
+            let drawn = member_of_key(situation.key, eligible().map(|index| candidate(index).name))?;
+            eligible().nth(drawn)
+        }
+        Policy::Nearest => {
+            let has_own = eligible().any(|index| candidate(index).is_own_region);
+            let near = || eligible().filter(|index| candidate(*index).is_own_region || !has_own);
+            let time_of = |index: usize| Some((candidate(index).round_trip?, index));
+            let Some((shortest, shortest_index)) = near().filter_map(time_of).min() else {
+                return near().next();
+            };
+            let current = near().find(|index| *index == situation.nearest);
+            Some(match current.and_then(time_of) {
+                Some((time, index)) if !is_clearly_shorter(shortest, time) => index,
+                _ => shortest_index,
+            })
+        }
+    }
+}
+
+fn is_clearly_shorter(time: Duration, than: Duration) -> bool {
+    time * 10 <= than * NEARER_TENTHS && time + NEARER_BY_MIN <= than
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Standing::{Bad, Doubtful, Good, Paused};
+
+    fn members(standings: &[Standing]) -> Vec<Candidate<'static>> {
+        const NAMES: [&str; 4] = ["db1", "db2", "db3", "db4"];
+        standings
+            .iter()
+            .zip(NAMES)
+            .map(|(standing, name)| Candidate {
+                name,
+                standing: *standing,
+                in_flight: 0,
+                round_trip: None,
+                is_own_region: false,
+            })
+            .collect()
+    }
+
+    fn at(key: u64, count: u64) -> Situation {
+        Situation {
+            key,
+            count,
+            nearest: 0,
+        }
+    }
+
+    fn pick(policy: Policy, members: &[Candidate<'_>], tried: u64, situation: Situation) -> Option<usize> {
+        choose(policy, members.len(), |index| members[index], tried, situation)
+    }
+
+    fn chosen(policy: Policy, members: &[Candidate<'_>]) -> Vec<usize> {
+        let mut chosen: Vec<usize> = (0..1_000)
+            .filter_map(|number| pick(policy, members, 0, at(number, number)))
+            .collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+
+    #[test]
+    fn no_policy_takes_a_worse_member_while_a_better_one_is_there() {
+        for policy in Policy::ALL {
+            for (standings, expected) in [
+                ([Bad, Doubtful, Good], vec![2]),
+                ([Bad, Doubtful, Bad], vec![1]),
+                ([Doubtful, Bad, Bad], vec![0]),
+            ] {
+                assert_eq!(chosen(policy, &members(&standings)), expected, "{policy}");
+            }
+            let all_bad = members(&[Bad, Bad]);
+            assert!(pick(policy, &all_bad, 0, at(1, 1)).is_some(), "{policy}");
+            assert_eq!(pick(policy, &all_bad, 0b11, at(1, 1)), None, "{policy}");
+            assert_eq!(pick(policy, &all_bad, 0b01, at(1, 1)), Some(1), "{policy}");
+        }
+    }
+
+    #[test]
+    fn a_pause_moves_nobody_who_stays_with_a_member() {
+        for policy in Policy::ALL {
+            let before = pick(policy, &members(&[Good, Good]), 0, at(7, 0));
+            let mut paused = members(&[Good, Good]);
+            paused[before.unwrap()].standing = Paused;
+            let after = pick(policy, &paused, 0, at(7, 0));
+            assert_eq!(before == after, policy.is_steady(), "{policy}");
+        }
+    }
+
+    #[test]
+    fn failover_takes_the_first_and_the_others_spread() {
+        let all = members(&[Good, Good, Good]);
+        assert_eq!(chosen(Policy::Failover, &all), [0]);
+        for policy in [Policy::Random, Policy::RoundRobin, Policy::Hash] {
+            assert_eq!(chosen(policy, &all), [0, 1, 2], "{policy}");
+        }
+        let in_turn: Vec<usize> = (0..6)
+            .filter_map(|count| pick(Policy::RoundRobin, &all, 0, at(9, count)))
+            .collect();
+        assert_eq!(in_turn, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn least_in_flight_takes_whoever_has_the_fewest() {
+        let mut all = members(&[Good, Good, Good]);
+        for (member, in_flight) in all.iter_mut().zip([5, 2, 9]) {
+            member.in_flight = in_flight;
+        }
+        assert_eq!(pick(Policy::LeastInFlight, &all, 0, at(0, 0)), Some(1));
+    }
+
+    #[test]
+    fn nearest_takes_the_own_region_and_there_the_shortest_way_and_does_not_change_for_a_trifle() {
+        let mut all = members(&[Good, Good, Good]);
+        let nearest = |all: &[Candidate<'_>], nearest| {
+            let situation = Situation {
+                key: 0,
+                count: 0,
+                nearest,
+            };
+            pick(Policy::Nearest, all, 0, situation).unwrap()
+        };
+        let ms = |milliseconds| Some(Duration::from_millis(milliseconds));
+        assert_eq!(nearest(&all, 0), 0);
+        for (member, time) in all.iter_mut().zip([ms(30), ms(2), ms(3)]) {
+            member.round_trip = time;
+        }
+        assert_eq!(nearest(&all, 0), 1);
+        // Two milliseconds are less than three, but not clearly.
+        assert_eq!(nearest(&all, 2), 2);
+        all[0].is_own_region = true;
+        assert_eq!(nearest(&all, 1), 0);
+        all[0].standing = Bad;
+        assert_eq!(nearest(&all, 0), 1);
+    }
+}

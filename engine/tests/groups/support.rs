@@ -1,0 +1,121 @@
+//! Databases that say who they are, and a map with a group of them.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use skyring::config::{Group, Policy};
+use skyring::{Caller, ClusterMap, Error, Node, NodeChange, NodeEvent};
+
+use crate::cluster::{Echo, serve};
+use crate::node::PATIENCE;
+use crate::ports::{ReservedPort, open_at};
+use crate::start::start;
+
+/// The members' names.
+pub(crate) const MEMBERS: [&str; 3] = ["db1", "db2", "db3"];
+
+/// A database that may be started, and started again at the same place.
+pub(crate) struct Db {
+    pub(crate) name: &'static str,
+    port: ReservedPort,
+    node: Option<Node>,
+}
+
+impl Db {
+    /// One that does not run yet.
+    pub(crate) fn new(name: &'static str) -> Db {
+        Db {
+            name,
+            port: ReservedPort::new(),
+            node: None,
+        }
+    }
+
+    /// Starts it.
+    pub(crate) fn start(&mut self) {
+        let (node, name) = (start(1), self.name);
+        serve(&node, "echo", move |_| Echo(name));
+        open_at(&node, &self.port.address()).expect("the port is free");
+        self.node = Some(node);
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        self.port.address()
+    }
+
+    /// Its counters.
+    pub(crate) fn metrics(&self) -> &skyring::Metrics {
+        self.node.as_ref().expect("it runs").metrics()
+    }
+
+    /// Stops it.
+    pub(crate) fn stop(&mut self) {
+        self.node = None;
+    }
+}
+
+/// So many databases that run.
+pub(crate) fn databases(count: usize) -> Vec<Db> {
+    MEMBERS[..count]
+        .iter()
+        .map(|name| {
+            let mut db = Db::new(name);
+            db.start();
+            db
+        })
+        .collect()
+}
+
+/// A map with the databases as nodes.
+pub(crate) fn map(databases: &[Db]) -> ClusterMap {
+    databases.iter().fold(ClusterMap::new(), |map, db| {
+        map.with(db.name, &db.port.address()).expect("a valid entry")
+    })
+}
+
+/// A map with the databases and the group `db` of them.
+pub(crate) fn map_of_group(databases: &[Db], policy: Policy) -> ClusterMap {
+    let members = databases.iter().map(|db| db.name);
+    let group = Group::new(policy, members).expect("a valid group");
+    map(databases).with_group("db", group).expect("a free name")
+}
+
+/// Asks the group's echo who it is, within a time that no test passes.
+pub(crate) async fn who(caller: &Caller, key: u64) -> Result<String, Error> {
+    let call = caller.node("db").key(key).call("@echo", "who");
+    call.timeout(Duration::from_secs(20)).await?.unpack()
+}
+
+/// How long a node may show no sign of life here: short, so that tests do not take long, and long beside what a
+/// loaded machine keeps a thread waiting for.
+pub(crate) const DOWN_AFTER: Duration = Duration::from_millis(1_200);
+
+/// The events of a node or a group, as they come.
+pub(crate) struct Events(Receiver<NodeEvent>);
+
+impl Events {
+    /// Listens from now on.
+    pub(crate) fn of(watcher: &Node, name: &'static str) -> Events {
+        let ((sender, receiver), (ready, is_ready)) = (channel(), channel());
+        watcher
+            .run(move |caller| async move {
+                let mut monitor = caller.cluster().monitor(name).expect("room for a monitor");
+                ready.send(()).expect("the test waits");
+                while sender.send(monitor.next().await).is_ok() {}
+            })
+            .expect("room for it");
+        is_ready.recv_timeout(PATIENCE).expect("it listens");
+        Events(receiver)
+    }
+
+    /// Takes events until one of these comes.
+    pub(crate) fn wait_for(&self, changes: &[NodeChange]) -> NodeEvent {
+        loop {
+            let event = self.0.recv_timeout(PATIENCE).expect("an event comes");
+            if changes.contains(&event.change) {
+                return event;
+            }
+        }
+    }
+}
