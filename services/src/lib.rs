@@ -2,20 +2,24 @@
 //! public face, so each is also an example of how to write one.
 
 mod echo;
+mod monitor;
 mod simpledb;
 
 pub use echo::Echo;
+pub use monitor::{Change, HISTORY_MAX, NodeMonitor, WATCHED_MAX};
 pub use simpledb::{ENTRIES_MAX, SimpleDb};
 
 use skyring::{Error, Kinds};
 
-/// The kinds that configs can name: `echo` and `simpledb`. Neither takes arguments.
+/// The kinds that configs can name: `echo`, `simpledb` and `monitor`. Only the last takes arguments; see
+/// [`NodeMonitor`].
 pub fn kinds() -> Kinds {
     Kinds::default()
         .add("echo", |arguments| no_arguments("echo", arguments).map(|()| Echo))
         .add("simpledb", |arguments| {
             no_arguments("simpledb", arguments).map(|()| SimpleDb::default())
         })
+        .add("monitor", NodeMonitor::of_arguments)
 }
 
 fn no_arguments(kind: &str, arguments: &str) -> Result<(), Error> {

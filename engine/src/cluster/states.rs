@@ -287,6 +287,9 @@ impl ClusterShard {
     /// On the first shard: has a node's first channel connect, and connect again, whether there are calls or
     /// not.
     fn probe(&self, shard: &Rc<Shard>, node: &Text) {
+        if self.keep_members(shard, node) {
+            return;
+        }
         let Entry::At(address) = self.entry(node) else {
             return;
         };

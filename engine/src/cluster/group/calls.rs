@@ -34,6 +34,8 @@ pub(super) struct GroupCall {
     deadline: Option<Millis>,
     timeout_ms: u64,
     is_idempotent: bool,
+    /// It waits for room at its member instead of being refused.
+    waits: bool,
     /// The members that it went to, a bit for each.
     tried: u64,
     /// Those of them that have not answered.
@@ -61,6 +63,7 @@ impl GroupCall {
             deadline: self.deadline,
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
+            waits: self.waits,
         }
     }
 
@@ -120,6 +123,7 @@ impl ClusterShard {
             deadline: request.deadline,
             timeout_ms: request.timeout_ms,
             is_idempotent: request.is_idempotent,
+            waits: request.waits,
             tried: 0,
             running: 0,
             may_have_run: None,

@@ -217,15 +217,24 @@ impl ClusterShard {
             return Some(request);
         };
         if !group.is_used.replace(true) {
-            for member in &group.members {
-                self.keep(shard, Text::clone(member.name()));
-            }
+            self.keep_members(shard, &group.name);
             if group.policy == Policy::Nearest {
                 rt::spawn(nearest::measure(Rc::clone(shard), Text::clone(&group.name)));
             }
         }
         self.dispatch(shard, &group, request);
         None
+    }
+
+    /// Has the members of a group watched, if there is one of that name.
+    pub(super) fn keep_members(&self, shard: &Rc<Shard>, name: &str) -> bool {
+        let Some(group) = self.groups.get(name) else {
+            return false;
+        };
+        for member in &group.members {
+            self.keep(shard, Text::clone(member.name()));
+        }
+        true
     }
 
     /// Sends a message to the member that the policy says, or keeps it if that may be back in a moment.
@@ -263,6 +272,7 @@ impl ClusterShard {
                 deadline: request.deadline,
                 timeout_ms: request.timeout_ms,
                 is_idempotent: request.is_idempotent,
+                waits: request.waits,
             },
         );
     }
