@@ -37,11 +37,14 @@ pub struct Change {
     pub time_ms: u64,
 }
 
+/// What a program does with a change.
+type OnChange = Box<dyn FnMut(&Change)>;
+
 /// Watches nodes; see the module.
 pub struct NodeMonitor {
     names: Vec<String>,
     hook: Option<Address>,
-    closure: Option<Box<dyn FnMut(&Change)>>,
+    closure: Option<OnChange>,
     watched: BTreeMap<String, VecDeque<Change>>,
 }
 
