@@ -208,11 +208,11 @@ mod tests {
         };
         let ms = |milliseconds| Some(Duration::from_millis(milliseconds));
         assert_eq!(nearest(&all, 0), 0);
-        for (member, time) in all.iter_mut().zip([ms(30), ms(2), ms(3)]) {
+        for (member, time) in all.iter_mut().zip([ms(30), ms(3), ms(4)]) {
             member.round_trip = time;
         }
         assert_eq!(nearest(&all, 0), 1);
-        // Two milliseconds are less than three, but not clearly.
+        // Three milliseconds are less than four, but not clearly.
         assert_eq!(nearest(&all, 2), 2);
         all[0].is_own_region = true;
         assert_eq!(nearest(&all, 1), 0);
