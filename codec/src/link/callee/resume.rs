@@ -82,8 +82,10 @@ impl CalleeLink {
         self.frames = FrameReader::starting_with(Chunks::default());
         self.names = NamesIn::default();
         self.out = OutBuffer::new();
-        // Of a session on which nothing came the caller need not know anything.
-        self.acks.received() > 0
+        // The next connection's output is counted anew: no acknowledgement waits in it.
+        self.ack_end = 0;
+        // Also when nothing has come yet: what was lost on its way is written again only within the session.
+        true
     }
 
     /// Whether this link has the session that the hello of `greeted` names, and all that its caller lacks.

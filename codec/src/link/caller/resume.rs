@@ -77,6 +77,8 @@ pub(super) struct Resume {
     repeated: BTreeSet<u64>,
     /// When the session ends, unless there is a connection again.
     until: Option<Millis>,
+    /// Nobody has said what time it is since the connection ended, so that `until` may be too early.
+    is_unclocked: bool,
 }
 
 impl Resume {
@@ -92,6 +94,7 @@ impl Resume {
             repeatable_cost: 0,
             repeated: BTreeSet::new(),
             until: None,
+            is_unclocked: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Resume {
     /// The connection is over.
     pub(super) fn pause(&mut self, now: Millis) {
         self.acks.pause();
+        self.is_unclocked |= self.until.is_none();
         self.until.get_or_insert(now.saturating_add(SESSION_KEPT_MS_MAX));
     }
 
@@ -270,6 +274,9 @@ impl CallerLink {
 
     /// The next event without a connection.
     pub(super) fn poll_down(&mut self, now: Millis) -> Option<CallerEvent> {
+        if std::mem::take(&mut self.resume.is_unclocked) && self.resume.until.is_some() {
+            self.resume.until = Some(now.saturating_add(SESSION_KEPT_MS_MAX));
+        }
         if self.resume.until.is_some_and(|until| until <= now) {
             self.end_session(Ended::GivenUp);
             self.drop_unwanted();
