@@ -1,57 +1,41 @@
-//! The accepting side of a connection, driven as the engine does it: requests come out and go to services,
-//! whose answers go back; it is not read while too much waits.
+//! The accepting side of a channel, driven as the engine does it: requests come out and go to services (see
+//! `services`), whose answers go back; it is not read while too much waits; it outlives its connection when it
+//! has a session (see `sessions`).
 
 use std::collections::BTreeMap;
-use std::io::IoSlice;
 
-use bytes::Bytes;
-use skyring_codec::link::{CalleeLink, Dialect, Inbound, ProtocolError};
-use skyring_codec::native::ErrorCode;
-use skyring_codec::seri;
-use skyring_codec::skynet::RequestAddress;
+use skyring_codec::Millis;
+use skyring_codec::link::{CalleeLink, SESSION_KEPT_MS_MAX};
 
-use super::books::{Arrival, Process};
+use super::books::Process;
 use super::clock::Event;
-use super::messages::{Answer, Order, Target};
-use super::network::{Pieces, Read, Side};
-use super::node::HANDLE;
+use super::messages::Order;
+use super::network::Side;
 use super::world::World;
-
-/// Slices of one write.
-const SLICES: usize = 16;
-
-/// Bytes that come one by one before a look at something else.
-const SINGLE_BYTES_MAX: usize = 400;
-
-/// So many bytes do not come one by one, which would take for ever; only the last of them.
-const SINGLE_BACKLOG_BYTES_MAX: usize = 2_000;
 
 /// What an acceptor without work may hold: the table of names and buffers that are used again.
 const IDLE_BYTES_MAX: usize = 64 * 1024;
 
-/// The accepting side of a connection; see the module.
+/// The accepting side of a channel; see the module.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    process: Process,
-    link: CalleeLink,
+    pub(super) process: Process,
+    pub(super) link: CalleeLink,
+    /// The connection that it reads.
+    pub(super) connection: Option<usize>,
+    /// Since when there is none.
+    pub(super) detached_since: Millis,
     /// Requests that are being handled, by message.
-    handled: BTreeMap<u64, Order>,
+    pub(super) handled: BTreeMap<u64, Order>,
     /// It is not read, because too much waits.
-    is_paused: bool,
-    is_flush_scheduled: bool,
+    pub(super) is_paused: bool,
+    pub(super) is_flush_scheduled: bool,
     /// The next time to say that it lives is scheduled.
     is_pulse_scheduled: bool,
-    /// The peer sends no more requests.
-    is_left: bool,
-}
-
-/// A request on its way to a service.
-struct Taken {
-    /// The handle that its name stands for, or that it says; None for a name that nobody has.
-    target: Option<u32>,
-    session: u32,
-    remaining_ms: Option<u32>,
-    payload: Bytes,
+    /// The deadline that a look is scheduled for.
+    armed: Option<Millis>,
+    /// Answers that its caller may lack were let go.
+    pub(super) is_trimmed: bool,
 }
 
 impl Acceptor {
@@ -59,6 +43,12 @@ impl Acceptor {
     pub(super) fn is_idle(&self) -> bool {
         let link = &self.link;
         self.handled.is_empty() && !self.is_paused && !link.has_output() && !link.has_partial_input()
+    }
+
+    /// It reads another connection: what was scheduled for the old one does not count.
+    pub(super) fn forget_schedule(&mut self) {
+        self.is_paused = false;
+        self.is_flush_scheduled = false;
     }
 
     /// At the end of a run: what there is although nothing is asked for.
@@ -69,273 +59,67 @@ impl Acceptor {
         }
         link.release_memory();
         let held = link.held_bytes();
-        (held > IDLE_BYTES_MAX).then(|| format!("{held} bytes of memory"))
+        // Without a connection answers may be kept for one that does not come; for a while.
+        let is_too_much = self.connection.is_some() && held > IDLE_BYTES_MAX;
+        is_too_much.then(|| format!("{held} bytes of memory"))
     }
 }
 
 impl World {
     /// A connection was accepted.
     pub(super) fn accept(&mut self, connection: usize) {
-        let node = self.network.get(connection).node(Side::Acceptor);
+        let process = self.network.get(connection).process(Side::Acceptor);
+        self.network.set_acceptor(connection, self.acceptors.len());
         self.acceptors.push(Some(Acceptor {
-            process: self.nodes[node].process,
+            process,
             link: CalleeLink::new(self.settings.callee_limits),
+            connection: Some(connection),
+            detached_since: 0,
             handled: BTreeMap::new(),
             is_paused: false,
             is_flush_scheduled: false,
             is_pulse_scheduled: false,
-            is_left: false,
+            armed: None,
+            is_trimmed: false,
         }));
-        debug_assert_eq!(self.acceptors.len(), connection + 1);
     }
 
-    /// In how many pieces bytes are read in this turn, and how many bytes each has; None for as many as there
-    /// are.
-    pub(super) fn pieces(&mut self, connection: usize, side: Side) -> (usize, Option<usize>) {
-        let backlog = self.network.incoming_bytes(connection, side);
-        match self.network.get(connection).pieces {
-            Pieces::Whole => (4, None),
-            Pieces::Single if backlog <= SINGLE_BACKLOG_BYTES_MAX => (SINGLE_BYTES_MAX, Some(1)),
-            Pieces::Single => (2, Some(backlog / 2)),
-            Pieces::UpTo(most) => (2, Some(1 + self.random.below(most as u64) as usize)),
-        }
+    /// The acceptor that reads a connection, unless that is over at its side.
+    pub(super) fn acceptor_of(&self, connection: usize) -> Option<usize> {
+        let id = self.network.get(connection).acceptor;
+        let acceptor = self.acceptors[id].as_ref()?;
+        (acceptor.connection == Some(connection)).then_some(id)
     }
 
-    // ---- requests ----
-
-    /// Bytes have come to the accepting side.
-    pub(super) fn read_acceptor(&mut self, connection: usize) {
-        let (pieces, bytes_each) = self.pieces(connection, Side::Acceptor);
-        for _ in 0..pieces {
-            let Some(acceptor) = &mut self.acceptors[connection] else {
-                return;
-            };
-            if acceptor.is_paused {
-                return;
-            }
-            let bytes_max = match (acceptor.link.room(), bytes_each) {
-                (_, Some(count)) => count,
-                (Some((_, bytes_max)), None) => bytes_max,
-                (None, None) => usize::MAX,
-            };
-            match self
-                .network
-                .read(&mut self.clock, connection, Side::Acceptor, bytes_max)
-            {
-                Read::Bytes(bytes) => {
-                    match acceptor.link.room() {
-                        Some((payload, bytes_max)) if bytes.len() <= bytes_max => {
-                            payload.extend_from_slice(&bytes);
-                            acceptor.link.receive(Bytes::new());
-                        }
-                        _ => acceptor.link.receive(bytes),
-                    }
-                    self.serve(connection);
-                }
-                Read::End => return self.end_acceptor(connection, "closed"),
-                Read::Nothing => break,
-            }
-        }
-        self.network
-            .expect(&mut self.clock, connection, Side::Acceptor, 0);
-    }
-
-    /// Passes on what has come.
-    fn serve(&mut self, connection: usize) {
-        if let Err(error) = self.take_requests(connection) {
-            // Whoever is at the other end is one of ours.
-            self.books
-                .fail(|| format!("connection {connection}: its acceptor reads {error}"));
-        }
-        self.flush_acceptor_later(connection);
-    }
-
-    fn take_requests(&mut self, connection: usize) -> Result<(), ProtocolError> {
-        loop {
-            if self.pause_if_full(connection) {
-                return Ok(());
-            }
-            let Some(acceptor) = &mut self.acceptors[connection] else {
-                return Ok(());
-            };
-            let node = &self.nodes[acceptor.process.node];
-            if self.random.chance(700)
-                && let Some(request) = acceptor
-                    .link
-                    .next_resolved(node.names_state, |name| node.resolve(name))
-            {
-                let remaining = request.remaining_ms;
-                self.take(
-                    connection,
-                    Taken {
-                        target: Some(request.target),
-                        session: request.session,
-                        remaining_ms: (remaining != 0).then_some(remaining),
-                        payload: request.payload,
-                    },
-                );
-                continue;
-            }
-            match acceptor.link.poll_inbound()? {
-                None => return Ok(()),
-                Some(Inbound::Goodbye) => acceptor.is_left = true,
-                Some(Inbound::Hello(hello)) => self.greet(connection, hello.channel, hello.channels),
-                Some(Inbound::Request(request)) => {
-                    let target = match &request.address {
-                        RequestAddress::Handle(0) => {
-                            self.answer_query(connection, request.session, &request.payload);
-                            continue;
-                        }
-                        RequestAddress::Handle(handle) => Some(*handle),
-                        RequestAddress::Name(name) => node.resolve(name),
-                    };
-                    self.take(
-                        connection,
-                        Taken {
-                            target,
-                            session: request.session,
-                            remaining_ms: request.remaining_ms,
-                            payload: request.payload,
-                        },
-                    );
-                }
-            }
-        }
-    }
-
-    fn greet(&mut self, connection: usize, channel: u32, channels: u32) {
-        let Some(acceptor) = &mut self.acceptors[connection] else {
+    /// Looks after an acceptor that something happened to: acknowledgements that are due, output, timers.
+    pub(super) fn attend_acceptor(&mut self, id: usize) {
+        let now = self.clock.now();
+        let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        let node = acceptor.process.node;
-        if self.settings.nodes[node].dialect == Dialect::Skynet {
-            return acceptor.link.refuse_hello();
+        acceptor.link.tick(now);
+        if let Some(deadline) = acceptor.link.next_deadline()
+            && acceptor.armed.is_none_or(|armed| deadline < armed)
+        {
+            acceptor.armed = Some(deadline.max(now + 1));
+            self.clock
+                .schedule(deadline.max(now + 1), Event::Tick { acceptor: id });
         }
-        let hello = self.nodes[node].hello(&mut self.random, channel, channels);
-        if let Err(error) = acceptor.link.accept_hello(&hello) {
-            self.books
-                .fail(|| format!("connection {connection}: the hello is not accepted: {error}"));
-        }
-    }
-
-    /// Nobody asks for a name but the heartbeat.
-    fn answer_query(&mut self, connection: usize, session: u32, payload: &[u8]) {
-        if seri::unpack::<&str>(payload) != Ok("skyring.ping") {
-            self.books
-                .fail(|| format!("connection {connection}: a query for {payload:?}"));
-        }
-        if let Some(acceptor) = &mut self.acceptors[connection] {
-            acceptor.link.respond(session, Err(b"name not found"));
+        if let Some(connection) = acceptor.connection
+            && acceptor.link.has_output()
+            && !std::mem::replace(&mut acceptor.is_flush_scheduled, true)
+        {
+            let side = Side::Acceptor;
+            self.clock.schedule(now, Event::Flush { connection, side });
         }
     }
 
-    /// A request comes to a service.
-    fn take(&mut self, connection: usize, taken: Taken) {
-        let Some(acceptor) = &mut self.acceptors[connection] else {
-            return;
-        };
-        let (process, is_native) = (acceptor.process, acceptor.link.dialect() == Dialect::Native);
-        let Taken {
-            target,
-            session,
-            remaining_ms,
-            payload,
-        } = taken;
-        let Some(order) = Order::unpack(&payload) else {
-            let bytes = payload.len();
-            return self
-                .books
-                .fail(|| format!("connection {connection}: a request of {bytes} bytes that nobody sent"));
-        };
-        let expected = match order.target {
-            Target::Handle => Some(HANDLE),
-            Target::Name(number) => self.nodes[process.node].handle_of(number),
-        };
-        if target != expected {
-            let message = order.message;
-            return self
-                .books
-                .fail(|| format!("message {message} goes to {target:?}, its target is {expected:?}"));
+    /// A deadline of the link has come.
+    pub(super) fn tick(&mut self, id: usize) {
+        if let Some(acceptor) = &mut self.acceptors[id] {
+            acceptor.armed = None;
+            self.attend_acceptor(id);
         }
-        let Some(target) = target else {
-            acceptor
-                .link
-                .respond_error(session, ErrorCode::NoSuchService, b"no-such-service: a name");
-            return self.note(|_| {
-                format!(
-                    "connection {connection}: message {} has no service",
-                    order.message
-                )
-            });
-        };
-        self.note(|_| {
-            format!(
-                "connection {connection}: message {} runs at handle {target}",
-                order.message
-            )
-        });
-        let arrival = Arrival {
-            process,
-            connection,
-            is_native,
-            session,
-            remaining_ms,
-        };
-        self.books.run(self.clock.now(), &order, &arrival);
-        self.handle(connection, session, order);
-    }
-
-    fn handle(&mut self, connection: usize, session: u32, order: Order) {
-        if session == 0 || order.answer == Answer::Never {
-            return;
-        }
-        let Some(acceptor) = &mut self.acceptors[connection] else {
-            return;
-        };
-        if order.takes_ms == 0 {
-            return self.respond(connection, session, order);
-        }
-        acceptor.handled.insert(order.message, order);
-        let message = order.message;
-        self.clock.schedule(
-            self.clock.now() + u64::from(order.takes_ms),
-            Event::Answer {
-                connection,
-                session,
-                message,
-            },
-        );
-    }
-
-    fn respond(&mut self, connection: usize, session: u32, order: Order) {
-        self.books.answer(order.message);
-        if let Some(acceptor) = &mut self.acceptors[connection] {
-            match order.answer() {
-                Ok(answer) => acceptor.link.respond(session, Ok(answer)),
-                Err(text) => acceptor.link.respond(session, Err(text.as_bytes())),
-            }
-        }
-    }
-
-    /// A service is done.
-    pub(super) fn answer(&mut self, connection: usize, session: u32, message: u64) {
-        let Some(acceptor) = &mut self.acceptors[connection] else {
-            return;
-        };
-        let Some(order) = acceptor.handled.remove(&message) else {
-            return;
-        };
-        self.note(|_| format!("connection {connection}: message {message} is answered"));
-        self.respond(connection, session, order);
-        let Some(acceptor) = &mut self.acceptors[connection] else {
-            return;
-        };
-        if std::mem::take(&mut acceptor.is_paused) {
-            self.serve(connection);
-            self.network
-                .expect(&mut self.clock, connection, Side::Acceptor, 0);
-        }
-        self.flush_acceptor_later(connection);
     }
 
     // ---- back pressure ----
@@ -345,107 +129,75 @@ impl World {
     }
 
     /// Stops reading while too much waits; whether it does.
-    fn pause_if_full(&mut self, connection: usize) -> bool {
-        let Some(acceptor) = &self.acceptors[connection] else {
+    pub(super) fn pause_if_full(&mut self, id: usize) -> bool {
+        let Some(acceptor) = &self.acceptors[id] else {
             return true;
         };
         if !self.is_full(acceptor) {
             return false;
         }
-        let Some(acceptor) = &mut self.acceptors[connection] else {
+        let Some(acceptor) = &mut self.acceptors[id] else {
             return true;
         };
         if !std::mem::replace(&mut acceptor.is_paused, true) {
             self.books.counts.reads_paused += 1;
             acceptor.link.own_input();
-            self.say_alive_later(connection);
+            self.say_alive_later(id);
         }
         true
     }
 
-    fn say_alive_later(&mut self, connection: usize) {
+    /// Reads on, if that was stopped.
+    pub(super) fn read_on(&mut self, id: usize) {
+        let Some(acceptor) = &mut self.acceptors[id] else {
+            return;
+        };
+        if !std::mem::take(&mut acceptor.is_paused) {
+            return;
+        }
+        self.serve(id);
+        if let Some(connection) = self.acceptors[id]
+            .as_ref()
+            .and_then(|acceptor| acceptor.connection)
+        {
+            self.network
+                .expect(&mut self.clock, connection, Side::Acceptor, 0);
+        }
+    }
+
+    fn say_alive_later(&mut self, id: usize) {
         let interval = self.settings.heartbeat.interval_ms;
-        let Some(acceptor) = &mut self.acceptors[connection] else {
+        let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
         if interval > 0 && !std::mem::replace(&mut acceptor.is_pulse_scheduled, true) {
             let at = self.clock.now() + interval;
-            self.clock.schedule(at, Event::SayAlive { connection });
+            self.clock.schedule(at, Event::SayAlive { acceptor: id });
         }
     }
 
     /// When it has not been read for a while, the peer is to know that it lives.
-    pub(super) fn say_alive(&mut self, connection: usize) {
-        let Some(acceptor) = &mut self.acceptors[connection] else {
+    pub(super) fn say_alive(&mut self, id: usize) {
+        let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
         acceptor.is_pulse_scheduled = false;
         if acceptor.is_paused {
             acceptor.link.say_alive();
-            self.flush_acceptor_later(connection);
-            self.say_alive_later(connection);
-        }
-    }
-
-    // ---- bytes ----
-
-    fn flush_acceptor_later(&mut self, connection: usize) {
-        let Some(acceptor) = &mut self.acceptors[connection] else {
-            return;
-        };
-        if acceptor.link.has_output() && !std::mem::replace(&mut acceptor.is_flush_scheduled, true) {
-            let side = Side::Acceptor;
-            self.clock
-                .schedule(self.clock.now(), Event::Flush { connection, side });
-        }
-    }
-
-    /// Writes what the link has, as far as it is taken.
-    pub(super) fn flush_acceptor(&mut self, connection: usize) {
-        let mut left = self.write_bytes_max();
-        let Some(acceptor) = &mut self.acceptors[connection] else {
-            return;
-        };
-        acceptor.is_flush_scheduled = false;
-        while left > 0 {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = acceptor.link.transmit(&mut slices);
-            if count == 0 {
-                break;
-            }
-            let slices = &slices[..count];
-            let written = self
-                .network
-                .write(&mut self.clock, connection, Side::Acceptor, slices, left);
-            if written == 0 {
-                // It is told when there is room.
-                return;
-            }
-            left -= written;
-            acceptor.link.transmitted(written);
-        }
-        if acceptor.link.has_output() {
-            acceptor.is_flush_scheduled = true;
-            let side = Side::Acceptor;
-            self.clock
-                .schedule(self.clock.now() + 1, Event::Flush { connection, side });
-        }
-        // Answers may be what its reading waits for.
-        if acceptor.is_paused {
-            acceptor.is_paused = false;
-            self.serve(connection);
-            self.network
-                .expect(&mut self.clock, connection, Side::Acceptor, 0);
+            self.attend_acceptor(id);
+            self.say_alive_later(id);
         }
     }
 
     // ---- its end ----
 
     /// Says goodbye, and closes a little later.
-    pub(super) fn say_goodbye(&mut self, connection: usize, closes_after: u64) {
-        if let Some(acceptor) = &mut self.acceptors[connection] {
+    pub(super) fn say_goodbye(&mut self, connection: usize, closes_after: Millis) {
+        if let Some(id) = self.acceptor_of(connection)
+            && let Some(acceptor) = &mut self.acceptors[id]
+        {
             acceptor.link.goodbye();
-            self.flush_acceptor_later(connection);
+            self.attend_acceptor(id);
             let at = self.clock.now() + closes_after;
             self.clock.schedule(at, Event::Leave { connection });
         }
@@ -453,13 +205,31 @@ impl World {
 
     /// Closes after a goodbye.
     pub(super) fn leave(&mut self, connection: usize) {
-        self.end_acceptor(connection, "it has said goodbye");
+        if let Some(id) = self.acceptor_of(connection) {
+            self.end_acceptor(id, "it has said goodbye");
+        }
     }
 
-    fn end_acceptor(&mut self, connection: usize, why: &str) {
-        if self.acceptors[connection].take().is_some() {
-            self.note(|_| format!("connection {connection} is closed at its acceptor: {why}"));
-            self.close_side(connection, Side::Acceptor);
+    /// Its connection is over: it is kept if it has a session that may go on.
+    pub(super) fn end_acceptor(&mut self, id: usize, why: &str) {
+        let now = self.clock.now();
+        let Some(acceptor) = &mut self.acceptors[id] else {
+            return;
+        };
+        let Some(connection) = acceptor.connection.take() else {
+            return;
+        };
+        acceptor.detached_since = now;
+        acceptor.is_paused = false;
+        acceptor.is_flush_scheduled = false;
+        let is_kept = acceptor.link.disconnected();
+        if is_kept {
+            let at = now + SESSION_KEPT_MS_MAX;
+            self.clock.schedule(at, Event::Forget { acceptor: id });
+        } else {
+            self.acceptors[id] = None;
         }
+        self.note(|_| format!("connection {connection} is closed at acceptor {id}, kept {is_kept}: {why}"));
+        self.close_side(connection, Side::Acceptor);
     }
 }

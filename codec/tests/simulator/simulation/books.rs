@@ -32,10 +32,10 @@ enum State {
     Answered,
     /// It was answered with an error of a link's, of this kind.
     Refused(Option<ErrorCode>),
-    Expired,
-    Lost {
+    Expired {
         may_have_run: bool,
     },
+    Lost(Loss),
     /// There is an answer, but it is too large.
     TooLarge,
     /// The link did not take it.
@@ -51,8 +51,20 @@ pub(super) struct Issue {
     pub(super) dialler: usize,
     pub(super) order: Order,
     pub(super) is_call: bool,
+    pub(super) is_idempotent: bool,
     pub(super) issued: Millis,
     pub(super) deadline: Option<Millis>,
+}
+
+/// How a call was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// With its connection, or with its link.
+    Broken { may_have_run: bool },
+    /// With the process that it was sent to.
+    Restarted,
+    /// With the session that the peer has dropped.
+    Forgotten,
 }
 
 /// What is known of a message.
@@ -60,8 +72,8 @@ pub(super) struct Issue {
 struct Entry {
     issue: Issue,
     state: State,
-    /// The processes that ran it.
-    runs: Vec<Process>,
+    /// The acceptors that it came out of, and their processes.
+    runs: Vec<(usize, Process)>,
     /// Its service has answered.
     is_answered: bool,
 }
@@ -70,7 +82,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) process: Process,
-    pub(super) connection: usize,
+    pub(super) acceptor: usize,
     pub(super) is_native: bool,
     pub(super) session: u32,
     pub(super) remaining_ms: Option<u32>,
@@ -81,8 +93,8 @@ pub(super) struct Arrival {
 pub(super) struct Books {
     entries: Vec<Entry>,
     waiting: usize,
-    /// The message that ran last of those that came on a connection.
-    last_on_connection: BTreeMap<usize, u64>,
+    /// The message that ran last of those that came from a dialler and out of an acceptor.
+    last_runs: BTreeMap<(usize, usize), u64>,
     pub(super) counts: Counts,
     violation: Option<String>,
 }
@@ -136,29 +148,47 @@ impl Books {
         let Some(entry) = self.entries.get_mut(message as usize) else {
             return self.fail(|| format!("message {message} runs, but nobody sent it"));
         };
-        entry.runs.push(arrival.process);
-        let (state, runs, issued) = (entry.state, entry.runs.len(), entry.issue.issued);
+        let Issue {
+            is_call,
+            is_idempotent,
+            dialler,
+            ..
+        } = entry.issue;
+        let before = entry.runs.clone();
+        entry.runs.push((arrival.acceptor, arrival.process));
         if entry.issue.order != *order {
             let sent = entry.issue.order;
             return self.fail(|| format!("message {message} arrives as {order:?}, sent was {sent:?}"));
         }
-        if (arrival.session != 0) != entry.issue.is_call {
+        if (arrival.session != 0) != is_call {
             return self.fail(|| format!("message {message} arrives with session {}", arrival.session));
         }
-        if runs > 1 {
-            return self.fail(|| format!("message {message} runs {runs} times"));
+        // Only what may run again may come out again, and never out of the same session.
+        let is_again = before.iter().any(|(acceptor, _)| *acceptor == arrival.acceptor);
+        if is_again || (!before.is_empty() && !is_idempotent) {
+            return self.fail(|| format!("message {message} runs again, it did at {before:?}"));
         }
-        match state {
-            State::Sent | State::Waiting | State::Expired | State::Abandoned => {}
-            State::Lost { may_have_run: true } => {}
-            told => {
-                return self.fail(|| format!("message {message} runs though its caller was told {told:?}"));
-            }
+        self.counts.run_again += u64::from(!before.is_empty());
+        let may_run = match entry.state {
+            State::Sent | State::Waiting | State::Abandoned => true,
+            State::Expired { may_have_run } => may_have_run,
+            State::Lost(Loss::Broken { may_have_run }) => may_have_run,
+            State::Lost(Loss::Restarted | Loss::Forgotten) => true,
+            State::Answered | State::TooLarge | State::Refused(_) => is_idempotent,
+            State::NotTaken => false,
+        };
+        if !may_run {
+            let told = entry.state;
+            return self.fail(|| format!("message {message} runs though its caller was told {told:?}"));
         }
-        let time = entry
-            .issue
-            .deadline
-            .map(|deadline| deadline.saturating_sub(issued).max(1));
+        self.check_time(now, message, arrival);
+        self.check_order(message, dialler, arrival.acceptor, is_idempotent);
+    }
+
+    /// The time that a call has is carried to the callee, and never grows on its way.
+    fn check_time(&mut self, now: Millis, message: u64, arrival: &Arrival) {
+        let Issue { issued, deadline, .. } = self.entries[message as usize].issue;
+        let time = deadline.map(|deadline| deadline.saturating_sub(issued).max(1));
         let is_plausible = match (arrival.remaining_ms, time) {
             (Some(remaining), Some(time)) => remaining >= 1 && Millis::from(remaining) <= time,
             (Some(_), None) => false,
@@ -166,14 +196,23 @@ impl Books {
         };
         if !is_plausible {
             let remaining = arrival.remaining_ms;
-            return self.fail(|| {
-                format!("message {message} was given {time:?} ms at {issued}, but arrives at {now} with {remaining:?}")
+            self.fail(|| {
+                format!("message {message} has {time:?} ms from {issued} on, but arrives at {now} with {remaining:?}")
             });
         }
-        let before = self.last_on_connection.insert(arrival.connection, message);
-        if let Some(before) = before.filter(|before| *before > message) {
-            let connection = arrival.connection;
-            self.fail(|| format!("message {message} runs behind {before} on connection {connection}"));
+    }
+
+    /// What a dialler sends runs in its order: within a session, or a connection without one, and what goes on
+    /// with a later one behind all that came before.
+    fn check_order(&mut self, message: u64, dialler: usize, acceptor: usize, is_idempotent: bool) {
+        let earlier = self.last_runs.range((dialler, 0)..=(dialler, acceptor));
+        let ahead = earlier.map(|((_, at), last)| (*at, *last));
+        let ahead = ahead
+            .filter(|(at, last)| *last > message && (*at == acceptor || !is_idempotent))
+            .next_back();
+        self.last_runs.insert((dialler, acceptor), message);
+        if let Some((at, last)) = ahead {
+            self.fail(|| format!("message {message} runs behind {last}, which did at acceptor {at}"));
         }
     }
 
@@ -209,7 +248,8 @@ impl Books {
             _ => false,
         };
         if is_own {
-            if runs != 1 || !is_answered {
+            let is_once = runs == 1 || (runs > 1 && entry.issue.is_idempotent);
+            if !is_once || !is_answered {
                 return self.fail(|| format!("message {message} was answered and ran {runs} times"));
             }
             self.counts.answered += 1;
@@ -233,20 +273,7 @@ impl Books {
     }
 
     /// The time of a call is over.
-    pub(super) fn expire(&mut self, now: Millis, process: Process, message: u64, excuse: Millis) {
-        let deadline = self
-            .entries
-            .get(message as usize)
-            .and_then(|entry| entry.issue.deadline);
-        if deadline.is_none_or(|deadline| now < deadline) {
-            return self.fail(|| format!("message {message} expires at {now}, its deadline is {deadline:?}"));
-        }
-        self.counts.expired += 1;
-        self.end(now, process, message, State::Expired, excuse);
-    }
-
-    /// A call is lost.
-    pub(super) fn lose(
+    pub(super) fn expire(
         &mut self,
         now: Millis,
         process: Process,
@@ -254,18 +281,41 @@ impl Books {
         may_have_run: bool,
         excuse: Millis,
     ) {
+        let entry = self.entries.get(message as usize);
+        let deadline = entry.and_then(|entry| entry.issue.deadline);
+        if deadline.is_none_or(|deadline| now < deadline) {
+            return self.fail(|| format!("message {message} expires at {now}, its deadline is {deadline:?}"));
+        }
+        self.check_denial(message, may_have_run);
+        self.counts.expired += 1;
+        self.end(now, process, message, State::Expired { may_have_run }, excuse);
+    }
+
+    /// A call is lost.
+    pub(super) fn lose(&mut self, now: Millis, process: Process, message: u64, loss: Loss, excuse: Millis) {
+        match loss {
+            Loss::Broken { may_have_run } => {
+                self.check_denial(message, may_have_run);
+                match may_have_run {
+                    true => self.counts.lost_perhaps_run += 1,
+                    false => self.counts.lost_not_run += 1,
+                }
+            }
+            Loss::Restarted => self.counts.restarted += 1,
+            Loss::Forgotten => self.counts.forgotten += 1,
+        }
+        self.end(now, process, message, State::Lost(loss), excuse);
+    }
+
+    /// What has run is not denied.
+    fn check_denial(&mut self, message: u64, may_have_run: bool) {
         let runs = self
             .entries
             .get(message as usize)
             .map_or(0, |entry| entry.runs.len());
         if runs > 0 && !may_have_run {
-            return self.fail(|| format!("message {message} ran, but its caller is told that it did not"));
+            self.fail(|| format!("message {message} ran, but its caller is told that it did not"));
         }
-        match may_have_run {
-            true => self.counts.lost_perhaps_run += 1,
-            false => self.counts.lost_not_run += 1,
-        }
-        self.end(now, process, message, State::Lost { may_have_run }, excuse);
     }
 
     /// The answer to a call is too large.
@@ -274,9 +324,8 @@ impl Books {
             .entries
             .get(message as usize)
             .map_or(0, |entry| entry.runs.len());
-        if runs != 1 {
-            return self
-                .fail(|| format!("message {message} has an answer that is too large and ran {runs} times"));
+        if runs == 0 {
+            return self.fail(|| format!("message {message} has an answer that is too large, but never ran"));
         }
         self.counts.too_large += 1;
         self.end(now, process, message, State::TooLarge, excuse);
@@ -334,10 +383,15 @@ impl Books {
 
     /// What is known only now: nothing that was said not to have run has, and what was refused has not.
     pub(super) fn close(&mut self) {
-        let wrong = self.entries.iter().find(|entry| match entry.state {
-            State::Lost { may_have_run: false } | State::NotTaken => !entry.runs.is_empty(),
-            State::Answered | State::TooLarge => entry.runs.len() != 1,
-            _ => entry.runs.len() > 1,
+        let wrong = self.entries.iter().find(|entry| {
+            let runs = entry.runs.len();
+            match entry.state {
+                State::Lost(Loss::Broken { may_have_run: false })
+                | State::Expired { may_have_run: false }
+                | State::NotTaken => runs > 0,
+                State::Answered | State::TooLarge => runs == 0,
+                _ => false,
+            }
         });
         if let Some(entry) = wrong {
             let (message, state, runs) = (entry.issue.order.message, entry.state, &entry.runs);

@@ -30,14 +30,20 @@ pub(super) enum Event {
     Flush { connection: usize, side: Side },
     /// A handler is done.
     Answer {
-        connection: usize,
+        acceptor: usize,
         session: u32,
         message: u64,
     },
+    /// A deadline of an acceptor's link has come.
+    Tick { acceptor: usize },
     /// An acceptor that does not read says that it lives.
-    SayAlive { connection: usize },
+    SayAlive { acceptor: usize },
+    /// An acceptor has kept a session for long enough.
+    Forget { acceptor: usize },
     /// An acceptor that said goodbye closes.
     Leave { connection: usize },
+    /// Everything has been idle for a while.
+    Settled,
     /// A connection that lets nothing pass does so again.
     Heal { connection: usize },
 }

@@ -1,35 +1,25 @@
 //! The dialling side of a channel, driven as the engine does it: it connects when there is something to
 //! send, serves the connection until it breaks, and connects again, with growing pauses when nobody answers.
 
-use std::io::IoSlice;
-
 use bytes::Bytes;
 use skyring_codec::Millis;
-use skyring_codec::link::{CallerEvent, CallerLink, CallerRequest, Dialect, ProtocolError};
+use skyring_codec::link::{
+    CallerEvent, CallerLink, CallerRequest, Dialect, ProtocolError, SESSION_KEPT_MS_MAX,
+};
+use skyring_codec::native::{Hello, Resumption};
 use skyring_codec::skynet::Address;
 
-use super::books::{Issue, Process};
+use super::books::{Issue, Loss, Process};
 use super::clock::Event;
-use super::messages::{Order, Target};
-use super::network::{Read, Side};
+use super::messages::{Kind, Order, Target};
+use super::network::Side;
 use super::node::{HANDLE, name_text};
+use super::sessions::Secret;
 use super::world::World;
-
-/// How long one attempt to connect may take, in milliseconds.
-const CONNECT_MS_MAX: Millis = 3_000;
-
-/// The pause after the first failed attempt; it doubles with each further one.
-const RETRY_MS_MIN: Millis = 50;
-
-/// The longest pause between two attempts.
-const RETRY_MS_MAX: Millis = 2_000;
-
-/// Slices of one write.
-const SLICES: usize = 16;
 
 /// What a dialler is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// It has nothing to send, and no connection.
     Idle,
     Connecting,
@@ -44,22 +34,30 @@ enum Stage {
 pub(super) struct Dialler {
     pub(super) id: usize,
     pub(super) process: Process,
-    channel: u32,
-    channels: u32,
-    dialect: Dialect,
+    pub(super) channel: u32,
+    pub(super) channels: u32,
+    pub(super) dialect: Dialect,
     /// The node that it connects to.
     pub(super) place: usize,
     pub(super) link: CallerLink,
-    stage: Stage,
-    attempt: u64,
-    failures: u32,
+    pub(super) stage: Stage,
+    pub(super) attempt: u64,
+    pub(super) failures: u32,
     /// The peer of the connection has said what it speaks.
-    is_met: bool,
+    pub(super) is_met: bool,
     /// It takes no more, and ends when it has nothing left.
-    is_retired: bool,
-    is_flush_scheduled: bool,
+    pub(super) is_retired: bool,
+    pub(super) is_flush_scheduled: bool,
     /// The deadline that a look is scheduled for.
     armed: Option<Millis>,
+    /// The session that it has.
+    session: Option<Secret>,
+    /// The one that ended with the last hello.
+    session_before: Option<Secret>,
+    /// Since when it has no connection.
+    pub(super) down_since: Millis,
+    /// The map turned its node off.
+    is_turned_off: bool,
 }
 
 impl Dialler {
@@ -125,6 +123,10 @@ impl World {
             is_retired: false,
             is_flush_scheduled: false,
             armed: None,
+            session: None,
+            session_before: None,
+            down_since: 0,
+            is_turned_off: false,
         }));
         self.note(|_| format!("node {node} opens dialler {id}: channel {channel} to node {place}"));
         id
@@ -135,7 +137,7 @@ impl World {
         &mut self,
         id: usize,
         order: Order,
-        is_call: bool,
+        kind: Kind,
         payload: Bytes,
         time: Option<Millis>,
     ) {
@@ -143,6 +145,8 @@ impl World {
         let Some(dialler) = &mut self.diallers[id] else {
             return;
         };
+        let is_call = kind != Kind::Send;
+        let is_idempotent = kind == Kind::IdempotentCall;
         let deadline = time.map(|time| now + time);
         let bytes = payload.len();
         let taken = dialler.link.request(
@@ -156,20 +160,20 @@ impl World {
                 payload,
                 deadline,
                 token: is_call.then_some(order.message),
-                is_idempotent: false,
+                is_idempotent,
                 key: u64::from(dialler.channel),
             },
         );
         let process = dialler.process;
         self.note(|_| {
-            let kind = if is_call { "call" } else { "send" };
-            format!("dialler {id}: {kind} {order:?}, {bytes} bytes, deadline {deadline:?}: {taken:?}")
+            format!("dialler {id}: {kind:?} {order:?}, {bytes} bytes, deadline {deadline:?}: {taken:?}")
         });
         let issue = Issue {
             caller: process,
             dialler: id,
             order,
             is_call,
+            is_idempotent,
             issued: now,
             deadline,
         };
@@ -239,7 +243,7 @@ impl World {
     }
 
     /// Hears what the link has to tell.
-    fn take_events(&mut self, id: usize) {
+    pub(super) fn take_events(&mut self, id: usize) {
         if let Err(error) = self.poll_events(id) {
             self.lose_connection(id, &error.to_string());
         }
@@ -274,18 +278,17 @@ impl World {
                 event => format!("dialler {id}: {event:?}"),
             });
             match event {
-                CallerEvent::Ready { dialect, .. } => self.ready(id, dialect),
+                CallerEvent::Ready { dialect, peer } => self.ready(id, dialect, peer.as_deref()),
                 CallerEvent::Goodbye | CallerEvent::Quiet | CallerEvent::Heard => {}
                 CallerEvent::Reply { token, result } => self.books.reply(now, process, token, result, excuse),
-                CallerEvent::Expired { token, .. } => self.books.expire(now, process, token, excuse),
+                CallerEvent::Expired { token, may_have_run } => {
+                    self.books.expire(now, process, token, may_have_run, excuse);
+                }
                 CallerEvent::Lost { token, may_have_run } => {
-                    self.books.lose(now, process, token, may_have_run, excuse);
+                    self.lose(id, token, Loss::Broken { may_have_run });
                 }
-                // Only of sessions, which the simulated nodes do not have.
-                CallerEvent::Restarted { token } | CallerEvent::Forgotten { token } => {
-                    self.books
-                        .fail(|| format!("message {token} is lost with a session"));
-                }
+                CallerEvent::Restarted { token } => self.lose(id, token, Loss::Restarted),
+                CallerEvent::Forgotten { token } => self.lose(id, token, Loss::Forgotten),
                 CallerEvent::TooLarge { token, .. } => {
                     self.books.answer_too_large(now, process, token, excuse);
                 }
@@ -293,9 +296,18 @@ impl World {
         }
     }
 
-    fn ready(&mut self, id: usize, dialect: Dialect) {
+    pub(super) fn ready(&mut self, id: usize, dialect: Dialect, peer: Option<&Hello>) {
         if let Some(dialler) = &mut self.diallers[id] {
             dialler.is_met = true;
+            let session = match peer.map(|peer| (peer.resume, peer.nonce)) {
+                Some((Resumption::New, nonce)) => Some(nonce),
+                Some((Resumption::Session { session, .. }, _)) => Some(session),
+                Some((Resumption::Off, _)) | None => None,
+            };
+            if session != dialler.session {
+                dialler.session_before = dialler.session;
+                dialler.session = session;
+            }
         }
         match dialect {
             Dialect::Native => self.books.counts.connections_native += 1,
@@ -303,227 +315,38 @@ impl World {
         }
     }
 
-    // ---- connections ----
-
-    fn connect_if_needed(&mut self, id: usize) {
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
-        };
-        if dialler.link.is_idle() {
-            dialler.stage = Stage::Idle;
-            if dialler.is_retired {
-                self.end_dialler(id);
-            }
-            return;
-        }
-        dialler.stage = Stage::Connecting;
-        dialler.attempt += 1;
-        let attempt = dialler.attempt;
-        let place = &self.nodes[dialler.place];
-        let takes = match place.is_unreachable {
-            true => CONNECT_MS_MAX,
-            false => self.random.up_to(self.settings.latency_ms_max),
-        };
-        let event = Event::Connected { dialler: id, attempt };
-        self.clock.schedule(self.clock.now() + takes, event);
-    }
-
-    /// An attempt to connect has come to its end.
-    pub(super) fn connected(&mut self, id: usize, attempt: u64) {
+    /// A call is lost: with a session that must have had a reason to end, or because there was none.
+    fn lose(&mut self, id: usize, message: u64, loss: Loss) {
         let now = self.clock.now();
         let Some(dialler) = &self.diallers[id] else { return };
-        if dialler.attempt != attempt || dialler.stage != Stage::Connecting {
-            return;
-        }
-        let place = dialler.place;
-        let target = &self.nodes[place];
-        if !target.is_alive || target.deaf_until > now {
-            return self.fail_attempt(id, "nobody listens");
-        }
-        // Calls that expired meanwhile go first, so that they are not sent at all.
-        self.take_events(id);
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
-        };
-        let node = dialler.process.node;
-        let latency = self.random.up_to(self.settings.latency_ms_max);
-        let pieces = self.random.pick(&self.settings.pieces);
-        let buffer = self.settings.buffer_bytes_max;
-        let connection = self.network.connect(id, [node, place], latency, pieces, buffer);
-        dialler.stage = Stage::Up { connection };
-        dialler.is_met = false;
-        dialler.is_flush_scheduled = false;
-        let dialled = match dialler.dialect {
-            Dialect::Skynet => {
-                dialler.link.connected();
-                Ok(())
+        let process = dialler.process;
+        let peer = dialler
+            .connection()
+            .map(|connection| self.network.get(connection).process(Side::Acceptor));
+        let is_excused = match loss {
+            Loss::Broken { .. } if dialler.is_turned_off || dialler.session.is_none() => true,
+            Loss::Broken { .. } => {
+                self.books.counts.calls_given_up += 1;
+                dialler.connection().is_none() && now >= dialler.down_since + SESSION_KEPT_MS_MAX
             }
-            Dialect::Native => {
-                let hello = self.nodes[node].hello(&mut self.random, dialler.channel, dialler.channels);
-                dialler.link.dial(now, &hello)
-            }
-        };
-        if dialler.dialect == Dialect::Skynet {
-            self.ready(id, Dialect::Skynet);
-        }
-        self.accept(connection);
-        self.note(|_| format!("dialler {id} is connected to node {place}: connection {connection}"));
-        if let Err(error) = dialled {
-            self.books.fail(|| format!("dialler {id}: {error}"));
-        }
-        self.attend(id);
-    }
-
-    fn fail_attempt(&mut self, id: usize, why: &str) {
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
-        };
-        dialler.failures += 1;
-        dialler.stage = Stage::Pausing;
-        let longest = (RETRY_MS_MIN << (dialler.failures - 1).min(10)).min(RETRY_MS_MAX);
-        let attempt = dialler.attempt;
-        self.note(|_| format!("dialler {id} is not connected: {why}"));
-        let pause = self.random.between(longest / 2..=longest);
-        let event = Event::Retry { dialler: id, attempt };
-        self.clock.schedule(self.clock.now() + pause, event);
-    }
-
-    /// The pause after a failed attempt is over.
-    pub(super) fn retry(&mut self, id: usize, attempt: u64) {
-        if let Some(dialler) = &self.diallers[id]
-            && dialler.stage == Stage::Pausing
-            && dialler.attempt == attempt
-        {
-            self.connect_if_needed(id);
-        }
-    }
-
-    /// The connection is of no use any more: what was sent on it is lost, and the next one is made.
-    pub(super) fn lose_connection(&mut self, id: usize, why: &str) {
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
-        };
-        let Stage::Up { connection } = dialler.stage else {
-            return;
-        };
-        self.note(|_| format!("dialler {id} gives connection {connection} up: {why}"));
-        self.close_side(connection, Side::Dialler);
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
-        };
-        let was_met = std::mem::replace(&mut dialler.is_met, false);
-        dialler.stage = Stage::Idle;
-        dialler.link.disconnected();
-        if dialler.link.has_output() || dialler.link.has_partial_input() {
-            self.books
-                .fail(|| format!("dialler {id} keeps bytes of a connection that broke"));
-        }
-        self.take_events(id);
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
-        };
-        if was_met || dialler.is_retired {
-            dialler.failures = 0;
-            self.connect_if_needed(id);
-        } else {
-            self.fail_attempt(id, "it did not answer the hello");
-        }
-        self.attend(id);
-    }
-
-    /// Closes one side of a connection.
-    pub(super) fn close_side(&mut self, connection: usize, side: Side) {
-        let written = self.network.incoming_bytes(connection, side.other()) as u64;
-        let kept = self.random.up_to(written) as usize;
-        self.network.close(&mut self.clock, connection, side, kept);
-    }
-
-    // ---- bytes ----
-
-    /// Bytes have come to the dialling side.
-    pub(super) fn read_dialler(&mut self, connection: usize) {
-        let id = self.network.get(connection).dialler;
-        let (pieces, is_single) = self.pieces(connection, Side::Dialler);
-        for _ in 0..pieces {
-            let Some(dialler) = &mut self.diallers[id] else {
-                return;
-            };
-            if dialler.connection() != Some(connection) {
-                return;
-            }
-            let bytes_max = match (dialler.link.room(), is_single) {
-                (_, Some(count)) => count,
-                (Some((_, bytes_max)), None) => bytes_max,
-                (None, None) => usize::MAX,
-            };
-            match self
-                .network
-                .read(&mut self.clock, connection, Side::Dialler, bytes_max)
-            {
-                Read::Bytes(bytes) => {
-                    match dialler.link.room() {
-                        Some((payload, bytes_max)) if bytes.len() <= bytes_max => {
-                            payload.extend_from_slice(&bytes);
-                            dialler.link.receive(Bytes::new());
-                        }
-                        _ => dialler.link.receive(bytes),
-                    }
-                    self.take_events(id);
+            Loss::Restarted | Loss::Forgotten => match (dialler.session_before, peer) {
+                (Some(session), Some(peer)) => {
+                    let is_other = self
+                        .fates
+                        .process(&session)
+                        .is_some_and(|process| process != peer);
+                    self.fates.is_excused(&session, peer) && (loss == Loss::Forgotten || is_other)
                 }
-                Read::End => return self.lose_connection(id, "closed"),
-                Read::Nothing => break,
-            }
-        }
-        self.network.expect(&mut self.clock, connection, Side::Dialler, 0);
-        self.attend(id);
-    }
-
-    /// Writes what the link has, as far as it is taken.
-    pub(super) fn flush_dialler(&mut self, connection: usize) {
-        let id = self.network.get(connection).dialler;
-        let most = self.write_bytes_max();
-        let Some(dialler) = &mut self.diallers[id] else {
-            return;
+                _ => false,
+            },
         };
-        if dialler.connection() != Some(connection) {
-            return;
+        if !is_excused {
+            return self
+                .books
+                .fail(|| format!("message {message} is lost without a reason: {loss:?}"));
         }
-        dialler.is_flush_scheduled = false;
-        let mut left = most;
-        loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = dialler.link.transmit(&mut slices);
-            if count == 0 || left == 0 {
-                break;
-            }
-            let slices = &slices[..count];
-            let written = self
-                .network
-                .write(&mut self.clock, connection, Side::Dialler, slices, left);
-            if written == 0 {
-                // It is told when there is room.
-                return;
-            }
-            left -= written;
-            dialler.link.transmitted(written);
-            dialler.link.note_progress();
-        }
-        if dialler.link.has_output() {
-            dialler.is_flush_scheduled = true;
-            let side = Side::Dialler;
-            self.clock
-                .schedule(self.clock.now() + 1, Event::Flush { connection, side });
-        }
-        self.attend(id);
-    }
-
-    /// How much the socket takes in this turn.
-    pub(super) fn write_bytes_max(&mut self) -> usize {
-        if self.random.chance(self.settings.short_writes) {
-            1 + self.random.up_to(500) as usize
-        } else {
-            usize::MAX
-        }
+        let excuse = self.nodes[process.node].excuse();
+        self.books.lose(now, process, message, loss, excuse);
     }
 
     // ---- changes of the map ----
@@ -550,6 +373,7 @@ impl World {
         };
         dialler.link.close();
         dialler.is_retired = true;
+        dialler.is_turned_off = true;
         self.take_events(id);
         match self.diallers[id].as_ref().map(|dialler| dialler.stage) {
             Some(Stage::Up { .. }) => self.lose_connection(id, "turned off"),
@@ -558,7 +382,7 @@ impl World {
         }
     }
 
-    fn end_dialler(&mut self, id: usize) {
+    pub(super) fn end_dialler(&mut self, id: usize) {
         let Some(mut dialler) = self.diallers[id].take() else {
             return;
         };

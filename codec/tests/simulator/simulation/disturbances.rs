@@ -19,6 +19,9 @@ const PAUSE_MS_MAX: Millis = 6_000;
 /// How long a node may be without a process, in milliseconds.
 const DOWN_MS_MAX: Millis = 5_000;
 
+/// The same, once in a while: longer than either end keeps a session.
+const DOWN_LONG_MS_MAX: Millis = 100_000;
+
 impl World {
     /// Something goes wrong, and will again.
     pub(super) fn disturb(&mut self) {
@@ -75,19 +78,44 @@ impl World {
             }
             Disturbance::Crash => self.crash(),
             Disturbance::Pause => self.pause(),
-            Disturbance::Deafness => {
-                let node = self.any_node();
-                let until = now + self.random.up_to(PAUSE_MS_MAX);
-                self.nodes[node].deaf_until = until;
-                self.note(|_| format!("node {node} accepts nothing until {until}"));
-            }
+            Disturbance::Deafness => self.deafen(),
             Disturbance::Goodbye => self.goodbye(),
+            Disturbance::Forgetting => {
+                if let Some(acceptor) = self.any_session() {
+                    self.forget(acceptor);
+                }
+            }
         }
     }
 
     fn any_connection(&mut self) -> Option<usize> {
         let whole = self.network.whole();
         (!whole.is_empty()).then(|| self.random.pick(&whole))
+    }
+
+    /// A process accepts nothing for a while; once in a while for so long that sessions are given up, and then
+    /// it loses its connections as well.
+    fn deafen(&mut self) {
+        let (node, now) = (self.any_node(), self.clock.now());
+        let is_long = self.random.chance(100);
+        let until = now + self.down_ms(is_long);
+        self.nodes[node].deaf_until = until;
+        self.note(|_| format!("node {node} accepts nothing until {until}"));
+        if is_long {
+            for connection in self.network.whole() {
+                if self.network.get(connection).process(Side::Acceptor).node == node {
+                    self.cut(connection, [now, now]);
+                }
+            }
+        }
+    }
+
+    /// How long nobody is at home.
+    fn down_ms(&mut self, is_long: bool) -> Millis {
+        match is_long {
+            true => self.random.between(DOWN_LONG_MS_MAX / 2..=DOWN_LONG_MS_MAX),
+            false => self.random.up_to(DOWN_MS_MAX),
+        }
     }
 
     fn any_node(&mut self) -> usize {
@@ -130,7 +158,8 @@ impl World {
             return;
         }
         self.books.counts.crashes += 1;
-        let starts = now + 1 + self.random.up_to(DOWN_MS_MAX);
+        let is_long = self.random.chance(20);
+        let starts = now + 1 + self.down_ms(is_long);
         let is_machine = self.random.chance(300);
         self.note(|_| format!("node {node} ends, its machine too: {is_machine}; it starts at {starts}"));
         let process = self.nodes[node].process;
@@ -143,9 +172,17 @@ impl World {
                 *dialler = None;
             }
         }
+        for acceptor in &mut self.acceptors {
+            if acceptor
+                .as_ref()
+                .is_some_and(|acceptor| acceptor.process == process)
+            {
+                *acceptor = None;
+            }
+        }
         for connection in self.network.select(|connection| connection.is_alive()) {
             for side in Side::BOTH {
-                if self.network.get(connection).node(side) == node {
+                if self.network.get(connection).process(side) == process {
                     self.end_side(connection, side, if is_machine { starts } else { now });
                 }
             }
@@ -155,9 +192,6 @@ impl World {
 
     /// One side of a connection is gone with its process; the other one sees it some time after `seen`.
     fn end_side(&mut self, connection: usize, side: Side, seen: Millis) {
-        if side == Side::Acceptor {
-            self.acceptors[connection] = None;
-        }
         self.network.forget_side(&mut self.clock, connection, side);
         let other = side.other();
         if self.network.get(connection).is_open(other) {
@@ -181,9 +215,8 @@ impl World {
     }
 
     fn goodbye(&mut self) {
-        let connection = match self.any_connection() {
-            Some(connection) if self.acceptors[connection].is_some() => connection,
-            _ => return,
+        let Some(connection) = self.any_connection() else {
+            return;
         };
         self.books.counts.goodbyes += 1;
         let closes_after = self.random.up_to(PAUSE_MS_MAX);
@@ -193,15 +226,11 @@ impl World {
         self.say_goodbye(connection, closes_after);
     }
 
-    /// Nothing goes wrong any more: what is held up passes, what is paused goes on.
+    /// Nothing goes wrong any more: what is held up passes. Who is away comes back in its time.
     pub(super) fn heal_everything(&mut self) {
         self.note(|_| "nothing goes wrong any more".to_owned());
-        let now = self.clock.now();
         for connection in self.network.select(|connection| connection.is_alive()) {
             self.network.heal(&mut self.clock, connection);
-        }
-        for node in &mut self.nodes {
-            node.deaf_until = node.deaf_until.min(now);
         }
     }
 }

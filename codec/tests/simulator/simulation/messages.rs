@@ -19,6 +19,15 @@ static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
     bytes.map(|index| (index % PATTERN_PERIOD) as u8).collect()
 });
 
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Call,
+    /// A call that may run more than once.
+    IdempotentCall,
+    Send,
+}
+
 /// What a service does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {

@@ -9,7 +9,9 @@
 
 mod acceptor;
 mod books;
+
 mod clock;
+mod connecting;
 mod counts;
 mod dialler;
 mod disturbances;
@@ -18,8 +20,11 @@ mod network;
 mod node;
 mod operations;
 mod random;
+mod services;
+mod sessions;
 mod settings;
 mod trace;
+mod transfer;
 mod world;
 
 use std::any::Any;

@@ -8,6 +8,7 @@ use std::io::IoSlice;
 use bytes::{Bytes, BytesMut};
 use skyring_codec::Millis;
 
+use super::books::Process;
 use super::clock::{Clock, Event};
 
 /// Nothing passes until somebody says so.
@@ -72,8 +73,10 @@ struct End {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) dialler: usize,
-    /// The nodes at its two sides.
-    pub(super) nodes: [usize; 2],
+    /// The acceptor that reads it.
+    pub(super) acceptor: usize,
+    /// The processes at its two sides.
+    processes: [Process; 2],
     pub(super) latency_ms: Millis,
     pub(super) pieces: Pieces,
     /// Bytes that lie in one direction at most.
@@ -86,8 +89,8 @@ impl Connection {
         &mut self.ends[side as usize]
     }
 
-    pub(super) fn node(&self, side: Side) -> usize {
-        self.nodes[side as usize]
+    pub(super) fn process(&self, side: Side) -> Process {
+        self.processes[side as usize]
     }
 
     /// Whether that side uses it.
@@ -116,7 +119,7 @@ impl Network {
     pub(super) fn connect(
         &mut self,
         dialler: usize,
-        nodes: [usize; 2],
+        processes: [Process; 2],
         latency_ms: Millis,
         pieces: Pieces,
         buffer_bytes_max: usize,
@@ -131,7 +134,8 @@ impl Network {
         };
         self.connections.push(Connection {
             dialler,
-            nodes,
+            acceptor: usize::MAX,
+            processes,
             latency_ms,
             pieces,
             buffer_bytes_max,
@@ -142,6 +146,10 @@ impl Network {
 
     pub(super) fn get(&self, id: usize) -> &Connection {
         &self.connections[id]
+    }
+
+    pub(super) fn set_acceptor(&mut self, id: usize, acceptor: usize) {
+        self.connections[id].acceptor = acceptor;
     }
 
     /// The connections that satisfy `condition`.

@@ -110,6 +110,7 @@ impl Node {
             threads: 1,
             epoch: self.epoch,
             nonce,
+            // A link says what it wants.
             resume: Resumption::Off,
         }
     }

@@ -3,7 +3,7 @@
 use skyring_codec::Millis;
 
 use super::clock::Event;
-use super::messages::{Answer, FILL_BYTES_MAX, HEADER_BYTES, Order, Target};
+use super::messages::{Answer, FILL_BYTES_MAX, HEADER_BYTES, Kind, Order, Target};
 use super::node::{Entry, NAMES};
 use super::settings::Operation;
 use super::world::World;
@@ -72,7 +72,12 @@ impl World {
             takes_ms: takes_ms as u16,
         };
         let id = self.dialler_of(node, peer, channel, place);
-        self.request(id, order, is_call, order.pack(fill_bytes), time);
+        let kind = match is_call {
+            false => Kind::Send,
+            true if self.random.chance(self.settings.idempotent) => Kind::IdempotentCall,
+            true => Kind::Call,
+        };
+        self.request(id, order, kind, order.pack(fill_bytes), time);
     }
 
     /// The time that a call has; None for as long as it takes.

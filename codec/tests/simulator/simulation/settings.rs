@@ -26,6 +26,8 @@ pub(super) enum Disturbance {
     Deafness,
     /// An acceptor says goodbye and closes.
     Goodbye,
+    /// An acceptor drops a session that has no connection, or answers that it keeps for one.
+    Forgetting,
 }
 
 /// What a process does of its own accord.
@@ -70,6 +72,8 @@ pub(super) struct Settings {
     pub(super) long_messages: u64,
     /// How long a service takes at most.
     pub(super) takes_ms_max: u64,
+    /// Calls in a thousand that may run twice.
+    pub(super) idempotent: u64,
     /// Calls in a thousand that have a deadline.
     pub(super) deadlines: u64,
     pub(super) deadline_ms_max: Millis,
@@ -123,6 +127,7 @@ impl Settings {
             short_writes: random.pick(&[0, 100, 600]),
             long_messages: random.pick(&[0, 0, 30, 200]),
             takes_ms_max: random.pick(&[0, 10, 200, 3_000]),
+            idempotent: random.pick(&[0, 200, 1_000]),
             deadlines: random.pick(&[300, 700, 1_000]),
             deadline_ms_max: random.pick(&[50, 1_000, 10_000]),
             heartbeat: if is_watched {
@@ -174,6 +179,7 @@ fn disturbances(random: &mut Random) -> Vec<(Disturbance, u64)> {
             (Disturbance::Pause, 3),
             (Disturbance::Deafness, 2),
             (Disturbance::Goodbye, 2),
+            (Disturbance::Forgetting, 1),
         ],
     )
 }
@@ -181,8 +187,11 @@ fn disturbances(random: &mut Random) -> Vec<(Disturbance, u64)> {
 /// The usual limits, or such that runs go past them.
 fn limits(random: &mut Random) -> (CallerLimits, CalleeLimits) {
     let (mut caller, mut callee) = (CallerLimits::default(), CalleeLimits::default());
-    // The simulated nodes keep no sessions.
-    caller.is_resumed = false;
+    // With sessions that outlive connections, mostly.
+    caller.is_resumed = random.chance(850);
+    if random.chance(250) {
+        callee.retained_bytes_max = random.pick(&[0, 300, 5_000]);
+    }
     if random.chance(250) {
         caller.sessions_max = random.between(1..=20) as usize;
     }

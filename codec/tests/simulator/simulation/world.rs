@@ -9,12 +9,17 @@ use super::dialler::Dialler;
 use super::network::{Network, Side};
 use super::node::Node;
 use super::random::Random;
+use super::sessions::Fates;
 use super::settings::Settings;
 use super::trace::Trace;
 
 /// How long after the last operation every call must have ended and all be idle, in milliseconds: longer
 /// than any deadline, any pause between attempts and any silence.
-const ENDING_MS_MAX: Millis = 120_000;
+const ENDING_MS_MAX: Millis = 250_000;
+
+/// How long a run goes on when everything has been idle, in milliseconds: what is under way arrives, and is
+/// acknowledged. Heartbeats go on meanwhile.
+const SETTLING_MS: Millis = 1_000;
 
 /// Events of a run at most; more would be a loop that makes no progress.
 const EVENTS_MAX: u64 = 3_000_000;
@@ -28,9 +33,10 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     /// By number; those of processes that have ended, and those that were done, are gone.
     pub(super) diallers: Vec<Option<Dialler>>,
-    /// By the number of their connection; as above.
+    /// The same.
     pub(super) acceptors: Vec<Option<Acceptor>>,
     pub(super) books: Books,
+    pub(super) fates: Fates,
     pub(super) trace: Trace,
 }
 
@@ -48,6 +54,7 @@ impl World {
             diallers: Vec::new(),
             acceptors: Vec::new(),
             books: Books::default(),
+            fates: Fates::default(),
             trace,
         };
         world.note(|world| format!("{:?}", world.settings));
@@ -72,13 +79,22 @@ impl World {
     /// Runs to the end, or to the first violation.
     pub(super) fn run(&mut self) {
         let mut is_healed = false;
+        let mut done_since = None;
         while self.books.violation().is_none() {
             if self.is_ending() && !is_healed {
                 is_healed = true;
                 self.heal_everything();
             }
             if is_healed && self.is_done() {
-                return self.close();
+                let now = self.clock.now();
+                match done_since {
+                    None => {
+                        done_since = Some(now);
+                        self.clock.schedule(now + SETTLING_MS, Event::Settled);
+                    }
+                    Some(since) if now >= since + SETTLING_MS => return self.close(),
+                    Some(_) => {}
+                }
             }
             let Some(event) = self.clock.next() else {
                 return self.hang("nothing is scheduled any more");
@@ -132,11 +148,16 @@ impl World {
             }
             Event::Readable { connection, side }
             | Event::Writable { connection, side }
-            | Event::Flush { connection, side } => Some(self.network.get(connection).node(side)),
-            Event::Answer { connection, .. }
-            | Event::SayAlive { connection }
-            | Event::Leave { connection } => Some(self.network.get(connection).node(Side::Acceptor)),
-            Event::Disturb | Event::Start { .. } | Event::Heal { .. } => None,
+            | Event::Flush { connection, side } => Some(self.network.get(connection).process(side).node),
+            Event::Answer { acceptor, .. }
+            | Event::Tick { acceptor }
+            | Event::SayAlive { acceptor }
+            | Event::Forget { acceptor } => {
+                let acceptor = self.acceptors[acceptor].as_ref()?;
+                Some(acceptor.process.node)
+            }
+            Event::Leave { connection } => Some(self.network.get(connection).process(Side::Acceptor).node),
+            Event::Disturb | Event::Start { .. } | Event::Heal { .. } | Event::Settled => None,
         }
     }
 
@@ -166,13 +187,16 @@ impl World {
                 Side::Acceptor => self.flush_acceptor(connection),
             },
             Event::Answer {
-                connection,
+                acceptor,
                 session,
                 message,
-            } => self.answer(connection, session, message),
-            Event::SayAlive { connection } => self.say_alive(connection),
+            } => self.answer(acceptor, session, message),
+            Event::Tick { acceptor } => self.tick(acceptor),
+            Event::SayAlive { acceptor } => self.say_alive(acceptor),
+            Event::Forget { acceptor } => self.forget_if_old(acceptor),
             Event::Leave { connection } => self.leave(connection),
             Event::Heal { connection } => self.network.heal(&mut self.clock, connection),
+            Event::Settled => {}
         }
     }
 
@@ -197,11 +221,10 @@ impl World {
                     .fail(|| format!("dialler {id} has {leftover} left over"));
             }
         }
-        for connection in 0..self.acceptors.len() {
-            let leftover = self.acceptors[connection].as_mut().and_then(Acceptor::close);
-            if let Some(leftover) = leftover {
+        for id in 0..self.acceptors.len() {
+            if let Some(leftover) = self.acceptors[id].as_mut().and_then(Acceptor::close) {
                 self.books
-                    .fail(|| format!("the acceptor of connection {connection} has {leftover} left over"));
+                    .fail(|| format!("acceptor {id} has {leftover} left over"));
             }
         }
         self.books.close();

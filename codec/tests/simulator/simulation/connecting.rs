@@ -1,0 +1,157 @@
+//! How a dialler gets a connection, and what it does when it gets none, as the engine does it.
+
+use skyring_codec::Millis;
+use skyring_codec::link::Dialect;
+
+use super::clock::Event;
+use super::dialler::Stage;
+use super::network::Side;
+use super::world::World;
+
+/// How long one attempt to connect may take, in milliseconds.
+const CONNECT_MS_MAX: Millis = 3_000;
+
+/// The pause after the first failed attempt; it doubles with each further one.
+const RETRY_MS_MIN: Millis = 50;
+
+/// The longest pause between two attempts.
+const RETRY_MS_MAX: Millis = 2_000;
+
+impl World {
+    pub(super) fn connect_if_needed(&mut self, id: usize) {
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        if dialler.link.is_idle() {
+            dialler.stage = Stage::Idle;
+            if dialler.is_retired {
+                self.end_dialler(id);
+            }
+            return;
+        }
+        dialler.stage = Stage::Connecting;
+        dialler.attempt += 1;
+        let attempt = dialler.attempt;
+        let place = &self.nodes[dialler.place];
+        let takes = match place.is_unreachable {
+            true => CONNECT_MS_MAX,
+            false => self.random.up_to(self.settings.latency_ms_max),
+        };
+        let event = Event::Connected { dialler: id, attempt };
+        self.clock.schedule(self.clock.now() + takes, event);
+    }
+
+    /// An attempt to connect has come to its end.
+    pub(super) fn connected(&mut self, id: usize, attempt: u64) {
+        let now = self.clock.now();
+        let Some(dialler) = &self.diallers[id] else { return };
+        if dialler.attempt != attempt || dialler.stage != Stage::Connecting {
+            return;
+        }
+        let place = dialler.place;
+        let target = &self.nodes[place];
+        if !target.is_alive || target.deaf_until > now {
+            return self.fail_attempt(id, "nobody listens");
+        }
+        // Calls that expired meanwhile go first, so that they are not sent at all.
+        self.take_events(id);
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        let processes = [dialler.process, self.nodes[place].process];
+        let latency = self.random.up_to(self.settings.latency_ms_max);
+        let pieces = self.random.pick(&self.settings.pieces);
+        let buffer = self.settings.buffer_bytes_max;
+        let connection = self.network.connect(id, processes, latency, pieces, buffer);
+        dialler.stage = Stage::Up { connection };
+        dialler.is_met = false;
+        dialler.is_flush_scheduled = false;
+        let dialled = match dialler.dialect {
+            Dialect::Skynet => {
+                dialler.link.connected();
+                Ok(())
+            }
+            Dialect::Native => {
+                let node = &self.nodes[dialler.process.node];
+                let hello = node.hello(&mut self.random, dialler.channel, dialler.channels);
+                dialler.link.dial(now, &hello)
+            }
+        };
+        if dialler.dialect == Dialect::Skynet {
+            self.ready(id, Dialect::Skynet, None);
+        }
+        self.accept(connection);
+        self.note(|_| format!("dialler {id} is connected to node {place}: connection {connection}"));
+        if let Err(error) = dialled {
+            self.books.fail(|| format!("dialler {id}: {error}"));
+        }
+        self.attend(id);
+    }
+
+    fn fail_attempt(&mut self, id: usize, why: &str) {
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        dialler.failures += 1;
+        dialler.stage = Stage::Pausing;
+        let longest = (RETRY_MS_MIN << (dialler.failures - 1).min(10)).min(RETRY_MS_MAX);
+        let attempt = dialler.attempt;
+        self.note(|_| format!("dialler {id} is not connected: {why}"));
+        let pause = self.random.between(longest / 2..=longest);
+        let event = Event::Retry { dialler: id, attempt };
+        self.clock.schedule(self.clock.now() + pause, event);
+    }
+
+    /// The pause after a failed attempt is over.
+    pub(super) fn retry(&mut self, id: usize, attempt: u64) {
+        if let Some(dialler) = &self.diallers[id]
+            && dialler.stage == Stage::Pausing
+            && dialler.attempt == attempt
+        {
+            self.connect_if_needed(id);
+        }
+    }
+
+    /// The connection is of no use any more: what was sent on it is lost, and the next one is made.
+    pub(super) fn lose_connection(&mut self, id: usize, why: &str) {
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        let Stage::Up { connection } = dialler.stage else {
+            return;
+        };
+        self.note(|_| format!("dialler {id} gives connection {connection} up: {why}"));
+        self.close_side(connection, Side::Dialler);
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        let was_met = std::mem::replace(&mut dialler.is_met, false);
+        if was_met {
+            dialler.down_since = self.clock.now();
+        }
+        dialler.stage = Stage::Idle;
+        dialler.link.disconnected();
+        if dialler.link.has_output() || dialler.link.has_partial_input() {
+            self.books
+                .fail(|| format!("dialler {id} keeps bytes of a connection that broke"));
+        }
+        self.take_events(id);
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        if was_met || dialler.is_retired {
+            dialler.failures = 0;
+            self.connect_if_needed(id);
+        } else {
+            self.fail_attempt(id, "it did not answer the hello");
+        }
+        self.attend(id);
+    }
+
+    /// Closes one side of a connection.
+    pub(super) fn close_side(&mut self, connection: usize, side: Side) {
+        let written = self.network.incoming_bytes(connection, side.other()) as u64;
+        let kept = self.random.up_to(written) as usize;
+        self.network.close(&mut self.clock, connection, side, kept);
+    }
+}

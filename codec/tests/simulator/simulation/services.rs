@@ -1,0 +1,184 @@
+//! The services of a process: what becomes of the requests that come out of an acceptor.
+
+use bytes::Bytes;
+use skyring_codec::link::{Dialect, Inbound, ProtocolError};
+use skyring_codec::native::ErrorCode;
+use skyring_codec::seri;
+use skyring_codec::skynet::RequestAddress;
+
+use super::books::Arrival;
+use super::clock::Event;
+use super::messages::{Answer, Order, Target};
+use super::node::HANDLE;
+use super::world::World;
+
+/// A request on its way to a service.
+struct Taken {
+    /// The handle that its name stands for, or that it says; None for a name that nobody has.
+    target: Option<u32>,
+    session: u32,
+    remaining_ms: Option<u32>,
+    payload: Bytes,
+}
+
+impl World {
+    /// Passes on what has come.
+    pub(super) fn serve(&mut self, id: usize) {
+        match self.take_requests(id) {
+            Ok(id) => self.attend_acceptor(id),
+            // Whoever is at the other end is one of ours.
+            Err(error) => self.books.fail(|| format!("acceptor {id} reads {error}")),
+        }
+    }
+
+    /// Takes all that has come; gives the acceptor that reads the connection then.
+    fn take_requests(&mut self, mut id: usize) -> Result<usize, ProtocolError> {
+        loop {
+            if self.pause_if_full(id) {
+                return Ok(id);
+            }
+            let Some(acceptor) = &mut self.acceptors[id] else {
+                return Ok(id);
+            };
+            let node = &self.nodes[acceptor.process.node];
+            // The quick way, and the one that finds everything, by turns.
+            if self.random.chance(700)
+                && let Some(request) = acceptor
+                    .link
+                    .next_resolved(node.names_state, |name| node.resolve(name))
+            {
+                let remaining = request.remaining_ms;
+                let taken = Taken {
+                    target: Some(request.target),
+                    session: request.session,
+                    remaining_ms: (remaining != 0).then_some(remaining),
+                    payload: request.payload,
+                };
+                self.take(id, taken);
+                continue;
+            }
+            match acceptor.link.poll_inbound()? {
+                None => return Ok(id),
+                Some(Inbound::Goodbye) => {}
+                Some(Inbound::Hello(hello)) => id = self.greet(id, &hello),
+                Some(Inbound::Request(request)) => {
+                    let target = match &request.address {
+                        RequestAddress::Handle(0) => {
+                            self.answer_query(id, request.session, &request.payload);
+                            continue;
+                        }
+                        RequestAddress::Handle(handle) => Some(*handle),
+                        RequestAddress::Name(name) => node.resolve(name),
+                    };
+                    let taken = Taken {
+                        target,
+                        session: request.session,
+                        remaining_ms: request.remaining_ms,
+                        payload: request.payload,
+                    };
+                    self.take(id, taken);
+                }
+            }
+        }
+    }
+
+    /// Nobody asks for a name but the heartbeat.
+    fn answer_query(&mut self, id: usize, session: u32, payload: &[u8]) {
+        if seri::unpack::<&str>(payload) != Ok("skyring.ping") {
+            self.books
+                .fail(|| format!("acceptor {id}: a query for {payload:?}"));
+        }
+        if let Some(acceptor) = &mut self.acceptors[id] {
+            acceptor.link.respond(session, Err(b"name not found"));
+        }
+    }
+
+    /// A request comes to a service.
+    fn take(&mut self, id: usize, taken: Taken) {
+        let Some(acceptor) = &mut self.acceptors[id] else {
+            return;
+        };
+        let (process, is_native) = (acceptor.process, acceptor.link.dialect() == Dialect::Native);
+        let Taken {
+            target,
+            session,
+            remaining_ms,
+            payload,
+        } = taken;
+        let Some(order) = Order::unpack(&payload) else {
+            let bytes = payload.len();
+            let text = format!("acceptor {id}: a request of {bytes} bytes that nobody sent");
+            return self.books.fail(|| text);
+        };
+        let message = order.message;
+        let expected = match order.target {
+            Target::Handle => Some(HANDLE),
+            Target::Name(number) => self.nodes[process.node].handle_of(number),
+        };
+        if target != expected {
+            let text = format!("message {message} goes to {target:?}, its target is {expected:?}");
+            return self.books.fail(|| text);
+        }
+        let Some(target) = target else {
+            let text = b"no-such-service: a name";
+            acceptor
+                .link
+                .respond_error(session, ErrorCode::NoSuchService, text);
+            return self.note(|_| format!("acceptor {id}: message {message} has no service"));
+        };
+        self.note(|_| format!("acceptor {id}: message {message} runs at handle {target}"));
+        let arrival = Arrival {
+            process,
+            acceptor: id,
+            is_native,
+            session,
+            remaining_ms,
+        };
+        self.books.run(self.clock.now(), &order, &arrival);
+        self.handle(id, session, order);
+    }
+
+    fn handle(&mut self, id: usize, session: u32, order: Order) {
+        if session == 0 || order.answer == Answer::Never {
+            return;
+        }
+        if order.takes_ms == 0 {
+            return self.respond(id, session, order);
+        }
+        let Some(acceptor) = &mut self.acceptors[id] else {
+            return;
+        };
+        acceptor.handled.insert(order.message, order);
+        let event = Event::Answer {
+            acceptor: id,
+            session,
+            message: order.message,
+        };
+        self.clock
+            .schedule(self.clock.now() + u64::from(order.takes_ms), event);
+    }
+
+    fn respond(&mut self, id: usize, session: u32, order: Order) {
+        self.books.answer(order.message);
+        if let Some(acceptor) = &mut self.acceptors[id] {
+            match order.answer() {
+                Ok(answer) => acceptor.link.respond(session, Ok(answer)),
+                Err(text) => acceptor.link.respond(session, Err(text.as_bytes())),
+            }
+        }
+    }
+
+    /// A service is done.
+    pub(super) fn answer(&mut self, id: usize, session: u32, message: u64) {
+        let Some(acceptor) = &mut self.acceptors[id] else {
+            return;
+        };
+        let Some(order) = acceptor.handled.remove(&message) else {
+            return;
+        };
+        self.note(|_| format!("acceptor {id}: message {message} is answered"));
+        self.respond(id, session, order);
+        self.read_on(id);
+        self.attend_acceptor(id);
+    }
+}
