@@ -8,5 +8,6 @@ mod hostile;
 mod names;
 mod properties;
 mod resume;
+mod resume_acks;
 mod support;
 mod waiting;

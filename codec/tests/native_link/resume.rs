@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// Both ends of a session.
-fn pair() -> (CallerLink, CalleeLink) {
+pub(crate) fn pair() -> (CallerLink, CalleeLink) {
     native_pair_of(CallerLimits::default(), CalleeLimits::default())
 }
 
@@ -39,7 +39,7 @@ fn dial(caller: &mut CallerLink, now: u64) -> CalleeLink {
 }
 
 /// The caller dials again, and the old link goes on with the connection.
-fn resume(caller: &mut CallerLink, callee: &mut CalleeLink, now: u64) -> Vec<CallerEvent> {
+pub(crate) fn resume(caller: &mut CallerLink, callee: &mut CalleeLink, now: u64) -> Vec<CallerEvent> {
     let greeted = dial(caller, now);
     assert!(callee.can_resume(&greeted));
     callee
@@ -65,7 +65,7 @@ fn begin_anew(caller: &mut CallerLink, epoch: u64, now: u64) -> (CalleeLink, Vec
     (callee, all)
 }
 
-fn ask(caller: &mut CallerLink, number: usize, deadline: Option<u64>) {
+pub(crate) fn ask(caller: &mut CallerLink, number: usize, deadline: Option<u64>) {
     caller
         .request(0, call(TEN, &payload(number), deadline, number as u64))
         .expect("accepted");
@@ -96,7 +96,7 @@ fn lengths(callee: &mut CalleeLink, chunk: Bytes) -> Vec<usize> {
         .collect()
 }
 
-fn reply(token: u64, bytes: usize) -> CallerEvent {
+pub(crate) fn reply(token: u64, bytes: usize) -> CallerEvent {
     CallerEvent::Reply {
         token,
         result: Ok(payload(bytes)),
@@ -330,33 +330,6 @@ fn what_is_acknowledged_is_not_kept() {
     );
     assert!(caller.is_idle());
     assert_eq!(caller.next_deadline(), None);
-}
-
-#[test]
-fn requests_of_a_later_connection_are_acknowledged_like_those_of_the_first() {
-    let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    for request in requests(&mut callee, take_from_caller(&mut caller, usize::MAX)) {
-        callee.respond(request.session, Ok(payload(100_000)));
-    }
-    // The last thing that is written is an acknowledgement, far on in the output.
-    callee.tick(0);
-    callee.tick(ACK_DELAY_MS_MAX);
-    caller.receive(take_from_callee(&mut callee));
-    assert_eq!(events(&mut caller, 30), Ok(vec![reply(1, 100_000)]));
-    assert_eq!(caller.out_buffer_bytes(), 0);
-    caller.disconnected();
-    assert_eq!(resume(&mut caller, &mut callee, 40), vec![]);
-    caller.request(50, send(TEN, &payload(10))).expect("accepted");
-    assert_eq!(
-        requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).len(),
-        1
-    );
-    callee.tick(50);
-    callee.tick(50 + ACK_DELAY_MS_MAX);
-    caller.receive(take_from_callee(&mut callee));
-    assert_eq!(events(&mut caller, 80), Ok(vec![]));
-    assert!(caller.is_idle(), "{} bytes are kept", caller.out_buffer_bytes());
 }
 
 #[test]

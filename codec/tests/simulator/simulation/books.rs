@@ -206,10 +206,8 @@ impl Books {
     /// with a later one behind all that came before.
     fn check_order(&mut self, message: u64, dialler: usize, acceptor: usize, is_idempotent: bool) {
         let earlier = self.last_runs.range((dialler, 0)..=(dialler, acceptor));
-        let ahead = earlier.map(|((_, at), last)| (*at, *last));
-        let ahead = ahead
-            .filter(|(at, last)| *last > message && (*at == acceptor || !is_idempotent))
-            .next_back();
+        let mut earlier = earlier.map(|((_, at), last)| (*at, *last));
+        let ahead = earlier.rfind(|(at, last)| *last > message && (*at == acceptor || !is_idempotent));
         self.last_runs.insert((dialler, acceptor), message);
         if let Some((at, last)) = ahead {
             self.fail(|| format!("message {message} runs behind {last}, which did at acceptor {at}"));
