@@ -57,7 +57,7 @@ pub use cluster::monitor::Monitor;
 pub use config::ClusterMap;
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
-pub use node::shared::DialectChoice;
+pub use node::shared::{DialectChoice, NodeLog};
 pub use node::{Node, NodeBuilder, StartError};
 #[cfg(feature = "floor")]
 #[doc(hidden)]

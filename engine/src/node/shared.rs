@@ -87,6 +87,17 @@ pub(crate) fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// A node's log, for threads that are no shards. From [`Caller::node_log`](crate::Caller::node_log).
+#[derive(Clone)]
+pub struct NodeLog(pub(crate) Arc<NodeShared>);
+
+impl NodeLog {
+    /// Writes a log line in a service's name; [`Handle::NONE`] is the node's own.
+    pub fn log(&self, source: Handle, text: impl std::fmt::Display) {
+        self.0.logger.log(source.0, text);
+    }
+}
+
 impl NodeShared {
     /// A handle that no service of this process has had.
     pub(crate) fn next_handle(&self) -> Handle {

@@ -13,6 +13,7 @@ use crate::cluster::api::Cluster;
 use crate::cluster::channel::Outgoing;
 use crate::cluster::route::Route;
 use crate::error::{Error, Text};
+use crate::node::shared::NodeLog;
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::cell::{Life, ServiceTask};
@@ -226,6 +227,11 @@ impl Caller {
     /// Writes a log line in this service's name.
     pub fn log(&self, text: impl std::fmt::Display) {
         self.shard.log(self.handle, text);
+    }
+
+    /// The node's log, for other threads.
+    pub fn node_log(&self) -> NodeLog {
+        NodeLog(Arc::clone(&self.shard.node))
     }
 
     /// A key of the node's config, as text.

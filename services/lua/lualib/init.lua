@@ -1,14 +1,18 @@
 -- What every service begins with: finds its file and runs it.
-local find_module, find_service, config, builtin, arguments = ...
+local find_module, find_service, config, arguments = ...
 
--- Our own modules come first; the rest is found on the user's paths.
-table.insert(package.searchers, 1, function(name)
-	local loader = find_module(name)
-	if loader then
-		return loader, "built in"
+-- Our own modules come first; then those on the user's paths; then those of ours that only stand in for them.
+local function searcher(last)
+	return function(name)
+		local loader = find_module(name, last)
+		if loader then
+			return loader, "built in"
+		end
+		return ("no module '%s' is built in"):format(name)
 	end
-	return ("no module '%s' is built in"):format(name)
-end)
+end
+table.insert(package.searchers, 1, searcher(false))
+table.insert(package.searchers, searcher(true))
 
 package.preload["skyring.find"] = function()
 	return find_module
@@ -39,12 +43,16 @@ end
 
 SERVICE_NAME = name
 
-local own = find_service(name)
-if own then
+local function run_own(own)
 	package.path, package.cpath = lua_path, lua_cpath
 	SERVICE_PATH = ""
 	use_our_require()
 	return own(table.unpack(words, 2))
+end
+
+local own = find_service(name, false)
+if own then
+	return run_own(own)
 end
 
 -- A loader of the user's is used if it is there; ours does what Skynet's does.
@@ -70,6 +78,10 @@ for template in templates:gmatch "[^;]+" do
 	causes[#causes + 1] = cause
 end
 if not main then
+	own = find_service(name, true)
+	if own then
+		return run_own(own)
+	end
 	error(table.concat(causes, "\n"), 0)
 end
 

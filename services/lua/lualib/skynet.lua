@@ -43,9 +43,14 @@ skynet.error, skynet.tracelog, skynet.harbor = core.error, core.trace, core.harb
 skynet.init = two_steps.init
 skynet.pcall = pcall
 
----- traces: see the end of the file; nothing here costs anything until one is asked for
+---- traces: nothing here costs anything until one is asked for
 
 local traces
+
+local function start_traces()
+	traces = traces or require "skynet.traces" (skynet, host, core)
+	return traces
+end
 
 ---- protocols
 
@@ -354,9 +359,15 @@ function skynet.exit()
 	host.quit()
 end
 
--- A service has ended: nothing is owed to it. Calls to it get their errors by themselves.
+-- Takes a service for dead: nothing is owed to it, and calls to it that wait fail.
 function skynet.term(service)
-	host.forgive(service)
+	if type(service) == "string" then
+		service = core.addresscommand("QUERY", service)
+	end
+	if service then
+		host.forgive(service)
+		host.fail_calls(service)
+	end
 end
 
 function skynet.memlimit(bytes)
@@ -419,9 +430,7 @@ end
 
 host.handler_unknown(function(session, source, kind, msg, sz)
 	if kind == skynet.PTYPE_TRACE then
-		if traces then
-			traces.next_of[source] = core.tostring(msg, sz)
-		end
+		start_traces().next_of[source] = core.tostring(msg, sz)
 		return
 	end
 	local p = proto[kind]
@@ -503,11 +512,6 @@ function skynet.uniqtask()
 end
 
 ---- traces
-
-local function start_traces()
-	traces = traces or require "skynet.traces" (skynet, host, core)
-	return traces
-end
 
 function skynet.trace(info)
 	return start_traces().begin(info)

@@ -5,6 +5,8 @@ use std::time::Duration;
 use skyring::{Handle, Kind, Payload};
 
 use crate::host::Host;
+use crate::raw::signal;
+use crate::watch;
 
 /// Hundredths of a second, as Skynet counts time.
 pub(crate) fn ticks(count: i64) -> Duration {
@@ -87,6 +89,9 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<Str
             let (address, signal) = parameter.split_once(' ').unwrap_or((parameter, "0"));
             if let Some(handle) = host.resolve(address) {
                 caller.log(format!("signal {signal} for {handle}"));
+                if signal.trim() == "0" && !signal::stop(handle) {
+                    caller.log(format!("{handle} does not run: there is nothing to stop"));
+                }
             }
             None
         }
@@ -112,9 +117,11 @@ fn give_name(host: &Host, name: &str, handle: Handle) -> Result<String, String> 
 fn statistic(host: &Host, what: &str) -> String {
     match what {
         "mqlen" => host.caller.messages_waiting().to_string(),
-        "endless" => u8::from(host.endless.replace(false)).to_string(),
+        "endless" => u8::from(watch::take_endless(host.caller.handle())).to_string(),
         "message" => host.messages.get().to_string(),
-        "cpu" | "time" => "0".to_owned(),
+        "shard" => host.caller.shard_index().to_string(),
+        // Handlers do not wait, so what the clock says is nearly the processor's time.
+        "cpu" | "time" => host.spent.get().as_secs_f64().to_string(),
         _ => "0".to_owned(),
     }
 }

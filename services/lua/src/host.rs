@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mlua::lua_State;
@@ -15,6 +16,7 @@ use skyring::{Address, Caller, Error, Handle, Kind, NodeRef, Payload, Responder}
 
 use crate::node::NodeLua;
 use crate::threads::{Thread, Threads};
+use crate::watch::Note;
 
 /// What stands for the source of a call from another node: no service has this handle.
 pub const REMOTE_SOURCE: u32 = 0xffff_fffe;
@@ -28,6 +30,9 @@ pub const HELD_CALLS_MAX: usize = 65_536;
 
 /// Most nodes whose way a service remembers.
 pub const ROUTES_MAX: usize = 4_096;
+
+/// Messages that wait before it is told, as in Skynet.
+const OVERLOAD_MESSAGES: usize = 1_024;
 
 /// No coroutine.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -112,14 +117,22 @@ pub(crate) struct Host {
     routes: RefCell<FxHashMap<Box<[u8]>, NodeRef>>,
     /// How many messages it has handled.
     pub(crate) messages: Cell<u64>,
+    /// How long that took, by the clock.
+    pub(crate) spent: Cell<Duration>,
+    /// How many messages may wait before that is told.
+    overload: Cell<usize>,
     /// What the interpreter may hold, in bytes; 0: no limit.
     pub(crate) memory_limit: Cell<usize>,
-    /// The endless-loop mark, until it is read.
-    pub(crate) endless: Cell<bool>,
+    /// What its shard notes of the service that runs.
+    pub(crate) note: Arc<Note>,
+    /// Whether the time of any coroutine is counted.
+    pub(crate) profiled: Cell<bool>,
+    /// Those whose time is counted: since when, and how much before, in nanoseconds.
+    pub(crate) profiles: RefCell<FxHashMap<*mut lua_State, (i64, i64)>>,
 }
 
 impl Host {
-    pub(crate) fn new(caller: Caller, node: Arc<NodeLua>) -> Rc<Host> {
+    pub(crate) fn new(caller: Caller, node: Arc<NodeLua>, note: Arc<Note>) -> Rc<Host> {
         Rc::new(Host {
             caller,
             node,
@@ -145,9 +158,26 @@ impl Host {
             owed: RefCell::default(),
             routes: RefCell::default(),
             messages: Cell::new(0),
+            spent: Cell::new(Duration::ZERO),
+            overload: Cell::new(OVERLOAD_MESSAGES),
             memory_limit: Cell::new(0),
-            endless: Cell::new(false),
+            note,
+            profiled: Cell::new(false),
+            profiles: RefCell::default(),
         })
+    }
+
+    /// Logs that many messages wait, and again when there are twice as many, as Skynet does.
+    #[inline]
+    pub(crate) fn tell_overload(&self) {
+        let waiting = self.caller.messages_waiting();
+        if waiting >= self.overload.get() {
+            self.caller
+                .log(format!("May overload, message queue length = {waiting}"));
+            self.overload.set(waiting * 2);
+        } else if waiting == 0 {
+            self.overload.set(OVERLOAD_MESSAGES);
+        }
     }
 
     // ---- sessions ----
@@ -223,11 +253,14 @@ impl Host {
 
     // ---- addresses, sends and answers ----
 
-    /// The service that an address of Lua names: `:hex`, `.name`, `@name`, or a number as text.
+    /// The service that an address of Lua names: `:hex`, `.name`, `@name`, a number as
+    /// text, or a global name of Skynet.
     pub(crate) fn resolve(&self, address: &str) -> Option<Handle> {
-        match Address::parse(address)? {
-            Address::Handle(handle) => Some(handle),
-            Address::Name(name) => self.caller.find(&name),
+        match Address::parse(address) {
+            Some(Address::Handle(handle)) => Some(handle),
+            Some(Address::Name(name)) => self.caller.find(&name),
+            // Skynet's global names are names of the node here.
+            None => self.caller.find(&format!(".{address}")),
         }
     }
 

@@ -14,6 +14,7 @@
 mod buffer;
 mod cluster;
 mod command;
+mod harbor;
 mod host;
 mod lualib;
 pub mod module;
@@ -26,6 +27,7 @@ mod node;
 mod raw;
 mod service;
 mod threads;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use skyring::Kinds;
 use skyring::config::NodeConfig;
 
+use harbor::Harbor;
 use node::NodeLua;
 use service::SnLua;
 
@@ -44,16 +47,20 @@ pub mod limits {
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};
     pub use crate::raw::unpack::ITEMS_AT_ONCE_MAX;
     pub use crate::threads::IDLE_THREADS_MAX;
+    pub use crate::watch::ENDLESS_MAX;
 }
 
 pub use host::REMOTE_SOURCE;
 
-/// Adds the kind `snlua`, whose services share one environment: use it for one node.
+/// Adds the kinds `snlua`, whose services share one environment, and `harbor`, which Skynet's own bootstrap
+/// expects to be there. Use them for one node.
 pub fn add_kinds(kinds: Kinds) -> Kinds {
     let node = Arc::new(NodeLua::new());
-    kinds.add("snlua", move |arguments| {
-        Ok(SnLua::new(Arc::clone(&node), arguments))
-    })
+    kinds
+        .add("snlua", move |arguments| {
+            Ok(SnLua::new(Arc::clone(&node), arguments))
+        })
+        .add("harbor", |_| Ok(Harbor))
 }
 
 /// How a node's first service is started.

@@ -13,61 +13,80 @@ pub(crate) struct File {
     /// Where it stands in this crate, for tracebacks.
     path: &'static str,
     text: &'static str,
-    /// Whether it is ours even where the user has Skynet's own library.
-    always: bool,
+    place: Place,
+}
+
+/// Whether a file comes before one of that name on the user's paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It does.
+    Always,
+    /// It does unless the config says `builtin_lualib = false`; then it stands in for one that is not there.
+    Library,
 }
 
 macro_rules! file {
-    ($name:literal, $path:literal, $always:literal) => {
+    ($name:literal, $path:literal, $place:ident) => {
         File {
             name: $name,
             path: concat!("@skyring/", $path),
             text: include_str!(concat!("../", $path)),
-            always: $always,
+            place: Place::$place,
         }
     };
 }
 
 /// What every state begins with.
-pub(crate) static INIT: File = file!("init", "lualib/init.lua", true);
+pub(crate) static INIT: File = file!("init", "lualib/init.lua", Always);
 
-/// Modules. The third value says whether it is ours even with `builtin_lualib = false`.
+/// Modules.
 static MODULES: &[File] = &[
-    file!("skynet", "lualib/skynet.lua", false),
-    file!("skynet.manager", "lualib/skynet/manager.lua", false),
-    file!("skynet.debug", "lualib/skynet/debug.lua", false),
-    file!("skynet.cluster", "lualib/skynet/cluster.lua", true),
-    file!("skynet.codecache", "lualib/skynet/codecache.lua", true),
-    file!("skynet.queue", "lualib/skynet/queue.lua", false),
-    file!("skynet.coroutine", "lualib/skynet/coroutine.lua", false),
-    file!("skynet.service", "lualib/skynet/service.lua", false),
-    file!("skynet.requests", "lualib/skynet/requests.lua", false),
-    file!("skynet.traces", "lualib/skynet/traces.lua", false),
-    file!("skynet.require", "lualib/skynet/require.lua", false),
+    file!("skynet", "lualib/skynet.lua", Library),
+    file!("skynet.manager", "lualib/skynet/manager.lua", Library),
+    file!("skynet.debug", "lualib/skynet/debug.lua", Library),
+    file!("skynet.cluster", "lualib/skynet/cluster.lua", Always),
+    file!("skynet.codecache", "lualib/skynet/codecache.lua", Always),
+    file!("skynet.queue", "lualib/skynet/queue.lua", Library),
+    file!("skynet.coroutine", "lualib/skynet/coroutine.lua", Library),
+    file!("skynet.service", "lualib/skynet/service.lua", Library),
+    file!("skynet.requests", "lualib/skynet/requests.lua", Library),
+    file!("skynet.traces", "lualib/skynet/traces.lua", Library),
+    file!("skynet.require", "lualib/skynet/require.lua", Library),
 ];
 
 /// Services.
 static SERVICES: &[File] = &[
-    file!("bootstrap", "service/bootstrap.lua", false),
-    file!("clusterd", "service/clusterd.lua", true),
-    file!("service_mgr", "service/service_mgr.lua", false),
-    file!("service_provider", "service/service_provider.lua", false),
-    file!("service_cell", "service/service_cell.lua", false),
-    file!("launcher", "service/launcher.lua", false),
+    file!("bootstrap", "service/bootstrap.lua", Library),
+    file!("clusterd", "service/clusterd.lua", Always),
+    file!("cdummy", "service/cdummy.lua", Library),
+    file!("service_mgr", "service/service_mgr.lua", Library),
+    file!("service_provider", "service/service_provider.lua", Library),
+    file!("service_cell", "service/service_cell.lua", Library),
+    file!("launcher", "service/launcher.lua", Library),
 ];
 
-/// The module of that name. `builtin`: whether our library comes before the user's.
-pub(crate) fn module(name: &str, builtin: bool) -> Option<&'static File> {
-    MODULES
-        .iter()
-        .find(|file| file.name == name && (builtin || file.always))
+/// Which of our files are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All.
+    All,
+    /// Those that are ours even with `builtin_lualib = false`.
+    Always,
+}
+
+fn find(files: &'static [File], name: &str, wanted: Wanted) -> Option<&'static File> {
+    let is_wanted = |file: &File| wanted == Wanted::All || file.place == Place::Always;
+    files.iter().find(|file| file.name == name && is_wanted(file))
+}
+
+/// The module of that name.
+pub(crate) fn module(name: &str, wanted: Wanted) -> Option<&'static File> {
+    find(MODULES, name, wanted)
 }
 
 /// The service of that name.
-pub(crate) fn service(name: &str, builtin: bool) -> Option<&'static File> {
-    SERVICES
-        .iter()
-        .find(|file| file.name == name && (builtin || file.always))
+pub(crate) fn service(name: &str, wanted: Wanted) -> Option<&'static File> {
+    find(SERVICES, name, wanted)
 }
 
 thread_local! {

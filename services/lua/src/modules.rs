@@ -12,6 +12,9 @@ type Open = fn(&Lua) -> mlua::Result<Value>;
 const MODULES: &[(&str, Open)] = &[
     ("skynet.core", |lua| state::core_module(lua).map(Value::Table)),
     ("skynet.cluster.core", cluster::open),
+    ("skynet.profile", |lua| {
+        state::profile_module(lua).map(Value::Table)
+    }),
     ("skyring.host", |lua| state::host_module(lua).map(Value::Table)),
 ];
 

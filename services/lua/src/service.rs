@@ -8,9 +8,11 @@ use skyring::{Answer, Context, Error, Message, Payload, Service};
 
 use crate::command::report_end;
 use crate::host::{HELD_CALLS_MAX, Host};
+use crate::lualib::Wanted;
 use crate::node::NodeLua;
+use crate::raw::signal;
 use crate::raw::state::{self, Interpreter};
-use crate::{lualib, modules};
+use crate::{lualib, modules, watch};
 
 /// The session with which a service wakes itself for its first message: its own start.
 const START: u32 = 0x8000_0000;
@@ -37,7 +39,8 @@ impl SnLua {
             return;
         };
         let host = interpreter.host();
-        if let Err(text) = run_main(interpreter.lua(), host, &self.arguments) {
+        let ran = interpreter.alone(0, |_| run_main(interpreter.lua(), host, &self.arguments));
+        if let Err(text) = ran {
             host.caller.log(format!("lua loader error : {text}"));
             return self.refuse(host);
         }
@@ -67,30 +70,28 @@ impl SnLua {
 fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
     let environment = |key: &str| host.node.environment(&host.caller, key);
     let builtin = environment("builtin_lualib").is_none_or(|value| value != "false");
+    let first = if builtin { Wanted::All } else { Wanted::Always };
+    // `last`: the user's paths have none of that name.
+    let wanted = move |last: bool| if last { Wanted::All } else { first };
     let prepare = || {
-        let module = lua.create_function(move |lua, name: String| {
+        let module = lua.create_function(move |lua, (name, last): (String, bool)| {
             if let Some(open) = modules::find(&name) {
                 let value = open(lua)?;
                 return lua.create_function(move |_, ()| Ok(value.clone())).map(Some);
             }
-            lualib::module(&name, builtin)
-                .map(|file| lualib::load(lua, file))
-                .transpose()
+            let file = lualib::module(&name, wanted(last));
+            file.map(|file| lualib::load(lua, file)).transpose()
         })?;
-        let service = lua.create_function(move |lua, name: String| {
-            lualib::service(&name, builtin)
-                .map(|file| lualib::load(lua, file))
-                .transpose()
+        let service = lua.create_function(move |lua, (name, last): (String, bool)| {
+            let file = lualib::service(&name, wanted(last));
+            file.map(|file| lualib::load(lua, file)).transpose()
         })?;
         let keys = lua.create_table()?;
         for key in ["lua_path", "lua_cpath", "luaservice", "lualoader", "preload"] {
             keys.set(key, environment(key))?;
         }
         let init = lualib::load(lua, &lualib::INIT)?;
-        Ok::<_, mlua::Error>((
-            init,
-            (module, service, keys, builtin, arguments).into_lua_multi(lua)?,
-        ))
+        Ok::<_, mlua::Error>((init, (module, service, keys, arguments).into_lua_multi(lua)?))
     };
     let (init, arguments) = prepare().map_err(|error| error.to_string())?;
     state::call(lua, init, arguments)
@@ -99,7 +100,8 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
 impl Service for SnLua {
     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
         let caller = (**context).clone();
-        let host = Host::new(caller, Arc::clone(&self.node));
+        let note = watch::note(signal::this_thread(), || caller.node_log());
+        let host = Host::new(caller, Arc::clone(&self.node), note);
         let opened = Interpreter::open(host).map_err(|error| Error::remote(error.to_string()))?;
         self.interpreter = Some(opened);
         // Whoever launched it goes on first, as in Skynet.

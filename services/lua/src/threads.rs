@@ -25,6 +25,8 @@ pub(crate) struct Thread {
     pub(crate) arguments: i32,
     /// The session that it waits for; 0: none.
     pub(crate) waiting: u32,
+    /// The service of this node whose answer it waits for; 0: none.
+    pub(crate) target: u32,
     /// Whether it is in use.
     busy: bool,
 }
@@ -57,6 +59,7 @@ impl Threads {
             handles: false,
             arguments: 0,
             waiting: 0,
+            target: 0,
             busy: true,
         });
         let id = match self.free.pop() {
@@ -121,6 +124,14 @@ impl Threads {
         all.filter(|(_, thread)| thread.is_some_and(|thread| thread.busy))
             .map(|(id, _)| id as u32)
             .next()
+    }
+
+    /// The session with which one waits for a service's answer; each is named once, then none is any more.
+    pub(crate) fn take_call_to(&mut self, target: u32) -> Option<u32> {
+        let mut all = self.all.iter_mut().flatten();
+        let thread = all.find(|thread| thread.busy && thread.target == target && thread.waiting != 0)?;
+        thread.target = 0;
+        Some(thread.waiting)
     }
 
     /// The calls that are not answered, as source and session; they are nobody's any more.

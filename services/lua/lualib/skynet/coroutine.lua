@@ -34,17 +34,17 @@ local function wait_for_host(co, ...)
 	end)(yield(...))
 end
 
-function go_on(co, ok, first, ...)
+function go_on(co, ok, ...)
 	if not ok then
 		states[co] = nil
-		return false, first, ...
+		return false, ...
 	elseif status(co) == "dead" then
 		states[co] = nil
-		return true, first, ...
-	elseif first == USER then
 		return true, ...
+	elseif (...) == USER then
+		return true, select(2, ...)
 	end
-	return wait_for_host(co, first, ...)
+	return wait_for_host(co, ...)
 end
 
 function M.resume(co, ...)

@@ -18,7 +18,7 @@ local function find(name)
 	if preloaded then
 		return nil
 	end
-	local chunk = find_module(name)
+	local chunk = find_module(name, false)
 	if chunk then
 		return chunk, "built in"
 	end

@@ -127,7 +127,7 @@ unsafe fn post(state: State, host: &Host, is_call: bool) -> Result<(), String> {
         let address = address(state, 4)?;
         let session = if is_call { host.next_session() } else { 0 };
         if is_call {
-            park(host, session);
+            park(host, session, 0);
         }
         host.route(name, |node: &NodeRef| match choices.key {
             None => host

@@ -5,6 +5,7 @@ use std::ffi::{c_int, c_void};
 use mlua::ffi::*;
 use skyring::Error;
 
+use super::profile::{switch_back, switch_to};
 use super::{State, push_text, string};
 use crate::host::{Host, NOBODY, Outcome, Waiter};
 
@@ -62,7 +63,9 @@ pub(super) unsafe fn resume(host: &Host, from: State, id: u32, state: State, arg
         let before = host.running.replace(id);
         host.parked.set(false);
         let mut results = 0;
+        let active = switch_to(host, state);
         let status = lua_resume(state, from, arguments, &mut results);
+        switch_back(host, state, active);
         host.running.set(before);
         match status {
             LUA_YIELD => {
@@ -181,8 +184,12 @@ pub(super) unsafe fn error_text(host: &Host, state: State) -> String {
         if lua_type(state, -1) == LUA_TNIL {
             return "(no error message)".to_owned();
         }
-        // Its metatable may have its own way to become a text, and that may fail.
+        // Its metatable may have its own way to become a text, and that may fail. A coroutine that failed has no
+        // room left.
         let main = host.main.get();
+        if lua_checkstack(state, 1) == 0 {
+            return "(no memory for the text of an error)".to_owned();
+        }
         lua_pushcfunction(main, to_text);
         lua_pushvalue(state, -1);
         lua_xmove(state, main, 1);
@@ -276,11 +283,13 @@ pub(super) unsafe fn drain(host: &Host) {
     }
 }
 
-/// Lets the running coroutine wait for a session. Its C function must yield next.
-pub(super) fn park(host: &Host, session: u32) {
+/// Lets the running coroutine wait for a session, which the service `target` answers; 0: no service of this node.
+/// Its C function must yield next.
+pub(super) fn park(host: &Host, session: u32, target: u32) {
     let id = host.running.get();
     if let Some(thread) = host.threads.borrow_mut().get_mut(id) {
         thread.waiting = session;
+        thread.target = target;
     }
     host.wait_for(session, Waiter::One(id));
     host.parked.set(true);

@@ -24,6 +24,8 @@ pub(crate) mod coroutine;
 pub(crate) mod dispatch;
 pub(crate) mod native;
 pub(crate) mod pack;
+mod profile;
+pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod unpack;
 mod waiting;

@@ -4,16 +4,16 @@
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi::*;
-use skyring::{Error, Kind, Payload};
+use skyring::{Error, Handle, Kind, Payload};
 
 use super::coroutine::{check_may_wait, park};
 use super::dispatch::{self, push_body};
 use super::unpack::unpack;
 use super::{State, add_functions, address, core, finish, host, pack, push_bytes, raise, waiting};
-use crate::host::{Handler, Host, Mode, Outcome};
+use crate::host::{HELD, Handler, Host, Mode, Outcome};
 
 /// Its functions.
-const FUNCTIONS: [(&CStr, lua_CFunction); 16] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 17] = [
     (c"start", start),
     (c"handler", handler),
     (c"handler_unknown", handler_unknown),
@@ -28,6 +28,7 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 16] = [
     (c"context", context),
     (c"owes", owes),
     (c"forgive", forgive),
+    (c"fail_calls", fail_calls),
     (c"forget", forget),
     (c"memory_limit", memory_limit),
 ];
@@ -118,7 +119,7 @@ unsafe fn begin_call(state: State, host: &Host) -> Result<(), String> {
             return Err(no_service(state));
         };
         let session = host.next_session();
-        park(host, session);
+        park(host, session, target.0);
         host.caller.post(target, kind, session, payload);
         Ok(())
     }
@@ -189,7 +190,7 @@ unsafe fn begin_raw_call(state: State, host: &Host) -> Result<(), String> {
             return Err(no_service(state));
         };
         let session = host.next_session();
-        park(host, session);
+        park(host, session, target.0);
         host.caller.post(target, kind, session, payload);
         Ok(())
     }
@@ -279,8 +280,10 @@ unsafe fn answer(state: State, host: &Host, payload: Payload) -> c_int {
     unsafe {
         match take_session(host) {
             Some((source, session)) if session != 0 => {
+                // One that has ended on this shard is known not to wait.
+                let waits = session & HELD != 0 || host.caller.may_exist(Handle(source));
                 host.answer(source, session, Ok(payload));
-                lua_pushboolean(state, 1);
+                lua_pushboolean(state, c_int::from(waits));
             }
             Some(_) => {
                 drop(payload);
@@ -384,6 +387,22 @@ unsafe extern "C-unwind" fn forgive(state: State) -> c_int {
     unsafe {
         host(state).forgive(lua_tointegerx(state, 1, std::ptr::null_mut()) as u32);
         0
+    }
+}
+
+/// `fail_calls(service)`: the calls to it that wait fail.
+unsafe extern "C-unwind" fn fail_calls(state: State) -> c_int {
+    unsafe {
+        let target = luaL_checkinteger(state, 1) as u32;
+        let host = host(state);
+        loop {
+            let session = host.threads.borrow_mut().take_call_to(target);
+            let Some(session) = session else {
+                return 0;
+            };
+            let error = Error::remote(format!("the service :{target:08x} is taken for dead"));
+            host.caller.answer_post(host.caller.handle(), session, Err(error));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, native};
+use super::{State, core, dispatch, native, profile, signal};
 use crate::host::Host;
 
 /// The interpreter of one service, with its host.
@@ -26,6 +26,7 @@ impl Interpreter {
     /// # Errors
     /// When there is no memory for it.
     pub(crate) fn open(host: Rc<Host>) -> mlua::Result<Interpreter> {
+        signal::prepare(&host.note);
         // SAFETY: the fields of an `Interpreter` are dropped in order, and `lua` is handed out by reference only.
         let lua = unsafe { open(&host) }?;
         Ok(Interpreter {
@@ -46,24 +47,33 @@ impl Interpreter {
     /// Handles one message. A call is answered sooner or later by way of `source` and `session`.
     pub(crate) fn message(&self, kind: u8, source: u32, session: u32, payload: Payload) {
         // SAFETY: the interpreter lives, and is not handling anything else.
-        self.alone(|host| unsafe { dispatch::message(host, kind, source, session, payload) });
+        self.alone(source, |host| unsafe {
+            dispatch::message(host, kind, source, session, payload)
+        });
     }
 
     /// Hands over the answer to what the service asked with `session`.
     pub(crate) fn answer(&self, session: u32, result: Result<Payload, Error>) {
         // SAFETY: as in `message`.
-        self.alone(|host| unsafe { dispatch::answer(host, session, result) });
+        self.alone(0, |host| unsafe { dispatch::answer(host, session, result) });
     }
 
     /// # Panics
     /// When a message is handed over while another is handled, which the engine does not do.
-    fn alone(&self, work: impl FnOnce(&Host)) {
+    pub(crate) fn alone<R>(&self, source: u32, work: impl FnOnce(&Host) -> R) -> R {
         assert!(
             !self.busy.replace(true),
             "a service handles one message at a time"
         );
-        work(&self.host);
+        let host = &*self.host;
+        let started = quanta::Instant::now();
+        host.note.enter(host.caller.handle(), source, host.main.get());
+        let result = work(host);
+        host.note.leave();
         self.busy.set(false);
+        host.spent.set(host.spent.get() + started.elapsed());
+        host.tell_overload();
+        result
     }
 }
 
@@ -87,6 +97,7 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
             lua_setfield(state, LUA_REGISTRYINDEX, c"LUA_NOENV".as_ptr());
             lua_pushlightuserdata(state, pointer as *mut c_void);
             lua_setfield(state, LUA_REGISTRYINDEX, c"skynet_context".as_ptr());
+            profile::replace(state, pointer);
             lua_gc(state, LUA_GCGEN, 0, 0);
         })?;
     }
@@ -105,6 +116,13 @@ pub(crate) fn host_module(lua: &Lua) -> mlua::Result<Table> {
     let host = crate::module::host(lua);
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| native::push_module(state, Rc::as_ptr(&host))) }
+}
+
+/// The module `skynet.profile`.
+pub(crate) fn profile_module(lua: &Lua) -> mlua::Result<Table> {
+    let host = crate::module::host(lua);
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(&host))) }
 }
 
 /// The module `skynet.cluster.core`, with what is fast in it.

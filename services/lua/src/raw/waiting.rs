@@ -102,7 +102,7 @@ unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
         if let Err(text) = check_may_wait(state, host) {
             return raise(state, host, text);
         }
-        park(host, session);
+        park(host, session, 0);
         lua_settop(state, 0);
         lua_yieldk(state, 0, 0, Some(suspend_done))
     }
@@ -124,7 +124,7 @@ unsafe extern "C-unwind" fn wait(state: State) -> c_int {
         if let Err(text) = check_may_wait(state, host) {
             return raise(state, host, text);
         }
-        park(host, session);
+        park(host, session, 0);
         lua_settop(state, 0);
         lua_yieldk(state, 0, 0, Some(call_done))
     }

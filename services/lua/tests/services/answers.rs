@@ -1,0 +1,189 @@
+//! Every call is answered once, if only by the news that nobody will.
+
+use crate::support::run;
+
+#[test]
+fn a_response_is_given_later_once_and_by_whoever_has_it() {
+    run(
+        r#"
+        local keeper = skynet.newservice 'keeper'
+        local answered
+        skynet.fork(function() answered = skynet.call(keeper, 'lua', 'keep') end)
+        skynet.sleep(5)
+        assert(answered == nil)
+        assert(skynet.call(keeper, 'lua', 'give', 'here') == true)
+        skynet.yield()
+        assert(answered == 'here')
+        local ok, text = pcall(skynet.call, keeper, 'lua', 'refuse')
+        assert(not ok and text == 'not today', text)
+        "#,
+        &[(
+            "keeper.lua",
+            r#"
+            local skynet = require 'skynet'
+            local kept
+            skynet.start(function()
+                skynet.dispatch('lua', function(_, _, command, ...)
+                    if command == 'keep' then
+                        kept = skynet.response()
+                        assert(kept 'TEST')
+                    elseif command == 'give' then
+                        local ok = kept(true, ...)
+                        assert(not kept 'TEST' and not pcall(kept, true))
+                        skynet.retpack(ok)
+                    else
+                        skynet.response()(false, 'not today')
+                    end
+                end)
+            end)"#,
+        )],
+    );
+}
+
+#[test]
+fn a_service_that_ends_answers_what_it_owes() {
+    run(
+        r#"
+        for _, how in ipairs { 'exit', 'kill', 'keep and exit' } do
+            local dying = skynet.newservice 'dying'
+            local results = {}
+            for i = 1, 3 do
+                skynet.fork(function() results[i] = table.pack(pcall(skynet.call, dying, 'lua', 'wait')) end)
+            end
+            skynet.fork(function() results[4] = table.pack(pcall(skynet.call, dying, 'lua', 'keep')) end)
+            skynet.sleep(5)
+            if how == 'kill' then skynet.kill(dying) else skynet.send(dying, 'lua', 'exit') end
+            while #results < 4 do skynet.sleep(1) end
+            for i = 1, 4 do
+                assert(results[i][1] == false and #results[i][2] > 0, how .. i)
+            end
+            local ok, text = pcall(skynet.call, dying, 'lua', 'anything')
+            assert(not ok and text:find 'no%-such%-service', text)
+        end
+        "#,
+        &[(
+            "dying.lua",
+            r#"
+            local skynet = require 'skynet'
+            local kept = {}
+            skynet.start(function()
+                skynet.dispatch('lua', function(_, _, command)
+                    if command == 'exit' then skynet.exit() end
+                    if command == 'keep' then kept[1] = skynet.response() return end
+                    skynet.wait()
+                end)
+            end)"#,
+        )],
+    );
+}
+
+#[test]
+fn a_handler_that_returns_without_an_answer_is_told_and_its_caller_too() {
+    let running = run(
+        r#"
+        local forgetful = skynet.newservice 'forgetful'
+        local ok, text = pcall(skynet.call, forgetful, 'lua')
+        assert(not ok and text:find 'without a response', text)
+        "#,
+        &[(
+            "forgetful.lua",
+            "local skynet = require 'skynet' skynet.start(function() skynet.dispatch('lua', function() end) end)",
+        )],
+    );
+    assert!(
+        running.log().contains("Maybe forgot response session"),
+        "{}",
+        running.log()
+    );
+}
+
+#[test]
+fn a_call_handed_on_is_answered_by_the_one_that_got_it() {
+    run(
+        r#"
+        local back = skynet.newservice 'back'
+        local front = skynet.newservice('front', back)
+        assert(skynet.call(front, 'lua', 'x') == 'back got x')
+        local forward = skynet.newservice('forward', back)
+        assert(skynet.call(forward, 'lua', 'y') == 'back got y')
+        "#,
+        &[
+            (
+                "back.lua",
+                r#"
+                local skynet = require 'skynet'
+                skynet.start(function()
+                    skynet.dispatch('lua', function(_, _, x) skynet.retpack('back got ' .. x) end)
+                end)"#,
+            ),
+            (
+                "front.lua",
+                r#"
+                local skynet = require 'skynet'
+                local back = tonumber((...))
+                skynet.start(function()
+                    skynet.dispatch('lua', function(session, source, ...)
+                        skynet.ignoreret()
+                        skynet.redirect(back, source, 'lua', session, skynet.pack(...))
+                    end)
+                end)"#,
+            ),
+            (
+                "forward.lua",
+                r#"
+                local skynet = require 'skynet'
+                require 'skynet.manager'
+                local back = tonumber((...))
+                skynet.register_protocol { name = 'system', id = skynet.PTYPE_SYSTEM,
+                    unpack = function(...) return ... end }
+                skynet.forward_type({ [skynet.PTYPE_LUA] = skynet.PTYPE_SYSTEM }, function()
+                    skynet.dispatch('system', function(session, source, msg, sz)
+                        skynet.ignoreret()
+                        skynet.redirect(back, source, 'lua', session, msg, sz)
+                    end)
+                end)"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn one_service_of_a_name_and_services_from_functions() {
+    run(
+        r#"
+        local a, b = skynet.uniqueservice 'echo', skynet.uniqueservice 'echo'
+        assert(a == b and skynet.queryservice 'echo' == a)
+        local service = require 'skynet.service'
+        local function main(...)
+            local skynet = require 'skynet'
+            local arguments = { ... }
+            skynet.start(function()
+                skynet.dispatch('lua', function(_, _, i) skynet.retpack(arguments[i]) end)
+            end)
+        end
+        local made = service.new('made', main, 'x', 'y')
+        assert(service.query 'made' == made and skynet.call(made, 'lua', 2) == 'y')
+        assert(service.close 'made')
+        local ok, text = pcall(skynet.newservice, 'nosuch')
+        assert(not ok and text:find 'nosuch', text)
+        local ok, text = pcall(skynet.newservice, 'fails')
+        assert(not ok and text:find 'on purpose', text)
+        local ok, text = pcall(skynet.newservice, 'broken')
+        assert(not ok and text:find 'broken', text)
+        assert(skynet.localname '.launcher' and skynet.address(10) == ':0000000a')
+        skynet.setenv('a_key', 'a value')
+        assert(skynet.getenv 'a_key' == 'a value' and skynet.getenv 'thread' == '2' and not skynet.getenv 'none')
+        "#,
+        &[
+            (
+                "echo.lua",
+                "local skynet = require 'skynet' skynet.start(function() end)",
+            ),
+            (
+                "fails.lua",
+                "local skynet = require 'skynet' skynet.start(function() error 'on purpose' end)",
+            ),
+            ("broken.lua", "x = = 1"),
+        ],
+    );
+}

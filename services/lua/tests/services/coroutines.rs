@@ -1,0 +1,159 @@
+//! A coroutine for each message: requests interleave where they wait, and nowhere else.
+
+use crate::support::run;
+
+const SLOW: &str = r#"
+local skynet = require 'skynet'
+skynet.start(function()
+    skynet.dispatch('lua', function(_, _, ticks, value)
+        skynet.sleep(ticks)
+        skynet.retpack(value)
+    end)
+end)"#;
+
+#[test]
+fn answers_come_out_of_order_and_each_to_its_caller() {
+    run(
+        r#"
+        local slow = skynet.newservice 'slow'
+        local order = {}
+        local co = coroutine.running()
+        for i, ticks in ipairs { 30, 20, 10 } do
+            skynet.fork(function()
+                assert(skynet.call(slow, 'lua', ticks, i) == i)
+                order[#order + 1] = i
+                if #order == 3 then skynet.wakeup(co) end
+            end)
+        end
+        skynet.wait(co)
+        assert(table.concat(order) == '321', table.concat(order))
+        "#,
+        &[("slow.lua", SLOW)],
+    );
+}
+
+#[test]
+fn sleeps_timers_and_wakeups_do_what_skynet_s_do() {
+    run(
+        r#"
+        local before = skynet.now()
+        skynet.sleep(5)
+        assert(skynet.now() - before >= 4)
+        local fired = false
+        skynet.timeout(1, function() fired = true end)
+        skynet.sleep(10)
+        assert(fired)
+        local token = {}
+        skynet.fork(function() assert(skynet.wakeup(token)) end)
+        assert(skynet.sleep(1000000, token) == 'BREAK')
+        assert(skynet.wakeup(token) == nil)
+        assert(skynet.sleep(1) == nil)
+        local forked
+        skynet.fork(function(...) forked = { ... } end, 1, nil, 3)
+        assert(forked == nil)
+        skynet.yield()
+        assert(forked[1] == 1 and forked[3] == 3)
+        local count = skynet.task()
+        local waiting = skynet.fork(function() skynet.wait() end)
+        skynet.yield()
+        assert(skynet.task() == count + 1)
+        assert(skynet.killthread(waiting) == waiting)
+        assert(skynet.task() == count)
+        "#,
+        &[],
+    );
+}
+
+#[test]
+fn a_queue_runs_one_after_the_other_and_its_holder_again() {
+    run(
+        r#"
+        local lock = require 'skynet.queue' ()
+        local order, co = {}, coroutine.running()
+        for i = 1, 5 do
+            skynet.fork(function()
+                lock(function()
+                    order[#order + 1] = i
+                    skynet.sleep(1)
+                    lock(function() order[#order + 1] = -i end)
+                end)
+                if i == 5 then skynet.wakeup(co) end
+            end)
+        end
+        skynet.wait(co)
+        assert(table.concat(order, ' ') == '1 -1 2 -2 3 -3 4 -4 5 -5', table.concat(order, ' '))
+        assert(not pcall(lock, error, 'x'))
+        assert(lock(function() return 'free' end) == 'free')
+        "#,
+        &[],
+    );
+}
+
+#[test]
+fn coroutines_of_the_module_wait_for_the_host_inside() {
+    run(
+        r#"
+        local co = require 'skynet.coroutine'
+        local slow = skynet.newservice 'slow'
+        local steps = co.wrap(function(a)
+            local b = co.yield(a + 1)
+            b = skynet.call(slow, 'lua', 1, b)
+            local c = co.yield(b + 1)
+            skynet.sleep(1)
+            return c + 1
+        end)
+        assert(steps(1) == 2 and steps(10) == 11 and steps(20) == 21)
+        local failing = co.create(function() skynet.sleep(1) error 'inside' end)
+        local ok, text = co.resume(failing)
+        assert(not ok and text:find 'inside')
+        assert(co.status(failing) == 'dead')
+        "#,
+        &[("slow.lua", SLOW)],
+    );
+}
+
+#[test]
+fn several_calls_at_once_are_taken_as_they_come_with_a_limit() {
+    run(
+        r#"
+        local slow = skynet.newservice 'slow'
+        local got = {}
+        for request, answer in skynet.request { slow, 'lua', 20, 'late' } { slow, 'lua', 1, 'early' }
+            { 4711, 'lua', 0, 'nobody' } :select() do
+            got[#got + 1] = answer and answer[1] or 'failed'
+        end
+        table.sort(got)
+        assert(table.concat(got, ' ') == 'early failed late', table.concat(got, ' '))
+        local requests, count = skynet.request(), 0
+        requests:add { slow, 'lua', 100000, 'never' }
+        requests:add { slow, 'lua', 1, 'soon' }
+        for _, answer in requests:select(30) do
+            count = count + 1
+            assert(answer[1] == 'soon')
+        end
+        assert(requests.timeout and count == 1)
+        "#,
+        &[("slow.lua", SLOW)],
+    );
+}
+
+#[test]
+fn modules_that_wait_while_they_are_required_are_there_once() {
+    run(
+        r#"
+        local both, co = {}, coroutine.running()
+        for i = 1, 2 do
+            skynet.fork(function()
+                both[i] = require 'waits'
+                if both[1] and both[2] then skynet.wakeup(co) end
+            end)
+        end
+        skynet.wait(co)
+        assert(both[1] == both[2] and both[1].ready)
+        "#,
+        &[(
+            "waits.lua",
+            "local skynet = require 'skynet' skynet.sleep(2) local m = {} skynet.init(function() skynet.sleep(1) m.ready = true end) return m",
+        )],
+    );
+}

@@ -1,0 +1,84 @@
+//! A service that goes too far is stopped or told, and the others go on.
+
+use crate::support::{run, start};
+
+#[test]
+fn a_state_past_its_memory_limit_fails_and_goes_on() {
+    let running = run(
+        r#"
+        local limited = skynet.newservice 'limited'
+        local ok, text = pcall(skynet.call, limited, 'lua', 'grow')
+        assert(not ok and text:find 'not enough memory', text)
+        assert(skynet.call(limited, 'lua', 'fine') == 'fine')
+        "#,
+        &[(
+            "limited.lua",
+            r#"
+            local skynet = require 'skynet'
+            skynet.memlimit(4 * 1024 * 1024)
+            skynet.start(function()
+                skynet.dispatch('lua', function(_, _, command)
+                    if command == 'grow' then
+                        local t = {}
+                        for i = 1, 1e8 do t[i] = 'some text ' .. i end
+                    end
+                    skynet.retpack(command)
+                end)
+            end)"#,
+        )],
+    );
+    assert!(
+        running.log().contains("Set memory limit to 4.00 M"),
+        "{}",
+        running.log()
+    );
+}
+
+#[test]
+fn an_endless_loop_is_told_and_can_be_stopped() {
+    // The looping service must be on another shard than the one that stops it.
+    let running = start(
+        &[
+            (
+                "main.lua",
+                r#"
+                local skynet = require 'skynet'
+                local core = require 'skynet.core'
+                skynet.start(function()
+                    local loops, helpers = {}, {}
+                    for i = 1, 8 do loops[i] = skynet.newservice 'looping' end
+                    -- Whichever does not answer a ping shares a shard with the loop; this service must not.
+                    local own = core.command('STAT', 'shard')
+                    local looping
+                    for _, service in ipairs(loops) do
+                        if skynet.call(service, 'lua', 'shard') ~= own then looping = service end
+                    end
+                    local stopped
+                    skynet.fork(function() stopped = table.pack(pcall(skynet.call, looping, 'lua', 'loop')) end)
+                    skynet.sleep(650)
+                    core.command('SIGNAL', skynet.address(looping) .. ' 0')
+                    while not stopped do skynet.sleep(5) end
+                    assert(not stopped[1] and stopped[2]:find 'signal 0', stopped[2])
+                    assert(skynet.call(looping, 'lua', 'endless') == true)
+                    skynet.error 'ALL DONE'
+                end)"#,
+            ),
+            (
+                "looping.lua",
+                r#"
+                local skynet = require 'skynet'
+                local core = require 'skynet.core'
+                skynet.start(function()
+                    skynet.dispatch('lua', function(_, _, command)
+                        if command == 'loop' then while true do end end
+                        if command == 'endless' then return skynet.retpack(skynet.endless()) end
+                        skynet.retpack(core.command('STAT', 'shard'))
+                    end)
+                end)"#,
+            ),
+        ],
+        "",
+    );
+    let log = running.await_done();
+    assert!(log.contains("maybe in an endless loop"), "{log}");
+}
