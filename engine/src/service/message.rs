@@ -1,9 +1,10 @@
 //! What a service receives, and what it answers.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use skyring_codec::seri::{self, Pack, Unpack, Value};
 
 use crate::error::Error;
@@ -22,6 +23,28 @@ impl Kind {
     pub const LUA: Kind = Kind(10);
 }
 
+/// Packed values of at most so many bytes are copied out of the buffer that they were packed into, into memory
+/// of just their size: one allocation. Longer ones take the buffer with them.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
+
+thread_local! {
+    /// What values are packed into.
+    static SCRATCH: RefCell<BytesMut> = RefCell::default();
+}
+
+fn pack_with<T: Pack + ?Sized>(scratch: &mut BytesMut, values: &T) -> Result<Payload, Error> {
+    scratch.clear();
+    if let Err(error) = seri::pack_into(scratch, values) {
+        // It may have grown much before that.
+        *scratch = BytesMut::new();
+        return Err(error.into());
+    }
+    Ok(Payload(match scratch.len() {
+        0..=COPIED_BYTES_MAX => Bytes::copy_from_slice(scratch),
+        _ => std::mem::take(scratch).freeze(),
+    }))
+}
+
 /// Packed values: the body of a message or of a reply. Cloning it copies no bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Payload(pub Bytes);
@@ -32,7 +55,11 @@ impl Payload {
     /// # Errors
     /// [`Error::Invalid`] when a value cannot be sent, for example a table nested too deeply.
     pub fn pack<T: Pack + ?Sized>(values: &T) -> Result<Payload, Error> {
-        Ok(Payload(seri::pack(values)?))
+        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+            Ok(mut scratch) => pack_with(&mut scratch, values),
+            // A value that packs others while it is being packed.
+            Err(_) => Ok(Payload(seri::pack(values)?)),
+        })
     }
 
     /// Reads the values as `T`, borrowing where `T` can. Missing values are nil, further ones ignored.

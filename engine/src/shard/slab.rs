@@ -145,11 +145,11 @@ impl<T> Slab<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    // Named in full: the benches take this file in, where tests are none.
 
     #[test]
     fn a_key_of_a_removed_entry_finds_nothing_even_when_its_slot_is_reused() {
-        let mut slab = Slab::default();
+        let mut slab = super::Slab::default();
         let first = slab.insert("first");
         assert_eq!(slab.remove(first), Some("first"));
         let second = slab.insert("second");
@@ -162,9 +162,9 @@ mod tests {
 
     #[test]
     fn slots_are_reused_so_memory_follows_the_highest_count() {
-        let mut slab = Slab::default();
+        let mut slab = super::Slab::default();
         for _ in 0..1_000 {
-            let keys: Vec<Key> = (0..10).map(|number| slab.insert(number)).collect();
+            let keys: Vec<super::Key> = (0..10).map(|number| slab.insert(number)).collect();
             for key in keys {
                 assert!(slab.remove(key).is_some());
             }

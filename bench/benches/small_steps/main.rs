@@ -1,0 +1,26 @@
+//! The small steps that every call is made of, each by itself, one file for each subject.
+//!
+//! `cargo bench -p skyring-bench`, or `cargo bench -p skyring-bench -- 'same shard'` for some of them. They say
+//! where time goes; what a call costs, `skyring bench` says.
+
+mod frames;
+mod links;
+mod messages;
+mod shards;
+#[path = "../../../engine/src/shard/slab.rs"]
+mod slab;
+mod tables;
+mod values;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(
+    benches,
+    values::benches,
+    frames::benches,
+    links::benches,
+    tables::benches,
+    messages::benches,
+    shards::benches
+);
+criterion_main!(benches);

@@ -1,0 +1,139 @@
+//! How often a steady flow of calls between two nodes over TCP asks the allocator for memory: at most once a
+//! call at each end, which is for the values that are packed there.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use skyring::log::Destination;
+use skyring::{Answer, Caller, ClusterMap, Context, Error, Message, Node, Payload, Service};
+
+thread_local! {
+    // Of this thread only: each node has one shard, so each end counts its own.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[expect(
+    unsafe_code,
+    reason = "the only way to count allocations; every method passes its arguments on to the system's \
+              allocator as they are, and so keeps the contract as far as the system's does. The counter is a \
+              thread-local without a destructor or lazy initialisation, so touching it allocates nothing"
+)]
+// SAFETY: see the reason above.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises about `layout` are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `pointer` came from `System` with `layout`, as every pointer given out here did.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as in `realloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count() {
+    ALLOCATIONS.with(|count| count.set(count.get() + 1));
+}
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+/// Answers `("GET", value)` with the value, packed anew, and anything else with what its thread has allocated.
+struct Server;
+
+impl Service for Server {
+    fn handle(&mut self, _context: &Context<Self>, message: Message) -> Answer {
+        match message.unpack::<(&str, &str)>() {
+            Ok(("GET", value)) => Answer::now(value),
+            _ => Answer::now(&allocations()),
+        }
+    }
+}
+
+/// Calls in a row of each task.
+const CALLS: u64 = 500;
+
+/// Makes calls, `tasks` at a time, each `CALLS` in a row, with so many bytes there and back.
+async fn work(caller: &Caller, tasks: u64, bytes: usize) -> Result<(), Error> {
+    let db = caller.node("db");
+    let done = std::rc::Rc::new(Cell::new(0));
+    for _ in 0..tasks {
+        let (db, done) = (db.clone(), done.clone());
+        caller.spawn(async move {
+            let value = "x".repeat(bytes);
+            for _ in 0..CALLS {
+                let reply: Payload = db
+                    .call("@server", &("GET", value.as_str()))
+                    .await
+                    .expect("an answer");
+                assert!(reply.unpack::<&str>() == Ok(&value));
+            }
+            done.set(done.get() + 1);
+        });
+    }
+    while done.get() < tasks {
+        caller.sleep(std::time::Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
+    let start = || {
+        let log = Destination::File("/dev/null".into());
+        Node::builder().log_to(log).start().expect("a node starts")
+    };
+    let (db, game) = (start(), start());
+    let port = db
+        .block_on(|caller: Caller| async move {
+            let server = caller.launch(|_| Server).await?;
+            caller.cluster().register("server", Some(server))?;
+            Ok::<_, Error>(caller.cluster().open(0, None).await?.port())
+        })
+        .expect("the node runs")
+        .expect("a free port");
+    let map = ClusterMap::new().with("db", &format!("127.0.0.1:{port}"));
+    let map = map.expect("a valid entry");
+    let counted = game.block_on(move |caller: Caller| async move {
+        caller.cluster().reload(map);
+        let mut counted = Vec::new();
+        for (tasks, bytes) in [(1, 16), (1, 200), (64, 0), (64, 64), (64, 200), (64, 240)] {
+            // What is kept for the next call is allocated here.
+            work(&caller, tasks, bytes).await?;
+            let there = caller.node("db").call("@server", &()).await?.unpack::<u64>()?;
+            let here = allocations();
+            work(&caller, tasks, bytes).await?;
+            let here = allocations() - here;
+            let there = caller.node("db").call("@server", &()).await?.unpack::<u64>()? - there;
+            counted.push((tasks, bytes, here, there));
+        }
+        Ok::<_, Error>(counted)
+    });
+    for (tasks, bytes, here, there) in counted.expect("the node runs").expect("every call is answered") {
+        let calls = tasks * CALLS;
+        // Beside the calls: the tasks themselves, sleeps while they work, a read buffer now and then.
+        let beside = 12 * tasks + 200;
+        println!("{tasks} in flight, {bytes} bytes: {here} and {there} allocations for {calls} calls");
+        assert!(
+            here <= calls + beside,
+            "{tasks} in flight, {bytes} bytes: {here} for {calls} calls"
+        );
+        assert!(
+            there <= calls + beside,
+            "{tasks} in flight, {bytes} bytes: {there} for {calls} calls"
+        );
+    }
+}
