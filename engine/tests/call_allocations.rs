@@ -1,8 +1,10 @@
-//! How often a steady flow of calls between two nodes over TCP asks the allocator for memory: at most once a
-//! call at each end, which is for the values that are packed there.
+//! What calls between two nodes over TCP ask of the allocator: one allocation a call at each end at the most,
+//! which is for the values that are packed there; and what a small payload keeps that is kept for long: hardly
+//! more than itself.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use skyring::log::Destination;
 use skyring::{Answer, Caller, ClusterMap, Context, Error, Message, Node, Payload, Service};
@@ -11,6 +13,9 @@ thread_local! {
     // Of this thread only: each node has one shard, so each end counts its own.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
+
+/// Bytes that are allocated now, by all threads.
+static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
@@ -24,17 +29,21 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        LIVE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promises about `layout` are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        LIVE_BYTES.fetch_add(size, Ordering::Relaxed);
+        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: `pointer` came from `System` with `layout`, as every pointer given out here did.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: as in `realloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -90,25 +99,30 @@ async fn work(caller: &Caller, tasks: u64, bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
+/// A node with `@server`, and one that calls it as `db`; each has one shard.
+fn start<S: Service>(server: impl FnOnce() -> S + Send + 'static) -> (Node, Node) {
     let start = || {
         let log = Destination::File("/dev/null".into());
         Node::builder().log_to(log).start().expect("a node starts")
     };
     let (db, game) = (start(), start());
-    let port = db
-        .block_on(|caller: Caller| async move {
-            let server = caller.launch(|_| Server).await?;
-            caller.cluster().register("server", Some(server))?;
-            Ok::<_, Error>(caller.cluster().open(0, None).await?.port())
-        })
-        .expect("the node runs")
-        .expect("a free port");
+    let opened = db.block_on(|caller: Caller| async move {
+        let server = caller.launch(|_| server()).await?;
+        caller.cluster().register("server", Some(server))?;
+        caller.cluster().open(0, None).await
+    });
+    let port = opened.expect("the node runs").expect("a free port").port();
     let map = ClusterMap::new().with("db", &format!("127.0.0.1:{port}"));
     let map = map.expect("a valid entry");
+    let reloaded = game.block_on(|caller: Caller| async move { caller.cluster().reload(map) });
+    reloaded.expect("the node runs");
+    (db, game)
+}
+
+#[test]
+fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
+    let (_db, game) = start(|| Server);
     let counted = game.block_on(move |caller: Caller| async move {
-        caller.cluster().reload(map);
         let mut counted = Vec::new();
         for (tasks, bytes) in [(1, 16), (1, 200), (64, 0), (64, 64), (64, 200), (64, 240)] {
             // What is kept for the next call is allocated here.
@@ -136,4 +150,57 @@ fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
             "{tasks} in flight, {bytes} bytes: {there} for {calls} calls"
         );
     }
+}
+
+/// Keeps what it gets and answers with it, but not what is long.
+#[derive(Default)]
+struct Keeper(Vec<Payload>);
+
+impl Service for Keeper {
+    fn handle(&mut self, _context: &Context<Self>, message: Message) -> Answer {
+        if message.payload.0.len() < 2 * KIB {
+            self.0.push(message.payload.clone());
+        }
+        Answer::payload(message.payload)
+    }
+}
+
+const KIB: usize = 1 << 10;
+
+#[test]
+fn a_payload_of_1_kib_that_is_kept_does_not_keep_what_it_was_read_with() {
+    /// Payloads that are kept at each end.
+    const KEPT: usize = 300;
+    /// What lies between two of them, in messages that each fit a read buffer several times.
+    const BETWEEN: usize = 16;
+    let (_db, game) = start(Keeper::default);
+    let before = LIVE_BYTES.load(Ordering::Relaxed);
+    let kept = game.block_on(|caller: Caller| async move {
+        let node = caller.node("db");
+        let small = Payload(bytes::Bytes::from(vec![1; KIB]));
+        let long = Payload(bytes::Bytes::from(vec![2; 60 * KIB]));
+        let mut kept = Vec::new();
+        for _ in 0..KEPT {
+            // All of it is on its way at once, so that what is kept lies in the midst of long reads.
+            let done = std::rc::Rc::new(Cell::new(0));
+            for _ in 0..BETWEEN {
+                let (call, done) = (node.call_payload("@server", Ok(long.clone())), done.clone());
+                caller.spawn(async move {
+                    call.await.expect("an answer");
+                    done.set(done.get() + 1);
+                });
+            }
+            kept.push(node.call_payload("@server", Ok(small.clone())).await?);
+            while done.get() < BETWEEN {
+                caller.sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+        Ok::<_, Error>(kept)
+    });
+    let kept = kept.expect("the node runs").expect("every call is answered");
+    assert!(kept.iter().all(|payload| payload.0[..] == [1; KIB]));
+    let grown = LIVE_BYTES.load(Ordering::Relaxed).saturating_sub(before);
+    println!("{grown} bytes for {KEPT} payloads of 1 KiB at each end");
+    // A read buffer for each would be 150 MiB.
+    assert!(grown < 24 << 20, "{grown} bytes");
 }

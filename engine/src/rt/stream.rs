@@ -3,7 +3,7 @@
 //!
 //! Invariants: no operation blocks; dropping a read or a wait loses no bytes; an idle stream holds no
 //! buffer; the socket is shut down before it is closed; what was read keeps at most [`LENT_BYTES_MAX`] of
-//! buffers from being used again, as long as whoever keeps it copies it while [`ReadBuffer::is_scarce`].
+//! buffers from being used again, as long as payloads go through [`ReadBuffer::lend`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,6 +16,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use skyring_codec::retain::RETAINED_COPY_BYTES_MAX;
+use skyring_codec::skynet::PACKAGE_BYTES_MAX;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::executor::{self, Executor};
@@ -30,6 +32,10 @@ const READ_ROOM_BYTES_MIN: usize = 64 << 10;
 
 /// Buffers that may be lent out, because payloads are slices of them, before payloads should be copied.
 const LENT_BUFFERS_MAX: usize = 128;
+
+/// Buffers that may be lent out before small payloads are copied: of those that are kept for long each would keep a
+/// whole buffer.
+const LENT_BUFFERS_SMALL_MAX: usize = 16;
 
 /// What the lent buffers take at most, in bytes.
 pub(crate) const LENT_BYTES_MAX: usize = LENT_BUFFERS_MAX * READ_BUFFER_BYTES;
@@ -62,6 +68,8 @@ pub(crate) struct ReadBuffer {
     /// Empty, with room for what has not been read yet; none before the first read.
     current: RefCell<Option<BytesMut>>,
     lent: RefCell<VecDeque<BytesMut>>,
+    /// How many are lent out.
+    lent_count: Cell<usize>,
     /// Connections that have not worked off what they read.
     busy: Cell<usize>,
 }
@@ -70,7 +78,32 @@ impl ReadBuffer {
     /// So many buffers are lent out that what is kept for long should be copied: a slice of a few bytes
     /// keeps a whole buffer.
     pub(crate) fn is_scarce(&self) -> bool {
-        self.lent.borrow().len() >= LENT_BUFFERS_MAX
+        self.lent_count.get() >= LENT_BUFFERS_MAX
+    }
+
+    /// A payload of what was read, for whoever may keep it: itself, or a copy when so many buffers are lent out
+    /// that a slice should not keep another.
+    #[inline]
+    pub(crate) fn lend(&self, payload: Bytes) -> Bytes {
+        if self.lent_count.get() < LENT_BUFFERS_SMALL_MAX {
+            payload
+        } else {
+            self.lend_scarce(payload)
+        }
+    }
+
+    #[cold]
+    fn lend_scarce(&self, payload: Bytes) -> Bytes {
+        let is_copied = match self.lent_count.get() {
+            // A longer one was read to a place of its own, and is no slice of a read buffer.
+            LENT_BUFFERS_MAX.. => payload.len() <= PACKAGE_BYTES_MAX,
+            _ => payload.len() <= RETAINED_COPY_BYTES_MAX,
+        };
+        if is_copied {
+            Bytes::copy_from_slice(&payload)
+        } else {
+            payload
+        }
     }
 
     /// A connection has read something that it will take time to work off.
@@ -124,6 +157,7 @@ impl ReadBuffer {
         if lent.len() > 1 && lent.front_mut().is_some_and(is_back) {
             lent.pop_front();
         }
+        self.lent_count.set(lent.len());
         buffer.reserve(READ_BUFFER_BYTES);
         buffer
     }
@@ -326,7 +360,7 @@ mod tests {
     fn kept_slices_make_buffers_scarce_and_letting_go_of_them_ends_it() {
         let buffer = ReadBuffer::default();
         let mut kept = Vec::new();
-        while !buffer.is_scarce() {
+        while lent(&buffer) < LENT_BUFFERS_MAX {
             kept.push(read(&buffer, READ_BUFFER_BYTES).slice(..1));
         }
         assert_eq!(kept.len(), LENT_BUFFERS_MAX + 1);
@@ -334,13 +368,34 @@ mod tests {
         for _ in 0..2 * LENT_BUFFERS_MAX {
             assert_eq!(read(&buffer, READ_BUFFER_BYTES).len(), READ_BUFFER_BYTES);
         }
-        assert!(buffer.is_scarce() && lent(&buffer) == LENT_BUFFERS_MAX);
+        assert_eq!(lent(&buffer), LENT_BUFFERS_MAX);
         assert!(kept.iter().all(|slice| slice[..] == [7]));
         kept.clear();
         for _ in 0..2 * LENT_BUFFERS_MAX {
             read(&buffer, READ_BUFFER_BYTES);
         }
         assert!(lent(&buffer) <= 2, "{} after the burst", lent(&buffer));
+    }
+
+    #[test]
+    fn small_payloads_are_copied_when_some_buffers_are_lent_and_all_when_many_are() {
+        let buffer = ReadBuffer::default();
+        let is_copied = |bytes: usize| {
+            let payload = Bytes::from(vec![7; bytes]);
+            buffer.lend(payload.clone()).as_ptr() != payload.as_ptr()
+        };
+        let sizes = [1, RETAINED_COPY_BYTES_MAX, PACKAGE_BYTES_MAX, 1 << 20];
+        let mut kept = Vec::new();
+        for (lent_out, copied) in [
+            (LENT_BUFFERS_SMALL_MAX - 1, [false; 4]),
+            (LENT_BUFFERS_SMALL_MAX, [true, true, false, false]),
+            (LENT_BUFFERS_MAX, [true, true, true, false]),
+        ] {
+            while lent(&buffer) < lent_out {
+                kept.push(read(&buffer, READ_BUFFER_BYTES).slice(..1));
+            }
+            assert_eq!(sizes.map(is_copied), copied, "{lent_out} lent out");
+        }
     }
 
     #[test]

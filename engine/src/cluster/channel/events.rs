@@ -55,7 +55,7 @@ impl Channel {
                 CallerEvent::Quiet => self.report(shard, Evidence::Quiet),
                 CallerEvent::Heard => self.report(shard, Evidence::Heard),
                 CallerEvent::Reply { token, result } => {
-                    let payload = result.map(Payload);
+                    let payload = result.map(|payload| Payload(shard.read_buffer.lend(payload)));
                     self.end_call(shard, token, |call| {
                         payload.map_err(|error| call.remote_error(&error))
                     });
@@ -95,6 +95,7 @@ impl Channel {
         loop {
             let reply = self.connection.link.borrow_mut().next_reply();
             let Some((token, payload)) = reply else { return };
+            let payload = shard.read_buffer.lend(payload);
             match Waiting::of(token) {
                 Waiting::Here(key) => shard.complete_waiter(key, Outcome::Answer(Ok(Payload(payload)))),
                 Waiting::InTable(_) => self.end_call(shard, token, |_| Ok(Payload(payload))),

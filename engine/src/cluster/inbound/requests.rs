@@ -7,7 +7,7 @@ use bytes::Bytes;
 use skyring_codec::Millis;
 use skyring_codec::link::{Dialect, Inbound as WireInbound, Request as WireRequest};
 use skyring_codec::seri;
-use skyring_codec::skynet::{PACKAGE_BYTES_MAX, RequestAddress};
+use skyring_codec::skynet::RequestAddress;
 
 use super::{Case, Inbound};
 use crate::cluster::budget::REQUEST_BYTES_MAX;
@@ -173,17 +173,11 @@ impl Inbound {
         reply_to: ReplyTo,
         remaining_ms: Option<u32>,
     ) {
-        // A longer one came in parts, and is no slice of a read buffer.
-        let payload = if payload.len() <= PACKAGE_BYTES_MAX && shard.read_buffer.is_scarce() {
-            Bytes::copy_from_slice(&payload)
-        } else {
-            payload
-        };
         shard.request(Request {
             target,
             source: Handle::NONE,
             kind: Kind::LUA,
-            payload: Payload(payload),
+            payload: Payload(shard.read_buffer.lend(payload)),
             reply_to,
             waits: false,
             deadline: remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
