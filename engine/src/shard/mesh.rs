@@ -49,6 +49,7 @@ pub(crate) struct Batch {
 #[derive(Default)]
 pub(crate) struct Staged {
     messages: VecDeque<Envelope>,
+    /// Bytes of those that could have been refused: long answers keep nobody from asking.
     bytes: usize,
 }
 
@@ -68,7 +69,7 @@ impl Staged {
         if is_full {
             return Err(envelope);
         }
-        self.bytes += bytes;
+        self.bytes += counted(bytes, refusal);
         self.messages.push_back(envelope);
         Ok(())
     }
@@ -89,20 +90,27 @@ impl Staged {
             && batch.bytes < BATCH_BYTES_MAX
             && let Some(envelope) = self.messages.pop_front()
         {
-            batch.bytes += envelope.weight().0;
+            let (bytes, refusal) = envelope.weight();
+            batch.bytes += bytes;
+            self.bytes -= counted(bytes, refusal);
             batch.messages.push(envelope);
         }
-        self.bytes -= batch.bytes;
         batch
     }
 
     /// Puts a batch back that was not taken.
     pub(crate) fn put_back(&mut self, batch: Batch) {
-        self.bytes += batch.bytes;
         for envelope in batch.messages.into_iter().rev() {
+            let (bytes, refusal) = envelope.weight();
+            self.bytes += counted(bytes, refusal);
             self.messages.push_front(envelope);
         }
     }
+}
+
+/// What a message counts for of the bound on bytes.
+fn counted(bytes: usize, refusal: Refusal) -> usize {
+    if refusal == Refusal::Never { 0 } else { bytes }
 }
 
 /// The queue of one pair of shards.
