@@ -38,8 +38,8 @@ pub use cpu::{allowed_cpus, cpu_seconds};
 pub use floor::{Floor, FloorError, blocking_echo};
 pub use interrupt::Interrupt;
 pub use ledger::{
-    LATE_TOLERANCE, LEDGER_CALLERS_MAX, LedgerCounts, LedgerError, LedgerPlan, LedgerResult, RunningLedger,
-    SAMPLES_MAX, Sample, Violations, ledger_kind, samples_csv, samples_page,
+    LATE_TOLERANCE, LEDGER_CALLERS_MAX, LedgerCounts, LedgerError, LedgerPlan, LedgerResult, Recoveries,
+    RunningLedger, SAMPLES_MAX, Sample, Violations, ledger_kind, samples_csv, samples_page,
 };
 pub use load::{
     CALLS_PER_SECOND_MAX, CpuSeconds, Load, LoadError, LoadResult, Pace, RATES_MAX, Rate, RunningLoad,

@@ -54,3 +54,24 @@ fn a_callee_that_is_stopped_and_goes_on_has_run_what_it_answered() {
 fn a_reload_in_the_middle_loses_nothing() {
     agrees("--seconds 3 --reload-every 0.3");
 }
+
+#[test]
+fn a_group_loses_at_most_the_calls_in_flight_when_its_first_member_is_killed() {
+    let result = agrees("--seconds 3 --group --kill-every 1.2");
+    // Whatever failed had been sent.
+    for code in ["unreachable", "timeout", "disabled", "absent", "overloaded"] {
+        assert!(!result.contains(code), "{result}");
+    }
+}
+
+#[test]
+fn a_group_answers_every_idempotent_call_though_its_first_member_is_killed() {
+    let result = agrees("--seconds 3 --group --idempotent --kill-every 1.2");
+    assert!(result.contains(r#""failed":{},"#), "{result}");
+}
+
+#[test]
+fn a_group_answers_every_call_though_its_first_member_is_told_to_stop() {
+    let result = agrees("--seconds 4 --group --terminate-every 1.5");
+    assert!(result.contains(r#""failed":{},"#), "{result}");
+}

@@ -37,6 +37,7 @@ pub(super) struct Told {
     pub(super) code: Option<&'static str>,
     /// The answer was another call's.
     pub(super) is_mixed_up: bool,
+    pub(super) begun: Instant,
     pub(super) latency: Duration,
 }
 
@@ -89,6 +90,7 @@ pub(super) struct Orders {
     pub(super) rate: f64,
     /// The most bytes that a call carries beside its numbers.
     pub(super) size_max: usize,
+    pub(super) is_idempotent: bool,
     pub(super) accounts: Arc<Accounts>,
 }
 
@@ -144,7 +146,7 @@ impl Numbers {
     }
 
     /// What was told of a call.
-    fn told(&self, number: u64, result: &Result<Payload, Error>, latency: Duration) -> Told {
+    fn told(&self, number: u64, result: &Result<Payload, Error>, begun: Instant) -> Told {
         let (fate, code, is_mixed_up) = match result {
             Ok(payload) => (Fate::Answered, None, payload.unpack::<u64>() != Ok(number)),
             Err(error) if error.may_have_run() => (Fate::MayHaveRun, Some(error.code()), false),
@@ -156,7 +158,8 @@ impl Numbers {
             fate,
             code,
             is_mixed_up,
-            latency,
+            begun,
+            latency: begun.elapsed(),
         }
     }
 }
@@ -237,8 +240,7 @@ impl PostingCaller {
         let payload = match payload {
             Ok(payload) => payload,
             Err(error) => {
-                self.told
-                    .push(self.numbers.told(number, &Err(error), Duration::ZERO));
+                self.told.push(self.numbers.told(number, &Err(error), begun));
                 return;
             }
         };
@@ -280,13 +282,12 @@ impl Service for PostingCaller {
         let Some((number, begun)) = under_way else {
             self.told.push(Told {
                 is_mixed_up: true,
-                ..self.numbers.told(0, &result, Duration::ZERO)
+                ..self.numbers.told(0, &result, Instant::now())
             });
             return;
         };
         self.free.push(place);
-        self.told
-            .push(self.numbers.told(number, &result, begun.elapsed()));
+        self.told.push(self.numbers.told(number, &result, begun));
     }
 }
 
@@ -314,8 +315,11 @@ pub(super) async fn await_calls(caller: Caller, number: u32, orders: Orders) {
         let call = node
             .call_payload(orders.address.clone(), payload)
             .timeout(orders.timeout);
-        let result = call.await;
-        told.push(numbers.told(number, &result, begun.elapsed()));
+        let result = match orders.is_idempotent {
+            true => call.idempotent().await,
+            false => call.await,
+        };
+        told.push(numbers.told(number, &result, begun));
         if result.is_err() || told.len() >= BURST_MAX as usize {
             accounts.add(&mut told);
             // Errors at once must not become a busy loop.

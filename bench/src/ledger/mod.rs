@@ -82,6 +82,9 @@ pub struct LedgerPlan {
     pub size_max: usize,
     /// The folders of the callees' books.
     pub books: Vec<PathBuf>,
+    /// The calls are marked idempotent: running one twice is no violation, nor is the order. Only awaiting
+    /// callers mark their calls, so all are.
+    pub is_idempotent: bool,
 }
 
 /// What has come of the calls so far.
@@ -117,6 +120,8 @@ pub struct LedgerResult {
     pub repeated: u64,
     /// The broken promises.
     pub violations: Violations,
+    /// How soon calls were answered again.
+    pub recoveries: Recoveries,
     /// How long the answered calls took.
     pub latency_us: Latency,
     /// The time in which calls were made, in seconds.
@@ -133,6 +138,18 @@ pub struct RunningLedger {
     latencies: Histogram<u64>,
     latencies_recent: Histogram<u64>,
     begun: Instant,
+    /// When something was done to a callee last, and a call that began after it was not answered yet.
+    marked: Option<quanta::Instant>,
+    recoveries: Recoveries,
+}
+
+/// How soon calls are answered again after something was done to a callee.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Recoveries {
+    /// How often something was done.
+    pub count: u64,
+    /// The longest time from then until a call that began after it was answered.
+    pub longest: Duration,
 }
 
 impl LedgerPlan {
@@ -151,9 +168,13 @@ impl LedgerPlan {
             timeout: self.timeout,
             rate: f64::from(self.rate) / self.callers as f64,
             size_max: self.size_max,
+            is_idempotent: self.is_idempotent,
             accounts: Arc::clone(&accounts),
         };
-        let posting = self.callers.div_ceil(2) as u32;
+        let posting = match self.is_idempotent {
+            true => 0,
+            false => self.callers.div_ceil(2) as u32,
+        };
         let posting_orders = orders.clone();
         node.block_on(move |caller| async move {
             for number in 0..posting {
@@ -168,13 +189,15 @@ impl LedgerPlan {
         }
         Ok(RunningLedger {
             accounts,
-            check: Check::new(self.callers, self.books.len(), false),
+            check: Check::new(self.callers, self.books.len(), self.is_idempotent),
             books: self.books.iter().map(|folder| BookReader::new(folder)).collect(),
             timeout: self.timeout,
             counts: LedgerCounts::default(),
             latencies: report::histogram(),
             latencies_recent: report::histogram(),
             begun: Instant::now(),
+            marked: None,
+            recoveries: Recoveries::default(),
         })
     }
 }
@@ -188,6 +211,12 @@ impl RunningLedger {
     /// What has come of the calls, as of the last step.
     pub fn counts(&self) -> &LedgerCounts {
         &self.counts
+    }
+
+    /// Something is done to a callee now; see [`Recoveries`].
+    pub fn mark(&mut self) {
+        self.marked = Some(quanta::Instant::now());
+        self.recoveries.count += 1;
     }
 
     /// The broken promises that were found so far.
@@ -227,6 +256,7 @@ impl RunningLedger {
                 let nanoseconds = u64::try_from(told.latency.as_nanos()).unwrap_or(u64::MAX);
                 self.latencies.saturating_record(nanoseconds);
                 self.latencies_recent.saturating_record(nanoseconds);
+                self.note_recovery(told);
             }
             Some(code) => {
                 *self.counts.failed.entry(code).or_insert(0) += 1;
@@ -244,6 +274,15 @@ impl RunningLedger {
             violations.tell(|| format!("call {number} of caller {caller} ended after {:?}", told.latency));
         }
         self.check.told(caller, number, told.fate);
+    }
+
+    fn note_recovery(&mut self, told: &Told) {
+        let Some(marked) = self.marked.filter(|marked| told.begun >= *marked) else {
+            return;
+        };
+        self.marked = None;
+        let time = told.begun + told.latency - marked;
+        self.recoveries.longest = self.recoveries.longest.max(time);
     }
 
     /// Makes no more calls, waits for those under way, for as long as their deadline allows, and compares
@@ -274,6 +313,7 @@ impl RunningLedger {
             ran_though_failed: self.check.ran_though_failed,
             repeated: self.check.repeated,
             violations: self.check.violations,
+            recoveries: self.recoveries,
             latency_us: Latency::of(&self.latencies),
             seconds,
         })
@@ -294,13 +334,14 @@ impl LedgerResult {
             let _ = write!(violations, r#"{comma}"{}":{count}"#, name.replace(' ', "_"));
         }
         format!(
-            r#"{{"calls":{},"answered":{},"failed":{{{failed}}},"may_have_run":{},"ran_though_failed":{},"repeated":{},"held_back":{},"violations":{{{violations}}},"latency_us":{},"seconds":{:.3}}}"#,
+            r#"{{"calls":{},"answered":{},"failed":{{{failed}}},"may_have_run":{},"ran_though_failed":{},"repeated":{},"held_back":{},"recovery_ms_max":{:.3},"violations":{{{violations}}},"latency_us":{},"seconds":{:.3}}}"#,
             self.calls,
             self.counts.answered,
             self.counts.may_have_run,
             self.ran_though_failed,
             self.repeated,
             self.counts.held_back,
+            self.recoveries.longest.as_secs_f64() * 1_000.0,
             self.latency_us.to_json(),
             self.seconds,
         )

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use skyring::config::ConfigError;
+use skyring::config::{ConfigError, Group, Policy};
 use skyring::log::Destination;
 use skyring::{Address, ClusterMap, DialectChoice, Error, Node, StartError};
 use skyring_bench::{
@@ -22,8 +22,14 @@ use super::{Dialect, Plan, callee_program, screen};
 /// The callee's name in the map.
 const CALLEE: &str = "callee";
 
-/// The folder of its book, in its own folder.
-const BOOK: &str = "book";
+/// That of the second one, if there is a group.
+const BACKUP: &str = "callee_backup";
+
+/// The group of both.
+const GROUP: &str = "callees";
+
+/// The callees' books, in the folder that both run in, as their configs name them.
+const BOOKS: [(&str, &str); 2] = [("book", "ledger book"), ("book_backup", "ledger book_backup")];
 
 /// Time between two steps of the comparison.
 const STEP: Duration = Duration::from_millis(25);
@@ -61,6 +67,7 @@ pub(super) enum CourseError {
 /// What takes part.
 struct Course {
     callee: Server,
+    backup: Option<(Server, ChaosProxy)>,
     watch: Watch,
     /// Two ways to the callee, so that a reload can move it.
     proxies: [ChaosProxy; 2],
@@ -75,25 +82,33 @@ struct Course {
 pub(super) fn run(plan: &Plan) -> Result<u64, CourseError> {
     let interrupt = Interrupt::catch()?;
     let mut course = Course::start(plan, interrupt.clone())?;
+    let callees = 1 + usize::from(plan.common.group);
     let ledger = LedgerPlan {
-        node: CALLEE.to_owned(),
+        node: if plan.common.group { GROUP } else { CALLEE }.to_owned(),
         address: Address::from("@ledger"),
         callers: plan.common.callers as usize,
         rate: plan.rate,
         timeout: Duration::from_millis(plan.common.timeout_ms),
         size_max: plan.common.size as usize,
-        books: vec![course.scratch.path().join(BOOK)],
+        books: BOOKS[..callees]
+            .iter()
+            .map(|(folder, _)| course.scratch.path().join(folder))
+            .collect(),
+        is_idempotent: plan.common.idempotent,
     };
     let mut running = ledger.start(&course.node)?;
     screen::begin(plan)?;
     course.go_on(plan, &mut running, &interrupt)?;
-    for proxy in &course.proxies {
+    for proxy in course.all_proxies() {
         proxy.set(skyring_bench::Faults::default());
     }
     let result = running.finish()?;
-    let cuts = course.proxies.iter().map(|proxy| proxy.counts().cut).sum();
+    let cuts = course.all_proxies().map(|proxy| proxy.counts().cut).sum();
     course.node.stop();
     course.callee.process().end(STOP_TIME_MAX)?;
+    if let Some((mut backup, _)) = course.backup {
+        backup.process().end(STOP_TIME_MAX)?;
+    }
     report(plan, &result, cuts, &course.samples)?;
     Ok(result.violations.total())
 }
@@ -102,21 +117,34 @@ impl Course {
     fn start(plan: &Plan, interrupt: Interrupt) -> Result<Course, CourseError> {
         let scratch = Scratch::new("ledger")?;
         let mut watch = Watch::new(interrupt, |_| {});
-        let node_plan = NodePlan {
-            name: CALLEE,
-            threads: plan.common.threads as usize,
-            spin_us: 0,
-            // The node runs in its own folder.
-            service: ("ledger", "ledger book"),
+        let mut start = |name, (_, kind)| {
+            let node_plan = NodePlan {
+                name,
+                threads: plan.common.threads as usize,
+                spin_us: 0,
+                service: ("ledger", kind),
+            };
+            Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
+                .map_err(CourseError::from)
         };
-        let callee = Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)?;
+        let callee = start(CALLEE, BOOKS[0])?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy = || ChaosProxy::start(listen, callee.address(), plan.network);
-        let proxies = [proxy()?, proxy()?];
+        let proxy = |callee: &Server| ChaosProxy::start(listen, callee.address(), plan.network);
+        let proxies = [proxy(&callee)?, proxy(&callee)?];
+        let mut map = ClusterMap::new().with(CALLEE, &proxies[0].address().to_string())?;
+        let mut backup = None;
+        if plan.common.group {
+            let server = start(BACKUP, BOOKS[1])?;
+            let proxy = proxy(&server)?;
+            map = map
+                .with(BACKUP, &proxy.address().to_string())?
+                .with_group(GROUP, Group::new(Policy::Failover, [CALLEE, BACKUP])?)?;
+            backup = Some((server, proxy));
+        }
         let mut builder = Node::builder()
             .threads(plan.common.threads as usize)
             .first_cpu(plan.common.threads as usize)
-            .map(ClusterMap::new().with(CALLEE, &proxies[0].address().to_string())?)
+            .map(map)
             .channels(plan.common.channels)
             .log_to(Destination::File(scratch.path().join("callers.log")));
         if plan.common.dialect == Dialect::Skynet {
@@ -125,12 +153,25 @@ impl Course {
         Ok(Course {
             node: builder.start()?,
             callee,
+            backup,
             watch,
             proxies,
             way: 0,
             samples: Vec::new(),
             scratch,
         })
+    }
+
+    fn all_proxies(&self) -> impl Iterator<Item = &ChaosProxy> {
+        let backup = self.backup.iter().map(|(_, proxy)| proxy);
+        self.proxies.iter().chain(backup)
+    }
+
+    /// The memory of all callees, in bytes.
+    fn callee_bytes(&mut self) -> u64 {
+        let mut processes = vec![self.callee.process().id()];
+        processes.extend(self.backup.iter_mut().map(|(backup, _)| backup.process().id()));
+        processes.into_iter().filter_map(resident_bytes).sum()
     }
 
     /// Compares, and lets happen what is to happen, until the time is over.
@@ -159,6 +200,9 @@ impl Course {
                     Fault::Resume => false,
                     _ => is_paused,
                 };
+                if matches!(fault, Fault::Kill | Fault::Terminate | Fault::Resume) {
+                    running.mark();
+                }
                 self.happen(fault)?;
             }
             let now = running.elapsed();
@@ -176,7 +220,7 @@ impl Course {
                 p50_us: latency.p50,
                 p99_us: latency.p99,
                 caller_bytes: resident_bytes(std::process::id()).unwrap_or(0),
-                callee_bytes: resident_bytes(self.callee.process().id()).unwrap_or(0),
+                callee_bytes: self.callee_bytes(),
             };
             (answered, failed) = (counts.answered, counts.failed_total());
             self.samples.push(sample);
@@ -195,6 +239,10 @@ impl Course {
         match fault {
             Fault::Kill => {
                 self.callee.process().kill()?;
+                self.callee.restart(&mut self.watch)?;
+            }
+            Fault::Terminate => {
+                self.callee.process().end(STOP_TIME_MAX)?;
                 self.callee.restart(&mut self.watch)?;
             }
             Fault::Pause => self.callee.process().pause()?,

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Schedule {
     /// SIGKILL and restart.
     pub(super) kill: Option<Duration>,
+    /// SIGTERM and restart.
+    pub(super) terminate: Option<Duration>,
     /// SIGSTOP.
     pub(super) pause: Option<Duration>,
     /// How long it lasts until SIGCONT.
@@ -20,6 +22,8 @@ pub(super) struct Schedule {
 pub(super) enum Fault {
     /// End the process with SIGKILL, and start it again.
     Kill,
+    /// Let it end in order, with SIGTERM, and start it again.
+    Terminate,
     /// Stop it with SIGSTOP.
     Pause,
     /// Let it go on.
@@ -33,6 +37,7 @@ pub(super) enum Fault {
 pub(super) struct Timetable {
     schedule: Schedule,
     kill: Option<Instant>,
+    terminate: Option<Instant>,
     pause: Option<Instant>,
     resume: Option<Instant>,
     reload: Option<Instant>,
@@ -43,6 +48,7 @@ impl Timetable {
         let after = |pause: Option<Duration>| pause.map(|pause| now + pause);
         Timetable {
             kill: after(schedule.kill),
+            terminate: after(schedule.terminate),
             pause: after(schedule.pause),
             resume: None,
             reload: after(schedule.reload),
@@ -75,6 +81,10 @@ impl Timetable {
             self.kill = after(self.schedule.kill);
             return Some(Fault::Kill);
         }
+        if is_due(self.terminate) {
+            self.terminate = after(self.schedule.terminate);
+            return Some(Fault::Terminate);
+        }
         None
     }
 }
@@ -91,6 +101,7 @@ mod tests {
             pause: Some(seconds(2)),
             pause_time: seconds(5),
             reload: Some(seconds(4)),
+            ..Schedule::default()
         };
         let begun = Instant::now();
         let mut table = Timetable::new(schedule, begun);

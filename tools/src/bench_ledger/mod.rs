@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   skyring bench ledger --rate 50000 --seconds 60 --cuts-per-second 10
   skyring bench ledger --kill-every 5 --pause-every 20 --reload-every 3 --html ledger.html
+  skyring bench ledger --group --kill-every 5
   skyring bench ledger --dialect skynet --cuts-per-second 10
 
 Exit code 1 if a call was lost, run twice, out of order or late, or if its error was not true.";
@@ -66,6 +67,12 @@ struct Common {
     /// Channels to the callee
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_024))]
     channels: u32,
+    /// Call a group of two callees with the policy failover; faults hit the first
+    #[arg(long)]
+    group: bool,
+    /// Mark all calls idempotent, so that they may be repeated
+    #[arg(long)]
+    idempotent: bool,
     /// What the two ends speak
     #[arg(long, value_enum, default_value = "auto")]
     dialect: Dialect,
@@ -94,6 +101,9 @@ pub(crate) struct Arguments {
     /// End the callee with SIGKILL and start it again, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     kill_every: Option<f64>,
+    /// End the callee with SIGTERM, in order, and start it again, every so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    terminate_every: Option<f64>,
     /// Stop the callee with SIGSTOP, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     pause_every: Option<f64>,
@@ -145,6 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         network: arguments.faults.faults(),
         processes: faults::Schedule {
             kill: every(arguments.kill_every),
+            terminate: every(arguments.terminate_every),
             pause: every(arguments.pause_every),
             pause_time: Duration::from_secs_f64(arguments.pause_seconds.clamp(0.0, NEVER)),
             reload: every(arguments.reload_every),
@@ -164,6 +175,7 @@ pub(crate) fn soak(arguments: &SoakArguments) -> ExitCode {
         },
         processes: faults::Schedule {
             kill: every(Some(20.0)),
+            terminate: None,
             pause: every(Some(60.0)),
             pause_time: Duration::from_secs(5),
             reload: every(Some(7.0)),

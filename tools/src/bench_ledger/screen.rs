@@ -20,6 +20,12 @@ pub(super) fn begin(plan: &Plan) -> io::Result<()> {
         plan.common.callers,
         plan.duration.as_secs_f64()
     )];
+    if plan.common.group {
+        words.push("a group of two callees".to_owned());
+    }
+    if plan.common.idempotent {
+        words.push("all of them idempotent".to_owned());
+    }
     let network = &plan.network;
     if network.cuts_per_second > 0.0 {
         let how = if network.reset { " by reset" } else { "" };
@@ -37,6 +43,7 @@ pub(super) fn begin(plan: &Plan) -> io::Result<()> {
     let processes = &plan.processes;
     for (what, every) in [
         ("SIGKILL and restart", processes.kill),
+        ("SIGTERM and restart", processes.terminate),
         ("SIGSTOP", processes.pause),
         ("reload", processes.reload),
     ] {
@@ -54,6 +61,7 @@ pub(super) fn begin(plan: &Plan) -> io::Result<()> {
 pub(super) fn fault(elapsed: Duration, fault: Fault) -> io::Result<()> {
     let what = match fault {
         Fault::Kill => "SIGKILL and restart of the callee",
+        Fault::Terminate => "SIGTERM and restart of the callee",
         Fault::Pause => "SIGSTOP of the callee",
         Fault::Resume => "SIGCONT of the callee",
         // Too frequent to be told each time.
@@ -102,6 +110,19 @@ pub(super) fn lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec
         lines.push(format!(
             "  {} calls were due and not made: too many of their caller were under way",
             grouped(counts.held_back as f64)
+        ));
+    }
+    if result.repeated > 0 {
+        lines.push(format!(
+            "  {} calls, all idempotent, ran more than once",
+            grouped(result.repeated as f64)
+        ));
+    }
+    if result.recoveries.count > 0 {
+        lines.push(format!(
+            "after each of {} signals to the callee a new call was answered within {:.1} ms",
+            result.recoveries.count,
+            result.recoveries.longest.as_secs_f64() * 1_000.0
         ));
     }
     lines.push(format!("connections cut: {}", grouped(cuts as f64)));
