@@ -1,16 +1,20 @@
 //! `skyring run`: one node, from its config to the signal that stops it.
 //!
 //! The first SIGINT or SIGTERM stops the node in order: exit code 0. A second one while it stops ends the
-//! process at once, and so does [`STOP_TIME_MAX`] if something hangs, be it the start or the stop.
+//! process at once, and so does the config's `stop_timeout_ms` and [`STOP_TIME_MAX`] behind it if something hangs,
+//! be it the start or the stop.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use skyring::{NodeBuilder, StartError};
@@ -27,14 +31,19 @@ A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster
   open = \"db\"                      listen where the cluster map says for this name
   services = { sdb = \"simpledb\" }  start a simpledb and publish it as @sdb
   call_timeout_ms = 30000          give up calls to other nodes after this; 0 = never
+  down_after_ms = 2000             a node that shows no sign of life for so long is down; 0 = never
+  stop_timeout_ms = 5000           a stop waits so long for the calls that peers have under way
   spin_us = 0                      look for work this long before sleeping; burns processor time
 
 The log goes to the standard output unless `logger` names a file. SIGINT (Ctrl-C) or SIGTERM stops the \
-node within a second, exit code 0; a second signal ends it at once. A config that is wrong is told in one \
+node once the calls of its peers have finished, exit code 0; a second signal ends it at once. A config that is wrong is told in one \
 line, exit code 2.";
 
-/// Time after which a stop that has not come to its end is cut off.
+/// Time after which a stop that has not come to its end is cut off, beside what it may wait for calls.
 const STOP_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What the config lets a stop wait for calls, in milliseconds; 0 before the node has started.
+static STOP_TIMEOUT_MS: AtomicU32 = AtomicU32::new(0);
 
 /// A signal this soon after the first is the same one again: `timeout` signals its child and then its
 /// group, and a terminal's Ctrl-C may be passed on by a wrapper that gets it too.
@@ -60,6 +69,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Err(fault) => return say::fail(WRONG, fault),
     };
     let file = config.file.display().to_string();
+    let stop_timeout_ms = config.stop_timeout_ms;
     let kinds = load::kinds();
     let in_lua = skyring_lua::first_service(&config, &kinds) == skyring_lua::First::Lua;
     let bootstrap = in_lua.then(|| config.bootstrap.clone());
@@ -76,6 +86,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         // The engine names the file and the key.
         Err(error @ StartError::Service { .. }) => return say::fail(WRONG, error),
     };
+    STOP_TIMEOUT_MS.store(stop_timeout_ms, Ordering::Relaxed);
     // An error would mean that the thread that watches is gone: then nothing could stop the node.
     let _ = stop.recv();
     node.stop();
@@ -101,6 +112,8 @@ fn meaning(since_first: Option<Duration>) -> Meaning {
 /// Watches for signals on a thread of its own. The receiver gets one message: stop.
 fn watch_signals() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // A log that may not grow any further costs lines, as a full disk does, and not the node.
+    flag::register(SIGXFSZ, Arc::default())?;
     let (stop, stopped) = sync_channel(1);
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first: Option<Instant> = None;
@@ -126,10 +139,12 @@ fn watch_signals() -> io::Result<Receiver<()>> {
 
 /// Ends a process that should have ended by itself.
 fn end_when_late() {
-    thread::sleep(STOP_TIME_MAX);
+    let waits = Duration::from_millis(u64::from(STOP_TIMEOUT_MS.load(Ordering::Relaxed)));
+    let time_max = STOP_TIME_MAX + waits;
+    thread::sleep(time_max);
     let _ = say::fail(
         FAILED,
-        format!("not stopped within {} s, ended", STOP_TIME_MAX.as_secs()),
+        format!("not stopped within {} s, ended", time_max.as_secs_f64()),
     );
     low_level::exit(i32::from(FAILED));
 }

@@ -154,6 +154,15 @@ impl<L: Carried + 'static> Connection<L> {
         self.written.wake();
     }
 
+    /// Writes nothing more, and says so to the peer, which gets all that was written before.
+    pub(crate) fn close_for_writing(&self) {
+        self.ended.set(true);
+        if let Some(stream) = &*self.stream.borrow() {
+            stream.shutdown_writing();
+        }
+        self.written.wake();
+    }
+
     /// Whether a stream carries it that still takes bytes. A reader that waits for room must look:
     /// otherwise it waits for ever.
     pub(crate) fn is_open(&self) -> bool {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyring_codec::Millis;
-use skyring_codec::link::{CalleeLimits, CalleeLink};
+use skyring_codec::link::{CalleeLimits, CalleeLink, Dialect};
 use skyring_codec::native::{CHANNELS_MAX, Hello};
 
 use crate::cluster::budget::HELD_BYTES_MAX;
@@ -131,6 +131,28 @@ impl Inbound {
     /// Ends the connection.
     pub(crate) fn shutdown(&self) {
         self.connection.shutdown();
+    }
+
+    /// Tells the peer that this node stops, as far as it can be told.
+    pub(crate) fn say_goodbye(&self, shard: &Rc<Shard>) {
+        self.connection.link.borrow_mut().goodbye();
+        self.connection.flush_later(shard);
+    }
+
+    /// Whether the peer can be told goodbye, and closes the connection itself then.
+    pub(crate) fn hears_goodbye(&self) -> bool {
+        self.connection.link.borrow().dialect() == Dialect::Native
+    }
+
+    /// Whether nothing of it is being handled, half read or unwritten.
+    pub(crate) fn is_finished(&self) -> bool {
+        let link = self.connection.link.borrow();
+        self.handled_now.get() == 0 && !link.has_output() && !link.has_partial_input()
+    }
+
+    /// Says that no more answers will come; those that were written still arrive.
+    pub(crate) fn close_for_writing(&self) {
+        self.connection.close_for_writing();
     }
 
     /// Takes the answer to one of its requests, which had `bytes`.
@@ -367,6 +389,9 @@ impl Inbound {
         if greeted.is_err() {
             // Only this node's own name can be what no peer takes; then it speaks as Skynet does.
             self.connection.link.borrow_mut().refuse_hello();
+        }
+        if shard.cluster.is_leaving() {
+            self.say_goodbye(shard);
         }
         self.connection.flush_later(shard);
     }

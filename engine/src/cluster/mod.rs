@@ -12,6 +12,7 @@ pub(crate) mod connection;
 pub(crate) mod detector;
 pub(crate) mod group;
 pub(crate) mod inbound;
+mod leaving;
 pub(crate) mod listener;
 pub(crate) mod monitor;
 mod pace;
@@ -87,6 +88,8 @@ pub(crate) struct ClusterShard {
     /// Who is up and who is down.
     states: States,
     groups: Groups,
+    /// The node takes its leave.
+    leaving: Cell<bool>,
     /// What the accepted connections hold.
     pub(crate) budget: Budget,
     case_log: [Throttle; Case::COUNT],
@@ -104,6 +107,7 @@ impl ClusterShard {
             groups: Groups::of(&node.map.get(), &node.settings.name),
             asked: RefCell::default(),
             states: States::new(node.settings.down_after_ms),
+            leaving: Cell::new(false),
             budget: Budget::default(),
             case_log: std::array::from_fn(|_| Throttle::new(CASE_LOG_INTERVAL_MS)),
         }
@@ -451,7 +455,7 @@ impl ClusterShard {
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
-        if shard.stopping.get() {
+        if shard.stopping.get() || self.is_leaving() {
             return;
         }
         let Some(stream) = adopt(shard, socket, peer) else {

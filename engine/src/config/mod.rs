@@ -30,5 +30,5 @@ pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
 pub use node::{
     CALL_TIMEOUT_MS_DEFAULT, DOWN_AFTER_MS_DEFAULT, NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX,
-    ServiceConfig, THREADS_MAX,
+    STOP_TIMEOUT_MS_DEFAULT, ServiceConfig, THREADS_MAX,
 };

@@ -25,6 +25,9 @@ pub const CALL_TIMEOUT_MS_DEFAULT: u32 = 30_000;
 /// After how long without a sign of life a node is down where the config says nothing, in milliseconds.
 pub const DOWN_AFTER_MS_DEFAULT: u32 = 2_000;
 
+/// How long a stop waits for calls that are under way where the config says nothing, in milliseconds.
+pub const STOP_TIMEOUT_MS_DEFAULT: u32 = 5_000;
+
 /// The longest time a shard may be told to spin before it sleeps, in microseconds.
 pub const SPIN_US_MAX: u32 = 1_000_000;
 
@@ -36,7 +39,7 @@ const KEYED_WORD: &str = "keyed";
 
 /// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
 /// of these to something other than an address or `false` is a node config and not a map.
-const NODE_KEYS: [&str; 26] = [
+const NODE_KEYS: [&str; 27] = [
     "accepts_per_second_max",
     "bootstrap",
     "call_timeout_ms",
@@ -62,6 +65,7 @@ const NODE_KEYS: [&str; 26] = [
     "snax",
     "spin_us",
     "start",
+    "stop_timeout_ms",
     "thread",
 ];
 
@@ -131,6 +135,9 @@ pub struct NodeConfig {
     /// `accepts_per_second_max`: most connections that one source may open in a second. Default:
     /// [`ACCEPTS_PER_SECOND_DEFAULT`].
     pub accepts_per_second_max: u32,
+    /// `stop_timeout_ms`: how long a stop waits for the calls of peers that are under way, in milliseconds. Default:
+    /// [`STOP_TIMEOUT_MS_DEFAULT`].
+    pub stop_timeout_ms: u32,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
@@ -250,6 +257,11 @@ impl NodeConfig {
             1..=1_000_000,
             "a whole number from 1 to 1000000",
         )?;
+        let stop_timeout_ms = keys.number(
+            "stop_timeout_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for not at all",
+        )?;
         let spin_us = keys.number(
             "spin_us",
             0..=i64::from(SPIN_US_MAX),
@@ -299,6 +311,7 @@ impl NodeConfig {
             down_after_ms: down_after_ms.unwrap_or(DOWN_AFTER_MS_DEFAULT),
             clients_per_source_max: clients_per_source_max.unwrap_or(CLIENTS_PER_SOURCE_DEFAULT),
             accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
+            stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
             skynet_only,
             spin_us: spin_us.unwrap_or(0),
             environment: keys.environment()?,

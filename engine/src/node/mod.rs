@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,7 +20,10 @@ use thiserror::Error as ThisError;
 use crate::client::Client;
 use crate::cluster::api::Open;
 use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
-use crate::config::{CALL_TIMEOUT_MS_DEFAULT, ClusterMap, DOWN_AFTER_MS_DEFAULT, NodeConfig, ServiceConfig};
+use crate::config::{
+    CALL_TIMEOUT_MS_DEFAULT, ClusterMap, DOWN_AFTER_MS_DEFAULT, NodeConfig, STOP_TIMEOUT_MS_DEFAULT,
+    ServiceConfig,
+};
 use crate::control::Control;
 use crate::error::Error;
 use crate::log::{Destination, Logger};
@@ -103,6 +106,7 @@ impl Default for NodeBuilder {
             settings: Settings {
                 call_timeout_ms: u64::from(CALL_TIMEOUT_MS_DEFAULT),
                 down_after_ms: u64::from(DOWN_AFTER_MS_DEFAULT),
+                stop_timeout_ms: u64::from(STOP_TIMEOUT_MS_DEFAULT),
                 clients_per_source_max: CLIENTS_PER_SOURCE_DEFAULT,
                 accepts_per_second_max: ACCEPTS_PER_SECOND_DEFAULT,
                 ..Settings::default()
@@ -134,6 +138,7 @@ impl NodeBuilder {
                 },
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 down_after_ms: u64::from(config.down_after_ms),
+                stop_timeout_ms: u64::from(config.stop_timeout_ms),
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
                 map_file: config.cluster,
@@ -185,6 +190,12 @@ impl NodeBuilder {
     /// zero = for ever, an hour is the most. A connection without traffic is pinged after a quarter of it.
     pub fn down_after(mut self, time: Duration) -> NodeBuilder {
         self.settings.down_after_ms = whole_milliseconds(time).min(HEARTBEAT_MS_MAX);
+        self
+    }
+
+    /// How long [`Node::stop`] waits for the calls of peers that are under way; zero = not at all.
+    pub fn stop_timeout(mut self, time: Duration) -> NodeBuilder {
+        self.settings.stop_timeout_ms = whole_milliseconds(time);
         self
     }
 
@@ -267,6 +278,7 @@ impl NodeBuilder {
             proxies: Mutex::default(),
             sockets: Default::default(),
             epoch: random_number(),
+            shards_left: AtomicUsize::new(0),
             failures: Mutex::default(),
         });
         let mut node = Node {
@@ -444,9 +456,37 @@ impl Node {
         self.shared.logger.log(0, text);
     }
 
-    /// Stops accepting, ends services and connections, and waits for the shards, a second at most.
+    /// Stops in order: accepts no more connections, tells peers goodbye, so that they go elsewhere at once, and lets the
+    /// calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`] says. Then it ends services and
+    /// connections and waits for the shards, a second at most. Dropping the node does only the latter.
     pub fn stop(mut self) {
+        self.shared.close_listeners();
+        self.take_leave();
         self.shut_down();
+    }
+
+    /// Waits until every shard has taken its leave of all peers, for as long as the settings say.
+    fn take_leave(&self) {
+        let time_max = Duration::from_millis(self.shared.settings.stop_timeout_ms);
+        if time_max.is_zero() {
+            return;
+        }
+        let mut leaving = 0;
+        for port in &self.shared.ports {
+            // A shard that takes no errand hangs, and has nothing to say.
+            leaving += usize::from(port.inject(Box::new(|shard| shard.cluster.leave(shard))).is_ok());
+        }
+        let started = Instant::now();
+        while self.shared.shards_left.load(Ordering::Acquire) < leaving {
+            if started.elapsed() >= time_max {
+                let milliseconds = time_max.as_millis();
+                self.log(&format!(
+                    "stopping although calls of peers are under way after {milliseconds} ms"
+                ));
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn shut_down(&mut self) {

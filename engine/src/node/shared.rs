@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) clients_per_source_max: usize,
     /// Most connections that one source may open in a second.
     pub(crate) accepts_per_second_max: u32,
+    /// How long a stop waits for the calls of peers that are under way, in milliseconds.
+    pub(crate) stop_timeout_ms: u64,
     /// Where the cluster map came from.
     pub(crate) map_file: Option<PathBuf>,
     /// Every key of the config, as text.
@@ -78,6 +80,8 @@ pub(crate) struct NodeShared {
     pub(crate) sockets: SocketRegistry,
     /// A random number that this process drew for the node when it started.
     pub(crate) epoch: u64,
+    /// Shards that have taken their leave of all peers.
+    pub(crate) shards_left: AtomicUsize,
     /// Why each node that is not reached is not.
     pub(crate) failures: Mutex<HashMap<Text, Text>>,
 }

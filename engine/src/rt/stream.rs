@@ -310,6 +310,11 @@ impl Stream {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
+    /// Ends the connection in the direction of the peer.
+    pub(crate) fn shutdown_writing(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
     /// Ends the connection in both directions: pending reads and writes return.
     pub(crate) fn shutdown(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);

@@ -25,6 +25,7 @@ mod back_pressure;
 mod channels;
 mod disabled_nodes;
 mod keyed_services;
+mod leaving;
 mod listening;
 mod lost_connections;
 mod many_calls;

@@ -13,6 +13,7 @@ pub(crate) fn builder(threads: usize) -> NodeBuilder {
     Node::builder()
         .threads(threads)
         .down_after(Duration::from_secs(600))
+        .stop_timeout(Duration::from_millis(200))
         .first_cpu(NEXT_CPU.fetch_add(1, Ordering::Relaxed))
         .log_to(Destination::File("/dev/null".into()))
 }

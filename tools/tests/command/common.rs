@@ -134,7 +134,11 @@ impl Running {
 
     /// Starts `skyring run CONFIG` and waits until the node listens.
     pub(crate) fn node(config: &Path) -> Running {
-        let mut command = skyring(["run".as_ref(), config.as_os_str()]);
+        Running::node_of(&mut skyring(["run".as_ref(), config.as_os_str()]))
+    }
+
+    /// Starts a command that runs a node, and waits until that listens.
+    pub(crate) fn node_of(command: &mut Command) -> Running {
         let mut running = Running::start(command.stdout(Stdio::piped()));
         let stdout = running.child.stdout.take().expect("its output is piped");
         let written = Arc::clone(&running.written);

@@ -1,0 +1,167 @@
+//! A node that stops lets the calls finish that it has taken, and its peers go elsewhere at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use skyring::{Answer, DialectChoice, Error, Node, NodeState, Payload};
+
+use crate::cluster::{map_of, open, reload};
+use crate::gate::Gate;
+use crate::node::{PATIENCE, run, wait_until};
+use crate::start::{builder, start};
+
+/// A node whose `@slow` answers after so many milliseconds, counting what is under way.
+fn slow_node(threads: usize, stop_timeout: Duration) -> (Node, Arc<AtomicUsize>) {
+    let node = builder(threads)
+        .stop_timeout(stop_timeout)
+        .start()
+        .expect("a node starts");
+    let under_way = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&under_way);
+    run(&node, |caller| async move {
+        let slow = crate::handler::launch(&caller, move |caller, message| {
+            let (caller, counted) = (caller.clone(), Arc::clone(&counted));
+            counted.fetch_add(1, Ordering::AcqRel);
+            Answer::later(async move {
+                let milliseconds: u64 = message.unpack()?;
+                caller.sleep(Duration::from_millis(milliseconds)).await;
+                counted.fetch_sub(1, Ordering::AcqRel);
+                Payload::pack(&milliseconds)
+            })
+        });
+        let slow = slow.await;
+        caller
+            .cluster()
+            .register("slow", Some(slow))
+            .expect("a free name");
+    });
+    (node, under_way)
+}
+
+#[test]
+fn calls_that_a_stopping_node_has_taken_are_answered_and_new_ones_fail_at_once() {
+    for dialect in [DialectChoice::Auto, DialectChoice::Skynet] {
+        let (db, under_way) = slow_node(2, PATIENCE);
+        let gate = builder(2).dialect(dialect).start().expect("a node starts");
+        reload(&gate, map_of("db", &open(&db)));
+        let calls: Vec<_> = (0..50)
+            .map(|_| gate.client().node("db").timeout(PATIENCE).call("@slow", &400))
+            .collect();
+        wait_until("they are all under way", || {
+            under_way.load(Ordering::Acquire) == 50
+        });
+        let stopping = std::thread::spawn(move || db.stop());
+        for call in calls {
+            assert_eq!(call.wait().expect("it was taken").unpack::<u64>(), Ok(400));
+        }
+        stopping.join().expect("it stops");
+        let error = gate
+            .client()
+            .node("db")
+            .timeout(Duration::from_millis(100))
+            .call("@slow", &1);
+        let error = error.wait().unwrap_err();
+        assert_eq!(
+            (error.code(), error.may_have_run()),
+            ("unreachable", false),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn peers_hear_that_a_node_stops_while_its_last_calls_still_run() {
+    let (db, under_way) = slow_node(1, PATIENCE);
+    let gate = start(2);
+    reload(&gate, map_of("db", &open(&db)));
+    let call = gate.client().node("db").timeout(PATIENCE).call("@slow", &1_500);
+    wait_until("it is under way", || under_way.load(Ordering::Acquire) == 1);
+    let stopping = std::thread::spawn(move || db.stop());
+    wait_until("the node is down", || {
+        run(&gate, |caller| async move { caller.cluster().state("db") }) == NodeState::Down
+    });
+    assert_eq!(
+        under_way.load(Ordering::Acquire),
+        1,
+        "before the last call has ended"
+    );
+    let error = gate.client().node("db").call("@slow", &1).wait().unwrap_err();
+    assert_eq!((error.code(), error.may_have_run()), ("unreachable", false));
+    assert!(error.to_string().contains("goodbye"), "{error}");
+    assert_eq!(call.wait().expect("it was taken").unpack::<u64>(), Ok(1_500));
+    stopping.join().expect("it stops");
+    assert_eq!(gate.metrics().connections_lost.get(), 0);
+}
+
+#[test]
+fn under_load_no_call_that_was_taken_fails_when_its_node_stops() {
+    for channels in [1, 3] {
+        let (db, _) = slow_node(3, PATIENCE);
+        let gate = builder(3).channels(channels).start().expect("a node starts");
+        reload(&gate, map_of("db", &open(&db)));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let callers: Vec<_> = (0..24)
+            .map(|number| {
+                let is_over = Arc::clone(&is_over);
+                gate.run(move |caller| async move {
+                    let db = caller.node("db").key(number);
+                    let (mut answered, mut refused) = (0, 0);
+                    while !is_over.load(Ordering::Acquire) {
+                        match db.call("@slow", &(number % 3)).await {
+                            Ok(_) => answered += 1,
+                            Err(error) if error.code() == "unreachable" && !error.may_have_run() => {
+                                refused += 1;
+                                caller.sleep(Duration::from_millis(1)).await;
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    Ok::<(u64, u64), Error>((answered, refused))
+                })
+                .expect("room for it")
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(300));
+        db.stop();
+        std::thread::sleep(Duration::from_millis(50));
+        is_over.store(true, Ordering::Release);
+        for caller in callers {
+            let counted = caller.recv_timeout(PATIENCE).expect("it ends");
+            let (answered, refused) = counted.expect("no call was lost");
+            assert!(answered > 0 && refused > 0, "{answered} {refused}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_waits_no_longer_than_it_was_told_to() {
+    let db = builder(2)
+        .stop_timeout(Duration::from_millis(300))
+        .start()
+        .expect("a node starts");
+    let waiting = Arc::new(AtomicUsize::new(0));
+    run(&db, {
+        let waiting = Arc::clone(&waiting);
+        |caller| async move {
+            let gate = Gate::launch(&caller, waiting).await;
+            caller
+                .cluster()
+                .register("gate", Some(gate))
+                .expect("a free name");
+        }
+    });
+    let gate = start(1);
+    reload(&gate, map_of("db", &open(&db)));
+    let call = gate
+        .client()
+        .node("db")
+        .timeout(PATIENCE * 10)
+        .call("@gate", "WAIT");
+    wait_until("it is under way", || waiting.load(Ordering::Acquire) == 1);
+    let started = Instant::now();
+    db.stop();
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < PATIENCE, "{took:?}");
+    assert!(call.wait().unwrap_err().may_have_run());
+}

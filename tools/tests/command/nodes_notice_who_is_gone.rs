@@ -1,0 +1,305 @@
+//! A node in this process, and another in a process of its own that is paused, killed, cut off, or told to stop:
+//! what becomes of it is noticed, the calls to it are told the truth, and it is found again unattended.
+//!
+//! The tests print how long things took, which on a machine with other work is more than it need be; what they
+//! insist on is that they happen, and why.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use skyring::log::Destination;
+use skyring::{ClusterMap, Error, Node, NodeChange, NodeEvent, NodeState};
+
+use crate::common::{Folder, PATIENCE, Running, free_port, skyring, wait_until};
+
+/// A node that calls `db` at an address, and everything that it sees of it.
+struct Gate {
+    node: Node,
+    events: Receiver<NodeEvent>,
+}
+
+impl Gate {
+    fn start(address: &str) -> Gate {
+        let map = ClusterMap::new().with("db", address).expect("an address");
+        let node = Node::builder()
+            .map(map)
+            .log_to(Destination::File("/dev/null".into()))
+            .start()
+            .expect("a node");
+        let (sender, events) = channel();
+        let monitored = node.run(|caller| async move {
+            let mut monitor = caller.cluster().monitor("db").expect("room for a monitor");
+            while sender.send(monitor.next().await).is_ok() {}
+        });
+        monitored.expect("room for it");
+        Gate { node, events }
+    }
+
+    fn call(&self) -> Result<String, Error> {
+        let call = self.node.client().node("db").call("@echo", "here");
+        call.wait()?.unpack()
+    }
+
+    /// Waits until a change comes; gives its cause, and the time from `since` on.
+    #[track_caller]
+    fn wait_for(&self, changes: &[NodeChange], since: Instant) -> (String, Duration) {
+        loop {
+            let event = self.events.recv_timeout(PATIENCE).expect("an event comes");
+            if changes.contains(&event.change) {
+                return (event.cause.to_string(), since.elapsed());
+            }
+        }
+    }
+
+    /// Calls again and again until an answer comes; the time from `since` on.
+    #[track_caller]
+    fn wait_for_answer(&self, since: Instant) -> Duration {
+        wait_until("a call is answered", || self.call().is_ok());
+        since.elapsed()
+    }
+
+    /// Calls to the node fail at once, without having run, for a cause that says `part`.
+    #[track_caller]
+    fn check_fails_at_once(&self, part: &str) {
+        let started = Instant::now();
+        for _ in 0..50 {
+            let error = self.call().expect_err("it is down");
+            assert_eq!(
+                (error.code(), error.may_have_run()),
+                ("unreachable", false),
+                "{error}"
+            );
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        // With waiting they would take their 30 s each.
+        assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    }
+
+    fn state(&self) -> NodeState {
+        let state = self
+            .node
+            .block_on(|caller| async move { caller.cluster().state("db") });
+        state.expect("a running node")
+    }
+}
+
+/// A database node in its own process, and a gate that has called it.
+fn database() -> (Folder, Running, Gate) {
+    let folder = Folder::new();
+    let port = free_port();
+    folder.write_nodes(&[("db", port)], "");
+    let db = Running::node(&folder.path("config_db"));
+    let gate = Gate::start(&format!("127.0.0.1:{port}"));
+    assert_eq!(gate.call().expect("an answer"), "here");
+    gate.wait_for(&[NodeChange::Up], Instant::now());
+    (folder, db, gate)
+}
+
+#[test]
+fn a_paused_node_is_down_and_answers_again_when_it_goes_on() {
+    let (_folder, db, gate) = database();
+    db.signal("STOP");
+    let paused = Instant::now();
+    // One call is under way, and hears what became of it. The signal takes a moment to stop all threads.
+    let error = loop {
+        match gate.call() {
+            Ok(_) => assert!(paused.elapsed() < PATIENCE, "it is not paused"),
+            Err(error) => break error,
+        }
+    };
+    let (cause, down_after) = gate.wait_for(&[NodeChange::Down], paused);
+    assert!(cause.contains("no sign of life"), "{cause}");
+    assert!(error.to_string().contains("no sign of life"), "{error}");
+    assert_eq!(
+        (error.code(), error.may_have_run()),
+        ("connection-lost", true),
+        "{error}"
+    );
+    gate.check_fails_at_once("no sign of life");
+    assert_eq!(gate.state(), NodeState::Down);
+    thread::sleep(Duration::from_secs(1));
+    gate.check_fails_at_once("no sign of life");
+    db.signal("CONT");
+    let back_after = gate.wait_for_answer(Instant::now());
+    println!("paused: down after {down_after:?}, answering {back_after:?} after it went on");
+    let (_, _) = gate.wait_for(&[NodeChange::Up], Instant::now());
+    assert_eq!(gate.node.metrics().nodes_restarted.get(), 0);
+}
+
+#[test]
+fn a_killed_node_is_suspect_at_once_and_was_restarted_when_it_answers_again() {
+    let (folder, mut db, gate) = database();
+    db.signal("KILL");
+    let killed = Instant::now();
+    let (_, suspect_after) = gate.wait_for(&[NodeChange::Suspect], killed);
+    let (cause, down_after) = gate.wait_for(&[NodeChange::Down], killed);
+    assert!(cause.contains("refused"), "{cause}");
+    gate.check_fails_at_once("refused");
+    db.ended();
+    let _db = Running::node(&folder.path("config_db"));
+    let back_after = gate.wait_for_answer(Instant::now());
+    println!(
+        "killed: suspect after {suspect_after:?}, down after {down_after:?}, answering {back_after:?} after it listened"
+    );
+    gate.wait_for(&[NodeChange::Restarted], Instant::now());
+}
+
+#[test]
+fn a_node_under_load_that_is_told_to_stop_loses_no_call_that_it_has_taken() {
+    let (_folder, mut db, gate) = database();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..64)
+        .map(|_| {
+            let is_over = Arc::clone(&is_over);
+            let work = gate.node.run(move |caller| async move {
+                let db = caller.node("db");
+                let (mut answered, mut refused) = (0, 0);
+                while !is_over.load(Ordering::Acquire) {
+                    match db.call("@echo", "under load").await {
+                        Ok(_) => answered += 1,
+                        Err(error) if error.code() == "unreachable" && !error.may_have_run() => {
+                            refused += 1;
+                            caller.sleep(Duration::from_millis(1)).await;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok((answered, refused))
+            });
+            work.expect("room for it")
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(500));
+    db.signal("TERM");
+    let (cause, _) = gate.wait_for(&[NodeChange::Down], Instant::now());
+    assert!(cause.contains("goodbye"), "{cause}");
+    assert_eq!(db.ended().code(), Some(0), "{}", db.written());
+    gate.check_fails_at_once("");
+    is_over.store(true, Ordering::Release);
+    let mut sum = 0;
+    for caller in callers {
+        let counted: Result<(u64, u64), Error> = caller.recv_timeout(PATIENCE).expect("it ends");
+        let (answered, refused) = counted.expect("no call was lost");
+        assert!(answered > 0 && refused > 0, "{answered} {refused}");
+        sum += answered;
+    }
+    println!("stopped under load after {sum} answered calls");
+}
+
+/// A network namespace that is reached over a pair of interfaces, gone with this value.
+struct Network {
+    name: String,
+    /// The address in it.
+    address: String,
+}
+
+impl Network {
+    /// Makes one, or says why that is not possible here.
+    fn new() -> Result<Network, String> {
+        let number = std::process::id();
+        let name = format!("skyring{number}");
+        let (block, host) = (number / 60 % 250, number % 60 * 4);
+        let network = Network {
+            address: format!("10.213.{block}.{}", host + 2),
+            name,
+        };
+        let (name, outside) = (&network.name, format!("sky{}", number % 1_000_000));
+        let gateway = format!("10.213.{block}.{}/30", host + 1);
+        let inside = format!("{}/30", network.address);
+        for step in [
+            format!("ip netns add {name}"),
+            format!("ip link add {outside} type veth peer name eth0 netns {name}"),
+            format!("ip addr add {gateway} dev {outside}"),
+            format!("ip link set {outside} up"),
+            format!("ip -n {name} addr add {inside} dev eth0"),
+            format!("ip -n {name} link set eth0 up"),
+            format!("ip netns exec {name} iptables -L -n"),
+        ] {
+            run(&step)?;
+        }
+        Ok(network)
+    }
+
+    /// Swallows every packet to and from a port there, or no more.
+    fn drop_packets(&self, port: u16, is_cut: bool) {
+        let verb = if is_cut { "-A" } else { "-D" };
+        for (chain, side) in [("INPUT", "--dport"), ("OUTPUT", "--sport")] {
+            let name = &self.name;
+            let rule = format!("ip netns exec {name} iptables {verb} {chain} -p tcp {side} {port} -j DROP");
+            run(&rule).expect("iptables has worked before");
+        }
+    }
+
+    /// Starts a node in it.
+    fn node(&self, config: &Path) -> Running {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]);
+        let program = skyring(["run".as_ref(), config.as_os_str()]);
+        command.arg(program.get_program()).args(program.get_args());
+        Running::node_of(&mut command)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // Its interfaces go with it, and their other ends.
+        let _ = run(&format!("ip netns del {}", self.name));
+    }
+}
+
+fn run(command: &str) -> Result<(), String> {
+    let mut words = command.split(' ');
+    let output = Command::new(words.next().unwrap_or_default())
+        .args(words)
+        .output()
+        .map_err(|error| format!("{command}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{command}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
+}
+
+#[test]
+fn a_node_behind_a_network_that_swallows_everything_is_down_and_found_again_when_that_ends() {
+    let network = match Network::new() {
+        Ok(network) => network,
+        Err(cause) => {
+            // Not by `println!`, which is only shown for tests that fail.
+            let line = format!("skipped: no network namespace with iptables can be made here ({cause})");
+            let _ = writeln!(std::io::stderr(), "{line}");
+            return;
+        }
+    };
+    let folder = Folder::new();
+    let port = free_port();
+    let address = format!("{}:{port}", network.address);
+    folder.write("clustername.lua", format!("db = '{address}'"));
+    let config = folder.write(
+        "config_db",
+        "thread = 2 cluster = './clustername.lua' open = 'db' services = { echo = 'echo' }",
+    );
+    let _db = network.node(&config);
+    let gate = Gate::start(&address);
+    assert_eq!(gate.call().expect("an answer"), "here");
+    network.drop_packets(port, true);
+    let cut = Instant::now();
+    let (cause, down_after) = gate.wait_for(&[NodeChange::Down], cut);
+    assert!(cause.contains("no sign of life"), "{cause}");
+    while cut.elapsed() < Duration::from_secs(10) {
+        gate.check_fails_at_once("");
+        thread::sleep(Duration::from_millis(500));
+    }
+    network.drop_packets(port, false);
+    let back_after = gate.wait_for_answer(Instant::now());
+    println!("cut off: down after {down_after:?}, answering {back_after:?} after the network was whole");
+    assert_eq!(gate.node.metrics().nodes_restarted.get(), 0);
+}
