@@ -29,6 +29,7 @@ pages! {
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";
     command_line = "../chapters/command-line.md";
+    lua_libraries = "../chapters/lua-libraries.md";
     from_skynet = "../chapters/from-skynet.md";
     errors = "../chapters/errors.md";
     limits = "../chapters/limits.md";

@@ -26,11 +26,11 @@ const SUBMISSIONS_MAX: u32 = 256;
 /// Slots of the completion queue; the kernel keeps what does not fit until there is room.
 const COMPLETIONS_MAX: u32 = 4096;
 
-/// What completions that nobody waits for say they are for.
-const IGNORED: u64 = u64::MAX;
-
 /// What the doorbell's completions say they are for.
 const DOORBELL: u64 = u64::MAX - 1;
+
+/// Set in what completions of removed polls say they are for, beside the poll's own mark. Slots stay below 2^31.
+const REMOVED: u64 = 1 << 63;
 
 /// Events that make a source readable: bytes, or an end.
 const READABLE: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
@@ -242,13 +242,18 @@ impl Ring {
         self.free.borrow_mut().push(key.slot);
         for (direction, is_armed) in armed {
             if is_armed {
-                // A poll that cannot be removed ends with its socket, which is shut down.
-                let _ = self.push(sys::Operation::Remove {
-                    armed: key.mark(direction),
-                    mark: IGNORED,
-                });
+                self.remove_poll(key.mark(direction));
             }
         }
+    }
+
+    /// Disarms a poll. As long as it is armed it holds its file open, whoever has closed the descriptor.
+    fn remove_poll(&self, armed: u64) {
+        // Fails only with the ring itself.
+        let _ = self.push(sys::Operation::Remove {
+            armed,
+            mark: armed | REMOVED,
+        });
     }
 
     /// Ready when it is worth trying; otherwise whoever asks is woken when it is.
@@ -353,10 +358,15 @@ impl Ring {
         );
         for (mark, result, flags) in arrived.drain(..) {
             match mark {
-                IGNORED => {}
                 DOORBELL => {
                     if !cqueue::more(flags) {
                         self.arm_doorbell()?;
+                    }
+                }
+                _ if mark & REMOVED != 0 => {
+                    // It was about to speak, and was left armed for that: once more.
+                    if result == -libc::EALREADY {
+                        self.remove_poll(mark & !REMOVED);
                     }
                 }
                 _ => self.arrive(mark, result, flags),

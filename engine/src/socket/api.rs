@@ -10,6 +10,7 @@ use super::listener::ListenerOrigin;
 use super::state::{Part, Socket};
 use super::stream::{Origin, StreamPart};
 use super::{SocketId, SocketInfo, SocketSort, datagram, input, listener, stream};
+use crate::control;
 use crate::error::Error;
 use crate::rt;
 use crate::service::caller::Caller;
@@ -232,6 +233,16 @@ impl Sockets {
     /// None today.
     pub fn shutdown(&self, socket: SocketId) -> Result<(), Error> {
         self.order(socket, Command::Shutdown)
+    }
+
+    /// Looks up a host: its addresses, at least one.
+    ///
+    /// # Errors
+    /// [`Error::System`] when it has none.
+    pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
+        let found = control::resolve(self.shard(), host, 0).await;
+        let found = found.map_err(|what| Error::System { what })?;
+        Ok(found.iter().map(SocketAddr::ip).collect())
     }
 
     /// Every socket of the node.

@@ -153,3 +153,31 @@ fn shutting_down_waits_for_nothing() {
         }
     }
 }
+
+#[test]
+fn a_peer_that_goes_on_sending_is_cut_off_when_its_connection_is_closed() {
+    let node = start(2);
+    let plug = Plug::new(&node);
+    for _ in 0..20 {
+        let (mut peer, socket) = plug.connected();
+        let chunk = vec![5; 1 << 20];
+        let writer = std::thread::spawn(move || {
+            let started = std::time::Instant::now();
+            while peer.write(&chunk).is_ok() {}
+            started.elapsed()
+        });
+        assert!(matches!(plug.next_of(socket), SocketNews::Data(_)));
+        plug.order(move |sockets| sockets.close(socket))
+            .expect("it is asked");
+        loop {
+            match plug.next_of(socket) {
+                SocketNews::Data(_) => {}
+                SocketNews::Closed => break,
+                news => panic!("{news:?}"),
+            }
+        }
+        // Not only after the time that its writes are given.
+        let time = writer.join().expect("it writes");
+        assert!(time < crate::node::PATIENCE / 2, "it was held for {time:?}");
+    }
+}

@@ -16,6 +16,7 @@ mod cluster;
 mod command;
 mod harbor;
 mod host;
+mod library;
 mod lualib;
 pub mod module;
 mod modules;
@@ -43,6 +44,7 @@ use service::SnLua;
 pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
+    pub use crate::library::netpack::NETPACK_BYTES_MAX;
     pub use crate::node::ENVIRONMENT_KEYS_MAX;
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};
     pub use crate::raw::unpack::ITEMS_AT_ONCE_MAX;

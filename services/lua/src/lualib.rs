@@ -52,6 +52,13 @@ static MODULES: &[File] = &[
     file!("skynet.requests", "lualib/skynet/requests.lua", Library),
     file!("skynet.traces", "lualib/skynet/traces.lua", Library),
     file!("skynet.require", "lualib/skynet/require.lua", Library),
+    file!("skynet.socket", "lualib/skynet/socket.lua", Library),
+    file!("skynet.socketchannel", "lualib/skynet/socketchannel.lua", Library),
+    file!("skynet.datacenter", "lualib/skynet/datacenter.lua", Always),
+    file!("skynet.multicast", "lualib/skynet/multicast.lua", Always),
+    file!("skynet.sharedata", "lualib/skynet/sharedata.lua", Always),
+    file!("skynet.sharetable", "lualib/skynet/sharetable.lua", Always),
+    file!("snax.gateserver", "lualib/snax/gateserver.lua", Library),
 ];
 
 /// Services.
@@ -63,6 +70,11 @@ static SERVICES: &[File] = &[
     file!("service_provider", "service/service_provider.lua", Library),
     file!("service_cell", "service/service_cell.lua", Library),
     file!("launcher", "service/launcher.lua", Library),
+    file!("gate", "service/gate.lua", Library),
+    file!("datacenterd", "service/datacenterd.lua", Always),
+    file!("multicastd", "service/multicastd.lua", Always),
+    file!("sharedatad", "service/sharedatad.lua", Always),
+    file!("sharetabled", "service/sharetabled.lua", Always),
 ];
 
 /// Which of our files are wanted.

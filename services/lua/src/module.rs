@@ -7,7 +7,8 @@
 //! a line into the table in `modules.rs`. With mlua's safe functions nothing here is unsafe; the functions below
 //! give what a module needs of its service:
 //!
-//! - [`caller`]: the service towards the engine: it posts, spawns futures, logs.
+//! - [`caller`]: the service towards the engine: it posts, spawns futures, logs. A function that finalizers may
+//!   call keeps it from when its module was opened: an interpreter that is being closed must not be asked.
 //! - [`take_message`], [`give_message`]: messages as Lua holds them, an address and a size.
 //! - [`new_session`] and [`answer`]: something that takes time. The function in Rust takes a session, spawns a
 //!   future with `caller(lua).spawn(...)`, and returns the session; the future ends with `answer(&caller, session,
@@ -26,7 +27,7 @@ use crate::buffer;
 use crate::host::Host;
 use crate::raw::core;
 
-/// The host of an interpreter.
+/// The host of an interpreter, which is not being closed.
 pub(crate) fn host(lua: &Lua) -> Rc<Host> {
     let host = lua.app_data_ref::<Rc<Host>>();
     // `raw::state::open` has put it there, and nothing takes it out.
@@ -53,7 +54,12 @@ pub fn answer(caller: &Caller, session: u32, result: Result<Payload, Error>) {
 /// # Errors
 /// When there is none.
 pub fn take_message(lua: &Lua, address: LightUserData, size: i64) -> mlua::Result<Bytes> {
-    core::take(&host(lua), address.0 as usize, size)
+    take_message_of(&host(lua), address, size)
+}
+
+/// The same for whoever has the host.
+pub(crate) fn take_message_of(host: &Host, address: LightUserData, size: i64) -> mlua::Result<Bytes> {
+    core::take(host, address.0 as usize, size)
         .ok_or_else(|| mlua::Error::runtime("there is no message at this address"))
 }
 

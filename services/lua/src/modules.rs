@@ -3,6 +3,7 @@
 use mlua::{Lua, Value};
 
 use crate::cluster;
+use crate::library::{crypt, netpack, socketdriver};
 use crate::raw::state;
 
 /// Gives the module's value, once for each service that asks for it.
@@ -15,6 +16,10 @@ const MODULES: &[(&str, Open)] = &[
     ("skynet.profile", |lua| {
         state::profile_module(lua).map(Value::Table)
     }),
+    ("skynet.crypt", crypt::open),
+    ("client.crypt", crypt::open),
+    ("skynet.netpack", netpack::open),
+    ("skynet.socketdriver", socketdriver::open),
     ("skyring.host", |lua| state::host_module(lua).map(Value::Table)),
 ];
 

@@ -4,10 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mlua::{IntoLuaMulti, Lua};
-use skyring::{Answer, Context, Error, Message, Payload, Service};
+use skyring::{Answer, Context, Error, Message, Payload, Service, SocketEvent};
 
 use crate::command::report_end;
 use crate::host::{HELD_CALLS_MAX, Host};
+use crate::library::events::{self, SOCKET_KIND};
 use crate::lualib::Wanted;
 use crate::node::NodeLua;
 use crate::raw::signal;
@@ -135,6 +136,12 @@ impl Service for SnLua {
         }
         if let Some(interpreter) = &self.interpreter {
             interpreter.answer(session, result);
+        }
+    }
+
+    fn socket(&mut self, _context: &Context<Self>, event: SocketEvent) {
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.message(SOCKET_KIND, 0, 0, Payload(events::encode(&event)));
         }
     }
 }

@@ -1,0 +1,84 @@
+//! base64 as Skynet reads and writes it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// What a character of a text in base64 stands for.
+enum Place {
+    Bits(u32),
+    Padding,
+}
+
+fn place(character: u8) -> Option<Place> {
+    Some(Place::Bits(match character {
+        b'A'..=b'Z' => u32::from(character - b'A'),
+        b'a'..=b'z' => u32::from(character - b'a') + 26,
+        b'0'..=b'9' => u32::from(character - b'0') + 52,
+        b'+' => 62,
+        b'/' => 63,
+        b'=' => return Some(Place::Padding),
+        _ => return None,
+    }))
+}
+
+pub(super) fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Reads a text: other characters between those of four are skipped, padding may be left out, and several padded
+/// texts may follow each other, all of which strict readers refuse. `None`: it is not base64.
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 3);
+    let mut text = text.iter();
+    while !text.as_slice().is_empty() {
+        let mut bits = 0;
+        let mut padding = 0;
+        for _ in 0..4 {
+            // What is missing at the end is padding.
+            match text
+                .by_ref()
+                .find_map(|&character| place(character))
+                .unwrap_or(Place::Padding)
+            {
+                Place::Bits(_) if padding > 0 => return None,
+                Place::Bits(six) => bits = bits << 6 | six,
+                Place::Padding => {
+                    padding += 1;
+                    bits <<= 6;
+                }
+            }
+        }
+        let [_, first, second, third] = u32::to_be_bytes(bits);
+        match padding {
+            0 => decoded.extend([first, second, third]),
+            1 if third == 0 => decoded.extend([first, second]),
+            2 if second == 0 => decoded.push(first),
+            _ => return None,
+        }
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        for length in 0..70 {
+            let bytes: Vec<u8> = (0u8..length).map(|byte| byte.wrapping_mul(37)).collect();
+            let text = encode(&bytes);
+            assert_eq!(decode(text.as_bytes()), Some(bytes.clone()));
+            assert_eq!(decode(text.trim_end_matches('=').as_bytes()), Some(bytes));
+        }
+    }
+
+    #[test]
+    fn it_reads_what_skynet_reads_and_refuses_what_skynet_refuses() {
+        assert_eq!(decode(b"aGVs\nbG8="), Some(b"hello".to_vec()));
+        assert_eq!(decode(b"aA==aA=="), Some(b"hh".to_vec()));
+        for wrong in [&b"a"[..], b"aGVsbG8=\n", b"aB==", b"a=Vs", b"====", b"!"] {
+            assert_eq!(decode(wrong), None, "{}", String::from_utf8_lossy(wrong));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Modules of Skynet's library that are written in Rust, beside the core.
+//!
+//! Their errors are texts, as users of Skynet know them, and not the values that mlua raises: a function gives
+//! [`MARK`] and the text of its error, and a wrapper in Lua raises it at the place of its caller.
+
+pub(crate) mod base64;
+pub(crate) mod crypt;
+pub(crate) mod events;
+pub(crate) mod netpack;
+pub(crate) mod socket_buffer;
+pub(crate) mod socketdriver;
+
+use std::rc::Rc;
+
+use mlua::{Error, FromLuaMulti, IntoLuaMulti, LightUserData, Lua, MultiValue, Result, Table, Value};
+
+use crate::host::Host;
+
+/// Its address says that the text of an error follows. Nothing in Lua can have it otherwise.
+static MARK: u8 = 0;
+
+/// Raises the errors of a module's functions.
+const WRAPPER: &str = "
+local mark, functions = ...
+local error = error
+local function pass(first, ...)
+    if first == mark then
+        error((...), 2)
+    end
+    return first, ...
+end
+for name, inner in pairs(functions) do
+    functions[name] = function(...)
+        return pass(inner(...))
+    end
+end
+return functions";
+
+/// A module in the making.
+pub(crate) struct Module<'a> {
+    lua: &'a Lua,
+    functions: Table,
+}
+
+impl<'a> Module<'a> {
+    pub(crate) fn new(lua: &'a Lua) -> Result<Module<'a>> {
+        let functions = lua.create_table()?;
+        Ok(Module { lua, functions })
+    }
+
+    /// Adds a function.
+    pub(crate) fn add<A, R>(
+        &self,
+        name: &str,
+        function: impl Fn(&Lua, A) -> Result<R> + 'static,
+    ) -> Result<()>
+    where
+        A: FromLuaMulti,
+        R: IntoLuaMulti,
+    {
+        let inner = self.lua.create_function(move |lua, arguments: MultiValue| {
+            let result = A::from_lua_multi(arguments, lua).and_then(|arguments| function(lua, arguments));
+            match result {
+                Ok(values) => values.into_lua_multi(lua),
+                Err(error) => {
+                    let mark = LightUserData((&raw const MARK).cast_mut().cast());
+                    (mark, text_of(&error)).into_lua_multi(lua)
+                }
+            }
+        })?;
+        self.functions.set(name, inner)
+    }
+
+    /// Adds a function that gets the host besides its arguments. It keeps the host, because a finalizer may call
+    /// it when the interpreter is being closed, which must not be asked then.
+    pub(crate) fn add_of_host<A, R>(
+        &self,
+        host: &Rc<Host>,
+        name: &str,
+        function: impl Fn(&Lua, &Host, A) -> Result<R> + 'static,
+    ) -> Result<()>
+    where
+        A: FromLuaMulti,
+        R: IntoLuaMulti,
+    {
+        let host = Rc::clone(host);
+        self.add(name, move |lua, arguments: A| function(lua, &host, arguments))
+    }
+
+    /// The module's table.
+    pub(crate) fn finish(self) -> Result<Table> {
+        let mark = LightUserData((&raw const MARK).cast_mut().cast());
+        let wrapper = self.lua.load(WRAPPER).set_name("=library");
+        wrapper.call((mark, self.functions))
+    }
+}
+
+/// What an error says, without what mlua puts before it.
+fn text_of(error: &Error) -> String {
+    match error {
+        Error::RuntimeError(text) => text.clone(),
+        Error::BadArgument { pos, cause, .. } => format!("bad argument #{pos}: {}", text_of(cause)),
+        Error::CallbackError { cause, .. } => text_of(cause),
+        other => other.to_string(),
+    }
+}
+
+/// A module without further values.
+pub(crate) fn as_value(module: Module<'_>) -> Result<Value> {
+    module.finish().map(Value::Table)
+}

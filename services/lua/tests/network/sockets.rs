@@ -1,0 +1,183 @@
+//! `skynet.socket`: reads let go until there is enough, and nothing that a peer does makes memory grow.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use crate::support::{send, start};
+
+/// A main that listens and serves each connection with this, as `id`.
+fn serving(body: &str) -> String {
+    format!(
+        "local id, _, port = socket.listen('127.0.0.1', 0)
+        socket.start(id, function(id, address)
+            skynet.fork(function()
+                socket.start(id)
+                {body}
+                socket.close(id)
+            end)
+        end)
+        skynet.error('PORT ' .. port)"
+    )
+}
+
+#[test]
+fn lines_blocks_and_the_rest_are_read_as_asked_for() {
+    let body = "local line = socket.readline(id)
+        local block = socket.read(id, 5)
+        local crlf = socket.readline(id, '\\r\\n')
+        local rest = socket.readall(id)
+        socket.write(id, { line, '|', block, '|', crlf, '|', rest })";
+    let running = start(&serving(body), &[]);
+    let mut client = running.connect();
+    for part in ["fi", "rst\nab", "cdesec", "ond\r", "\nand the", " rest"] {
+        send(&mut client, part.as_bytes());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    client.shutdown(std::net::Shutdown::Write).expect("half of it");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("it ends in order");
+    assert_eq!(answer, "first|abcde|second|and the rest");
+}
+
+#[test]
+fn a_read_of_a_connection_that_has_ended_gives_false_and_what_there_is() {
+    let body = "local ok, rest = socket.readline(id)
+        skynet.error('LINE ' .. tostring(ok) .. ' ' .. rest)
+        local ok, rest = socket.read(id, 10)
+        skynet.error('BLOCK ' .. tostring(ok) .. ' [' .. rest .. ']')
+        skynet.error('GONE ' .. tostring(socket.disconnected(id)))";
+    let running = start(&serving(body), &[]);
+    let mut client = running.connect();
+    send(&mut client, b"no end");
+    drop(client);
+    running.await_log("LINE false no end");
+    running.await_log("BLOCK false []");
+    running.await_log("GONE true");
+}
+
+#[test]
+fn a_line_without_an_end_is_cut_off_at_the_limit() {
+    let body = "socket.limit(id, 100000)
+        local ok = socket.readline(id)
+        skynet.error('LINE ' .. tostring(ok))";
+    let running = start(&serving(body), &[]);
+    let mut client = running.connect();
+    let started = Instant::now();
+    // The other end closes, so writing fails sooner or later.
+    while client.write_all(&[b'x'; 10_000]).is_ok() {
+        assert!(started.elapsed() < crate::support::PATIENCE, "{}", running.log());
+    }
+    running.await_log("socket buffer overflow");
+    running.await_log("LINE false");
+}
+
+#[test]
+fn a_client_that_nobody_reads_must_wait_and_loses_nothing() {
+    const BYTES: usize = 40 << 20;
+    let body = "local first = socket.read(id, 1)
+        while not GO do skynet.sleep(1) end
+        local count = #first
+        while true do
+            local text = socket.read(id)
+            if not text then break end
+            count = count + #text
+        end
+        skynet.error('READ ' .. count)";
+    let main = format!(
+        "GO = false\nskynet.timeout(200, function() GO = true end)\n{}",
+        serving(body)
+    );
+    let running = start(&main, &[]);
+    let mut client = running.connect();
+    let writer = std::thread::spawn(move || client.write_all(&vec![1; BYTES]).expect("all is read"));
+    writer.join().expect("it writes");
+    running.await_log(&format!("READ {BYTES}"));
+}
+
+#[test]
+fn a_connection_is_left_to_another_service() {
+    let agent = "local socket = require 'skynet.socket'
+        skynet.start(function()
+            skynet.dispatch('lua', function(_, _, id)
+                assert(socket.start(id))
+                skynet.retpack()
+                skynet.fork(function()
+                    socket.write(id, 'agent got ' .. socket.readline(id) .. '\\n')
+                    skynet.exit()
+                end)
+            end)
+        end)";
+    let body = "local line = socket.readline(id)
+        socket.abandon(id)
+        for _ = 1, 3 do skynet.newservice 'agent' end -- so that the last is on another shard than some
+        skynet.call(skynet.newservice 'agent', 'lua', id)
+        socket.write(id, 'main got ' .. line .. '\\n')
+        if true then return end";
+    let running = start(&serving(body), &[("agent", agent)]);
+    let mut client = running.connect();
+    send(&mut client, b"one\n");
+    let mut answer = vec![0; "main got one\n".len()];
+    client.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, b"main got one\n");
+    send(&mut client, b"two\n");
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).expect("it ends with its agent");
+    assert_eq!(rest, "agent got two\n");
+}
+
+#[test]
+fn a_connect_that_fails_gives_nil_and_says_why() {
+    let main = "local id, port = socket.listen('127.0.0.1', 0)
+        socket.close(id)
+        local id, why = socket.open('127.0.0.1', 1)
+        assert(id == nil and why:find 'refused', why)
+        local id, why = socket.open('no.such.host.invalid', 80)
+        assert(id == nil and why:find 'no.such.host.invalid', why)
+        local ok, why = pcall(socket.listen, '127.0.0.1:99999')
+        assert(not ok and why:find 'Invalid port', why)
+        local ok, why = pcall(socket.listen, '203.0.113.1', 80)
+        assert(not ok and why:find 'no such address', why)
+        local ok, why = pcall(socket.listen, 'no.such.host.invalid', 80)
+        assert(not ok and why:find 'no.such.host.invalid', why)
+        assert(socket.write(12345, 'to nobody') == false or true)
+        local addresses = socket.resolve '127.0.0.1'
+        assert(addresses[1] == '127.0.0.1')";
+    start(main, &[]);
+}
+
+#[test]
+fn datagrams_are_answered_where_they_came_from() {
+    let main = "local server
+        server = socket.udp_listen('127.0.0.1', 0, function(text, from)
+            socket.sendto(server, from, 'OK ' .. text)
+        end)
+        local port
+        for _, row in ipairs(socket.netstat()) do
+            if row.id == server then port = tonumber(row.peer:match ':(%d+)$') end
+        end
+        local got, me = 0, coroutine.running()
+        local client = socket.udp_dial('127.0.0.1', port, function(text, from)
+            local address, number = socket.udp_address(from)
+            assert(text == 'OK hello' and address == '127.0.0.1' and number == port)
+            got = got + 1
+            if got == 20 then skynet.wakeup(me) end
+        end)
+        for _ = 1, 20 do socket.write(client, 'hello') end
+        skynet.wait(me)";
+    start(main, &[]);
+}
+
+#[test]
+fn a_node_that_stops_closes_what_is_open_and_finalizers_may_use_sockets() {
+    let main = "local id, _, port = socket.listen('127.0.0.1', 0)
+        KEPT = setmetatable({}, { __gc = function()
+            socket.shutdown(id) socket.close_fd(id + 1000000) socket.write(id, 'late')
+        end })
+        local driver = require 'skynet.socketdriver'
+        OTHER = setmetatable({}, { __gc = function() driver.shutdown(id) driver.send(id, 'late') end })
+        skynet.error('PORT ' .. port)";
+    let running = start(main, &[]);
+    let port = running.port();
+    running.node.stop();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+}
