@@ -69,3 +69,9 @@ fn a_group_answers_every_idempotent_call_though_its_first_member_is_killed() {
     let result = agrees("--seconds 3 --group --idempotent --kill-every 1.2");
     assert!(result.contains(r#""failed":{},"#), "{result}");
 }
+
+#[test]
+fn a_group_answers_every_call_though_its_first_member_is_told_to_stop() {
+    let result = agrees("--seconds 4 --group --terminate-every 1.5");
+    assert!(result.contains(r#""failed":{},"#), "{result}");
+}

@@ -233,7 +233,8 @@ impl ClusterMap {
             .map(|name| format!("{file}: __channels.{name}: has no effect; this map has no such node"));
         let members = self.groups().flat_map(|(name, group)| {
             let members = group.members().iter().map(move |member| (name, member));
-            members.filter(|(_, member)| !self.nodes.contains_key(*member))
+            // A map made in code may name them elsewhere.
+            members.filter(|(_, member)| self.file.is_some() && !self.nodes.contains_key(*member))
         });
         let strangers = members.map(|(name, member)| {
             format!("{file}: __groups.{name}: this map has no node {}", quoted(member))

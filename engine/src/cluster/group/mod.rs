@@ -382,17 +382,21 @@ impl ClusterShard {
             return;
         };
         group.announced.set(now);
+        let is_first = now == 0;
         let [before, now] = [before, now].map(|index| group.members[index].name());
         let why = match self.node_state(before) {
-            NodeState::Up | NodeState::Unknown => format!("{before} stands back"),
-            state => format!("{before} is {}", state.name()),
+            state @ (NodeState::Suspect | NodeState::Down) => format!("{before} is {}", state.name()),
+            NodeState::Up | NodeState::Unknown if group.policy == Policy::Nearest => {
+                format!("{now} is nearer")
+            }
+            NodeState::Up | NodeState::Unknown => format!("{now} is up"),
         };
-        let name = &group.name;
-        let how = match group.members.first() {
-            Some(first) if group.policy == Policy::Failover && first.name() == now => "is back on node",
-            Some(_) if group.policy == Policy::Failover => "switches to backup node",
+        let how = match group.policy {
+            Policy::Failover if is_first => "is back on node",
+            Policy::Failover => "switches to backup node",
             _ => "switches to node",
         };
+        let name = &group.name;
         shard.log(Handle::NONE, format!("cluster group {name} {how} {now}: {why}"));
         let event = NodeEvent::now(name, NodeChange::Switched, Text::clone(now));
         crate::control::on_every_shard(shard, move |shard| shard.cluster.tell(shard, &event));
