@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p skyring-codec --example simulate -- [--first N] [--seeds N]`
 //! `cargo run --release -p skyring-codec --example simulate -- --seed N [--trace]`
+//!
+//! With the crate's feature `faults`, `--fault NAME` switches one of its deliberate bugs on.
 
 #[path = "../tests/simulator/simulation/mod.rs"]
 mod simulation;
@@ -11,7 +13,7 @@ use std::time::Instant;
 
 use simulation::{Trace, check_all, run};
 
-const USAGE: &str = "usage: simulate [--first N] [--seeds N] | --seed N [--trace]";
+const USAGE: &str = "usage: simulate [--first N] [--seeds N] | --seed N [--trace], with [--fault NAME]";
 
 /// Seeds that are run when nobody says otherwise.
 const SEEDS: u64 = 10_000;
@@ -22,6 +24,7 @@ struct Arguments {
     is_traced: bool,
     first: u64,
     seeds: Option<u64>,
+    fault: Option<String>,
 }
 
 fn arguments() -> Option<Arguments> {
@@ -34,10 +37,34 @@ fn arguments() -> Option<Arguments> {
             "--first" => parsed.first = number()?,
             "--seeds" => parsed.seeds = Some(number()?),
             "--trace" => parsed.is_traced = true,
+            "--fault" => parsed.fault = Some(given.next()?),
             _ => return None,
         }
     }
     Some(parsed)
+}
+
+/// Switches a deliberate bug on in this thread, or none.
+#[cfg(feature = "faults")]
+fn inject(name: Option<&str>) -> Result<(), String> {
+    use skyring_codec::faults::{Fault, inject};
+    let Some(name) = name else { return Ok(()) };
+    let all = Fault::ALL.map(|fault| format!("{fault:?}"));
+    let known = all.iter().position(|known| known == name);
+    let known = known.ok_or_else(|| format!("no fault {name}; there are {}", all.join(", ")))?;
+    inject(Some(Fault::ALL[known]));
+    Ok(())
+}
+
+/// There are none in an ordinary build.
+#[cfg(not(feature = "faults"))]
+fn inject(name: Option<&str>) -> Result<(), String> {
+    match name {
+        None => Ok(()),
+        Some(_) => {
+            Err("--fault needs the feature: cargo run -p skyring-codec --features faults ...".to_owned())
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -45,6 +72,11 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    let fault = arguments.fault.as_deref();
+    if let Err(error) = inject(fault) {
+        eprintln!("{error}");
+        return ExitCode::from(2);
+    }
     let started = Instant::now();
     let outcome = match arguments.seed {
         Some(seed) => {
@@ -59,7 +91,9 @@ fn main() -> ExitCode {
         }
         None => {
             let end = arguments.first.saturating_add(arguments.seeds.unwrap_or(SEEDS));
-            check_all(arguments.first..end).map_err(|failure| failure.to_string())
+            // It was known above.
+            let prepare = || drop(inject(fault));
+            check_all(arguments.first..end, prepare).map_err(|failure| failure.to_string())
         }
     };
     match outcome {

@@ -4,6 +4,21 @@
 //! events and the next deadline come out. Every decoder takes hostile input: it returns an error,
 //! never panics, and never reserves memory because of a length that a peer merely declared.
 
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
+
+/// Whether a deliberate bug is switched on: never, and at no cost, but in this crate's own tests and with its
+/// feature `faults`.
+macro_rules! fault {
+    ($fault:ident) => {{
+        #[cfg(any(test, feature = "faults"))]
+        let is_injected = crate::faults::is_injected(crate::faults::Fault::$fault);
+        #[cfg(not(any(test, feature = "faults")))]
+        let is_injected = false;
+        is_injected
+    }};
+}
+
 mod chunks;
 pub mod link;
 pub mod native;
@@ -15,3 +30,10 @@ pub mod wheel;
 
 /// Milliseconds on the monotonic clock of whoever drives this crate; only differences mean anything.
 pub type Millis = u64;
+
+// The simulator's modules, which name this crate, run here too: against its faults.
+#[cfg(test)]
+extern crate self as skyring_codec;
+#[cfg(test)]
+#[path = "../tests/simulator/simulation/mod.rs"]
+mod simulation;

@@ -70,7 +70,7 @@ impl Acks {
     /// Whether to announce now what has come. To be asked after everything that came was noted.
     #[inline]
     pub(super) fn is_due(&mut self, now: Millis) -> bool {
-        if self.weight == 0 {
+        if self.weight == 0 || fault!(AckSkipped) {
             return false;
         }
         self.now = now;

@@ -110,6 +110,9 @@ impl Sessions {
             return None;
         }
         slot.session = 0;
+        if fault!(SessionReused) {
+            self.next = session;
+        }
         let call = slot.call;
         self.outstanding -= 1;
         if self.outstanding == 0 && self.slots.len() > SLOTS_KEPT_MAX {

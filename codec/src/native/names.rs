@@ -193,7 +193,7 @@ impl NamesIn {
     ) -> Option<u32> {
         let received = self.names.get_mut(number as usize)?;
         match received.resolved {
-            Some((then, handle)) if then == state => Some(handle),
+            Some((then, handle)) if then == state || fault!(NameStale) => Some(handle),
             _ if received.name.is_empty() => None,
             _ => {
                 let handle = resolve(&received.name)?;

@@ -10,7 +10,7 @@ const SEEDS: u64 = 2_000;
 
 #[test]
 fn every_promise_holds_whatever_goes_wrong() {
-    let counts = check_all(0..SEEDS).unwrap_or_else(|failure| panic!("{failure}"));
+    let counts = check_all(0..SEEDS, || ()).unwrap_or_else(|failure| panic!("{failure}"));
     // A simulator in which something never happens proves nothing about it.
     for (what, count) in counts.all() {
         assert!(count >= SEEDS / 200, "{what}: {count} in {SEEDS} runs");

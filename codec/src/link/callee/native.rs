@@ -54,7 +54,9 @@ impl CalleeLink {
                 })?;
         self.packages_seen += 1;
         self.requests_seen += 1;
-        self.note_received(payload.len());
+        if !fault!(RequestUncounted) {
+            self.note_received(payload.len());
+        }
         Some(ResolvedRequest {
             target,
             session: header.session,

@@ -212,6 +212,7 @@ impl CallerLink {
     #[inline]
     fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> u32 {
         let session = self.sessions.next_number();
+        let deadline = deadline.filter(|_| !fault!(DeadlineIgnored));
         let timer = deadline.map(|deadline| self.timers.insert(deadline, session));
         self.sessions.insert(session, Call { token, number, timer });
         session
@@ -269,7 +270,8 @@ impl CallerLink {
             // An expired call has its event from its timer.
             let is_late = message.deadline <= now;
             self.sends_dropped += u64::from(is_late && message.session == 0);
-            let is_encoded = !is_late && is_wanted(&self.sessions, message) && self.encode(dialect, message);
+            let is_wanted = !is_late && is_wanted(&self.sessions, message) || fault!(LateSent);
+            let is_encoded = is_wanted && self.encode(dialect, message);
             if !is_encoded {
                 release(&mut self.names, message);
             }
@@ -307,9 +309,11 @@ impl CallerLink {
     fn forget_connection(&mut self) {
         self.stage = Stage::Down;
         self.heartbeat.stop();
-        self.framer.clear();
         self.partials.clear();
-        self.frames = FrameReader::new();
+        if !fault!(InputKept) {
+            self.framer.clear();
+            self.frames = FrameReader::new();
+        }
         self.out.clear();
         self.out.release();
     }
@@ -410,7 +414,9 @@ impl CallerLink {
     #[inline]
     fn end(&mut self, session: u32) -> Option<Call> {
         let call = self.sessions.remove(session)?;
-        if let Some(timer) = call.timer {
+        if let Some(timer) = call.timer
+            && !fault!(TimerKept)
+        {
             self.timers.cancel(timer);
         }
         if let Some(message) = self.resume.forget(call.number) {

@@ -177,12 +177,23 @@ impl CallerLink {
             (Some(Session { secret, epoch }), Resumption::Session { session, received })
                 if session == secret && epoch == peer.epoch =>
             {
+                let received = if fault!(ReplayedTwice) {
+                    received.saturating_sub(1).max(self.resume.acknowledged)
+                } else {
+                    received
+                };
                 if let Err(error) = self.acknowledge(received) {
                     self.end_session(Ended::Forgotten);
                     return Err(error.into());
                 }
                 // The peer has none of the others, so they were never begun.
-                let others = self.queue.take_begun();
+                let mut others = self.queue.take_begun();
+                if fault!(LastDropped) {
+                    others.pop();
+                }
+                if fault!(OrderReversed) {
+                    others.reverse();
+                }
                 self.queue.wait(|_| true);
                 self.queue.put_back(others.into_iter());
                 self.resume.next_frame = received;
@@ -194,7 +205,11 @@ impl CallerLink {
                 Err(HelloError::Field { key: "session" }.into())
             }
             (session, Resumption::New | Resumption::Off) => {
-                if let Some(session) = session {
+                if fault!(EpochForgotten) {
+                    let begun = self.queue.take_begun();
+                    self.queue.wait(|_| true);
+                    self.queue.put_back(begun.into_iter());
+                } else if let Some(session) = session {
                     let is_same = session.epoch == peer.epoch;
                     self.end_session(if is_same {
                         Ended::Forgotten

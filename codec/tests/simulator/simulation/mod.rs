@@ -102,11 +102,12 @@ pub(crate) fn check(seed: u64) -> Result<Counts, Failure> {
     })
 }
 
-/// Runs all seeds of a range on all processors, to the first failure.
-pub(crate) fn check_all(seeds: Range<u64>) -> Result<Counts, Failure> {
+/// Runs all seeds of a range on all processors, to the first failure. Each thread begins with `prepare`.
+pub(crate) fn check_all(seeds: Range<u64>, prepare: impl Fn() + Sync) -> Result<Counts, Failure> {
     let next = AtomicU64::new(seeds.start);
     let outcome = Mutex::new(Ok(Counts::default()));
     let work = || {
+        prepare();
         let mut counts = Counts::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);

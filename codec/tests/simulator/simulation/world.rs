@@ -122,17 +122,14 @@ impl World {
 
     fn hang(&mut self, why: &str) {
         let mut left: Vec<String> = self.books.first_waiting().into_iter().collect();
-        for dialler in self.diallers.iter().flatten() {
-            if !dialler.is_idle() {
-                left.push(format!("dialler {} has bytes or events left", dialler.id));
-            }
+        let mut diallers = self.diallers.iter().flatten();
+        if let Some(dialler) = diallers.find(|dialler| !dialler.is_idle()) {
+            left.push(format!("dialler {} has bytes or events left", dialler.id));
         }
-        for (connection, acceptor) in self.acceptors.iter().enumerate() {
-            if acceptor.as_ref().is_some_and(|acceptor| !acceptor.is_idle()) {
-                left.push(format!(
-                    "the acceptor of connection {connection} has something left"
-                ));
-            }
+        let is_busy =
+            |acceptor: &Option<Acceptor>| acceptor.as_ref().is_some_and(|acceptor| !acceptor.is_idle());
+        if let Some(id) = self.acceptors.iter().position(is_busy) {
+            left.push(format!("acceptor {id} has something left"));
         }
         left.extend(self.network.end_unseen());
         self.books.fail(|| format!("{why}: {}", left.join(", ")));
