@@ -12,6 +12,7 @@ use thiserror::Error as ThisError;
 use crate::cpu::allowed_cpus;
 use crate::interrupt::Interrupt;
 use crate::load::{Load, LoadError, LoadResult, Pace, RunningLoad};
+use crate::process::Happening;
 use crate::scratch::Scratch;
 use crate::server::{NodePlan, Program, Server, ServerError};
 use crate::watch::{Watch, WatchError};
@@ -74,8 +75,10 @@ pub struct PairPlan {
     pub spin_us: u32,
     /// What the calling node speaks.
     pub dialect: DialectChoice,
-    /// What is called if it runs already; `None` = a server with an echo service is started.
+    /// What is called if it runs already; `None` = a server is started.
     pub running: Option<Running>,
+    /// The kind of the one service that a server which is started here has, as configs name it.
+    pub kind: &'static str,
 }
 
 /// A node that runs already.
@@ -121,7 +124,7 @@ pub struct Pair {
     server_cpus: Vec<usize>,
     client_cpus: Vec<usize>,
     // Dropped last: the client logs in there.
-    _watch: Watch,
+    watch: Watch,
     _scratch: Scratch,
 }
 
@@ -145,7 +148,7 @@ impl Pair {
                     name: SERVER,
                     threads: plan.threads,
                     spin_us: plan.spin_us,
-                    service: (SERVICE, "echo"),
+                    service: (SERVICE, plan.kind),
                 };
                 let server = Server::start(&mut watch, program, scratch.path(), &node).map_err(started)?;
                 let map = ClusterMap::new().with(SERVER, &server.address().to_string())?;
@@ -178,7 +181,7 @@ impl Pair {
             address: running.address,
             service: running.service,
             interrupt: interrupt.clone(),
-            _watch: watch,
+            watch,
             _scratch: scratch,
         })
     }
@@ -257,16 +260,28 @@ impl Pair {
         }
     }
 
-    /// Ends both sides in order.
+    /// Ends both sides in order, and gives what the server said last: its counters, if any is not 0.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn end(self) -> Result<(), PairError> {
+    pub fn end(mut self) -> Result<String, PairError> {
         self.client.stop();
+        let mut said = String::new();
         if let Some(mut server) = self.server {
-            server.process().end(STOP_TIME_MAX)?;
+            let process = server.process();
+            let id = process.id();
+            process.end(STOP_TIME_MAX)?;
+            // It has ended, so what it said is here already; if not, nobody needs it that much.
+            let _ = self.watch.wait(STOP_TIME_MAX, |event| match &event.happening {
+                Happening::Line(line) if event.id == id => {
+                    said.clone_from(line);
+                    None
+                }
+                Happening::Closed if event.id == id => Some(()),
+                _ => None,
+            });
         }
-        Ok(())
+        Ok(said)
     }
 }
 

@@ -11,6 +11,7 @@ mod call;
 mod check;
 mod demo;
 mod load;
+mod profile;
 mod run;
 mod say;
 mod word;
@@ -46,10 +47,12 @@ enum Action {
     Demo(demo::Arguments),
     /// Measure calls per second and latency
     Bench(Box<bench::Arguments>),
+    /// Show where a running process spends its processor time, as a flame graph
+    Profile(profile::Arguments),
 }
 
 /// What an argument is taken for before it is taken for a config.
-const SUBCOMMANDS: [&str; 6] = ["run", "call", "check", "demo", "bench", "help"];
+const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
 
 fn main() -> ExitCode {
     // Not for people: this program once more, as a server that is measured.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Action::Check(arguments) => check::run(arguments),
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),
+        Action::Profile(arguments) => profile::run(&arguments),
     }
 }
 

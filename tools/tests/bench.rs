@@ -50,7 +50,7 @@ fn number(value: &Value) -> f64 {
 #[test]
 fn the_figures_come_as_json_too() {
     let arguments = [
-        "--seconds=1",
+        "--seconds=0.3",
         "--warmup=0",
         "--threads=2",
         "--channels=2",
@@ -83,7 +83,7 @@ fn the_figures_come_as_json_too() {
 #[test]
 fn every_file_is_written_beside_the_table_and_results_are_compared() {
     let arguments = [
-        "--seconds=1",
+        "--seconds=0.3",
         "--warmup=0",
         "--rate=500",
         "--json=a.json",
@@ -128,7 +128,7 @@ fn every_file_is_written_beside_the_table_and_results_are_compared() {
 #[test]
 fn the_highest_rate_that_meets_an_objective_is_searched() {
     let arguments = [
-        "--seconds=1",
+        "--seconds=0.3",
         "--warmup=0",
         "--find-max",
         "--slo=max=60s",
@@ -191,7 +191,7 @@ fn a_node_that_runs_already_is_measured_by_what_it_is_told() {
         .expect("the node starts");
     let map = map.display().to_string();
     let place = [
-        "--seconds=1",
+        "--seconds=0.3",
         "--warmup=0",
         "--map",
         &map,

@@ -98,10 +98,10 @@ impl Measurement {
             channels => format!("{channels} channels"),
         };
         format!(
-            "{loop_}, {channels}, {}-byte values to {}, measured for {:.0} s after {:.0} s of warm-up",
+            "{loop_}, {channels}, {}-byte values to {}, measured for {} s after {} s of warm-up",
             grouped(self.size as f64),
             settings.called,
-            settings.seconds,
+            (settings.seconds * 10.0).round() / 10.0,
             settings.warmup_seconds
         )
     }
@@ -193,11 +193,15 @@ impl Measurement {
     }
 
     fn rates(&self, drawn: &Drawn) -> Chart {
-        let points: Vec<_> = drawn
+        let mut points: Vec<_> = drawn
             .rates
             .iter()
             .map(|rate| (rate.seconds, rate.calls_per_second))
             .collect();
+        // A figure is of the interval before it, and so is the first.
+        if let Some((_, first)) = points.first().copied() {
+            points.insert(0, (0.0, first));
+        }
         let most = points.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
         let end = points.last().map_or(1.0, |(seconds, _)| *seconds);
         let warm_up = self.settings.warmup_seconds;

@@ -21,8 +21,10 @@ Examples:
   skyring bench --find-max --slo p99=1ms     the highest rate whose p99 is within a millisecond
   skyring bench --channels 4 --threads 4     keyed calls over four channels
   skyring bench --html report.html --json result.json --hgrm latency.hgrm
+  skyring bench --flamegraph flame.svg       where the processor time of both sides goes
   skyring bench --map clustername.lua --node db --address @sdb -- GET name    a node that runs already
   skyring bench compare before.json after.json
+  skyring bench targets               what Skyring promises for its speed, and whether it is met
   skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others
   skyring bench ledger                calls that are all accounted for while connections are cut
 
@@ -37,8 +39,13 @@ const IN_FLIGHT_CLOSED: u32 = 256;
 const IN_FLIGHT_OPEN: u32 = 10_000;
 
 /// Seconds that are measured, and that each trial of a search takes, unless the command says otherwise.
-const SECONDS: u64 = 5;
-const SECONDS_OF_A_TRIAL: u64 = 2;
+const MEASURED: Duration = Duration::from_secs(5);
+const TRIAL: Duration = Duration::from_secs(2);
+
+/// Bounds of what can be asked for.
+const SECONDS_MIN: f64 = 0.1;
+const SECONDS_MAX: f64 = 86_400.0;
+const WARM_UP_SECONDS_MAX: f64 = 3_600.0;
 
 /// What can be said on the command line.
 #[derive(Debug, clap::Args)]
@@ -71,11 +78,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(0..=16_000_000))]
     size: u32,
     /// Seconds that are measured [default: 5, or 2 for each trial of a search]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    seconds: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    seconds: Option<Duration>,
     /// Seconds before them that are not
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=3_600))]
-    warmup: u64,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = warm_up)]
+    warmup: Duration,
     /// Microseconds that shards look for work before they sleep; burns processor time
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(SPIN_US_MAX)))]
     spin_us: u32,
@@ -100,6 +107,9 @@ pub(crate) struct Arguments {
     /// Write a page with curves to this file
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+    /// Write a flame graph of both processes to this file: where their processor time goes
+    #[arg(long, value_name = "FILE", conflicts_with = "find_max")]
+    pub(super) flamegraph: Option<PathBuf>,
     /// What the service is told, as with skyring call, instead of a value of --size
     #[arg(value_name = "WORD", last = true, requires = "map", conflicts_with = "size")]
     words: Vec<OsString>,
@@ -110,6 +120,8 @@ pub(crate) struct Arguments {
 pub(super) enum Action {
     /// Measure Skyring beside floors and peers, and tell the ratios
     Peers(crate::bench_peers::Arguments),
+    /// Measure what Skyring promises for its speed, and tell whether it is met
+    Targets(super::targets::Arguments),
     /// Tell what changed between two results of --json
     Compare(super::compare::Arguments),
     /// Make numbered calls while connections and processes fail, and compare the books
@@ -142,6 +154,8 @@ pub(super) struct Plan {
     pub(super) size: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
+    /// Whether both processes are profiled meanwhile.
+    pub(super) is_profiled: bool,
 }
 
 impl Plan {
@@ -152,10 +166,10 @@ impl Plan {
             (None, Some(objective)) => Mode::FindMax(objective),
             (None, None) => Mode::Closed,
         };
-        let (in_flight, seconds) = match mode {
-            Mode::Closed => (IN_FLIGHT_CLOSED, SECONDS),
-            Mode::Rate(_) => (IN_FLIGHT_OPEN, SECONDS),
-            Mode::FindMax(_) => (IN_FLIGHT_OPEN, SECONDS_OF_A_TRIAL),
+        let (in_flight, duration) = match mode {
+            Mode::Closed => (IN_FLIGHT_CLOSED, MEASURED),
+            Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASURED),
+            Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL),
         };
         let keys = if arguments.channels > 1 { 65_536 } else { 0 };
         let (payload, size) = payload(arguments)?;
@@ -166,14 +180,21 @@ impl Plan {
                 spin_us: arguments.spin_us,
                 dialect: arguments.dialect,
                 running: running(arguments)?,
+                // With several shards each has an instance, and a key is always answered by the same one.
+                kind: if arguments.threads > 1 {
+                    "keyed echo"
+                } else {
+                    "echo"
+                },
             },
             mode,
             in_flight: arguments.in_flight.unwrap_or(in_flight) as usize,
             keys: arguments.keys.unwrap_or(keys) as usize,
             payload,
             size,
-            warm_up: Duration::from_secs(arguments.warmup),
-            duration: Duration::from_secs(arguments.seconds.unwrap_or(seconds)),
+            warm_up: arguments.warmup,
+            duration: arguments.seconds.unwrap_or(duration),
+            is_profiled: arguments.flamegraph.is_some(),
         })
     }
 }
@@ -221,6 +242,21 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    seconds_within(text, SECONDS_MIN, SECONDS_MAX)
+}
+
+fn warm_up(text: &str) -> Result<Duration, String> {
+    seconds_within(text, 0.0, WARM_UP_SECONDS_MAX)
+}
+
+fn seconds_within(text: &str, min: f64, max: f64) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (min..=max).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("expected seconds, {min} to {max}")),
+    }
+}
+
 fn dialect(text: &str) -> Result<DialectChoice, String> {
     match text {
         "auto" => Ok(DialectChoice::Auto),
@@ -232,6 +268,15 @@ fn dialect(text: &str) -> Result<DialectChoice, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_have_bounds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(warm_up("0"), Ok(Duration::ZERO));
+        for text in ["0", "0.01", "86401", "-1", "nan", "1s", ""] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn rates_are_numbers_with_or_without_thousands() {

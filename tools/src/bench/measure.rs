@@ -1,12 +1,13 @@
 //! Runs what `skyring bench` was asked for: a load in a closed or open loop, or many in search of a rate.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skyring::DialectChoice;
 use skyring_bench::floors::{Launcher, Peer, PeerError};
 use skyring_bench::{
-    Calls, FloorError, Interrupt, LoadResult, Measurement, Objective, Pace, Pair, PairError, Search,
-    Settings, Trial, blocking_echo, duration, floors, grouped, highest_rate,
+    Calls, FloorError, Interrupt, LoadResult, Measurement, Objective, Pace, Pair, PairError, Profile,
+    ProfileError, Profiled, Recorder, Search, Settings, Trial, blocking_echo, duration, floors, grouped,
+    highest_rate,
 };
 use thiserror::Error as ThisError;
 
@@ -14,6 +15,7 @@ use super::arguments::{Mode, Plan};
 use super::progress::Progress;
 use crate::bench_peers::FLOOR_SERVER;
 use crate::demo::node_program;
+use crate::profile::SAMPLES_PER_SECOND;
 
 /// How long each floor is measured, after a tenth of it as warm-up.
 const FLOOR_TIME: Duration = Duration::from_secs(1);
@@ -41,17 +43,23 @@ pub(super) enum BenchError {
     Floor(&'static str, PeerError),
     #[error("no rate that was tried has {0}; the lowest was {1} calls/s, with {2}")]
     NoRate(Objective, String, String),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     #[error("no call was answered")]
     NoAnswer,
 }
 
 /// Measures, and then the floors, alone: nothing else may have the processors.
-pub(super) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Measurement, BenchError> {
+pub(super) fn measure(
+    plan: &Plan,
+    interrupt: &Interrupt,
+) -> Result<(Measurement, Option<Profile>), BenchError> {
     let mut pair = Pair::start(&plan.pair, &node_program()?, interrupt)?;
     pair.call_once(&plan.payload)?;
+    let mut profile = None;
     let (load, search) = match plan.mode {
-        Mode::Closed => (one(&mut pair, plan, Pace::Closed, plan.in_flight)?, None),
-        Mode::Rate(rate) => (one(&mut pair, plan, Pace::Open(rate), plan.in_flight)?, None),
+        Mode::Closed => (one(&mut pair, plan, Pace::Closed, &mut profile)?, None),
+        Mode::Rate(rate) => (one(&mut pair, plan, Pace::Open(rate), &mut profile)?, None),
         Mode::FindMax(objective) => {
             let (load, search) = find(&mut pair, plan, objective)?;
             (load, Some(search))
@@ -78,21 +86,49 @@ pub(super) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Measurement,
     if plan.pair.running.is_none() {
         add_floors(&mut measured, plan, interrupt)?;
     }
-    Ok(measured)
+    Ok((measured, profile))
 }
 
-fn one(pair: &mut Pair, plan: &Plan, pace: Pace, in_flight: usize) -> Result<LoadResult, PairError> {
+/// One load, and its profile if that is wanted.
+fn one(
+    pair: &mut Pair,
+    plan: &Plan,
+    pace: Pace,
+    profile: &mut Option<Profile>,
+) -> Result<LoadResult, BenchError> {
     let mut progress = Progress::start(plan.warm_up, plan.duration);
     let calls = Calls {
         pace,
-        in_flight,
+        in_flight: plan.in_flight,
         keys: plan.keys,
         payload: plan.payload.clone(),
         size: plan.size,
         warm_up: plan.warm_up,
         duration: plan.duration,
     };
-    pair.measure(calls, |running| progress.show(running.calls()))
+    let (started, mut recorder) = (Instant::now(), None);
+    let processes = profiled(pair);
+    let load = pair.measure(calls, |running| {
+        progress.show(running.calls());
+        // What is done once, at the start, is not what is looked for.
+        if plan.is_profiled && recorder.is_none() && started.elapsed() >= plan.warm_up {
+            recorder = Some(Recorder::start(processes.clone(), SAMPLES_PER_SECOND));
+        }
+    })?;
+    drop(progress);
+    *profile = recorder.map(|recorder| recorder?.stop()).transpose()?;
+    Ok(load)
+}
+
+/// Both processes, if the server was started here.
+fn profiled(pair: &mut Pair) -> Vec<Profiled> {
+    let named = |process, name: &str| Profiled {
+        process,
+        name: name.to_owned(),
+    };
+    let server = pair.server_process().map(|process| named(process, "server"));
+    let client = named(std::process::id(), "client");
+    server.into_iter().chain([client]).collect()
 }
 
 /// Searches the highest rate that meets the objective, and gives its last measurement.
@@ -119,7 +155,7 @@ fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResul
     ));
     let (mut trials, mut best) = (Vec::<Trial>::new(), None);
     highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
-        let load = one(pair, plan, Pace::Open(rate), plan.in_flight)?;
+        let load = one(pair, plan, Pace::Open(rate), &mut None)?;
         let latency_us = objective.percentile.of(&load.latency_us);
         let kept_up = load.calls_per_second >= rate * KEPT_UP && load.unanswered == 0;
         let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;

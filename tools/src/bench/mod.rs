@@ -7,6 +7,7 @@ mod measure;
 mod output;
 mod progress;
 mod table;
+mod targets;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
     match arguments.action.take() {
         Some(Action::Peers(peers)) => return crate::bench_peers::run(&peers),
         Some(Action::Compare(files)) => return compare::run(&files),
+        Some(Action::Targets(targets)) => return targets::run(&targets),
         Some(Action::Ledger(ledger)) => return crate::bench_ledger::run(&ledger),
         Some(Action::Soak(soak)) => return crate::bench_ledger::soak(&soak),
         Some(Action::Chaos(chaos)) => return crate::bench_chaos::run(&chaos),
@@ -38,11 +40,11 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
         Ok(interrupt) => interrupt,
         Err(error) => return say::fail(FAILED, error),
     };
-    let measured = match measure::measure(&plan, &interrupt) {
+    let (measured, profile) = match measure::measure(&plan, &interrupt) {
         Ok(measured) => measured,
         Err(error) => return say::fail(FAILED, error),
     };
-    if let Err(cause) = files.write(&measured) {
+    if let Err(cause) = files.write(&measured, profile.as_ref()) {
         return say::fail(FAILED, cause);
     }
     if measured.errors > 0 || measured.calls == 0 {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use skyring_bench::{Measurement, to_percentiles};
+use skyring_bench::{Measurement, Profile, grouped, to_percentiles};
 
 use super::arguments::Arguments;
 use super::table;
@@ -20,6 +20,7 @@ pub(super) struct Files {
     json: Option<Opened>,
     hgrm: Option<Opened>,
     html: Option<Opened>,
+    flamegraph: Option<Opened>,
     /// Whether the standard output is for JSON.
     is_json: bool,
 }
@@ -41,9 +42,9 @@ fn opened(file: &Option<PathBuf>) -> Result<Option<Opened>, String> {
 }
 
 impl Opened {
-    pub(super) fn write(&mut self, text: &str) -> Result<(), String> {
+    fn write(&mut self, text: &[u8]) -> Result<(), String> {
         self.file
-            .write_all(text.as_bytes())
+            .write_all(text)
             .map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }
@@ -55,20 +56,26 @@ impl Files {
             json: opened(&arguments.json)?,
             hgrm: opened(&arguments.hgrm)?,
             html: opened(&arguments.html)?,
+            flamegraph: opened(&arguments.flamegraph)?,
         })
     }
 
     /// Writes all of them, and the table or the JSON to the standard output.
-    pub(super) fn write(mut self, measured: &Measurement) -> Result<(), String> {
+    pub(super) fn write(mut self, measured: &Measurement, profile: Option<&Profile>) -> Result<(), String> {
         let json = format!("{}\n", measured.to_json());
         if let Some(file) = &mut self.json {
-            file.write(&json)?;
+            file.write(json.as_bytes())?;
         }
         if let (Some(file), Some(drawn)) = (&mut self.hgrm, &measured.drawn) {
-            file.write(&to_percentiles(&drawn.latencies))?;
+            file.write(to_percentiles(&drawn.latencies).as_bytes())?;
         }
         if let Some(file) = &mut self.html {
-            file.write(&measured.to_html())?;
+            file.write(measured.to_html().as_bytes())?;
+        }
+        if let (Some(file), Some(profile)) = (&mut self.flamegraph, profile) {
+            let title = format!("skyring bench: {} calls/s", grouped(measured.calls_per_second));
+            let graph = profile.to_svg(&title).map_err(|error| error.to_string())?;
+            file.write(&graph)?;
         }
         let mut out = anstream::stdout();
         let told = if self.is_json {

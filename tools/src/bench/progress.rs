@@ -34,11 +34,11 @@ impl Progress {
             calls: 0,
         };
         if !progress.is_terminal {
-            let measuring = format!("measuring for {} s", duration.as_secs());
+            let measuring = format!("measuring for {} s", duration.as_secs_f64());
             Progress::say(&if warm_up.is_zero() {
                 measuring
             } else {
-                format!("warming up for {} s, then {measuring}", warm_up.as_secs())
+                format!("warming up for {} s, then {measuring}", warm_up.as_secs_f64())
             });
         }
         progress
@@ -71,14 +71,14 @@ impl Progress {
                 "\r\x1b[K{} {stage}  {:>4.1} of {} s  {} calls/s",
                 bar(elapsed.as_secs_f64() / self.total.as_secs_f64()),
                 elapsed.min(self.total).as_secs_f64(),
-                self.total.as_secs(),
+                self.total.as_secs_f64(),
                 grouped(rate)
             );
         } else if since >= LINE_TIME {
             Progress::say(&format!(
                 "{} of {} s, {} calls/s",
                 elapsed.as_secs(),
-                self.total.as_secs(),
+                self.total.as_secs_f64(),
                 grouped(rate)
             ));
         } else {

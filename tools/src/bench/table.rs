@@ -53,8 +53,11 @@ fn head(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     };
     writeln!(
         out,
-        "{}, {channels}, {}-byte values, {:.0} s after {:.0} s of warm-up",
-        settings.called, measured.size, settings.seconds, settings.warmup_seconds
+        "{}, {channels}, {}-byte values, {} s after {} s of warm-up",
+        settings.called,
+        measured.size,
+        rounded(settings.seconds),
+        settings.warmup_seconds
     )?;
     let listed = |cpus: &[usize]| {
         let numbers: Vec<String> = cpus.iter().map(usize::to_string).collect();
@@ -119,6 +122,11 @@ fn behind(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Seconds to a tenth, and without that where it is 0.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }
 
 fn row(name: &str, calls_per_second: f64, latency: &Latency) -> String {

@@ -1,0 +1,281 @@
+//! The kernel's side of a profile: one event and one ring of samples for each thread.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+
+use framehop::UnwindRegsNative;
+use perf_event::data::{Record, SampleRegsAbi};
+use perf_event::events::Software;
+use perf_event::{Builder, SampleFlag, Sampler as Ring};
+
+use super::{ProfileError, Profiled};
+
+/// Bytes of the stack that each sample carries; frames further out are lost.
+const STACK_BYTES: u32 = 16 << 10;
+
+/// Size of a thread's ring: thirty samples, or more than fifty milliseconds of them.
+const RING_BYTES: usize = 512 << 10;
+
+/// Threads of all processes that are sampled; further ones are not.
+const THREADS_MAX: usize = 1_024;
+
+/// Addresses from here on are marks between the parts of a stack.
+const MARKS: u64 = (-4_095i64) as u64;
+
+/// Where a thread was.
+pub(super) struct Registers {
+    pub(super) instruction: u64,
+    pub(super) stack: u64,
+    pub(super) unwind: UnwindRegsNative,
+}
+
+/// One sample.
+pub(super) struct Sample<'a> {
+    /// The place of its process.
+    pub(super) process: usize,
+    pub(super) thread: Arc<str>,
+    /// The kernel's frames, the innermost first.
+    pub(super) kernel: Vec<u64>,
+    pub(super) registers: Registers,
+    /// The stack from its pointer on.
+    pub(super) stack: &'a [u8],
+}
+
+struct Thread {
+    process: usize,
+    id: u32,
+    name: Arc<str>,
+    ring: Ring,
+}
+
+/// The rings of all threads.
+pub(super) struct Sampler {
+    processes: Vec<u32>,
+    frequency: u32,
+    threads: Vec<Thread>,
+    has_kernel: bool,
+}
+
+/// What the registers of a sample are, in the order of their bits.
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    use super::{Registers, UnwindRegsNative};
+
+    /// The base pointer, the stack pointer and the instruction pointer.
+    pub(super) const MASK: u64 = 1 << 6 | 1 << 7 | 1 << 8;
+
+    pub(super) fn read(values: &[u64]) -> Option<Registers> {
+        let &[base, stack, instruction] = values else {
+            return None;
+        };
+        Some(Registers {
+            instruction,
+            stack,
+            unwind: UnwindRegsNative::new(instruction, stack, base),
+        })
+    }
+}
+
+/// What the registers of a sample are, in the order of their bits.
+#[cfg(target_arch = "aarch64")]
+mod registers {
+    use super::{Registers, UnwindRegsNative};
+
+    /// The frame pointer, the link register, the stack pointer and the program counter.
+    pub(super) const MASK: u64 = 1 << 29 | 1 << 30 | 1 << 31 | 1 << 32;
+
+    pub(super) fn read(values: &[u64]) -> Option<Registers> {
+        let &[frame, link, stack, instruction] = values else {
+            return None;
+        };
+        Some(Registers {
+            instruction,
+            stack,
+            unwind: UnwindRegsNative::new(link, stack, frame),
+        })
+    }
+}
+
+impl Sampler {
+    /// Opens the events of all threads that there are.
+    pub(super) fn open(processes: &[Profiled], frequency: u32) -> Result<Sampler, ProfileError> {
+        let mut sampler = Sampler {
+            processes: processes.iter().map(|profiled| profiled.process).collect(),
+            frequency,
+            threads: Vec::new(),
+            has_kernel: true,
+        };
+        for process in sampler.processes.clone() {
+            let is_there = fs::metadata(format!("/proc/{process}")).is_ok();
+            if !is_there || !sampler.open_threads_of(process)? {
+                return Err(ProfileError::NoProcess(process));
+            }
+        }
+        Ok(sampler)
+    }
+
+    /// The same for threads that have begun since.
+    pub(super) fn open_new_threads(&mut self) -> Result<(), ProfileError> {
+        for process in self.processes.clone() {
+            match self.open_threads_of(process) {
+                // There was memory for all threads so far; who comes later is left out.
+                Ok(_) | Err(ProfileError::LockedMemory) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no process is left.
+    pub(super) fn have_all_ended(&self) -> bool {
+        let has_ended = |process: &u32| {
+            // A process that has ended is there until its parent has taken note: without memory of its own.
+            fs::read_to_string(format!("/proc/{process}/statm")).map_or(true, |text| text.starts_with("0 "))
+        };
+        self.processes.iter().all(has_ended)
+    }
+
+    /// Whether samples have the kernel's frames.
+    pub(super) fn has_kernel(&self) -> bool {
+        self.has_kernel
+    }
+
+    /// `false` when there is no thread.
+    fn open_threads_of(&mut self, process: u32) -> Result<bool, ProfileError> {
+        let place = self.processes.iter().position(|known| *known == process);
+        let Ok(entries) = fs::read_dir(format!("/proc/{process}/task")) else {
+            return Ok(false);
+        };
+        let ids = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut is_any = false;
+        for id in ids {
+            is_any = true;
+            let is_known = self.threads.iter().any(|thread| thread.id == id);
+            if is_known || self.threads.len() >= THREADS_MAX {
+                continue;
+            }
+            let name = fs::read_to_string(format!("/proc/{process}/task/{id}/comm")).unwrap_or_default();
+            if let Some(ring) = self.open_thread(process, id)? {
+                self.threads.push(Thread {
+                    process: place.unwrap_or(0),
+                    id,
+                    name: name.trim().replace(';', ",").into(),
+                    ring,
+                });
+            }
+        }
+        Ok(is_any)
+    }
+
+    /// `None` when the thread has ended meanwhile.
+    fn open_thread(&mut self, process: u32, id: u32) -> Result<Option<Ring>, ProfileError> {
+        let counter = loop {
+            let mut builder = Builder::new(Software::CPU_CLOCK);
+            builder
+                .observe_pid(id.cast_signed())
+                .any_cpu()
+                .sample_frequency(u64::from(self.frequency))
+                .sample(
+                    SampleFlag::TID | SampleFlag::CALLCHAIN | SampleFlag::REGS_USER | SampleFlag::STACK_USER,
+                )
+                .exclude_callchain_user(true)
+                .sample_regs_user(registers::MASK)
+                .sample_stack_user(STACK_BYTES)
+                .exclude_kernel(!self.has_kernel)
+                .enabled(true);
+            match builder.build() {
+                Ok(counter) => break counter,
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+                // The kernel may keep its own frames to itself; those of the process are left.
+                Err(error) if self.has_kernel && is_refusal(&error) => self.has_kernel = false,
+                Err(error) => return Err(refused(process, error)),
+            }
+        };
+        match counter.sampled(RING_BYTES) {
+            Ok(ring) => Ok(Some(ring)),
+            Err(error) if is_refusal(&error) => Err(ProfileError::LockedMemory),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Shows `take` what was sampled since the last look, and gives how many samples were lost.
+    pub(super) fn look(&mut self, mut take: impl FnMut(Sample<'_>)) -> u64 {
+        let mut lost = 0;
+        for thread in &mut self.threads {
+            while let Some(record) = thread.ring.next_record() {
+                match record.parse_record() {
+                    Ok(Record::Lost(record)) => lost += record.lost,
+                    Ok(Record::Sample(sample)) => {
+                        let user = sample
+                            .regs_user()
+                            .filter(|user| user.abi == SampleRegsAbi::ABI_64)
+                            .and_then(|user| registers::read(&user.regs));
+                        let Some(registers) = user else {
+                            continue;
+                        };
+                        let kernel = sample.callchain().unwrap_or_default().iter();
+                        take(Sample {
+                            process: thread.process,
+                            thread: Arc::clone(&thread.name),
+                            kernel: kernel.copied().filter(|address| *address < MARKS).collect(),
+                            registers,
+                            stack: sample.stack_user().unwrap_or_default(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        lost
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
+}
+
+/// Why the kernel did not open an event.
+fn refused(process: u32, error: io::Error) -> ProfileError {
+    if matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOENT)
+    ) {
+        return ProfileError::Unsupported;
+    }
+    if !is_refusal(&error) {
+        return error.into();
+    }
+    let owner = fs::metadata(format!("/proc/{process}")).map(|metadata| metadata.uid());
+    let me = rustix::process::geteuid().as_raw();
+    if let Ok(owner) = owner
+        && me != 0
+        && owner != me
+    {
+        return ProfileError::NotYours { process, owner };
+    }
+    let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    match paranoid.ok().and_then(|text| text.trim().parse().ok()) {
+        Some(paranoid) if paranoid > 2 => ProfileError::Paranoid(paranoid),
+        _ => ProfileError::Forbidden(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_refuses_is_told_apart() {
+        let refusal = |code| refused(std::process::id(), io::Error::from_raw_os_error(code));
+        assert!(matches!(refusal(libc::ENOSYS), ProfileError::Unsupported));
+        assert!(matches!(
+            refusal(libc::EACCES),
+            ProfileError::Forbidden(_) | ProfileError::Paranoid(_)
+        ));
+        assert!(matches!(refusal(libc::EMFILE), ProfileError::System(_)));
+    }
+}

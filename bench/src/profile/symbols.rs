@@ -1,0 +1,172 @@
+//! Names of addresses.
+
+use std::collections::HashMap;
+use std::fs;
+
+use addr2line::demangle_auto;
+
+use super::Stack;
+use super::modules::Modules;
+
+/// Marks a frame of the kernel, for its colour.
+const KERNEL: &str = "_[k]";
+
+/// The function between what starts a thread and what the thread is for.
+const THREAD_BEGINS: &str = "__rust_begin_short_backtrace";
+
+/// Names before the first function: the process and the thread.
+const PREFIX: usize = 2;
+
+/// Looks names up, and remembers them.
+pub(super) struct Symbols {
+    /// The kernel's functions by where they begin; empty when it does not tell.
+    kernel: Vec<(u64, String)>,
+    /// Frames at an address of a process, the innermost first: several where functions were inlined.
+    known: HashMap<(usize, u64), Vec<String>>,
+}
+
+impl Symbols {
+    pub(super) fn new() -> Symbols {
+        Symbols {
+            kernel: kernel_functions(&fs::read_to_string("/proc/kallsyms").unwrap_or_default()),
+            known: HashMap::new(),
+        }
+    }
+
+    /// A stack as names from the outermost on.
+    pub(super) fn name(&mut self, process: &str, stack: &Stack, modules: &Modules) -> String {
+        let mut frames = vec![process.replace(';', ","), stack.thread.to_string()];
+        // Where a stack ends, what unwinding finds last may be no code.
+        let ends = stack
+            .user
+            .iter()
+            .rposition(|address| modules.find(*address).is_some());
+        let user = stack
+            .user
+            .get(..ends.map_or(0, |last| last + 1))
+            .unwrap_or_default();
+        for address in user.iter().rev() {
+            let key = (stack.process, *address);
+            let names = self
+                .known
+                .entry(key)
+                .or_insert_with(|| user_names(modules, *address));
+            frames.extend(names.iter().rev().cloned());
+        }
+        for address in stack.kernel.iter().rev() {
+            let after = self.kernel.partition_point(|(begin, _)| begin <= address);
+            let name = after.checked_sub(1).and_then(|place| self.kernel.get(place));
+            frames.push(format!("{}{KERNEL}", name.map_or("kernel", |(_, name)| name)));
+        }
+        // Where the kernel does not tell names, one frame says as much as many.
+        frames.dedup_by(|one, other| one == other && one.strip_suffix(KERNEL) == Some("kernel"));
+        frames.join(";")
+    }
+}
+
+/// The functions at an address, the innermost first.
+fn user_names(modules: &Modules, address: u64) -> Vec<String> {
+    let Some((mapped, address)) = modules.find(address) else {
+        return vec!["[unknown]".to_owned()];
+    };
+    let mut names = Vec::new();
+    let symbol = mapped
+        .loader
+        .as_ref()
+        .and_then(|loader| loader.find_symbol(address));
+    let symbol = symbol.map(|name| readable(&demangle_auto(name.into(), None)));
+    if let Some(Ok(mut frames)) = mapped.loader.as_ref().map(|loader| loader.find_frames(address)) {
+        while let Ok(Some(frame)) = frames.next() {
+            let Some(name) = frame
+                .function
+                .as_ref()
+                .and_then(|function| function.demangle().ok())
+            else {
+                continue;
+            };
+            let file = frame.location.as_ref().and_then(|location| location.file);
+            names.push(located(readable(&name), file));
+        }
+        // The outermost is the function itself, whose symbol has its whole path; the others were inlined.
+        if let (Some(last), Some(symbol)) = (names.last_mut(), &symbol) {
+            last.clone_from(symbol);
+        }
+    }
+    if names.is_empty() {
+        names.push(symbol.unwrap_or_else(|| format!("[{}]", mapped.name.replace(';', ","))));
+    }
+    names
+}
+
+/// A name with the end of its file's path, where debug information has the name alone.
+fn located(name: String, file: Option<&str>) -> String {
+    let has_path = name
+        .split(['<', '('])
+        .next()
+        .is_some_and(|name| name.contains("::"));
+    let file = file.filter(|_| !has_path && !name.starts_with('<'));
+    let mut parts = file.unwrap_or_default().rsplit('/');
+    match (parts.next(), parts.next()) {
+        (Some(file @ "mod.rs"), Some(folder)) => format!("{name} ({folder}/{file})"),
+        (Some(file), _) if !file.is_empty() => format!("{name} ({file})"),
+        _ => name,
+    }
+}
+
+/// A name without what says little, and without the mark that parts frames.
+fn readable(name: &str) -> String {
+    name.replace("{{closure}}", "{closure}").replace(';', ",")
+}
+
+fn kernel_functions(list: &str) -> Vec<(u64, String)> {
+    let mut functions: Vec<_> = list
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let address = u64::from_str_radix(words.next()?, 16).ok()?;
+            let is_function = matches!(words.next()?, "t" | "T" | "w" | "W");
+            // It shows zeros to who is not to know.
+            (is_function && address > 0).then(|| Some((address, words.next()?.to_owned())))?
+        })
+        .collect();
+    functions.sort();
+    functions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_of_the_kernel_are_sorted_and_zeros_are_none() {
+        let list = "ffff20 T later\nffff10 t first\nffff15 d data\n0000 T hidden\n";
+        assert_eq!(
+            kernel_functions(list),
+            [(0xff_ff10, "first".to_owned()), (0xff_ff20, "later".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_name_without_a_path_tells_its_file() {
+        let located = |name: &str, file| located(name.to_owned(), file);
+        assert_eq!(
+            located("pass", Some("/home/me/engine/src/rt/executor.rs")),
+            "pass (executor.rs)"
+        );
+        assert_eq!(
+            located("turn<a::B>", Some("src/shard/mod.rs")),
+            "turn<a::B> (shard/mod.rs)"
+        );
+        assert_eq!(located("a::b", Some("src/a.rs")), "a::b");
+        assert_eq!(
+            located("<a::B as c::D>::e", Some("src/a.rs")),
+            "<a::B as c::D>::e"
+        );
+        assert_eq!(located("main", None), "main");
+    }
+
+    #[test]
+    fn a_name_has_no_mark_that_parts_frames() {
+        assert_eq!(readable("f<[u8; 4]>::{{closure}}"), "f<[u8, 4]>::{closure}");
+    }
+}
