@@ -37,6 +37,7 @@ pages! {
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
     benchmarks = "../chapters/benchmarks.md";
+    profiling = "../chapters/profiling.md";
     architecture = "../chapters/architecture.md";
     testing = "../chapters/testing.md";
 }

@@ -213,3 +213,71 @@ fn a_node_that_runs_already_is_measured_by_what_it_is_told() {
     let cause = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(cause.contains("a call to db @sdb: unknown command"), "{cause}");
 }
+
+#[test]
+fn a_flame_graph_of_both_sides_is_written_or_the_kernel_forbids_it() {
+    let (output, _, folder) = bench(&["--seconds=1", "--warmup=0", "--flamegraph=flame.svg"]);
+    let cause = String::from_utf8_lossy(&output.stderr).into_owned();
+    if cause.contains("forbid") || cause.contains("cannot sample") {
+        assert_eq!(output.status.code(), Some(1), "{cause}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let graph = fs::read_to_string(folder.path().join("flame.svg")).expect("the file is written");
+    for name in [
+        "<title>server (",
+        "<title>client (",
+        "<title>shard-0 (",
+        "skyring::rt::executor::",
+    ] {
+        assert!(graph.contains(name), "no {name} in {graph}");
+    }
+}
+
+#[test]
+fn who_cannot_be_profiled_is_told() {
+    let profile = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_skyring"))
+            .arg("profile")
+            .args(arguments)
+            .output()
+            .expect("the command runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let nobody = i32::MAX.to_string();
+    let (code, cause) = profile(&[&nobody]);
+    assert_eq!(code, Some(1), "{cause}");
+    assert_eq!(cause, format!("error: there is no process {nobody}\n"));
+    for arguments in [&["0"][..], &["skyring"], &["1", "--seconds=0"], &[]] {
+        let (code, cause) = profile(arguments);
+        assert_eq!(code, Some(2), "{cause}");
+    }
+}
+
+#[test]
+fn a_target_tells_figure_floor_ratio_and_whether_it_is_met() {
+    let (output, json, _) = bench(&[
+        "targets",
+        "keyed-channels",
+        "--runs=1",
+        "--milliseconds=200",
+        "--json=-",
+    ]);
+    let findings = object(&json);
+    let findings = findings.as_array().expect("a list");
+    assert_eq!(findings.len(), 2, "{json}");
+    for finding in findings {
+        assert_eq!(finding["target"], "keyed-channels");
+        let (ratio, most) = (number(&finding["ratio"]), number(&finding["wanted"]["at_most"]));
+        assert_eq!(finding["met"], ratio <= most, "{json}");
+    }
+    let all_met = findings.iter().all(|finding| finding["met"] == true);
+    assert_eq!(output.status.code(), Some(i32::from(!all_met)), "{output:?}");
+    let (output, _, _) = bench(&["targets", "speed"]);
+    let cause = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(cause.contains("there are throughput, round-trip"), "{cause}");
+}

@@ -3,29 +3,14 @@
 use std::fmt::Write as _;
 
 use super::{Group, Row, SKYRING, Table};
+use crate::page::{escaped, head};
 use crate::report::{duration, grouped};
-
-const HEAD: &str = "<!doctype html>
-<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
-<title>Skyring and its peers</title>
-<style>
-body{font:15px/1.45 system-ui,sans-serif;max-width:68rem;margin:2rem auto;padding:0 1rem;color:#1c2330;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%}th,td{padding:.25rem .6rem;text-align:right;white-space:nowrap}
-th{font-weight:600;border-bottom:1px solid #c5ccd8}th:first-child,td:first-child{text-align:left}
-td.bar{width:38%;text-align:left}td.bar div{background:#9fb1cc;height:.9rem;min-width:1px}
-tr.skyring td.bar div{background:#1d66d6}tr.skyring{font-weight:600}
-dt{font-weight:600}dd{margin:0 0 .4rem 1.5rem}p,dd{color:#444e5f}
-@media(prefers-color-scheme:dark){body{background:#14181f;color:#dfe5ee}p,dd{color:#a9b3c3}th{border-color:#3a4454}
-td.bar div{background:#5b6a82}tr.skyring td.bar div{background:#5b9bff}}
-</style></head><body>
-<h1>Skyring and its peers</h1>
-";
 
 impl Table {
     /// The page.
     pub fn to_html(&self) -> String {
-        let mut page = String::from(HEAD);
+        let mut page = head("Skyring and its peers");
+        page.push_str("<h1>Skyring and its peers</h1>\n");
         // Writing to a String does not fail.
         let _ = writeln!(
             page,
@@ -39,22 +24,27 @@ impl Table {
             write_group(&mut page, group);
         }
         if !self.missing.is_empty() {
-            page.push_str("<h2>Not measured</h2>\n<dl>\n");
+            page.push_str("<h2>Not measured</h2>\n<dl class=\"wide\">\n");
             for missing in &self.missing {
                 let _ = writeln!(
                     page,
-                    "<dt>{}</dt><dd>{}</dd>",
+                    "<div><dt>{}</dt><dd>{}</dd></div>",
                     missing.name,
                     escaped(&missing.reason)
                 );
             }
             page.push_str("</dl>\n");
         }
-        page.push_str("<h2>What is not equal</h2>\n<dl>\n");
+        page.push_str("<h2>What is not equal</h2>\n<dl class=\"wide\">\n");
         for row in self.groups.first().map_or(&[][..], |group| &group.rows) {
-            let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", row.name, escaped(&row.note));
+            let _ = writeln!(
+                page,
+                "<div><dt>{}</dt><dd>{}</dd></div>",
+                row.name,
+                escaped(&row.note)
+            );
         }
-        page.push_str("</dl>\n</body></html>\n");
+        page.push_str("</dl>\n</main></body></html>\n");
         page
     }
 }
@@ -66,7 +56,7 @@ fn write_group(page: &mut String, group: &Group) {
     };
     let _ = writeln!(page, "<h2>{} in flight, {setting}</h2>", group.in_flight);
     page.push_str(
-        "<table><tr><th></th><th></th><th>calls/s</th><th>p50</th><th>p99</th><th>CPU/call</th>\
+        "<div class=\"scroll\"><table><tr><th></th><th></th><th>calls/s</th><th>p50</th><th>p99</th><th>CPU/call</th>\
          <th>Skyring's calls</th><th>its p50</th></tr>\n",
     );
     let most = group
@@ -77,7 +67,7 @@ fn write_group(page: &mut String, group: &Group) {
     for row in &group.rows {
         write_row(page, row, most);
     }
-    page.push_str("</table>\n");
+    page.push_str("</table></div>\n");
 }
 
 fn write_row(page: &mut String, row: &Row, most: f64) {
@@ -102,12 +92,6 @@ fn write_row(page: &mut String, row: &Row, most: f64) {
     );
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::table;
@@ -118,7 +102,7 @@ mod tests {
         for part in [
             "1 in flight, parking",
             "8 in flight, spinning for 50 us",
-            "<dt>tonic</dt><dd>\"not\" &lt;here&gt;",
+            "<dt>tonic</dt><dd>&quot;not&quot; &lt;here&gt;",
         ] {
             assert!(page.contains(part), "no {part:?} in {page}");
         }

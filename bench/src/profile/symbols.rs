@@ -51,7 +51,12 @@ impl Symbols {
                 .known
                 .entry(key)
                 .or_insert_with(|| user_names(modules, *address));
-            frames.extend(names.iter().rev().cloned());
+            // What starts a thread says nothing, and is a dozen frames; Rust's own backtraces leave it out, too.
+            if names.iter().any(|name| name.contains(THREAD_BEGINS)) {
+                frames.truncate(PREFIX);
+            } else {
+                frames.extend(names.iter().rev().cloned());
+            }
         }
         for address in stack.kernel.iter().rev() {
             let after = self.kernel.partition_point(|(begin, _)| begin <= address);

@@ -37,7 +37,7 @@ fn table(
 }
 
 /// Both settings, parking first, each with Skyring's row and that of the peer with this name.
-fn rows<'a>(table: &'a Table, peer: Peer) -> impl Iterator<Item = (&'static str, &'a Row, &'a Row)> {
+fn rows(table: &Table, peer: Peer) -> impl Iterator<Item = (&'static str, &Row, &Row)> {
     table.groups.iter().filter_map(move |group| {
         let setting = if group.spin_us == 0 { "parking" } else { "spinning" };
         let row = |name| group.rows.iter().find(move |row| row.name == name);
