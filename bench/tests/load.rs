@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skyring::log::Destination;
-use skyring::{Address, ClusterMap, Node, NodeBuilder, Payload};
+use skyring::{Address, Answer, ClusterMap, Context, Message, Node, NodeBuilder, Payload, Service};
 use skyring_bench::{Load, LoadError, LoadResult, Pace};
 use skyring_services::Echo;
 
@@ -106,6 +106,15 @@ fn failed_calls_are_counted_by_the_code_of_their_error() {
     assert!(result.errors_total() >= 4, "{result:?}");
 }
 
+/// Takes calls and never answers them.
+struct Silent;
+
+impl Service for Silent {
+    fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
+        Answer::later(std::future::pending())
+    }
+}
+
 /// A load by a timetable of that many calls a second.
 fn timetable(calls_per_second: f64, in_flight: usize) -> Load {
     Load {
@@ -154,15 +163,18 @@ fn a_server_that_stalls_is_seen_by_every_call_that_was_due_in_the_meantime() {
 
 #[test]
 fn what_is_never_answered_counts_with_the_time_that_it_waited() {
-    let client = quiet()
-        .map(
-            ClusterMap::new()
-                .with("server", "127.0.0.1:1")
-                .expect("an address"),
-        )
-        .start()
-        .expect("a node");
-    let result = result(&client, timetable(1_000.0, 8));
+    let (server, map) = server();
+    let registered = server.block_on(|caller| async move {
+        let silent = caller.launch(|_| Silent).await?;
+        caller.cluster().register("silent", Some(silent))
+    });
+    registered.expect("the node runs").expect("it is registered");
+    let client = quiet().map(map).start().expect("a node");
+    let unheard = Load {
+        address: Address::from("@silent"),
+        ..timetable(1_000.0, 8)
+    };
+    let result = result(&client, unheard);
     assert_eq!(result.calls, 0);
     assert_eq!(result.unanswered, result.latencies.len());
     assert!(result.unanswered >= 290, "{}", result.unanswered);

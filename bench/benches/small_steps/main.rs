@@ -7,7 +7,10 @@ mod frames;
 mod links;
 mod messages;
 mod shards;
-#[expect(dead_code, reason = "it is the engine's own file, and the benches use a part of it")]
+#[expect(
+    dead_code,
+    reason = "it is the engine's own file, and the benches use a part of it"
+)]
 #[path = "../../../engine/src/shard/slab.rs"]
 mod slab;
 mod tables;
