@@ -121,6 +121,8 @@ pub(crate) struct Host {
     pub(crate) spent: Cell<Duration>,
     /// How many messages may wait before that is told.
     overload: Cell<usize>,
+    /// The interpreter is being closed: only finalizers run, and it must not be asked for anything.
+    pub(crate) is_closing: Cell<bool>,
     /// What the interpreter may hold, in bytes; 0: no limit.
     pub(crate) memory_limit: Cell<usize>,
     /// What its shard notes of the service that runs.
@@ -160,6 +162,7 @@ impl Host {
             messages: Cell::new(0),
             spent: Cell::new(Duration::ZERO),
             overload: Cell::new(OVERLOAD_MESSAGES),
+            is_closing: Cell::new(false),
             memory_limit: Cell::new(0),
             note,
             profiled: Cell::new(false),

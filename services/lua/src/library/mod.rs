@@ -58,21 +58,14 @@ impl<'a> Module<'a> {
         A: FromLuaMulti,
         R: IntoLuaMulti,
     {
-        let inner = self.lua.create_function(move |lua, arguments: MultiValue| {
-            let result = A::from_lua_multi(arguments, lua).and_then(|arguments| function(lua, arguments));
-            match result {
-                Ok(values) => values.into_lua_multi(lua),
-                Err(error) => {
-                    let mark = LightUserData((&raw const MARK).cast_mut().cast());
-                    (mark, text_of(&error)).into_lua_multi(lua)
-                }
-            }
-        })?;
-        self.functions.set(name, inner)
+        self.add_raw(name, move |lua, arguments| {
+            let arguments = A::from_lua_multi(arguments, lua)?;
+            function(lua, arguments)?.into_lua_multi(lua)
+        })
     }
 
-    /// Adds a function that gets the host besides its arguments. It keeps the host, because a finalizer may call
-    /// it when the interpreter is being closed, which must not be asked then.
+    /// Adds a function that gets the host besides its arguments. A finalizer may call it when the interpreter is
+    /// being closed: then it does nothing, as all that it works on is about to go.
     pub(crate) fn add_of_host<A, R>(
         &self,
         host: &Rc<Host>,
@@ -84,7 +77,30 @@ impl<'a> Module<'a> {
         R: IntoLuaMulti,
     {
         let host = Rc::clone(host);
-        self.add(name, move |lua, arguments: A| function(lua, &host, arguments))
+        self.add_raw(name, move |lua, arguments| {
+            if host.is_closing.get() {
+                return Ok(MultiValue::new());
+            }
+            let arguments = A::from_lua_multi(arguments, lua)?;
+            function(lua, &host, arguments)?.into_lua_multi(lua)
+        })
+    }
+
+    fn add_raw(
+        &self,
+        name: &str,
+        function: impl Fn(&Lua, MultiValue) -> Result<MultiValue> + 'static,
+    ) -> Result<()> {
+        let inner =
+            self.lua
+                .create_function(move |lua, arguments: MultiValue| match function(lua, arguments) {
+                    Ok(values) => Ok(values),
+                    Err(error) => {
+                        let mark = LightUserData((&raw const MARK).cast_mut().cast());
+                        (mark, text_of(&error)).into_lua_multi(lua)
+                    }
+                })?;
+        self.functions.set(name, inner)
     }
 
     /// The module's table.

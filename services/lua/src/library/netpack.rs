@@ -158,7 +158,7 @@ fn pack(host: &Host, (value, size): (Value, Option<i64>)) -> Result<(LightUserDa
     give_message(package.freeze())
 }
 
-fn clear(_lua: &Lua, queue: Value) -> Result<()> {
+fn clear(queue: Value) -> Result<()> {
     if let Value::UserData(queue) = queue {
         *queue.borrow_mut::<Queue>()? = Queue::default();
     }
@@ -173,9 +173,9 @@ fn to_string(lua: &Lua, host: &Host, (value, size): (Value, Option<i64>)) -> Res
 pub(crate) fn open(lua: &Lua) -> Result<Value> {
     let (module, host) = (Module::new(lua)?, host(lua));
     module.add_of_host(&host, "filter", filter)?;
-    module.add("pop", pop)?;
+    module.add_of_host(&host, "pop", |lua, _, queue| pop(lua, queue))?;
     module.add_of_host(&host, "pack", |_, host, all| pack(host, all))?;
-    module.add("clear", clear)?;
+    module.add_of_host(&host, "clear", |_, _, queue| clear(queue))?;
     module.add_of_host(&host, "tostring", to_string)?;
     as_value(module)
 }

@@ -20,6 +20,12 @@ pub(crate) struct Interpreter {
     busy: Cell<bool>,
 }
 
+impl Drop for Interpreter {
+    fn drop(&mut self) {
+        self.host.is_closing.set(true);
+    }
+}
+
 impl Interpreter {
     /// An interpreter with all of Lua's libraries.
     ///

@@ -175,9 +175,16 @@ fn a_node_that_stops_closes_what_is_open_and_finalizers_may_use_sockets() {
         end })
         local driver = require 'skynet.socketdriver'
         OTHER = setmetatable({}, { __gc = function() driver.shutdown(id) driver.send(id, 'late') end })
+        local netpack = require 'skynet.netpack'
+        local buffer, queue = driver.buffer(), nil
+        THIRD = setmetatable({}, { __gc = function()
+            netpack.clear(queue) driver.clear(buffer, {}) driver.readall(buffer, {}) netpack.pack 'late'
+        end })
+        skynet.dispatch('lua', function() end)
         skynet.error('PORT ' .. port)";
     let running = start(main, &[]);
     let port = running.port();
-    running.node.stop();
+    // Its counters are written when it has stopped.
+    running.stop_without_panics();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use skyring::config::NodeConfig;
@@ -98,6 +100,23 @@ impl Running {
             .find_map(|line| line.split_once("PORT "))
             .expect("the line came");
         line.1.trim().parse().expect("a port")
+    }
+
+    /// Stops the node, none of whose services may have panicked.
+    pub(crate) fn stop_without_panics(self) {
+        let (panics, before) = (Arc::new(AtomicUsize::new(0)), std::panic::take_hook());
+        let counted = Arc::clone(&panics);
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("shard-"))
+            {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            before(panic);
+        }));
+        self.node.stop();
+        assert_eq!(panics.load(Ordering::Relaxed), 0, "a shard panicked");
     }
 
     /// A connection to that port.
