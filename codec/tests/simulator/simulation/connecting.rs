@@ -65,6 +65,7 @@ impl World {
         let connection = self.network.connect(id, processes, latency, pieces, buffer);
         dialler.stage = Stage::Up { connection };
         dialler.is_met = false;
+        dialler.is_leaving = false;
         dialler.is_flush_scheduled = false;
         let dialled = match dialler.dialect {
             Dialect::Skynet => {
@@ -100,6 +101,24 @@ impl World {
         let pause = self.random.between(longest / 2..=longest);
         let event = Event::Retry { dialler: id, attempt };
         self.clock.schedule(self.clock.now() + pause, event);
+        if self.random.chance(self.settings.verdicts) {
+            self.give_up(id);
+        }
+    }
+
+    /// The peer is judged to be down: whoever waits for it waits no longer.
+    fn give_up(&mut self, id: usize) {
+        let Some(dialler) = &mut self.diallers[id] else {
+            return;
+        };
+        dialler.is_given_up = true;
+        dialler.link.withdraw(|_| true);
+        self.books.counts.verdicts += 1;
+        self.note(|_| format!("dialler {id} waits no longer"));
+        self.take_events(id);
+        if let Some(dialler) = &mut self.diallers[id] {
+            dialler.is_given_up = false;
+        }
     }
 
     /// The pause after a failed attempt is over.

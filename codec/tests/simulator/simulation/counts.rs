@@ -42,6 +42,7 @@ counts! {
     sessions_taken "sessions taken from old connections",
     sessions_forgotten "sessions or answers dropped",
     calls_given_up "calls given up with a session",
+    verdicts "peers judged to be down",
     cuts "cuts",
     stalls "stalls",
     silences "silences",

@@ -47,6 +47,10 @@ pub(super) struct Dialler {
     pub(super) is_met: bool,
     /// It takes no more, and ends when it has nothing left.
     pub(super) is_retired: bool,
+    /// It has said goodbye.
+    pub(super) is_leaving: bool,
+    /// Calls that waited for it were given back.
+    pub(super) is_given_up: bool,
     pub(super) is_flush_scheduled: bool,
     /// The deadline that a look is scheduled for.
     armed: Option<Millis>,
@@ -121,6 +125,8 @@ impl World {
             failures: 0,
             is_met: false,
             is_retired: false,
+            is_leaving: false,
+            is_given_up: false,
             is_flush_scheduled: false,
             armed: None,
             session: None,
@@ -212,7 +218,12 @@ impl World {
                     self.clock.schedule(now, Event::Flush { connection, side });
                 }
                 if dialler.is_retired && dialler.link.is_idle() {
-                    self.lose_connection(id, "no longer used");
+                    if std::mem::replace(&mut dialler.is_leaving, true) {
+                        return self.lose_connection(id, "no longer used");
+                    }
+                    // The peer need not keep its session. This is looked at again once it was written.
+                    dialler.link.goodbye();
+                    self.flush_dialler(connection);
                 }
             }
             Stage::Idle => self.connect_if_needed(id),
@@ -324,7 +335,8 @@ impl World {
             .connection()
             .map(|connection| self.network.get(connection).process(Side::Acceptor));
         let is_excused = match loss {
-            Loss::Broken { .. } if dialler.is_turned_off || dialler.session.is_none() => true,
+            Loss::Broken { .. } if dialler.is_turned_off || dialler.is_given_up => true,
+            Loss::Broken { .. } if dialler.session.is_none() => true,
             Loss::Broken { .. } => {
                 self.books.counts.calls_given_up += 1;
                 dialler.connection().is_none() && now >= dialler.down_since + SESSION_KEPT_MS_MAX

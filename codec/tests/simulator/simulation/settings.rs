@@ -68,6 +68,8 @@ pub(super) struct Settings {
     pub(super) pieces: Vec<Pieces>,
     /// Writes in a thousand that the socket takes only some bytes of.
     pub(super) short_writes: u64,
+    /// Failed attempts to connect in a thousand after which the peer is judged to be down.
+    pub(super) verdicts: u64,
     /// Messages in a thousand that are long.
     pub(super) long_messages: u64,
     /// How long a service takes at most.
@@ -125,6 +127,7 @@ impl Settings {
                 ])
                 .to_vec(),
             short_writes: random.pick(&[0, 100, 600]),
+            verdicts: random.pick(&[0, 0, 300]),
             long_messages: random.pick(&[0, 0, 30, 200]),
             takes_ms_max: random.pick(&[0, 10, 200, 3_000]),
             idempotent: random.pick(&[0, 200, 1_000]),
