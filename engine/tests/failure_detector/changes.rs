@@ -9,7 +9,7 @@ use crate::cluster::{Echo, map_of, reload, serve, who};
 use crate::node::{PATIENCE, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
-use crate::watching::{Events, state, watchful};
+use crate::watching::{Events, patient, state, watchful};
 
 #[test]
 fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_answers() {
@@ -43,7 +43,7 @@ fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_an
 
 #[test]
 fn a_broken_connection_that_is_made_again_at_once_puts_nobody_down() {
-    let (gate, db) = (watchful(2), start(2));
+    let (gate, db) = (patient(2), start(2));
     serve(&db, "echo", |_| Echo("db"));
     // A relay in between, which can cut the connection of two nodes that both live.
     let relay = Relay::to(crate::cluster::open(&db));
@@ -121,7 +121,7 @@ fn a_node_that_moved_or_was_turned_off_is_judged_anew() {
 
 #[test]
 fn both_ends_dialling_each_other_at_once_are_both_up() {
-    let (left, right) = (watchful(2), watchful(2));
+    let (left, right) = (patient(2), patient(2));
     serve(&left, "echo", |_| Echo("left"));
     serve(&right, "echo", |_| Echo("right"));
     let (at_left, at_right) = (crate::cluster::open(&left), crate::cluster::open(&right));

@@ -20,6 +20,30 @@ pub(crate) fn watchful(threads: usize) -> Node {
         .expect("a node starts")
 }
 
+/// A node that gives its peers as much time as a machine under any load may take.
+pub(crate) fn patient(threads: usize) -> Node {
+    builder(threads)
+        .down_after(PATIENCE * 3)
+        .start()
+        .expect("a node starts")
+}
+
+/// Tries again what a machine that stands still for a second spoils: that nothing happens in a second. It must go
+/// well once.
+///
+/// # Panics
+/// When it never does.
+pub(crate) fn once_of_several(attempt: impl Fn() -> Result<(), String>) {
+    let mut failures = Vec::new();
+    while failures.len() < 10 {
+        match attempt() {
+            Ok(()) => return,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    panic!("every attempt has failed: {failures:#?}");
+}
+
 /// The events of a node, as they come.
 pub(crate) struct Events(Receiver<NodeEvent>);
 
@@ -41,7 +65,7 @@ impl Events {
 
     /// The next event.
     pub(crate) fn next(&self) -> NodeEvent {
-        self.0.recv_timeout(PATIENCE).expect("an event comes")
+        self.0.recv_timeout(PATIENCE * 3).expect("an event comes")
     }
 
     /// Takes events until one of these comes, and gives that and how long it took.

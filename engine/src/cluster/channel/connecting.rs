@@ -85,7 +85,10 @@ impl Channel {
 
     fn count_failure(&self, shard: &Rc<Shard>, cause: Text) {
         shard.node.metrics.connects_failed.add(1);
-        if let Some(suppressed) = self.failure_log.allow(shard.update_now()) {
+        // That a node becomes suspect and then down is logged with the cause already.
+        let is_told =
+            self.number == 1 && shard.node.settings.down_after_ms > 0 && self.closed.borrow().is_none();
+        if !is_told && let Some(suppressed) = self.failure_log.allow(shard.update_now()) {
             let more = match suppressed {
                 0 => String::new(),
                 count => format!(" ({count} more attempts failed since the last such line)"),

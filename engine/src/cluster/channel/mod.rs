@@ -37,7 +37,7 @@ use crate::shard::slab::{Key, Slab};
 use crate::shard::{Shard, Timer};
 
 /// Time between two log lines about attempts that fail, in milliseconds.
-const FAILURE_LOG_INTERVAL_MS: u64 = 10_000;
+const FAILURE_LOG_INTERVAL_MS: u64 = 60_000;
 
 /// A call that waits for its reply from the peer, for somebody who is no waiter of this shard.
 struct Pending {
