@@ -2,17 +2,19 @@
 //! public face, so each is also an example of how to write one.
 
 mod echo;
+mod gate;
 mod monitor;
 mod simpledb;
 
 pub use echo::Echo;
+pub use gate::{GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, Gate};
 pub use monitor::{Change, HISTORY_MAX, NodeMonitor, WATCHED_MAX};
 pub use simpledb::{ENTRIES_MAX, SimpleDb};
 
 use skyring::{Error, Kinds};
 
-/// The kinds that configs can name: `echo`, `simpledb` and `monitor`. Only the last takes arguments; see
-/// [`NodeMonitor`].
+/// The kinds that configs can name: `echo`, `simpledb`, `monitor` and `gate`. The last two take arguments; see
+/// [`NodeMonitor`] and [`Gate`].
 pub fn kinds() -> Kinds {
     Kinds::default()
         .add("echo", |arguments| no_arguments("echo", arguments).map(|()| Echo))
@@ -20,6 +22,7 @@ pub fn kinds() -> Kinds {
             no_arguments("simpledb", arguments).map(|()| SimpleDb::default())
         })
         .add("monitor", NodeMonitor::of_arguments)
+        .add("gate", Gate::of_arguments)
 }
 
 fn no_arguments(kind: &str, arguments: &str) -> Result<(), Error> {
