@@ -88,6 +88,7 @@ pub mod limits {
     pub use crate::cluster::listener::CLIENTS_MAX_DEFAULT;
     pub use crate::cluster::monitor::{MONITOR_EVENTS_MAX, MONITORS_MAX};
     pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
+    pub use crate::cluster::sessions::SESSIONS_DETACHED_MAX;
     pub use crate::cluster::states::{CONNECTS_AT_ONCE_MAX, CONNECTS_PER_SECOND_MAX};
     pub use crate::cluster::waiting::RELEASED_AT_ONCE_MAX;
     pub use crate::node::shared::LISTENERS_MAX;

@@ -87,6 +87,10 @@ metrics! {
     nodes_restarted,
     /// Calls that failed at once because their node was down.
     calls_refused_down,
+    /// Sessions of peers that went on with another connection.
+    sessions_resumed,
+    /// Sessions of peers that ended without a connection.
+    sessions_dropped,
     /// Service handlers and tasks that panicked.
     panics,
     /// Sleeps of a shard that only the guard tick ended. Should stay 0.

@@ -5,13 +5,14 @@
 //!
 //! ```text
 //! shards x (HELD_BYTES_MAX + REQUEST_BYTES_MAX + READ_BYTES_MAX + MESSAGE_BYTES_MAX)
-//!   + connections x CONNECTION_BYTES
+//!   + (connections + shards x SESSIONS_DETACHED_MAX) x CONNECTION_BYTES
 //! ```
 //!
-//! - *held*: unfinished packages and messages, and answers that wait for the socket, with the room kept
-//!   for more. When those of one shard hold more than [`HELD_BYTES_MAX`] together, the connection that holds the
-//!   most is closed, and what it held is given back at once. So a peer with modest needs stays connected
-//!   while another wants everything.
+//! - *held*: unfinished packages and messages, and answers that wait for the socket or to be acknowledged, with the
+//!   room kept for more; those of sessions that have no connection included. When those of one shard hold more than
+//!   [`HELD_BYTES_MAX`] together, answers that only wait to be acknowledged are let go, and if that does not suffice
+//!   the connection that holds the most is closed, and what it held is given back at once. So a peer with modest
+//!   needs stays connected while another wants everything.
 //! - *requests*: payloads of requests and sends that services have not finished, those of connections that
 //!   are gone included, with [`REQUEST_OVERHEAD_BYTES`] for each. Past [`REQUEST_BYTES_MAX`] on one shard
 //!   further ones are answered with `overloaded`. The last eighth is for connections that have nothing else
@@ -19,7 +20,8 @@
 //! - *read*: the buffers that connections read into, as long as payloads are slices of them; see
 //!   [`rt::stream`](crate::rt::stream). When that many are lent out, payloads are copied instead.
 //! - one message of the largest size may be counted only after it was taken;
-//! - a connection costs [`CONNECTION_BYTES`] even if it does nothing; a listener bounds their number.
+//! - a connection costs [`CONNECTION_BYTES`] even if it does nothing, and so does a session that has none; a listener
+//!   bounds the number of those, and [`SESSIONS_DETACHED_MAX`] the number of these.
 //!
 //! What a service makes of a request (an answer that it has not given yet, what it stores) is the service's.
 
@@ -27,6 +29,7 @@ use std::cell::Cell;
 
 use skyring_codec::link::MESSAGE_BYTES_MAX;
 
+use crate::cluster::sessions::SESSIONS_DETACHED_MAX;
 use crate::rt::stream::LENT_BYTES_MAX;
 
 /// Bytes that unfinished messages and waiting answers may hold on all connections of one shard together.
@@ -49,7 +52,7 @@ pub const CONNECTION_BYTES: usize = 8 << 10;
 /// comes about.
 pub fn memory_bytes_max(shards: usize, connections: usize) -> usize {
     let shard = HELD_BYTES_MAX + REQUEST_BYTES_MAX + READ_BYTES_MAX + MESSAGE_BYTES_MAX;
-    shards * shard + connections * CONNECTION_BYTES
+    shards * shard + (connections + shards * SESSIONS_DETACHED_MAX) * CONNECTION_BYTES
 }
 
 /// The sums of one shard.

@@ -163,6 +163,18 @@ impl<L: Carried + 'static> Connection<L> {
         self.written.wake();
     }
 
+    /// Writes what there is, as far as the socket takes it at once, and then shuts the stream down.
+    pub(crate) fn shutdown_after_writing(&self) {
+        let stream = self.stream.borrow().clone();
+        if let Some(stream) = stream
+            && self.blocked_since.get().is_none()
+            && !self.ended.get()
+        {
+            self.write(&stream);
+        }
+        self.shutdown();
+    }
+
     /// Whether a stream carries it that still takes bytes. A reader that waits for room must look:
     /// otherwise it waits for ever.
     pub(crate) fn is_open(&self) -> bool {
@@ -207,6 +219,10 @@ impl<L: Carried + 'static> Connection<L> {
         let mut waited = false;
         loop {
             waited |= stream.readable().await?;
+            if !self.carries(stream) {
+                // Another stream carries the link now, and this one's bytes are nothing to it.
+                return Ok((false, waited));
+            }
             let read = {
                 let mut link = self.link.borrow_mut();
                 match link.room() {
@@ -306,11 +322,15 @@ impl<L: Carried + 'static> Connection<L> {
         self.written.wake();
     }
 
-    fn uses(&self, stream: &Rc<Stream>) -> bool {
-        self.stream
-            .borrow()
-            .as_ref()
-            .is_some_and(|used| Rc::ptr_eq(used, stream))
+    /// Whether this stream carries the link.
+    pub(crate) fn uses(&self, stream: &Rc<Stream>) -> bool {
+        self.carries(stream)
+    }
+
+    #[inline]
+    fn carries(&self, stream: &Stream) -> bool {
+        let used = self.stream.borrow();
+        used.as_ref().is_some_and(|used| std::ptr::eq(&**used, stream))
     }
 }
 

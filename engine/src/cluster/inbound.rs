@@ -6,9 +6,11 @@
 //! shard hold together is bounded by their [`budget`](super::budget).
 //!
 //! Invariants: every request and every send that is taken is counted until it is answered or over, once;
-//! a connection that has ended holds nothing, waits for nothing, and is logged and counted once.
+//! a connection that has ended holds nothing, waits for nothing, and is logged and counted once, unless its
+//! [session](session) goes on.
 
 mod requests;
+mod session;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use skyring_codec::Millis;
 use skyring_codec::link::{CalleeLimits, CalleeLink, Dialect};
-use skyring_codec::native::{CHANNELS_MAX, Hello};
+use skyring_codec::native::{CHANNELS_MAX, Hello, NONCE_BYTES};
 
 use crate::cluster::budget::HELD_BYTES_MAX;
 use crate::cluster::clients::Admission;
@@ -65,12 +67,14 @@ enum Closed {
     Ended,
     /// It is a channel that another shard owns.
     Moved(usize, Box<Hello>),
+    /// It goes on with a session that another one has.
+    Resumes(Rc<Inbound>, Box<Hello>),
 }
 
 /// An accepted connection; see the module.
 pub(crate) struct Inbound {
     connection: Rc<Connection<CalleeLink>>,
-    peer: SocketAddr,
+    peer: Cell<SocketAddr>,
     key: Cell<Key>,
     /// Requests and sends that are being handled, and the bytes of their payloads.
     handled_now: Cell<usize>,
@@ -91,14 +95,21 @@ pub(crate) struct Inbound {
     refused: Cell<u64>,
     /// A hello that has come and awaits its answer.
     hello: RefCell<Option<Box<Hello>>>,
+    /// The name that its peer gave itself in the hello.
+    node: RefCell<String>,
+    /// The secret under which its session is found.
+    secret: Cell<Option<[u8; NONCE_BYTES]>>,
+    /// Since when its session has no connection.
+    detached_since: Cell<Option<Millis>>,
+    /// The deadline that the shard's timer is set for.
+    armed: Cell<Millis>,
     /// Its place among the listener's clients, given back when it goes.
-    admission: Arc<Admission>,
+    admission: RefCell<Option<Arc<Admission>>>,
 }
 
 fn new_link() -> CalleeLink {
     CalleeLink::new(CalleeLimits {
         out_buffer_bytes_max: ANSWER_BYTES_MAX,
-        retained_bytes_max: 0,
         ..CalleeLimits::default()
     })
 }
@@ -107,7 +118,7 @@ impl Inbound {
     pub(crate) fn new(peer: SocketAddr, admission: Arc<Admission>, now: Millis) -> Rc<Inbound> {
         Rc::new(Inbound {
             connection: Connection::new(new_link()),
-            peer,
+            peer: Cell::new(peer),
             key: Cell::new(Key::from_u64(0)),
             handled_now: Cell::new(0),
             handled_bytes: Cell::new(0),
@@ -119,7 +130,11 @@ impl Inbound {
             held: Cell::new(0),
             refused: Cell::new(0),
             hello: RefCell::new(None),
-            admission,
+            node: RefCell::default(),
+            secret: Cell::new(None),
+            detached_since: Cell::new(None),
+            armed: Cell::new(Millis::MAX),
+            admission: RefCell::new(Some(admission)),
         })
     }
 
@@ -166,7 +181,9 @@ impl Inbound {
         self.handled_now.set(self.handled_now.get().saturating_sub(1));
         self.handled_bytes
             .set(self.handled_bytes.get().saturating_sub(bytes));
-        if session != 0 && self.connection.is_open() {
+        // A session takes answers without a connection too, and until it is noticed that there is none.
+        let has_session = || self.connection.link.borrow().session_secret().is_some();
+        if session != 0 && (self.connection.is_open() || has_session()) {
             {
                 let mut link = self.connection.link.borrow_mut();
                 match result {
@@ -191,7 +208,7 @@ impl Inbound {
     /// use.
     pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
         if !self.connection.is_open() {
-            return;
+            return self.sweep_detached(shard);
         }
         if !self.active.replace(false) {
             self.release(shard);
@@ -204,11 +221,11 @@ impl Inbound {
             shard.cluster.log_case(shard, Case::Stalled, || {
                 format!(
                     "{} took no bytes for {} s while answers waited",
-                    self.peer,
+                    self.peer.get(),
                     STALL_TIME_MS_MAX / 1000
                 )
             });
-            self.let_go(shard);
+            self.break_off(shard);
             return;
         }
         let is_waited_for = self.packages.get() == 0 || self.unfinished.get();
@@ -218,11 +235,11 @@ impl Inbound {
             shard.cluster.log_case(shard, Case::Silent, || {
                 format!(
                     "{} did not finish a package within {} s",
-                    self.peer,
+                    self.peer.get(),
                     PACKAGE_TIME_MS_MAX / 1000
                 )
             });
-            self.let_go(shard);
+            self.break_off(shard);
         }
     }
 
@@ -264,17 +281,30 @@ impl Inbound {
             format!(
                 "{} held {} bytes of unfinished messages and answers, the most, when all together held more than \
                  {HELD_BYTES_MAX}",
-                self.peer,
+                self.peer.get(),
                 self.held.get()
             )
         });
-        self.let_go(shard);
+        self.end_session(shard);
     }
 
-    /// Ends the connection and gives back at once what it holds: its task may take a while to notice.
+    /// Ends the connection; its session, if it has one, may go on with another.
+    fn break_off(&self, shard: &Shard) {
+        if self.connection.link.borrow().session_secret().is_some() {
+            self.connection.shutdown();
+        } else {
+            self.let_go(shard);
+        }
+    }
+
+    /// Ends the connection, and its session, and gives back at once what it holds: its task may take a while to
+    /// notice.
     fn let_go(&self, shard: &Shard) {
         self.connection.shutdown();
         *self.connection.link.borrow_mut() = new_link();
+        if let Some(secret) = self.secret.take() {
+            shard.cluster.forget_session(&secret);
+        }
         self.recount(shard);
     }
 
@@ -286,19 +316,38 @@ impl Inbound {
         // One that was taken over has its answer to the hello to send.
         self.connection.flush_later(&shard);
         let closed = self.serve(&shard, &stream).await;
-        if let Closed::Moved(owner, hello) = closed {
-            self.move_to(&shard, &stream, owner, hello);
-            return shard.cluster.remove_inbound(self.key.get());
+        // Whoever sends what is none of the protocol does not go on with anything.
+        let is_malformed = matches!(closed, Closed::Malformed(_));
+        match closed {
+            Closed::Moved(owner, hello) => {
+                self.move_to(&shard, &stream, owner, hello);
+                return shard.cluster.remove_inbound(self.key.get());
+            }
+            Closed::Resumes(holder, hello) => {
+                self.hand_over(&shard, stream, &hello, holder);
+                return shard.cluster.remove_inbound(self.key.get());
+            }
+            Closed::Malformed(error) => {
+                shard.node.metrics.connections_malformed.add(1);
+                shard.cluster.log_case(&shard, Case::Malformed, || {
+                    format!("{} does not speak the cluster protocol: {error}", self.peer.get())
+                });
+            }
+            Closed::Ended => {}
         }
-        if let Closed::Malformed(error) = closed {
-            shard.node.metrics.connections_malformed.add(1);
-            shard.cluster.log_case(&shard, Case::Malformed, || {
-                format!("{} does not speak the cluster protocol: {error}", self.peer)
-            });
+        if !self.connection.uses(&stream) {
+            // Another connection goes on with the session, and has a task of its own.
+            if is_malformed {
+                self.let_go(&shard);
+            }
+            return;
         }
         // What was answered before the end still goes out, as far as the socket takes it.
         Rc::clone(&self.connection).flush(&shard);
         self.connection.detach();
+        if !is_malformed && self.detach(&shard) {
+            return;
+        }
         self.let_go(&shard);
         shard.cluster.remove_inbound(self.key.get());
     }
@@ -331,9 +380,17 @@ impl Inbound {
                 if owner != shard.index {
                     return Closed::Moved(owner, hello);
                 }
+                let holder = {
+                    let link = self.connection.link.borrow();
+                    shard.cluster.session_holder(shard, &hello, &link)
+                };
+                if let Some(holder) = holder {
+                    return Closed::Resumes(holder, hello);
+                }
                 self.greet(shard, &hello);
             }
             self.note_progress(shard);
+            self.tick(shard);
             self.count_held(shard);
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
@@ -381,21 +438,6 @@ impl Inbound {
 
     // ---- the native dialect ----
 
-    /// Answers a hello: from here on both sides speak the native dialect.
-    fn greet(&self, shard: &Rc<Shard>, hello: &Hello) {
-        let channels = agreed_channels(self.admission.channels, hello.channels);
-        let answer = shard.node.hello(hello.channel, channels);
-        let greeted = self.connection.link.borrow_mut().accept_hello(&answer);
-        if greeted.is_err() {
-            // Only this node's own name can be what no peer takes; then it speaks as Skynet does.
-            self.connection.link.borrow_mut().refuse_hello();
-        }
-        if shard.cluster.is_leaving() {
-            self.say_goodbye(shard);
-        }
-        self.connection.flush_later(shard);
-    }
-
     /// Goes on with a connection that came to another shard first.
     pub(crate) fn take_over(&self, shard: &Rc<Shard>, link: CalleeLink, hello: &Hello) {
         *self.connection.link.borrow_mut() = link;
@@ -404,23 +446,40 @@ impl Inbound {
         self.count_held(shard);
     }
 
-    /// Hands the connection to the shard that owns its channel, with all that its link has.
-    fn move_to(&self, shard: &Rc<Shard>, stream: &Stream, owner: usize, hello: Box<Hello>) {
+    /// Takes the link out, for whoever goes on with its connection.
+    fn take_link(&self, shard: &Shard) -> CalleeLink {
         let link = std::mem::replace(&mut *self.connection.link.borrow_mut(), new_link());
         self.recount(shard);
+        link
+    }
+
+    /// How many channels its listener lets a peer have; `None`: as many as it wants.
+    fn channels_offered(&self) -> Option<u32> {
+        self.admission
+            .borrow()
+            .as_ref()
+            .and_then(|admission| admission.channels)
+    }
+
+    /// Hands the connection to the shard that owns its channel, with all that its link has.
+    fn move_to(&self, shard: &Rc<Shard>, stream: &Stream, owner: usize, hello: Box<Hello>) {
+        let link = self.take_link(shard);
         let socket = match stream.duplicate() {
             Ok(socket) => socket,
             // No descriptor is left: the peer sees a closed connection and tries again.
             Err(error) => {
                 shard.log(
                     Handle::NONE,
-                    format!("{} cannot be moved to its shard: {error}", self.peer),
+                    format!("{} cannot be moved to its shard: {error}", self.peer.get()),
                 );
                 self.connection.shutdown();
                 return;
             }
         };
-        let (peer, admission) = (self.peer, Arc::clone(&self.admission));
+        let Some(admission) = self.admission.borrow_mut().take() else {
+            return;
+        };
+        let peer = self.peer.get();
         let errand = Envelope::Errand(Box::new(move |shard: &Rc<Shard>| {
             shard
                 .cluster

@@ -4,6 +4,7 @@
 //! A peer's channel belongs to one shard; requests from other shards come there by way of the router. The
 //! map is shared by all shards and changed by `reload`; each shard then looks at its own channels.
 
+pub(crate) mod accepted;
 pub(crate) mod api;
 pub(crate) mod budget;
 pub(crate) mod channel;
@@ -20,6 +21,7 @@ pub(crate) mod parked;
 pub(crate) mod peer;
 pub(crate) mod proxy;
 pub(crate) mod route;
+pub(crate) mod sessions;
 pub(crate) mod states;
 pub(crate) mod waiting;
 
@@ -41,6 +43,7 @@ use crate::cluster::group::Groups;
 use crate::cluster::inbound::{Case, Inbound};
 use crate::cluster::peer::Peer;
 use crate::cluster::route::Route;
+use crate::cluster::sessions::Sessions;
 use crate::cluster::states::States;
 use crate::cluster::waiting::Waiting;
 use crate::config::{ClusterMap, NodeAddress, NodeEntry};
@@ -81,6 +84,7 @@ pub(crate) struct ClusterShard {
     /// Every channel, those too that only finish what they have.
     channels: RefCell<Slab<Rc<Channel>>>,
     inbound: RefCell<Slab<Rc<Inbound>>>,
+    sessions: Sessions,
     /// The requests that cannot go on yet.
     waiting: Waiting,
     /// Until when the first shard was asked to try to meet a node.
@@ -103,6 +107,7 @@ impl ClusterShard {
             peers_changes: Cell::new(1),
             channels: RefCell::default(),
             inbound: RefCell::default(),
+            sessions: Sessions::default(),
             waiting: Waiting::default(),
             groups: Groups::of(&node.map.get(), &node.settings.name),
             asked: RefCell::default(),
@@ -403,6 +408,7 @@ impl ClusterShard {
         self.forget_moved(shard);
         self.groups_changed(shard);
         self.asked.borrow_mut().clear();
+        self.end_sessions_of_disabled(shard);
         if shard.index == 0 {
             self.probe_kept(shard);
         }
@@ -482,6 +488,9 @@ impl ClusterShard {
         let Some(stream) = adopt(shard, socket, peer) else {
             return;
         };
+        if let Some(holder) = self.session_holder(shard, hello, &link) {
+            return holder.go_on(shard, link, stream, hello, peer, admission);
+        }
         let inbound = Inbound::new(peer, admission, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
         inbound.take_over(shard, link, hello);
@@ -507,36 +516,6 @@ impl ClusterShard {
         }
     }
 
-    /// Forgets a connection that has ended.
-    pub(crate) fn remove_inbound(&self, key: Key) {
-        self.inbound.borrow_mut().remove(key);
-    }
-
-    /// Ends the connection that holds the most, and so on until all together hold no more than they may.
-    pub(crate) fn make_room(&self, shard: &Rc<Shard>) {
-        let inbound: Vec<Rc<Inbound>> = self.inbound.borrow().iter().cloned().collect();
-        for connection in &inbound {
-            connection.release(shard);
-        }
-        while self.budget.is_over() {
-            let Some(largest) = inbound.iter().max_by_key(|connection| connection.held()) else {
-                return;
-            };
-            if largest.held() == 0 {
-                return;
-            }
-            largest.end_greedy(shard);
-        }
-    }
-
-    /// Looks at every accepted connection for one that is silent or stalled.
-    pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
-        let inbound: Vec<Rc<Inbound>> = self.inbound.borrow().iter().cloned().collect();
-        for connection in inbound {
-            connection.sweep(shard);
-        }
-    }
-
     /// Logs one line of a case, and not again for a while.
     pub(crate) fn log_case(&self, shard: &Shard, case: Case, text: impl FnOnce() -> String) {
         let allowed = self.case_log[case as usize].allow(shard.now());
@@ -557,6 +536,7 @@ impl ClusterShard {
         for connection in inbound {
             connection.shutdown();
         }
+        self.end_all_detached(shard);
         self.refuse_waiting(shard);
     }
 

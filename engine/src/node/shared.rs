@@ -2,7 +2,9 @@
 //! a lock is used when something is opened or launched.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,6 +93,19 @@ pub(crate) fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// Bytes that nobody can guess, whatever of them was seen before.
+fn secret_bytes() -> [u8; NONCE_BYTES] {
+    let mut bytes = [0; NONCE_BYTES];
+    let random = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
+    if random.is_err() {
+        // A machine without it: these are hard to guess as well.
+        for half in bytes.chunks_mut(8) {
+            half.copy_from_slice(&random_number().to_le_bytes()[..half.len()]);
+        }
+    }
+    bytes
+}
+
 /// A node's log, for threads that are no shards. From [`Caller::node_log`](crate::Caller::node_log).
 #[derive(Clone)]
 pub struct NodeLog(pub(crate) Arc<NodeShared>);
@@ -122,10 +137,6 @@ impl NodeShared {
 
     /// What this node says of itself when a connection begins.
     pub(crate) fn hello(&self, channel: u32, channels: u32) -> Hello {
-        let mut nonce = [0; NONCE_BYTES];
-        for half in nonce.chunks_mut(8) {
-            half.copy_from_slice(&random_number().to_le_bytes()[..half.len()]);
-        }
         Hello {
             version: VERSION,
             node: self.settings.name.clone(),
@@ -133,7 +144,7 @@ impl NodeShared {
             channels,
             threads: self.ports.len() as u32,
             epoch: self.epoch,
-            nonce,
+            nonce: secret_bytes(),
             resume: Resumption::New,
         }
     }

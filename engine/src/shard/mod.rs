@@ -51,6 +51,8 @@ pub(crate) enum Timer {
     Waiter(Key),
     /// A channel to a peer has a deadline to look at.
     Channel(Key),
+    /// An accepted connection has something to do.
+    Inbound(Key),
     /// A call that waits for its node to appear in the map gives up.
     Parked(Key),
     /// Calls that have waited for their node go on their way.

@@ -210,6 +210,7 @@ impl Shard {
                 match expired {
                     Some(Timer::Waiter(key)) => self.complete_waiter(key, Outcome::Elapsed),
                     Some(Timer::Channel(key)) => self.cluster.channel_deadline(&self, key),
+                    Some(Timer::Inbound(key)) => self.cluster.inbound_deadline(&self, key),
                     Some(Timer::Parked(key)) => self.cluster.parked_deadline(&self, key),
                     Some(Timer::Release) => self.cluster.go_on_releasing(&self),
                     Some(Timer::Detector) => self.cluster.detector_deadline(&self),

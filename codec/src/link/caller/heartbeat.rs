@@ -76,11 +76,17 @@ impl CallerLink {
     }
 
     /// Gives back the calls that wait for the next connection and that `condition` holds for, by their token:
-    /// each is lost without having run, unless it was begun in an earlier session. What this connection takes is not touched.
+    /// each is lost, and may have run if it was
+    /// transmitted on an earlier one. What this connection takes is not touched.
     pub fn withdraw(&mut self, condition: impl Fn(u64) -> bool) {
         let first = self.queue.first_waiting_number();
+        let is_up = !matches!(self.stage, Stage::Down | Stage::Greeting { .. });
         let before = self.losses.len();
-        self.lose(first, |call| call.number >= first && condition(call.token), lost);
+        self.lose(
+            first,
+            |call| (call.number >= first || !is_up) && condition(call.token),
+            lost,
+        );
         // Those of a connection that the peer leaves are left out when the next one begins.
         if self.losses.len() > before && matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
             self.drop_unwanted();

@@ -319,6 +319,11 @@ impl CallerLink {
         self.resume.ack_end = self.out.position_put();
     }
 
+    /// When the replies that have come are acknowledged, unless more come before; None: they are.
+    pub fn ack_deadline(&self) -> Option<Millis> {
+        self.resume.acks.deadline()
+    }
+
     /// How many messages and how many replies of the session that can be resumed were numbered; None without
     /// one.
     pub fn session_frames(&self) -> Option<(u64, u64)> {

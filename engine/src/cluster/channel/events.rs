@@ -60,7 +60,7 @@ impl Channel {
                         payload.map_err(|error| call.remote_error(&error))
                     });
                 }
-                CallerEvent::Expired { token, .. } => self.expire(shard, token),
+                CallerEvent::Expired { token, may_have_run } => self.expire(shard, token, may_have_run),
                 CallerEvent::Restarted { token } => {
                     let node = self.node.clone();
                     self.end_call(shard, token, |_| Err(Error::Restarted { node }));
@@ -143,12 +143,13 @@ impl Channel {
         }
     }
 
-    /// The time of a call is over. Without a connection it was never sent, and the reason for that says more
-    /// than the time.
-    fn expire(&self, shard: &Rc<Shard>, token: u64) {
+    /// The time of a call is over. The reason why there is no connection says more than the time.
+    fn expire(&self, shard: &Rc<Shard>, token: u64, may_have_run: bool) {
         if !self.connected.get() {
-            let cause = self.last_failure.borrow().clone();
-            let cause = cause.unwrap_or_else(|| Text::from("not connected in time"));
+            let cause = self.last_cause();
+            if may_have_run {
+                return self.end_call(shard, token, |_| Err(self.loss(&Loss::Broken(&cause), true)));
+            }
             return self.end_call(shard, token, |_| Err(self.unreachable(&cause)));
         }
         if let Waiting::Here(key) = Waiting::of(token) {

@@ -2,8 +2,9 @@
 //!
 //! One task per channel connects when there is something to send, reads replies until the connection
 //! breaks, and connects again, with growing pauses, as long as anybody waits. There is one connect under
-//! way at a time. What was not sent waits for the next connection in its order; what was sent and not
-//! answered fails when the connection breaks.
+//! way at a time. What was not sent waits for the next connection in its order. What was sent and not
+//! answered does so too when the peer keeps a session for the channel, and else fails when the connection
+//! breaks.
 
 mod connecting;
 mod events;
@@ -89,10 +90,7 @@ pub(crate) struct Channel {
 impl Channel {
     /// A channel that connects when it is first used. The caller gives it its key and runs it.
     pub(crate) fn new(shard: &Shard, node: Text, number: u32, address: NodeAddress) -> Rc<Channel> {
-        let mut link = CallerLink::new(CallerLimits {
-            is_resumed: false,
-            ..CallerLimits::default()
-        });
+        let mut link = CallerLink::new(CallerLimits::default());
         link.watch(heartbeat_limits(shard.node.settings.down_after_ms));
         Rc::new(Channel {
             closed: RefCell::new(shard.cluster.down_cause(&node)),
@@ -160,7 +158,7 @@ impl Channel {
 
     fn shut_down_if_done(&self) {
         if self.is_done() {
-            self.connection.shutdown();
+            self.leave();
         }
     }
 
@@ -169,8 +167,15 @@ impl Channel {
         self.is_left_done() || self.retired.get() && self.connection.link.borrow().is_idle()
     }
 
+    /// Ends the connection, and tells the peer that no other goes on with its session.
+    fn leave(&self) {
+        self.connection.link.borrow_mut().goodbye();
+        self.connection.shutdown_after_writing();
+    }
+
     /// Fails everything that waits, and ends.
     pub(crate) fn end(&self, shard: &Rc<Shard>, loss: Loss<'_>) {
+        self.leave();
         self.connection.link.borrow_mut().close();
         let _ = self.take_events(shard, loss);
         self.lose_waiting(shard, &loss);
@@ -178,6 +183,12 @@ impl Channel {
         self.connection.shutdown();
         self.hurried.wake();
         self.demanded.wake();
+    }
+
+    /// Why there is no connection.
+    fn last_cause(&self) -> Text {
+        let cause = self.last_failure.borrow().clone();
+        cause.unwrap_or_else(|| Text::from("not connected in time"))
     }
 
     fn arm(&self, shard: &Shard, deadline: Millis) {
@@ -191,7 +202,7 @@ impl Channel {
     pub(crate) fn deadline(&self, shard: &Rc<Shard>) {
         self.armed.set(Millis::MAX);
         self.expire_waiting(shard);
-        if let Err(fault) = self.take_events(shard, Loss::Broken(&Text::from("closed"))) {
+        if let Err(fault) = self.take_events(shard, Loss::Broken(&self.last_cause())) {
             // The reader sees the end, and takes this for its cause.
             *self.fault.borrow_mut() = Some(fault);
             self.connection.shutdown();

@@ -66,7 +66,7 @@ impl Channel {
         shard.io_seen();
         *self.fault.borrow_mut() = None;
         // Calls that expired meanwhile go first, so that they are not sent at all.
-        let _ = self.take_events(shard, Loss::Disabled);
+        let _ = self.take_events(shard, Loss::Broken(&self.last_cause()));
         self.connection.attach(Rc::clone(&stream));
         if shard.node.settings.dialect == DialectChoice::Skynet {
             self.connection.link.borrow_mut().connected();
@@ -120,10 +120,25 @@ impl Channel {
         }
     }
 
+    /// Has what the link has to say of its own go out, now or soon.
+    fn acknowledge(&self, shard: &Rc<Shard>) {
+        let (has_output, next) = {
+            let link = self.connection.link.borrow();
+            (link.has_output(), link.ack_deadline())
+        };
+        if has_output {
+            self.connection.flush_later(shard);
+        }
+        if let Some(next) = next {
+            self.arm(shard, next);
+        }
+    }
+
     async fn read_replies(&self, shard: &Rc<Shard>, stream: &Stream) -> Fault {
         let mut reads_in_a_row = 0;
         loop {
             if self.is_done() {
+                self.leave();
                 return Fault::new("no longer used".into());
             }
             let waited = match self.connection.read(stream, shard).await {
@@ -143,6 +158,7 @@ impl Channel {
             }
             self.count_late_replies(shard);
             self.hurry_the_rest(stream);
+            self.acknowledge(shard);
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;

@@ -64,7 +64,7 @@ impl Inbound {
             shard.cluster.log_case(shard, Case::TooLarge, || {
                 format!(
                     "{} sent a message that is too large, or parts that do not add up; it was refused",
-                    self.peer
+                    self.peer.get()
                 )
             });
             self.connection.flush_later(shard);
@@ -143,7 +143,11 @@ impl Inbound {
         }
         shard.node.metrics.requests_refused.add(1);
         shard.cluster.log_case(shard, Case::Overloaded, || {
-            format!("a request of {} is refused: {}", self.peer, too_many_handled())
+            format!(
+                "a request of {} is refused: {}",
+                self.peer.get(),
+                too_many_handled()
+            )
         });
         shard.refuse(reply_to, Error::overloaded(too_many_handled()));
         None
