@@ -55,6 +55,8 @@ struct World {
     /// What is still under way on a connection that the caller has given up and the acceptor has not.
     half_open: BytesMut,
     epoch: u64,
+    /// The acceptor has lost what it knew since a session went on last.
+    has_forgotten: bool,
     /// Counts the connections, and the sessions.
     connections: u64,
     sessions: u64,
@@ -78,6 +80,7 @@ impl World {
             wire: None,
             half_open: BytesMut::new(),
             epoch: 1,
+            has_forgotten: false,
             connections: 0,
             sessions: 0,
             now: 0,
@@ -205,6 +208,7 @@ impl World {
             && holder.can_resume(&greeting)
         {
             holder.resume(greeting, &hello).expect("it can be resumed");
+            self.has_forgotten = false;
             return;
         }
         greeting.accept_hello(&hello).expect("a valid hello");
@@ -305,6 +309,7 @@ impl World {
 
     /// The acceptor has nothing any more.
     fn forget(&mut self) {
+        self.has_forgotten = true;
         self.holder = None;
         self.unanswered.clear();
         self.disconnect_caller(false);
@@ -350,6 +355,9 @@ impl World {
                 }
                 _ => false,
             };
+            if let CallerEvent::Restarted { .. } | CallerEvent::Forgotten { .. } = event {
+                assert!(self.has_forgotten, "{event:?} though both ends live");
+            }
             if let CallerEvent::Reply { .. } = event {
                 assert!(message.came_out.is_some(), "an answer to what did not come out");
             }

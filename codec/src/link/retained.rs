@@ -106,6 +106,11 @@ impl Retained {
         received >= self.first.max(self.acknowledged) && received <= self.next()
     }
 
+    /// Whether the other end has said that it has more than the frames below `received`.
+    pub(super) fn is_acknowledged_beyond(&self, received: u64) -> bool {
+        received < self.acknowledged
+    }
+
     /// Writes all that is kept.
     pub(super) fn replay(&self, out: &mut OutBuffer) {
         self.frames.copy_to(out);

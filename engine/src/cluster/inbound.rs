@@ -25,6 +25,7 @@ use skyring_codec::native::{CHANNELS_MAX, Hello, NONCE_BYTES};
 use crate::cluster::budget::HELD_BYTES_MAX;
 use crate::cluster::clients::Admission;
 use crate::cluster::connection::{Connection, Flush};
+use crate::cluster::sessions::Holder;
 use crate::error::Error;
 use crate::rt;
 use crate::rt::stream::Stream;
@@ -311,10 +312,7 @@ impl Inbound {
     // ---- its task ----
 
     /// Serves the connection to its end.
-    pub(crate) async fn run(self: Rc<Self>, shard: Rc<Shard>, stream: Rc<Stream>) {
-        self.connection.attach(Rc::clone(&stream));
-        // One that was taken over has its answer to the hello to send.
-        self.connection.flush_later(&shard);
+    async fn run(self: Rc<Self>, shard: Rc<Shard>, stream: Rc<Stream>) {
         let closed = self.serve(&shard, &stream).await;
         // Whoever sends what is none of the protocol does not go on with anything.
         let is_malformed = matches!(closed, Closed::Malformed(_));
@@ -384,8 +382,10 @@ impl Inbound {
                     let link = self.connection.link.borrow();
                     shard.cluster.session_holder(shard, &hello, &link)
                 };
-                if let Some(holder) = holder {
-                    return Closed::Resumes(holder, hello);
+                match holder {
+                    Holder::Nobody => {}
+                    Holder::GoesOn(holder) => return Closed::Resumes(holder, hello),
+                    Holder::IsFurther => return Closed::Ended,
                 }
                 self.greet(shard, &hello);
             }

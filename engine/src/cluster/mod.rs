@@ -43,7 +43,7 @@ use crate::cluster::group::Groups;
 use crate::cluster::inbound::{Case, Inbound};
 use crate::cluster::peer::Peer;
 use crate::cluster::route::Route;
-use crate::cluster::sessions::Sessions;
+use crate::cluster::sessions::{Holder, Sessions};
 use crate::cluster::states::States;
 use crate::cluster::waiting::Waiting;
 use crate::config::{ClusterMap, NodeAddress, NodeEntry};
@@ -469,7 +469,7 @@ impl ClusterShard {
         };
         let inbound = Inbound::new(peer, admission, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
-        rt::spawn(inbound.run(Rc::clone(shard), stream));
+        inbound.begin(shard, stream);
     }
 
     /// Goes on with a connection that was accepted on another shard and is a channel of this one.
@@ -488,13 +488,15 @@ impl ClusterShard {
         let Some(stream) = adopt(shard, socket, peer) else {
             return;
         };
-        if let Some(holder) = self.session_holder(shard, hello, &link) {
-            return holder.go_on(shard, link, stream, hello, peer, admission);
+        match self.session_holder(shard, hello, &link) {
+            Holder::Nobody => {}
+            Holder::GoesOn(holder) => return holder.go_on(shard, link, stream, hello, peer, admission),
+            Holder::IsFurther => return,
         }
         let inbound = Inbound::new(peer, admission, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
         inbound.take_over(shard, link, hello);
-        rt::spawn(inbound.run(Rc::clone(shard), stream));
+        inbound.begin(shard, stream);
     }
 
     /// Carries an answer to the connection that asked; if that is gone, so is the answer. `bytes` is the

@@ -20,6 +20,16 @@ use crate::shard::slab::Key;
 /// Most sessions of one shard that have no connection; past it the one that has been without for longest ends.
 pub const SESSIONS_DETACHED_MAX: usize = 1_024;
 
+/// Who has the session that a hello names.
+pub(super) enum Holder {
+    /// Nobody: another session begins.
+    Nobody,
+    /// One that goes on with the connection.
+    GoesOn(Rc<Inbound>),
+    /// One that has gone on with a later connection: this one came too late, and ends.
+    IsFurther,
+}
+
 /// What a shard knows of its sessions.
 #[derive(Default)]
 pub(super) struct Sessions {
@@ -40,23 +50,24 @@ impl ClusterShard {
     }
 
     /// Who has the session that a hello names, if it can go on with the connection of `greeted`. One that cannot,
-    /// since it has let go of what would be needed, is over.
-    pub(super) fn session_holder(
-        &self,
-        shard: &Rc<Shard>,
-        hello: &Hello,
-        greeted: &CalleeLink,
-    ) -> Option<Rc<Inbound>> {
+    /// since it has let go of what would be needed, is over. One that has gone on with a later connection already
+    /// stays as it is: connections may overtake each other on their way to the shard.
+    pub(super) fn session_holder(&self, shard: &Rc<Shard>, hello: &Hello, greeted: &CalleeLink) -> Holder {
         let Resumption::Session { session, .. } = hello.resume else {
-            return None;
+            return Holder::Nobody;
         };
-        let key = self.sessions.by_secret.borrow().get(&session).copied()?;
-        let holder = self.inbound.borrow().get(key).cloned()?;
+        let key = self.sessions.by_secret.borrow().get(&session).copied();
+        let Some(holder) = key.and_then(|key| self.inbound.borrow().get(key).cloned()) else {
+            return Holder::Nobody;
+        };
         if holder.can_resume(greeted) {
-            return Some(holder);
+            return Holder::GoesOn(holder);
+        }
+        if holder.is_outdated(greeted) {
+            return Holder::IsFurther;
         }
         holder.end_session(shard);
-        None
+        Holder::Nobody
     }
 
     /// One more session has no connection.

@@ -93,8 +93,21 @@ impl CalleeLink {
         self.resumable(greeted).is_some()
     }
 
+    /// Whether the hello of `greeted` names this link's session, but is older than what its caller has acknowledged
+    /// since on another connection: it came late, and nobody waits for an answer any more.
+    pub fn is_outdated(&self, greeted: &CalleeLink) -> bool {
+        self.named_by(greeted)
+            .is_some_and(|(_, received)| self.retained.is_acknowledged_beyond(received))
+    }
+
     /// What `greeted` has to be answered with, and how many answers its caller has.
     fn resumable(&self, greeted: &CalleeLink) -> Option<(Greeting, u64)> {
+        self.named_by(greeted)
+            .filter(|(_, received)| self.retained.can_replay(*received))
+    }
+
+    /// The hello of `greeted`, if it names this link's session, and how many answers its caller has.
+    fn named_by(&self, greeted: &CalleeLink) -> Option<(Greeting, u64)> {
         let (Some(own), Stage::Greeted(greeting)) = (self.session, greeted.stage) else {
             return None;
         };
@@ -102,13 +115,10 @@ impl CalleeLink {
             return None;
         };
         // Compared whole, so that the time it takes says nothing of how much is right.
-        let differing = own
-            .secret
-            .iter()
-            .zip(session)
-            .fold(0, |bits, (one, other)| bits | (one ^ other));
+        let bytes = own.secret.iter().zip(session);
+        let differing = bytes.fold(0, |bits, (one, other)| bits | (one ^ other));
         let is_own = differing == 0 && own.epoch == greeting.epoch && own.channel == greeting.channel;
-        (is_own && self.retained.can_replay(received)).then_some((greeting, received))
+        is_own.then_some((greeting, received))
     }
 
     /// Goes on with the connection of `greeted`, whose hello names this link's session, and answers that with

@@ -57,6 +57,11 @@ impl Inbound {
         self.connection.link.borrow().can_resume(greeted)
     }
 
+    /// Whether its session has gone on since the hello of `greeted` was written.
+    pub(crate) fn is_outdated(&self, greeted: &CalleeLink) -> bool {
+        self.connection.link.borrow().is_outdated(greeted)
+    }
+
     /// Hands the connection to the one that has its session.
     pub(super) fn hand_over(
         &self,
@@ -99,10 +104,10 @@ impl Inbound {
         self.unfinished.set(false);
         self.active.set(true);
         shard.node.metrics.sessions_resumed.add(1);
+        self.begin(shard, stream);
         if shard.cluster.is_leaving() {
             self.say_goodbye(shard);
         }
-        rt::spawn(Rc::clone(&self).run(Rc::clone(shard), stream));
     }
 
     /// The connection is over: whether there is a session to go on with.
@@ -121,6 +126,14 @@ impl Inbound {
         if self.detached_since.take().is_some() {
             shard.cluster.uncount_detached();
         }
+    }
+
+    /// Uses a stream, and has it served, from now on.
+    pub(crate) fn begin(self: &Rc<Self>, shard: &Rc<Shard>, stream: Rc<Stream>) {
+        self.connection.attach(Rc::clone(&stream));
+        // One that was taken over has its answer to the hello to send.
+        self.connection.flush_later(shard);
+        rt::spawn(Rc::clone(self).run(Rc::clone(shard), stream));
     }
 
     /// Ends a session, whether it has a connection or not.
