@@ -47,6 +47,8 @@ impl ClusterShard {
 
 async fn take_leave(shard: Rc<Shard>) {
     let cluster = &shard.cluster;
+    // Nobody is let in any more, so they cannot go on.
+    cluster.end_all_detached(&shard);
     for connection in cluster.all_inbound() {
         connection.say_goodbye(&shard);
     }

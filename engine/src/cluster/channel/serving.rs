@@ -96,7 +96,16 @@ impl Channel {
         let fault = self.fault.borrow_mut().take().unwrap_or(fault);
         *self.last_failure.borrow_mut() = Some(fault.cause.clone());
         self.connection.link.borrow_mut().disconnected();
-        let _ = self.take_events(shard, Loss::Broken(&fault.cause));
+        let is_down = self.closed.borrow().is_some();
+        if is_down {
+            // The node is not worth waiting for: it has said goodbye, or was called down before.
+            self.connection.link.borrow_mut().withdraw(|_| true);
+        }
+        let loss = match is_down {
+            true => Loss::Down(&fault.cause),
+            false => Loss::Broken(&fault.cause),
+        };
+        let _ = self.take_events(shard, loss);
         match was_met {
             true if is_left => Ended::Left,
             true => Ended::Lost(fault),

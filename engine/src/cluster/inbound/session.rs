@@ -112,7 +112,8 @@ impl Inbound {
 
     /// The connection is over: whether there is a session to go on with.
     pub(super) fn detach(&self, shard: &Rc<Shard>) -> bool {
-        let goes_on = !shard.stopping.get() && self.connection.link.borrow_mut().disconnected();
+        let is_leaving = shard.stopping.get() || shard.cluster.is_leaving();
+        let goes_on = !is_leaving && self.connection.link.borrow_mut().disconnected();
         if goes_on {
             self.admission.borrow_mut().take();
             self.detached_since.set(Some(shard.now()));
