@@ -50,6 +50,10 @@ fn a_config_as_users_write_it_is_read() {
         services = { sdb = \"simpledb\", log = \" monitor  7102  verbose \", }
         call_timeout_ms = 5000
         spin_us = 50
+        down_after_ms = 700
+        stop_timeout_ms = 0
+        clients_per_source_max = 20
+        accepts_per_second_max = \"30\"
         daemon = nil
         mongo_port = 27017
         ratio = 0.5
@@ -83,6 +87,11 @@ fn a_config_as_users_write_it_is_read() {
         [("log", "monitor", "7102  verbose"), ("sdb", "simpledb", "")]
     );
     assert_eq!((config.call_timeout_ms, config.spin_us), (5000, 50));
+    assert_eq!((config.down_after_ms, config.stop_timeout_ms), (700, 0));
+    assert_eq!(
+        (config.clients_per_source_max, config.accepts_per_second_max),
+        (20, 30)
+    );
     for (key, text) in [
         ("thread", "4"),
         ("harbor", "0"),
@@ -209,6 +218,17 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
         ),
     ] {
         assert_eq!(load(config).unwrap_err(), expected, "{config}");
+    }
+    assert!(load("down_after_ms = 3600000").is_ok());
+    for wrong in [
+        "down_after_ms = 3600001",
+        "down_after_ms = -1",
+        "stop_timeout_ms = -1",
+        "clients_per_source_max = 0",
+        "accepts_per_second_max = 0",
+        "accepts_per_second_max = 1000001",
+    ] {
+        assert!(load(wrong).is_err(), "{wrong}");
     }
     assert!(load(&format!("spin_us = {}", SPIN_US_MAX)).is_ok());
     assert!(load(&format!("spin_us = {}", SPIN_US_MAX + 1)).is_err());
