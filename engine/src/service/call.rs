@@ -17,7 +17,7 @@ use crate::shard::Shard;
 use crate::shard::clock::whole_milliseconds;
 use crate::shard::envelope::{RemoteRequest, Request};
 use crate::shard::slab::Key;
-use crate::shard::waiters::Outcome;
+use crate::shard::waiters::{Outcome, Polled};
 
 /// Whom a call goes to.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ pub struct Call {
     key: u64,
     timeout_ms: u64,
     is_idempotent: bool,
-    waits: bool,
+    pub(crate) waits: bool,
     kind: Kind,
     state: State,
 }
@@ -177,7 +177,7 @@ impl Call {
         Ok(key)
     }
 
-    #[inline]
+    #[cold]
     fn finish(&mut self, outcome: Outcome) -> Poll<Result<Payload, Error>> {
         self.state = State::Done;
         Poll::Ready(match outcome {
@@ -216,31 +216,35 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let key = match std::mem::replace(&mut this.state, State::Done) {
-            State::Waiting(key) => {
-                this.state = State::Waiting(key);
-                return match this.shard.poll_waiter(key, context.waker()) {
-                    Some(outcome) => this.finish(outcome),
-                    None => Poll::Pending,
-                };
-            }
-            State::Unsent(Err(error)) => return Poll::Ready(Err(error)),
+        let key = match &mut this.state {
+            State::Waiting(key) => *key,
             State::Unsent(Ok(payload)) => {
                 if this.shard.must_relax(context.waker()) {
-                    this.state = State::Unsent(Ok(payload));
                     return Poll::Pending;
                 }
+                let payload = std::mem::take(payload);
+                this.state = State::Done;
                 match this.begin(payload) {
                     Ok(key) => key,
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
+            State::Unsent(Err(_)) => match std::mem::replace(&mut this.state, State::Done) {
+                State::Unsent(Err(error)) => return Poll::Ready(Err(error)),
+                _ => return Poll::Pending,
+            },
             State::Done => panic!("a call was polled after it had ended"),
         };
-        this.state = State::Waiting(key);
-        match this.shard.poll_waiter(key, context.waker()) {
-            Some(outcome) => this.finish(outcome),
-            None => Poll::Pending,
+        match this.shard.poll_call(key, context.waker()) {
+            Polled::Payload(payload) => {
+                this.state = State::Done;
+                Poll::Ready(Ok(payload))
+            }
+            Polled::Pending => {
+                this.state = State::Waiting(key);
+                Poll::Pending
+            }
+            Polled::Outcome(outcome) => this.finish(outcome),
         }
     }
 }

@@ -293,7 +293,7 @@ impl NodeRef {
         address: impl Into<Address>,
         payload: impl Into<Result<Payload, Error>>,
     ) -> Call {
-        let call = Call::new(
+        let mut call = Call::new(
             Rc::clone(&self.caller.shard),
             self.caller.handle,
             Some(Rc::clone(&self.route)),
@@ -301,7 +301,8 @@ impl NodeRef {
             address.into(),
             payload.into(),
         );
-        if self.waits { call.wait_for_room() } else { call }
+        call.waits = self.waits;
+        call
     }
 
     /// Sends to a service there, in order, best effort; nothing comes back.

@@ -83,7 +83,10 @@ impl Shard {
         }
         match reply_to {
             ReplyTo::Nobody => {}
-            ReplyTo::Waiter { key, .. } => self.complete_waiter(key, Outcome::Answer(result)),
+            ReplyTo::Waiter { key, .. } => match result {
+                Ok(payload) => self.answer_waiter(key, payload),
+                Err(error) => self.complete_waiter(key, Outcome::Answer(Err(error))),
+            },
             ReplyTo::Service { handle, session, .. } => self.answer_service(handle, session, result),
             ReplyTo::Group { key, member, .. } => {
                 self.cluster

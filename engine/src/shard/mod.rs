@@ -37,11 +37,12 @@ use crate::rt::notify::Notify;
 use crate::rt::stream::ReadBuffer;
 use crate::service::cell::Deliver;
 use crate::service::handle::Handle;
+use crate::service::message::Payload;
 use crate::service::names::Names;
 use crate::shard::envelope::{Due, ReplyTo};
 use crate::shard::mesh::Staged;
 use crate::shard::slab::Key;
-use crate::shard::waiters::{Notice, Outcome, Waiters};
+use crate::shard::waiters::{Notice, Outcome, Polled, Waiters};
 use crate::socket::SocketShard;
 use crate::versioned::Reader;
 
@@ -241,9 +242,36 @@ impl Shard {
         }
     }
 
+    /// Gives a waiter of this shard the answer to its call, as [`complete_waiter`](Self::complete_waiter) does.
+    #[inline]
+    pub(crate) fn answer_waiter(&self, key: Key, payload: Payload) {
+        let answered = self.waiters.borrow_mut().answer(key, payload);
+        match answered {
+            Ok((waker, timer)) => {
+                if let Some(timer) = timer {
+                    self.cancel_timer(timer);
+                }
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Err(payload) => self.complete_waiter(key, Outcome::Answer(Ok(payload))),
+        }
+    }
+
     /// See [`Waiters::poll`].
-    pub(crate) fn poll_waiter(&self, key: Key, waker: &Waker) -> Option<Outcome> {
+    #[inline]
+    pub(crate) fn poll_call(&self, key: Key, waker: &Waker) -> Polled {
         self.waiters.borrow_mut().poll(key, waker)
+    }
+
+    /// The same for those who look at every outcome alike.
+    pub(crate) fn poll_waiter(&self, key: Key, waker: &Waker) -> Option<Outcome> {
+        match self.poll_call(key, waker) {
+            Polled::Pending => None,
+            Polled::Payload(payload) => Some(Outcome::Answer(Ok(payload))),
+            Polled::Outcome(outcome) => Some(outcome),
+        }
     }
 
     /// Ends a waiter that nobody polls any more.

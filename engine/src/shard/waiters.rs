@@ -24,7 +24,20 @@ enum State {
     Waiting(Option<Waker>),
     /// A caller on another thread, who is given the outcome.
     Outside(Arc<Slot>),
+    /// What nearly every call gets, by itself: moving an [`Outcome`] about was measured to cost as much as the rest
+    /// of a waiter's life. `None` only while it is being taken.
+    Answered(Option<Payload>),
     Done(Outcome),
+}
+
+/// What a look at a waiter finds.
+pub(crate) enum Polled {
+    /// Nothing yet.
+    Pending,
+    /// The answer to its call; the waiter has ended.
+    Payload(Payload),
+    /// Anything else; the waiter has ended.
+    Outcome(Outcome),
 }
 
 struct Waiter {
@@ -74,7 +87,7 @@ impl Waiters {
     pub(crate) fn complete(&mut self, key: Key, outcome: Outcome) -> Option<(Notice, Option<TimerKey>)> {
         let waiter = self.0.get_mut(key)?;
         match &mut waiter.state {
-            State::Done(_) => None,
+            State::Done(_) | State::Answered(_) => None,
             State::Waiting(waker) => {
                 let waker = waker.take();
                 waiter.state = State::Done(outcome);
@@ -90,19 +103,49 @@ impl Waiters {
         }
     }
 
+    /// Gives a waiter the answer to its call, as [`complete`](Self::complete) does; the payload comes back if that
+    /// has to do it.
+    #[inline]
+    pub(crate) fn answer(
+        &mut self,
+        key: Key,
+        payload: Payload,
+    ) -> Result<(Option<Waker>, Option<TimerKey>), Payload> {
+        match self.0.get_mut(key) {
+            Some(Waiter {
+                state: state @ State::Waiting(_),
+                timer,
+            }) => {
+                let State::Waiting(waker) = std::mem::replace(state, State::Answered(Some(payload))) else {
+                    return Ok((None, None));
+                };
+                Ok((waker, timer.take()))
+            }
+            _ => Err(payload),
+        }
+    }
+
     /// The outcome, if there is one, which ends the waiter; else keeps `waker` for it.
     #[inline]
-    pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Option<Outcome> {
-        match &mut self.0.get_mut(key)?.state {
-            State::Waiting(Some(kept)) if kept.will_wake(waker) => None,
+    pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Polled {
+        let Some(waiter) = self.0.get_mut(key) else {
+            return Polled::Pending;
+        };
+        match &mut waiter.state {
+            State::Answered(payload) => {
+                let payload = payload.take().unwrap_or_default();
+                self.0.remove(key);
+                Polled::Payload(payload)
+            }
+            State::Waiting(Some(kept)) if kept.will_wake(waker) => Polled::Pending,
             State::Waiting(kept) => {
                 *kept = Some(waker.clone());
-                None
+                Polled::Pending
             }
-            State::Outside(_) => None,
-            State::Done(_) => match self.0.remove(key)?.state {
-                State::Done(outcome) => Some(outcome),
-                State::Waiting(_) | State::Outside(_) => None,
+            State::Outside(_) => Polled::Pending,
+            State::Done(_) => match self.0.remove(key).map(|waiter| waiter.state) {
+                Some(State::Done(outcome)) => Polled::Outcome(outcome),
+                _ => Polled::Pending,
             },
         }
     }
@@ -121,7 +164,7 @@ impl Waiters {
             .into_iter()
             .filter_map(|waiter| match waiter.state {
                 State::Outside(slot) => Some(slot),
-                State::Waiting(_) | State::Done(_) => None,
+                State::Waiting(_) | State::Answered(_) | State::Done(_) => None,
             })
             .collect()
     }

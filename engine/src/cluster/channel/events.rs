@@ -97,7 +97,7 @@ impl Channel {
             let Some((token, payload)) = reply else { return };
             let payload = shard.read_buffer.lend(payload);
             match Waiting::of(token) {
-                Waiting::Here(key) => shard.complete_waiter(key, Outcome::Answer(Ok(Payload(payload)))),
+                Waiting::Here(key) => shard.answer_waiter(key, Payload(payload)),
                 Waiting::InTable(_) => self.end_call(shard, token, |_| Ok(Payload(payload))),
             }
         }

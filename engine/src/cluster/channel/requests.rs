@@ -70,7 +70,7 @@ impl Channel {
     }
 
     /// Offers a call or a send to the link.
-    #[inline]
+    #[inline(always)]
     pub(super) fn offer(&self, shard: &Rc<Shard>, outgoing: Outgoing<'_>) -> Result<(), LinkError> {
         let Outgoing {
             address,
