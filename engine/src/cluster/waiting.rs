@@ -1,7 +1,8 @@
 //! The requests that cannot go on yet: how they are kept, what they wait for, and how they go on their way.
 //!
-//! They go at a bounded rate, so that whoever comes back after a while is not met by everything at once. As long as
-//! any of a node's requests wait for their turn, new ones for that node go behind them.
+//! They go in steps, so that whoever comes back after a while is not met by everything at once. As long as
+//! any of a node's requests wait for their turn, new ones for that node go behind them; each step is twice as long
+//! as the one before, so they get fewer however many come behind them, and the steps have an end.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,7 +19,8 @@ use crate::shard::envelope::{RemoteRequest, ReplyTo};
 use crate::shard::slab::Key;
 use crate::shard::{Shard, Timer};
 
-/// Requests that have waited and go on their way at once, of each shard.
+/// Requests that have waited and go on their way at once, of each shard, in the first step; in each further one twice
+/// as many.
 pub const RELEASED_AT_ONCE_MAX: usize = 256;
 
 /// The pause until the next go, in milliseconds.
@@ -32,6 +34,8 @@ pub(crate) struct Waiting {
     releasing: RefCell<FxHashSet<Text>>,
     /// A timer will go on with that.
     is_timed: Cell<bool>,
+    /// How many steps there were.
+    steps: Cell<u32>,
     /// The nodes that requests wait for and that the log has named.
     awaited: RefCell<FxHashSet<Text>>,
 }
@@ -42,6 +46,11 @@ impl Waiting {
         let releasing = self.releasing.borrow();
         !releasing.is_empty() && releasing.contains(node)
     }
+}
+
+/// How many requests go on their way after so many steps.
+fn released_at_once(steps: u32) -> usize {
+    RELEASED_AT_ONCE_MAX << steps.min(16)
 }
 
 impl ClusterShard {
@@ -131,16 +140,16 @@ impl ClusterShard {
         // Routes that are remembered are looked up again: whether requests wait counts.
         drop(self.peers_mut());
         let mut count = 0;
-        while count < RELEASED_AT_ONCE_MAX {
+        let most = released_at_once(self.waiting.steps.get());
+        while count < most {
             let released = {
                 let releasing = self.waiting.releasing.borrow();
-                self.unpark(shard, RELEASED_AT_ONCE_MAX - count, |request| {
-                    releasing.contains(&request.node)
-                })
+                self.unpark(shard, most - count, |request| releasing.contains(&request.node))
             };
             if released.is_empty() {
                 // Only now, so that what came meanwhile has gone behind them.
                 self.waiting.releasing.borrow_mut().clear();
+                self.waiting.steps.set(0);
                 drop(self.peers_mut());
                 return;
             }
@@ -152,6 +161,7 @@ impl ClusterShard {
             }
         }
         self.waiting.is_timed.set(true);
+        self.waiting.steps.set(self.waiting.steps.get() + 1);
         shard.set_timer(shard.now() + RELEASE_PAUSE_MS, Timer::Release);
     }
 
@@ -212,5 +222,19 @@ impl ClusterShard {
         for request in self.unpark(shard, usize::MAX, |_| true) {
             shard.refuse(request.reply_to, Error::ShuttingDown);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::router::WAITING_CALLS_MAX;
+
+    #[test]
+    fn a_few_steps_are_enough_for_all_that_may_wait_and_as_many_behind_them() {
+        let released: usize = (0..10).map(released_at_once).sum();
+        assert_eq!(released_at_once(0), RELEASED_AT_ONCE_MAX);
+        assert!(released > 2 * (PARKED_REQUESTS_MAX + WAITING_CALLS_MAX) - RELEASED_AT_ONCE_MAX - 1);
+        assert!(released_at_once(u32::MAX) > released);
     }
 }
