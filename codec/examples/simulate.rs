@@ -106,6 +106,9 @@ fn main() -> ExitCode {
         }
         Err(violation) => {
             eprintln!("{violation}");
+            if let Some(fault) = fault {
+                eprintln!("with the fault: --features faults before --example, --fault {fault} at the end");
+            }
             ExitCode::FAILURE
         }
     }
