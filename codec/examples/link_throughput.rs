@@ -1,5 +1,5 @@
 //! How many small calls a second two links exchange in memory, on one core and without a socket:
-//! the ceiling that the codec sets for one channel, in either dialect.
+//! the ceiling that the codec sets for one channel, in either dialect, and what sessions that outlive a connection cost.
 //!
 //! `cargo run --release -p skyring-codec --example link_throughput [payload bytes] [calls a pass]`
 
@@ -24,18 +24,25 @@ fn main() -> Result<(), Failure> {
     let payload_bytes = arguments.next().transpose()?.unwrap_or(16);
     let calls_a_pass = arguments.next().transpose()?.unwrap_or(64) as u64;
     println!("M calls/s, {payload_bytes} bytes, {calls_a_pass} calls a pass");
-    println!("round   skynet handle   skynet name   native handle   native name");
+    println!("round   skynet handle   skynet name   native handle   native name   without a session");
     for round in 1..=5 {
         let mut rates = Vec::new();
-        for dialect in [Dialect::Skynet, Dialect::Native] {
-            for address in [Address::Handle(10), Address::Name(b"@sdb")] {
-                rates.push(run(dialect, address, payload_bytes, calls_a_pass)?);
-            }
+        let (handle, name) = (Address::Handle(10), Address::Name(b"@sdb"));
+        for (dialect, address, is_resumed) in [
+            (Dialect::Skynet, handle, false),
+            (Dialect::Skynet, name, false),
+            (Dialect::Native, handle, true),
+            (Dialect::Native, name, true),
+            (Dialect::Native, name, false),
+        ] {
+            rates.push(run(dialect, address, is_resumed, payload_bytes, calls_a_pass)?);
         }
-        let [skynet_handle, skynet_name, native_handle, native_name] = rates[..] else {
-            return Err("four rates".into());
+        let [skynet_handle, skynet_name, native_handle, native_name, alone] = rates[..] else {
+            return Err("five rates".into());
         };
-        println!("{round:5} {skynet_handle:15.2} {skynet_name:13.2} {native_handle:15.2} {native_name:13.2}");
+        println!(
+            "{round:5} {skynet_handle:15.2} {skynet_name:13.2} {native_handle:15.2} {native_name:13.2} {alone:19.2}"
+        );
     }
     Ok(())
 }
@@ -44,11 +51,15 @@ fn main() -> Result<(), Failure> {
 fn run(
     dialect: Dialect,
     address: Address<'_>,
+    is_resumed: bool,
     payload_bytes: usize,
     calls_a_pass: u64,
 ) -> Result<f64, Failure> {
     let mut pair = Pair {
-        caller: CallerLink::new(CallerLimits::default()),
+        caller: CallerLink::new(CallerLimits {
+            is_resumed,
+            ..CallerLimits::default()
+        }),
         callee: CalleeLink::new(CalleeLimits::default()),
         reads: (BytesMut::new(), BytesMut::new()),
         hello: Hello {
@@ -89,7 +100,7 @@ fn run(
         }
         pair.exchange(now)?;
     }
-    assert!(pair.caller.is_idle());
+    assert_eq!(pair.caller.outstanding(), 0);
     assert_eq!(pair.caller.dialect(), Some(dialect));
     Ok(pair.answered as f64 / begin.elapsed().as_secs_f64() / 1e6)
 }
