@@ -64,7 +64,7 @@ fn what_is_not_supported() {
 
 #[test]
 fn a_service_that_this_program_lacks() {
-    let known = "this program has echo, harbor, monitor, simpledb, snlua";
+    let known = "this program has echo, gate, harbor, monitor, simpledb, snlua";
     refused(
         "services = { sdb = 'simpledbx' }",
         &[
