@@ -40,7 +40,10 @@ impl fmt::Display for Target {
 
 enum State {
     /// Nothing was sent yet: a call begins when it is first polled.
-    Unsent(Result<Payload, Error>),
+    Unsent(Payload),
+    /// Its values could not be packed. Beside the other and not within it: a payload in a result lies where the
+    /// processor is slow to move it.
+    Failed(Error),
     Waiting(Key),
     Done,
 }
@@ -63,6 +66,7 @@ pub struct Call {
 }
 
 impl Call {
+    #[inline]
     pub(crate) fn new(
         shard: Rc<Shard>,
         source: Handle,
@@ -86,7 +90,10 @@ impl Call {
             is_idempotent: false,
             waits: false,
             kind: Kind::LUA,
-            state: State::Unsent(payload),
+            state: match payload {
+                Ok(payload) => State::Unsent(payload),
+                Err(error) => State::Failed(error),
+            },
         }
     }
 
@@ -218,7 +225,7 @@ impl Future for Call {
         let this = &mut *self;
         let key = match &mut this.state {
             State::Waiting(key) => *key,
-            State::Unsent(Ok(payload)) => {
+            State::Unsent(payload) => {
                 if this.shard.must_relax(context.waker()) {
                     return Poll::Pending;
                 }
@@ -229,8 +236,8 @@ impl Future for Call {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            State::Unsent(Err(_)) => match std::mem::replace(&mut this.state, State::Done) {
-                State::Unsent(Err(error)) => return Poll::Ready(Err(error)),
+            State::Failed(_) => match std::mem::replace(&mut this.state, State::Done) {
+                State::Failed(error) => return Poll::Ready(Err(error)),
                 _ => return Poll::Pending,
             },
             State::Done => panic!("a call was polled after it had ended"),

@@ -65,6 +65,7 @@ impl Caller {
     }
 
     /// The same with values that are packed already.
+    #[inline]
     pub fn call_payload(
         &self,
         address: impl Into<Address>,
@@ -288,6 +289,7 @@ impl NodeRef {
     }
 
     /// The same with values that are packed already.
+    #[inline]
     pub fn call_payload(
         &self,
         address: impl Into<Address>,
