@@ -54,7 +54,7 @@ fn a_ring_of_sends_on_one_shard_uses_no_stack() {
 
 #[test]
 fn a_ring_of_sends_across_shards_ends() {
-    a_ring_ends(2, 20_000);
+    a_ring_ends(2, 5_000);
 }
 
 #[test]
