@@ -1,6 +1,6 @@
 //! Runs what `skyring bench` was asked for: a load in a closed or open loop, or many in search of a rate.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skyring::DialectChoice;
 use skyring_bench::floors::{Launcher, Peer, PeerError};
@@ -106,17 +106,15 @@ fn one(
         warm_up: plan.warm_up,
         duration: plan.duration,
     };
-    let (started, mut recorder) = (Instant::now(), None);
-    let processes = profiled(pair);
-    let load = pair.measure(calls, |running| {
-        progress.show(running.calls());
-        // What is done once, at the start, is not what is looked for.
-        if plan.is_profiled && recorder.is_none() && started.elapsed() >= plan.warm_up {
-            recorder = Some(Recorder::start(processes.clone(), SAMPLES_PER_SECOND));
-        }
-    })?;
+    // Before the load: looking up what the processes have loaded takes a moment of the processor's time, which the
+    // warm-up has.
+    let recorder = plan
+        .is_profiled
+        .then(|| Recorder::start(profiled(pair), SAMPLES_PER_SECOND))
+        .transpose()?;
+    let load = pair.measure(calls, |running| progress.show(running.calls()))?;
     drop(progress);
-    *profile = recorder.map(|recorder| recorder?.stop()).transpose()?;
+    *profile = recorder.map(Recorder::stop).transpose()?;
     Ok(load)
 }
 
