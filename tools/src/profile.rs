@@ -1,6 +1,6 @@
 //! `skyring profile`: where a process spends its processor time, as a flame graph.
 
-use std::fs::File;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,11 +58,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(recorder) => recorder,
         Err(error) => return say::fail(FAILED, error),
     };
-    // Not before: the file that was there is kept if there will be no other.
-    let mut file = match create(&arguments.output) {
-        Ok(file) => file,
-        Err(cause) => return say::fail(WRONG, cause),
-    };
+    // What is in the file already stays there until there is a graph.
+    if let Err(cause) = try_to_open(&arguments.output) {
+        return say::fail(WRONG, cause);
+    }
     let (started, time) = (Instant::now(), Duration::from_secs(arguments.seconds));
     while started.elapsed() < time && !interrupt.requested() && !recorder.is_done() {
         thread::sleep(POLL.min(time.saturating_sub(started.elapsed())));
@@ -74,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         .and_then(|profile| {
             let title = format!("{name}, process {}, {seconds:.0} s", arguments.process);
             let graph = profile.to_svg(&title);
-            let written = graph.and_then(|graph| file.write_all(&graph));
+            let written = graph.and_then(|graph| fs::write(&arguments.output, graph));
             written.map_err(|error| format!("{}: {error}", arguments.output.display()))?;
             Ok(profile.samples())
         });
@@ -92,12 +91,20 @@ fn told(file: &Path, samples: u64) -> ExitCode {
     }
 }
 
-fn create(file: &Path) -> Result<File, String> {
-    File::create(file).map_err(|error| format!("{}: cannot be written: {error}", file.display()))
+/// Fails when the file cannot be written, before anybody has waited for what is to be in it.
+fn try_to_open(file: &Path) -> Result<(), String> {
+    let is_new = !file.exists();
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    opened.map_err(|error| format!("{}: cannot be written: {error}", file.display()))?;
+    if is_new {
+        // If that fails, the graph will replace it anyway.
+        let _ = fs::remove_file(file);
+    }
+    Ok(())
 }
 
 /// What the kernel calls it.
 fn name_of(process: u32) -> String {
-    let name = std::fs::read_to_string(format!("/proc/{process}/comm"));
+    let name = fs::read_to_string(format!("/proc/{process}/comm"));
     name.map_or_else(|_| "process".to_owned(), |name| say::one_line(name.trim()))
 }
