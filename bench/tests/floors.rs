@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const OURS: [Peer; 3] = [Peer::BlockingEcho, Peer::Glommio, Peer::Uring];
 
 /// The promises, by name.
-const PROMISES: [(&str, fn()); 7] = [
+const PROMISES: [(&str, fn()); 8] = [
     (
         "every_floor_counts_answers_at_any_size",
         every_floor_counts_answers_at_any_size,
@@ -35,6 +35,7 @@ const PROMISES: [(&str, fn()); 7] = [
         "what_is_not_here_is_unavailable_and_what_is_counts_answers",
         what_is_not_here_is_unavailable,
     ),
+    ("services_in_lua_count_answers", services_in_lua_count_answers),
     (
         "libraries_count_answers_when_they_are_built_in",
         libraries_count_answers_when_they_are_built_in,
@@ -143,6 +144,10 @@ fn every_floor_counts_answers_at_any_size() {
         };
         measure(peer, &spinning);
     }
+}
+
+fn services_in_lua_count_answers() {
+    measure(Peer::SkyringLua, &settings(8, 64));
 }
 
 fn a_stream_counts_its_writes() {

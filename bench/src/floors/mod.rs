@@ -71,11 +71,13 @@ pub enum Peer {
     Erlang,
     /// Skynet: `cluster.call` between two nodes.
     Skynet,
+    /// The services of `Skynet` in Lua on two nodes of Skyring's.
+    SkyringLua,
 }
 
 impl Peer {
     /// All of them, floors first.
-    pub const ALL: [Peer; 11] = [
+    pub const ALL: [Peer; 12] = [
         Peer::BlockingEcho,
         Peer::BlockingStream,
         Peer::Glommio,
@@ -87,6 +89,7 @@ impl Peer {
         Peer::RedisEcho,
         Peer::Erlang,
         Peer::Skynet,
+        Peer::SkyringLua,
     ];
 
     /// Its name, for people and for the command line.
@@ -103,6 +106,7 @@ impl Peer {
             Peer::RedisEcho => "redis-echo",
             Peer::Erlang => "erlang",
             Peer::Skynet => "skynet",
+            Peer::SkyringLua => "skyring-lua",
         }
     }
 
@@ -135,6 +139,7 @@ impl Peer {
                 "one scheduler each side; spins as its runtime does by default if others spin at all"
             }
             Peer::Skynet => "one worker thread each side, beside its timer and socket threads; never spins",
+            Peer::SkyringLua => "the services in Lua that `skynet` runs, on Skyring",
         }
     }
 
@@ -167,6 +172,7 @@ impl Peer {
             Peer::RedisEcho => redis::measure(self, Test::Echo, settings, launcher, interrupt),
             Peer::Erlang => erlang::measure(settings, launcher, interrupt),
             Peer::Skynet => skynet::measure(settings, launcher, interrupt),
+            Peer::SkyringLua => skynet::measure_on_skyring(settings, launcher, interrupt),
         }
     }
 }

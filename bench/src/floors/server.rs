@@ -1,7 +1,8 @@
 //! Servers of floors and peers: processes of their own, pinned, that cannot outlive this one.
 //!
 //! Ours are this program once more, under a subcommand that nobody types: `serve NAME CPU SPIN_US` is the
-//! server itself and says `listening ADDRESS`, `run CPU PROGRAM ARGUMENT...` becomes another program. Both
+//! server itself and says `listening ADDRESS`, `run CPU PROGRAM ARGUMENT...` becomes another program,
+//! `lua CPU CONFIG` is a node of Skyring's that runs services in Lua. All
 //! first pin themselves and ask the kernel to be killed when the thread that started them ends, which also
 //! happens when this process is killed and can end nothing itself.
 
@@ -9,9 +10,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
+
+use skyring::config::NodeConfig;
+use skyring::{Kinds, NodeBuilder};
 
 use super::measured::{PeerError, Settings};
 use super::{Peer, blocking, glommio, uring};
@@ -61,6 +66,15 @@ impl Launcher {
         command
             .args([self.subcommand, "run", &cpu.to_string()])
             .arg(program);
+        command
+    }
+
+    /// A command that runs a node with services in Lua on the processor with that number.
+    pub(crate) fn lua(&self, cpu: usize, config: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args([self.subcommand, "lua", &cpu.to_string()])
+            .arg(config);
         command
     }
 }
@@ -175,12 +189,34 @@ pub fn serve(arguments: &[OsString]) -> io::Result<()> {
             pin_this_thread(number(cpu)?)?;
             Err(Command::new(&arguments[2]).args(&arguments[3..]).exec())
         }
-        _ => Err(wrong("`serve NAME CPU SPIN_US` or `run CPU PROGRAM ARGUMENT...`")),
+        ["lua", cpu, config] => {
+            pin_this_thread(number(cpu)?)?;
+            run_lua(Path::new(config))
+        }
+        _ => Err(wrong(
+            "`serve NAME CPU SPIN_US`, `run CPU PROGRAM ARGUMENT...` or `lua CPU CONFIG`",
+        )),
     }
 }
 
 fn wrong(expected: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("expected {expected}"))
+}
+
+/// Runs a node until the process is killed, or kills itself by `skynet.abort`.
+fn run_lua(config: &Path) -> io::Result<()> {
+    let (config, map) = NodeConfig::load_with_map(config).map_err(io::Error::other)?;
+    let bootstrap = config.bootstrap.clone();
+    let node = NodeBuilder::from_config(config, map)
+        .kinds(skyring_lua::add_kinds(Kinds::default()))
+        .first_service(&bootstrap)
+        .start()
+        .map_err(io::Error::other)?;
+    loop {
+        thread::park();
+        // Woken for no reason: the node goes on.
+        let _ = node.threads();
+    }
 }
 
 fn serve_peer(peer: Peer, cpu: usize, spin: Duration) -> io::Result<()> {

@@ -133,7 +133,10 @@ impl Contender {
     fn spins(self) -> bool {
         match self {
             Contender::Skyring { .. } => true,
-            Contender::Peer(peer) => matches!(peer, Peer::Glommio | Peer::Uring | Peer::Erlang),
+            Contender::Peer(peer) => matches!(
+                peer,
+                Peer::Glommio | Peer::Uring | Peer::Erlang | Peer::SkyringLua
+            ),
         }
     }
 }

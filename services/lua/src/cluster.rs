@@ -2,8 +2,11 @@
 //!
 //! What takes time gives a session, for `await` of `skyring.host`.
 
-use mlua::{Lua, Table, Value};
-use skyring::{Address, Caller, ClusterMap, Error, Handle, Open, OpenOptions, Payload};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mlua::{AnyUserData, Lua, Table, UserData, Value};
+use skyring::{Address, Caller, ClusterMap, Error, Handle, Monitor, Open, OpenOptions, Payload};
 
 use crate::module::{answer, caller, new_session};
 use crate::raw::state;
@@ -17,6 +20,9 @@ pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     module.set("query", lua.create_function(query)?)?;
     module.set("proxy", lua.create_function(proxy)?)?;
     module.set("reload", lua.create_function(reload)?)?;
+    module.set("state", lua.create_function(node_state)?)?;
+    module.set("monitor", lua.create_function(monitor)?)?;
+    module.set("next_event", lua.create_function(next_event)?)?;
     Ok(Value::Table(module))
 }
 
@@ -123,6 +129,39 @@ fn reload(lua: &Lua, changes: Option<Table>) -> mlua::Result<u32> {
             None => caller.cluster().reload_file().await?,
         }
         Ok(())
+    }))
+}
+
+/// `state(node)`: `unknown`, `up`, `suspect` or `down`.
+fn node_state(lua: &Lua, node: String) -> mlua::Result<&'static str> {
+    Ok(caller(lua).cluster().state(&node).name())
+}
+
+/// What becomes of a node, as a value of Lua; empty while somebody waits for the next event.
+struct Watched(Rc<RefCell<Option<Monitor>>>);
+
+impl UserData for Watched {}
+
+/// `monitor(node)`: what `next_event` takes.
+fn monitor(lua: &Lua, node: String) -> mlua::Result<AnyUserData> {
+    let monitor = caller(lua).cluster().monitor(node).map_err(failed)?;
+    lua.create_userdata(Watched(Rc::new(RefCell::new(Some(monitor)))))
+}
+
+/// `next_event(monitor)`: a session, answered with the change, its cause and its time in seconds since 1970.
+fn next_event(lua: &Lua, watched: AnyUserData) -> mlua::Result<u32> {
+    let place = Rc::clone(&watched.borrow::<Watched>()?.0);
+    let taken = place.borrow_mut().take();
+    let Some(mut monitor) = taken else {
+        return Err(failed(
+            "somebody waits for the next event of this monitor already",
+        ));
+    };
+    Ok(later(lua, |_| async move {
+        let event = monitor.next().await;
+        place.borrow_mut().replace(monitor);
+        let seconds = event.time_ms() as f64 / 1_000.0;
+        Ok((event.change.name(), event.cause.to_string(), seconds))
     }))
 }
 

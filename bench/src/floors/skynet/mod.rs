@@ -1,5 +1,5 @@
 //! Skynet, where a checkout that is built is given: `cluster.call` between two nodes, one coroutine for each
-//! call in flight.
+//! call in flight. And Skyring, which runs the same services.
 //!
 //! Configs, map and services are written here, into a folder that vanishes; of the checkout only its
 //! program and libraries are used. Each node has one worker thread.
@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::process::Command;
 
 use super::Peer;
 use super::measured::{Measured, PeerError, Settings};
@@ -33,39 +34,67 @@ pub(super) fn measure(
         .map_err(|error| PeerError::Unavailable(format!("{}: {error}", checkout.display())))?;
     let program = checkout.join("skynet");
     present(&program)?;
-    let scratch = Scratch::new("skynet")?;
+    let root = checkout.display();
+    let paths = format!(
+        "luaservice = \"./?.lua;{root}/service/?.lua\"\nlualoader = \"{root}/lualib/loader.lua\"\n\
+         lua_path = \"{root}/lualib/?.lua;{root}/lualib/?/init.lua\"\n\
+         lua_cpath = \"{root}/luaclib/?.so\"\ncpath = \"{root}/cservice/?.so\"\n"
+    );
+    run(Peer::Skynet, &paths, settings, interrupt, |cpu, config| {
+        let mut command = launcher.run(cpu, &program);
+        command.arg(config);
+        command
+    })
+}
+
+/// The same services on Skyring.
+pub(super) fn measure_on_skyring(
+    settings: &Settings,
+    launcher: &Launcher,
+    interrupt: &Interrupt,
+) -> Result<Measured, PeerError> {
+    let spin_us = settings.spin.as_micros();
+    let paths = format!("luaservice = \"./?.lua\"\nspin_us = {spin_us}\n");
+    run(Peer::SkyringLua, &paths, settings, interrupt, |cpu, config| {
+        launcher.lua(cpu, config)
+    })
+}
+
+/// Writes two nodes, whose configs have `further` lines, runs them by what `node` gives, and measures.
+fn run(
+    peer: Peer,
+    further: &str,
+    settings: &Settings,
+    interrupt: &Interrupt,
+    node: impl Fn(usize, String) -> Command,
+) -> Result<Measured, PeerError> {
+    let scratch = Scratch::new(peer.name())?;
     let address = ports::free_loopback()?;
     fs::write(
         scratch.path().join("map.lua"),
         format!("server = \"{address}\"\n"),
     )?;
     for service in [SERVER, CLIENT] {
-        write_node(scratch.path(), &checkout, service, settings)?;
+        write_node(scratch.path(), further, service, settings)?;
     }
     let node = |cpu: usize, (name, _): (&str, &str)| {
-        let mut command = launcher.run(cpu, &program);
-        command.arg(format!("{name}.config")).current_dir(scratch.path());
+        let mut command = node(cpu, format!("{name}.config"));
+        command.current_dir(scratch.path());
         command
     };
     let server = node(settings.server_cpu, SERVER);
-    let server = Server::run(server, ("skynet", "listening"), address, interrupt)?;
-    told::measure(
-        Peer::Skynet,
-        node(settings.client_cpu, CLIENT),
-        server.process(),
-        settings,
-        interrupt,
-    )
+    let server = Server::run(server, (peer.name(), "listening"), address, interrupt)?;
+    let client = node(settings.client_cpu, CLIENT);
+    told::measure(peer, client, server.process(), settings, interrupt)
 }
 
 /// Writes the config of a node and the service that it starts.
 fn write_node(
     folder: &Path,
-    checkout: &Path,
+    further: &str,
     (name, service): (&str, &str),
     settings: &Settings,
 ) -> io::Result<()> {
-    let root = checkout.display();
     // Skynet's time goes in hundredths of a second.
     let (warm_up, duration) = (
         settings.warm_up.as_millis() / 10,
@@ -73,9 +102,7 @@ fn write_node(
     );
     let config = format!(
         "thread = 1\nlogger = nil\nharbor = 0\nbootstrap = \"snlua bootstrap\"\nstart = \"{name}\"\n\
-         cluster = \"./map.lua\"\nluaservice = \"./?.lua;{root}/service/?.lua\"\n\
-         lualoader = \"{root}/lualib/loader.lua\"\nlua_path = \"{root}/lualib/?.lua;{root}/lualib/?/init.lua\"\n\
-         lua_cpath = \"{root}/luaclib/?.so\"\ncpath = \"{root}/cservice/?.so\"\n\
+         cluster = \"./map.lua\"\n{further}\
          floor_in_flight = {}\nfloor_size = {}\nfloor_warm_up_cs = {warm_up}\nfloor_duration_cs = {duration}\n",
         settings.in_flight, settings.size,
     );

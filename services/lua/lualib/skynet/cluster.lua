@@ -66,6 +66,30 @@ function cluster.unregister(name)
 	return skynet.call(clusterd, "lua", "unregister", name)
 end
 
+-- What this node thinks of another: "unknown", "up", "suspect" or "down".
+cluster.state = core.state
+
+-- Calls f(change, cause, time) for each change of a node, the present state first: "up", "restarted", "suspect",
+-- "down", "forgotten" or "switched". Gives a function that ends it.
+function cluster.monitor(node, f)
+	local monitor = core.monitor(node)
+	local is_on = true
+	skynet.fork(function()
+		while is_on do
+			local change, cause, time = await(core.next_event(monitor))
+			if is_on then
+				local ok, problem = xpcall(f, debug.traceback, change, cause, time)
+				if not ok then
+					skynet.error(problem)
+				end
+			end
+		end
+	end)
+	return function()
+		is_on = false
+	end
+end
+
 function cluster.snax(node, name, address)
 	local snax = require "skynet.snax"
 	address = address or cluster.call(node, ".service", "QUERY", "snaxd", name)

@@ -35,6 +35,19 @@ fn a_state_past_its_memory_limit_fails_and_goes_on() {
 }
 
 #[test]
+fn a_thousand_services_lose_no_reply() {
+    let running = start(
+        &[
+            ("main.lua", include_str!("../../examples/many/main.lua")),
+            ("actor.lua", include_str!("../../examples/many/actor.lua")),
+        ],
+        "thread = 4 many = 1000 seconds = 1",
+    );
+    let log = running.await_done();
+    assert!(log.contains("WRONG 0"), "{log}");
+}
+
+#[test]
 fn an_endless_loop_is_told_and_can_be_stopped() {
     // The looping service must be on another shard than the one that stops it.
     let running = start(

@@ -84,6 +84,23 @@ fn values_cross_nodes_by_name_handle_and_proxy() {
 }
 
 #[test]
+fn a_node_is_watched_and_its_end_is_told() {
+    let (server, client) = two_nodes(
+        r#"
+        cluster.monitor('db', function(change, cause, time)
+            assert(type(cause) == 'string' and time > 1e9)
+            skynet.error('CHANGE', change, cluster.state 'db')
+        end)
+        assert(cluster.state 'nowhere' == 'unknown')
+        while cluster.state 'db' ~= 'up' do skynet.sleep(1) end
+        "#,
+    );
+    client.await_log("CHANGE up up");
+    server.node.stop();
+    client.await_log("CHANGE down down");
+}
+
+#[test]
 fn what_fails_between_nodes_says_why() {
     two_nodes(
         r#"

@@ -1,0 +1,29 @@
+-- Many services that call each other: starts them, lets them go on for a while, and adds up what they did.
+local skynet = require "skynet.manager"
+
+local count = tonumber(skynet.getenv "many")
+local seconds = tonumber(skynet.getenv "seconds")
+
+skynet.start(function()
+	local actors = {}
+	for i = 1, count do
+		actors[i] = skynet.newservice "actor"
+	end
+	-- Sends: an answer would come behind the calls of those that have begun.
+	for _, actor in ipairs(actors) do
+		skynet.send(actor, "lua", "begin", actors)
+	end
+	skynet.error("SERVICES", count)
+	skynet.sleep(seconds * 100)
+	-- All stop before one is asked whether its last call has come back.
+	for _, actor in ipairs(actors) do
+		skynet.send(actor, "lua", "stop")
+	end
+	local calls, wrong = 0, 0
+	for _, actor in ipairs(actors) do
+		local made, failed = skynet.call(actor, "lua", "result")
+		calls, wrong = calls + made, wrong + failed
+	end
+	skynet.error("CALLS", calls, "WRONG", wrong)
+	skynet.error "ALL DONE"
+end)
