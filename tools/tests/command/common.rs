@@ -139,6 +139,11 @@ impl Running {
 
     /// Starts a command that runs a node, and waits until that listens.
     pub(crate) fn node_of(command: &mut Command) -> Running {
+        Running::ready(command, "Listen on ")
+    }
+
+    /// Starts a command that runs a node, and waits until that has written `ready`.
+    pub(crate) fn ready(command: &mut Command, ready: &str) -> Running {
         let mut running = Running::start(command.stdout(Stdio::piped()));
         let stdout = running.child.stdout.take().expect("its output is piped");
         let written = Arc::clone(&running.written);
@@ -151,7 +156,7 @@ impl Running {
                 line.clear();
             }
         });
-        running.wait_for("Listen on ");
+        running.wait_for(ready);
         running
     }
 

@@ -9,4 +9,5 @@ mod check_says_what_is_there;
 mod common;
 mod nodes_notice_who_is_gone;
 mod peers_are_measured_beside_skyring;
+mod skynet_configs_run;
 mod two_nodes_answer_calls;

@@ -1,0 +1,127 @@
+//! Configs and services in the shapes that Skynet's users have run as they are: real processes, started by
+//! `skyring CONFIG` in the folder that their paths are relative to.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{Folder, Running, free_port, skyring};
+
+/// A store of values, as in Skynet's examples.
+const STORE: &str = "
+local skynet = require \"skynet\"
+local values, command = {}, {}
+function command.SET(key, value) local last = values[key] values[key] = value return last end
+function command.GET(key) return values[key] end
+skynet.start(function()
+    skynet.dispatch(\"lua\", function(_, _, name, ...)
+        local f = command[name] or error(\"unknown command \" .. name)
+        skynet.ret(skynet.pack(f(...)))
+    end)
+end)";
+
+/// The first service of the node that keeps the store.
+const DB: &str = "
+local skynet = require \"skynet\"
+local cluster = require \"skynet.cluster\"
+require \"skynet.manager\"
+skynet.start(function()
+    cluster.register(\"sdb\", skynet.newservice(\"store\", \"a\", \"b\"))
+    cluster.open \"db_north\"
+    skynet.error \"Database node ready\"
+end)";
+
+/// The first service of the node that calls.
+const GATE: &str = "
+local skynet = require \"skynet\"
+local cluster = require \"skynet.cluster\"
+skynet.start(function()
+    cluster.call(\"db_north\", \"@sdb\", \"SET\", \"钥匙\", \"值\")
+    skynet.error(cluster.call(\"db_north\", \"@sdb\", \"GET\", \"钥匙\"), skynet.getenv \"answer\", skynet.getenv \"flag\")
+    skynet.error(select(2, pcall(cluster.call, \"db_north\", \"@sdb\", \"DROP\")))
+    cluster.open \"gate_beijing\"
+end)";
+
+/// Starts `skyring CONFIG` in a folder, and waits for a line.
+fn node(folder: &Folder, config: &str, ready: &str) -> Running {
+    let mut command = skyring([Path::new(config)]);
+    Running::ready(command.current_dir(folder.path("")), ready)
+}
+
+fn write_services(folder: &Folder) {
+    fs::create_dir_all(folder.path("game/service")).expect("folders are made");
+    folder.write("game/service/store.lua", STORE);
+    folder.write("game/service/db.lua", DB);
+    folder.write("game/service/gate.lua", GATE);
+}
+
+#[test]
+fn globals_comments_in_any_language_paths_with_points_and_logger_nil() {
+    let folder = Folder::new();
+    write_services(&folder);
+    let (db, gate) = (free_port(), free_port());
+    folder.write(
+        "clustername.lua",
+        format!(
+            "-- 集群节点表\n__nowaiting = true -- 不等待\ndb_north = \"127.0.0.1:{db}\"\n\
+             gate_beijing = \"127.0.0.1:{gate}\" -- 北京网关\nold = false\n"
+        ),
+    );
+    for (name, start) in [("config_db", "db"), ("config_gate", "gate")] {
+        folder.write(
+            name,
+            format!(
+                "-- 数据库节点 · Datenbankknoten\nthread = 2\nlogger = nil\nharbor = 0\n\
+                 root = \"./game/\"\nstart = \"{start}\"\nbootstrap = \"snlua bootstrap\"\n\
+                 luaservice = root .. \"service/?.lua;./missing/?.lua\"\nlualoader = \"./lualib/loader.lua\"\n\
+                 lua_path = \"./lualib/?.lua;\" .. root .. \"?.lua\"\nlua_cpath = \"./luaclib/?.so\"\n\
+                 cpath = \"./cservice/?.so\"\ncluster = \"./clustername.lua\"\nanswer = 42\nflag = true\n"
+            ),
+        );
+    }
+    let _db = node(&folder, "./config_db", "Database node ready");
+    let gate = node(&folder, "./config_gate", "Listen on ");
+    let log = gate.written();
+    assert!(log.contains("] 值 42 true\n"), "{log}");
+    assert!(log.contains("unknown command DROP"), "{log}");
+    assert!(log.starts_with("[:00000002] LAUNCH snlua bootstrap\n"), "{log}");
+}
+
+#[test]
+fn tables_that_are_returned_and_includes() {
+    let folder = Folder::new();
+    write_services(&folder);
+    let (db, gate) = (free_port(), free_port());
+    folder.write(
+        "map.lua",
+        format!("return {{ db_north = '127.0.0.1:{db}', gate_beijing = '127.0.0.1:{gate}', }}"),
+    );
+    folder.write(
+        "common",
+        "thread = 1 luaservice = './game/service/?.lua' cluster = './map.lua' flag = false",
+    );
+    folder.write("config_db", "include 'common'\nreturn { start = 'db' }");
+    folder.write("config_gate", "include 'common'\nstart = 'gate' answer = 'text'");
+    let _db = node(&folder, "./config_db", "Database node ready");
+    let gate = node(&folder, "./config_gate", "Listen on ");
+    assert!(gate.written().contains("] 值 text false\n"), "{}", gate.written());
+}
+
+#[test]
+fn a_first_service_that_is_broken_is_told_and_skynet_abort_ends_the_node() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("service")).expect("folders are made");
+    folder.write("service/broken.lua", "local x = = 1");
+    folder.write("service/ends.lua", "require 'skynet.manager'.abort()");
+    folder.write("config_broken", "thread = 1 start = 'broken'");
+    folder.write("config_ends", "thread = 1 start = 'ends'");
+    let broken = node(&folder, "./config_broken", "the first service did not start");
+    assert!(
+        broken
+            .written()
+            .contains("./service/broken.lua:1: unexpected symbol"),
+        "{}",
+        broken.written()
+    );
+    let mut ends = node(&folder, "./config_ends", "LAUNCH snlua ends");
+    assert!(ends.ended().success());
+}
