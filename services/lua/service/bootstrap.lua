@@ -7,6 +7,7 @@ skynet.start(function()
 	skynet.name(".launcher", launcher)
 	skynet.name(".cslave", skynet.newservice "cdummy")
 	skynet.setenv("standalone", "true")
+	skynet.name("DATACENTER", skynet.newservice "datacenterd")
 	skynet.newservice "service_mgr"
 	local ok, problem = pcall(skynet.newservice, skynet.getenv "start" or "main")
 	if not ok then

@@ -23,6 +23,8 @@ enum Place {
     Always,
     /// It does unless the config says `builtin_lualib = false`; then it stands in for one that is not there.
     Library,
+    /// It stands in for one that is not there: users have their own of that name.
+    Last,
 }
 
 macro_rules! file {
@@ -70,7 +72,7 @@ static SERVICES: &[File] = &[
     file!("service_provider", "service/service_provider.lua", Library),
     file!("service_cell", "service/service_cell.lua", Library),
     file!("launcher", "service/launcher.lua", Library),
-    file!("gate", "service/gate.lua", Library),
+    file!("gate", "service/gate.lua", Last),
     file!("datacenterd", "service/datacenterd.lua", Always),
     file!("multicastd", "service/multicastd.lua", Always),
     file!("sharedatad", "service/sharedatad.lua", Always),
@@ -82,12 +84,18 @@ static SERVICES: &[File] = &[
 pub(crate) enum Wanted {
     /// All.
     All,
+    /// Those that come before the user's.
+    First,
     /// Those that are ours even with `builtin_lualib = false`.
     Always,
 }
 
 fn find(files: &'static [File], name: &str, wanted: Wanted) -> Option<&'static File> {
-    let is_wanted = |file: &File| wanted == Wanted::All || file.place == Place::Always;
+    let is_wanted = |file: &File| match wanted {
+        Wanted::All => true,
+        Wanted::First => file.place != Place::Last,
+        Wanted::Always => file.place == Place::Always,
+    };
     files.iter().find(|file| file.name == name && is_wanted(file))
 }
 

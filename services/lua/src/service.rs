@@ -71,7 +71,7 @@ impl SnLua {
 fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
     let environment = |key: &str| host.node.environment(&host.caller, key);
     let builtin = environment("builtin_lualib").is_none_or(|value| value != "false");
-    let first = if builtin { Wanted::All } else { Wanted::Always };
+    let first = if builtin { Wanted::First } else { Wanted::Always };
     // `last`: the user's paths have none of that name.
     let wanted = move |last: bool| if last { Wanted::All } else { first };
     let prepare = || {

@@ -6,7 +6,7 @@ local datacenter = {}
 local address
 
 local function call(...)
-	address = address or skynet.uniqueservice "datacenterd"
+	address = address or skynet.localname ".DATACENTER" or skynet.uniqueservice "datacenterd"
 	return skynet.call(address, "lua", ...)
 end
 
