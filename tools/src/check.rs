@@ -87,6 +87,18 @@ fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
             None => lines.add(name, "no group any more (false)"),
         }
     }
+    if let Some(channels) = map.channels_default {
+        lines.add(
+            "__channels",
+            format!("{} to each node", counted(channels as usize, "channel")),
+        );
+    }
+    for (name, channels) in &map.channels_by_node {
+        lines.add(
+            &format!("__channels.{name}"),
+            format!("{} to {name}", counted(*channels as usize, "channel")),
+        );
+    }
     let waits = match map.nowaiting {
         Some(true) => "calls to nodes that are not named here fail at once",
         _ => "calls to nodes that are not named here wait for a reload that names them",
@@ -132,7 +144,8 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
         _ => lines.add("open", "not set: the node can call others, and is not called"),
     }
     for (name, service) in &config.services {
-        let what = format!("{} {}", service.kind, service.arguments);
+        let keyed = if service.keyed { "keyed " } else { "" };
+        let what = format!("{keyed}{} {}", service.kind, service.arguments);
         lines.add(
             &format!("services.{name}"),
             format!("{} as @{name}", what.trim_end()),
