@@ -155,12 +155,14 @@ fn order(arguments: Arguments) -> Result<Order, (u8, String)> {
     })
 }
 
-/// Fails when the map does not name the node.
+/// Fails when the map does not name the node, or the group.
 pub(crate) fn known(map: &ClusterMap, file: &Path, node: &str) -> Result<(), String> {
-    if map.nodes.contains_key(node) {
+    let groups = map.groups.iter().filter(|(_, group)| group.is_some());
+    let known = map.nodes.keys().chain(groups.map(|(name, _)| name));
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    if known.contains(&node) {
         return Ok(());
     }
-    let known: Vec<&str> = map.nodes.keys().map(String::as_str).collect();
     let known = if known.is_empty() {
         "no nodes".to_owned()
     } else {

@@ -104,3 +104,13 @@ fn more_shards_than_processors_answer_too() {
     assert_eq!(call(&folder, &["db", "@sdb", "SET", "a", "1"]), "nil\n");
     assert_eq!(call(&folder, &["db", "@sdb", "GET", "a"]), "1\n");
 }
+
+#[test]
+fn a_group_answers_with_whoever_is_up() {
+    let (folder, _db, _gate, port) = two_nodes();
+    let text = format!(
+        "dead = \"127.0.0.1:1\"\ndb = \"127.0.0.1:{port}\"\n__groups = {{ any = {{ \"dead\", \"db\" }} }}\n"
+    );
+    folder.write("clustername.lua", &text);
+    assert_eq!(call(&folder, &["any", "@sdb", "PING"]), "PONG\n");
+}
