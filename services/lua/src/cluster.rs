@@ -8,22 +8,24 @@ use std::rc::Rc;
 use mlua::{AnyUserData, Lua, Table, UserData, Value};
 use skyring::{Address, Caller, ClusterMap, Error, Handle, Monitor, Open, OpenOptions, Payload};
 
-use crate::module::{answer, caller, new_session};
+use crate::host::Host;
+use crate::library::Module;
+use crate::module::answer;
 use crate::raw::state;
 
 /// The module.
-pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
-    let module = state::cluster_module(lua)?;
-    module.set("listen", lua.create_function(listen)?)?;
-    module.set("register", lua.create_function(register)?)?;
-    module.set("unregister", lua.create_function(unregister)?)?;
-    module.set("query", lua.create_function(query)?)?;
-    module.set("proxy", lua.create_function(proxy)?)?;
-    module.set("reload", lua.create_function(reload)?)?;
-    module.set("state", lua.create_function(node_state)?)?;
-    module.set("monitor", lua.create_function(monitor)?)?;
-    module.set("next_event", lua.create_function(next_event)?)?;
-    Ok(Value::Table(module))
+pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Value> {
+    let module = Module::new(lua, host)?;
+    module.add_of_host("listen", listen)?;
+    module.add_of_host("register", register)?;
+    module.add_of_host("unregister", unregister)?;
+    module.add_of_host("query", query)?;
+    module.add_of_host("proxy", proxy)?;
+    module.add_of_host("reload", reload)?;
+    module.add_of_host("state", node_state)?;
+    module.add_of_host("monitor", monitor)?;
+    module.add_of_host("next_event", next_event)?;
+    state::cluster_module(lua, host, module.finish()?).map(Value::Table)
 }
 
 fn failed(error: impl std::fmt::Display) -> mlua::Error {
@@ -31,12 +33,12 @@ fn failed(error: impl std::fmt::Display) -> mlua::Error {
 }
 
 /// Runs what takes time, and gives the session that is answered with its values.
-fn later<T, F>(lua: &Lua, work: impl FnOnce(Caller) -> F) -> u32
+fn later<T, F>(host: &Host, work: impl FnOnce(Caller) -> F) -> u32
 where
     T: skyring::seri::Pack,
     F: Future<Output = Result<T, Error>> + 'static,
 {
-    let (caller, session) = (caller(lua), new_session(lua));
+    let (caller, session) = (host.caller.clone(), host.next_session());
     let future = work(caller.clone());
     caller.clone().spawn(async move {
         let result = future.await.and_then(|values| Payload::pack(&values));
@@ -47,7 +49,8 @@ where
 
 /// `listen(name or port, clients_max, channels)`: a session, answered with address and port.
 fn listen(
-    lua: &Lua,
+    _: &Lua,
+    host: &Host,
     (place, clients_max, channels): (Value, Option<usize>, Option<u32>),
 ) -> mlua::Result<u32> {
     let place = match place {
@@ -66,36 +69,36 @@ fn listen(
         clients_max,
         channels,
     };
-    Ok(later(lua, |caller| async move {
+    Ok(later(host, |caller| async move {
         let address = caller.cluster().open_with(place, options).await?;
         Ok((address.ip().to_string(), i64::from(address.port())))
     }))
 }
 
 /// `register(name, handle)`
-fn register(lua: &Lua, (name, handle): (String, u32)) -> mlua::Result<()> {
-    caller(lua)
+fn register(_: &Lua, host: &Host, (name, handle): (String, u32)) -> mlua::Result<()> {
+    host.caller
         .cluster()
         .register(&name, Some(Handle(handle)))
         .map_err(failed)
 }
 
 /// `unregister(name)`
-fn unregister(lua: &Lua, name: String) -> mlua::Result<()> {
-    caller(lua).cluster().unregister(&name);
+fn unregister(_: &Lua, host: &Host, name: String) -> mlua::Result<()> {
+    host.caller.cluster().unregister(&name);
     Ok(())
 }
 
 /// `query(node, name)`: a session, answered with the handle.
-fn query(lua: &Lua, (node, name): (String, String)) -> mlua::Result<u32> {
-    Ok(later(lua, |caller| async move {
+fn query(_: &Lua, host: &Host, (node, name): (String, String)) -> mlua::Result<u32> {
+    Ok(later(host, |caller| async move {
         let handle = caller.cluster().query(&node, &name).await?;
         Ok(i64::from(handle.0))
     }))
 }
 
 /// `proxy(node, address)`, or `proxy("node@name")`: a session, answered with the handle of a local service.
-fn proxy(lua: &Lua, (node, address): (String, Value)) -> mlua::Result<u32> {
+fn proxy(_: &Lua, host: &Host, (node, address): (String, Value)) -> mlua::Result<u32> {
     let address = match address {
         Value::Nil => None,
         Value::Integer(handle) => {
@@ -110,7 +113,7 @@ fn proxy(lua: &Lua, (node, address): (String, Value)) -> mlua::Result<u32> {
             )));
         }
     };
-    Ok(later(lua, |caller| async move {
+    Ok(later(host, |caller| async move {
         let cluster = caller.cluster();
         let handle = match address {
             Some(address) => cluster.proxy(&node, address).await?,
@@ -121,9 +124,9 @@ fn proxy(lua: &Lua, (node, address): (String, Value)) -> mlua::Result<u32> {
 }
 
 /// `reload(table or nil)`: a session, answered when the changes are in force.
-fn reload(lua: &Lua, changes: Option<Table>) -> mlua::Result<u32> {
+fn reload(_: &Lua, host: &Host, changes: Option<Table>) -> mlua::Result<u32> {
     let changes = changes.map(|table| changes_of(&table)).transpose()?;
-    Ok(later(lua, |caller| async move {
+    Ok(later(host, |caller| async move {
         match changes {
             Some(changes) => caller.cluster().reload(changes),
             None => caller.cluster().reload_file().await?,
@@ -133,8 +136,8 @@ fn reload(lua: &Lua, changes: Option<Table>) -> mlua::Result<u32> {
 }
 
 /// `state(node)`: `unknown`, `up`, `suspect` or `down`.
-fn node_state(lua: &Lua, node: String) -> mlua::Result<&'static str> {
-    Ok(caller(lua).cluster().state(&node).name())
+fn node_state(_: &Lua, host: &Host, node: String) -> mlua::Result<&'static str> {
+    Ok(host.caller.cluster().state(&node).name())
 }
 
 /// What becomes of a node, as a value of Lua; empty while somebody waits for the next event.
@@ -143,13 +146,13 @@ struct Watched(Rc<RefCell<Option<Monitor>>>);
 impl UserData for Watched {}
 
 /// `monitor(node)`: what `next_event` takes.
-fn monitor(lua: &Lua, node: String) -> mlua::Result<AnyUserData> {
-    let monitor = caller(lua).cluster().monitor(node).map_err(failed)?;
+fn monitor(lua: &Lua, host: &Host, node: String) -> mlua::Result<AnyUserData> {
+    let monitor = host.caller.cluster().monitor(node).map_err(failed)?;
     lua.create_userdata(Watched(Rc::new(RefCell::new(Some(monitor)))))
 }
 
 /// `next_event(monitor)`: a session, answered with the change, its cause and its time in seconds since 1970.
-fn next_event(lua: &Lua, watched: AnyUserData) -> mlua::Result<u32> {
+fn next_event(_: &Lua, host: &Host, watched: AnyUserData) -> mlua::Result<u32> {
     let place = Rc::clone(&watched.borrow::<Watched>()?.0);
     let taken = place.borrow_mut().take();
     let Some(mut monitor) = taken else {
@@ -157,7 +160,7 @@ fn next_event(lua: &Lua, watched: AnyUserData) -> mlua::Result<u32> {
             "somebody waits for the next event of this monitor already",
         ));
     };
-    Ok(later(lua, |_| async move {
+    Ok(later(host, |_| async move {
         let event = monitor.next().await;
         place.borrow_mut().replace(monitor);
         let seconds = event.time_ms() as f64 / 1_000.0;

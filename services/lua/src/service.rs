@@ -75,15 +75,24 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
     // `last`: the user's paths have none of that name.
     let wanted = move |last: bool| if last { Wanted::All } else { first };
     let prepare = || {
+        // A finalizer may look for a module too: when the interpreter is being closed there is none to be had.
+        let of_module = Rc::clone(host);
         let module = lua.create_function(move |lua, (name, last): (String, bool)| {
+            if of_module.is_closing.get() {
+                return Ok(None);
+            }
             if let Some(open) = modules::find(&name) {
-                let value = open(lua)?;
+                let value = open(lua, &of_module)?;
                 return lua.create_function(move |_, ()| Ok(value.clone())).map(Some);
             }
             let file = lualib::module(&name, wanted(last));
             file.map(|file| lualib::load(lua, file)).transpose()
         })?;
+        let of_service = Rc::clone(host);
         let service = lua.create_function(move |lua, (name, last): (String, bool)| {
+            if of_service.is_closing.get() {
+                return Ok(None);
+            }
             let file = lualib::service(&name, wanted(last));
             file.map(|file| lualib::load(lua, file)).transpose()
         })?;

@@ -36,16 +36,18 @@ for name, inner in pairs(functions) do
 end
 return functions";
 
-/// A module in the making.
+/// A module in the making. Finalizers may call its functions when the interpreter is being closed, which must not
+/// be asked for anything any more: then they do nothing, as all that they work on is about to go.
 pub(crate) struct Module<'a> {
     lua: &'a Lua,
+    host: Rc<Host>,
     functions: Table,
 }
 
 impl<'a> Module<'a> {
-    pub(crate) fn new(lua: &'a Lua) -> Result<Module<'a>> {
-        let functions = lua.create_table()?;
-        Ok(Module { lua, functions })
+    pub(crate) fn new(lua: &'a Lua, host: &Rc<Host>) -> Result<Module<'a>> {
+        let (host, functions) = (Rc::clone(host), lua.create_table()?);
+        Ok(Module { lua, host, functions })
     }
 
     /// Adds a function.
@@ -58,17 +60,12 @@ impl<'a> Module<'a> {
         A: FromLuaMulti,
         R: IntoLuaMulti,
     {
-        self.add_raw(name, move |lua, arguments| {
-            let arguments = A::from_lua_multi(arguments, lua)?;
-            function(lua, arguments)?.into_lua_multi(lua)
-        })
+        self.add_of_host(name, move |lua, _, arguments| function(lua, arguments))
     }
 
-    /// Adds a function that gets the host besides its arguments. A finalizer may call it when the interpreter is
-    /// being closed: then it does nothing, as all that it works on is about to go.
+    /// Adds a function that gets the host besides its arguments.
     pub(crate) fn add_of_host<A, R>(
         &self,
-        host: &Rc<Host>,
         name: &str,
         function: impl Fn(&Lua, &Host, A) -> Result<R> + 'static,
     ) -> Result<()>
@@ -76,7 +73,7 @@ impl<'a> Module<'a> {
         A: FromLuaMulti,
         R: IntoLuaMulti,
     {
-        let host = Rc::clone(host);
+        let host = Rc::clone(&self.host);
         self.add_raw(name, move |lua, arguments| {
             if host.is_closing.get() {
                 return Ok(MultiValue::new());

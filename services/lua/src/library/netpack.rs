@@ -4,6 +4,7 @@
 //! order of their connections.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use mlua::{
@@ -14,7 +15,7 @@ use rustc_hash::FxHashMap;
 use super::events::{self, Event};
 use super::{Module, as_value};
 use crate::host::Host;
-use crate::module::{give_message, host, take_message_of};
+use crate::module::{give_message, take_message};
 
 /// The largest package.
 pub const NETPACK_BYTES_MAX: usize = 0xffff;
@@ -82,7 +83,7 @@ fn queue_of(lua: &Lua, value: Value) -> Result<AnyUserData> {
 /// `filter(queue, msg, sz)`: the queue, and what happened.
 fn filter(lua: &Lua, host: &Host, (queue, message, size): (Value, LightUserData, i64)) -> Result<MultiValue> {
     let queue = queue_of(lua, queue)?;
-    let event = events::decode(take_message_of(host, message, size)?)
+    let event = events::decode(take_message(host, message, size)?)
         .ok_or_else(|| Error::runtime("netpack.filter: this message is of no socket"))?;
     let Event {
         kind,
@@ -135,7 +136,7 @@ fn pop(lua: &Lua, queue: Value) -> Result<MultiValue> {
 fn bytes_of(host: &Host, value: Value, size: Option<i64>) -> Result<Bytes> {
     match value {
         Value::String(text) => Ok(Bytes::copy_from_slice(&text.as_bytes())),
-        Value::LightUserData(address) => take_message_of(host, address, size.unwrap_or_default()),
+        Value::LightUserData(address) => take_message(host, address, size.unwrap_or_default()),
         other => Err(Error::runtime(format!(
             "a string or an address with a size was expected, and this is a {}",
             other.type_name()
@@ -170,13 +171,13 @@ fn to_string(lua: &Lua, host: &Host, (value, size): (Value, Option<i64>)) -> Res
 }
 
 /// The module.
-pub(crate) fn open(lua: &Lua) -> Result<Value> {
-    let (module, host) = (Module::new(lua)?, host(lua));
-    module.add_of_host(&host, "filter", filter)?;
-    module.add_of_host(&host, "pop", |lua, _, queue| pop(lua, queue))?;
-    module.add_of_host(&host, "pack", |_, host, all| pack(host, all))?;
-    module.add_of_host(&host, "clear", |_, _, queue| clear(queue))?;
-    module.add_of_host(&host, "tostring", to_string)?;
+pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
+    let module = Module::new(lua, host)?;
+    module.add_of_host("filter", filter)?;
+    module.add_of_host("pop", |lua, _, queue| pop(lua, queue))?;
+    module.add_of_host("pack", |_, host, all| pack(host, all))?;
+    module.add_of_host("clear", |_, _, queue| clear(queue))?;
+    module.add_of_host("tostring", to_string)?;
     as_value(module)
 }
 

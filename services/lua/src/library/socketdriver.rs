@@ -13,7 +13,7 @@ use super::Module;
 use super::events;
 use super::socket_buffer::SocketBuffer;
 use crate::host::Host;
-use crate::module::{answer, give_message, host, take_message_of};
+use crate::module::{answer, give_message, take_message};
 
 /// Connections that the kernel holds for a listener, unless it says otherwise.
 const BACKLOG_DEFAULT: u32 = 1024;
@@ -58,7 +58,7 @@ fn host_and_port(address: &str, port: Option<i64>) -> Result<(String, u16)> {
 fn outgoing(own: &Host, value: Value, size: Option<i64>) -> Result<Bytes> {
     match value {
         Value::String(text) => Ok(Bytes::copy_from_slice(&text.as_bytes())),
-        Value::LightUserData(address) => take_message_of(own, address, size.unwrap_or_default()),
+        Value::LightUserData(address) => take_message(own, address, size.unwrap_or_default()),
         Value::Table(list) => {
             let mut bytes = Vec::new();
             for text in list.sequence_values::<LuaString>() {
@@ -83,7 +83,7 @@ fn buffer(value: &Value) -> Result<&AnyUserData> {
 
 /// `unpack(msg, sz)`: type, socket, number, and text or address.
 fn unpack(lua: &Lua, own: &Host, (message, size): (LightUserData, i64)) -> Result<MultiValue> {
-    let event = events::decode(take_message_of(own, message, size)?)
+    let event = events::decode(take_message(own, message, size)?)
         .ok_or_else(|| Error::runtime("this message is of no socket"))?;
     let head = (event.kind, event.socket, event.number);
     match event.kind {
@@ -97,26 +97,22 @@ fn unpack(lua: &Lua, own: &Host, (message, size): (LightUserData, i64)) -> Resul
 }
 
 /// The functions that work on sockets.
-fn add_sockets(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
+fn add_sockets(module: &Module<'_>) -> Result<()> {
     type Listen = (String, Option<i64>, Option<u32>);
-    module.add_of_host(host, "listen", |_, own, (address, port, backlog): Listen| {
+    module.add_of_host("listen", |_, own, (address, port, backlog): Listen| {
         let (host, port) = host_and_port(&address, port)?;
         let listener = sockets(own).listen(&host, port, backlog.unwrap_or(BACKLOG_DEFAULT));
         listener.map(|socket| socket.0).map_err(wrong)
     })?;
-    module.add_of_host(
-        host,
-        "connect",
-        |_, own, (address, port): (String, Option<i64>)| {
-            let (host, port) = host_and_port(&address, port)?;
-            if port == 0 {
-                return Err(Error::runtime("Invalid port"));
-            }
-            let socket = sockets(own).connect(&host, port);
-            socket.map(|socket| socket.0).map_err(wrong)
-        },
-    )?;
-    module.add_of_host(host, "bind", |_, own, descriptor: i64| match descriptor {
+    module.add_of_host("connect", |_, own, (address, port): (String, Option<i64>)| {
+        let (host, port) = host_and_port(&address, port)?;
+        if port == 0 {
+            return Err(Error::runtime("Invalid port"));
+        }
+        let socket = sockets(own).connect(&host, port);
+        socket.map(|socket| socket.0).map_err(wrong)
+    })?;
+    module.add_of_host("bind", |_, own, descriptor: i64| match descriptor {
         0 => sockets(own).input().map(|socket| socket.0).map_err(wrong),
         _ => Err(Error::runtime("only the standard input (0) can be bound")),
     })?;
@@ -130,13 +126,13 @@ fn add_sockets(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
         ("nodelay", |_, _| Ok(())),
     ];
     for (name, work) in works {
-        module.add_of_host(host, name, move |_, own, number: i64| {
+        module.add_of_host(name, move |_, own, number: i64| {
             work(&sockets(own), id(number)).map_err(wrong)
         })?;
     }
     type Send = (i64, Value, Option<i64>);
     for (name, is_low) in [("send", false), ("lsend", true)] {
-        module.add_of_host(host, name, move |_, own, (number, value, size): Send| {
+        module.add_of_host(name, move |_, own, (number, value, size): Send| {
             let bytes = outgoing(own, value, size)?;
             let written = match is_low {
                 true => sockets(own).write_low(id(number), bytes),
@@ -145,8 +141,8 @@ fn add_sockets(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
             Ok(written.is_ok())
         })?;
     }
-    module.add_of_host(host, "info", |lua, own, ()| info(lua, sockets(own).info()))?;
-    module.add_of_host(host, "unpack", unpack)
+    module.add_of_host("info", |lua, own, ()| info(lua, sockets(own).info()))?;
+    module.add_of_host("unpack", unpack)
 }
 
 fn info(lua: &Lua, list: Vec<SocketInfo>) -> Result<Table> {
@@ -180,38 +176,25 @@ fn info(lua: &Lua, list: Vec<SocketInfo>) -> Result<Table> {
 }
 
 /// The functions of UDP.
-fn add_datagrams(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
+fn add_datagrams(module: &Module<'_>) -> Result<()> {
+    module.add_of_host("udp", |_, own, (address, port): (Option<String>, Option<i64>)| {
+        let bind = address.map(|address| host_and_port(&address, port)).transpose()?;
+        let bind = bind.as_ref().map(|(host, port)| (host.as_str(), *port));
+        sockets(own).udp(bind).map(|socket| socket.0).map_err(wrong)
+    })?;
+    module.add_of_host("udp_listen", |_, own, (address, port): (String, Option<i64>)| {
+        let (host, port) = host_and_port(&address, port)?;
+        let socket = sockets(own).udp(Some((&host, port)));
+        socket.map(|socket| socket.0).map_err(wrong)
+    })?;
+    module.add_of_host("udp_dial", |_, own, (address, port): (String, Option<i64>)| {
+        let (host, port) = host_and_port(&address, port)?;
+        let any = host.contains(':').then_some(("::", 0));
+        let socket = sockets(own).udp(any).map_err(wrong)?;
+        sockets(own).udp_connect(socket, &host, port).map_err(wrong)?;
+        Ok(socket.0)
+    })?;
     module.add_of_host(
-        host,
-        "udp",
-        |_, own, (address, port): (Option<String>, Option<i64>)| {
-            let bind = address.map(|address| host_and_port(&address, port)).transpose()?;
-            let bind = bind.as_ref().map(|(host, port)| (host.as_str(), *port));
-            sockets(own).udp(bind).map(|socket| socket.0).map_err(wrong)
-        },
-    )?;
-    module.add_of_host(
-        host,
-        "udp_listen",
-        |_, own, (address, port): (String, Option<i64>)| {
-            let (host, port) = host_and_port(&address, port)?;
-            let socket = sockets(own).udp(Some((&host, port)));
-            socket.map(|socket| socket.0).map_err(wrong)
-        },
-    )?;
-    module.add_of_host(
-        host,
-        "udp_dial",
-        |_, own, (address, port): (String, Option<i64>)| {
-            let (host, port) = host_and_port(&address, port)?;
-            let any = host.contains(':').then_some(("::", 0));
-            let socket = sockets(own).udp(any).map_err(wrong)?;
-            sockets(own).udp_connect(socket, &host, port).map_err(wrong)?;
-            Ok(socket.0)
-        },
-    )?;
-    module.add_of_host(
-        host,
         "udp_connect",
         |_, own, (number, address, port): (i64, String, Option<i64>)| {
             let (host, port) = host_and_port(&address, port)?;
@@ -222,33 +205,29 @@ fn add_datagrams(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
         events::decode_address(&from.as_bytes()).ok_or_else(|| Error::runtime("Invalid udp address"))
     };
     type Send = (i64, LuaString, Value, Option<i64>);
-    module.add_of_host(
-        host,
-        "udp_send",
-        move |_, own, (number, to, value, size): Send| {
-            let bytes = outgoing(own, value, size)?;
-            Ok(sockets(own).send_to(id(number), address_of(to)?, bytes).is_ok())
-        },
-    )?;
-    module.add_of_host(host, "udp_address", move |_, _, from: LuaString| {
+    module.add_of_host("udp_send", move |_, own, (number, to, value, size): Send| {
+        let bytes = outgoing(own, value, size)?;
+        Ok(sockets(own).send_to(id(number), address_of(to)?, bytes).is_ok())
+    })?;
+    module.add_of_host("udp_address", move |_, _, from: LuaString| {
         let address = address_of(from)?;
         Ok((address.ip().to_string(), address.port()))
     })
 }
 
 /// The functions that work on what was read. Skynet's have a pool of nodes beside the buffer, which has no use here.
-fn add_buffers(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
-    module.add_of_host(host, "buffer", |lua, _, ()| {
+fn add_buffers(module: &Module<'_>) -> Result<()> {
+    module.add_of_host("buffer", |lua, _, ()| {
         lua.create_userdata(Buffer(SocketBuffer::default()))
     })?;
     type Push = (Value, Value, LightUserData, i64);
-    module.add_of_host(host, "push", |_, own, (value, _, message, size): Push| {
-        let bytes = take_message_of(own, message, size)?;
+    module.add_of_host("push", |_, own, (value, _, message, size): Push| {
+        let bytes = take_message(own, message, size)?;
         let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
         buffer.0.push(bytes);
         Ok(buffer.0.size())
     })?;
-    module.add_of_host(host, "pop", |lua, _, (value, _, count): (Value, Value, i64)| {
+    module.add_of_host("pop", |lua, _, (value, _, count): (Value, Value, i64)| {
         let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
         let count = usize::try_from(count).unwrap_or(0);
         let is_there = count > 0 && count <= buffer.0.size();
@@ -257,13 +236,12 @@ fn add_buffers(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
             .transpose()?;
         Ok((popped, buffer.0.size()))
     })?;
-    module.add_of_host(host, "readall", |lua, _, (value, _): (Value, Value)| {
+    module.add_of_host("readall", |lua, _, (value, _): (Value, Value)| {
         let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
         let size = buffer.0.size();
         lua.create_string(buffer.0.pop(size, 0))
     })?;
     module.add_of_host(
-        host,
         "readline",
         |lua, _, (value, pool, separator): (Value, Value, LuaString)| {
             let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
@@ -279,19 +257,19 @@ fn add_buffers(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
             lua.create_string(line).map(Value::String)
         },
     )?;
-    module.add_of_host(host, "clear", |_, _, (value, _): (Value, Value)| {
+    module.add_of_host("clear", |_, _, (value, _): (Value, Value)| {
         if !value.is_nil() {
             buffer(&value)?.borrow_mut::<Buffer>()?.0.clear();
         }
         Ok(())
     })?;
-    module.add_of_host(host, "drop", |_, own, (message, size): (LightUserData, i64)| {
-        take_message_of(own, message, size).map(drop)
+    module.add_of_host("drop", |_, own, (message, size): (LightUserData, i64)| {
+        take_message(own, message, size).map(drop)
     })?;
-    module.add_of_host(host, "str2p", |_, _, text: LuaString| {
+    module.add_of_host("str2p", |_, _, text: LuaString| {
         give_message(Bytes::copy_from_slice(&text.as_bytes()))
     })?;
-    module.add_of_host(host, "header", |_, _, text: LuaString| {
+    module.add_of_host("header", |_, _, text: LuaString| {
         let bytes = text.as_bytes();
         if !(1..=4).contains(&bytes.len()) {
             return Err(Error::runtime("a header has 1 to 4 bytes"));
@@ -301,13 +279,13 @@ fn add_buffers(module: &Module<'_>, host: &Rc<Host>) -> Result<()> {
 }
 
 /// The module.
-pub(crate) fn open(lua: &Lua) -> Result<Value> {
-    let (module, host) = (Module::new(lua)?, host(lua));
-    add_sockets(&module, &host)?;
-    add_datagrams(&module, &host)?;
-    add_buffers(&module, &host)?;
+pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
+    let module = Module::new(lua, host)?;
+    add_sockets(&module)?;
+    add_datagrams(&module)?;
+    add_buffers(&module)?;
     // Looks a host up, for whoever awaits the session that this gives.
-    module.add_of_host(&host, "begin_resolve", |_, own, name: String| {
+    module.add_of_host("begin_resolve", |_, own, name: String| {
         let (caller, session) = (own.caller.clone(), own.next_session());
         own.caller.spawn(async move {
             let found = caller.sockets().resolve(&name).await;

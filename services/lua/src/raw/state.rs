@@ -90,7 +90,6 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
     // in the place of `pcall` and `xpcall` cannot yield, hence the option.
     let options = LuaOptions::new().catch_rust_panics(true);
     let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
-    lua.set_app_data(Rc::clone(host));
     let pointer: *const Host = Rc::as_ptr(host);
     unsafe {
         lua.exec_raw::<()>((), |state: State| {
@@ -111,33 +110,29 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
 }
 
 /// The module `skynet.core`.
-pub(crate) fn core_module(lua: &Lua) -> mlua::Result<Table> {
-    let host = crate::module::host(lua);
+pub(crate) fn core_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: the call is protected, and the interpreter is dropped before its host; see `open`.
-    unsafe { lua.exec_raw((), |state| core::push_module(state, Rc::as_ptr(&host))) }
+    unsafe { lua.exec_raw((), |state| core::push_module(state, Rc::as_ptr(host))) }
 }
 
 /// The module `skyring.host`.
-pub(crate) fn host_module(lua: &Lua) -> mlua::Result<Table> {
-    let host = crate::module::host(lua);
+pub(crate) fn host_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe { lua.exec_raw((), |state| native::push_module(state, Rc::as_ptr(&host))) }
+    unsafe { lua.exec_raw((), |state| native::push_module(state, Rc::as_ptr(host))) }
 }
 
 /// The module `skynet.profile`.
-pub(crate) fn profile_module(lua: &Lua) -> mlua::Result<Table> {
-    let host = crate::module::host(lua);
+pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(&host))) }
+    unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
 }
 
-/// The module `skynet.cluster.core`, with what is fast in it.
-pub(crate) fn cluster_module(lua: &Lua) -> mlua::Result<Table> {
-    let host = crate::module::host(lua);
+/// Adds what is fast to the module `skynet.cluster.core`, and gives it.
+pub(crate) fn cluster_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe {
-        lua.exec_raw(lua.create_table()?, |state| {
-            super::cluster::add_to_module(state, Rc::as_ptr(&host));
+        lua.exec_raw(module, |state| {
+            super::cluster::add_to_module(state, Rc::as_ptr(host));
         })
     }
 }
@@ -147,7 +142,6 @@ pub(crate) fn cluster_module(lua: &Lua) -> mlua::Result<Table> {
 /// # Errors
 /// The text of the error with the calls that led to it.
 pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), String> {
-    let host = crate::module::host(lua);
     let mut values = arguments;
     values.push_front(mlua::Value::Function(function));
     let count = values.len() as i32 - 1;
@@ -168,7 +162,6 @@ pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -
             lua_settop(state, 1);
         })
     };
-    drop(host);
     match result {
         Ok(Some(text)) if failed => Err(text.to_string_lossy()),
         Ok(_) if failed => Err("an error without a text".to_owned()),

@@ -2,6 +2,7 @@
 //! test runs a node with services in Lua, and plain sockets at the other end.
 
 mod channels;
+mod crypt;
 mod gates;
 mod sharing;
 mod sockets;

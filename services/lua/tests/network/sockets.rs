@@ -188,3 +188,45 @@ fn a_node_that_stops_closes_what_is_open_and_finalizers_may_use_sockets() {
     running.stop_without_panics();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }
+
+/// Has finalizers that ask for everything that takes a host, each in its own, as the first may raise an error.
+const ASKS_LATE: &str = "
+local cluster = require 'skynet.cluster'
+local core = require 'skynet.cluster.core'
+local crypt = require 'skynet.crypt'
+local monitor
+local late = {
+    function() cluster.call('nowhere', '@late', 1) end,
+    function() cluster.send('nowhere', '@late', { 1 }) end,
+    function() cluster.query('nowhere', 'late') end,
+    function() cluster.register('late', skynet.self()) end,
+    function() cluster.monitor('nowhere', print) end,
+    function() core.listen(1) end,
+    function() core.register('late', skynet.self()) core.unregister 'late' end,
+    function() core.query('nowhere', 'late') core.proxy('nowhere', 1) end,
+    function() core.reload { nowhere = false } end,
+    function() core.state 'nowhere' core.monitor 'nowhere' core.next_event(monitor) end,
+    function() crypt.base64encode(crypt.randomkey()) crypt.sha1 'late' end,
+    function() require 'skynet.netpack' end,
+    function() require 'skynet.multicast' end,
+    function() skynet.send(skynet.self(), 'lua', 'late') end,
+    function() skynet.newservice 'late' end,
+}
+local kept = {}
+for i, f in ipairs(late) do
+    kept[i] = setmetatable({}, { __gc = f })
+end
+skynet.start(function()
+    monitor = core.monitor 'nowhere'
+    KEPT = kept
+    skynet.dispatch('lua', function() skynet.exit() end)
+end)";
+
+#[test]
+fn finalizers_may_ask_for_anything_when_their_interpreter_is_closed() {
+    let main = "local ends, stays = skynet.newservice 'late', skynet.newservice 'late'
+        skynet.send(ends, 'lua')
+        while not skynet.call('.launcher', 'lua', 'LIST')[skynet.address(stays)] do skynet.sleep(1) end
+        while skynet.call('.launcher', 'lua', 'LIST')[skynet.address(ends)] do skynet.sleep(1) end";
+    start(main, &[("late", ASKS_LATE)]).stop_without_panics();
+}
