@@ -428,7 +428,23 @@ function skynet.dispatch_unknown_request(f)
 	return before
 end
 
+-- Only for answers to what nobody has called: those to calls that were given up are dropped. The source is 0.
+local function unknown_response(session, source, msg, sz)
+	skynet.error("Response message : " .. core.tostring(msg, sz))
+	error(("Unknown session : %d from %x"):format(session, source))
+end
+
+function skynet.dispatch_unknown_response(f)
+	local before = unknown_response
+	unknown_response = f
+	return before
+end
+
 host.handler_unknown(function(session, source, kind, msg, sz)
+	if kind == skynet.PTYPE_RESPONSE then
+		unknown_response(session, source, msg, sz)
+		return
+	end
 	if kind == skynet.PTYPE_TRACE then
 		start_traces().next_of[source] = core.tostring(msg, sz)
 		return
@@ -442,17 +458,6 @@ host.handler_unknown(function(session, source, kind, msg, sz)
 	end
 	unknown_request(session, source, msg, sz, p and p.name or kind)
 end)
-
--- Answers to calls that were given up are dropped; this is only kept for whoever sets it.
-local function unknown_response(session, source)
-	error(("Unknown session : %d from %x"):format(session, source))
-end
-
-function skynet.dispatch_unknown_response(f)
-	local before = unknown_response
-	unknown_response = f
-	return before
-end
 
 ---- what the debug console and `task` show
 

@@ -72,6 +72,11 @@ pub(super) unsafe fn answer(host: &Host, session: u32, result: Result<Payload, E
                 coroutine::resume_waiting(host, host.main.get(), id);
                 coroutine::drain(host);
             }
+            None if outcome == Outcome::Values && host.mode.get() == Mode::Native => {
+                begin(host, bytes);
+                unknown_answer(host, session);
+                coroutine::drain(host);
+            }
             // Whoever asked does not wait any more.
             Some(Waiter::Broken) | None => {}
         }
@@ -94,19 +99,41 @@ unsafe fn native(host: &Host, kind: u8, source: u32, session: u32) {
         let handler = host.handlers[usize::from(kind)]
             .get()
             .or(host.handler_unknown.get());
-        let Some(Handler { function, unpacks }) = handler else {
+        let Some(handler) = handler else {
             if session != 0 {
                 let error = Error::remote(format!("the service takes no messages of kind {kind}"));
                 host.answer(source, session, Err(error));
             }
             return;
         };
+        enter(host, handler, (kind, source, session), session);
+    }
+}
+
+/// An answer that nobody has asked for, and that nobody waits for or has given up. Who answered is not known.
+///
+/// # Safety
+/// As for [`message`].
+unsafe fn unknown_answer(host: &Host, session: u32) {
+    if let Some(handler) = host.handler_unknown.get() {
+        unsafe { enter(host, handler, (RESPONSE, 0, session), 0) };
+    }
+}
+
+/// Starts a coroutine with the message at hand, which owes an answer unless `owed` is 0.
+///
+/// # Safety
+/// As for [`message`].
+#[inline]
+unsafe fn enter(host: &Host, handler: Handler, (kind, source, session): (u8, u32, u32), owed: u32) {
+    unsafe {
+        let Handler { function, unpacks } = handler;
         let Some((id, state)) = coroutine::obtain_outside(host) else {
-            coroutine_refused(host, source, session);
+            coroutine_refused(host, source, owed);
             return;
         };
         if let Some(thread) = host.threads.borrow_mut().get_mut(id) {
-            thread.session = session;
+            thread.session = owed;
             thread.source = source;
             thread.handles = true;
         }
@@ -248,15 +275,22 @@ pub(super) unsafe extern "C-unwind" fn dispatch_message(state: State) -> c_int {
             native(host, kind, source, session);
             return 0;
         }
-        if let Some(Waiter::One(id) | Waiter::Many(id)) = host.take_waiter(session) {
-            host.set_message(bytes);
-            host.outcome.set(if kind == RESPONSE {
-                Outcome::Values
-            } else {
-                Outcome::Failed
-            });
-            host.answered_session.set(session);
-            coroutine::resume_waiting(host, state, id);
+        match host.take_waiter(session) {
+            Some(Waiter::One(id) | Waiter::Many(id)) => {
+                host.set_message(bytes);
+                host.outcome.set(if kind == RESPONSE {
+                    Outcome::Values
+                } else {
+                    Outcome::Failed
+                });
+                host.answered_session.set(session);
+                coroutine::resume_waiting(host, state, id);
+            }
+            None if kind == RESPONSE => {
+                host.set_message(bytes);
+                unknown_answer(host, session);
+            }
+            Some(Waiter::Broken) | None => {}
         }
         0
     }

@@ -187,3 +187,57 @@ fn one_service_of_a_name_and_services_from_functions() {
         ],
     );
 }
+
+#[test]
+fn answers_that_nobody_waits_for_are_told_unless_their_call_was_given_up() {
+    let running = run(
+        r#"
+        local core = require 'skynet.core'
+        local later = skynet.newservice 'later'
+        -- Sent with a session, whose answer is whoever's who has said so.
+        local me, got = coroutine.running(), {}
+        local default = skynet.dispatch_unknown_response(function(session, source, msg, sz)
+            got = { session, source, skynet.unpack(msg, sz) }
+            skynet.wakeup(me)
+        end)
+        local session = core.send(later, skynet.PTYPE_LUA, nil, skynet.pack('now', 7))
+        skynet.wait(me)
+        assert(got[1] == session and got[2] == 0 and got[3] == 7)
+        -- What was given up is nobody's: a wait that was ended, and a coroutine.
+        got = {}
+        local co = skynet.fork(function() skynet.call(later, 'lua', 'later', 'killed') end)
+        local sleeper = skynet.fork(function() skynet.sleep(3) end)
+        skynet.yield()
+        skynet.killthread(co)
+        skynet.wakeup(sleeper)
+        for req, answer in skynet.request { later, 'lua', 'later', 'late' }:select(1) do end
+        skynet.sleep(10)
+        assert(skynet.call(later, 'lua', 'now', 8) == 8)
+        assert(#got == 0)
+        skynet.dispatch_unknown_response(default)
+        UNKNOWN = core.send(later, skynet.PTYPE_LUA, nil, skynet.pack('now', 'text'))
+        assert(skynet.call(later, 'lua', 'now', 9) == 9)
+        skynet.error('SESSION=' .. UNKNOWN .. '.')
+        "#,
+        &[(
+            "later.lua",
+            r#"
+            local skynet = require 'skynet'
+            skynet.start(function()
+                skynet.dispatch('lua', function(_, _, command, value)
+                    if command == 'later' then skynet.sleep(5) end
+                    skynet.retpack(value)
+                end)
+            end)"#,
+        )],
+    );
+    let log = running.await_log("Unknown session : ");
+    let session = log.split_once("SESSION=").expect("it came").1;
+    let session = session.split_once('.').expect("it ends").0;
+    assert!(log.contains("Response message : "), "{log}");
+    assert!(
+        log.contains(&format!("Unknown session : {session} from 0")),
+        "{log}"
+    );
+    assert_eq!(log.matches("Unknown session").count(), 1, "{log}");
+}
