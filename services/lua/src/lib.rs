@@ -3,8 +3,8 @@
 //! A service is launched by its kind, `snlua`, with the name of its file and its arguments, as in Skynet:
 //! `snlua main a b`. `bootstrap`, which is built in, launches the launcher and the config's `start`.
 //!
-//! The parts: [`service`] is the service as the engine sees it; [`host`] is what is kept of it outside its
-//! interpreter; [`raw`] has the ways of every message through Lua's C interface; [`lualib`] is the library in Lua
+//! The parts: `service` is the service as the engine sees it; `host` is what is kept of it outside its
+//! interpreter; `raw` has the ways of every message through Lua's C interface; `lualib` is the library in Lua
 //! that is built in; [`module`] says how to add a module.
 //!
 //! Invariants: an interpreter is touched by its own shard alone, and only while one of its messages or answers

@@ -139,8 +139,11 @@ fn a_killed_node_is_suspect_at_once_and_was_restarted_when_it_answers_again() {
     let killed = Instant::now();
     let (_, suspect_after) = gate.wait_for(&[NodeChange::Suspect], killed);
     let (cause, down_after) = gate.wait_for(&[NodeChange::Down], killed);
-    assert!(cause.contains("refused"), "{cause}");
-    gate.check_fails_at_once("refused");
+    // On a busy machine its silence may be noticed before the end of the connection.
+    let noticed = ["refused", "no sign of life"]
+        .into_iter()
+        .find(|noticed| cause.contains(noticed));
+    gate.check_fails_at_once(noticed.unwrap_or_else(|| panic!("another cause: {cause}")));
     db.ended();
     let _db = Running::node(&folder.path("config_db"));
     let back_after = gate.wait_for_answer(Instant::now());
