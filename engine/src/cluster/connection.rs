@@ -26,7 +26,7 @@ const SLICES_MAX: usize = 64;
 /// Messages after which the output is written without waiting for the end of the turn. Both ends of a
 /// connection then work at the same time: with one write for each turn, and as many calls in flight as one turn takes,
 /// they were measured to take turns, and to make half as many calls.
-const MESSAGES_PER_WRITE: u32 = 64;
+const MESSAGES_PER_WRITE: u32 = 128;
 
 /// The part of a link that carries bytes.
 pub(crate) trait Carried {
