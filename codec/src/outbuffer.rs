@@ -110,7 +110,7 @@ impl OutBuffer {
 
     /// Puts a header and what follows it at the end, as [`OutBuffer::put_slice`] and
     /// [`OutBuffer::put_bytes`] would.
-    #[inline]
+    #[inline(always)]
     pub fn put_frame<const N: usize>(&mut self, header: &[u8; N], bytes: &Bytes) {
         if bytes.len() > COPY_BYTES_MAX {
             self.put_slice(header);
@@ -122,6 +122,7 @@ impl OutBuffer {
         self.put += (N + bytes.len()) as u64;
     }
 
+    #[inline(never)]
     fn chain(&mut self, bytes: Bytes) {
         let position = self.put;
         self.put += bytes.len() as u64;

@@ -29,6 +29,7 @@
 mod acks;
 mod callee;
 mod caller;
+mod deadlines;
 mod heartbeat;
 mod queue;
 mod reassembly;

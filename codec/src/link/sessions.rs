@@ -8,8 +8,8 @@
 //! Invariants: `outstanding` is the number of taken places and at most half of the ring; a session is
 //! found only by its whole number.
 
+use super::deadlines::GroupKey;
 use crate::skynet::SESSION_MAX;
-use crate::wheel::TimerKey;
 
 /// The smallest ring.
 const SLOTS_MIN: usize = 256;
@@ -25,7 +25,7 @@ pub(super) struct Call {
     /// The number of its message among those of the link.
     pub(super) number: u64,
     /// Set when it has a deadline.
-    pub(super) timer: Option<TimerKey>,
+    pub(super) deadline: GroupKey,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ const FREE: Slot = Slot {
     call: Call {
         token: 0,
         number: 0,
-        timer: None,
+        deadline: GroupKey::NONE,
     },
 };
 
@@ -161,7 +161,7 @@ mod tests {
         Call {
             token,
             number: token,
-            timer: None,
+            deadline: GroupKey::NONE,
         }
     }
 

@@ -185,18 +185,20 @@ impl Header {
     }
 
     /// The header as it is written.
-    #[inline]
+    #[inline(always)]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        transmute!(Wire {
-            length: self.length.into(),
-            kind: self.kind as u8,
-            flags: if self.is_target_name { TARGET_IS_NAME } else { 0 },
-            shard: self.shard.into(),
-            session: self.session.into(),
-            target: self.target.into(),
-            source: self.source.into(),
-            remaining_ms: self.remaining_ms.into(),
-        })
+        let flags = if self.is_target_name { TARGET_IS_NAME } else { 0 };
+        // In whole words and not field by field: who copies it on loads words, and a load of several smaller stores
+        // waits until all of them have left the store buffer.
+        let words = [
+            u64::from(self.length)
+                | u64::from(self.kind as u8) << 32
+                | u64::from(flags) << 40
+                | u64::from(self.shard) << 48,
+            u64::from(self.session) | u64::from(self.target) << 32,
+            u64::from(self.source) | u64::from(self.remaining_ms) << 32,
+        ];
+        transmute!(words.map(u64::to_le))
     }
 }
 

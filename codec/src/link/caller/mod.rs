@@ -30,6 +30,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use self::resume::{Ended, Resume};
+use super::deadlines::{Deadlines, GroupKey};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
 use super::reassembly::{Reassembly, ReassemblyLimits};
@@ -41,7 +42,6 @@ use crate::native::{
 };
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Address, Framer, NAME_BYTES_MAX};
-use crate::wheel::TimerWheel;
 
 /// How long a peer may take to answer the hello, in milliseconds.
 pub const HANDSHAKE_MS_MAX: Millis = 10_000;
@@ -80,7 +80,7 @@ pub struct CallerLink {
     channel: u32,
     shards: ShardsOut,
     sessions: Sessions,
-    timers: TimerWheel<u32>,
+    deadlines: Deadlines,
     framer: Framer,
     partials: Reassembly<()>,
     frames: FrameReader,
@@ -116,7 +116,7 @@ impl CallerLink {
             channel: 1,
             shards: ShardsOut::default(),
             sessions: Sessions::starting_at(first_session),
-            timers: TimerWheel::new(0),
+            deadlines: Deadlines::new(),
             framer: Framer::new(),
             partials: Reassembly::new(reassembly),
             frames: FrameReader::new(),
@@ -213,8 +213,16 @@ impl CallerLink {
     fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> u32 {
         let session = self.sessions.next_number();
         let deadline = deadline.filter(|_| !fault!(DeadlineIgnored));
-        let timer = deadline.map(|deadline| self.timers.insert(deadline, session));
-        self.sessions.insert(session, Call { token, number, timer });
+        let deadline = match deadline {
+            Some(deadline) => self.deadlines.enter(session, deadline),
+            None => GroupKey::NONE,
+        };
+        let call = Call {
+            token,
+            number,
+            deadline,
+        };
+        self.sessions.insert(session, call);
         session
     }
 
@@ -267,7 +275,7 @@ impl CallerLink {
         self.names.forget_definitions();
         let mut queue = std::mem::replace(&mut self.queue, Queue::new());
         queue.encode_waiting(|message| {
-            // An expired call has its event from its timer.
+            // An expired call has its event from its deadline.
             let is_late = message.deadline <= now;
             self.sends_dropped += u64::from(is_late && message.session == 0);
             let is_wanted = !is_late && is_wanted(&self.sessions, message) || fault!(LateSent);
@@ -414,10 +422,8 @@ impl CallerLink {
     #[inline]
     fn end(&mut self, session: u32) -> Option<Call> {
         let call = self.sessions.remove(session)?;
-        if let Some(timer) = call.timer
-            && !fault!(TimerKept)
-        {
-            self.timers.cancel(timer);
+        if !fault!(TimerKept) {
+            self.deadlines.leave(call.deadline);
         }
         if let Some(message) = self.resume.forget(call.number) {
             release(&mut self.names, &message);
@@ -430,7 +436,7 @@ impl CallerLink {
 
     #[inline]
     fn expire(&mut self, now: Millis) -> Option<CallerEvent> {
-        let session = self.timers.poll(now)?;
+        let session = self.deadlines.poll(now, &self.sessions)?;
         let number = self.sessions.get(session)?.number;
         // What lies in the out-buffer is still transmitted.
         let is_begun = number < self.queue.first_waiting_number();
@@ -459,7 +465,7 @@ impl CallerLink {
             _ => self.resume.acks.deadline(),
         };
         let all = [
-            self.timers.next_deadline(),
+            self.deadlines.next(),
             self.heartbeat.deadline(),
             greeting,
             of_session,
