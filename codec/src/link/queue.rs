@@ -113,7 +113,7 @@ impl Queue {
     }
 
     /// Adds a message that has the next number; `is_encoded` when it lies in the out-buffer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, message: Message, is_encoded: bool) {
         debug_assert!(
             !is_encoded || self.encoded == self.messages.len(),

@@ -110,7 +110,7 @@ pub enum FrameError {
 }
 
 /// Appends a frame: `header`, whose length is set to that of `payload`, and the payload.
-#[inline]
+#[inline(always)]
 pub fn put_frame(out: &mut OutBuffer, mut header: Header, payload: &Bytes) {
     header.length = payload.len() as u32;
     out.put_frame(&header.encode(), payload);

@@ -37,7 +37,7 @@ use skyring_codec::link::CalleeLink;
 use skyring_codec::native::Hello;
 
 use crate::cluster::budget::Budget;
-use crate::cluster::channel::{Channel, Loss, Outgoing};
+use crate::cluster::channel::{Channel, Loss};
 use crate::cluster::clients::Admission;
 use crate::cluster::group::Groups;
 use crate::cluster::inbound::{Case, Inbound};
@@ -221,7 +221,7 @@ impl ClusterShard {
     }
 
     /// Takes a request for a channel that this shard owns.
-    pub(crate) fn request(&self, shard: &Rc<Shard>, request: RemoteRequest) {
+    pub(crate) fn request(&self, shard: &Rc<Shard>, mut request: RemoteRequest) {
         let channel = self
             .peers
             .borrow()
@@ -234,20 +234,7 @@ impl ClusterShard {
                 entry => return self.refuse_or_park(shard, entry, request),
             },
         };
-        channel.request(
-            shard,
-            Outgoing {
-                address: &request.address,
-                source: request.source,
-                key: request.key,
-                payload: request.payload,
-                reply_to: request.reply_to,
-                deadline: request.deadline,
-                timeout_ms: request.timeout_ms,
-                is_idempotent: request.is_idempotent,
-                waits: request.waits,
-            },
-        );
+        channel.request_remote(shard, &mut request);
     }
 
     fn refuse_or_park(&self, shard: &Rc<Shard>, entry: Entry, request: RemoteRequest) {

@@ -325,7 +325,7 @@ impl NodeRef {
     pub(crate) fn request(
         &self,
         address: Address,
-        payload: Payload,
+        mut payload: Payload,
         reply_to: ReplyTo,
         timeout: Option<Duration>,
     ) {
@@ -340,7 +340,7 @@ impl NodeRef {
                     address: &address,
                     source,
                     key: self.key,
-                    payload,
+                    payload: &mut payload,
                     reply_to,
                     deadline,
                     timeout_ms,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use skyring_codec::Millis;
 
+use crate::cluster::channel::Outgoing;
 use crate::error::{Error, Text};
 use crate::service::handle::{Address, Handle};
 use crate::service::message::{Kind, Payload};
@@ -96,6 +97,24 @@ pub(crate) struct RemoteRequest {
     pub(crate) is_idempotent: bool,
     /// It waits for room instead of being refused.
     pub(crate) waits: bool,
+}
+
+impl RemoteRequest {
+    /// The same for its channel.
+    #[inline]
+    pub(crate) fn outgoing(&mut self) -> Outgoing<'_> {
+        Outgoing {
+            address: &self.address,
+            source: self.source,
+            key: self.key,
+            payload: &mut self.payload,
+            reply_to: self.reply_to,
+            deadline: self.deadline,
+            timeout_ms: self.timeout_ms,
+            is_idempotent: self.is_idempotent,
+            waits: self.waits,
+        }
+    }
 }
 
 /// Work that a shard does on its own thread for another thread.

@@ -187,6 +187,7 @@ impl Shard {
     // ---- waiters ----
 
     /// A new waiter, limited by `deadline` if there is one.
+    #[inline(always)]
     pub(crate) fn insert_waiter(&self, deadline: Option<Millis>) -> Key {
         let key = self.waiters.borrow_mut().insert();
         if let Some(deadline) = deadline {
@@ -243,7 +244,7 @@ impl Shard {
     }
 
     /// Gives a waiter of this shard the answer to its call, as [`complete_waiter`](Self::complete_waiter) does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answer_waiter(&self, key: Key, payload: Payload) {
         let answered = self.waiters.borrow_mut().answer(key, payload);
         match answered {
@@ -260,7 +261,7 @@ impl Shard {
     }
 
     /// See [`Waiters::poll`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_call(&self, key: Key, waker: &Waker) -> Polled {
         self.waiters.borrow_mut().poll(key, waker)
     }

@@ -7,15 +7,15 @@ pub(crate) struct Key(u64);
 
 impl Key {
     #[inline]
-    fn new(generation: u32, index: u32) -> Key {
+    pub(super) fn new(generation: u32, index: u32) -> Key {
         Key(u64::from(generation) << 32 | u64::from(index))
     }
 
-    fn index(self) -> usize {
+    pub(super) fn index(self) -> usize {
         (self.0 & u64::from(u32::MAX)) as usize
     }
 
-    fn generation(self) -> u32 {
+    pub(super) fn generation(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
@@ -31,7 +31,7 @@ impl Key {
 }
 
 /// Generations are counted in 31 bits.
-const GENERATION_MAX: u32 = u32::MAX >> 1;
+pub(super) const GENERATION_MAX: u32 = u32::MAX >> 1;
 
 enum Slot<T> {
     Vacant { next: Option<u32> },

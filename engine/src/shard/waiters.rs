@@ -8,7 +8,7 @@ use skyring_codec::wheel::TimerKey;
 use crate::client::Slot;
 use crate::error::Error;
 use crate::service::message::Payload;
-use crate::shard::slab::{Key, Slab};
+use crate::shard::slab::{GENERATION_MAX, Key};
 
 /// What a waiter got.
 #[derive(Debug)]
@@ -19,15 +19,23 @@ pub(crate) enum Outcome {
     Elapsed,
 }
 
-enum State {
-    /// A future of this shard, which polls for the outcome.
-    Waiting(Option<Waker>),
+/// What a waiter is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has the slot.
+    Vacant,
+    Waiting,
+    /// The answer to its call lies in `payload`, as for nearly every call.
+    Answered,
+    /// Any other outcome lies in `rare`.
+    Done,
+}
+
+/// What few waiters have.
+enum Rare {
     /// A caller on another thread, who is given the outcome.
     Outside(Arc<Slot>),
-    /// What nearly every call gets, by itself: moving an [`Outcome`] about was measured to cost as much as the rest
-    /// of a waiter's life. `None` only while it is being taken.
-    Answered(Option<Payload>),
-    Done(Outcome),
+    Outcome(Outcome),
 }
 
 /// What a look at a waiter finds.
@@ -40,9 +48,18 @@ pub(crate) enum Polled {
     Outcome(Outcome),
 }
 
+/// A slot. Its parts are fields and no states of an enum, so that a waiter's life moves only what it has: moving
+/// the largest state about was measured to cost as much as all else. A vacant one holds nothing.
 struct Waiter {
-    state: State,
+    generation: u32,
+    stage: Stage,
+    /// The next vacant slot, of a vacant one.
+    next: u32,
     timer: Option<TimerKey>,
+    /// Of a future of this shard, which polls for the outcome.
+    waker: Option<Waker>,
+    payload: Payload,
+    rare: Option<Box<Rare>>,
 }
 
 /// Whom to tell that a waiter has its outcome.
@@ -51,32 +68,93 @@ pub(crate) enum Notice {
     Outside(Arc<Slot>, Outcome),
 }
 
-/// All waiters of a shard. An answer to one that is gone is dropped, and said to be late.
-#[derive(Default)]
-pub(crate) struct Waiters(Slab<Waiter>);
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// All waiters of a shard, under keys with a generation. An answer to one that is gone is dropped, and said to be
+/// late.
+pub(crate) struct Waiters {
+    slots: Vec<Waiter>,
+    /// The first vacant slot.
+    vacant: u32,
+    taken: usize,
+}
+
+impl Default for Waiters {
+    fn default() -> Waiters {
+        Waiters {
+            slots: Vec::new(),
+            vacant: NONE,
+            taken: 0,
+        }
+    }
+}
 
 impl Waiters {
     /// A new waiter of this shard, without a timer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self) -> Key {
-        self.0.insert(Waiter {
-            state: State::Waiting(None),
+        self.taken += 1;
+        let index = self.vacant;
+        match self.slots.get_mut(index as usize) {
+            Some(slot) => {
+                self.vacant = slot.next;
+                slot.stage = Stage::Waiting;
+                Key::new(slot.generation, index)
+            }
+            None => self.grow(),
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) -> Key {
+        // So many at once are impossible: memory ends first.
+        let index = self.slots.len() as u32;
+        let generation = 1;
+        self.slots.push(Waiter {
+            generation,
+            stage: Stage::Waiting,
+            next: NONE,
             timer: None,
-        })
+            waker: None,
+            payload: Payload::default(),
+            rare: None,
+        });
+        Key::new(generation, index)
     }
 
     /// A new waiter for a caller on another thread.
     pub(crate) fn insert_outside(&mut self, slot: Arc<Slot>) -> Key {
-        self.0.insert(Waiter {
-            state: State::Outside(slot),
-            timer: None,
-        })
+        let key = self.insert();
+        if let Some(waiter) = self.find(key) {
+            waiter.rare = Some(Box::new(Rare::Outside(slot)));
+        }
+        key
+    }
+
+    #[inline(always)]
+    fn find(&mut self, key: Key) -> Option<&mut Waiter> {
+        self.slots
+            .get_mut(key.index())
+            .filter(|waiter| waiter.generation == key.generation() && waiter.stage != Stage::Vacant)
+    }
+
+    /// Makes a slot vacant that was found under this key, and that holds nothing any more.
+    #[inline(always)]
+    fn vacate(&mut self, key: Key) {
+        if let Some(waiter) = self.slots.get_mut(key.index()) {
+            waiter.generation = waiter.generation.wrapping_add(1) & GENERATION_MAX;
+            waiter.stage = Stage::Vacant;
+            waiter.next = self.vacant;
+            self.vacant = key.index() as u32;
+            self.taken -= 1;
+        }
     }
 
     /// Remembers the timer that limits a waiter, so that its end cancels it.
     #[inline]
     pub(crate) fn set_timer(&mut self, key: Key, timer: TimerKey) {
-        if let Some(waiter) = self.0.get_mut(key) {
+        if let Some(waiter) = self.find(key) {
             waiter.timer = Some(timer);
         }
     }
@@ -85,92 +163,108 @@ impl Waiters {
     /// an outcome already.
     #[inline]
     pub(crate) fn complete(&mut self, key: Key, outcome: Outcome) -> Option<(Notice, Option<TimerKey>)> {
-        let waiter = self.0.get_mut(key)?;
-        match &mut waiter.state {
-            State::Done(_) | State::Answered(_) => None,
-            State::Waiting(waker) => {
-                let waker = waker.take();
-                waiter.state = State::Done(outcome);
-                Some((Notice::Task(waker), waiter.timer.take()))
-            }
-            State::Outside(_) => {
-                let waiter = self.0.remove(key)?;
-                let State::Outside(slot) = waiter.state else {
-                    return None;
-                };
-                Some((Notice::Outside(slot, outcome), waiter.timer))
-            }
+        let waiter = self.find(key)?;
+        if waiter.stage != Stage::Waiting {
+            return None;
         }
+        let timer = waiter.timer.take();
+        let notice = match waiter.rare.take().map(|rare| *rare) {
+            Some(Rare::Outside(slot)) => {
+                self.vacate(key);
+                Notice::Outside(slot, outcome)
+            }
+            _ => {
+                waiter.stage = Stage::Done;
+                waiter.rare = Some(Box::new(Rare::Outcome(outcome)));
+                Notice::Task(waiter.waker.take())
+            }
+        };
+        Some((notice, timer))
     }
 
     /// Gives a waiter the answer to its call, as [`complete`](Self::complete) does; the payload comes back if that
     /// has to do it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answer(
         &mut self,
         key: Key,
         payload: Payload,
     ) -> Result<(Option<Waker>, Option<TimerKey>), Payload> {
-        match self.0.get_mut(key) {
-            Some(Waiter {
-                state: state @ State::Waiting(_),
-                timer,
-            }) => {
-                let State::Waiting(waker) = std::mem::replace(state, State::Answered(Some(payload))) else {
-                    return Ok((None, None));
-                };
-                Ok((waker, timer.take()))
+        match self.find(key) {
+            Some(waiter) if waiter.stage == Stage::Waiting && waiter.rare.is_none() => {
+                waiter.stage = Stage::Answered;
+                waiter.payload = payload;
+                Ok((waiter.waker.take(), waiter.timer.take()))
             }
             _ => Err(payload),
         }
     }
 
     /// The outcome, if there is one, which ends the waiter; else keeps `waker` for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Polled {
-        let Some(waiter) = self.0.get_mut(key) else {
+        let Some(waiter) = self.find(key) else {
             return Polled::Pending;
         };
-        match &mut waiter.state {
-            State::Answered(payload) => {
-                let payload = payload.take().unwrap_or_default();
-                self.0.remove(key);
+        match waiter.stage {
+            Stage::Answered => {
+                let payload = std::mem::take(&mut waiter.payload);
+                self.vacate(key);
                 Polled::Payload(payload)
             }
-            State::Waiting(Some(kept)) if kept.will_wake(waker) => Polled::Pending,
-            State::Waiting(kept) => {
-                *kept = Some(waker.clone());
+            Stage::Waiting => {
+                if !waiter.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                    waiter.waker = Some(waker.clone());
+                }
                 Polled::Pending
             }
-            State::Outside(_) => Polled::Pending,
-            State::Done(_) => match self.0.remove(key).map(|waiter| waiter.state) {
-                Some(State::Done(outcome)) => Polled::Outcome(outcome),
-                _ => Polled::Pending,
-            },
+            Stage::Done => self.take_outcome(key),
+            Stage::Vacant => Polled::Pending,
+        }
+    }
+
+    #[cold]
+    fn take_outcome(&mut self, key: Key) -> Polled {
+        let rare = self.find(key).and_then(|waiter| waiter.rare.take());
+        self.vacate(key);
+        match rare.map(|rare| *rare) {
+            Some(Rare::Outcome(outcome)) => Polled::Outcome(outcome),
+            _ => Polled::Pending,
         }
     }
 
     /// Ends a waiter that nobody polls any more; gives back its timer to cancel.
     #[inline]
     pub(crate) fn forget(&mut self, key: Key) -> Option<TimerKey> {
-        self.0.remove(key)?.timer
+        let waiter = self.find(key)?;
+        let timer = waiter.timer.take();
+        waiter.waker = None;
+        waiter.rare = None;
+        waiter.payload = Payload::default();
+        self.vacate(key);
+        timer
     }
 
     /// Takes every waiter of another thread out.
     pub(crate) fn drain_outside(&mut self) -> Vec<Arc<Slot>> {
-        let outside = |waiter: &Waiter| matches!(waiter.state, State::Outside(_));
-        let waiters = self.0.drain_where(outside);
-        waiters
-            .into_iter()
-            .filter_map(|waiter| match waiter.state {
-                State::Outside(slot) => Some(slot),
-                State::Waiting(_) | State::Answered(_) | State::Done(_) => None,
-            })
-            .collect()
+        let mut outside = Vec::new();
+        for index in 0..self.slots.len() {
+            let waiter = &mut self.slots[index];
+            if !waiter.rare.as_deref().is_some_and(|rare| matches!(rare, Rare::Outside(_))) {
+                continue;
+            }
+            let key = Key::new(waiter.generation, index as u32);
+            if let Some(Rare::Outside(slot)) = waiter.rare.take().map(|rare| *rare) {
+                outside.push(slot);
+            }
+            waiter.timer = None;
+            self.vacate(key);
+        }
+        outside
     }
 
     /// Waiters now.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.taken
     }
 }

@@ -133,7 +133,7 @@ impl CallerLink {
     ///
     /// # Errors
     /// [`LinkError`]; nothing was queued and there will be no event.
-    #[inline]
+    #[inline(always)]
     pub fn request(&mut self, now: Millis, request: CallerRequest<'_>) -> Result<(), LinkError> {
         self.now = self.now.max(now);
         let CallerRequest {
@@ -180,7 +180,7 @@ impl CallerLink {
     }
 
     /// Checks every bound but that on names; gives what the message costs.
-    #[inline]
+    #[inline(always)]
     fn admit(&self, address: &Address<'_>, is_call: bool, payload_bytes: usize) -> Result<usize, LinkError> {
         if let Address::Name(name) = address
             && !(1..=NAME_BYTES_MAX).contains(&name.len())
@@ -209,7 +209,7 @@ impl CallerLink {
     }
 
     /// Enters a call; gives its session.
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> u32 {
         let session = self.sessions.next_number();
         let deadline = deadline.filter(|_| !fault!(DeadlineIgnored));
@@ -227,7 +227,7 @@ impl CallerLink {
     }
 
     /// Writes a message into the out-buffer; whether it is there now.
-    #[inline]
+    #[inline(always)]
     fn encode(&mut self, dialect: Dialect, message: &mut Message) -> bool {
         match dialect {
             Dialect::Skynet => self.encode_skynet(message),

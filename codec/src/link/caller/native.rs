@@ -19,7 +19,7 @@ enum Stepped {
 impl CallerLink {
     /// Writes a message, and the definition of its name in front of it where that is due: it is part of the
     /// message, for what it costs and for whether it was begun.
-    #[inline]
+    #[inline(always)]
     pub(super) fn encode_native(&mut self, message: &mut Message) {
         message.start = self.out.position_put();
         message.frame = self.resume.next_frame;
@@ -55,7 +55,7 @@ impl CallerLink {
 
     /// The next plain answer that lies whole in the chunk received last, with the token of its call. None when
     /// what comes next is anything else, which [`CallerLink::poll_event`] gives out.
-    #[inline]
+    #[inline(always)]
     pub fn next_reply(&mut self) -> Option<(u64, Bytes)> {
         if !self.losses.is_empty()
             || !matches!(

@@ -12,7 +12,7 @@ use crate::skynet::{
 
 impl CallerLink {
     /// Writes a message; false for one that the dialect cannot say, which was refused before.
-    #[inline]
+    #[inline(never)]
     pub(super) fn encode_skynet(&mut self, message: &mut Message) -> bool {
         message.start = self.out.position_put();
         let address = match message.target {

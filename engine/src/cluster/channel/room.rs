@@ -61,7 +61,7 @@ impl Channel {
             waits,
         };
         if !self.room.is_wanted() {
-            match self.offer(shard, outgoing) {
+            match self.offer_in_turn(shard, outgoing) {
                 Ok(()) => return,
                 Err(LinkError::Overloaded { .. }) => {}
                 Err(error) => return self.refuse(shard, reply_to, error),
@@ -98,21 +98,15 @@ impl Channel {
     /// Hands over as many calls as there is room for.
     fn fill_room(&self, shard: &Rc<Shard>) {
         loop {
-            let Some(call) = self.room.calls.borrow_mut().pop_front() else {
+            let Some(mut call) = self.room.calls.borrow_mut().pop_front() else {
                 return;
             };
-            let offered = self.offer(
+            let mut payload = call.payload.clone();
+            let offered = self.offer_in_turn(
                 shard,
                 Outgoing {
-                    address: &call.address,
-                    source: call.source,
-                    key: call.key,
-                    payload: call.payload.clone(),
-                    reply_to: call.reply_to,
-                    deadline: call.deadline,
-                    timeout_ms: call.timeout_ms,
-                    is_idempotent: call.is_idempotent,
-                    waits: true,
+                    payload: &mut payload,
+                    ..call.outgoing()
                 },
             );
             match offered {

@@ -24,7 +24,6 @@ use skyring_codec::Millis;
 
 use self::calls::GroupCall;
 use self::choice::{Candidate, Situation, Standing, choose};
-use super::channel::Outgoing;
 use super::detector::{NodeChange, NodeEvent, NodeState};
 use super::route::Route;
 use super::{ClusterShard, Entry};
@@ -257,24 +256,11 @@ impl ClusterShard {
     }
 
     /// Sends a message that names a member to it.
-    fn send_to_member(&self, shard: &Rc<Shard>, member: &Member, request: RemoteRequest) {
+    fn send_to_member(&self, shard: &Rc<Shard>, member: &Member, mut request: RemoteRequest) {
         let Some(channel) = self.remembered(&member.route, request.key) else {
             return self.route_to_node(shard, request);
         };
-        channel.request(
-            shard,
-            Outgoing {
-                address: &request.address,
-                source: request.source,
-                key: request.key,
-                payload: request.payload,
-                reply_to: request.reply_to,
-                deadline: request.deadline,
-                timeout_ms: request.timeout_ms,
-                is_idempotent: request.is_idempotent,
-                waits: request.waits,
-            },
-        );
+        channel.request_remote(shard, &mut request);
     }
 
     // ---- what changes ----
