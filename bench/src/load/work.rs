@@ -59,11 +59,13 @@ impl Work {
     }
 
     /// One call, which begins when it is awaited.
+    #[inline(always)]
     pub(super) fn call(&self, node: &NodeRef) -> Call {
         node.call_payload(self.address.clone(), Ok(self.payload.clone()))
     }
 
     /// A call was answered.
+    #[inline]
     pub(super) fn answered(&self) {
         let calls = self.calls.get() + 1;
         self.calls.set(calls);
@@ -73,11 +75,13 @@ impl Work {
     }
 
     /// It took so long, which counts.
+    #[inline]
     pub(super) fn took(&self, latency: Duration) {
         self.took_each(latency, 1);
     }
 
     /// So many took so long.
+    #[inline]
     pub(super) fn took_each(&self, latency: Duration, calls: u64) {
         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         let mut latencies = self.latencies.borrow_mut();

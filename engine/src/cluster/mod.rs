@@ -151,7 +151,7 @@ impl ClusterShard {
 
     /// The channel that a call takes by a remembered way; `None` = there is none, and the call goes the
     /// long one, by [`ClusterShard::route`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remembered(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
         if self.map.has_news() {
             return None;

@@ -31,7 +31,7 @@ impl Route {
 
     /// The channel of a key, if this shard owns it. `changes` counts those of the shard's peers; `look_up`
     /// gives all channels anew.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn channel(
         &self,
         key: u64,

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use async_task::Runnable;
+use async_task::Builder;
 use crossbeam::queue::SegQueue;
 use slab::Slab;
 
@@ -34,6 +34,10 @@ const SPINS_PER_CLOCK: u32 = 32;
 
 /// Rounds of dropping tasks that wake others as they are dropped, at the end of an executor.
 const END_ROUNDS_MAX: usize = 100;
+
+/// A task that is to run. It carries the way to its executor: a function that schedules without anything captured is
+/// called without counting another reference to the task.
+type Runnable = async_task::Runnable<Arc<Door>>;
 
 /// How one executor is set up.
 pub(crate) struct ExecutorOptions {
@@ -197,7 +201,7 @@ impl Executor {
             task.await;
         };
         let door = Arc::clone(&self.door);
-        let (runnable, task) = async_task::spawn_local(task, move |runnable| schedule(&door, runnable));
+        let (runnable, task) = Builder::new().metadata(door).spawn_local(move |_| task, schedule);
         entry.insert(runnable.waker());
         drop(tasks);
         runnable.schedule();
@@ -324,8 +328,8 @@ impl Drop for Listed {
 }
 
 /// Puts a woken task where its executor finds it.
-fn schedule(door: &Arc<Door>, runnable: Runnable) {
-    if DOOR.get() == Arc::as_ptr(door) {
+fn schedule(runnable: Runnable) {
+    if DOOR.get() == Arc::as_ptr(runnable.metadata()) {
         let runnable = CURRENT.with_borrow(|current| match current {
             Some(executor) => {
                 executor.runnable.borrow_mut().push_back(runnable);
@@ -336,6 +340,7 @@ fn schedule(door: &Arc<Door>, runnable: Runnable) {
         debug_assert!(runnable.is_none());
         return;
     }
+    let door = Arc::clone(runnable.metadata());
     door.woken.push(runnable);
     door.bell.ring();
 }

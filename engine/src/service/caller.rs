@@ -289,7 +289,7 @@ impl NodeRef {
     }
 
     /// The same with values that are packed already.
-    #[inline]
+    #[inline(always)]
     pub fn call_payload(
         &self,
         address: impl Into<Address>,
