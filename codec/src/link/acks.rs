@@ -80,7 +80,14 @@ impl Acks {
         now >= self.until || (self.weight >= ACK_WEIGHT_MAX && !self.is_put_off)
     }
 
-    /// It could not be announced: it is due later, however much comes meanwhile.
+    /// What was announced last has been written: what was put off since is due with the next frame that comes.
+    #[inline]
+    pub(super) fn announced(&mut self) {
+        self.is_put_off = false;
+    }
+
+    /// It could not be announced, because the last announcement is not written yet: it is due once that is, or
+    /// later, however much comes meanwhile.
     pub(super) fn put_off(&mut self) {
         self.until = self.now.saturating_add(ACK_DELAY_MS_MAX);
         self.is_put_off = true;
@@ -153,6 +160,17 @@ mod tests {
         assert_eq!(acks.deadline(), Some(until + ACK_DELAY_MS_MAX));
         acks.announce();
         assert!(acks.note(ACK_WEIGHT_MAX));
+    }
+
+    #[test]
+    fn what_was_put_off_is_announced_with_the_next_frame_once_the_last_announcement_is_written() {
+        let mut acks = on();
+        assert!(acks.note(ACK_WEIGHT_MAX));
+        acks.put_off();
+        assert!(!acks.note(1));
+        acks.announced();
+        assert!(acks.note(1));
+        assert_eq!((acks.announce(), acks.deadline()), (3, None));
     }
 
     #[test]

@@ -325,6 +325,9 @@ impl CalleeLink {
     #[inline]
     pub fn transmitted(&mut self, count: usize) {
         self.out.advance(count);
+        if self.out.position_transmitted() >= self.ack_end {
+            self.acks.announced();
+        }
     }
 
     /// Whether answers wait for the socket.

@@ -529,6 +529,7 @@ impl CallerLink {
         self.out.advance(count);
         let transmitted = self.out.position_transmitted();
         if self.resume.has_session() {
+            self.resume.written(transmitted);
             return self.queue.keep_begun(transmitted);
         }
         self.queue

@@ -129,6 +129,14 @@ impl Resume {
         self.until.get_or_insert(now.saturating_add(SESSION_KEPT_MS_MAX));
     }
 
+    /// The socket has taken all bytes before `transmitted`.
+    #[inline]
+    pub(super) fn written(&mut self, transmitted: u64) {
+        if transmitted >= self.ack_end {
+            self.acks.announced();
+        }
+    }
+
     /// When the session ends that has no connection.
     pub(super) fn deadline(&self) -> Option<Millis> {
         self.until
