@@ -97,7 +97,7 @@ pub(crate) struct Connection<L> {
     ended: Cell<bool>,
     /// It is in the shard's list of connections to flush.
     listed: Cell<bool>,
-    /// Messages that were put since the last write.
+    /// Messages that were put since the last write; see `message_put`.
     unwritten: Cell<u32>,
     /// A task waits for the socket to take bytes, since this time.
     blocked_since: Cell<Option<Millis>>,
@@ -186,11 +186,18 @@ impl<L: Carried + 'static> Connection<L> {
         self.blocked_since.get()
     }
 
-    /// Has the output written at the end of the turn, or at once when much of it waits already.
+    /// Has the output written at the end of the turn.
     pub(crate) fn flush_later(self: &Rc<Self>, shard: &Rc<Shard>) {
         if !self.listed.replace(true) {
             shard.flush_later(Rc::clone(self) as Rc<dyn Flush>);
         }
+    }
+
+    /// A message was put: it is written at the end of the turn, or at once when many are. What the link says of its own
+    /// does not count, so that an acknowledgement never splits what would have been one write.
+    #[inline]
+    pub(crate) fn message_put(self: &Rc<Self>, shard: &Rc<Shard>) {
+        self.flush_later(shard);
         let unwritten = self.unwritten.get() + 1;
         self.unwritten.set(unwritten);
         if unwritten >= MESSAGES_PER_WRITE {

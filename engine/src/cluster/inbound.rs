@@ -195,7 +195,7 @@ impl Inbound {
                 }
             }
             self.active.set(true);
-            self.connection.flush_later(shard);
+            self.connection.message_put(shard);
             // While it passes requests on, its reader counts what all of them came to.
             if !self.passing_on.get() {
                 self.count_held(shard);

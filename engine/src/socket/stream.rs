@@ -96,7 +96,7 @@ impl StreamPart {
             )));
         }
         self.connection.link.borrow_mut().push(bytes, is_low);
-        self.connection.flush_later(shard);
+        self.connection.message_put(shard);
         self.note_facts(socket);
         let waiting = self.waiting();
         if waiting > SOCKET_OUT_BYTES_MAX {

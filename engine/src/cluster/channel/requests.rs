@@ -125,7 +125,7 @@ impl Channel {
             self.arm(shard, deadline);
         }
         if self.is_open.get() {
-            self.connection.flush_later(shard);
+            self.connection.message_put(shard);
         } else {
             self.demanded.wake();
         }
