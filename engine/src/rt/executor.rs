@@ -248,11 +248,7 @@ impl Executor {
         self.door.bell.announce();
         self.look_outside();
         let slept = if self.runnable.borrow().is_empty() {
-            let wait = self
-                .timers
-                .next()
-                .map(|next| next.saturating_duration_since(Instant::now()));
-            self.ring.wait(wait)
+            self.ring.wait(self.timers.next())
         } else {
             Ok(())
         };

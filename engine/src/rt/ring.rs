@@ -1,22 +1,29 @@
 //! The io_uring of one thread, as a teller of readiness: which sockets have something to read, which take
-//! bytes again, and whether the doorbell was rung.
+//! bytes again, whether the doorbell was rung, and whether it is time to wake up.
 //!
 //! Only polls are given to the ring, so the kernel never holds memory of ours, and a socket that is idle costs
 //! none. Reading and writing are plain non-blocking system calls, made when the ring has said that they
 //! succeed. A source's readable side is one poll that stays armed and speaks at each arrival; its writable
 //! side is armed when somebody waits for it.
 //!
+//! A wait that has an end sets no timer of its own: setting one and taking it back costs more than the rest of a
+//! short sleep. One timer, a descriptor that is polled as well, stands at the earliest end that was asked for, and is set
+//! anew when it has gone off or an earlier one comes; so a wait may end before its time, with nothing to show.
+//!
 //! Invariants: a completion of a source that is gone wakes nobody, because its number was given a new
 //! generation; whoever finds nothing to read says so before it waits, and every arrival after that is told.
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
+use rustix::time::Timespec;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 
 use super::sys;
 
@@ -28,6 +35,12 @@ const COMPLETIONS_MAX: u32 = 4096;
 
 /// What the doorbell's completions say they are for.
 const DOORBELL: u64 = u64::MAX - 1;
+
+/// The shortest time that the timer is set to.
+const TIMER_MIN: Duration = Duration::from_nanos(1);
+
+/// What the timer's completions say they are for.
+const TIMER: u64 = u64::MAX - 2;
 
 /// Set in what completions of removed polls say they are for, beside the poll's own mark. Slots stay below 2^31.
 const REMOVED: u64 = 1 << 63;
@@ -110,6 +123,9 @@ pub(super) struct Ring {
     sources: RefCell<Vec<Source>>,
     free: RefCell<Vec<u32>>,
     doorbell: RawFd,
+    timer: OwnedFd,
+    /// When the timer goes off, unless it has.
+    timer_set: Cell<Option<Instant>>,
     /// Operations that wait to be submitted.
     unsubmitted: Cell<bool>,
     arrived: RefCell<Vec<(u64, i32, u32)>>,
@@ -162,20 +178,45 @@ impl Ring {
             sources: RefCell::default(),
             free: RefCell::default(),
             doorbell,
+            timer: timerfd_create(
+                TimerfdClockId::Monotonic,
+                TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+            )?,
+            timer_set: Cell::new(None),
             unsubmitted: Cell::new(false),
             arrived: RefCell::default(),
         };
-        ring.arm_doorbell()?;
+        ring.arm(ring.doorbell, DOORBELL)?;
+        ring.arm(ring.timer.as_raw_fd(), TIMER)?;
         Ok(ring)
     }
 
-    fn arm_doorbell(&self) -> io::Result<()> {
+    fn arm(&self, fd: RawFd, mark: u64) -> io::Result<()> {
         self.push(sys::Operation::Poll {
-            fd: self.doorbell,
+            fd,
             events: READABLE,
             stays_armed: true,
-            mark: DOORBELL,
+            mark,
         })
+    }
+
+    /// Has the timer go off at that moment, or before.
+    fn set_timer(&self, until: Instant) -> io::Result<()> {
+        if self.timer_set.get().is_some_and(|set| set <= until) {
+            return Ok(());
+        }
+        // 0 would switch it off. What it had to say before is gone.
+        let left = until.saturating_duration_since(Instant::now()).max(TIMER_MIN);
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            },
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        self.timer_set.set(Some(until));
+        Ok(())
     }
 
     fn push(&self, operation: sys::Operation) -> io::Result<()> {
@@ -328,21 +369,14 @@ impl Ring {
         self.take()
     }
 
-    /// Submits what waits, sleeps until something completes or the time is over, and takes what has completed.
-    pub(super) fn wait(&self, time_max: Option<Duration>) -> io::Result<()> {
+    /// Submits what waits, sleeps until something completes or that moment has come, and takes what has completed.
+    /// May return before, with nothing to show.
+    pub(super) fn wait(&self, until: Option<Instant>) -> io::Result<()> {
+        if let Some(until) = until {
+            self.set_timer(until)?;
+        }
         self.unsubmitted.set(false);
-        let waited = {
-            let uring = self.uring.borrow();
-            match time_max {
-                None => uring.submit_and_wait(1),
-                Some(time_max) => {
-                    let timespec = Timespec::from(time_max);
-                    uring
-                        .submitter()
-                        .submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
-                }
-            }
-        };
+        let waited = self.uring.borrow().submit_and_wait(1);
         ignore_interruption(waited)?;
         self.take()
     }
@@ -360,7 +394,13 @@ impl Ring {
             match mark {
                 DOORBELL => {
                     if !cqueue::more(flags) {
-                        self.arm_doorbell()?;
+                        self.arm(self.doorbell, DOORBELL)?;
+                    }
+                }
+                TIMER => {
+                    self.timer_set.set(None);
+                    if !cqueue::more(flags) {
+                        self.arm(self.timer.as_raw_fd(), TIMER)?;
                     }
                 }
                 _ if mark & REMOVED != 0 => {
@@ -418,7 +458,6 @@ fn ignore_interruption(entered: io::Result<usize>) -> io::Result<()> {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -472,11 +511,11 @@ mod tests {
             // Bytes and the end at once: after the bytes it is still ready.
             there.write_all(b"last").unwrap();
             drop(there);
-            ring.wait(Some(Duration::from_secs(5))).unwrap();
+            ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
             assert_eq!(here.read(&mut [0; 64]).unwrap(), 4);
             ring.is_exhausted(key, Direction::Read);
             while ring.poll_ready(key, Direction::Read, &mut context).is_pending() {
-                ring.wait(Some(Duration::from_secs(5))).unwrap();
+                ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
             }
             assert_eq!(here.read(&mut [0; 64]).unwrap(), 0);
             ring.remove(key);
@@ -500,7 +539,8 @@ mod tests {
             assert_eq!(next.slot, key.slot);
             assert_ne!(next, key);
             there.write_all(b"hello").unwrap();
-            ring.wait(Some(Duration::from_millis(20))).unwrap();
+            ring.wait(Some(Instant::now() + Duration::from_millis(20)))
+                .unwrap();
             assert_eq!(count.0.load(Ordering::Relaxed), 0);
             assert!(matches!(
                 ring.poll_ready(key, Direction::Read, &mut context),
@@ -535,7 +575,8 @@ mod tests {
     fn a_wait_ends_with_its_time_and_with_the_doorbell() {
         let bell = Bell::new().unwrap();
         for ring in rings(&bell) {
-            ring.wait(Some(Duration::from_millis(5))).unwrap();
+            ring.wait(Some(Instant::now() + Duration::from_millis(5)))
+                .unwrap();
             for _ in 0..3 {
                 bell.announce();
                 let ringing = Arc::clone(&bell);

@@ -250,7 +250,11 @@ impl Waiters {
         let mut outside = Vec::new();
         for index in 0..self.slots.len() {
             let waiter = &mut self.slots[index];
-            if !waiter.rare.as_deref().is_some_and(|rare| matches!(rare, Rare::Outside(_))) {
+            if !waiter
+                .rare
+                .as_deref()
+                .is_some_and(|rare| matches!(rare, Rare::Outside(_)))
+            {
                 continue;
             }
             let key = Key::new(waiter.generation, index as u32);
