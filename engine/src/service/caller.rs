@@ -65,7 +65,7 @@ impl Caller {
     }
 
     /// The same with values that are packed already.
-    #[inline]
+    #[inline(always)]
     pub fn call_payload(
         &self,
         address: impl Into<Address>,

@@ -12,6 +12,7 @@
 use super::handle::Handle;
 
 /// Mixes a 64-bit number so that near numbers are far apart (the finaliser of SplitMix64).
+#[inline]
 pub fn hash_number(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +29,12 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
 }
 
 /// The shard that owns a service without a key.
+#[inline]
 pub fn shard_of_handle(handle: Handle, shards: usize) -> usize {
+    if shards == 1 {
+        // A division costs as much as the rest of a look-up.
+        return 0;
+    }
     (hash_number(u64::from(handle.0)) % shards as u64) as usize
 }
 

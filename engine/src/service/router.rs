@@ -30,6 +30,7 @@ pub const WAITING_CALLS_MAX: usize = 65_536;
 
 impl Shard {
     /// The service behind an address on this node; of a keyed service the instance of the key.
+    #[inline]
     pub(crate) fn resolve(&self, address: &Address, key: u64) -> Result<Handle, Error> {
         let handle = match address {
             Address::Handle(handle) => *handle,
@@ -45,6 +46,7 @@ impl Shard {
     }
 
     /// Sends a message to a service of this node, whichever shard it is on. Failures are answered.
+    #[inline(always)]
     pub(crate) fn request(self: &Rc<Shard>, request: Request) {
         let shard = shard_of_handle(request.target, self.shards());
         if shard == self.index {
@@ -68,6 +70,7 @@ impl Shard {
     }
 
     /// Carries an answer to whoever waits for it.
+    #[inline]
     pub(crate) fn reply(self: &Rc<Shard>, reply_to: ReplyTo, result: Result<Payload, Error>) {
         let shard = match reply_to {
             ReplyTo::Nobody => return,
@@ -114,6 +117,7 @@ impl Shard {
 
     /// Takes a message for a service of this shard: handles it at once, or queues it behind the one that
     /// is being handled.
+    #[inline]
     pub(crate) fn deliver(self: &Rc<Shard>, request: Request) {
         if self.handling.get() || !self.run_queue.borrow().is_empty() {
             self.enqueue(request);
@@ -192,6 +196,7 @@ impl Shard {
         more
     }
 
+    #[inline(always)]
     fn handle(self: &Rc<Shard>, request: Request, service: Rc<dyn Deliver>) {
         if request.deadline.is_some_and(|deadline| deadline < self.now()) {
             // Its caller has its timeout already; running it now would be work for nobody.
