@@ -18,6 +18,9 @@ const SIZE: usize = 64;
 const IN_FLIGHT: usize = 256;
 const IN_FLIGHT_MANY: usize = 10_000;
 
+/// Calls that an open loop may have under way.
+const IN_FLIGHT_OPEN: usize = 1_024;
+
 /// How much more memory those may need.
 const MEMORY_MANY_BYTES_MAX: f64 = (64u64 << 20) as f64;
 
@@ -89,7 +92,7 @@ pub(super) fn half_rate(
         let most = checked(pair.measure(calls(course, Pace::Closed, IN_FLIGHT)?, |_| {})?)?;
         let rate = most.calls_per_second / 2.0;
         progress(&format!("run {run}, {} calls/s", grouped(rate)));
-        let half = checked(pair.measure(calls(course, Pace::Open(rate), IN_FLIGHT_MANY)?, |_| {})?)?;
+        let half = checked(pair.measure(calls(course, Pace::Open(rate), IN_FLIGHT_OPEN)?, |_| {})?)?;
         pair.end()?;
         p99.push(half.latency_us.p99);
         p50.push(half.latency_us.p50);
