@@ -148,6 +148,18 @@ impl Queue {
         }
     }
 
+    /// The socket has taken all bytes: every message was begun, and is kept until it is acknowledged. False when some
+    /// wait, and one has to look which.
+    #[inline]
+    pub(super) fn keep_all(&mut self) -> bool {
+        if self.encoded < self.messages.len() {
+            return false;
+        }
+        self.kept_cost += std::mem::take(&mut self.cost);
+        self.begun = self.encoded;
+        true
+    }
+
     /// The socket has taken all bytes before `transmitted`: the messages that were begun are kept until they
     /// are acknowledged.
     #[inline]
@@ -332,6 +344,7 @@ mod tests {
         queue.keep_begun(200);
         queue.acknowledge(3, |message| taken.push(message.number));
         assert_eq!((taken, queue.kept_cost(), queue.cost()), (vec![0, 1], 0, 2 * one));
+        assert!(!queue.keep_all(), "one waits for a connection");
         queue.keep_begun(201);
         queue.wait(|_| false);
         assert_eq!((queue.len(), queue.kept_cost(), queue.cost()), (0, one, 0));
@@ -339,6 +352,9 @@ mod tests {
         assert_eq!((begun.len(), queue.kept_cost(), queue.first_number()), (1, 0, 4));
         queue.put_back(begun.into_iter());
         assert_eq!((queue.len(), queue.cost(), queue.first_number()), (1, one, 2));
+        queue.encode_waiting(|_| true);
+        assert!(queue.keep_all());
+        assert_eq!((queue.len(), queue.cost(), queue.kept_cost()), (0, 0, one));
     }
 
     #[test]

@@ -530,7 +530,10 @@ impl CallerLink {
         let transmitted = self.out.position_transmitted();
         if self.resume.has_session() {
             self.resume.written(transmitted);
-            return self.queue.keep_begun(transmitted);
+            if !self.out.is_empty() || !self.queue.keep_all() {
+                self.queue.keep_begun(transmitted);
+            }
+            return;
         }
         self.queue
             .forget_begun(transmitted, |message| release(&mut self.names, message));

@@ -90,11 +90,15 @@ impl Dialler {
             return Some(format!("{calls} calls and {bytes} bytes of output"));
         }
         link.close();
+        // Before a poll, which takes timers out that have nobody any more.
+        if let Some(deadline) = link.next_deadline() {
+            return Some(format!("a timer at {deadline}"));
+        }
         if let Ok(Some(event)) = link.poll_event(Millis::MAX - 1) {
             return Some(format!("the event {event:?}"));
         }
         let deadline = link.next_deadline();
-        deadline.map(|deadline| format!("a timer at {deadline}"))
+        deadline.map(|deadline| format!("a timer at {deadline} after all"))
     }
 }
 
