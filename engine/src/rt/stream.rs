@@ -207,14 +207,7 @@ impl Stream {
 
     fn new(socket: TcpStream) -> io::Result<Stream> {
         socket.set_nonblocking(true)?;
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_IDLE)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_RETRIES);
-        // Without it a host that vanished would keep its connection, and its place, for ever. A socket
-        // that has died meanwhile reports its own error.
-        let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
-        let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME_MAX));
+        watch_host(&socket);
         let executor = executor::current()?;
         let source = executor.ring.insert(socket.as_raw_fd());
         Ok(Stream {
@@ -327,9 +320,34 @@ impl Drop for Stream {
     }
 }
 
+/// Has the kernel notice that the other host is gone: without it one that vanished would keep its connection, and its
+/// place, for ever.
+fn watch_host(socket: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
+    // A socket that has died meanwhile reports its own error.
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+    let _ = SockRef::from(socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME_MAX));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_gives_up_a_host_that_acknowledges_nothing_or_is_silent() {
+        let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        watch_host(&socket);
+        let socket = SockRef::from(&socket);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_TIME_MAX));
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
+    }
 
     /// Reads `count` bytes, or as many as there is room for.
     fn read(buffer: &ReadBuffer, count: usize) -> Bytes {
