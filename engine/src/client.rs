@@ -7,74 +7,24 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use skyring_codec::seri::Pack;
 
+use crate::core::ShardCore;
+use crate::core::clock::whole_milliseconds;
+use crate::core::envelope::Job;
+use crate::core::external::{ExternalInTransit, ExternalState, ExternalWaiter};
+use crate::core::handle::{Address, Handle, KEYED};
+use crate::core::node::NodeShared;
+use crate::core::payload::{Kind, Payload};
+use crate::core::placement::{shard_of_handle, shard_of_key};
+use crate::core::request::{RemoteRequest, ReplyTo, Request};
+use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
-use crate::node::shared::NodeShared;
-use crate::service::call::Target;
-use crate::service::handle::{Address, Handle};
-use crate::service::keyed::KEYED;
-use crate::service::message::{Kind, Payload};
-use crate::service::placement::{shard_of_handle, shard_of_key};
-use crate::shard::Shard;
-use crate::shard::clock::whole_milliseconds;
-use crate::shard::envelope::{Errand, RemoteRequest, ReplyTo, Request};
-use crate::shard::waiters::Outcome;
-
-enum SlotState {
-    Waiting(Option<Waker>),
-    Done(Outcome),
-    Taken,
-}
-
-/// Where the answer to a call from outside is put.
-pub(crate) struct Slot {
-    state: Mutex<SlotState>,
-    /// For threads that block.
-    done: Condvar,
-}
-
-impl Slot {
-    fn lock(&self) -> MutexGuard<'_, SlotState> {
-        // Nothing that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts the outcome in and wakes whoever waits. The first one counts.
-    pub(crate) fn complete(&self, outcome: Outcome) {
-        let mut state = self.lock();
-        if let SlotState::Waiting(waker) = &mut *state {
-            let waker = waker.take();
-            *state = SlotState::Done(outcome);
-            drop(state);
-            self.done.notify_all();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-}
-
-/// A slot on its way to a shard: if it never arrives, its caller is told that the node stops.
-struct SlotUnderway(Option<Arc<Slot>>);
-
-impl SlotUnderway {
-    fn arrive(mut self) -> Option<Arc<Slot>> {
-        self.0.take()
-    }
-}
-
-impl Drop for SlotUnderway {
-    fn drop(&mut self) {
-        if let Some(slot) = self.0.take() {
-            slot.complete(Outcome::Answer(Err(Error::ShuttingDown)));
-        }
-    }
-}
+use crate::service::target::Target;
 
 /// Calls services of a node, and through it those of other nodes, from outside its shards. Cheap to clone.
 #[derive(Clone)]
@@ -82,7 +32,7 @@ pub struct Client {
     node: Arc<NodeShared>,
     /// What decides on the channel to another node, and on the instance of a keyed service.
     key: u64,
-    patience: Patience,
+    options: CallOptions,
 }
 
 impl Client {
@@ -92,7 +42,7 @@ impl Client {
         Client {
             node,
             key,
-            patience: Patience::default(),
+            options: CallOptions::default(),
         }
     }
 
@@ -108,7 +58,7 @@ impl Client {
                 key: self.key,
             },
             Payload::pack(values),
-            self.patience,
+            self.options,
         )
     }
 
@@ -122,7 +72,7 @@ impl Client {
     /// the node have no limit, and those to other nodes its `call_timeout_ms`.
     pub fn timeout(&self, timeout: Duration) -> Client {
         let mut client = self.clone();
-        client.patience.timeout = Some(timeout);
+        client.options.timeout = Some(timeout);
         client
     }
 
@@ -130,7 +80,7 @@ impl Client {
     /// that takes no more from threads outside is `overloaded` all the same.
     pub fn wait_for_room(&self) -> Client {
         let mut client = self.clone();
-        client.patience.waits = true;
+        client.options.waits = true;
         client
     }
 
@@ -140,7 +90,7 @@ impl Client {
             client: self.clone(),
             name: name.into(),
             key: self.key,
-            patience: self.patience,
+            options: self.options,
         }
     }
 
@@ -165,7 +115,7 @@ impl Client {
 
     /// The shard that carries a call, so that it crosses no other.
     fn shard_of(&self, node: Option<&Text>, address: &Address, key: u64) -> usize {
-        let shards = self.node.ports.len();
+        let shards = self.node.shards();
         let shard_of = |handle: Handle| match handle.0 & KEYED {
             0 => shard_of_handle(handle, shards),
             _ => shard_of_key(key, shards),
@@ -178,51 +128,48 @@ impl Client {
         }
     }
 
-    fn inject(&self, shard: usize, errand: Errand) -> Result<(), Error> {
-        let port = &self.node.ports[shard];
-        port.inject(errand).map_err(|_| match port.is_closed() {
+    fn inject(&self, shard: usize, job: Job) -> Result<(), Error> {
+        let injector = &self.node.injectors[shard];
+        injector.push(job).map_err(|_| match injector.is_closed() {
             true => Error::ShuttingDown,
-            false => Error::overloaded(format!("shard {shard} has as many errands as it takes")),
+            false => Error::overloaded(format!("shard {shard} has as many jobs as it takes")),
         })
     }
 
-    fn begin(&self, target: Target, payload: Result<Payload, Error>, patience: Patience) -> ClientCall {
-        let slot = Arc::new(Slot {
-            state: Mutex::new(SlotState::Waiting(None)),
-            done: Condvar::new(),
-        });
+    fn begin(&self, target: Target, payload: Result<Payload, Error>, options: CallOptions) -> ClientCall {
+        let waiter = ExternalWaiter::new();
         let default_ms = if target.node.is_some() {
             self.node.settings.call_timeout_ms
         } else {
             0
         };
-        let timeout_ms = patience.timeout.map_or(default_ms, whole_milliseconds);
+        let timeout_ms = options.timeout.map_or(default_ms, whole_milliseconds);
         let begun = payload.and_then(|payload| {
-            let (slot, target) = (SlotUnderway(Some(Arc::clone(&slot))), target.clone());
+            let (in_transit, target) = (ExternalInTransit::new(Arc::clone(&waiter)), target.clone());
             let shard = self.shard_of(target.node.as_ref(), &target.address, target.key);
             self.inject(
                 shard,
                 Box::new(move |shard| {
-                    if let Some(slot) = slot.arrive() {
-                        begin_here(shard, target, payload, (timeout_ms, patience), slot);
+                    if let Some(waiter) = in_transit.arrive() {
+                        begin_here(shard, target, payload, (timeout_ms, options), waiter);
                     }
                 }),
             )
         });
         if let Err(error) = begun {
-            slot.complete(Outcome::Answer(Err(error)));
+            waiter.complete(Outcome::Answer(Err(error)));
         }
         ClientCall {
-            slot,
+            waiter,
             target,
             timeout_ms,
         }
     }
 }
 
-/// How long a call waits, and whether it may be sent again.
+/// How long a call waits, whether it may be sent again, and whether it waits for room.
 #[derive(Clone, Copy, Default)]
-struct Patience {
+struct CallOptions {
     /// `None`: as long as the node's config says.
     timeout: Option<Duration>,
     is_idempotent: bool,
@@ -236,26 +183,26 @@ pub struct ClientNode {
     client: Client,
     name: Text,
     key: u64,
-    patience: Patience,
+    options: CallOptions,
 }
 
 impl ClientNode {
     /// Gives calls through this value so long, instead of the node's `call_timeout_ms`; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> ClientNode {
-        self.patience.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
     /// Has the calls through this value wait for room; see [`Client::wait_for_room`].
     pub fn wait_for_room(mut self) -> ClientNode {
-        self.patience.waits = true;
+        self.options.waits = true;
         self
     }
 
     /// Says of the calls through this value that they may be run more than once; see
     /// [`Call::idempotent`](crate::Call::idempotent).
     pub fn idempotent(mut self) -> ClientNode {
-        self.patience.is_idempotent = true;
+        self.options.is_idempotent = true;
         self
     }
 
@@ -285,29 +232,26 @@ impl ClientNode {
             address: address.into(),
             key: self.key,
         };
-        self.client.begin(target, payload.into(), self.patience)
+        self.client.begin(target, payload.into(), self.options)
     }
 }
 
 /// Begins a call from outside on its shard.
 fn begin_here(
-    shard: &Rc<Shard>,
+    shard: &Rc<ShardCore>,
     target: Target,
     payload: Payload,
-    (timeout_ms, patience): (u64, Patience),
-    slot: Arc<Slot>,
+    (timeout_ms, options): (u64, CallOptions),
+    waiter: Arc<ExternalWaiter>,
 ) {
     if shard.stopping.get() {
-        return slot.complete(Outcome::Answer(Err(Error::ShuttingDown)));
+        return waiter.complete(Outcome::Answer(Err(Error::ShuttingDown)));
     }
     let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
     match target.node {
         Some(node) => {
-            let key = shard.insert_outside_waiter(slot, None);
-            let reply_to = ReplyTo::Waiter {
-                shard: shard.index as u16,
-                key,
-            };
+            let key = shard.insert_external_waiter(waiter, None);
+            let reply_to = shard.waiter(key);
             let address = target.address;
             shard.request_remote(RemoteRequest {
                 node,
@@ -319,22 +263,19 @@ fn begin_here(
                 reply_to,
                 deadline,
                 timeout_ms,
-                is_idempotent: patience.is_idempotent,
-                waits: patience.waits,
+                is_idempotent: options.is_idempotent,
+                waits: options.waits,
             });
         }
         None => {
-            let key = shard.insert_outside_waiter(slot, deadline);
-            let reply_to = ReplyTo::Waiter {
-                shard: shard.index as u16,
-                key,
-            };
+            let key = shard.insert_external_waiter(waiter, deadline);
+            let reply_to = shard.waiter(key);
             if let Err(error) = send_here(
                 shard,
                 (&target.address, target.key),
                 payload,
                 reply_to,
-                (deadline, patience.waits),
+                (deadline, options.waits),
             ) {
                 shard.reply(reply_to, Err(error));
             }
@@ -343,7 +284,7 @@ fn begin_here(
 }
 
 fn send_here(
-    shard: &Rc<Shard>,
+    shard: &Rc<ShardCore>,
     (address, key): (&Address, u64),
     payload: Payload,
     reply_to: ReplyTo,
@@ -365,7 +306,7 @@ fn send_here(
 /// A call from outside: await it, or block with [`wait`](Self::wait). Dropping it drops its reply.
 #[must_use = "the answer comes only to whoever waits for it"]
 pub struct ClientCall {
-    slot: Arc<Slot>,
+    waiter: Arc<ExternalWaiter>,
     target: Target,
     timeout_ms: u64,
 }
@@ -376,13 +317,13 @@ impl ClientCall {
     /// # Errors
     /// As the call's.
     pub fn wait(self) -> Result<Payload, Error> {
-        let mut state = self.slot.lock();
+        let mut state = self.waiter.lock();
         loop {
-            match std::mem::replace(&mut *state, SlotState::Taken) {
-                SlotState::Done(outcome) => return self.finish(outcome),
+            match std::mem::replace(&mut *state, ExternalState::Taken) {
+                ExternalState::Done(outcome) => return self.finish(outcome),
                 waiting => *state = waiting,
             }
-            state = self.slot.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.waiter.wait(state);
         }
     }
 
@@ -398,14 +339,14 @@ impl Future for ClientCall {
     type Output = Result<Payload, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.slot.lock();
-        match std::mem::replace(&mut *state, SlotState::Taken) {
-            SlotState::Done(outcome) => Poll::Ready(self.finish(outcome)),
-            SlotState::Waiting(_) => {
-                *state = SlotState::Waiting(Some(context.waker().clone()));
+        let mut state = self.waiter.lock();
+        match std::mem::replace(&mut *state, ExternalState::Taken) {
+            ExternalState::Done(outcome) => Poll::Ready(self.finish(outcome)),
+            ExternalState::Waiting(_) => {
+                *state = ExternalState::Waiting(Some(context.waker().clone()));
                 Poll::Pending
             }
-            SlotState::Taken => panic!("a call was polled after it had ended"),
+            ExternalState::Taken => panic!("a call was polled after it had ended"),
         }
     }
 }

@@ -33,13 +33,17 @@
 //! # }
 //! ```
 //!
-//! Invariants of the whole: arrows point down (`service` and `cluster` know `shard` and `rt`, never a
-//! particular service); only `rt` names the executor; every queue, buffer and wait has a bound.
+//! The rooms, from top to bottom: `node` composes shards; a `shard` is one thread with its `service`, `cluster` and
+//! `socket` rooms, which know `core` and neither each other nor the shard; `core` is what they share; `rt` is the
+//! runtime, the only room that names an executor. `client` and `api` are the public face.
+//!
+//! Invariants of the whole: imports point down; every queue, buffer and wait has a bound.
 
+mod api;
 mod client;
 mod cluster;
 pub mod config;
-mod control;
+mod core;
 mod error;
 pub mod log;
 mod metrics;
@@ -48,52 +52,56 @@ mod rt;
 mod service;
 mod shard;
 mod socket;
-mod versioned;
 
+pub use crate::core::handle::{Address, Handle, Name};
+pub use crate::core::node::NodeLog;
+pub use crate::core::payload::{Kind, Payload};
+pub use crate::core::placement;
+pub use crate::core::settings::DialectChoice;
+pub use crate::core::socket_event::{SocketEvent, SocketId, SocketNews};
+pub use api::cluster::{Cluster, Open, OpenOptions};
 pub use client::{Client, ClientCall, ClientNode};
-pub use cluster::api::{Cluster, Open, OpenOptions};
-pub use cluster::detector::{NodeChange, NodeEvent, NodeState};
-pub use cluster::monitor::Monitor;
+pub use cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
+pub use cluster::membership::monitor::Monitor;
 pub use config::ClusterMap;
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
-pub use node::shared::{DialectChoice, NodeLog};
 pub use node::{Node, NodeBuilder, StartError};
 #[cfg(feature = "floor")]
 #[doc(hidden)]
 pub use rt::floor;
 pub use service::Service;
 pub use service::call::Call;
-pub use service::caller::{Caller, NodeRef, Sleep};
+pub use service::caller::Caller;
 pub use service::context::Context;
-pub use service::handle::{Address, Handle, Name};
 pub use service::kinds::Kinds;
-pub use service::message::{Answer, Kind, Message, Payload};
-pub use service::placement;
+pub use service::message::{Answer, Message};
+pub use service::node_ref::NodeRef;
 pub use service::responder::Responder;
+pub use service::sleep::Sleep;
 pub use skyring_codec::seri;
-pub use socket::{SocketEvent, SocketId, SocketInfo, SocketNews, SocketSort, Sockets};
+pub use socket::{SocketInfo, SocketSort, Sockets};
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
-    pub use crate::cluster::budget::{
+    pub use crate::cluster::accepting::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,
     };
-    pub use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
-    pub use crate::cluster::group::{GROUP_CALLS_MAX, GROUP_WAITING_MAX};
-    pub use crate::cluster::inbound::{
+    pub use crate::cluster::accepting::inbound::{
         ANSWER_BYTES_MAX, PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX, STALL_TIME_MS_MAX, UNFINISHED_BYTES_MAX,
     };
-    pub use crate::cluster::listener::CLIENTS_MAX_DEFAULT;
-    pub use crate::cluster::monitor::{MONITOR_EVENTS_MAX, MONITORS_MAX};
-    pub use crate::cluster::parked::{PARKED_BYTES_MAX, PARKED_REQUESTS_MAX};
-    pub use crate::cluster::sessions::SESSIONS_DETACHED_MAX;
-    pub use crate::cluster::states::{CONNECTS_AT_ONCE_MAX, CONNECTS_PER_SECOND_MAX};
-    pub use crate::cluster::waiting::RELEASED_AT_ONCE_MAX;
-    pub use crate::node::shared::LISTENERS_MAX;
-    pub use crate::service::names::{NAME_BYTES_MAX, NAMES_MAX};
-    pub use crate::service::router::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
+    pub use crate::cluster::accepting::listener::CLIENTS_MAX_DEFAULT;
+    pub use crate::cluster::accepting::sessions::SESSIONS_DETACHED_MAX;
+    pub use crate::cluster::dialling::drain::DRAINED_AT_ONCE_MAX;
+    pub use crate::cluster::dialling::pending::{PENDING_BYTES_MAX, PENDING_REQUESTS_MAX};
+    pub use crate::cluster::group::{GROUP_CALLS_MAX, GROUP_WAITING_MAX};
+    pub use crate::cluster::membership::monitor::{MONITOR_EVENTS_MAX, MONITORS_MAX};
+    pub use crate::cluster::membership::states::{CONNECTS_AT_ONCE_MAX, CONNECTS_PER_SECOND_MAX};
+    pub use crate::cluster::shared::LISTENERS_MAX;
+    pub use crate::config::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
+    pub use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
+    pub use crate::core::names::{NAME_BYTES_MAX, NAMES_MAX};
     pub use crate::socket::{
         READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
         SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,

@@ -11,7 +11,7 @@ mod shards;
     dead_code,
     reason = "it is the engine's own file, and the benches use a part of it"
 )]
-#[path = "../../../engine/src/shard/slab.rs"]
+#[path = "../../../engine/src/core/slab.rs"]
 mod slab;
 mod tables;
 mod values;

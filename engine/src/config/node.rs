@@ -14,7 +14,13 @@ use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::map::{ClusterMap, NodeEntry};
 use super::source;
-use crate::cluster::clients::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
+
+/// Most connections of one listener from one source unless the config says otherwise.
+pub const CLIENTS_PER_SOURCE_DEFAULT: usize = 4_096;
+
+/// Most connections that one source may open in a second, and at once after a pause, unless the config says
+/// otherwise.
+pub const ACCEPTS_PER_SECOND_DEFAULT: u32 = 1_000;
 
 /// The most shards a node can have, as in Skynet.
 pub const THREADS_MAX: usize = 1024;

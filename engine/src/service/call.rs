@@ -1,42 +1,21 @@
 //! A call under way.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::cluster::channel::Outgoing;
-use crate::cluster::route::Route;
+use crate::core::ShardCore;
+use crate::core::clock::whole_milliseconds;
+use crate::core::handle::{Address, Handle};
+use crate::core::payload::{Kind, Payload};
+use crate::core::request::{Outgoing, Request};
+use crate::core::route::Route;
+use crate::core::slab::Key;
+use crate::core::waiters::{Outcome, Polled};
 use crate::error::{Error, Text};
-use crate::service::handle::{Address, Handle};
-use crate::service::message::{Kind, Payload};
-use crate::shard::Shard;
-use crate::shard::clock::whole_milliseconds;
-use crate::shard::envelope::{RemoteRequest, Request};
-use crate::shard::slab::Key;
-use crate::shard::waiters::{Outcome, Polled};
-
-/// Whom a call goes to.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// `None`: a service of this node.
-    pub(crate) node: Option<Text>,
-    pub(crate) address: Address,
-    /// What decides on the channel to another node, and on the instance of a keyed service.
-    pub(crate) key: u64,
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.node {
-            Some(node) => write!(formatter, "{node} {}", self.address),
-            None => self.address.fmt(formatter),
-        }
-    }
-}
+use crate::service::target::Target;
 
 enum State {
     /// Nothing was sent yet: a call begins when it is first polled.
@@ -51,7 +30,7 @@ enum State {
 /// A call; await it. Dropping it gives it up: its reply, if one comes, is dropped.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call {
-    shard: Rc<Shard>,
+    shard: Rc<ShardCore>,
     source: Handle,
     /// The way to another node; `None`: the service is on this one.
     route: Option<Rc<Route>>,
@@ -68,7 +47,7 @@ pub struct Call {
 impl Call {
     #[inline(always)]
     pub(crate) fn new(
-        shard: Rc<Shard>,
+        shard: Rc<ShardCore>,
         source: Handle,
         route: Option<Rc<Route>>,
         key: u64,
@@ -158,35 +137,20 @@ impl Call {
         // The channel keeps the deadline of a call to another node.
         let key = shard.insert_waiter(None);
         let reply_to = shard.waiter(key);
-        match shard.cluster.remembered(route, self.key) {
-            Some(channel) => channel.request(
-                shard,
-                Outgoing {
-                    address: &self.address,
-                    source: self.source,
-                    key: self.key,
-                    payload,
-                    reply_to,
-                    deadline,
-                    timeout_ms: self.timeout_ms,
-                    is_idempotent: self.is_idempotent,
-                    waits: self.waits,
-                },
-            ),
-            None => shard.request_remote(RemoteRequest {
-                node: Arc::clone(&route.node),
-                address: self.address.clone(),
+        shard.request_by_route(
+            route,
+            Outgoing {
+                address: &self.address,
                 source: self.source,
                 key: self.key,
-                channel: 0,
-                payload: std::mem::take(payload),
+                payload,
                 reply_to,
                 deadline,
                 timeout_ms: self.timeout_ms,
                 is_idempotent: self.is_idempotent,
                 waits: self.waits,
-            }),
-        }
+            },
+        );
         Ok(key)
     }
 
@@ -196,31 +160,11 @@ impl Call {
         Poll::Ready(match outcome {
             Outcome::Answer(Ok(payload)) => Ok(payload),
             failed => Err(failed.into_error(self.timeout_ms, || Target {
-                node: self.route.as_ref().map(|route| Arc::clone(&route.node)),
+                node: self.route.as_ref().map(|route| Text::clone(&route.node)),
                 address: self.address.clone(),
                 key: self.key,
             })),
         })
-    }
-}
-
-impl Outcome {
-    /// The error of a call that got no answer, or the one that it got. `target` is whom the call went to.
-    #[cold]
-    pub(crate) fn into_error(self, timeout_ms: u64, target: impl FnOnce() -> Target) -> Error {
-        match self {
-            // Only the caller knows how it wrote the address that its channel got an error for.
-            Outcome::Answer(Err(Error::NoSuchService { address })) if address.is_empty() => {
-                Error::NoSuchService {
-                    address: target().address.to_string().into(),
-                }
-            }
-            Outcome::Answer(Err(error)) => error,
-            Outcome::Answer(Ok(_)) | Outcome::Elapsed => Error::Timeout {
-                target: target().to_string().into(),
-                timeout_ms,
-            },
-        }
     }
 }
 
@@ -232,7 +176,7 @@ impl Future for Call {
         let key = match &mut this.state {
             State::Waiting(key) => *key,
             State::Unsent(_) => {
-                if this.shard.must_relax(context.waker()) {
+                if this.shard.fairness.count(context.waker()) {
                     return Poll::Pending;
                 }
                 match this.begin() {

@@ -1,97 +1,22 @@
-//! A running service: its state, its life, and how a message gets to it.
+//! A running service: its state, and how a message gets to it.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker};
 
+use crate::core::payload::Payload;
+use crate::core::request::{ReplyTo, Request};
+use crate::core::socket_event::SocketEvent;
 use crate::error::Error;
-use crate::rt;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
-use crate::service::handle::Handle;
-use crate::service::message::{Answer, AnswerKind, Message, Payload};
+use crate::service::deliver::Deliver;
+use crate::service::life::Life;
+use crate::service::message::{Answer, AnswerKind, Message};
 use crate::service::responder::Responder;
-use crate::service::router::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
-use crate::shard::envelope::{ReplyTo, Request};
-use crate::shard::slab::{Key, Slab};
-use crate::socket::SocketEvent;
-
-/// Whether a service lives, and the tasks that live with it.
-#[derive(Default)]
-pub(crate) struct Life {
-    ended: Cell<bool>,
-    exiting: Cell<bool>,
-    /// Messages for it that are queued or being answered later.
-    pub(crate) waiting: Cell<usize>,
-    /// It has had a socket, so its end may close some.
-    pub(crate) owns_sockets: Cell<bool>,
-    /// Bytes of those that are queued.
-    queued_bytes: Cell<usize>,
-    tasks: RefCell<Slab<Option<Waker>>>,
-}
-
-impl Life {
-    fn end(&self) {
-        self.ended.set(true);
-        let wakers: Vec<Waker> = self.tasks.borrow().iter().filter_map(Clone::clone).collect();
-        for waker in wakers {
-            waker.wake();
-        }
-    }
-
-    /// Whether so many messages wait already that one more is refused. `waits`: its caller waits for room.
-    pub(crate) fn is_full(&self, waits: bool) -> bool {
-        let more = if waits { WAITING_CALLS_MAX } else { 0 };
-        self.waiting.get() >= INBOX_MESSAGES_MAX + more
-    }
-
-    /// Takes a message of so many bytes into the inbox, if there is room.
-    pub(crate) fn enter(&self, bytes: usize, waits: bool) -> bool {
-        let queued = self.queued_bytes.get();
-        let is_too_much = !waits && queued > 0 && queued + bytes > INBOX_BYTES_MAX;
-        if is_too_much || self.is_full(waits) {
-            return false;
-        }
-        self.waiting.set(self.waiting.get() + 1);
-        self.queued_bytes.set(queued + bytes);
-        true
-    }
-
-    /// Takes one out of the inbox.
-    pub(crate) fn leave(&self, bytes: usize) {
-        self.waiting.set(self.waiting.get().saturating_sub(1));
-        self.queued_bytes
-            .set(self.queued_bytes.get().saturating_sub(bytes));
-    }
-
-    /// Asks for the end once the message that is being handled is done.
-    pub(crate) fn request_exit(&self) {
-        self.exiting.set(true);
-    }
-
-    pub(crate) fn is_exiting(&self) -> bool {
-        self.exiting.get()
-    }
-}
-
-/// What a shard knows of a service whose type it does not know.
-pub(crate) trait Deliver {
-    /// Handles one message. Only the router calls it, never while another handler runs.
-    fn deliver(self: Rc<Self>, request: Request);
-    /// Hands over the answer to what it posted. Only the router calls it, never while another handler runs.
-    fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>);
-    /// Hands over what happened to a socket. Only the router calls it, never while another handler runs.
-    fn socket_event(self: Rc<Self>, event: SocketEvent);
-    /// Its life.
-    fn life(&self) -> &Rc<Life>;
-    /// Drops its state and its tasks.
-    fn end(&self);
-}
+use crate::service::task::panic_text;
 
 /// A service with its state.
 pub(crate) struct ServiceCell<S> {
@@ -148,15 +73,6 @@ impl<S: Service> ServiceCell<S> {
             .log(handle, format!("panicked {when} and ends: {text}"));
         Error::remote(format!("service {handle} panicked {when}: {text}"))
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no text".to_owned())
 }
 
 impl<S: Service> Deliver for ServiceCell<S> {
@@ -264,77 +180,5 @@ impl<S: Service> Deliver for ServiceCell<S> {
             .ok()
             .and_then(|mut state| state.take());
         drop(state);
-    }
-}
-
-/// A task of a service: it ends with its service, and its panic is the service's.
-pub(crate) struct ServiceTask {
-    caller: Caller,
-    key: Key,
-    counted: bool,
-    future: Pin<Box<dyn Future<Output = ()>>>,
-}
-
-impl ServiceTask {
-    /// Starts it. `counted`: it stands for a message, whose place in the inbox it gives back at its end.
-    pub(crate) fn start(caller: Caller, counted: bool, future: impl Future<Output = ()> + 'static) {
-        let key = caller.life.tasks.borrow_mut().insert(None);
-        rt::spawn(ServiceTask {
-            caller,
-            key,
-            counted,
-            future: Box::pin(future),
-        });
-    }
-}
-
-impl Future for ServiceTask {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
-        let this = &mut *self;
-        if this.caller.life.ended.get() {
-            return Poll::Ready(());
-        }
-        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(context)));
-        let handle: Handle = this.caller.handle;
-        let ready = match polled {
-            Ok(poll) => poll.is_ready(),
-            Err(panic) => {
-                this.caller.shard.node.metrics.panics.add(1);
-                let text = panic_text(&*panic);
-                this.caller
-                    .shard
-                    .log(handle, format!("a task panicked and its service ends: {text}"));
-                this.caller.life.request_exit();
-                true
-            }
-        };
-        if this.caller.life.is_exiting() {
-            this.caller.shard.remove_service(handle);
-            return Poll::Ready(());
-        }
-        if ready {
-            return Poll::Ready(());
-        }
-        let mut tasks = this.caller.life.tasks.borrow_mut();
-        if let Some(kept) = tasks.get_mut(this.key)
-            && !kept
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(context.waker()))
-        {
-            *kept = Some(context.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for ServiceTask {
-    fn drop(&mut self) {
-        self.caller.life.tasks.borrow_mut().remove(self.key);
-        if self.counted {
-            let waiting = &self.caller.life.waiting;
-            waiting.set(waiting.get().saturating_sub(1));
-        }
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
 use crate::error::Error;
 use crate::service::Service;
-use crate::service::handle::Handle;
 use crate::service::launch::launch_here;
-use crate::shard::Shard;
 
 /// Makes a service of one kind on its shard.
-pub(crate) type Factory = Arc<dyn Fn(&Rc<Shard>, Handle, &str) -> Result<(), Error> + Send + Sync>;
+pub(crate) type Factory = Arc<dyn Fn(&Rc<ShardCore>, Handle, &str) -> Result<(), Error> + Send + Sync>;
 
 /// The kinds of services that a node can launch by name: `services = { sdb = "simpledb" }`.
 ///

@@ -6,16 +6,17 @@
 
 use std::time::Duration;
 
-use crate::control;
+use crate::core::clock::whole_milliseconds;
+use crate::core::handle::{Address, Handle};
+use crate::core::payload::{Kind, Payload};
+use crate::core::placement::shard_of_handle;
+use crate::core::request::{ReplyTo, Request};
+use crate::core::timers::Timer;
 use crate::error::Error;
-use crate::service::caller::{Caller, NodeRef};
-use crate::service::handle::{Address, Handle};
+use crate::service::caller::Caller;
 use crate::service::launch;
-use crate::service::message::{Kind, Payload};
-use crate::service::placement::shard_of_handle;
+use crate::service::node_ref::NodeRef;
 use crate::service::responder::Responder;
-use crate::shard::clock::whole_milliseconds;
-use crate::shard::envelope::{ReplyTo, Request};
 
 impl Caller {
     /// Sends a message to a service of this node. With a `session` that is not 0 it is a call, whose answer
@@ -86,7 +87,8 @@ impl Caller {
         } else {
             // The part of the present millisecond that is over counts as one.
             let deadline = self.shard.update_now() + milliseconds + 1;
-            self.shard.wake_service(deadline, self.handle, session);
+            self.shard
+                .set_timer(deadline, Timer::Service(self.handle, session));
         }
     }
 
@@ -116,7 +118,7 @@ impl Caller {
         if handle == self.handle {
             self.exit();
         } else {
-            control::end_service(&self.shard, handle);
+            self.shard.end_service(handle);
         }
     }
 
@@ -127,8 +129,7 @@ impl Caller {
 
     /// Whether a service has that handle, as far as this shard can tell: of other shards it says yes.
     pub fn may_exist(&self, handle: Handle) -> bool {
-        shard_of_handle(handle, self.shard.shards()) != self.shard.index
-            || self.shard.service(handle).is_some()
+        shard_of_handle(handle, self.shard.shards()) != self.shard.index || self.shard.has_service(handle)
     }
 
     fn asker(&self, handle: Handle, session: u32) -> ReplyTo {

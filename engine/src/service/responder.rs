@@ -2,20 +2,20 @@
 
 use std::rc::Rc;
 
+use crate::core::ShardCore;
+use crate::core::payload::Payload;
+use crate::core::request::ReplyTo;
 use crate::error::Error;
-use crate::service::message::Payload;
-use crate::shard::Shard;
-use crate::shard::envelope::ReplyTo;
 
 /// Answers one call, whenever its holder likes: keep it in the service's state, or move it into a task.
 /// Dropped without an answer it tells the caller so. For a send it does nothing.
 pub struct Responder {
-    shard: Rc<Shard>,
+    shard: Rc<ShardCore>,
     reply_to: ReplyTo,
 }
 
 impl Responder {
-    pub(crate) fn new(shard: Rc<Shard>, reply_to: ReplyTo) -> Responder {
+    pub(crate) fn new(shard: Rc<ShardCore>, reply_to: ReplyTo) -> Responder {
         Responder { shard, reply_to }
     }
 

@@ -1,20 +1,16 @@
-//! The queues between the shards of a node: one bounded queue of batches for each pair, and one for
-//! threads that are no shard.
+//! The queues between the shards of a node: one bounded queue of batches for each pair.
 //!
-//! Invariants: a shard pushes only into its own queues of the others' ports, so order per pair holds;
-//! nothing here grows past its bound, in messages and in bytes; whoever pushes rings afterwards.
+//! Invariants: a shard pushes only into its own queues, so order per pair holds; nothing here grows past its bound,
+//! in messages and in bytes; whoever pushes rings afterwards.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
-use crate::rt::doorbell::Bell;
-use crate::service::router::WAITING_CALLS_MAX;
-use crate::shard::envelope::{Envelope, Errand, Refusal};
+use crate::core::envelope::{Envelope, Refusal};
+use crate::core::limits::WAITING_CALLS_MAX;
 
 /// Most messages of one batch.
 pub(crate) const BATCH_MESSAGES_MAX: usize = 256;
@@ -34,9 +30,6 @@ const PAIR_BYTES_MAX: usize = 64 << 20;
 
 /// Most batches in the queue of one pair of shards.
 const INBOX_BATCHES_MAX: usize = 256;
-
-/// Most errands from threads outside that wait for one shard.
-const ERRANDS_MAX: usize = 16_384;
 
 /// Messages that one shard hands to another at once.
 pub(crate) struct Batch {
@@ -128,29 +121,24 @@ impl Inbox {
     }
 }
 
-/// What others see of a shard.
-pub(crate) struct Port {
-    bell: Arc<Bell>,
-    inboxes: Box<[Inbox]>,
-    errands: ArrayQueue<Errand>,
-    /// The shard has ended and runs no more errands.
-    closed: AtomicBool,
+/// The queues between all shards of a node.
+pub(crate) struct Mesh {
+    /// By receiving shard, then by sending shard.
+    inboxes: Box<[Box<[Inbox]>]>,
 }
 
-impl Port {
-    /// The port of one shard among `shards`.
-    pub(crate) fn new(shards: usize) -> io::Result<Port> {
-        Ok(Port {
-            bell: Bell::new()?,
-            inboxes: (0..shards).map(|_| Inbox::new()).collect(),
-            errands: ArrayQueue::new(ERRANDS_MAX),
-            closed: AtomicBool::new(false),
-        })
+impl Mesh {
+    /// The queues of a node with so many shards.
+    pub(crate) fn new(shards: usize) -> Mesh {
+        let inboxes = || (0..shards).map(|_| Inbox::new()).collect();
+        Mesh {
+            inboxes: (0..shards).map(|_| inboxes()).collect(),
+        }
     }
 
-    /// Hands over a batch from shard `from`; gives it back when the queue is full.
-    pub(crate) fn push(&self, from: usize, batch: Batch) -> Result<(), Batch> {
-        let inbox = &self.inboxes[from];
+    /// Hands over a batch; gives it back when the queue is full. Whoever pushes rings the receiver's bell.
+    pub(crate) fn push(&self, from: usize, to: usize, batch: Batch) -> Result<(), Batch> {
+        let inbox = &self.inboxes[to][from];
         let bytes = batch.bytes;
         // Only shard `from` adds to it, so it cannot pass the bound between the look and the push.
         if inbox.bytes.load(Ordering::Relaxed) >= PAIR_BYTES_MAX {
@@ -161,60 +149,19 @@ impl Port {
             inbox.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(batch);
         }
-        self.bell.ring();
         Ok(())
     }
 
-    /// Hands over an errand from any thread; gives it back when the queue is full or the shard has ended.
-    /// One that the shard no longer runs is dropped, so whoever waits for it must be told by its drop.
-    pub(crate) fn inject(&self, errand: Errand) -> Result<(), Errand> {
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(errand);
-        }
-        self.errands.push(errand)?;
-        if self.closed.load(Ordering::SeqCst) {
-            // It was closed meanwhile, maybe after its last look at the queue.
-            self.drop_errands();
-        }
-        self.bell.ring();
-        Ok(())
-    }
-
-    /// Takes no more errands, and drops those that wait.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.drop_errands();
-    }
-
-    /// Whether the shard has ended.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-    }
-
-    fn drop_errands(&self) {
-        while self.errands.pop().is_some() {}
-    }
-
-    /// The next batch from shard `from`. Only the port's own shard takes.
-    pub(crate) fn take(&self, from: usize) -> Option<Vec<Envelope>> {
-        let inbox = &self.inboxes[from];
+    /// The next batch that shard `from` has for shard `to`, which alone takes.
+    pub(crate) fn pop(&self, from: usize, to: usize) -> Option<Vec<Envelope>> {
+        let inbox = &self.inboxes[to][from];
         let batch = inbox.batches.pop()?;
         inbox.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
         Some(batch.messages)
     }
 
-    /// The next errand. Only the port's own shard takes.
-    pub(crate) fn take_errand(&self) -> Option<Errand> {
-        self.errands.pop()
-    }
-
-    /// Whether anything waits here.
-    pub(crate) fn has_messages(&self) -> bool {
-        !self.errands.is_empty() || self.inboxes.iter().any(|inbox| !inbox.batches.is_empty())
-    }
-
-    /// The doorbell.
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    /// Whether nothing waits for a shard.
+    pub(crate) fn is_empty(&self, to: usize) -> bool {
+        self.inboxes[to].iter().all(|inbox| inbox.batches.is_empty())
     }
 }

@@ -5,17 +5,18 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::delivery::{Command, Order};
+use super::begin::{begin_stream, insert};
+use super::delivery::{Action, Command};
 use super::listener::ListenerOrigin;
 use super::state::{Part, Socket};
-use super::stream::{Origin, StreamPart};
-use super::{SocketId, SocketInfo, SocketSort, datagram, input, listener, stream};
-use crate::control;
+use super::stream::Origin;
+use super::{SocketInfo, SocketSort, datagram, input, listener};
+use crate::core::ShardCore;
+use crate::core::control;
+use crate::core::handle::Handle;
+use crate::core::socket_event::SocketId;
 use crate::error::Error;
 use crate::rt;
-use crate::service::caller::Caller;
-use crate::service::handle::Handle;
-use crate::shard::Shard;
 
 /// The sockets of a service. Nothing here waits: what comes of it is told to
 /// [`Service::socket`](crate::Service::socket).
@@ -51,16 +52,14 @@ use crate::shard::Shard;
 /// }
 /// ```
 pub struct Sockets {
-    caller: Caller,
+    shard: Rc<ShardCore>,
+    owner: Handle,
 }
 
 impl Sockets {
-    pub(crate) fn new(caller: Caller) -> Sockets {
-        Sockets { caller }
-    }
-
-    fn shard(&self) -> &Rc<Shard> {
-        &self.caller.shard
+    /// The sockets of a service of this shard.
+    pub(crate) fn new(shard: Rc<ShardCore>, owner: Handle) -> Sockets {
+        Sockets { shard, owner }
     }
 
     /// Opens a socket for this service, whose task `begin` starts.
@@ -68,12 +67,12 @@ impl Sockets {
         &self,
         sort: SocketSort,
         part: Part,
-        begin: impl FnOnce(Rc<Shard>, Rc<Socket>),
+        begin: impl FnOnce(Rc<ShardCore>, Rc<Socket>),
     ) -> Result<SocketId, Error> {
-        self.caller.life.owns_sockets.set(true);
-        let socket = insert(self.shard(), self.caller.handle, sort, part)?;
+        self.shard.sockets().note_owner(self.owner);
+        let socket = insert(&self.shard, self.owner, sort, part)?;
         let id = socket.id;
-        begin(Rc::clone(self.shard()), socket);
+        begin(Rc::clone(&self.shard), socket);
         Ok(id)
     }
 
@@ -85,8 +84,8 @@ impl Sockets {
     /// [`Error::System`] when an address cannot be bound (for a name that comes as
     /// [`SocketNews::Failed`]), [`Error::Overloaded`] when the node has as many sockets as it may have.
     ///
-    /// [`SocketNews::Opened`]: super::SocketNews::Opened
-    /// [`SocketNews::Failed`]: super::SocketNews::Failed
+    /// [`SocketNews::Opened`]: crate::SocketNews::Opened
+    /// [`SocketNews::Failed`]: crate::SocketNews::Failed
     pub fn listen(&self, host: &str, port: u16, backlog: u32) -> Result<SocketId, Error> {
         let origin = match literal(host) {
             Some(address) => ListenerOrigin::Bound(listener::bind(SocketAddr::new(address, port), backlog)?),
@@ -107,15 +106,15 @@ impl Sockets {
     /// # Errors
     /// [`Error::Overloaded`] when the node has as many sockets as it may have.
     ///
-    /// [`SocketNews::Opened`]: super::SocketNews::Opened
-    /// [`SocketNews::Failed`]: super::SocketNews::Failed
+    /// [`SocketNews::Opened`]: crate::SocketNews::Opened
+    /// [`SocketNews::Failed`]: crate::SocketNews::Failed
     pub fn connect(&self, host: &str, port: u16) -> Result<SocketId, Error> {
-        self.caller.life.owns_sockets.set(true);
+        self.shard.sockets().note_owner(self.owner);
         let origin = Origin::Connect {
             host: host.to_owned(),
             port,
         };
-        begin_stream(self.shard(), self.caller.handle, origin, true)
+        begin_stream(&self.shard, self.owner, origin, true)
     }
 
     /// Opens a UDP socket; `None` is a free port for IPv4. It is read from the beginning.
@@ -148,7 +147,7 @@ impl Sockets {
     /// [`Error::Invalid`] when it is not an open UDP socket, as far as this shard can tell.
     pub fn udp_connect(&self, socket: SocketId, host: &str, port: u16) -> Result<(), Error> {
         let host = host.to_owned();
-        self.order(socket, Command::SetPeer { host, port })
+        self.command(socket, Action::SetPeer { host, port })
     }
 
     /// Sends a datagram. One that the kernel does not take is dropped and counted.
@@ -156,7 +155,7 @@ impl Sockets {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn send_to(&self, socket: SocketId, to: SocketAddr, bytes: Bytes) -> Result<(), Error> {
-        self.order(socket, Command::SendTo { to, bytes })
+        self.command(socket, Action::SendTo { to, bytes })
     }
 
     /// Reads the standard input of the process.
@@ -174,14 +173,14 @@ impl Sockets {
     }
 
     /// Has a socket read from now on, and makes it this service's own: accepted connections, listeners, and
-    /// what was paused. [`SocketNews::Opened`](super::SocketNews::Opened) follows; of a socket that is not
-    /// there, [`SocketNews::Failed`](super::SocketNews::Failed).
+    /// what was paused. [`SocketNews::Opened`](crate::SocketNews::Opened) follows; of a socket that is not
+    /// there, [`SocketNews::Failed`](crate::SocketNews::Failed).
     ///
     /// # Errors
     /// None today.
     pub fn start(&self, socket: SocketId) -> Result<(), Error> {
-        self.caller.life.owns_sockets.set(true);
-        self.order(socket, Command::Start)
+        self.shard.sockets().note_owner(self.owner);
+        self.command(socket, Action::Start)
     }
 
     /// Has a socket not read until it is started again. What was read already still comes.
@@ -189,17 +188,17 @@ impl Sockets {
     /// # Errors
     /// None today.
     pub fn pause(&self, socket: SocketId) -> Result<(), Error> {
-        self.order(socket, Command::Pause)
+        self.command(socket, Action::Pause)
     }
 
     /// Writes to a connection, or to the peer of a UDP socket. The bytes wait until the peer takes them; see
-    /// [`SocketNews::Warning`](super::SocketNews::Warning).
+    /// [`SocketNews::Warning`](crate::SocketNews::Warning).
     ///
     /// # Errors
     /// [`Error::Invalid`] for a socket of this shard that is not open, [`Error::Overloaded`] when more waits
     /// than may; then the connection is cut, if it is of this shard.
     pub fn write(&self, socket: SocketId, bytes: Bytes) -> Result<(), Error> {
-        self.order(socket, Command::Write { bytes, is_low: false })
+        self.command(socket, Action::Write { bytes, is_low: false })
     }
 
     /// The same for bytes that are written only when no others wait.
@@ -207,7 +206,7 @@ impl Sockets {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn write_low(&self, socket: SocketId, bytes: Bytes) -> Result<(), Error> {
-        self.order(socket, Command::Write { bytes, is_low: true })
+        self.command(socket, Action::Write { bytes, is_low: true })
     }
 
     /// Tells the peer of a connection, after what waits, that nothing more is written. It is read on.
@@ -215,16 +214,16 @@ impl Sockets {
     /// # Errors
     /// [`Error::Invalid`] when it is no open connection, as far as this shard can tell.
     pub fn finish(&self, socket: SocketId) -> Result<(), Error> {
-        self.order(socket, Command::Finish)
+        self.command(socket, Action::Finish)
     }
 
-    /// Closes a socket when what waits is written; [`SocketNews::Closed`](super::SocketNews::Closed) follows,
+    /// Closes a socket when what waits is written; [`SocketNews::Closed`](crate::SocketNews::Closed) follows,
     /// unless it came before. Closing what is not open is no error.
     ///
     /// # Errors
     /// None today.
     pub fn close(&self, socket: SocketId) -> Result<(), Error> {
-        self.order(socket, Command::Close)
+        self.command(socket, Action::Close)
     }
 
     /// Closes a socket at once; what waits is lost.
@@ -232,7 +231,7 @@ impl Sockets {
     /// # Errors
     /// None today.
     pub fn shutdown(&self, socket: SocketId) -> Result<(), Error> {
-        self.order(socket, Command::Shutdown)
+        self.command(socket, Action::Shutdown)
     }
 
     /// Looks up a host: its addresses, at least one.
@@ -240,22 +239,21 @@ impl Sockets {
     /// # Errors
     /// [`Error::System`] when it has none.
     pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
-        let found = control::resolve(self.shard(), host, 0).await;
+        let found = control::resolve(&self.shard, host, 0).await;
         let found = found.map_err(|what| Error::System { what })?;
         Ok(found.iter().map(SocketAddr::ip).collect())
     }
 
     /// Every socket of the node.
     pub fn info(&self) -> Vec<SocketInfo> {
-        self.shard().node.sockets.list()
+        self.shard.sockets().registry.list()
     }
 
-    fn order(&self, socket: SocketId, command: Command) -> Result<(), Error> {
-        self.shard().order(Order {
+    fn command(&self, socket: SocketId, action: Action) -> Result<(), Error> {
+        self.shard.send_command(Command {
             socket,
-            sender: self.caller.handle,
-            command,
-            under_way: None,
+            sender: self.owner,
+            action,
         })
     }
 }
@@ -266,33 +264,4 @@ fn literal(host: &str) -> Option<IpAddr> {
         return Some(Ipv4Addr::UNSPECIFIED.into());
     }
     host.parse().ok()
-}
-
-fn insert(shard: &Rc<Shard>, owner: Handle, sort: SocketSort, part: Part) -> Result<Rc<Socket>, Error> {
-    if shard.stopping.get() {
-        return Err(Error::ShuttingDown);
-    }
-    let id = shard.sockets.next_id();
-    let facts = shard
-        .node
-        .sockets
-        .insert(id, owner, sort, shard.node.open_files_max)?;
-    let socket = Rc::new(Socket::new(id, owner, part, facts));
-    shard.sockets.insert(&socket);
-    Ok(socket)
-}
-
-/// Opens a TCP connection.
-pub(super) fn begin_stream(
-    shard: &Rc<Shard>,
-    owner: Handle,
-    origin: Origin,
-    is_started: bool,
-) -> Result<SocketId, Error> {
-    let part = Part::Stream(StreamPart::new(shard));
-    let socket = insert(shard, owner, SocketSort::Stream, part)?;
-    let id = socket.id;
-    socket.set_started(is_started);
-    rt::spawn(stream::run(Rc::clone(shard), socket, origin));
-    Ok(id)
 }

@@ -9,13 +9,13 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::SocketNews;
 use super::state::{Closing, Part, Socket};
-use crate::control;
+use crate::core::ShardCore;
+use crate::core::control;
+use crate::core::socket_event::SocketNews;
 use crate::error::{Error, Text};
 use crate::rt;
 use crate::rt::watched::Watched;
-use crate::shard::Shard;
 
 /// The largest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -37,7 +37,7 @@ pub(super) struct DatagramPart {
 
 impl DatagramPart {
     /// Sends to the peer that was set.
-    pub(super) fn write(&self, shard: &Shard, bytes: Bytes) {
+    pub(super) fn write(&self, shard: &ShardCore, bytes: Bytes) {
         if let Some(peer) = self.peer.get() {
             return self.send_to(shard, peer, &bytes);
         }
@@ -49,7 +49,7 @@ impl DatagramPart {
         }
     }
 
-    pub(super) fn send_to(&self, shard: &Shard, to: SocketAddr, bytes: &[u8]) {
+    pub(super) fn send_to(&self, shard: &ShardCore, to: SocketAddr, bytes: &[u8]) {
         let io = self.io.borrow();
         let sent = io.as_ref().map(|io| io.get().send_to(bytes, to));
         if !matches!(sent, Some(Ok(_))) {
@@ -57,7 +57,7 @@ impl DatagramPart {
         }
     }
 
-    fn set_peer(&self, shard: &Shard, peer: SocketAddr) {
+    fn set_peer(&self, shard: &ShardCore, peer: SocketAddr) {
         self.peer.set(Some(peer));
         for bytes in self.unaddressed.take() {
             self.send_to(shard, peer, &bytes);
@@ -76,7 +76,7 @@ pub(super) fn bind(address: Option<SocketAddr>) -> Result<UdpSocket, Error> {
 }
 
 /// Sets whom a write without an address goes to; a name is looked up.
-pub(super) fn set_peer(shard: &Rc<Shard>, socket: &Rc<Socket>, host: String, port: u16) {
+pub(super) fn set_peer(shard: &Rc<ShardCore>, socket: &Rc<Socket>, host: String, port: u16) {
     let Part::Datagram(part) = &socket.part else {
         return;
     };
@@ -105,7 +105,7 @@ pub(super) enum Origin {
 }
 
 /// Starts the task of a UDP socket. One that is bound already can send at once.
-pub(super) fn start(shard: Rc<Shard>, socket: Rc<Socket>, origin: Origin) {
+pub(super) fn start(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: Origin) {
     let begun = match origin {
         Origin::Bound(bound) => Begun::Now(adopt(&socket, bound)),
         Origin::Named { host, port } => Begun::Later(host, port),
@@ -118,7 +118,7 @@ enum Begun {
     Later(String, u16),
 }
 
-async fn run(shard: Rc<Shard>, socket: Rc<Socket>, begun: Begun) {
+async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
     let news = match begin(&shard, &socket, begun).await {
         Some(Ok(io)) => match receive(&shard, &socket, &io).await {
             Ok(()) => SocketNews::Closed,
@@ -133,12 +133,12 @@ async fn run(shard: Rc<Shard>, socket: Rc<Socket>, begun: Begun) {
         part.io.take();
     }
     socket.tell(&shard, news);
-    shard.sockets.remove(socket.id);
-    shard.node.sockets.remove(socket.id);
+    shard.sockets().remove(socket.id);
+    shard.sockets().registry.remove(socket.id);
 }
 
 async fn begin(
-    shard: &Rc<Shard>,
+    shard: &Rc<ShardCore>,
     socket: &Rc<Socket>,
     begun: Begun,
 ) -> Option<Result<Rc<Watched<UdpSocket>>, Text>> {
@@ -164,7 +164,7 @@ fn adopt(socket: &Socket, bound: UdpSocket) -> io::Result<Rc<Watched<UdpSocket>>
     Ok(io)
 }
 
-async fn receive(shard: &Rc<Shard>, socket: &Rc<Socket>, io: &Watched<UdpSocket>) -> io::Result<()> {
+async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSocket>) -> io::Result<()> {
     let mut buffer = Vec::new();
     loop {
         if socket.closing() != Closing::No {

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::SocketNews;
 use super::state::{Closing, Socket};
+use crate::core::ShardCore;
+use crate::core::socket_event::SocketNews;
 use crate::rt;
 use crate::rt::watched::{Watched, is_readable_now};
-use crate::shard::Shard;
 
 /// One read of the standard input.
 const INPUT_READ_BYTES: usize = 16 << 10;
@@ -23,7 +23,7 @@ pub(super) fn open() -> io::Result<File> {
 }
 
 /// The task that reads it.
-pub(super) async fn run(shard: Rc<Shard>, socket: Rc<Socket>, input: File) {
+pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, input: File) {
     let ended = match Watched::new(input) {
         Ok(input) => {
             socket.facts.set_address("stdin");
@@ -47,11 +47,11 @@ pub(super) async fn run(shard: Rc<Shard>, socket: Rc<Socket>, input: File) {
             },
         },
     );
-    shard.sockets.remove(socket.id);
-    shard.node.sockets.remove(socket.id);
+    shard.sockets().remove(socket.id);
+    shard.sockets().registry.remove(socket.id);
 }
 
-async fn read(shard: &Rc<Shard>, socket: &Rc<Socket>, input: &Watched<File>) -> io::Result<()> {
+async fn read(shard: &Rc<ShardCore>, socket: &Rc<Socket>, input: &Watched<File>) -> io::Result<()> {
     let mut buffer = vec![0; INPUT_READ_BYTES];
     loop {
         if socket.closing() != Closing::No {

@@ -1,5 +1,5 @@
 //! What waits to be written to a TCP connection of a service, in the form in which
-//! [`Connection`](crate::cluster::connection::Connection) writes it.
+//! [`Connection`](crate::core::connection::Connection) writes it.
 //!
 //! Invariants: a chunk that was written in part comes before everything else; chunks of one priority keep
 //! their order; `waiting` and the shard's sum count exactly the bytes that are here.
@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 
-use crate::cluster::connection::Carried;
+use crate::core::connection::LinkIo;
 
 /// The output of one connection.
 pub(super) struct Output {
@@ -71,7 +71,7 @@ impl Output {
     }
 }
 
-impl Carried for Output {
+impl LinkIo for Output {
     // What comes in goes to the owner and not through here.
     fn receive(&mut self, _chunk: Bytes) {}
 

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket as SystemSocket, Type};
 
+use super::begin::begin_stream;
 use super::state::{Closing, Socket};
 use super::stream::Origin;
-use super::{SocketNews, api};
-use crate::control;
+use crate::core::ShardCore;
+use crate::core::clock;
+use crate::core::control;
+use crate::core::socket_event::SocketNews;
 use crate::error::{Error, Text};
 use crate::log::Throttle;
 use crate::rt;
 use crate::rt::watched::Watched;
-use crate::shard::Shard;
-use crate::shard::clock;
 
 /// Connections accepted in a row before others get their turn.
 const ACCEPTS_IN_A_ROW_MAX: usize = 64;
@@ -48,7 +49,7 @@ pub(super) enum ListenerOrigin {
 }
 
 /// Starts the task of a listener. One that is bound already says so first.
-pub(super) fn start(shard: Rc<Shard>, socket: Rc<Socket>, origin: ListenerOrigin) {
+pub(super) fn start(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: ListenerOrigin) {
     let begun = match origin {
         ListenerOrigin::Bound(listener) => Begun::Now(adopt(&shard, &socket, listener)),
         ListenerOrigin::Named { host, port, backlog } => Begun::Later(host, port, backlog),
@@ -62,7 +63,7 @@ enum Begun {
 }
 
 /// The task of a listener.
-async fn run(shard: Rc<Shard>, socket: Rc<Socket>, begun: Begun) {
+async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
     let listener = match begun {
         Begun::Now(listener) => Some(listener),
         Begun::Later(host, port, backlog) => {
@@ -83,12 +84,16 @@ async fn run(shard: Rc<Shard>, socket: Rc<Socket>, begun: Begun) {
         None => SocketNews::Closed,
     };
     socket.tell(&shard, news);
-    shard.sockets.remove(socket.id);
-    shard.node.sockets.remove(socket.id);
+    shard.sockets().remove(socket.id);
+    shard.sockets().registry.remove(socket.id);
 }
 
 /// Has a bound socket watched, and tells its address.
-fn adopt(shard: &Rc<Shard>, socket: &Socket, listener: TcpListener) -> Result<Watched<TcpListener>, Text> {
+fn adopt(
+    shard: &Rc<ShardCore>,
+    socket: &Socket,
+    listener: TcpListener,
+) -> Result<Watched<TcpListener>, Text> {
     let text = |error: io::Error| Text::from(error.to_string());
     let local = listener.local_addr().map_err(text)?;
     let watched = Watched::new(listener).map_err(text)?;
@@ -99,7 +104,7 @@ fn adopt(shard: &Rc<Shard>, socket: &Socket, listener: TcpListener) -> Result<Wa
     Ok(watched)
 }
 
-async fn accept(shard: &Rc<Shard>, socket: &Rc<Socket>, listener: Watched<TcpListener>) {
+async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<TcpListener>) {
     let trouble = Throttle::new(TROUBLE_INTERVAL_MS);
     let report = |cause: String| {
         if trouble.allow(clock::now_ms()).is_some() {
@@ -128,7 +133,7 @@ async fn accept(shard: &Rc<Shard>, socket: &Rc<Socket>, listener: Watched<TcpLis
                         fd: connection.into(),
                         peer,
                     };
-                    match api::begin_stream(shard, socket.owner(), origin, false) {
+                    match begin_stream(shard, socket.owner(), origin, false) {
                         Ok(accepted) => {
                             socket.facts.read.fetch_add(1, Ordering::Relaxed);
                             let news = SocketNews::Accepted {

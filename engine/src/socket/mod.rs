@@ -15,6 +15,7 @@
 //! socket after [`SocketNews::Failed`], and [`SocketNews::Closed`] at most once.
 
 mod api;
+mod begin;
 mod datagram;
 mod delivery;
 mod input;
@@ -24,16 +25,11 @@ mod state;
 mod stream;
 mod table;
 
-use std::fmt;
-use std::net::SocketAddr;
-
-use bytes::Bytes;
-
+use crate::core::socket_event::SocketId;
 use crate::error::Text;
 
 pub use api::Sockets;
 pub use delivery::WRITES_UNDER_WAY_BYTES_MAX;
-pub(crate) use delivery::{Delivery, Order};
 pub(crate) use table::{SocketRegistry, SocketShard};
 
 /// Most sockets of a node, and never more than half of the open-files limit.
@@ -45,9 +41,6 @@ pub const READ_AHEAD_BYTES_MAX: usize = 256 << 10;
 /// The same for all sockets of a shard together.
 pub const READ_AHEAD_TOTAL_BYTES_MAX: usize = 64 << 20;
 
-/// What an event counts beside its bytes.
-pub(crate) const EVENT_OVERHEAD_BYTES: usize = 256;
-
 /// Bytes that wait to be written to one socket; past it the connection is cut.
 pub const SOCKET_OUT_BYTES_MAX: usize = 64 << 20;
 
@@ -57,80 +50,9 @@ pub const SOCKET_OUT_TOTAL_BYTES_MAX: usize = 256 << 20;
 /// Bytes that wait to be written to a socket when its owner is warned, and again at each doubling.
 pub const WARNING_BYTES: usize = 1 << 20;
 
-/// Names a socket of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(pub u32);
-
-impl fmt::Display for SocketId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
 /// The shard that a socket lives on.
 pub(crate) fn home(socket: SocketId, shards: usize) -> usize {
     socket.0 as usize % shards
-}
-
-/// What happened to a socket.
-#[derive(Debug)]
-pub struct SocketEvent {
-    /// Which socket.
-    pub socket: SocketId,
-    /// What happened.
-    pub news: SocketNews,
-}
-
-/// What can happen to a socket.
-#[derive(Debug)]
-pub enum SocketNews {
-    /// It is connected, listens, or was started.
-    Opened {
-        /// Of a connection, the peer's address; of a listener, its own.
-        address: Text,
-        /// The port of that address.
-        port: u16,
-    },
-    /// A listener has a new connection, which is not read until somebody starts it.
-    Accepted {
-        /// The new connection.
-        socket: SocketId,
-        /// Where it comes from.
-        peer: SocketAddr,
-    },
-    /// Bytes came.
-    Data(Bytes),
-    /// A datagram came.
-    Datagram {
-        /// Where it comes from.
-        from: SocketAddr,
-        /// What it holds.
-        bytes: Bytes,
-    },
-    /// The peer reads too slowly: so many bytes wait to be written. 0: all of them are written now.
-    Warning {
-        /// Bytes that wait.
-        waiting: usize,
-    },
-    /// The peer has sent all that it will, or the socket was closed on this side. In the first case it may
-    /// still be written to, and must be closed.
-    Closed,
-    /// It does not work, or does not any more; it is closed already. A listener goes on.
-    Failed {
-        /// Why.
-        cause: Text,
-    },
-}
-
-impl SocketNews {
-    /// What it counts until its owner has handled it.
-    pub(crate) fn bytes(&self) -> usize {
-        EVENT_OVERHEAD_BYTES
-            + match self {
-                SocketNews::Data(bytes) | SocketNews::Datagram { bytes, .. } => bytes.len(),
-                _ => 0,
-            }
-    }
 }
 
 /// What sort of socket it is.

@@ -11,10 +11,11 @@ use std::task::Poll;
 use super::datagram::DatagramPart;
 use super::stream::StreamPart;
 use super::table::SocketFacts;
-use super::{READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SocketId, SocketNews};
+use super::{READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX};
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
+use crate::core::socket_event::{SocketId, SocketNews};
 use crate::rt::notify::Notify;
-use crate::service::handle::Handle;
-use crate::shard::Shard;
 
 /// How far the closing of a socket has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,31 +99,31 @@ impl Socket {
     }
 
     /// Whether more may be read now. If the whole shard has read too far ahead it is told when that ends.
-    pub(super) fn may_read(self: &Rc<Self>, shard: &Shard) -> bool {
+    pub(super) fn may_read(self: &Rc<Self>, shard: &ShardCore) -> bool {
         if !self.started.get() || self.unhandled.get() >= READ_AHEAD_BYTES_MAX {
             return false;
         }
-        if shard.sockets.unhandled() >= READ_AHEAD_TOTAL_BYTES_MAX {
-            shard.sockets.wait_for_room(self);
+        if shard.sockets().unhandled() >= READ_AHEAD_TOTAL_BYTES_MAX {
+            shard.sockets().wait_for_room(self);
             return false;
         }
         true
     }
 
     /// Tells the owner what happened.
-    pub(super) fn tell(&self, shard: &Rc<Shard>, news: SocketNews) {
+    pub(super) fn tell(&self, shard: &Rc<ShardCore>, news: SocketNews) {
         match news {
             SocketNews::Closed | SocketNews::Failed { .. } if self.told_end.replace(true) => return,
             _ => {}
         }
         let bytes = news.bytes();
         self.unhandled.set(self.unhandled.get() + bytes);
-        shard.sockets.add_unhandled(bytes);
+        shard.sockets().add_unhandled(bytes);
         shard.tell_owner(self.owner.get(), self.id, news, bytes);
     }
 
     /// Tells a listener's owner of a failure that is not the end.
-    pub(super) fn tell_trouble(&self, shard: &Rc<Shard>, cause: &str) {
+    pub(super) fn tell_trouble(&self, shard: &Rc<ShardCore>, cause: &str) {
         let cause = cause.into();
         shard.tell_owner(self.owner.get(), self.id, SocketNews::Failed { cause }, 0);
     }

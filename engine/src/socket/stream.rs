@@ -15,14 +15,15 @@ use bytes::Bytes;
 
 use super::link::Output;
 use super::state::{Closing, Part, Socket};
-use super::{SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX, SocketNews, WARNING_BYTES};
-use crate::cluster::connection::Connection;
-use crate::control;
+use super::{SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX, WARNING_BYTES};
+use crate::core::ShardCore;
+use crate::core::connection::Connection;
+use crate::core::control;
+use crate::core::socket_event::SocketNews;
 use crate::error::{Error, Text};
 use crate::rt;
 use crate::rt::stream::Stream;
 use crate::rt::timer::timeout;
-use crate::shard::Shard;
 
 /// One attempt to connect a service's socket.
 const SOCKET_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -53,9 +54,9 @@ pub(super) struct StreamPart {
 }
 
 impl StreamPart {
-    pub(super) fn new(shard: &Shard) -> StreamPart {
+    pub(super) fn new(shard: &ShardCore) -> StreamPart {
         StreamPart {
-            connection: Connection::new(Output::new(Rc::clone(&shard.sockets.out_bytes))),
+            connection: Connection::new(Output::new(Rc::clone(&shard.sockets().out_bytes))),
             peer: Cell::new(None),
             finishing: Cell::new(false),
             warns_at: Cell::new(WARNING_BYTES),
@@ -84,7 +85,7 @@ impl StreamPart {
     /// Puts bytes behind what waits.
     pub(super) fn write(
         &self,
-        shard: &Rc<Shard>,
+        shard: &Rc<ShardCore>,
         socket: &Rc<Socket>,
         bytes: Bytes,
         is_low: bool,
@@ -112,8 +113,8 @@ impl StreamPart {
             // Its task watches from now on for the end of it.
             socket.changed.wake();
         }
-        if shard.sockets.out_bytes.get() > SOCKET_OUT_TOTAL_BYTES_MAX
-            && let Some(greediest) = shard.sockets.greediest()
+        if shard.sockets().out_bytes.get() > SOCKET_OUT_TOTAL_BYTES_MAX
+            && let Some(greediest) = shard.sockets().greediest()
             && let Part::Stream(part) = &greediest.part
         {
             cut(shard, &greediest, part);
@@ -141,7 +142,7 @@ impl StreamPart {
 }
 
 /// Ends a connection whose peer does not read.
-fn cut(shard: &Rc<Shard>, socket: &Rc<Socket>, part: &StreamPart) {
+fn cut(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart) {
     if part.cut.borrow().is_some() {
         return;
     }
@@ -151,7 +152,7 @@ fn cut(shard: &Rc<Shard>, socket: &Rc<Socket>, part: &StreamPart) {
     shard.node.metrics.sockets_overflowed.add(1);
     // What waits is given back at once: a burst of writes must not have to wait for the socket's task.
     part.connection.shutdown();
-    *part.connection.link.borrow_mut() = Output::new(Rc::clone(&shard.sockets.out_bytes));
+    *part.connection.link.borrow_mut() = Output::new(Rc::clone(&shard.sockets().out_bytes));
     socket.changed.wake();
 }
 
@@ -169,7 +170,7 @@ enum End {
 }
 
 /// The task of a connection, from its beginning to its end.
-pub(super) async fn run(shard: Rc<Shard>, socket: Rc<Socket>, origin: Origin) {
+pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: Origin) {
     let Part::Stream(part) = &socket.part else { return };
     let end = match begin(&shard, &socket, part, origin).await {
         Ok(stream) => carry(&shard, &socket, part, stream).await,
@@ -183,12 +184,12 @@ pub(super) async fn run(shard: Rc<Shard>, socket: Rc<Socket>, origin: Origin) {
             End::Failed(cause) => SocketNews::Failed { cause },
         },
     );
-    shard.sockets.remove(socket.id);
-    shard.node.sockets.remove(socket.id);
+    shard.sockets().remove(socket.id);
+    shard.sockets().registry.remove(socket.id);
 }
 
 async fn begin(
-    shard: &Rc<Shard>,
+    shard: &Rc<ShardCore>,
     socket: &Rc<Socket>,
     part: &StreamPart,
     origin: Origin,
@@ -219,7 +220,7 @@ async fn begin(
 }
 
 /// Tries the addresses of a host, one after the other.
-async fn connect(shard: &Rc<Shard>, host: &str, port: u16) -> Result<(Stream, SocketAddr), Text> {
+async fn connect(shard: &Rc<ShardCore>, host: &str, port: u16) -> Result<(Stream, SocketAddr), Text> {
     let mut cause: Text = "no address".into();
     for address in control::resolve(shard, host, port).await? {
         match timeout(SOCKET_CONNECT_TIME_MAX, Stream::connect(address)).await {
@@ -235,7 +236,7 @@ async fn connect(shard: &Rc<Shard>, host: &str, port: u16) -> Result<(Stream, So
 }
 
 /// Reads until the end, and sees to what waits to be written.
-async fn carry(shard: &Rc<Shard>, socket: &Rc<Socket>, part: &StreamPart, stream: Rc<Stream>) -> End {
+async fn carry(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, stream: Rc<Stream>) -> End {
     let connection = &part.connection;
     // The peer has sent all that it will.
     let mut is_read_out = false;
@@ -319,7 +320,7 @@ async fn written_out(part: &StreamPart) {
 
 /// Ends a connection that this side has closed. What the peer has sent meanwhile is thrown away first:
 /// otherwise the kernel would reset the connection, and the peer could lose what it has not read yet.
-fn close(shard: &Shard, stream: &Stream) -> End {
+fn close(shard: &ShardCore, stream: &Stream) -> End {
     stream.finish();
     for _ in 0..DISCARDED_READS_MAX {
         match stream.try_read(&shard.read_buffer) {

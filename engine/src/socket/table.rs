@@ -6,12 +6,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::state::{Closing, Part, Socket};
-use super::{READ_AHEAD_TOTAL_BYTES_MAX, SOCKETS_MAX, SocketId, SocketInfo, SocketSort};
+use super::{READ_AHEAD_TOTAL_BYTES_MAX, SOCKETS_MAX, SocketInfo, SocketSort};
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
+use crate::core::socket_event::SocketId;
 use crate::error::{Error, Text};
-use crate::service::handle::Handle;
 
 /// What is known of a socket on every shard, for [`Sockets::info`](super::Sockets::info).
 pub(super) struct SocketFacts {
@@ -95,6 +97,8 @@ impl SocketRegistry {
 
 /// The sockets that live on one shard.
 pub(crate) struct SocketShard {
+    /// Those of all shards.
+    pub(super) registry: Arc<SocketRegistry>,
     sockets: RefCell<FxHashMap<SocketId, Rc<Socket>>>,
     /// The next number to try; every number of this shard leaves the same rest.
     next: Cell<u32>,
@@ -104,23 +108,27 @@ pub(crate) struct SocketShard {
     pub(super) out_bytes: Rc<Cell<usize>>,
     /// Bytes of their events that owners have not handled.
     unhandled: Cell<usize>,
+    /// The services of this shard that have had a socket, so that their end may close some.
+    owners: RefCell<FxHashSet<Handle>>,
     /// Those that are not read until `unhandled` is less.
     starved: RefCell<Vec<Rc<Socket>>>,
     /// Bytes that services of this shard have written to sockets of other shards, which have not taken them.
-    pub(super) under_way: Arc<AtomicUsize>,
+    pub(super) in_transit: Arc<AtomicUsize>,
 }
 
 impl SocketShard {
-    pub(crate) fn new(index: usize, shards: usize) -> SocketShard {
+    pub(crate) fn new(index: usize, shards: usize, registry: &Arc<SocketRegistry>) -> SocketShard {
         SocketShard {
+            registry: Arc::clone(registry),
             sockets: RefCell::default(),
             next: Cell::new(index as u32),
             index: index as u32,
             shards: shards as u32,
             out_bytes: Rc::default(),
             unhandled: Cell::new(0),
+            owners: RefCell::default(),
             starved: RefCell::default(),
-            under_way: Arc::default(),
+            in_transit: Arc::default(),
         }
     }
 
@@ -184,6 +192,16 @@ impl SocketShard {
         }
     }
 
+    /// Notes that a service of this shard has a socket.
+    pub(super) fn note_owner(&self, owner: Handle) {
+        self.owners.borrow_mut().insert(owner);
+    }
+
+    /// A service of this shard has ended; whether it has had a socket.
+    pub(super) fn forget_owner(&self, owner: Handle) -> bool {
+        self.owners.borrow_mut().remove(&owner)
+    }
+
     // ---- what owners have not handled ----
 
     pub(super) fn unhandled(&self) -> usize {
@@ -207,5 +225,12 @@ impl SocketShard {
 
     pub(super) fn wait_for_room(&self, socket: &Rc<Socket>) {
         self.starved.borrow_mut().push(Rc::clone(socket));
+    }
+}
+
+impl ShardCore {
+    /// The sockets of this shard.
+    pub(super) fn sockets(&self) -> &SocketShard {
+        self.room()
     }
 }

@@ -10,76 +10,16 @@
 
 use std::rc::Rc;
 
-use skyring_codec::Millis;
-use skyring_codec::wheel::TimerKey;
-
-use super::choice::Standing;
-use super::{ClusterShard, GROUP_CALLS_MAX, Group};
+use crate::cluster::group::call::GroupCall;
+use crate::cluster::group::choice::Health;
+use crate::cluster::group::table::{GROUP_CALLS_MAX, Group, Member};
+use crate::cluster::room::ClusterShard;
+use crate::core::ShardCore;
+use crate::core::payload::Payload;
+use crate::core::request::{RemoteRequest, ReplyTo};
+use crate::core::slab::Key;
+use crate::core::timers::Timer;
 use crate::error::{Error, Text};
-use crate::service::handle::{Address, Handle};
-use crate::service::message::Payload;
-use crate::shard::envelope::{RemoteRequest, ReplyTo};
-use crate::shard::slab::Key;
-use crate::shard::{Shard, Timer};
-
-/// A call to a group.
-pub(super) struct GroupCall {
-    group: Rc<Group>,
-    address: Address,
-    source: Handle,
-    key: u64,
-    payload: Payload,
-    /// Nobody, once it is answered.
-    reply_to: ReplyTo,
-    deadline: Option<Millis>,
-    timeout_ms: u64,
-    is_idempotent: bool,
-    /// It waits for room at its member instead of being refused.
-    waits: bool,
-    /// The members that it went to, a bit for each.
-    tried: u64,
-    /// Those of them that have not answered.
-    running: u64,
-    /// The error of a member where it may have run.
-    may_have_run: Option<Error>,
-    hedge: Option<TimerKey>,
-}
-
-impl GroupCall {
-    /// What goes to a member.
-    fn request(&self, shard: &Shard, key: Key, index: usize) -> RemoteRequest {
-        RemoteRequest {
-            node: Text::clone(self.group.members[index].name()),
-            address: self.address.clone(),
-            source: self.source,
-            key: self.key,
-            channel: 0,
-            payload: self.payload.clone(),
-            reply_to: ReplyTo::Group {
-                shard: shard.index as u16,
-                key,
-                member: index as u8,
-            },
-            deadline: self.deadline,
-            timeout_ms: self.timeout_ms,
-            is_idempotent: self.is_idempotent,
-            waits: self.waits,
-        }
-    }
-
-    fn is_answered(&self) -> bool {
-        self.reply_to == ReplyTo::Nobody
-    }
-
-    /// The next member to try, if the call may go on.
-    fn next_member(&self, shard: &Shard) -> Option<usize> {
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= shard.now());
-        if is_late || self.is_answered() || shard.stopping.get() {
-            return None;
-        }
-        self.group.choose(self.key, self.tried)
-    }
-}
 
 /// Whether an error is a node's, so that another node may do better.
 fn is_of_node(error: &Error) -> bool {
@@ -97,9 +37,9 @@ fn is_of_node(error: &Error) -> bool {
 
 impl ClusterShard {
     /// Sends a call to a member of a group.
-    pub(super) fn begin_group_call(
+    pub(in crate::cluster) fn begin_group_call(
         &self,
-        shard: &Rc<Shard>,
+        shard: &Rc<ShardCore>,
         group: &Rc<Group>,
         index: usize,
         request: RemoteRequest,
@@ -140,7 +80,7 @@ impl ClusterShard {
     }
 
     /// Sends a call to that member, which may answer before this returns.
-    fn try_member(&self, shard: &Rc<Shard>, key: Key, index: usize) {
+    fn try_member(&self, shard: &Rc<ShardCore>, key: Key, index: usize) {
         let (member, request) = {
             let mut calls = self.groups.calls.borrow_mut();
             let Some(call) = calls.get_mut(key) else { return };
@@ -158,7 +98,7 @@ impl ClusterShard {
     /// A member has answered a call, or failed it.
     pub(crate) fn member_answered(
         &self,
-        shard: &Rc<Shard>,
+        shard: &Rc<ShardCore>,
         key: Key,
         index: usize,
         result: Result<Payload, Error>,
@@ -213,12 +153,12 @@ impl ClusterShard {
     }
 
     /// A call has had no answer for so long that a second member is asked.
-    pub(crate) fn hedge(&self, shard: &Rc<Shard>, key: Key) {
+    pub(crate) fn hedge(&self, shard: &Rc<ShardCore>, key: Key) {
         let next = {
             let mut calls = self.groups.calls.borrow_mut();
             let Some(call) = calls.get_mut(key) else { return };
             call.hedge = None;
-            let is_good = |index: &usize| call.group.members[*index].standing.get() == Standing::Good;
+            let is_good = |index: &usize| call.group.members[*index].health.get() == Health::Good;
             // One that is not up would be no help.
             call.next_member(shard).filter(is_good)
         };
@@ -230,14 +170,17 @@ impl ClusterShard {
 
     /// A member is suspect or down. Calls that have not been sent there go to another member, and so do
     /// idempotent ones that have no answer yet.
-    pub(super) fn leave_member(&self, shard: &Rc<Shard>, group: &Rc<Group>, index: usize) {
-        let is_better = |other: &Rc<super::Member>| other.standing.get() == Standing::Good;
+    pub(in crate::cluster) fn leave_member(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
+        let is_better = |other: &Rc<Member>| other.health.get() == Health::Good;
         if !group.members.iter().any(is_better) {
             return;
         }
         let node = group.members[index].name();
-        for request in self.unpark_group_calls(shard, node) {
-            let cause = shard.node.failure(node).unwrap_or_else(|| "it is suspect".into());
+        for request in self.take_pending_group_calls(shard, node) {
+            let cause = self
+                .shared
+                .failure(node)
+                .unwrap_or_else(|| "it is suspect".into());
             let error = Error::Unreachable {
                 node: Text::clone(node),
                 cause,

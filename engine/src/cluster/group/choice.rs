@@ -3,27 +3,27 @@
 use std::time::Duration;
 
 use crate::config::Policy;
-use crate::service::placement::{hash_number, member_of_key};
+use crate::core::placement::{hash_number, member_of_key};
 
 /// What is thought of a member, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(in crate::cluster) enum Health {
     /// It is up, or nothing is known against it.
     Good,
     /// It has just lost its connection. If it is back in a moment, nothing has happened.
     Paused,
     /// It is suspect.
-    Doubtful,
+    Suspect,
     /// It is down, turned off, or not in the map.
-    Bad,
+    Down,
 }
 
-impl Standing {
+impl Health {
     /// What counts when members are compared: a pause that may be over in a moment does not.
-    fn rank(self, is_steady: bool) -> Standing {
+    fn rank(self, is_steady: bool) -> Health {
         match self {
-            Standing::Paused if is_steady => Standing::Good,
-            Standing::Paused => Standing::Doubtful,
+            Health::Paused if is_steady => Health::Good,
+            Health::Paused => Health::Suspect,
             other => other,
         }
     }
@@ -33,7 +33,7 @@ impl Standing {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) name: &'a str,
-    pub(super) standing: Standing,
+    pub(super) health: Health,
     /// Calls of this shard that are under way there.
     pub(super) in_flight: u32,
     /// How long it takes to answer at the least; `None` = not measured yet.
@@ -70,7 +70,7 @@ pub(super) fn choose<'a>(
     situation: Situation,
 ) -> Option<usize> {
     let is_steady = policy.is_steady();
-    let rank = |index: usize| candidate(index).standing.rank(is_steady);
+    let rank = |index: usize| candidate(index).health.rank(is_steady);
     let untried = || (0..members).filter(|index| tried & (1 << index) == 0);
     let best = untried().map(rank).min()?;
     let eligible = || untried().filter(|index| rank(*index) == best);
@@ -107,16 +107,16 @@ fn is_clearly_shorter(time: Duration, than: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Standing::{Bad, Doubtful, Good, Paused};
+    use Health::{Down as Bad, Good, Paused, Suspect as Doubtful};
 
-    fn members(standings: &[Standing]) -> Vec<Candidate<'static>> {
+    fn members(standings: &[Health]) -> Vec<Candidate<'static>> {
         const NAMES: [&str; 4] = ["db1", "db2", "db3", "db4"];
         standings
             .iter()
             .zip(NAMES)
-            .map(|(standing, name)| Candidate {
+            .map(|(health, name)| Candidate {
                 name,
-                standing: *standing,
+                health: *health,
                 in_flight: 0,
                 round_trip: None,
                 is_own_region: false,
@@ -167,7 +167,7 @@ mod tests {
         for policy in Policy::ALL {
             let before = pick(policy, &members(&[Good, Good]), 0, at(7, 0));
             let mut paused = members(&[Good, Good]);
-            paused[before.unwrap()].standing = Paused;
+            paused[before.unwrap()].health = Paused;
             let after = pick(policy, &paused, 0, at(7, 0));
             assert_eq!(before == after, policy.is_steady(), "{policy}");
         }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(nearest(&all, 2), 2);
         all[0].is_own_region = true;
         assert_eq!(nearest(&all, 1), 0);
-        all[0].standing = Bad;
+        all[0].health = Bad;
         assert_eq!(nearest(&all, 0), 1);
     }
 }

@@ -3,30 +3,32 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use skyring_codec::Millis;
+
+use crate::cluster::group::choice::Health;
+use crate::cluster::group::table::Member;
 use crate::config::Policy;
+use crate::core::ShardCore;
+use crate::core::handle::{Address, Handle};
+use crate::core::payload::Payload;
+use crate::core::request::Outgoing;
+use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::rt;
-use crate::service::call::Call;
-use crate::service::handle::{Address, Handle};
-use crate::service::message::Payload;
-use crate::shard::Shard;
-
-use super::Member;
-use super::choice::Standing;
 
 /// Time between two measurements of all members.
 const MEASURE_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an answer is waited for.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long an answer is waited for, in milliseconds.
+const ANSWER_TIME_MS_MAX: Millis = 1_000;
 
 /// A name that nobody has: any node, a Skynet node too, says so at once, and no service is bothered.
 const QUESTION: &str = "skyring.near";
 
 /// Measures the members of a group until there is no such group any more.
-pub(super) async fn measure(shard: Rc<Shard>, name: Text) {
+pub(super) async fn measure(shard: Rc<ShardCore>, name: Text) {
     loop {
-        let group = shard.cluster.groups.get(&name);
+        let group = shard.cluster().groups.get(&name);
         let Some(group) = group.filter(|group| group.policy == Policy::Nearest) else {
             return;
         };
@@ -34,31 +36,41 @@ pub(super) async fn measure(shard: Rc<Shard>, name: Text) {
             return;
         }
         for member in &group.members {
-            if member.standing.get() == Standing::Good {
+            if member.health.get() == Health::Good {
                 measure_one(&shard, member).await;
             }
         }
-        shard.cluster.announce_switch(&shard, &group);
+        shard.cluster().announce_switch(&shard, &group);
         drop(group);
         rt::timer::sleep(MEASURE_PAUSE).await;
         shard.io_seen();
     }
 }
 
-async fn measure_one(shard: &Rc<Shard>, member: &Member) {
+async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
     let begun = Instant::now();
-    let route = Some(Rc::clone(&member.route));
-    let address = Address::Handle(Handle::NONE);
-    let question = Call::new(
-        Rc::clone(shard),
-        Handle::NONE,
-        route,
-        0,
-        address,
-        Payload::pack(QUESTION),
+    let deadline = shard.now() + ANSWER_TIME_MS_MAX;
+    // The channel keeps the deadline.
+    let key = shard.insert_waiter(None);
+    let Ok(mut payload) = Payload::pack(QUESTION) else {
+        return shard.forget_waiter(key);
+    };
+    shard.request_by_route(
+        &member.route,
+        Outgoing {
+            address: &Address::Handle(Handle::NONE),
+            source: Handle::NONE,
+            key: 0,
+            payload: &mut payload,
+            reply_to: shard.waiter(key),
+            deadline: Some(deadline),
+            timeout_ms: ANSWER_TIME_MS_MAX,
+            waits: false,
+            is_idempotent: false,
+        },
     );
-    let answer = question.timeout(ANSWER_TIME_MAX).await;
-    if !matches!(answer, Ok(_) | Err(Error::NoSuchService { .. })) {
+    let answer = shard.wait(key).await;
+    if !matches!(answer, Outcome::Answer(Ok(_) | Err(Error::NoSuchService { .. }))) {
         return;
     }
     let time = begun.elapsed();

@@ -1,0 +1,272 @@
+//! The cluster operations that services use: open, register, query, proxy, reload.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::api::proxy::Proxy;
+use crate::cluster::accepting::listener;
+use crate::cluster::membership::detector::NodeState;
+use crate::cluster::membership::monitor::Monitor;
+use crate::config::{ClusterMap, NodeEntry};
+use crate::core::control;
+use crate::core::handle::{Address, Handle};
+use crate::error::{Error, Text};
+use crate::service::caller::Caller;
+
+/// Where [`Cluster::open`] listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Open {
+    /// On the address that the cluster map has for this name.
+    Node(String),
+    /// On this port of every local IPv4 address; 0 = any free one.
+    Port(u16),
+}
+
+impl From<&str> for Open {
+    fn from(name: &str) -> Open {
+        Open::Node(name.to_owned())
+    }
+}
+
+impl From<u16> for Open {
+    fn from(port: u16) -> Open {
+        Open::Port(port)
+    }
+}
+
+/// How [`Cluster::open_with`] listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Most connections of the listener; `None`: [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
+    pub clients_max: Option<usize>,
+    /// How many channels a peer may have, 1 to [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX); `None`: what the
+    /// map says of the name that is opened, else the node's config, else what the peer wants.
+    pub channels: Option<u32>,
+}
+
+/// The cluster, in one service's name; from [`Caller::cluster`].
+pub struct Cluster {
+    caller: Caller,
+}
+
+impl Cluster {
+    pub(crate) fn new(caller: Caller) -> Cluster {
+        Cluster { caller }
+    }
+
+    /// Listens for peers, and returns the address in force. `clients_max` bounds the connections of this
+    /// listener; `None` is [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the map has no address for the name, [`Error::System`] when the port is
+    /// in use or may not be used.
+    pub async fn open(
+        &self,
+        place: impl Into<Open>,
+        clients_max: Option<usize>,
+    ) -> Result<SocketAddr, Error> {
+        self.open_with(
+            place,
+            OpenOptions {
+                clients_max,
+                channels: None,
+            },
+        )
+        .await
+    }
+
+    /// The same with further options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(&self, place: impl Into<Open>, options: OpenOptions) -> Result<SocketAddr, Error> {
+        let cluster = self.caller.shard.cluster();
+        let node = &self.caller.shard.node;
+        let mut channels = options.channels;
+        let address = match place.into() {
+            Open::Port(port) => SocketAddr::from(([0, 0, 0, 0], port)),
+            Open::Node(name) => {
+                let map = cluster.shared.map.get();
+                channels = channels.or(map.channels(&name));
+                let entry = map.nodes.get(&name).cloned();
+                let Some(NodeEntry::Address(address)) = entry else {
+                    return Err(Error::invalid(format!(
+                        "{name} is down: the cluster map has no address for it"
+                    )));
+                };
+                let places = control::resolve(&self.caller.shard, address.host(), address.port()).await;
+                let places = places.map_err(|cause| Error::System { what: cause })?;
+                places.into_iter().next().ok_or_else(|| Error::System {
+                    what: "no address".into(),
+                })?
+            }
+        };
+        let channels = channels.or(node.settings.channels);
+        let local = listener::open(node, &cluster.shared, address, options.clients_max, channels)?;
+        self.caller.log(format!("Listen on {local}"));
+        Ok(local)
+    }
+
+    /// Publishes a service as `@name` for the cluster; `None` = this service. Another name for the same
+    /// service replaces its old one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the name is taken or too long.
+    pub fn register(&self, name: &str, handle: Option<Handle>) -> Result<(), Error> {
+        let name = name.strip_prefix('@').unwrap_or(name);
+        let handle = handle.unwrap_or(self.caller.handle());
+        self.caller
+            .shard
+            .node
+            .names
+            .update(|names| names.register(name, handle))?;
+        self.caller.log(format!("Register [{name}] {handle}"));
+        Ok(())
+    }
+
+    /// Takes `@name` back. A name that nobody has is no error.
+    pub fn unregister(&self, name: &str) {
+        let name = name.strip_prefix('@').unwrap_or(name);
+        let removed = self
+            .caller
+            .shard
+            .node
+            .names
+            .update(|names| Ok::<_, Error>(names.unregister(name)));
+        if let Ok(Some(handle)) = removed {
+            self.caller.log(format!("Unregister [{name}] {handle}"));
+        }
+    }
+
+    /// Asks a node for the handle behind `@name`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchService`] when it has none, and whatever a call can meet.
+    pub async fn query(&self, node: &str, name: &str) -> Result<Handle, Error> {
+        let bare = name.strip_prefix('@').unwrap_or(name);
+        let answer = self.caller.node(node).call(Handle::NONE, &bare).await;
+        match answer {
+            Ok(payload) => Ok(Handle(payload.unpack::<u32>()?)),
+            Err(Error::NoSuchService { .. }) => Err(Error::NoSuchService {
+                address: format!("{node}@{bare}").into(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A local service that forwards to one of another node; the same one each time.
+    ///
+    /// # Errors
+    /// Whatever launching it can meet.
+    pub async fn proxy(&self, node: &str, address: impl Into<Address>) -> Result<Handle, Error> {
+        let address = address.into();
+        let shared = &self.caller.shard.cluster().shared;
+        let key = format!("{node}.{address}");
+        if let Some(handle) = shared.proxy(&key) {
+            return Ok(handle);
+        }
+        let node: Text = node.into();
+        let handle = self.caller.launch(move |_| Proxy { node, address }).await?;
+        // Somebody may have been faster on another shard; then that proxy is the one.
+        let (kept, is_ours) = shared.keep_proxy(key, handle);
+        if !is_ours {
+            self.caller.shard.end_service(handle);
+        }
+        Ok(kept)
+    }
+
+    /// The same from one text, `"db@sdb"` or `"db.name"`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the text has no `@` or `.` after a node's name.
+    pub async fn proxy_of(&self, full_name: &str) -> Result<Handle, Error> {
+        let split = full_name
+            .find(['@', '.'])
+            .filter(|&at| at > 0 && at + 1 < full_name.len());
+        let Some(at) = split else {
+            return Err(Error::invalid(format!(
+                "\"{full_name}\" is no node@name or node.name"
+            )));
+        };
+        let (node, address) = full_name.split_at(at);
+        self.proxy(node, address).await
+    }
+
+    /// Merges entries into the cluster map; those it does not name stay. In force when this returns: calls
+    /// to a node that is now `false` have failed, and a changed address is used from the next call on.
+    pub fn reload(&self, changes: ClusterMap) {
+        let shard = &self.caller.shard;
+        for warning in changes.warnings() {
+            self.caller.log(warning);
+        }
+        let merged = shard.cluster().shared.map.update(|map| {
+            map.merge(changes);
+            Ok::<(), Error>(())
+        });
+        debug_assert!(merged.is_ok());
+        shard.run_on_all(|shard| shard.cluster().map_changed(shard));
+    }
+
+    /// Reads the config's map file again and merges it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the file, the key and the cause when it cannot be read; then nothing changes.
+    pub async fn reload_file(&self) -> Result<(), Error> {
+        let shard = &self.caller.shard;
+        let Some(file) = shard.node.settings.map_file.clone() else {
+            return Err(Error::invalid(
+                "the node's config names no cluster map to read again",
+            ));
+        };
+        let map = control::run(shard, move || read_map(file)).await??;
+        self.reload(map);
+        Ok(())
+    }
+
+    /// What this node thinks of another: whether it is up.
+    pub fn state(&self, node: &str) -> NodeState {
+        self.caller.shard.cluster().node_state(node)
+    }
+
+    /// Has a node watched from now on, whether it is called or not, and gives what becomes of it. The node need
+    /// not be in the map yet.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the shard has [`MONITORS_MAX`](crate::limits::MONITORS_MAX) monitors.
+    pub fn monitor(&self, node: impl Into<Text>) -> Result<Monitor, Error> {
+        let shard = &self.caller.shard;
+        shard.cluster().monitor(shard, node.into())
+    }
+
+    /// The same by messages to this service: of [`Kind::SYSTEM`](crate::Kind::SYSTEM), with the values `"node"`,
+    /// the node's name, `"up"`, `"restarted"`, `"suspect"`, `"down"`, `"forgotten"` or `"switched"`, the cause, and
+    /// the time in milliseconds since 1970. The first is about the present state, unless nothing is known yet. They come until
+    /// the service ends.
+    ///
+    /// # Errors
+    /// As [`monitor`](Self::monitor).
+    pub fn subscribe(&self, node: impl Into<Text>) -> Result<(), Error> {
+        let shard = &self.caller.shard;
+        shard
+            .cluster()
+            .subscribe(shard, node.into(), self.caller.handle())
+    }
+
+    /// Ends what [`subscribe`](Self::subscribe) began.
+    pub fn unsubscribe(&self, node: &str) {
+        self.caller
+            .shard
+            .cluster()
+            .unsubscribe(node, self.caller.handle());
+    }
+
+    /// The cluster map in force.
+    pub fn map(&self) -> Arc<ClusterMap> {
+        self.caller.shard.cluster().shared.map.get()
+    }
+}
+
+fn read_map(file: PathBuf) -> Result<ClusterMap, Error> {
+    ClusterMap::load(&file).map_err(|error| Error::invalid(error.to_string()))
+}

@@ -1,0 +1,22 @@
+//! What a service finds at its [`Caller`](crate::Caller) beside other services: the cluster, and sockets.
+
+pub(crate) mod cluster;
+mod proxy;
+
+use std::rc::Rc;
+
+use crate::api::cluster::Cluster;
+use crate::service::caller::Caller;
+use crate::socket::Sockets;
+
+impl Caller {
+    /// The cluster operations: open, register, query, proxy, reload.
+    pub fn cluster(&self) -> Cluster {
+        Cluster::new(self.clone())
+    }
+
+    /// The sockets of this service: open, read, write, close.
+    pub fn sockets(&self) -> Sockets {
+        Sockets::new(Rc::clone(&self.shard), self.handle)
+    }
+}

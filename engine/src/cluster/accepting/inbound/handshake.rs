@@ -1,0 +1,97 @@
+//! The hello of an accepted connection: its answer, and the shard that goes on with it.
+
+use std::rc::Rc;
+
+use skyring_codec::link::CalleeLink;
+use skyring_codec::native::{CHANNELS_MAX, Hello};
+
+use crate::cluster::accepting::inbound::state::{Inbound, new_link};
+use crate::cluster::shared::hello;
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
+use crate::rt::stream::Stream;
+
+impl Inbound {
+    /// Answers a hello that names no session of this shard: from here on both sides speak the native dialect.
+    pub(super) fn answer_hello(&self, shard: &Rc<ShardCore>, said: &Hello) {
+        let channels = agree_on_channels(self.channels_offered(), said.channels);
+        let answer = hello(&shard.node, said.channel, channels);
+        let greeted = self.connection.link.borrow_mut().accept_hello(&answer);
+        if greeted.is_err() {
+            // Only this node's own name can be what no peer takes; then it speaks as Skynet does.
+            self.connection.link.borrow_mut().refuse_hello();
+        }
+        let secret = self.connection.link.borrow().session_secret();
+        {
+            let mut peer = self.peer.borrow_mut();
+            peer.node.clone_from(&said.node);
+            peer.secret = secret.or(peer.secret);
+        }
+        if let Some(secret) = secret {
+            shard.cluster().keep_session(secret, self.key.get());
+        }
+        if shard.cluster().is_draining() {
+            self.send_goodbye(shard);
+        }
+        self.connection.flush_later(shard);
+    }
+
+    /// Goes on with a connection that came to another shard first.
+    pub(in crate::cluster) fn take_over(&self, shard: &Rc<ShardCore>, link: CalleeLink, hello: &Hello) {
+        *self.connection.link.borrow_mut() = link;
+        self.answer_hello(shard, hello);
+        self.note_progress(shard);
+        self.count_held(shard);
+    }
+
+    /// Takes the link out, for whoever goes on with its connection.
+    pub(super) fn take_link(&self) -> CalleeLink {
+        let link = std::mem::replace(&mut *self.connection.link.borrow_mut(), new_link());
+        self.recount();
+        link
+    }
+
+    /// How many channels its listener lets a peer have; `None`: as many as it wants.
+    pub(super) fn channels_offered(&self) -> Option<u32> {
+        let peer = self.peer.borrow();
+        peer.admission.as_ref().and_then(|admission| admission.channels)
+    }
+
+    /// Hands the connection to the shard that owns its channel, with all that its link has.
+    pub(super) fn move_to(&self, shard: &Rc<ShardCore>, stream: &Stream, owner: usize, hello: Box<Hello>) {
+        let link = self.take_link();
+        let socket = match stream.duplicate() {
+            Ok(socket) => socket,
+            // No descriptor is left: the peer sees a closed connection and tries again.
+            Err(error) => {
+                shard.log(
+                    Handle::NONE,
+                    format!("{} cannot be moved to its shard: {error}", self.address()),
+                );
+                self.connection.shutdown();
+                return;
+            }
+        };
+        let admission = self.peer.borrow_mut().admission.take();
+        let Some(admission) = admission else {
+            return;
+        };
+        let peer = self.address();
+        shard.run_on(owner, move |shard| {
+            shard
+                .cluster()
+                .take_over(shard, socket, peer, admission, link, &hello);
+        });
+        self.connection.forget();
+    }
+}
+
+/// How many channels a peer shall have: the lower number of those that the two ends say. A dialler that
+/// would take any number says the highest there is.
+pub(super) fn agree_on_channels(offered: Option<u32>, wanted: u32) -> u32 {
+    match offered {
+        Some(offered) => offered.min(wanted),
+        None if wanted == CHANNELS_MAX => 1,
+        None => wanted,
+    }
+}

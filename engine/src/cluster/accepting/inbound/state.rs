@@ -1,0 +1,196 @@
+//! What an accepted connection is made of, and what it counts.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use skyring_codec::Millis;
+use skyring_codec::link::{CalleeLimits, CalleeLink, Dialect};
+use skyring_codec::native::{Hello, NONCE_BYTES};
+
+use crate::cluster::accepting::admission::Admission;
+use crate::cluster::accepting::budget::Budget;
+use crate::core::connection::Connection;
+use crate::core::slab::Key;
+
+/// Answers that may wait for one connection, in bytes; past it the connection is not read.
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Requests and sends of one connection that may be handled at a time; past it the connection is not read.
+pub const REQUESTS_HANDLED_MAX: usize = 65_536;
+
+/// Bytes of one connection's requests and sends that may be handled at a time; past it the connection is not
+/// read. One that is larger is handled alone.
+pub const UNFINISHED_BYTES_MAX: usize = 4 << 20;
+
+/// Requests and sends that are being handled, and the bytes of their payloads.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Load {
+    pub(super) requests: usize,
+    pub(super) bytes: usize,
+}
+
+impl Load {
+    pub(super) fn with(self, bytes: usize) -> Load {
+        Load {
+            requests: self.requests + 1,
+            bytes: self.bytes + bytes,
+        }
+    }
+
+    pub(super) fn without(self, bytes: usize) -> Load {
+        Load {
+            requests: self.requests.saturating_sub(1),
+            bytes: self.bytes.saturating_sub(bytes),
+        }
+    }
+
+    pub(super) fn is_full(self) -> bool {
+        self.requests >= REQUESTS_HANDLED_MAX || self.bytes >= UNFINISHED_BYTES_MAX
+    }
+}
+
+/// How far its input has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// When the last package was finished or the next one begun.
+    pub(super) at: Millis,
+    /// Packages that the link had seen then.
+    pub(super) packages: u64,
+    /// Something was begun and not finished when it was read last.
+    pub(super) is_unfinished: bool,
+}
+
+/// Who is at the other end.
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    /// The name that it gave itself in the hello.
+    pub(super) node: String,
+    /// A hello that has come and awaits its answer.
+    pub(super) hello: Option<Box<Hello>>,
+    /// The secret under which its session is found.
+    pub(super) secret: Option<[u8; NONCE_BYTES]>,
+    /// Since when its session has no connection.
+    pub(super) detached_since: Option<Millis>,
+    /// Its place among the listener's clients, given back when it goes.
+    pub(super) admission: Option<Arc<Admission>>,
+}
+
+/// An accepted connection; see the module.
+pub(in crate::cluster) struct Inbound {
+    pub(super) connection: Rc<Connection<CalleeLink>>,
+    pub(super) key: Cell<Key>,
+    pub(super) load: Cell<Load>,
+    pub(super) progress: Cell<Progress>,
+    pub(super) peer: RefCell<Peer>,
+    /// The sums of the shard.
+    pub(super) budget: Rc<Budget>,
+    /// Bytes counted for it in the shard's sum.
+    pub(super) held: Cell<usize>,
+    /// It was read or answered since the last sweep.
+    pub(super) is_active: Cell<bool>,
+    /// It is passing on what it has received, and counts what it holds after that.
+    pub(super) is_passing_on: Cell<bool>,
+    /// Requests that the link had refused when it was looked at last.
+    pub(super) refused: Cell<u64>,
+    /// The deadline that the shard's timer is set for.
+    pub(super) armed: Cell<Millis>,
+}
+
+pub(super) fn new_link() -> CalleeLink {
+    CalleeLink::new(CalleeLimits {
+        out_buffer_bytes_max: ANSWER_BYTES_MAX,
+        ..CalleeLimits::default()
+    })
+}
+
+impl Inbound {
+    pub(in crate::cluster) fn new(
+        address: SocketAddr,
+        admission: Arc<Admission>,
+        budget: &Rc<Budget>,
+        now: Millis,
+    ) -> Rc<Inbound> {
+        Rc::new(Inbound {
+            connection: Connection::new(new_link()),
+            key: Cell::new(Key::from_u64(0)),
+            load: Cell::default(),
+            progress: Cell::new(Progress {
+                at: now,
+                packages: 0,
+                is_unfinished: false,
+            }),
+            peer: RefCell::new(Peer {
+                address,
+                node: String::new(),
+                hello: None,
+                secret: None,
+                detached_since: None,
+                admission: Some(admission),
+            }),
+            budget: Rc::clone(budget),
+            held: Cell::new(0),
+            is_active: Cell::new(true),
+            is_passing_on: Cell::new(false),
+            refused: Cell::new(0),
+            armed: Cell::new(Millis::MAX),
+        })
+    }
+
+    /// Tells the connection its key.
+    pub(in crate::cluster) fn set_key(&self, key: Key) {
+        self.key.set(key);
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.peer.borrow().address
+    }
+
+    /// The name that its peer gave itself.
+    pub(in crate::cluster) fn node(&self) -> String {
+        self.peer.borrow().node.clone()
+    }
+
+    /// Since when it has no connection; `None`: it has one, or is over.
+    pub(in crate::cluster) fn detached_since(&self) -> Option<Millis> {
+        self.peer.borrow().detached_since
+    }
+
+    /// Ends the connection.
+    pub(in crate::cluster) fn shutdown(&self) {
+        self.connection.shutdown();
+    }
+
+    /// Says that no more answers will come; those that were written still arrive.
+    pub(in crate::cluster) fn close_for_writing(&self) {
+        self.connection.close_for_writing();
+    }
+
+    /// Whether the peer can be told goodbye, and closes the connection itself then.
+    pub(in crate::cluster) fn understands_goodbye(&self) -> bool {
+        self.connection.link.borrow().dialect() == Dialect::Native
+    }
+
+    /// Whether nothing of it is being handled, half read or unwritten.
+    pub(in crate::cluster) fn is_finished(&self) -> bool {
+        let link = self.connection.link.borrow();
+        self.load.get().requests == 0 && !link.has_output() && !link.has_partial_input()
+    }
+
+    /// Whether it is not to be read, because too much of it is being handled or waits to be written.
+    pub(super) fn is_full(&self) -> bool {
+        self.load.get().is_full() || self.connection.link.borrow().is_output_full()
+    }
+
+    /// Bytes counted for it.
+    pub(in crate::cluster) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Some package was finished, or none was expected.
+    pub(super) fn set_progressed(&self, now: Millis) {
+        let progress = self.progress.get();
+        self.progress.set(Progress { at: now, ..progress });
+    }
+}

@@ -1,0 +1,124 @@
+//! Listening for peers: how many may come, and which shard each goes to.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use std::sync::Mutex;
+
+use crate::cluster::accepting::admission::{Admission, ClientLimits, Clients, Refusal};
+use crate::cluster::shared::ClusterShared;
+use crate::core::clock;
+use crate::core::handle::Handle;
+use crate::core::node::NodeShared;
+use crate::error::Error;
+use crate::log::Throttle;
+use crate::metrics::Counter;
+use crate::rt::listener::{Incoming, Listener, turn_away};
+
+/// Most connections of one listener unless `cluster.open` says otherwise.
+pub const CLIENTS_MAX_DEFAULT: usize = 8_192;
+
+/// Time between two log lines about connections that are turned away, in milliseconds.
+const REFUSAL_LOG_INTERVAL_MS: u64 = 10_000;
+
+/// Listens on `address` until the node stops. Connections go to the shards in turn.
+pub(crate) fn open(
+    node: &Arc<NodeShared>,
+    shared: &ClusterShared,
+    address: SocketAddr,
+    clients_max: Option<usize>,
+    channels: Option<u32>,
+) -> Result<SocketAddr, Error> {
+    // Some descriptors stay free for the node's own connections, its log and its config files.
+    let descriptors = usize::try_from(node.open_files_max).unwrap_or(usize::MAX) / 4 * 3;
+    let clients_max = clients_max.unwrap_or(CLIENTS_MAX_DEFAULT).min(descriptors).max(1);
+    let limits = ClientLimits {
+        clients_max,
+        clients_per_source_max: node.settings.clients_per_source_max,
+        accepts_per_second_max: node.settings.accepts_per_second_max,
+    };
+    let clients = Clients::new(limits);
+    let throttle = Mutex::new(Throttle::new(REFUSAL_LOG_INTERVAL_MS));
+    // The listener is kept by the node, so it must not keep the node.
+    let weak = Arc::downgrade(node);
+    let next = AtomicUsize::new(0);
+    let listener = Listener::open(address, move |incoming| {
+        let Some(node) = weak.upgrade() else { return };
+        let refused = |counter: &Counter, why: String| {
+            counter.add(1);
+            let Ok(throttle) = throttle.lock() else { return };
+            if let Some(suppressed) = throttle.allow(clock::now_ms()) {
+                let more = match suppressed {
+                    0 => String::new(),
+                    count => format!(" ({count} more since the last such line)"),
+                };
+                node.logger.log(
+                    Handle::NONE.0,
+                    format!("a connection is turned away: {why}{more}"),
+                );
+            }
+        };
+        let metrics = &node.metrics;
+        let (socket, peer) = match incoming {
+            Incoming::Connection(socket, peer) => (socket, peer),
+            Incoming::Failed(error) => return refused(&metrics.connections_refused, error.to_string()),
+        };
+        let admission = match clients.admit(clock::now_ms(), peer, channels) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                turn_away(socket);
+                let (counter, why) = match refusal {
+                    Refusal::Full => (
+                        &metrics.connections_refused,
+                        format!("{peer}: {clients_max} clients are connected already"),
+                    ),
+                    Refusal::SourceFull => (
+                        &metrics.connections_refused,
+                        format!(
+                            "{peer}: {} clients of its address are connected already",
+                            limits.clients_per_source_max
+                        ),
+                    ),
+                    Refusal::TooFast => (
+                        &metrics.connections_throttled,
+                        format!(
+                            "{peer}: its address opens more than {} connections a second",
+                            limits.accepts_per_second_max
+                        ),
+                    ),
+                };
+                return refused(counter, why);
+            }
+        };
+        let shard = next.fetch_add(1, Ordering::Relaxed) % node.shards();
+        if hand_over(&node, shard, socket, peer, admission) {
+            metrics.connections_accepted.add(1);
+        } else {
+            refused(
+                &metrics.connections_refused,
+                format!("{peer}: shard {shard} is behind"),
+            );
+        }
+    })
+    .map_err(|error| Error::bind(address, &error))?;
+    let local = listener.local();
+    shared.keep_listener(listener)?;
+    Ok(local)
+}
+
+/// Gives a socket to its shard; false, and the socket closed, when the shard takes no more jobs.
+fn hand_over(
+    node: &NodeShared,
+    shard: usize,
+    socket: OwnedFd,
+    peer: SocketAddr,
+    admission: Arc<Admission>,
+) -> bool {
+    node.injectors[shard]
+        .push(Box::new(move |shard| {
+            shard.cluster().accept(shard, socket, peer, admission)
+        }))
+        .is_ok()
+}

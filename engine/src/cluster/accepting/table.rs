@@ -1,0 +1,140 @@
+//! What a shard does with all connections that peers opened: deadlines, sweeps, and room for them.
+
+use std::rc::Rc;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use skyring_codec::link::CalleeLink;
+use skyring_codec::native::Hello;
+
+use crate::cluster::accepting::admission::Admission;
+use crate::cluster::accepting::inbound::Inbound;
+use crate::cluster::accepting::sessions::Holder;
+use crate::cluster::room::ClusterShard;
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
+use crate::core::payload::Payload;
+use crate::core::slab::Key;
+use crate::error::Error;
+use crate::rt::stream::Stream;
+
+impl ClusterShard {
+    /// Takes over an accepted socket.
+    pub(crate) fn accept(
+        &self,
+        shard: &Rc<ShardCore>,
+        socket: OwnedFd,
+        peer: SocketAddr,
+        admission: Arc<Admission>,
+    ) {
+        if shard.stopping.get() || self.is_draining() {
+            return;
+        }
+        let Some(stream) = adopt(shard, socket, peer) else {
+            return;
+        };
+        let inbound = Inbound::new(peer, admission, &self.budget, shard.now());
+        inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        inbound.begin(shard, stream);
+    }
+
+    /// Goes on with a connection that was accepted on another shard and is a channel of this one.
+    pub(crate) fn take_over(
+        &self,
+        shard: &Rc<ShardCore>,
+        socket: OwnedFd,
+        peer: SocketAddr,
+        admission: Arc<Admission>,
+        link: CalleeLink,
+        hello: &Hello,
+    ) {
+        if shard.stopping.get() {
+            return;
+        }
+        let Some(stream) = adopt(shard, socket, peer) else {
+            return;
+        };
+        match self.session_holder(shard, hello, &link) {
+            Holder::Nobody => {}
+            Holder::Resumes(holder) => return holder.resume(shard, link, stream, hello, peer, admission),
+            Holder::HasMovedOn => return,
+        }
+        let inbound = Inbound::new(peer, admission, &self.budget, shard.now());
+        inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        inbound.take_over(shard, link, hello);
+        inbound.begin(shard, stream);
+    }
+
+    /// Carries an answer to the connection that asked; if that is gone, so is the answer. `bytes` is the
+    /// size of the request that is over with it.
+    pub(crate) fn respond(
+        &self,
+        shard: &Rc<ShardCore>,
+        connection: Key,
+        session: u32,
+        bytes: usize,
+        result: Result<Payload, Error>,
+    ) {
+        self.budget.finish_request(bytes);
+        let inbound = self.inbound.borrow().get(connection).cloned();
+        match inbound {
+            Some(inbound) => inbound.respond(shard, session, bytes, result),
+            None if session == 0 => {}
+            None => shard.node.metrics.replies_late.add(1),
+        }
+    }
+
+    /// Forgets a connection that has ended.
+    pub(crate) fn remove_inbound(&self, key: Key) {
+        self.inbound.borrow_mut().remove(key);
+    }
+
+    /// Ends the connection that holds the most, and so on until all together hold no more than they may.
+    pub(crate) fn make_room(&self, shard: &Rc<ShardCore>) {
+        let inbound = self.all_inbound();
+        for connection in &inbound {
+            connection.release();
+        }
+        if self.budget.is_over() {
+            inbound.iter().for_each(|connection| connection.trim());
+        }
+        while self.budget.is_over() {
+            let Some(largest) = inbound.iter().max_by_key(|connection| connection.held()) else {
+                return;
+            };
+            if largest.held() == 0 {
+                return;
+            }
+            largest.end_greedy(shard);
+        }
+    }
+
+    /// Looks at every accepted connection for one that is silent or stalled.
+    pub(crate) fn sweep(&self, shard: &Rc<ShardCore>) {
+        let inbound = self.all_inbound();
+        for connection in inbound {
+            connection.sweep(shard);
+        }
+    }
+
+    /// A deadline of an accepted connection has come.
+    pub(crate) fn inbound_deadline(&self, shard: &Rc<ShardCore>, key: Key) {
+        let inbound = self.inbound.borrow().get(key).cloned();
+        if let Some(inbound) = inbound {
+            inbound.deadline(shard);
+        }
+    }
+}
+
+/// Binds an accepted socket to this shard's executor; one that cannot be is closed, and the log says why.
+fn adopt(shard: &ShardCore, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stream>> {
+    match Stream::adopt(socket) {
+        Ok(stream) => Some(Rc::new(stream)),
+        Err(error) => {
+            shard.log(Handle::NONE, format!("connection from {peer}: {error}"));
+            None
+        }
+    }
+}

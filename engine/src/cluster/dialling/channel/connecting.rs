@@ -1,0 +1,144 @@
+//! How the channel gets a connection, and what it does when it gets none.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use skyring_codec::Millis;
+
+use crate::cluster::dialling::channel::state::Channel;
+use crate::cluster::membership::detector::Evidence;
+use crate::config::NodeAddress;
+use crate::core::ShardCore;
+use crate::core::control;
+use crate::core::handle::Handle;
+use crate::error::Text;
+use crate::rt::stream::Stream;
+use crate::rt::timer::{sleep, sleep_or_wake, timeout};
+
+/// How long one attempt to connect may take at most. Where nodes are called down after some time it has a third
+/// of that, so that there are several, and so that a network that heals is noticed soon.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long one attempt has at least.
+const CONNECT_TIME_MIN: Duration = Duration::from_millis(100);
+
+/// The time from the beginning of the first failed attempt to the next; it doubles with each further one.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The longest time from the beginning of one attempt to that of the next, unless the attempt itself is longer.
+/// Short enough that calls go through again within a second after a node has come back.
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(800);
+
+impl Channel {
+    pub(super) async fn connect(&self, shard: &Rc<ShardCore>) -> Result<Stream, Text> {
+        let address = self.address();
+        let time_max = connect_time(shard.node.settings.down_after_ms);
+        let mut failure = Text::from("");
+        // A host may have several addresses, of which the service may use any.
+        for place in control::resolve(shard, address.host(), address.port()).await? {
+            failure = match timeout(time_max, Stream::connect(place)).await {
+                Some(Ok(_)) if self.address() != address => {
+                    return Err(self.cause_at(&address, "no longer its address"));
+                }
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => self.cause_at(&address, &error.to_string()),
+                None => {
+                    let milliseconds = time_max.as_millis();
+                    self.cause_at(&address, &format!("no answer within {milliseconds} ms"))
+                }
+            };
+        }
+        Err(failure)
+    }
+
+    /// A cause with the address that it is about, unless that is the node's name already.
+    pub(super) fn cause_at(&self, address: &NodeAddress, cause: &str) -> Text {
+        let address = address.to_string();
+        if *self.node == *address {
+            cause.into()
+        } else {
+            format!("{address}: {cause}").into()
+        }
+    }
+
+    /// Waits until the next attempt is due, the last one having begun at `began`.
+    pub(super) async fn pause_after_failure(
+        &self,
+        shard: &Rc<ShardCore>,
+        failures: u32,
+        began: Instant,
+        cause: Text,
+    ) {
+        self.count_failure(shard, cause);
+        let pause = retry_pause(failures).saturating_sub(began.elapsed());
+        sleep_or_wake(Some(pause.max(RETRY_PAUSE_MIN / 2)), &self.hurried).await;
+    }
+
+    /// Waits until this shard may begin one more connect.
+    pub(super) async fn wait_for_turn(&self, shard: &Rc<ShardCore>) {
+        let wait_ms = shard.cluster().states.connect_wait_ms(shard.update_now());
+        if wait_ms > 0 {
+            sleep(Duration::from_millis(wait_ms)).await;
+        }
+    }
+
+    fn count_failure(&self, shard: &Rc<ShardCore>, cause: Text) {
+        shard.node.metrics.connects_failed.add(1);
+        // That a node becomes suspect and then down is logged with the cause already.
+        let is_logged = self.number == 1 && shard.node.settings.down_after_ms > 0 && !self.is_down();
+        if !is_logged && let Some(suppressed) = self.failure_log.allow(shard.update_now()) {
+            let more = match suppressed {
+                0 => String::new(),
+                count => format!(" ({count} more attempts failed since the last such line)"),
+            };
+            shard.log(
+                Handle::NONE,
+                format!("cluster node {} is not reached: {cause}{more}", self.node),
+            );
+        }
+        shard.cluster().shared.note_failure(&self.node, Some(&cause));
+        self.report(shard, Evidence::Failed(Text::clone(&cause)));
+        self.set_last_failure(cause);
+    }
+}
+
+/// The time for one attempt, by how long a node may be away before it is called down; 0 = for ever.
+fn connect_time(down_after_ms: Millis) -> Duration {
+    match down_after_ms {
+        0 => CONNECT_TIME_MAX,
+        _ => Duration::from_millis(down_after_ms / 3).clamp(CONNECT_TIME_MIN, CONNECT_TIME_MAX),
+    }
+}
+
+/// The pause after so many failed attempts: doubled each time, and then any length between half and all of
+/// it, so that the nodes that lost one peer do not all come back at once.
+fn retry_pause(failures: u32) -> Duration {
+    let doubled = RETRY_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let longest = doubled.min(RETRY_PAUSE_MAX);
+    let random = RandomState::new().build_hasher().finish();
+    longest / 2 + longest.mul_f64((random % 1_000) as f64 / 2_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_are_not_all_alike() {
+        let first: Vec<Duration> = (0..100).map(|_| retry_pause(1)).collect();
+        assert!(
+            first
+                .iter()
+                .all(|pause| *pause >= RETRY_PAUSE_MIN / 2 && *pause <= RETRY_PAUSE_MIN)
+        );
+        assert!(first.iter().any(|pause| *pause != first[0]));
+        for failures in [10, 100, u32::MAX] {
+            let pause = retry_pause(failures);
+            assert!(
+                pause >= RETRY_PAUSE_MAX / 2 && pause <= RETRY_PAUSE_MAX,
+                "{pause:?}"
+            );
+        }
+    }
+}

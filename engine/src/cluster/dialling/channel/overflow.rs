@@ -1,0 +1,129 @@
+//! What a channel does with calls that wait for room in its link.
+//!
+//! Invariants: they go to the link in the order in which they came, and nothing that came later overtakes
+//! them: while they wait, what does not want to wait is refused; none waits past its deadline; each is
+//! answered once, by the link or here.
+
+use std::rc::Rc;
+
+use skyring_codec::link::LinkError;
+
+use crate::cluster::dialling::channel::failure::Failure;
+use crate::cluster::dialling::channel::state::Channel;
+use crate::core::ShardCore;
+use crate::core::limits::WAITING_CALLS_MAX;
+use crate::core::request::{Outgoing, RemoteRequest};
+use crate::error::{Error, Text};
+use crate::rt;
+
+impl Channel {
+    /// Takes a call that waits for room if there is none, or anything while such calls wait.
+    #[cold]
+    pub(super) fn request_behind_backlog(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) {
+        let reply_to = outgoing.reply_to;
+        let waits = outgoing.waits;
+        let call = RemoteRequest {
+            node: Text::clone(&self.node),
+            address: outgoing.address.clone(),
+            source: outgoing.source,
+            key: outgoing.key,
+            channel: self.number,
+            payload: outgoing.payload.clone(),
+            reply_to,
+            deadline: outgoing.deadline,
+            timeout_ms: outgoing.timeout_ms,
+            is_idempotent: outgoing.is_idempotent,
+            waits,
+        };
+        if !self.backlog.is_active() {
+            match self.offer_slowly(shard, outgoing) {
+                Ok(()) => return,
+                Err(LinkError::Overloaded { .. }) => {}
+                Err(error) => return self.refuse(shard, reply_to, error),
+            }
+        }
+        let waiting = self.backlog.calls.borrow().len();
+        if !waits || waiting >= WAITING_CALLS_MAX {
+            let what = format!("channel to {}: {waiting} calls wait for room", self.node);
+            return shard.refuse(reply_to, Error::overloaded(what));
+        }
+        if let Some(deadline) = call.deadline {
+            self.arm(shard, deadline);
+        }
+        self.backlog.calls.borrow_mut().push_back(call);
+        if !self.backlog.is_watched.replace(true)
+            && let Some(channel) = shard.cluster().channel(self.key.get())
+        {
+            rt::spawn(channel.watch_backlog(Rc::clone(shard)));
+        }
+    }
+
+    /// Lets calls go on whenever bytes have left, until none waits any more.
+    async fn watch_backlog(self: Rc<Self>, shard: Rc<ShardCore>) {
+        loop {
+            self.drain_backlog(&shard);
+            if self.backlog.calls.borrow().is_empty() {
+                break;
+            }
+            self.connection.written.wait().await;
+        }
+        self.backlog.is_watched.set(false);
+    }
+
+    /// Hands over as many calls as there is room for.
+    fn drain_backlog(&self, shard: &Rc<ShardCore>) {
+        loop {
+            let Some(mut call) = self.backlog.calls.borrow_mut().pop_front() else {
+                return;
+            };
+            let mut payload = call.payload.clone();
+            let offered = self.offer_slowly(
+                shard,
+                Outgoing {
+                    payload: &mut payload,
+                    ..call.outgoing()
+                },
+            );
+            match offered {
+                Ok(()) => {}
+                Err(LinkError::Overloaded { .. }) => {
+                    self.backlog.calls.borrow_mut().push_front(call);
+                    return;
+                }
+                Err(error) => self.refuse(shard, call.reply_to, error),
+            }
+        }
+    }
+
+    /// Answers the calls whose time is over. What kept them says more than the time.
+    pub(super) fn expire_backlog(&self, shard: &Rc<ShardCore>) {
+        if !self.backlog.is_active() {
+            return;
+        }
+        for call in self.backlog.take_expired(shard.now()) {
+            let error = if self.is_connected() {
+                let (node, timeout_ms) = (&self.node, call.timeout_ms);
+                Error::overloaded(format!("channel to {node}: no room within {timeout_ms} ms"))
+            } else {
+                Failure::Down(&self.last_cause()).error(&self.node, false)
+            };
+            shard.refuse(call.reply_to, error);
+        }
+    }
+
+    /// Answers all calls that wait: the channel ends.
+    pub(super) fn fail_backlog(&self, shard: &Rc<ShardCore>, failure: &Failure<'_>) {
+        for call in self.backlog.take_all() {
+            shard.refuse(call.reply_to, failure.error(&self.node, false));
+        }
+        self.connection.written.wake();
+    }
+
+    /// Sends all calls that wait on their way anew: the node is elsewhere.
+    pub(super) fn reroute_backlog(&self, shard: &Rc<ShardCore>) {
+        for call in self.backlog.take_all() {
+            shard.request_remote(call);
+        }
+        self.connection.written.wake();
+    }
+}

@@ -1,0 +1,130 @@
+//! Calls and sends on their way into the channel's link.
+
+use std::rc::Rc;
+
+use skyring_codec::link::{CallerRequest, LinkError};
+use skyring_codec::skynet;
+
+use crate::cluster::dialling::channel::state::Channel;
+use crate::cluster::dialling::channel::token::{InFlight, Token};
+use crate::core::ShardCore;
+use crate::core::handle::Address;
+use crate::core::request::{Outgoing, RemoteRequest, ReplyTo};
+use crate::error::Error;
+
+impl Channel {
+    /// Takes a call or a send. Inlined, as all that it calls on the way into the out-buffer: what passes from function
+    /// to function in memory costs more than what is done with it.
+    #[inline(always)]
+    pub(in crate::cluster) fn request(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) {
+        if !self.is_open() && self.refuse_if_down(shard, outgoing.reply_to) {
+            return;
+        }
+        if outgoing.waits || self.backlog.is_active() {
+            return self.request_behind_backlog(shard, outgoing);
+        }
+        let reply_to = outgoing.reply_to;
+        if let Err(error) = self.offer(shard, outgoing) {
+            self.refuse(shard, reply_to, error);
+        }
+    }
+
+    /// The same for what came from elsewhere.
+    #[inline(never)]
+    pub(in crate::cluster) fn request_remote(&self, shard: &Rc<ShardCore>, request: &mut RemoteRequest) {
+        self.request(shard, request.outgoing());
+    }
+
+    /// The same as `offer`, for those who are in no hurry.
+    #[inline(never)]
+    pub(super) fn offer_slowly(
+        &self,
+        shard: &Rc<ShardCore>,
+        outgoing: Outgoing<'_>,
+    ) -> Result<(), LinkError> {
+        self.offer(shard, outgoing)
+    }
+
+    /// Offers a call or a send to the link.
+    #[inline(always)]
+    fn offer(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) -> Result<(), LinkError> {
+        let Outgoing {
+            address,
+            source,
+            key,
+            payload,
+            reply_to,
+            deadline,
+            timeout_ms,
+            is_idempotent,
+            waits: _,
+        } = outgoing;
+        let token = match reply_to {
+            ReplyTo::Nobody => None,
+            ReplyTo::Waiter { shard: own, key } if usize::from(own) == shard.index => Some(key.to_u64()),
+            _ => Some(self.enter(reply_to, address, timeout_ms)),
+        };
+        let accepted = self.connection.link.borrow_mut().request(
+            shard.now(),
+            CallerRequest {
+                address: wire_address(address),
+                source: source.0,
+                key,
+                payload: std::mem::take(&mut payload.0),
+                deadline,
+                token,
+                is_idempotent,
+            },
+        );
+        if let Err(error) = accepted {
+            if let Some(Token::InTable(key)) = token.map(Token::of) {
+                self.in_flight.borrow_mut().remove(key);
+            }
+            return Err(error);
+        }
+        if let Some(deadline) = deadline {
+            self.arm(shard, deadline);
+        }
+        if self.is_open() {
+            self.connection.message_put(shard);
+        } else {
+            self.demanded.wake();
+        }
+        Ok(())
+    }
+
+    /// Enters a call into the table; gives its token.
+    fn enter(&self, reply_to: ReplyTo, address: &Address, timeout_ms: u64) -> u64 {
+        let key = self.in_flight.borrow_mut().insert(InFlight {
+            reply_to,
+            address: address.clone(),
+            timeout_ms,
+        });
+        Token::InTable(key).to_u64()
+    }
+
+    #[cold]
+    pub(super) fn refuse(&self, shard: &Rc<ShardCore>, reply_to: ReplyTo, error: LinkError) {
+        let error = match error {
+            LinkError::Overloaded { what, limit } => Error::overloaded(format!(
+                "channel to {}: {what} at their limit of {limit}",
+                self.node
+            )),
+            LinkError::TooLarge { bytes, limit } => Error::TooLarge {
+                bytes: bytes as u64,
+                limit: limit as u64,
+            },
+            LinkError::InvalidName { .. } => Error::invalid(error.to_string()),
+        };
+        shard.refuse(reply_to, error);
+    }
+}
+
+/// An address as the wire says it.
+#[inline]
+fn wire_address(address: &Address) -> skynet::Address<'_> {
+    match address {
+        Address::Handle(handle) => skynet::Address::Handle(handle.0),
+        Address::Name(name) => skynet::Address::Name(name.as_bytes()),
+    }
+}

@@ -1,0 +1,133 @@
+//! One connection of the channel, from its hello to its end.
+
+use std::rc::Rc;
+
+use skyring_codec::link::{Dialect, HANDSHAKE_MS_MAX};
+use skyring_codec::native::CHANNELS_MAX;
+
+use crate::cluster::dialling::channel::failure::{Ended, Failure, Fault};
+use crate::cluster::dialling::channel::state::{Channel, Phase};
+use crate::cluster::shared::hello;
+use crate::core::ShardCore;
+use crate::core::settings::DialectChoice;
+use crate::error::Text;
+use crate::rt;
+use crate::rt::stream::Stream;
+
+/// Reads in a row that found bytes at once before other connections get their turn.
+const READS_IN_A_ROW_MAX: u32 = 16;
+
+impl Channel {
+    /// Serves one connection to its end, and says what ended it.
+    pub(super) async fn serve(&self, shard: &Rc<ShardCore>, stream: Rc<Stream>) -> Ended {
+        shard.io_seen();
+        self.state.borrow_mut().fault = None;
+        // Calls that expired meanwhile go first, so that they are not sent at all.
+        let _ = self.take_events(shard, Failure::Broken(&self.last_cause()));
+        self.connection.attach(Rc::clone(&stream));
+        if shard.node.settings.dialect == DialectChoice::Skynet {
+            self.connection.link.borrow_mut().connected();
+            self.ready(shard, 1, None);
+        } else {
+            let wanted = shard.cluster().channels_wanted(shard, &self.node);
+            let channels = wanted.unwrap_or(CHANNELS_MAX);
+            let hello = hello(&shard.node, self.number, channels);
+            let dialled = self.connection.link.borrow_mut().dial(shard.now(), &hello);
+            if let Err(error) = dialled {
+                self.connection.detach();
+                return Ended::HandshakeFailed(error.to_string().into());
+            }
+            let unanswered = Text::from("it has not answered the hello");
+            self.set_last_failure(unanswered.clone());
+            shard.cluster().shared.note_failure(&self.node, Some(&unanswered));
+            self.arm(shard, shard.now() + HANDSHAKE_MS_MAX);
+            self.connection.flush_later(shard);
+        }
+
+        let fault = self.read_replies(shard, &stream).await;
+
+        let phase = self.phase.replace(Phase::Offline);
+        let fault = self.connection.detach().map_or(fault, Fault::new);
+        let fault = self.state.borrow_mut().fault.take().unwrap_or(fault);
+        self.set_last_failure(fault.cause.clone());
+        self.connection.link.borrow_mut().disconnected();
+        let is_down = self.is_down();
+        if is_down {
+            // The node is not worth waiting for: it has said goodbye, or was called down before.
+            self.connection.link.borrow_mut().withdraw(|_| true);
+        }
+        let failure = match is_down {
+            true => Failure::Down(&fault.cause),
+            false => Failure::Broken(&fault.cause),
+        };
+        let _ = self.take_events(shard, failure);
+        match phase {
+            Phase::Draining => Ended::Drained,
+            Phase::Open => Ended::Lost(fault),
+            Phase::Offline => Ended::HandshakeFailed(fault.cause),
+        }
+    }
+
+    fn count_late_replies(&self, shard: &ShardCore) {
+        let late = self.connection.link.borrow().late_replies();
+        let before = std::mem::replace(&mut self.state.borrow_mut().replies_late, late);
+        if late > before {
+            shard.node.metrics.replies_late.add(late - before);
+        }
+    }
+
+    /// A Skynet node may hold the rest of a long answer back until its first part is acknowledged.
+    fn hurry_the_rest(&self, stream: &Stream) {
+        let link = self.connection.link.borrow();
+        if link.dialect() != Some(Dialect::Native) && link.has_partial_input() {
+            stream.acknowledge_now();
+        }
+    }
+
+    /// Has what the link has to say of its own go out, now or soon.
+    fn acknowledge(&self, shard: &Rc<ShardCore>) {
+        let (has_output, next) = {
+            let link = self.connection.link.borrow();
+            (link.has_output(), link.ack_deadline())
+        };
+        if has_output {
+            self.connection.flush_later(shard);
+        }
+        if let Some(next) = next {
+            self.arm(shard, next);
+        }
+    }
+
+    async fn read_replies(&self, shard: &Rc<ShardCore>, stream: &Stream) -> Fault {
+        let mut reads_in_a_row = 0;
+        loop {
+            if self.is_done() {
+                self.leave();
+                return Fault::new("no longer used".into());
+            }
+            let waited = match self.connection.read(stream, shard).await {
+                Ok((true, waited)) => waited,
+                Ok((false, _)) => return Fault::new("closed by the peer".into()),
+                Err(error) => return Fault::new(error.to_string().into()),
+            };
+            if waited {
+                shard.io_seen();
+                reads_in_a_row = 0;
+            } else {
+                shard.update_now();
+                reads_in_a_row += 1;
+            }
+            if let Err(fault) = self.take_events(shard, Failure::Disabled) {
+                return fault;
+            }
+            self.count_late_replies(shard);
+            self.hurry_the_rest(stream);
+            self.acknowledge(shard);
+            if reads_in_a_row >= READS_IN_A_ROW_MAX {
+                reads_in_a_row = 0;
+                rt::relax().await;
+                shard.io_seen();
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The requests that cannot go on yet: how they are kept, what they wait for, and how they go on their way.
+//!
+//! They go in steps, so that whoever comes back after a while is not met by everything at once. As long as
+//! any of a node's requests wait for their turn, new ones for that node go behind them; each step is twice as long
+//! as the one before, so they get fewer however many come behind them, and the steps have an end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+use skyring_codec::Millis;
+
+use crate::cluster::dialling::pending::{PENDING_BYTES_MAX, PENDING_REQUESTS_MAX};
+use crate::cluster::room::{ClusterShard, Entry};
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
+use crate::core::request::{RemoteRequest, ReplyTo};
+use crate::core::slab::Key;
+use crate::core::timers::Timer;
+use crate::error::{Error, Text};
+
+/// Requests that have waited and go on their way at once, of each shard, in the first step; in each further one twice
+/// as many.
+pub const DRAINED_AT_ONCE_MAX: usize = 256;
+
+/// The pause until the next go, in milliseconds.
+const DRAIN_PAUSE_MS: Millis = 5;
+
+/// How many requests go on their way after so many steps.
+fn drained_at_once(steps: u32) -> usize {
+    DRAINED_AT_ONCE_MAX << steps.min(16)
+}
+
+impl ClusterShard {
+    /// Keeps a request until the map names its node, its first handshake, or its time is over.
+    pub(in crate::cluster) fn hold(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
+        let mut queue = self.pending.queue.borrow_mut();
+        let mut awaited = self.pending.awaited.borrow_mut();
+        if queue.is_empty() {
+            awaited.clear();
+        }
+        if matches!(self.entry(&request.node), Entry::Absent { .. })
+            && awaited.insert(Arc::clone(&request.node))
+        {
+            shard.log(
+                Handle::NONE,
+                format!("Waiting for cluster node [{}]", request.node),
+            );
+        }
+        let deadline = request.deadline;
+        match queue.push(request) {
+            Ok(key) => {
+                if let Some(deadline) = deadline {
+                    queue.set_timer(key, shard.set_timer(deadline, Timer::PendingRequest(key)));
+                }
+            }
+            Err(request) => {
+                drop(queue);
+                let what = format!(
+                    "{PENDING_REQUESTS_MAX} requests, or {PENDING_BYTES_MAX} bytes of them, wait for their nodes"
+                );
+                shard.refuse(request.reply_to, Error::overloaded(what));
+            }
+        }
+    }
+
+    /// The time of a held request is over.
+    pub(crate) fn pending_deadline(&self, shard: &Rc<ShardCore>, key: Key) {
+        let Some(request) = self.pending.queue.borrow_mut().remove(key) else {
+            return;
+        };
+        let node = request.node;
+        let error = match self.entry(&node) {
+            Entry::At(_) => {
+                let cause = self.shared.failure(&node);
+                Error::Unreachable {
+                    node,
+                    cause: cause.unwrap_or_else(|| "not connected in time".into()),
+                }
+            }
+            Entry::Disabled | Entry::Absent { .. } => Error::Absent { node },
+        };
+        shard.refuse(request.reply_to, error);
+    }
+
+    /// Takes requests out that satisfy `condition`, the longest waiting first, `count` at the most.
+    fn take_pending(
+        &self,
+        shard: &ShardCore,
+        count: usize,
+        condition: impl Fn(&RemoteRequest) -> bool,
+    ) -> Vec<RemoteRequest> {
+        let taken = self.pending.queue.borrow_mut().take_where(count, condition);
+        let taken = taken.into_iter().map(|(request, timer)| {
+            if let Some(timer) = timer {
+                shard.cancel_timer(timer);
+            }
+            request
+        });
+        taken.collect()
+    }
+
+    /// Sends the requests for a node that was reached on their way.
+    pub(in crate::cluster) fn drain_pending(&self, shard: &Rc<ShardCore>, node: &Text) {
+        self.pending.draining.borrow_mut().insert(Arc::clone(node));
+        self.continue_drain_unless_timed(shard);
+    }
+
+    fn continue_drain_unless_timed(&self, shard: &Rc<ShardCore>) {
+        if !self.pending.is_timed.get() {
+            self.continue_drain(shard);
+        }
+    }
+
+    /// Sends some of those that may go on their way. New ones that come meanwhile are among them.
+    pub(crate) fn continue_drain(&self, shard: &Rc<ShardCore>) {
+        self.pending.is_timed.set(false);
+        // Routes that are remembered are looked up again: whether requests wait counts.
+        drop(self.peers_mut());
+        let mut count = 0;
+        let most = drained_at_once(self.pending.steps.get());
+        while count < most {
+            let drained = {
+                let draining = self.pending.draining.borrow();
+                self.take_pending(shard, most - count, |request| draining.contains(&request.node))
+            };
+            if drained.is_empty() {
+                // Only now, so that what came meanwhile has gone behind them.
+                self.pending.draining.borrow_mut().clear();
+                self.pending.steps.set(0);
+                drop(self.peers_mut());
+                return;
+            }
+            count += drained.len();
+            for request in drained {
+                if let Some(request) = self.route_to_group(shard, request) {
+                    self.route_now(shard, request);
+                }
+            }
+        }
+        self.pending.is_timed.set(true);
+        self.pending.steps.set(self.pending.steps.get() + 1);
+        shard.set_timer(shard.now() + DRAIN_PAUSE_MS, Timer::Drain);
+    }
+
+    /// Looks at what waits with a changed map: what may go goes, and nodes are met that it names now.
+    pub(in crate::cluster) fn map_changed_for_pending(&self, shard: &Rc<ShardCore>) {
+        self.pending.awaited.borrow_mut().retain(|node| {
+            let Entry::At(address) = self.entry(node) else {
+                return true;
+            };
+            shard.log(
+                Handle::NONE,
+                format!("Cluster node [{node}] resolved : {address}"),
+            );
+            false
+        });
+        let nodes = self.pending.queue.borrow().nodes();
+        let mut draining = FxHashSet::default();
+        for (node, until) in nodes {
+            match self.entry(&node) {
+                Entry::Absent { nowaiting: false } if !self.groups.has(&node) => {}
+                Entry::At(_)
+                    if !self.known_channels(&node).is_some() && !self.has_one_channel(shard, &node) =>
+                {
+                    self.request_handshake(shard, node, until);
+                }
+                Entry::At(_) | Entry::Disabled | Entry::Absent { .. } => {
+                    draining.insert(node);
+                }
+            }
+        }
+        *self.pending.draining.borrow_mut() = draining;
+        self.continue_drain_unless_timed(shard);
+    }
+
+    /// Fails the calls that wait for the first handshake with a node, because it is down.
+    pub(in crate::cluster) fn refuse_pending(&self, shard: &Rc<ShardCore>, node: &Text, cause: &Text) {
+        let is_call = |request: &RemoteRequest| request.reply_to.session() != 0;
+        let refused = self.take_pending(shard, usize::MAX, |request| {
+            request.node == *node && is_call(request)
+        });
+        for request in refused {
+            self.refuse_down(shard, node, cause, request.reply_to);
+        }
+    }
+
+    /// Takes the calls out that a group has sent to a node and that wait for the first handshake with it.
+    pub(in crate::cluster) fn take_pending_group_calls(
+        &self,
+        shard: &Rc<ShardCore>,
+        node: &Text,
+    ) -> Vec<RemoteRequest> {
+        self.take_pending(shard, usize::MAX, |request| {
+            request.node == *node && matches!(request.reply_to, ReplyTo::Group { .. })
+        })
+    }
+
+    /// Fails everything that waits, because the shard stops.
+    pub(in crate::cluster) fn refuse_all_pending(&self, shard: &Rc<ShardCore>) {
+        for request in self.take_pending(shard, usize::MAX, |_| true) {
+            shard.refuse(request.reply_to, Error::ShuttingDown);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::limits::WAITING_CALLS_MAX;
+
+    #[test]
+    fn a_few_steps_are_enough_for_all_that_may_wait_and_as_many_behind_them() {
+        let drained: usize = (0..10).map(drained_at_once).sum();
+        assert_eq!(drained_at_once(0), DRAINED_AT_ONCE_MAX);
+        assert!(drained > 2 * (PENDING_REQUESTS_MAX + WAITING_CALLS_MAX) - DRAINED_AT_ONCE_MAX - 1);
+        assert!(drained_at_once(u32::MAX) > drained);
+    }
+}

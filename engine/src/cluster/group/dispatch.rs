@@ -1,0 +1,72 @@
+//! Messages to a group on their way to one of its members.
+
+use std::rc::Rc;
+
+use crate::cluster::group::choice::Health;
+use crate::cluster::group::nearest;
+use crate::cluster::group::table::{GROUP_WAITING_MAX, Group, Member};
+use crate::cluster::room::ClusterShard;
+use crate::config::Policy;
+use crate::core::ShardCore;
+use crate::core::request::{RemoteRequest, ReplyTo};
+use crate::error::{Error, Text};
+use crate::rt;
+
+impl ClusterShard {
+    /// Sends a message on its way to a member if it is for a group; gives it back if it is for a node.
+    pub(in crate::cluster) fn route_to_group(
+        &self,
+        shard: &Rc<ShardCore>,
+        request: RemoteRequest,
+    ) -> Option<RemoteRequest> {
+        let Some(group) = self.groups.get(&request.node) else {
+            return Some(request);
+        };
+        if !group.is_used.replace(true) {
+            self.keep_members(shard, &group.name);
+            if group.policy == Policy::Nearest {
+                rt::spawn(nearest::measure(Rc::clone(shard), Text::clone(&group.name)));
+            }
+        }
+        self.dispatch(shard, &group, request);
+        None
+    }
+
+    /// Has the members of a group watched, if there is one of that name.
+    pub(in crate::cluster) fn keep_members(&self, shard: &Rc<ShardCore>, name: &str) -> bool {
+        let Some(group) = self.groups.get(name) else {
+            return false;
+        };
+        for member in &group.members {
+            self.keep(shard, Text::clone(member.name()));
+        }
+        true
+    }
+
+    /// Sends a message to the member that the policy says, or keeps it if that may be back in a moment.
+    fn dispatch(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, mut request: RemoteRequest) {
+        let Some(index) = group.choose(request.key, 0) else {
+            return shard.refuse(request.reply_to, Error::Absent { node: request.node });
+        };
+        let member = &group.members[index];
+        if member.health.get() == Health::Paused && group.policy.is_steady() {
+            let mut waiting = group.waiting.borrow_mut();
+            if waiting.len() < GROUP_WAITING_MAX {
+                return waiting.push_back(request);
+            }
+        }
+        if request.reply_to == ReplyTo::Nobody {
+            request.node = Text::clone(member.name());
+            return self.send_to_member(shard, member, request);
+        }
+        self.begin_group_call(shard, group, index, request);
+    }
+
+    /// Sends a message that names a member to it.
+    pub(super) fn send_to_member(&self, shard: &Rc<ShardCore>, member: &Member, mut request: RemoteRequest) {
+        let Some(channel) = self.remembered(&member.route, request.key) else {
+            return self.route_to_node(shard, request);
+        };
+        channel.request_remote(shard, &mut request);
+    }
+}

@@ -1,0 +1,188 @@
+//! The groups of a map, as one shard sees them, and their members.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use skyring_codec::Millis;
+
+use crate::cluster::group::call::GroupCall;
+use crate::cluster::group::choice::{Candidate, Health, Situation, choose};
+use crate::config::{ClusterMap, NodeEntry, Policy, region};
+use crate::core::request::RemoteRequest;
+use crate::core::route::Route;
+use crate::core::slab::Slab;
+use crate::error::Text;
+
+/// Messages of one shard that wait so for one group; further ones go to another member at once.
+pub const GROUP_WAITING_MAX: usize = 16_384;
+
+/// Calls to groups that one shard has under way.
+pub const GROUP_CALLS_MAX: usize = 1 << 20;
+
+/// A member, as one shard sees it.
+pub(in crate::cluster) struct Member {
+    pub(super) route: Rc<Route>,
+    pub(super) health: Cell<Health>,
+    /// When its connection was lost last.
+    pub(super) paused_at: Cell<Millis>,
+    pub(super) in_flight: Cell<u32>,
+    pub(super) round_trip: Cell<Option<Duration>>,
+    pub(super) is_own_region: bool,
+}
+
+impl Member {
+    pub(super) fn name(&self) -> &Text {
+        &self.route.node
+    }
+}
+
+/// A group, as one shard sees it.
+pub(in crate::cluster) struct Group {
+    pub(super) name: Text,
+    pub(super) policy: Policy,
+    pub(super) hedge_ms: Option<Millis>,
+    pub(super) members: Vec<Rc<Member>>,
+    pub(super) count: Cell<u64>,
+    pub(super) nearest: Cell<usize>,
+    /// It was used, so its members are watched.
+    pub(super) is_used: Cell<bool>,
+    /// On the first shard: whom the log has named last.
+    pub(super) announced: Cell<usize>,
+    /// What waits for a member that may be back in a moment.
+    pub(super) waiting: RefCell<VecDeque<RemoteRequest>>,
+}
+
+impl Group {
+    /// The member for a message, other than those in `tried`.
+    pub(super) fn choose(&self, key: u64, tried: u64) -> Option<usize> {
+        let situation = Situation {
+            key,
+            count: self.count.replace(self.count.get().wrapping_add(1)),
+            nearest: self.nearest.get(),
+        };
+        let candidate = |index: usize| {
+            let member = &self.members[index];
+            Candidate {
+                name: member.name(),
+                health: member.health.get(),
+                in_flight: member.in_flight.get(),
+                round_trip: member.round_trip.get(),
+                is_own_region: member.is_own_region,
+            }
+        };
+        let chosen = choose(self.policy, self.members.len(), candidate, tried, situation)?;
+        if self.policy == Policy::Nearest && tried == 0 {
+            self.nearest.set(chosen);
+        }
+        Some(chosen)
+    }
+
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|member| **member.name() == *name)
+    }
+}
+
+/// The groups of a map. What is known of one that is the same is kept, and of members as far as they are.
+pub(super) fn make_groups(
+    map: &ClusterMap,
+    own_name: &str,
+    known: &FxHashMap<Text, Rc<Group>>,
+) -> FxHashMap<Text, Rc<Group>> {
+    let own_region = region(own_name);
+    map.groups()
+        .map(|(name, group)| {
+            (
+                name.into(),
+                make_group(map, name, own_region, group, known.get(name)),
+            )
+        })
+        .collect()
+}
+
+fn make_group(
+    map: &ClusterMap,
+    name: &str,
+    own_region: Option<&str>,
+    group: &crate::config::Group,
+    before: Option<&Rc<Group>>,
+) -> Rc<Group> {
+    if let Some(before) = before {
+        let members = before.members.iter().map(|member| &**member.name());
+        let is_same = before.policy == group.policy
+            && before.hedge_ms == group.hedge_ms
+            && members.eq(group.members.iter().map(String::as_str));
+        if is_same {
+            return Rc::clone(before);
+        }
+    }
+    let member = |node: &String| {
+        let known = before.and_then(|group| Some(&group.members[group.index_of(node)?]));
+        known.cloned().unwrap_or_else(|| {
+            Rc::new(Member {
+                route: Route::new(node.as_str().into()),
+                health: Cell::new(match map.nodes.get(node) {
+                    Some(NodeEntry::Address(_)) => Health::Good,
+                    Some(NodeEntry::Disabled) | None => Health::Down,
+                }),
+                paused_at: Cell::new(0),
+                in_flight: Cell::new(0),
+                round_trip: Cell::new(None),
+                is_own_region: own_region.is_some() && region(node) == own_region,
+            })
+        })
+    };
+    Rc::new(Group {
+        name: name.into(),
+        policy: group.policy,
+        hedge_ms: group.hedge_ms,
+        members: group.members.iter().map(member).collect(),
+        count: Cell::new(0),
+        nearest: Cell::new(0),
+        is_used: Cell::new(false),
+        announced: Cell::new(0),
+        waiting: RefCell::default(),
+    })
+}
+
+/// The groups of one shard.
+pub(in crate::cluster) struct Groups {
+    pub(super) known: RefCell<FxHashMap<Text, Rc<Group>>>,
+    pub(super) calls: RefCell<Slab<GroupCall>>,
+}
+
+impl Groups {
+    /// Those of the map that a node starts with; changes come by [`ClusterShard::groups_changed`].
+    pub(in crate::cluster) fn of(map: &ClusterMap, own_name: &str) -> Groups {
+        Groups {
+            known: RefCell::new(make_groups(map, own_name, &FxHashMap::default())),
+            calls: RefCell::default(),
+        }
+    }
+
+    /// The group of that name.
+    pub(super) fn get(&self, name: &str) -> Option<Rc<Group>> {
+        let known = self.known.borrow();
+        // Most nodes know no groups.
+        if known.is_empty() {
+            None
+        } else {
+            known.get(name).cloned()
+        }
+    }
+
+    /// Whether there is one of that name.
+    pub(in crate::cluster) fn has(&self, name: &str) -> bool {
+        self.known.borrow().contains_key(name)
+    }
+
+    pub(super) fn with_member(&self, node: &str) -> Vec<(Rc<Group>, usize)> {
+        let known = self.known.borrow();
+        let groups = known.values();
+        groups
+            .filter_map(|group| Some((Rc::clone(group), group.index_of(node)?)))
+            .collect()
+    }
+}

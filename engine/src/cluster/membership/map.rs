@@ -1,0 +1,64 @@
+//! What follows from a changed map.
+
+use std::rc::Rc;
+
+use crate::cluster::dialling::channel::Failure;
+use crate::cluster::room::{ClusterShard, Entry};
+use crate::core::ShardCore;
+use crate::error::Text;
+
+impl ClusterShard {
+    /// Acts on a changed map: nodes turned off lose their calls at once, nodes that moved are reached at
+    /// their new place from the next call on, and requests that waited for a node go to it.
+    pub(crate) fn map_changed(&self, shard: &Rc<ShardCore>) {
+        self.map.read(|_| ());
+        let nodes = self.peers.borrow().names();
+        for node in nodes {
+            self.entry_changed(shard, &node);
+        }
+        self.forget_moved(shard);
+        self.groups_changed(shard);
+        self.pending.end_attempts();
+        self.end_sessions_of_disabled(shard);
+        if shard.index == 0 {
+            self.probe_kept(shard);
+        }
+        self.map_changed_for_pending(shard);
+    }
+
+    fn entry_changed(&self, shard: &Rc<ShardCore>, node: &Text) {
+        let entry = self.entry(node);
+        let mut peers = self.peers_mut();
+        let Some(peer) = peers.get_mut(node) else { return };
+        match entry {
+            Entry::At(address) if address == peer.address => {}
+            Entry::At(address)
+                if !peer.own().is_empty() && !peer.own().iter().any(|own| own.is_connected()) =>
+            {
+                // Nothing was sent to the old place that is not known to be lost: go to the new one.
+                peer.address = address.clone();
+                for channel in peer.own() {
+                    channel.set_address(address.clone());
+                }
+            }
+            Entry::At(_) => {
+                let own = peer.own().to_vec();
+                peers.remove(node);
+                drop(peers);
+                for channel in own {
+                    channel.retire(shard);
+                }
+            }
+            Entry::Disabled => {
+                let own = peer.own().to_vec();
+                peers.remove(node);
+                drop(peers);
+                for channel in own {
+                    channel.end(shard, Failure::Disabled);
+                }
+            }
+            // Entries that a reload does not name stay, so this does not happen.
+            Entry::Absent { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Requests to other nodes on their way to a channel.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::cluster::dialling::channel::Channel;
+use crate::cluster::room::{ClusterShard, Entry};
+use crate::config::NodeAddress;
+use crate::core::ShardCore;
+use crate::core::envelope::Envelope;
+use crate::core::placement::{channel_of_key, shard_of_channel};
+use crate::core::request::{Outgoing, RemoteRequest};
+use crate::core::route::Route;
+use crate::error::{Error, Text};
+use crate::rt;
+
+impl ClusterShard {
+    /// Sends a request by a remembered route; without one it goes the long way, by [`ClusterShard::route`].
+    #[inline]
+    pub(crate) fn request_by_route(&self, shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>) {
+        match self.remembered(route, outgoing.key) {
+            Some(channel) => channel.request(shard, outgoing),
+            None => self.route(shard, outgoing.into_request(Text::clone(&route.node))),
+        }
+    }
+
+    /// The channel of a key by a remembered route; `None`: there is none.
+    #[inline(always)]
+    pub(in crate::cluster) fn remembered(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
+        if self.map.has_news() {
+            return None;
+        }
+        let place = route.place(self.peers_version.get(), |node| {
+            // Others have waited longer.
+            let is_free = !self.pending.is_draining(node);
+            is_free.then(|| self.peers.borrow().place(node)).flatten()
+        })?;
+        self.peers.borrow().at(place)?.channel_of_key(key).cloned()
+    }
+
+    /// Sends a request to another node on the channel of its key; what cannot go on is answered.
+    pub(crate) fn route(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
+        // Who has seen a reload return may call before the news of it has come to this shard.
+        if self.map.has_news() {
+            self.map_changed(shard);
+        }
+        if let Some(request) = self.route_to_group(shard, request) {
+            self.route_to_node(shard, request);
+        }
+    }
+
+    /// The same for a request whose name is a node's.
+    pub(in crate::cluster) fn route_to_node(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
+        if self.pending.is_draining(&request.node) {
+            // Others have waited longer.
+            return self.hold(shard, request);
+        }
+        self.route_now(shard, request);
+    }
+
+    /// The same although others wait.
+    pub(in crate::cluster) fn route_now(&self, shard: &Rc<ShardCore>, mut request: RemoteRequest) {
+        let Some(channels) = self.known_channels(&request.node) else {
+            return self.await_handshake(shard, request);
+        };
+        request.channel = channel_of_key(request.key, channels);
+        let owner = shard_of_channel(request.channel, shard.shards());
+        if owner == shard.index {
+            self.request(shard, request);
+        } else if let Err(Envelope::Remote(refused)) = shard.stage(owner, Envelope::Remote(Box::new(request)))
+        {
+            shard.refuse(
+                refused.reply_to,
+                Error::overloaded(format!("shard {owner} is behind")),
+            );
+        }
+    }
+
+    /// Takes a request for a channel that this shard owns.
+    pub(crate) fn request(&self, shard: &Rc<ShardCore>, mut request: RemoteRequest) {
+        let channel = match self.channel_numbered(&request.node, request.channel) {
+            Some(channel) => channel,
+            None => match self.entry(&request.node) {
+                Entry::At(address) => self.open_channel(shard, &request.node, request.channel, address),
+                entry => return self.refuse_or_hold(shard, entry, request),
+            },
+        };
+        channel.request_remote(shard, &mut request);
+    }
+
+    /// Takes a request for a node that the map has no address for.
+    pub(in crate::cluster) fn refuse_or_hold(
+        &self,
+        shard: &Rc<ShardCore>,
+        entry: Entry,
+        request: RemoteRequest,
+    ) {
+        let node = Arc::clone(&request.node);
+        match entry {
+            Entry::Disabled => {
+                let error = Error::Disabled {
+                    node,
+                    may_have_run: false,
+                };
+                shard.refuse(request.reply_to, error);
+            }
+            Entry::Absent { nowaiting: true } => shard.refuse(request.reply_to, Error::Absent { node }),
+            Entry::Absent { nowaiting: false } | Entry::At(_) => self.hold(shard, request),
+        }
+    }
+
+    /// Opens a channel of a node, which connects when it is first used.
+    pub(in crate::cluster) fn open_channel(
+        &self,
+        shard: &Rc<ShardCore>,
+        node: &Text,
+        number: u32,
+        address: NodeAddress,
+    ) -> Rc<Channel> {
+        let down_cause = self.down_cause(node);
+        let channel = Channel::new(shard, Arc::clone(node), number, address.clone(), down_cause);
+        channel.set_key(self.channels.borrow_mut().insert(Rc::clone(&channel)));
+        self.peers_mut()
+            .get_or_insert(node, address)
+            .add(Rc::clone(&channel));
+        rt::spawn(Rc::clone(&channel).run(Rc::clone(shard)));
+        channel
+    }
+}

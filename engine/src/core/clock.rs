@@ -1,0 +1,27 @@
+//! The time that all shards of a process share: milliseconds since its first use.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use skyring_codec::Millis;
+
+static EPOCH: OnceLock<Instant> = OnceLock::new();
+
+/// Milliseconds since the first call in this process.
+pub(crate) fn now_ms() -> Millis {
+    EPOCH.get_or_init(Instant::now).elapsed().as_millis() as Millis
+}
+
+/// A duration in milliseconds, rounded up so that no wait is shorter than asked; at most some 49 days.
+pub(crate) fn whole_milliseconds(duration: Duration) -> u64 {
+    let rounded = duration.as_nanos().div_ceil(1_000_000);
+    rounded.min(u128::from(u32::MAX)) as u64
+}
+
+/// A turn of a shard ends after this long even if messages are left, so that connections get theirs.
+pub(crate) const TURN_TIME_MAX: Duration = Duration::from_micros(500);
+
+/// Whether a turn, or any work of the same sort, that began at `started` has used up its time.
+pub(crate) fn is_turn_over(started: Instant) -> bool {
+    started.elapsed() > TURN_TIME_MAX
+}

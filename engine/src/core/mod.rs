@@ -1,0 +1,37 @@
+//! What the rooms of a shard share: its clock, timers, waiters and names, the messages, and the [`Router`] by which
+//! a room hands a message on without knowing who takes it.
+//!
+//! Services, cluster and sockets of a shard know this room and neither each other nor the shard. Each holds a
+//! reference to the shard's [`ShardCore`], whose last field is the router: the shard itself, or the recorder of the
+//! component tests. So shared state is a plain field, and only what leaves a room is a virtual call.
+//!
+//! Invariants: everything in a [`ShardCore`] belongs to one thread; no `RefCell` of it stays borrowed while foreign
+//! code runs (handlers, wakers, jobs).
+
+pub(crate) mod clock;
+pub(crate) mod connection;
+pub(crate) mod control;
+pub(crate) mod envelope;
+pub(crate) mod external;
+pub(crate) mod fairness;
+pub(crate) mod handle;
+pub(crate) mod injector;
+pub(crate) mod limits;
+pub(crate) mod names;
+pub(crate) mod node;
+pub(crate) mod payload;
+pub mod placement;
+pub(crate) mod request;
+pub(crate) mod route;
+pub(crate) mod router;
+pub(crate) mod settings;
+mod shard_core;
+pub(crate) mod slab;
+pub(crate) mod socket_event;
+pub(crate) mod timers;
+pub(crate) mod versioned;
+pub(crate) mod waiters;
+mod waiting;
+
+pub(crate) use router::Router;
+pub(crate) use shard_core::ShardCore;

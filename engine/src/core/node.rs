@@ -1,0 +1,92 @@
+//! What all shards of a node share, whichever room asks. All of it is reached without a lock on the way of a message.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::core::control::Control;
+use crate::core::handle::{Handle, KEYED};
+use crate::core::injector::Injector;
+use crate::core::names::Names;
+use crate::core::placement::shard_of_handle;
+use crate::core::settings::Settings;
+use crate::core::versioned::Versioned;
+use crate::log::Logger;
+use crate::metrics::Metrics;
+
+/// What all shards share.
+pub(crate) struct NodeShared {
+    /// By which other threads reach each shard.
+    pub(crate) injectors: Box<[Injector]>,
+    pub(crate) names: Arc<Versioned<Names>>,
+    pub(crate) settings: Settings,
+    pub(crate) logger: Logger,
+    pub(crate) metrics: Metrics,
+    pub(crate) control: Control,
+    /// How many descriptors the process may have.
+    pub(crate) open_files_max: u64,
+    handles: AtomicU32,
+    /// A random number that this process drew for the node when it started.
+    pub(crate) epoch: u64,
+}
+
+/// A number that nobody can guess and no other process draws.
+pub(crate) fn random_number() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// A node's log, for threads that are no shards. From [`Caller::node_log`](crate::Caller::node_log).
+#[derive(Clone)]
+pub struct NodeLog(pub(crate) Arc<NodeShared>);
+
+impl NodeLog {
+    /// Writes a log line in a service's name; [`Handle::NONE`] is the node's own.
+    pub fn log(&self, source: Handle, text: impl std::fmt::Display) {
+        self.0.logger.log(source.0, text);
+    }
+}
+
+impl NodeShared {
+    /// What the shards of a new node share; it has as many shards as injectors.
+    pub(crate) fn new(
+        injectors: Box<[Injector]>,
+        settings: Settings,
+        logger: Logger,
+        control: Control,
+        open_files_max: u64,
+    ) -> NodeShared {
+        NodeShared {
+            injectors,
+            names: Arc::new(Versioned::new(Names::default())),
+            settings,
+            logger,
+            metrics: Metrics::default(),
+            control,
+            open_files_max,
+            handles: AtomicU32::new(1),
+            epoch: random_number(),
+        }
+    }
+
+    /// How many shards the node has.
+    pub(crate) fn shards(&self) -> usize {
+        self.injectors.len()
+    }
+
+    /// A handle that no service of this process has had.
+    pub(crate) fn next_handle(&self) -> Handle {
+        // 2^31 launches in one process's life are out of reach; 0 is nobody's.
+        Handle((self.handles.fetch_add(1, Ordering::Relaxed) & !KEYED).max(1))
+    }
+
+    /// One that hashes to a shard: so many handles are drawn as that takes, as many as there are shards in the
+    /// middle.
+    pub(crate) fn next_handle_on(&self, shard: usize) -> Handle {
+        loop {
+            let handle = self.next_handle();
+            if shard_of_handle(handle, self.shards()) == shard {
+                return handle;
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Setting up a node, from a config or from code.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skyring_codec::link::HEARTBEAT_MS_MAX;
+use skyring_codec::native::CHANNELS_MAX;
+
+use crate::api::cluster::Open;
+use crate::cluster::ClusterShared;
+use crate::config::{
+    ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
+    DOWN_AFTER_MS_DEFAULT, NodeConfig, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
+};
+use crate::core::clock::whole_milliseconds;
+use crate::core::control::Control;
+use crate::core::injector::Injector;
+use crate::core::node::NodeShared;
+use crate::core::settings::{DialectChoice, Settings};
+use crate::error::Error;
+use crate::log::{Destination, Logger};
+use crate::node::error::StartError;
+use crate::node::running::Node;
+use crate::rt::cpus;
+use crate::rt::executor::{self, ExecutorOptions};
+use crate::rt::sys;
+use crate::service::Kinds;
+use crate::service::caller::Caller;
+use crate::shard::mesh::Mesh;
+use crate::shard::{Parts, Shard, tasks};
+
+/// Sets up a node; [`NodeBuilder::start`] starts it.
+pub struct NodeBuilder {
+    threads: usize,
+    spin: Duration,
+    first_cpu: Option<usize>,
+    destination: Destination,
+    map: ClusterMap,
+    open: Option<String>,
+    services: BTreeMap<String, ServiceConfig>,
+    start: Option<String>,
+    kinds: Kinds,
+    settings: Settings,
+    /// The config's file, for errors.
+    file: Option<PathBuf>,
+}
+
+impl Default for NodeBuilder {
+    /// One shard, no peers, log to standard output, 30 s for a call to another node.
+    fn default() -> NodeBuilder {
+        NodeBuilder {
+            threads: 1,
+            spin: Duration::ZERO,
+            first_cpu: None,
+            destination: Destination::Stdout,
+            map: ClusterMap::new(),
+            open: None,
+            services: BTreeMap::new(),
+            start: None,
+            kinds: Kinds::default(),
+            settings: Settings {
+                call_timeout_ms: u64::from(CALL_TIMEOUT_MS_DEFAULT),
+                down_after_ms: u64::from(DOWN_AFTER_MS_DEFAULT),
+                stop_timeout_ms: u64::from(STOP_TIMEOUT_MS_DEFAULT),
+                clients_per_source_max: CLIENTS_PER_SOURCE_DEFAULT,
+                accepts_per_second_max: ACCEPTS_PER_SECOND_DEFAULT,
+                ..Settings::default()
+            },
+            file: None,
+        }
+    }
+}
+
+impl NodeBuilder {
+    /// A node as a config file describes it, with the cluster map that the file names.
+    pub fn from_config(config: NodeConfig, map: Option<ClusterMap>) -> NodeBuilder {
+        let name = config.open.clone().unwrap_or_default();
+        NodeBuilder {
+            threads: config.threads,
+            spin: Duration::from_micros(u64::from(config.spin_us)),
+            destination: config.logger.map_or(Destination::Stdout, Destination::File),
+            map: map.unwrap_or_default(),
+            open: config.open,
+            services: config.services,
+            start: config.start,
+            settings: Settings {
+                name,
+                channels: config.channels,
+                dialect: if config.skynet_only {
+                    DialectChoice::Skynet
+                } else {
+                    DialectChoice::Auto
+                },
+                call_timeout_ms: u64::from(config.call_timeout_ms),
+                down_after_ms: u64::from(config.down_after_ms),
+                stop_timeout_ms: u64::from(config.stop_timeout_ms),
+                clients_per_source_max: config.clients_per_source_max,
+                accepts_per_second_max: config.accepts_per_second_max,
+                map_file: config.cluster,
+                environment: config.environment,
+            },
+            file: Some(config.file),
+            ..NodeBuilder::default()
+        }
+    }
+
+    /// How many shards, each a pinned thread; at least 1.
+    pub fn threads(mut self, threads: usize) -> NodeBuilder {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// How long a shard looks for I/O before it sleeps. It burns its processor for that long.
+    pub fn spin(mut self, spin: Duration) -> NodeBuilder {
+        self.spin = spin;
+        self
+    }
+
+    /// Pins the first shard to this processor, a number from 0 among those allowed, the next shard to the
+    /// next, and so on.
+    pub fn first_cpu(mut self, first_cpu: usize) -> NodeBuilder {
+        self.first_cpu = Some(first_cpu);
+        self
+    }
+
+    /// Where log lines go.
+    pub fn log_to(mut self, destination: Destination) -> NodeBuilder {
+        self.destination = destination;
+        self
+    }
+
+    /// The cluster map.
+    pub fn map(mut self, map: ClusterMap) -> NodeBuilder {
+        self.map = map;
+        self
+    }
+
+    /// The time for calls to other nodes that set none of their own, in whole milliseconds; zero = no limit.
+    pub fn call_timeout(mut self, timeout: Duration) -> NodeBuilder {
+        self.settings.call_timeout_ms = whole_milliseconds(timeout);
+        self
+    }
+
+    /// How long another node may show no sign of life before it is called down, and calls to it fail at once;
+    /// zero = for ever, an hour is the most. A connection without traffic is pinged after a quarter of it.
+    pub fn down_after(mut self, time: Duration) -> NodeBuilder {
+        self.settings.down_after_ms = whole_milliseconds(time).min(HEARTBEAT_MS_MAX);
+        self
+    }
+
+    /// How long [`Node::stop`] waits for the calls of peers that are under way; zero = not at all.
+    pub fn stop_timeout(mut self, time: Duration) -> NodeBuilder {
+        self.settings.stop_timeout_ms = whole_milliseconds(time);
+        self
+    }
+
+    /// Most connections of one listener from one source, which is an IPv4 address or an IPv6 network of 64 bits.
+    pub fn clients_per_source_max(mut self, clients: usize) -> NodeBuilder {
+        self.settings.clients_per_source_max = clients.max(1);
+        self
+    }
+
+    /// Most connections that one source may open in a second, and at once after a pause.
+    pub fn accepts_per_second_max(mut self, accepts: u32) -> NodeBuilder {
+        self.settings.accepts_per_second_max = accepts.max(1);
+        self
+    }
+
+    /// This node's name in the cluster map, which it tells its peers. A config's `open` is one.
+    pub fn name(mut self, name: &str) -> NodeBuilder {
+        self.settings.name = name.to_owned();
+        self
+    }
+
+    /// How many channels to have to each peer, and to let each peer have, 1 to
+    /// [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX). Where both ends say a number the lower one holds; where
+    /// nobody does there is one channel.
+    pub fn channels(mut self, channels: u32) -> NodeBuilder {
+        self.settings.channels = Some(channels.clamp(1, CHANNELS_MAX));
+        self
+    }
+
+    /// Which dialect to speak.
+    pub fn dialect(mut self, dialect: DialectChoice) -> NodeBuilder {
+        self.settings.dialect = dialect;
+        self
+    }
+
+    /// The first service, as a config's `start` names it: its kind, and its arguments after a space.
+    pub fn first_service(mut self, kind_and_arguments: &str) -> NodeBuilder {
+        self.start = Some(kind_and_arguments.to_owned());
+        self
+    }
+
+    /// The service kinds that can be launched by name.
+    pub fn kinds(mut self, kinds: Kinds) -> NodeBuilder {
+        self.kinds = kinds;
+        self
+    }
+
+    /// Starts the shards, then the services of the config, then listens. When this returns, the node can be
+    /// reached.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing of the node is left.
+    pub fn start(self) -> Result<Node, StartError> {
+        executor::prepare()?;
+        let open_files_max = sys::raise_open_files_max()?;
+        let logger = Logger::start(self.destination.clone()).map_err(|error| match &self.destination {
+            Destination::File(file) => StartError::Log {
+                file: file.clone(),
+                error,
+            },
+            Destination::Stdout => StartError::System(error),
+        })?;
+        let mut injectors = Vec::with_capacity(self.threads);
+        for _ in 0..self.threads {
+            injectors.push(Injector::new()?);
+        }
+        let shared = NodeShared::new(
+            injectors.into(),
+            self.settings,
+            logger,
+            Control::start()?,
+            open_files_max,
+        );
+        let parts = Arc::new(Parts {
+            node: Arc::new(shared),
+            mesh: Arc::new(Mesh::new(self.threads)),
+            cluster: ClusterShared::new(self.map),
+            sockets: Arc::default(),
+            kinds: self.kinds,
+        });
+        let mut node = Node::new(&parts);
+        let cpus = cpus::assign(self.threads, self.first_cpu.unwrap_or(0))?;
+        for (index, cpu) in cpus.into_iter().enumerate() {
+            let bell = Arc::clone(parts.node.injectors[index].bell());
+            let parts = Arc::clone(&parts);
+            let options = ExecutorOptions {
+                name: format!("shard-{index}"),
+                cpu,
+                spin: self.spin,
+            };
+            node.threads
+                .push(executor::start(options, bell, move || async move {
+                    tasks::run(Shard::new(index, &parts)).await;
+                })?);
+        }
+        let file = self
+            .file
+            .map(|file| format!("{}: ", file.display()))
+            .unwrap_or_default();
+        let (services, start, open) = (self.services, self.start, self.open);
+        let started = node.block_on(|caller| async move { bring_up(&caller, services, start, open).await });
+        match started {
+            Ok(Ok(())) => Ok(node),
+            Ok(Err((what, error))) => {
+                node.stop();
+                Err(StartError::Service {
+                    what: format!("{file}{what}"),
+                    error,
+                })
+            }
+            Err(error) => {
+                let failed = node.join_failed();
+                Err(failed.unwrap_or(StartError::Service {
+                    what: format!("{file}start"),
+                    error,
+                }))
+            }
+        }
+    }
+}
+
+impl Node {
+    /// A builder with its defaults.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+}
+
+/// Launches what the config names, and listens last, so that whoever connects finds the services there.
+async fn bring_up(
+    caller: &Caller,
+    services: BTreeMap<String, ServiceConfig>,
+    start: Option<String>,
+    open: Option<String>,
+) -> Result<(), (String, Error)> {
+    for (name, service) in services {
+        let key = format!("services.{name}");
+        let ServiceConfig { kind, arguments, .. } = &service;
+        let handle = match service.keyed {
+            true => caller.launch_kind_keyed(kind, arguments).await,
+            false => caller.launch_kind(kind, arguments).await,
+        };
+        let handle = handle.map_err(|error| (key.clone(), error))?;
+        caller
+            .cluster()
+            .register(&name, Some(handle))
+            .map_err(|error| (key, error))?;
+    }
+    if let Some(start) = start {
+        let (kind, arguments) = start.split_once(' ').unwrap_or((&start, ""));
+        caller
+            .launch_kind(kind, arguments.trim())
+            .await
+            .map_err(|error| ("start".to_owned(), error))?;
+    }
+    if let Some(open) = open {
+        caller
+            .cluster()
+            .open(Open::Node(open), None)
+            .await
+            .map_err(|error| ("open".to_owned(), error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! A running node: work from other threads, and its stop.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::cluster::ClusterShared;
+use crate::core::node::NodeShared;
+use crate::core::placement::shard_of_handle;
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::node::error::StartError;
+use crate::service::Service;
+use crate::service::caller::Caller;
+use crate::service::context::Context;
+use crate::service::launch::launch_here;
+use crate::service::message::{Answer, Message};
+use crate::shard::Parts;
+
+/// How long a stop waits for the shards.
+const STOP_TIME_MAX: Duration = Duration::from_millis(900);
+
+/// How long a stop waits for the last log lines.
+const LOG_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// A running node. Dropping it stops it.
+pub struct Node {
+    shared: Arc<NodeShared>,
+    cluster: Arc<ClusterShared>,
+    pub(super) threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// A service whose only message is its start: the body of [`Node::block_on`].
+struct BlockOn;
+
+impl Service for BlockOn {
+    fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
+        Answer::error(Error::remote("this service takes no messages"))
+    }
+}
+
+type BlockOnWork = Box<dyn FnOnce(Caller) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+impl Node {
+    /// A node whose shards are to be started.
+    pub(super) fn new(parts: &Parts) -> Node {
+        Node {
+            shared: Arc::clone(&parts.node),
+            cluster: Arc::clone(&parts.cluster),
+            threads: Vec::new(),
+        }
+    }
+
+    /// Runs a future as a service of the node, on the shard that its handle hashes to, and blocks this
+    /// thread until it is done. Not to be called from a shard.
+    ///
+    /// # Errors
+    /// [`Error::ShuttingDown`] when the node stops first, [`Error::Overloaded`] when the shard takes no more.
+    pub fn block_on<T, W, F>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(Caller) -> F + Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let receiver = self.run(work)?;
+        receiver.recv().map_err(|_| Error::ShuttingDown)
+    }
+
+    /// The same without blocking: the value comes through the receiver, which is cut off when the node
+    /// stops first.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the shard takes no more.
+    pub fn run<T, W, F>(&self, work: W) -> Result<mpsc::Receiver<T>, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(Caller) -> F + Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let handle = self.shared.next_handle();
+        let owner = shard_of_handle(handle, self.shared.shards());
+        let work: BlockOnWork = Box::new(move |caller| {
+            Box::pin(async move {
+                let value = work(caller.clone()).await;
+                // Nobody listens when the receiver was dropped.
+                let _ = sender.send(value);
+                caller.exit();
+            })
+        });
+        let injected = self.shared.injectors[owner].push(Box::new(move |shard| {
+            let launched = launch_here::<BlockOn>(shard, handle, |context| {
+                let caller: Caller = (**context).clone();
+                context.spawn(work(caller));
+                BlockOn
+            });
+            if let Err(error) = launched {
+                shard.log(handle, error.to_string());
+            }
+        }));
+        injected.map_err(|_| Error::overloaded("the shard takes no more jobs"))?;
+        Ok(receiver)
+    }
+
+    /// A handle with which any thread and any async runtime of this process makes calls.
+    pub fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.shared))
+    }
+
+    /// The node's counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// How many shards it has.
+    pub fn threads(&self) -> usize {
+        self.shared.shards()
+    }
+
+    /// Writes a log line in the node's own name.
+    pub fn log(&self, text: &str) {
+        self.shared.logger.log(0, text);
+    }
+
+    /// Stops in order: accepts no more connections, tells peers goodbye, so that they go elsewhere at once, and lets the
+    /// calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`] says. Then it ends services and
+    /// connections and waits for the shards, a second at most. Dropping the node does only the latter.
+    pub fn stop(mut self) {
+        self.cluster.close_listeners();
+        self.drain();
+        self.shut_down();
+    }
+
+    /// Waits until every shard has drained: its peers know, and have their answers; for as long as the settings say.
+    fn drain(&self) {
+        let time_max = Duration::from_millis(self.shared.settings.stop_timeout_ms);
+        if time_max.is_zero() {
+            return;
+        }
+        let mut draining = 0;
+        for injector in &self.shared.injectors {
+            // A shard that takes no job hangs.
+            draining += usize::from(
+                injector
+                    .push(Box::new(|shard| shard.cluster().drain(shard)))
+                    .is_ok(),
+            );
+        }
+        let started = Instant::now();
+        while self.cluster.shards_drained.load(Ordering::Acquire) < draining {
+            if started.elapsed() >= time_max {
+                let milliseconds = time_max.as_millis();
+                self.log(&format!(
+                    "stopping although calls of peers are under way after {milliseconds} ms"
+                ));
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn shut_down(&mut self) {
+        if self.threads.is_empty() {
+            return;
+        }
+        self.cluster.close_listeners();
+        for injector in &self.shared.injectors {
+            // A shard that takes no job hangs; the wait below is bounded.
+            let _ = injector.push(Box::new(|shard| shard.stop()));
+        }
+        let started = Instant::now();
+        while self.threads.iter().any(|thread| !thread.is_finished()) && started.elapsed() < STOP_TIME_MAX {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for thread in self.threads.drain(..) {
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+        let counters = self.shared.metrics.to_string();
+        if !counters.is_empty() {
+            self.shared.logger.log(0, format!("Counters: {counters}"));
+        }
+        // A log that takes nothing (a full pipe that nobody reads) is not waited for a second time.
+        if self.shared.logger.flush(LOG_TIME_MAX) {
+            self.shared.logger.shutdown();
+        }
+    }
+
+    /// The error of a shard whose executor could not be made, after a start that failed.
+    pub(super) fn join_failed(mut self) -> Option<StartError> {
+        let mut failed = None;
+        for thread in std::mem::take(&mut self.threads) {
+            if !thread.is_finished() {
+                self.threads.push(thread);
+            } else if let Ok(Err(error)) = thread.join() {
+                failed = Some(StartError::System(error));
+            }
+        }
+        self.shut_down();
+        failed
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}

@@ -1,0 +1,104 @@
+//! The tasks of a service.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use crate::core::handle::Handle;
+use crate::core::slab::Key;
+use crate::rt;
+use crate::service::caller::Caller;
+
+impl Caller {
+    /// Runs a future beside the service's handler. It is dropped when the service exits.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        ServiceTask::start(self.clone(), false, future);
+    }
+
+    pub(super) fn spawn_counted(&self, future: impl Future<Output = ()> + 'static) {
+        ServiceTask::start(self.clone(), true, future);
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_owned())
+}
+
+/// A task of a service: it ends with its service, and its panic is the service's.
+pub(crate) struct ServiceTask {
+    caller: Caller,
+    key: Key,
+    counted: bool,
+    future: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl ServiceTask {
+    /// Starts it. `counted`: it stands for a message, whose place in the inbox it gives back at its end.
+    pub(crate) fn start(caller: Caller, counted: bool, future: impl Future<Output = ()> + 'static) {
+        let key = caller.life.tasks.borrow_mut().insert(None);
+        rt::spawn(ServiceTask {
+            caller,
+            key,
+            counted,
+            future: Box::pin(future),
+        });
+    }
+}
+
+impl Future for ServiceTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.caller.life.ended.get() {
+            return Poll::Ready(());
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(context)));
+        let handle: Handle = this.caller.handle;
+        let ready = match polled {
+            Ok(poll) => poll.is_ready(),
+            Err(panic) => {
+                this.caller.shard.node.metrics.panics.add(1);
+                let text = panic_text(&*panic);
+                this.caller
+                    .shard
+                    .log(handle, format!("a task panicked and its service ends: {text}"));
+                this.caller.life.request_exit();
+                true
+            }
+        };
+        if this.caller.life.is_exiting() {
+            this.caller.shard.remove_service(handle);
+            return Poll::Ready(());
+        }
+        if ready {
+            return Poll::Ready(());
+        }
+        let mut tasks = this.caller.life.tasks.borrow_mut();
+        if let Some(kept) = tasks.get_mut(this.key)
+            && !kept
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
+            *kept = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for ServiceTask {
+    fn drop(&mut self) {
+        self.caller.life.tasks.borrow_mut().remove(self.key);
+        if self.counted {
+            let waiting = &self.caller.life.waiting;
+            waiting.set(waiting.get().saturating_sub(1));
+        }
+    }
+}

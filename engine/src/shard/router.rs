@@ -1,0 +1,109 @@
+//! The router of a shard: every message between its rooms, to other shards and back goes through here.
+
+use std::any::{Any, TypeId};
+use std::rc::Rc;
+
+use crate::core::envelope::Envelope;
+use crate::core::handle::Handle;
+use crate::core::payload::Payload;
+use crate::core::placement::shard_of_handle;
+use crate::core::request::{Outgoing, RemoteRequest, ReplyTo, Request};
+use crate::core::route::Route;
+use crate::core::socket_event::Delivery;
+use crate::core::{Router, ShardCore};
+use crate::error::Error;
+use crate::shard::Shard;
+
+impl Router for Shard {
+    #[inline]
+    fn request(&self, shard: &Rc<ShardCore>, request: Request) {
+        let owner = shard_of_handle(request.target, shard.shards());
+        if owner == shard.index {
+            self.deliver(shard, request);
+        } else if let Err(Envelope::Request(refused)) = self.stage(shard, owner, Envelope::Request(request)) {
+            shard.refuse(
+                refused.reply_to,
+                Error::overloaded(format!("shard {owner} is behind")),
+            );
+        }
+    }
+
+    #[inline]
+    fn request_by_route(&self, shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>) {
+        self.cluster.request_by_route(shard, route, outgoing);
+    }
+
+    fn request_remote(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
+        self.cluster.route(shard, request);
+    }
+
+    fn reply(&self, shard: &Rc<ShardCore>, reply_to: ReplyTo, result: Result<Payload, Error>) {
+        let Some(owner) = reply_to.shard() else { return };
+        if owner != shard.index {
+            // Replies are never refused; see `stage`.
+            let _ = self.stage(shard, owner, Envelope::Reply { reply_to, result });
+            return;
+        }
+        match reply_to {
+            ReplyTo::Nobody => {}
+            ReplyTo::Waiter { key, .. } => shard.answer(key, result),
+            ReplyTo::Service { handle, session, .. } => self.answer_service(shard, handle, session, result),
+            ReplyTo::Group { key, member, .. } => {
+                self.cluster
+                    .member_answered(shard, key, usize::from(member), result);
+            }
+            ReplyTo::Connection {
+                connection,
+                session,
+                bytes,
+                ..
+            } => {
+                self.cluster
+                    .respond(shard, connection, session, bytes as usize, result);
+            }
+        }
+    }
+
+    fn answer_service(
+        &self,
+        shard: &Rc<ShardCore>,
+        handle: Handle,
+        session: u32,
+        result: Result<Payload, Error>,
+    ) {
+        self.take_answer(shard, handle, session, result);
+    }
+
+    fn deliver_event(&self, shard: &Rc<ShardCore>, delivery: Delivery) {
+        let owner = shard_of_handle(delivery.owner, shard.shards());
+        if owner == shard.index {
+            self.take_event(shard, delivery);
+        } else {
+            // Never refused: what an owner has not handled is bounded.
+            let _ = self.stage(shard, owner, Envelope::Delivery(delivery));
+        }
+    }
+
+    /// Requests are given back when too many wait; see
+    /// [`STAGED_MESSAGES_MAX`](super::mesh::STAGED_MESSAGES_MAX).
+    fn stage(&self, shard: &ShardCore, to: usize, envelope: Envelope) -> Result<(), Envelope> {
+        let is_message = !matches!(envelope, Envelope::Job(_));
+        self.staged[to].borrow_mut().push(envelope)?;
+        self.crossed.set(self.crossed.get() + u64::from(is_message));
+        shard.request_turn();
+        Ok(())
+    }
+
+    fn has_service(&self, handle: Handle) -> bool {
+        self.services.has(handle)
+    }
+
+    fn service_ended(&self, shard: &Rc<ShardCore>, handle: Handle) {
+        self.sockets.owner_ended(shard, handle);
+    }
+
+    fn room(&self, wanted: TypeId) -> Option<&dyn Any> {
+        let rooms: [&dyn Any; 3] = [&self.services, &self.cluster, &self.sockets];
+        rooms.into_iter().find(|room| (**room).type_id() == wanted)
+    }
+}

@@ -1,0 +1,202 @@
+//! The tasks of a shard: they run its turns, drive its timers, end lost sleeps, and let I/O have its share.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::core::ShardCore;
+use crate::core::handle::Handle;
+use crate::core::payload::Payload;
+use crate::core::timers::Timer;
+use crate::core::waiters::Outcome;
+use crate::rt;
+use crate::rt::guard::{GUARD_TICK, Guard};
+use crate::rt::notify::Notify;
+use crate::rt::timer::sleep_or_wake;
+use crate::shard::Shard;
+
+/// How long a shard that stops waits for its tasks and connections to end.
+const STOP_TIME_MAX: Duration = Duration::from_millis(300);
+
+/// Time between two looks at connections that may have gone silent, in guard ticks.
+const SWEEP_TICKS: u32 = 10;
+
+/// The tasks of one shard, and what they share.
+struct Tasks {
+    shard: Rc<ShardCore<Shard>>,
+    /// The same, as the rooms see it.
+    core: Rc<ShardCore>,
+    guard: Guard,
+    /// Ends the guard's wait when the shard stops.
+    guard_hurried: Notify,
+    /// The tasks that run.
+    running: Cell<usize>,
+}
+
+/// Starts the shard's own tasks, and ends when the shard was told to stop and everything has ended.
+pub(crate) async fn run(shard: Rc<ShardCore<Shard>>) {
+    let core: Rc<ShardCore> = Rc::clone(&shard) as _;
+    rt::watch({
+        let shard = Rc::clone(&shard);
+        let core = Rc::clone(&core);
+        move || {
+            // What comes after the end is nobody's: asking for turns that are not run would keep it awake.
+            if shard.router.has_messages(&core) && !core.stopping.get() {
+                core.request_turn();
+            }
+        }
+    });
+    let tasks = Rc::new(Tasks {
+        shard,
+        core,
+        guard: Guard::default(),
+        guard_hurried: Notify::default(),
+        running: Cell::new(0),
+    });
+    tasks.spawn(Rc::clone(&tasks).run_turns());
+    tasks.spawn(Rc::clone(&tasks).drive_timers());
+    tasks.spawn(Rc::clone(&tasks).watch_over());
+    tasks.spawn(Rc::clone(&tasks).yield_to_io());
+    tasks.core.stopped.wait().await;
+    tasks.stop().await;
+}
+
+impl Tasks {
+    fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        self.running.set(self.running.get() + 1);
+        let tasks = Rc::clone(self);
+        rt::spawn(async move {
+            task.await;
+            tasks.running.set(tasks.running.get() - 1);
+        });
+    }
+
+    fn rooms(&self) -> &Shard {
+        &self.shard.router
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.core.stopping.get()
+    }
+
+    async fn stop(&self) {
+        let (core, rooms) = (&self.core, self.rooms());
+        rooms.services.end_all(core);
+        // What services said last still goes out.
+        rooms.turn(core);
+        rooms.cluster.close(core);
+        rooms.sockets.close_all();
+        rooms.turn(core);
+        let injector = &core.node.injectors[core.index];
+        injector.close();
+        core.end_external_waiters();
+        core.turn_wanted.wake();
+        core.timers.changed.wake();
+        core.fairness.wanted.wake();
+        self.guard_hurried.wake();
+        injector.bell().ring();
+        let started = Instant::now();
+        while (self.running.get() > 0 || !rooms.cluster.is_closed()) && started.elapsed() < STOP_TIME_MAX {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Runs the turns that were asked for.
+    async fn run_turns(self: Rc<Self>) {
+        while !self.is_stopping() {
+            self.core.turn_wanted.wait().await;
+            if let Some(since) = self.core.take_turn_wanted_since()
+                && self.guard.is_lost_sleep(since)
+            {
+                self.count_rescued_sleep("work was waiting in its executor");
+            }
+            if self.rooms().turn(&self.core) {
+                rt::relax().await;
+                self.core.io_seen();
+                self.core.request_turn();
+            }
+        }
+    }
+
+    /// Drives the timer wheel.
+    async fn drive_timers(self: Rc<Self>) {
+        while !self.is_stopping() {
+            let now = self.core.update_now();
+            while let Some(timer) = self.core.timers.poll(now) {
+                self.expire(timer);
+            }
+            let next = self.core.timers.arm();
+            let wait = next.map(|deadline| Duration::from_millis(deadline.saturating_sub(now).max(1)));
+            sleep_or_wake(wait, &self.core.timers.changed).await;
+            self.core.io_seen();
+        }
+    }
+
+    fn expire(&self, timer: Timer) {
+        let (core, cluster) = (&self.core, &self.rooms().cluster);
+        match timer {
+            Timer::Waiter(key) => core.complete_waiter(key, Outcome::Elapsed),
+            Timer::Channel(key) => cluster.channel_deadline(core, key),
+            Timer::Inbound(key) => cluster.inbound_deadline(core, key),
+            Timer::PendingRequest(key) => cluster.pending_deadline(core, key),
+            Timer::Drain => cluster.continue_drain(core),
+            Timer::Detector => cluster.detector_deadline(core),
+            Timer::Hedge(key) => cluster.hedge(core, key),
+            Timer::Service(handle, session) => {
+                // A sleep ends with its service, and nobody is late for it.
+                if core.has_service(handle) {
+                    core.answer_service(handle, session, Ok(Payload::default()));
+                }
+            }
+        }
+    }
+
+    /// Ends lost sleeps, and looks at silent connections.
+    async fn watch_over(self: Rc<Self>) {
+        let core = &self.core;
+        let bell = core.node.injectors[core.index].bell();
+        let is_left_alone = || self.rooms().has_messages(core) && bell.is_announced();
+        let mut ticks = 0u32;
+        while !self.is_stopping() {
+            sleep_or_wake(Some(GUARD_TICK), &self.guard_hurried).await;
+            self.guard.tick();
+            core.io_seen();
+            ticks = ticks.wrapping_add(1);
+            // A message waits, a sleep is announced, and so nobody is on the way to ring? A sender may be
+            // between its push and its ring: only if it still is so a while later was the sleep lost.
+            if is_left_alone() {
+                let rings = bell.rings();
+                rt::sleep(Duration::from_millis(1)).await;
+                if is_left_alone() && bell.rings() == rings {
+                    self.count_rescued_sleep("its doorbell was not rung");
+                    bell.ring();
+                }
+            }
+            if ticks.is_multiple_of(SWEEP_TICKS) {
+                self.rooms().cluster.sweep(core);
+            }
+        }
+    }
+
+    fn count_rescued_sleep(&self, why: &str) {
+        self.core.node.metrics.sleeps_rescued.add(1);
+        self.core.log(
+            Handle::NONE,
+            format!(
+                "shard {} slept although {why}; the guard tick woke it",
+                self.core.index
+            ),
+        );
+    }
+
+    /// Has the executor look at its I/O for those who asked for it.
+    async fn yield_to_io(self: Rc<Self>) {
+        while !self.is_stopping() {
+            self.core.fairness.wanted.wait().await;
+            rt::relax().await;
+            self.core.io_seen();
+            self.core.fairness.wake_waiting();
+        }
+    }
+}
