@@ -25,6 +25,7 @@ mod state;
 mod stream;
 mod table;
 
+use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;
 use crate::error::Text;
 
@@ -74,7 +75,7 @@ pub struct SocketInfo {
     /// Which socket.
     pub socket: SocketId,
     /// The service it belongs to.
-    pub owner: crate::Handle,
+    pub owner: Handle,
     /// What sort of socket it is.
     pub sort: SocketSort,
     /// The peer, or the own address of a listener or UDP socket; empty when there is none yet.
