@@ -30,8 +30,8 @@ use crate::log::{Destination, Logger};
 use crate::metrics::Metrics;
 use crate::node::shared::{DialectChoice, NodeShared, Settings, random_number};
 use crate::rt::cpus;
-use crate::rt::executor::{self, ExecutorOptions};
 use crate::rt::sys;
+use crate::rt::{self, ExecutorOptions, Runtime};
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
@@ -249,7 +249,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
-        executor::prepare()?;
+        rt::prepare(Runtime::default())?;
         let open_files_max = sys::raise_open_files_max()?;
         let logger = Logger::start(self.destination.clone()).map_err(|error| match &self.destination {
             Destination::File(file) => StartError::Log {
@@ -289,15 +289,15 @@ impl NodeBuilder {
             let bell = Arc::clone(shared.ports[index].bell());
             let shared = Arc::clone(&shared);
             let options = ExecutorOptions {
+                runtime: Runtime::default(),
                 name: format!("shard-{index}"),
                 cpu,
                 spin: self.spin,
             };
-            node.threads
-                .push(executor::start(options, bell, move || async move {
-                    let shard = Shard::new(index, shared);
-                    shard.run().await;
-                })?);
+            node.threads.push(rt::start(options, bell, move || async move {
+                let shard = Shard::new(index, shared);
+                shard.run().await;
+            })?);
         }
         let file = self
             .file

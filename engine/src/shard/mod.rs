@@ -34,7 +34,7 @@ use crate::error::Error;
 use crate::node::shared::NodeShared;
 use crate::rt::guard::Guard;
 use crate::rt::notify::Notify;
-use crate::rt::stream::ReadBuffer;
+use crate::rt::read_buffer::ReadBuffer;
 use crate::service::cell::Deliver;
 use crate::service::handle::Handle;
 use crate::service::message::Payload;
