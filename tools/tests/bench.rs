@@ -228,7 +228,7 @@ fn a_flame_graph_of_both_sides_is_written_or_the_kernel_forbids_it() {
         "<title>server (",
         "<title>client (",
         "<title>shard-0 (",
-        "skyring::rt::executor::",
+        "skyring::rt::uring::executor::",
     ] {
         assert!(graph.contains(name), "no {name} in {graph}");
     }

@@ -107,6 +107,7 @@ fn unsafe_code_lives_in_few_rooms() {
         "",
         &[
             "engine/src/rt/sys.rs",
+            "engine/src/rt/uring/operations.rs",
             "services/lua/src/raw",
             "bench/src/floors/uring/ring.rs",
             "codec/tests/link_allocations.rs",

@@ -27,7 +27,7 @@ use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
 use crate::rt::notify::Notify;
-use crate::rt::stream::ReadBuffer;
+use crate::rt::read_buffer::ReadBuffer;
 
 /// What all rooms of a shard share, and the router between them.
 pub(crate) struct ShardCore<R: ?Sized = dyn Router> {

@@ -24,8 +24,8 @@ use crate::log::{Destination, Logger};
 use crate::node::error::StartError;
 use crate::node::running::Node;
 use crate::rt::cpus;
-use crate::rt::executor::{self, ExecutorOptions};
 use crate::rt::sys;
+use crate::rt::{self, ExecutorOptions, Runtime};
 use crate::service::Kinds;
 use crate::service::caller::Caller;
 use crate::shard::mesh::Mesh;
@@ -206,7 +206,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
-        executor::prepare()?;
+        rt::prepare(Runtime::default())?;
         let open_files_max = sys::raise_open_files_max()?;
         let logger = Logger::start(self.destination.clone()).map_err(|error| match &self.destination {
             Destination::File(file) => StartError::Log {
@@ -239,14 +239,14 @@ impl NodeBuilder {
             let bell = Arc::clone(parts.node.injectors[index].bell());
             let parts = Arc::clone(&parts);
             let options = ExecutorOptions {
+                runtime: Runtime::default(),
                 name: format!("shard-{index}"),
                 cpu,
                 spin: self.spin,
             };
-            node.threads
-                .push(executor::start(options, bell, move || async move {
-                    tasks::run(Shard::new(index, &parts)).await;
-                })?);
+            node.threads.push(rt::start(options, bell, move || async move {
+                tasks::run(Shard::new(index, &parts)).await;
+            })?);
         }
         let file = self
             .file

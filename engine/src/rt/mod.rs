@@ -1,27 +1,126 @@
-//! The runtime: executors on io_uring, their tasks, timers, doorbells and sockets.
+//! The runtimes: executors, their tasks, timers, doorbells and sockets, behind one small face.
 //!
-//! This is the only room that names io_uring. What it promises to the rest of the engine:
+//! This is the only room that names io_uring. Two runtimes can stand behind it, [`uring`] and, with the feature
+//! `glommio`, the executor of that name; a process chooses one when it starts its threads, and nothing above this
+//! room knows which. A type of the face is an enum with one variant for each runtime: a branch that the
+//! processor predicts. What the face promises to the rest of the engine:
 //!
-//! - **A shard that has work does not sleep**: it announces its sleep, looks once more, and only then waits
-//!   ([`executor`]). Other threads wake it through its [`doorbell`]; a waker may be woken on any thread.
-//! - **One system call to wait, none to look**: between two passes over the tasks the executor sees whether
-//!   the kernel has anything, and enters it only then, or when it has nothing left to do ([`ring`]).
+//! - **A shard that has work does not sleep.** Other threads wake it through its [`doorbell`].
 //! - **A busy task must [`relax`] now and then**: a task is not interrupted.
 //! - **A lost sleep ends by itself** at the next [`guard`] tick, and is counted.
+//! - Memory, options and doorbells that both runtimes need stand beside this page; what only one needs stands in its
+//!   folder.
 
 pub(crate) mod cpus;
 pub(crate) mod doorbell;
-pub(crate) mod executor;
 #[cfg(feature = "floor")]
 pub mod floor;
+#[cfg(feature = "glommio")]
+mod glommio;
 pub(crate) mod guard;
 pub(crate) mod listener;
 pub(crate) mod notify;
-mod ring;
+pub(crate) mod read_buffer;
+mod socket_options;
 pub(crate) mod stream;
 pub(crate) mod sys;
 pub(crate) mod timer;
+mod uring;
 pub(crate) mod watched;
 
-pub(crate) use executor::{relax, spawn, watch};
-pub(crate) use timer::sleep;
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use self::doorbell::Bell;
+pub(crate) use self::timer::sleep;
+
+/// What runs the tasks of a shard and moves its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// The engine's own executor on io_uring.
+    #[default]
+    Uring,
+}
+
+thread_local! {
+    /// The runtime of this thread's executor.
+    static RUNTIME: Cell<Runtime> = const { Cell::new(Runtime::Uring) };
+}
+
+impl Runtime {
+    /// The one that this thread runs.
+    #[inline]
+    fn current() -> Runtime {
+        RUNTIME.get()
+    }
+}
+
+/// How one executor is set up.
+pub(crate) struct ExecutorOptions {
+    /// What runs on the thread.
+    pub(crate) runtime: Runtime,
+    /// Name of the thread.
+    pub(crate) name: String,
+    /// The processor it is pinned to.
+    pub(crate) cpu: usize,
+    /// How long it looks for work before it sleeps; zero sleeps at once.
+    pub(crate) spin: Duration,
+}
+
+/// Checks once, before any thread starts, that this kernel has what an executor needs. The error's text says
+/// what to do.
+pub(crate) fn prepare(runtime: Runtime) -> io::Result<()> {
+    match runtime {
+        Runtime::Uring => uring::prepare(),
+    }
+}
+
+/// Starts a thread with an executor that runs `main` to its end, and is woken through `bell`. Tasks that are
+/// still alive then are dropped with it. The outer error is the thread's, the inner one the executor's.
+pub(crate) fn start<G, F>(
+    options: ExecutorOptions,
+    bell: Arc<Bell>,
+    main: G,
+) -> io::Result<JoinHandle<io::Result<()>>>
+where
+    G: FnOnce() -> F + Send + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    std::thread::Builder::new().name(options.name).spawn(move || {
+        RUNTIME.set(options.runtime);
+        sys::pin_thread(options.cpu)
+            .map_err(|error| io::Error::other(format!("pinning to processor {}: {error}", options.cpu)))?;
+        match options.runtime {
+            Runtime::Uring => uring::run(bell, options.spin, main),
+        }
+    })
+}
+
+/// Runs a task on this thread's executor, after those that are runnable now. It ends when it ends, or with
+/// the executor.
+#[inline]
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    match Runtime::current() {
+        Runtime::Uring => uring::spawn(task),
+    }
+}
+
+/// Has this thread's executor call `watch` between passes, and once more before each sleep. It looks for work
+/// that came from other threads, and wakes the task that does it.
+pub(crate) fn watch(watch: impl Fn() + 'static) {
+    match Runtime::current() {
+        Runtime::Uring => uring::watch(watch),
+    }
+}
+
+/// Lets the tasks that are runnable now have their turn, and the executor look at its I/O. What a task with
+/// much to do calls between its pieces of work: without it nothing else on the shard happens.
+pub(crate) async fn relax() {
+    match Runtime::current() {
+        Runtime::Uring => uring::relax().await,
+    }
+}

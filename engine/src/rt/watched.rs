@@ -1,60 +1,50 @@
-//! Any descriptor whose readable side the ring watches: listening sockets, UDP sockets, a terminal.
-//!
-//! Invariant: the descriptor stays open until the ring has let go of it.
+//! Any descriptor whose readable side the runtime watches: listening sockets, UDP sockets, a terminal.
 
-use std::future::poll_fn;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::rc::Rc;
+use std::os::fd::{AsFd, AsRawFd};
 
-use super::executor::{self, Executor};
-use super::ring::{Direction, SourceKey};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Runtime, uring};
 
 /// A descriptor, bound to this thread's executor.
-pub(crate) struct Watched<T> {
-    io: T,
-    executor: Rc<Executor>,
-    source: SourceKey,
+pub(crate) enum Watched<T> {
+    /// Of the executor on io_uring.
+    Uring(uring::Watched<T>),
 }
 
 impl<T: AsRawFd> Watched<T> {
     /// Takes over a descriptor, which does not block, or is only read when [`is_readable_now`] says so.
     pub(crate) fn new(io: T) -> io::Result<Watched<T>> {
-        let executor = executor::current()?;
-        let source = executor.ring.insert(io.as_raw_fd());
-        Ok(Watched { io, executor, source })
+        match Runtime::current() {
+            Runtime::Uring => uring::Watched::new(io).map(Watched::Uring),
+        }
     }
 
     /// What it watches.
     pub(crate) fn get(&self) -> &T {
-        &self.io
+        match self {
+            Watched::Uring(watched) => watched.get(),
+        }
     }
 
     /// Waits until reading is worth a try.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|context| {
-            self.executor
-                .ring
-                .poll_ready(self.source, Direction::Read, context)
-        })
-        .await
+        match self {
+            Watched::Uring(watched) => watched.readable().await,
+        }
     }
 
     /// Says that all that could be read was read: the next [`readable`](Self::readable) waits.
     pub(crate) fn is_exhausted(&self) {
-        self.executor.ring.is_exhausted(self.source, Direction::Read);
-    }
-}
-
-impl<T> Drop for Watched<T> {
-    fn drop(&mut self) {
-        self.executor.ring.remove(self.source);
+        match self {
+            Watched::Uring(watched) => watched.is_exhausted(),
+        }
     }
 }
 
 /// Whether a read would not wait, for a descriptor that others share and so is not made non-blocking.
-pub(crate) fn is_readable_now(io: &impl std::os::fd::AsFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+pub(crate) fn is_readable_now(io: &impl AsFd) -> bool {
     let mut watched = [PollFd::new(io, PollFlags::IN)];
     let at_once = Timespec {
         tv_sec: 0,

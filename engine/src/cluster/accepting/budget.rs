@@ -18,7 +18,7 @@
 //!   further ones are answered with `overloaded`. The last eighth is for connections that have nothing else
 //!   being handled, so that one with few calls goes on while another fills the rest.
 //! - *read*: the buffers that connections read into, as long as payloads are slices of them; see
-//!   [`rt::stream`](crate::rt::stream). When that many are lent out, payloads are copied instead.
+//!   [`rt::read_buffer`](crate::rt::read_buffer). When that many are lent out, payloads are copied instead.
 //! - one message of the largest size may be counted only after it was taken;
 //! - a connection costs [`CONNECTION_BYTES`] even if it does nothing, and so does a session that has none; a listener
 //!   bounds the number of those, and [`SESSIONS_DETACHED_MAX`] the number of these.
@@ -30,7 +30,7 @@ use std::cell::Cell;
 use skyring_codec::link::MESSAGE_BYTES_MAX;
 
 use crate::cluster::accepting::sessions::SESSIONS_DETACHED_MAX;
-use crate::rt::stream::LENT_BYTES_MAX;
+use crate::rt::read_buffer::LENT_BYTES_MAX;
 
 /// Bytes that unfinished messages and waiting answers may hold on all connections of one shard together.
 pub const HELD_BYTES_MAX: usize = 256 << 20;

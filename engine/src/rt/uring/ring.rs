@@ -25,7 +25,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::sys;
+use super::operations;
 
 /// Slots of the submission queue. When it is full it is submitted, so no operation is refused.
 const SUBMISSIONS_MAX: u32 = 256;
@@ -192,7 +192,7 @@ impl Ring {
     }
 
     fn arm(&self, fd: RawFd, mark: u64) -> io::Result<()> {
-        self.push(sys::Operation::Poll {
+        self.push(operations::Operation::Poll {
             fd,
             events: READABLE,
             stays_armed: true,
@@ -219,14 +219,14 @@ impl Ring {
         Ok(())
     }
 
-    fn push(&self, operation: sys::Operation) -> io::Result<()> {
+    fn push(&self, operation: operations::Operation) -> io::Result<()> {
         let mut uring = self.uring.borrow_mut();
         self.unsubmitted.set(true);
-        if sys::push(&mut uring, operation) {
+        if operations::push(&mut uring, operation) {
             return Ok(());
         }
         uring.submit()?;
-        if sys::push(&mut uring, operation) {
+        if operations::push(&mut uring, operation) {
             return Ok(());
         }
         Err(io::Error::other("the submission queue does not empty"))
@@ -291,7 +291,7 @@ impl Ring {
     /// Disarms a poll. As long as it is armed it holds its file open, whoever has closed the descriptor.
     fn remove_poll(&self, armed: u64) {
         // Fails only with the ring itself.
-        let _ = self.push(sys::Operation::Remove {
+        let _ = self.push(operations::Operation::Remove {
             armed,
             mark: armed | REMOVED,
         });
@@ -327,7 +327,7 @@ impl Ring {
             side.is_armed = true;
             fd
         };
-        let armed = self.push(sys::Operation::Poll {
+        let armed = self.push(operations::Operation::Poll {
             fd,
             events: match direction {
                 Direction::Read => READABLE,

@@ -17,17 +17,15 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_task::Builder;
 use crossbeam::queue::SegQueue;
 use slab::Slab;
 
-use super::doorbell::Bell;
 use super::ring::{self, Ring};
-use super::sys;
-use super::timer::Timers;
+use super::timers::Timers;
+use crate::rt::doorbell::Bell;
 
 /// Looks at memory between two looks at the clock while an executor spins.
 const SPINS_PER_CLOCK: u32 = 32;
@@ -38,16 +36,6 @@ const END_ROUNDS_MAX: usize = 100;
 /// A task that is to run. It carries the way to its executor: a function that schedules without anything captured is
 /// called without counting another reference to the task.
 type Runnable = async_task::Runnable<Arc<Door>>;
-
-/// How one executor is set up.
-pub(crate) struct ExecutorOptions {
-    /// Name of the thread.
-    pub(crate) name: String,
-    /// The processor it is pinned to.
-    pub(crate) cpu: usize,
-    /// How long it looks for work before it sleeps; zero sleeps at once.
-    pub(crate) spin: Duration,
-}
 
 /// What wakers hold: they may be on any thread, and outlive the executor.
 struct Door {
@@ -83,7 +71,7 @@ pub(super) fn current() -> io::Result<Rc<Executor>> {
 
 /// Checks once, before any thread starts, that this kernel has what an executor needs. The error's text says
 /// what to do.
-pub(crate) fn prepare() -> io::Result<()> {
+pub(in crate::rt) fn prepare() -> io::Result<()> {
     ring::probe().map_err(|error| {
         let advice = match error.raw_os_error() {
             Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 5.13 or newer is needed, 6.1 is faster",
@@ -101,26 +89,8 @@ pub(crate) fn prepare() -> io::Result<()> {
     })
 }
 
-/// Starts a thread with an executor that runs `main` to its end, and is woken through `bell`. Tasks that are
-/// still alive then are dropped with it. The outer error is the thread's, the inner one the executor's.
-pub(crate) fn start<G, F>(
-    options: ExecutorOptions,
-    bell: Arc<Bell>,
-    main: G,
-) -> io::Result<JoinHandle<io::Result<()>>>
-where
-    G: FnOnce() -> F + Send + 'static,
-    F: Future<Output = ()> + 'static,
-{
-    std::thread::Builder::new().name(options.name).spawn(move || {
-        sys::pin_thread(options.cpu)
-            .map_err(|error| io::Error::other(format!("pinning to processor {}: {error}", options.cpu)))?;
-        run(bell, options.spin, main)
-    })
-}
-
 /// Runs `main` and what it spawns on this thread.
-fn run<G, F>(bell: Arc<Bell>, spin: Duration, main: G) -> io::Result<()>
+pub(in crate::rt) fn run<G, F>(bell: Arc<Bell>, spin: Duration, main: G) -> io::Result<()>
 where
     G: FnOnce() -> F,
     F: Future<Output = ()> + 'static,
@@ -343,7 +313,7 @@ fn schedule(runnable: Runnable) {
 
 /// Runs a task on this thread's executor, after those that are runnable now. It ends when it ends, or with
 /// the executor.
-pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+pub(in crate::rt) fn spawn(task: impl Future<Output = ()> + 'static) {
     let executor = current();
     debug_assert!(executor.is_ok());
     if let Ok(executor) = executor {
@@ -353,7 +323,7 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 
 /// Has this thread's executor call `watch` between passes, and once more before each sleep. It looks for work
 /// that came from other threads, and wakes the task that does it.
-pub(crate) fn watch(watch: impl Fn() + 'static) {
+pub(in crate::rt) fn watch(watch: impl Fn() + 'static) {
     if let Ok(executor) = current() {
         *executor.watch.borrow_mut() = Some(Box::new(watch));
     }
@@ -361,7 +331,7 @@ pub(crate) fn watch(watch: impl Fn() + 'static) {
 
 /// Lets the tasks that are runnable now have their turn, and the executor look at its ring. What a task with
 /// much to do calls between its pieces of work: without it nothing else on the shard happens.
-pub(crate) async fn relax() {
+pub(in crate::rt) async fn relax() {
     let mut has_waited = false;
     poll_fn(|context: &mut Context<'_>| {
         if has_waited {

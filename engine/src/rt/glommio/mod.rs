@@ -1,0 +1,1 @@
+//! The runtime on glommio, for those who choose it.
