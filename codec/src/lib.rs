@@ -20,7 +20,9 @@ macro_rules! fault {
 }
 
 mod chunks;
+mod limits;
 pub mod link;
+mod millis;
 pub mod native;
 pub mod outbuffer;
 pub mod retain;
@@ -28,8 +30,7 @@ pub mod seri;
 pub mod skynet;
 pub mod wheel;
 
-/// Milliseconds on the monotonic clock of whoever drives this crate; only differences mean anything.
-pub type Millis = u64;
+pub use millis::Millis;
 
 // The simulator's modules, which name this crate, run here too: against its faults.
 #[cfg(test)]

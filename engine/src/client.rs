@@ -15,13 +15,13 @@ use skyring_codec::seri::Pack;
 
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
-use crate::core::envelope::Job;
 use crate::core::external::{ExternalInTransit, ExternalState, ExternalWaiter};
 use crate::core::handle::{Address, Handle, KEYED};
 use crate::core::node::NodeShared;
 use crate::core::payload::{Kind, Payload};
 use crate::core::placement::{shard_of_handle, shard_of_key};
 use crate::core::request::{RemoteRequest, ReplyTo, Request};
+use crate::core::router::Job;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::service::target::Target;

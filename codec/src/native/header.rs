@@ -8,7 +8,7 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
 use super::FrameError;
-use crate::skynet::NAME_BYTES_MAX;
+use crate::limits::NAME_BYTES_MAX;
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = size_of::<Wire>();

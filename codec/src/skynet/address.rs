@@ -3,9 +3,7 @@
 use bytes::Bytes;
 
 use super::EncodeError;
-
-/// Names have at most this many bytes, since one byte says how many.
-pub const NAME_BYTES_MAX: usize = u8::MAX as usize;
+pub use crate::limits::NAME_BYTES_MAX;
 
 /// Whom a request is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

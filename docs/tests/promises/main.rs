@@ -2,6 +2,8 @@
 
 mod chapters;
 mod examples;
+mod import_graph;
+mod imports;
 mod links;
 mod support;
 mod tables;

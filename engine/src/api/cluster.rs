@@ -9,7 +9,7 @@ use crate::cluster::accepting::listener;
 use crate::cluster::membership::detector::NodeState;
 use crate::cluster::membership::monitor::Monitor;
 use crate::config::{ClusterMap, NodeEntry};
-use crate::core::control;
+use crate::core::blocking;
 use crate::core::handle::{Address, Handle};
 use crate::error::{Error, Text};
 use crate::service::caller::Caller;
@@ -95,7 +95,7 @@ impl Cluster {
                         "{name} is down: the cluster map has no address for it"
                     )));
                 };
-                let places = control::resolve(&self.caller.shard, address.host(), address.port()).await;
+                let places = blocking::resolve(&self.caller.shard, address.host(), address.port()).await;
                 let places = places.map_err(|cause| Error::System { what: cause })?;
                 places.into_iter().next().ok_or_else(|| Error::System {
                     what: "no address".into(),
@@ -219,7 +219,7 @@ impl Cluster {
                 "the node's config names no cluster map to read again",
             ));
         };
-        let map = control::run(shard, move || read_map(file)).await??;
+        let map = blocking::run(shard, move || read_map(file)).await??;
         self.reload(map);
         Ok(())
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use skyring_codec::Millis;
 
 use crate::core::ShardCore;
+use crate::core::router::Flush;
 use crate::error::Text;
 use crate::rt;
 use crate::rt::notify::Notify;
@@ -40,12 +41,6 @@ pub(crate) trait LinkIo {
     /// The peer shows a sign of life that [`LinkIo::receive`] does not see: it took bytes after it had taken
     /// none for a while, or its bytes went straight into their place. For those that watch their peer.
     fn note_progress(&mut self) {}
-}
-
-/// Something whose output is written at the end of a turn.
-pub(crate) trait Flush {
-    /// Writes what there is.
-    fn flush(self: Rc<Self>, shard: &Rc<ShardCore>);
 }
 
 /// A link and the stream that carries it now, if any.

@@ -1,15 +1,10 @@
 //! What travels between the shards of a node.
 
-use std::rc::Rc;
-
-use crate::core::ShardCore;
 use crate::core::payload::Payload;
 use crate::core::request::{RemoteRequest, ReplyTo, Request};
+use crate::core::router::Job;
 use crate::core::socket_event::{Delivery, SocketId};
 use crate::error::Error;
-
-/// Work that a shard does on its own thread for another thread.
-pub(crate) type Job = Box<dyn FnOnce(&Rc<ShardCore>) + Send>;
 
 /// One thing that a shard hands to another.
 pub(crate) enum Envelope {

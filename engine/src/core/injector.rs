@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::core::envelope::Job;
+use crate::core::router::Job;
 use crate::rt::doorbell::Bell;
 
 /// Most jobs from threads outside that wait for one shard.

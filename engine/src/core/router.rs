@@ -12,6 +12,15 @@ use crate::core::route::Route;
 use crate::core::socket_event::Delivery;
 use crate::error::Error;
 
+/// Work that a shard does on its own thread for another thread.
+pub(crate) type Job = Box<dyn FnOnce(&Rc<ShardCore>) + Send>;
+
+/// Something whose output is written at the end of a turn.
+pub(crate) trait Flush {
+    /// Writes what there is.
+    fn flush(self: Rc<Self>, shard: &Rc<ShardCore>);
+}
+
 /// Hands messages on. `shard` is the core that the router is part of, for those who take the message.
 pub(crate) trait Router {
     /// Sends a message to a service of this node, whichever shard it is on. Failures are answered.

@@ -10,8 +10,7 @@ use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
 use crate::core::clock;
-use crate::core::connection::Flush;
-use crate::core::envelope::{Envelope, Job};
+use crate::core::envelope::Envelope;
 use crate::core::fairness::Fairness;
 use crate::core::handle::{Address, Handle, KEYED};
 use crate::core::names::Names;
@@ -20,6 +19,8 @@ use crate::core::payload::Payload;
 use crate::core::placement::shard_of_key;
 use crate::core::request::{Outgoing, RemoteRequest, ReplyTo, Request};
 use crate::core::route::Route;
+use crate::core::router::Flush;
+use crate::core::router::Job;
 use crate::core::router::Router;
 use crate::core::socket_event::Delivery;
 use crate::core::timers::{Timer, Timers};

@@ -12,7 +12,7 @@ use super::state::{Part, Socket};
 use super::stream::Origin;
 use super::{SocketInfo, SocketSort, datagram, input, listener};
 use crate::core::ShardCore;
-use crate::core::control;
+use crate::core::blocking;
 use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;
 use crate::error::Error;
@@ -239,7 +239,7 @@ impl Sockets {
     /// # Errors
     /// [`Error::System`] when it has none.
     pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
-        let found = control::resolve(&self.shard, host, 0).await;
+        let found = blocking::resolve(&self.shard, host, 0).await;
         let found = found.map_err(|what| Error::System { what })?;
         Ok(found.iter().map(SocketAddr::ip).collect())
     }

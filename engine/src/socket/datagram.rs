@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::state::{Closing, Part, Socket};
 use crate::core::ShardCore;
-use crate::core::control;
+use crate::core::blocking;
 use crate::core::socket_event::SocketNews;
 use crate::error::{Error, Text};
 use crate::rt;
@@ -86,7 +86,7 @@ pub(super) fn set_peer(shard: &Rc<ShardCore>, socket: &Rc<Socket>, host: String,
     part.peer.set(None);
     let (shard, socket) = (Rc::clone(shard), Rc::clone(socket));
     rt::spawn(async move {
-        let found = socket.unless_closed(control::resolve(&shard, &host, port)).await;
+        let found = socket.unless_closed(blocking::resolve(&shard, &host, port)).await;
         let (Some(found), Part::Datagram(part)) = (found, &socket.part) else {
             return;
         };
@@ -145,7 +145,10 @@ async fn begin(
     let text = |error: &dyn std::fmt::Display| Text::from(error.to_string());
     Some(match begun {
         Begun::Now(adopted) => adopted.map_err(|error| text(&error)),
-        Begun::Later(host, port) => match socket.unless_closed(control::resolve(shard, &host, port)).await? {
+        Begun::Later(host, port) => match socket
+            .unless_closed(blocking::resolve(shard, &host, port))
+            .await?
+        {
             Ok(found) => bind(found.first().copied())
                 .map_err(|error| text(&error))
                 .and_then(|bound| adopt(socket, bound).map_err(|error| text(&error))),

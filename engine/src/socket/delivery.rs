@@ -10,8 +10,9 @@ use super::state::{Closing, Part};
 use super::table::SocketShard;
 use super::{datagram, home};
 use crate::core::ShardCore;
-use crate::core::envelope::{Envelope, Job};
+use crate::core::envelope::Envelope;
 use crate::core::handle::Handle;
+use crate::core::router::Job;
 use crate::core::socket_event::{Delivery, EVENT_OVERHEAD_BYTES, SocketEvent, SocketId, SocketNews};
 use crate::error::Error;
 

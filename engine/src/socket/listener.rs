@@ -12,8 +12,8 @@ use super::begin::begin_stream;
 use super::state::{Closing, Socket};
 use super::stream::Origin;
 use crate::core::ShardCore;
+use crate::core::blocking;
 use crate::core::clock;
-use crate::core::control;
 use crate::core::socket_event::SocketNews;
 use crate::error::{Error, Text};
 use crate::log::Throttle;
@@ -67,7 +67,7 @@ async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
     let listener = match begun {
         Begun::Now(listener) => Some(listener),
         Begun::Later(host, port, backlog) => {
-            let found = socket.unless_closed(control::resolve(&shard, &host, port)).await;
+            let found = socket.unless_closed(blocking::resolve(&shard, &host, port)).await;
             found.map(|found| {
                 let address = found?.first().copied().ok_or("no address")?;
                 let bound = bind(address, backlog).map_err(|error| Text::from(error.to_string()))?;

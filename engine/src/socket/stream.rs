@@ -17,8 +17,8 @@ use super::link::Output;
 use super::state::{Closing, Part, Socket};
 use super::{SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX, WARNING_BYTES};
 use crate::core::ShardCore;
+use crate::core::blocking;
 use crate::core::connection::Connection;
-use crate::core::control;
 use crate::core::socket_event::SocketNews;
 use crate::error::{Error, Text};
 use crate::rt;
@@ -222,7 +222,7 @@ async fn begin(
 /// Tries the addresses of a host, one after the other.
 async fn connect(shard: &Rc<ShardCore>, host: &str, port: u16) -> Result<(Stream, SocketAddr), Text> {
     let mut cause: Text = "no address".into();
-    for address in control::resolve(shard, host, port).await? {
+    for address in blocking::resolve(shard, host, port).await? {
         match timeout(SOCKET_CONNECT_TIME_MAX, Stream::connect(address)).await {
             Some(Ok(stream)) => return Ok((stream, address)),
             Some(Err(error)) => cause = format!("{address}: {error}").into(),

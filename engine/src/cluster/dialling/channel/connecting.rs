@@ -10,7 +10,7 @@ use crate::cluster::dialling::channel::state::Channel;
 use crate::cluster::membership::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
-use crate::core::control;
+use crate::core::blocking;
 use crate::core::handle::Handle;
 use crate::error::Text;
 use crate::rt::stream::Stream;
@@ -36,7 +36,7 @@ impl Channel {
         let time_max = connect_time(shard.node.settings.down_after_ms);
         let mut failure = Text::from("");
         // A host may have several addresses, of which the service may use any.
-        for place in control::resolve(shard, address.host(), address.port()).await? {
+        for place in blocking::resolve(shard, address.host(), address.port()).await? {
             failure = match timeout(time_max, Stream::connect(place)).await {
                 Some(Ok(_)) if self.address() != address => {
                     return Err(self.cause_at(&address, "no longer its address"));

@@ -10,8 +10,8 @@ use crate::cluster::dialling::channel::state::{Channel, Purpose};
 use crate::cluster::membership::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
-use crate::core::connection::Flush;
 use crate::core::handle::Handle;
+use crate::core::router::Flush;
 use crate::core::timers::Timer;
 
 impl Channel {
