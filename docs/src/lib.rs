@@ -40,4 +40,5 @@ pages! {
     profiling = "../chapters/profiling.md";
     architecture = "../chapters/architecture.md";
     testing = "../chapters/testing.md";
+    glossary = "../chapters/glossary.md";
 }
