@@ -101,6 +101,10 @@ fn main() -> ExitCode {
             for (what, count) in counts.all() {
                 println!("{what:>20}: {count}");
             }
+            println!(
+                "\nmessages that disturbances found on their way:\n{}\n",
+                counts.coverage
+            );
             println!("no violation, in {:.1} s", started.elapsed().as_secs_f64());
             ExitCode::SUCCESS
         }

@@ -15,6 +15,22 @@ fn every_promise_holds_whatever_goes_wrong() {
     for (what, count) in counts.all() {
         assert!(count >= SEEDS / 200, "{what}: {count} in {SEEDS} runs");
     }
+    // Nor does one in which some kind of message is never disturbed in some way.
+    let missing = counts.coverage.missing();
+    assert!(
+        missing.is_empty(),
+        "never met: {}\n{}",
+        missing.join(", "),
+        counts.coverage
+    );
+}
+
+/// A run ended while an acknowledgement was still held up by a stall that had been called off.
+#[test]
+fn a_run_ends_only_when_what_was_held_up_has_arrived() {
+    if let Err(failure) = check_all(7_099_870..7_099_871, || ()) {
+        panic!("{failure}");
+    }
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! How often what happened, over one run or many: to see that it did.
 
+use super::coverage::Coverage;
+
 macro_rules! counts {
     ($($count:ident $name:literal,)*) => {
         /// How often what happened.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub(crate) struct Counts {
             $(pub(crate) $count: u64,)*
+            /// What the disturbances found on its way.
+            pub(crate) coverage: Coverage,
         }
 
         impl Counts {
@@ -17,6 +21,7 @@ macro_rules! counts {
             /// Adds those of another run.
             pub(crate) fn add(&mut self, other: &Counts) {
                 $(self.$count += other.$count;)*
+                self.coverage.add(&other.coverage);
             }
         }
     };

@@ -2,6 +2,7 @@
 
 use skyring_codec::Millis;
 
+use super::books::Process;
 use super::clock::Event;
 use super::network::{FOR_EVER, Side};
 use super::settings::Disturbance;
@@ -40,11 +41,13 @@ impl World {
         match disturbance {
             Disturbance::Cut => {
                 if let Some(connection) = self.any_connection() {
+                    self.cover(disturbance, &[connection]);
                     self.cut(connection, [now, now]);
                 }
             }
             Disturbance::HalfOpen => {
                 if let Some(connection) = self.any_connection() {
+                    self.cover(disturbance, &[connection]);
                     let late = now + self.random.up_to(LATE_MS_MAX);
                     let seen = if self.random.chance(500) {
                         [now, late]
@@ -56,6 +59,7 @@ impl World {
             }
             Disturbance::Stall => {
                 if let Some(connection) = self.any_connection() {
+                    self.cover(disturbance, &[connection]);
                     let until = now + self.random.up_to(PAUSE_MS_MAX);
                     self.books.counts.stalls += 1;
                     self.hold(connection, until);
@@ -64,6 +68,7 @@ impl World {
             }
             Disturbance::Silence => {
                 if let Some(connection) = self.any_connection() {
+                    self.cover(disturbance, &[connection]);
                     self.books.counts.silences += 1;
                     self.hold(connection, FOR_EVER);
                     let until = now + self.random.up_to(SILENCE_MS_MAX);
@@ -78,14 +83,36 @@ impl World {
             }
             Disturbance::Crash => self.crash(),
             Disturbance::Pause => self.pause(),
-            Disturbance::Deafness => self.deafen(),
+            Disturbance::Deafness => {
+                self.cover(disturbance, &[]);
+                self.deafen();
+            }
             Disturbance::Goodbye => self.goodbye(),
             Disturbance::Forgetting => {
                 if let Some(acceptor) = self.any_session() {
+                    self.cover(disturbance, &[]);
                     self.forget(acceptor);
                 }
             }
         }
+    }
+
+    /// Notes what a disturbance finds on its way on these connections.
+    fn cover(&mut self, disturbance: Disturbance, connections: &[usize]) {
+        let under_way = self.network.under_way(connections);
+        self.books.counts.coverage.count(disturbance, under_way);
+    }
+
+    /// The connections of a process that were not cut.
+    fn connections_of(&self, process: Process) -> Vec<usize> {
+        let mut connections = self.network.whole();
+        connections.retain(|id| {
+            let connection = self.network.get(*id);
+            Side::BOTH
+                .into_iter()
+                .any(|side| connection.process(side) == process)
+        });
+        connections
     }
 
     fn any_connection(&mut self) -> Option<usize> {
@@ -163,6 +190,7 @@ impl World {
         let is_machine = self.random.chance(300);
         self.note(|_| format!("node {node} ends, its machine too: {is_machine}; it starts at {starts}"));
         let process = self.nodes[node].process;
+        self.cover(Disturbance::Crash, &self.connections_of(process));
         self.nodes[node].is_alive = false;
         self.nodes[node].is_unreachable = is_machine;
         self.nodes[node].paused_until = 0;
@@ -210,6 +238,8 @@ impl World {
             place.paused_until = now + self.random.up_to(PAUSE_MS_MAX);
             self.books.counts.pauses += 1;
             let until = place.paused_until;
+            let process = place.process;
+            self.cover(Disturbance::Pause, &self.connections_of(process));
             self.note(|_| format!("node {node} is paused until {until}"));
         }
     }
@@ -219,6 +249,7 @@ impl World {
             return;
         };
         self.books.counts.goodbyes += 1;
+        self.cover(Disturbance::Goodbye, &[connection]);
         let closes_after = self.random.up_to(PAUSE_MS_MAX);
         self.note(|_| {
             format!("connection {connection}: its acceptor says goodbye, and closes after {closes_after} ms")
@@ -232,5 +263,8 @@ impl World {
         for connection in self.network.select(|connection| connection.is_alive()) {
             self.network.heal(&mut self.clock, connection);
         }
+        // The end is looked at anew when the last of them is back.
+        let paused_until = self.nodes.iter().map(|node| node.paused_until).max();
+        self.clock.schedule(paused_until.unwrap_or(0), Event::Settled);
     }
 }

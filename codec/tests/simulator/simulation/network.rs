@@ -10,6 +10,7 @@ use skyring_codec::Millis;
 
 use super::books::Process;
 use super::clock::{Clock, Event};
+use super::frames::{Frames, MessageKind};
 
 /// Nothing passes until somebody says so.
 pub(super) const FOR_EVER: Millis = Millis::MAX;
@@ -63,8 +64,10 @@ struct End {
     held_until: Millis,
     /// This side uses the connection.
     is_open: bool,
-    /// A look at it is scheduled.
-    is_expected: bool,
+    /// When the next look at it is scheduled.
+    expected_at: Option<Millis>,
+    /// The messages that they carry.
+    frames: Frames,
     /// The other side waits for room to write.
     is_awaited: bool,
 }
@@ -129,7 +132,8 @@ impl Network {
             has_ended: false,
             held_until: 0,
             is_open: true,
-            is_expected: false,
+            expected_at: None,
+            frames: Frames::default(),
             is_awaited: false,
         };
         self.connections.push(Connection {
@@ -169,9 +173,12 @@ impl Network {
     pub(super) fn expect(&mut self, clock: &mut Clock, id: usize, side: Side, at: Millis) {
         let end = self.connections[id].end(side);
         let is_something = !end.incoming.is_empty() || end.has_ended;
-        if end.is_open && !end.is_expected && is_something && end.held_until != FOR_EVER {
-            end.is_expected = true;
-            clock.schedule(at.max(end.held_until), Event::Readable { connection: id, side });
+        let at = at.max(end.held_until).max(clock.now());
+        // What is no longer held up must not wait for a look that was scheduled while it was.
+        let is_late = end.expected_at.is_none_or(|expected| at < expected);
+        if end.is_open && is_late && is_something && end.held_until != FOR_EVER {
+            end.expected_at = Some(at);
+            clock.schedule(at, Event::Readable { connection: id, side });
         }
     }
 
@@ -183,6 +190,7 @@ impl Network {
         side: Side,
         slices: &[IoSlice<'_>],
         bytes_max: usize,
+        is_native: bool,
     ) -> usize {
         let connection = &mut self.connections[id];
         let (room, latency) = (connection.buffer_bytes_max, connection.latency_ms);
@@ -200,6 +208,9 @@ impl Network {
             other.incoming.extend_from_slice(&slice[..taken]);
             rest -= taken;
         }
+        other
+            .frames
+            .write(slices, count, is_native, side == Side::Acceptor);
         other.is_awaited |= count == room;
         let at = clock.now() + latency;
         self.expect(clock, id, side.other(), at);
@@ -208,7 +219,7 @@ impl Network {
 
     /// The look that was scheduled takes place.
     pub(super) fn begin_read(&mut self, id: usize, side: Side) {
-        self.connections[id].end(side).is_expected = false;
+        self.connections[id].end(side).expected_at = None;
     }
 
     /// Takes up to `bytes_max` bytes that came to a side.
@@ -223,6 +234,7 @@ impl Network {
         }
         let count = end.incoming.len().min(bytes_max);
         let bytes = end.incoming.split_to(count).freeze();
+        end.frames.read(count);
         self.let_write(clock, id, side);
         Read::Bytes(bytes)
     }
@@ -277,6 +289,18 @@ impl Network {
         deceived
             .next()
             .map(|(id, _)| format!("connection {id} has ended, which a side has not seen"))
+    }
+
+    /// Whether anything is held up on its way to a side that uses its connection.
+    pub(super) fn is_held_up(&self, now: Millis) -> bool {
+        let mut ends = self.connections.iter().flat_map(|connection| &connection.ends);
+        ends.any(|end| end.is_open && end.held_until > now)
+    }
+
+    /// The messages that are on their way on some connections.
+    pub(super) fn under_way(&self, connections: &[usize]) -> impl Iterator<Item = MessageKind> {
+        let ends = connections.iter().flat_map(|id| &self.connections[*id].ends);
+        ends.flat_map(|end| end.frames.under_way())
     }
 
     /// How many bytes are on their way to a side.

@@ -30,6 +30,25 @@ pub(super) enum Disturbance {
     Forgetting,
 }
 
+impl Disturbance {
+    pub(super) const ALL: [Disturbance; 9] = [
+        Disturbance::Cut,
+        Disturbance::HalfOpen,
+        Disturbance::Stall,
+        Disturbance::Silence,
+        Disturbance::Crash,
+        Disturbance::Pause,
+        Disturbance::Deafness,
+        Disturbance::Goodbye,
+        Disturbance::Forgetting,
+    ];
+
+    /// Whether it always touches a connection, or all of a process.
+    pub(super) fn is_about_connections(self) -> bool {
+        !matches!(self, Disturbance::Deafness | Disturbance::Forgetting)
+    }
+}
+
 /// What a process does of its own accord.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use skyring_codec::link::Dialect;
 
 use super::clock::Event;
 use super::network::{Pieces, Read, Side};
@@ -81,6 +82,7 @@ impl World {
             return;
         }
         acceptor.is_flush_scheduled = false;
+        let is_native = acceptor.link.dialect() == Dialect::Native;
         while left > 0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = acceptor.link.transmit(&mut slices);
@@ -88,9 +90,14 @@ impl World {
                 break;
             }
             let slices = &slices[..count];
-            let written = self
-                .network
-                .write(&mut self.clock, connection, Side::Acceptor, slices, left);
+            let written = self.network.write(
+                &mut self.clock,
+                connection,
+                Side::Acceptor,
+                slices,
+                left,
+                is_native,
+            );
             if written == 0 {
                 // It is told when there is room.
                 return;
@@ -157,6 +164,7 @@ impl World {
             return;
         }
         dialler.is_flush_scheduled = false;
+        let is_native = dialler.link.dialect() == Some(Dialect::Native);
         let mut left = most;
         loop {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -165,9 +173,14 @@ impl World {
                 break;
             }
             let slices = &slices[..count];
-            let written = self
-                .network
-                .write(&mut self.clock, connection, Side::Dialler, slices, left);
+            let written = self.network.write(
+                &mut self.clock,
+                connection,
+                Side::Dialler,
+                slices,
+                left,
+                is_native,
+            );
             if written == 0 {
                 // It is told when there is room.
                 return;

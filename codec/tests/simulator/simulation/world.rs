@@ -112,9 +112,15 @@ impl World {
 
     /// Whether all has ended that must end.
     fn is_done(&self) -> bool {
-        // Whatever was kept from a side for a while has reached it by then, too.
+        let now = self.clock.now();
+        // Whatever was kept from a side for a while has reached it by then, too; and nobody is away who has still to
+        // take what came, such as an acknowledgement.
         self.books.waiting() == 0
-            && self.nodes.iter().all(|node| node.is_alive)
+            && self
+                .nodes
+                .iter()
+                .all(|node| node.is_alive && node.paused_until <= now)
+            && !self.network.is_held_up(now)
             && self.diallers.iter().flatten().all(Dialler::is_idle)
             && self.acceptors.iter().flatten().all(Acceptor::is_idle)
             && self.network.end_unseen().is_none()
