@@ -9,6 +9,10 @@ static EPOCH: OnceLock<Instant> = OnceLock::new();
 
 /// Milliseconds since the first call in this process.
 pub(crate) fn now_ms() -> Millis {
+    #[cfg(test)]
+    if let Some(now) = crate::rt::manual::now_ms() {
+        return now;
+    }
     EPOCH.get_or_init(Instant::now).elapsed().as_millis() as Millis
 }
 

@@ -16,6 +16,14 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// One without a thread, that takes no jobs.
+    #[cfg(test)]
+    pub(crate) fn disabled() -> Control {
+        Control {
+            jobs: sync_channel(0).0,
+        }
+    }
+
     /// Has a job done; false when too many wait.
     pub(crate) fn submit(&self, job: Job) -> bool {
         self.jobs.try_send(job).is_ok()

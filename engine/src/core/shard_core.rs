@@ -109,12 +109,6 @@ impl<R: ?Sized> ShardCore<R> {
         now
     }
 
-    /// Takes this for the time. Tests only: time is theirs.
-    #[cfg(test)]
-    pub(crate) fn set_now(&self, now: Millis) {
-        self.now.set(now);
-    }
-
     /// Says that the executor has looked at its I/O.
     pub(crate) fn io_seen(&self) {
         self.fairness.reset();

@@ -96,6 +96,19 @@ impl Logger {
         })
     }
 
+    /// A log without a thread, whose lines are dropped once its queue is full.
+    #[cfg(test)]
+    pub(crate) fn disabled() -> Logger {
+        let (entries, _) = channel::bounded(1);
+        Logger {
+            shared: Arc::new(Shared {
+                entries,
+                dropped: Arc::default(),
+                thread: Mutex::new(None),
+            }),
+        }
+    }
+
     /// Queues a line from the service with this handle; 0 is the node itself. Never waits.
     ///
     /// `text` is anything that prints: a `&str`, a `String`, or `format_args!(…)`, which saves a copy. A text of
