@@ -24,7 +24,7 @@ use skyring_codec::native::{CHANNELS_MAX, Hello, NONCE_BYTES};
 
 use crate::cluster::budget::HELD_BYTES_MAX;
 use crate::cluster::clients::Admission;
-use crate::cluster::connection::{Connection, Flush};
+use crate::cluster::connection::Connection;
 use crate::cluster::sessions::Holder;
 use crate::error::Error;
 use crate::rt;
@@ -318,7 +318,7 @@ impl Inbound {
         let is_malformed = matches!(closed, Closed::Malformed(_));
         match closed {
             Closed::Moved(owner, hello) => {
-                self.move_to(&shard, &stream, owner, hello);
+                self.move_to(&shard, &stream, owner, hello).await;
                 return shard.cluster.remove_inbound(self.key.get());
             }
             Closed::Resumes(holder, hello) => {
@@ -341,7 +341,7 @@ impl Inbound {
             return;
         }
         // What was answered before the end still goes out, as far as the socket takes it.
-        Rc::clone(&self.connection).flush(&shard);
+        self.connection.write_now();
         self.connection.detach();
         if !is_malformed && self.detach(&shard) {
             return;
@@ -462,10 +462,13 @@ impl Inbound {
     }
 
     /// Hands the connection to the shard that owns its channel, with all that its link has.
-    fn move_to(&self, shard: &Rc<Shard>, stream: &Stream, owner: usize, hello: Box<Hello>) {
-        let link = self.take_link(shard);
-        let socket = match stream.duplicate() {
-            Ok(socket) => socket,
+    async fn move_to(&self, shard: &Rc<Shard>, stream: &Stream, owner: usize, hello: Box<Hello>) {
+        let mut link = self.take_link(shard);
+        let socket = match stream.release().await {
+            Ok((socket, received)) => {
+                link.receive(received);
+                socket
+            }
             // No descriptor is left: the peer sees a closed connection and tries again.
             Err(error) => {
                 shard.log(

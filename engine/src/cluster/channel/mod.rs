@@ -26,7 +26,7 @@ use skyring_codec::link::{CallerLimits, CallerLink};
 use self::room::Room;
 use self::serving::{Ended, Fault};
 use self::watching::heartbeat_limits;
-use crate::cluster::connection::{Connection, Flush};
+use crate::cluster::connection::Connection;
 use crate::cluster::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::error::Text;
@@ -150,7 +150,7 @@ impl Channel {
         self.retired.set(true);
         self.reroute_waiting(shard);
         // Sends that wait for the end of the turn: no reply will come after which to look again.
-        Rc::clone(&self.connection).flush(shard);
+        self.connection.write_now();
         self.shut_down_if_done();
         self.hurried.wake();
         self.demanded.wake();
