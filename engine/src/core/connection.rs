@@ -1,27 +1,21 @@
-//! A link with its socket: writes what the link has, and waits when the socket takes no more.
+//! A link with its socket: has what the link has written, and knows when the socket takes no more.
 //!
-//! Invariants: at most one task per connection waits for the socket to take bytes; the link is never
-//! borrowed while anything else runs; a failed write shuts the stream down and wakes its reader, which then
-//! sees the end and is the only place where a connection is taken apart.
+//! Invariants: the link is never borrowed while anything else runs; a failed write shuts the stream down and wakes its
+//! reader, which then sees the end and is the only place where a connection is taken apart.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use skyring_codec::Millis;
 
 use crate::core::ShardCore;
+use crate::core::clock;
 use crate::core::router::Flush;
 use crate::error::Text;
-use crate::rt;
 use crate::rt::notify::Notify;
-use crate::rt::stream::Stream;
-
-/// Slices of one write.
-const SLICES_MAX: usize = 64;
+use crate::rt::stream::{Stream, Writer, Wrote};
 
 /// Messages after which the output is written without waiting for the end of the turn. Both ends of a
 /// connection then work at the same time: with one write for each turn, and as many calls in flight as one turn takes,
@@ -53,7 +47,7 @@ pub(crate) struct Connection<L> {
     listed: Cell<bool>,
     /// Messages that were put since the last write; see `message_put`.
     unwritten: Cell<u32>,
-    /// A task waits for the socket to take bytes, since this time.
+    /// The socket has taken no bytes since this time although there are some.
     blocked_since: Cell<Option<Millis>>,
     /// Why a write failed, for whoever takes the connection apart.
     write_error: RefCell<Option<Text>>,
@@ -85,7 +79,8 @@ impl<L: LinkIo + 'static> Connection<L> {
 
     /// Lets go of the stream; says why a write failed, if one did.
     pub(crate) fn detach(&self) -> Option<Text> {
-        if let Some(stream) = self.stream.borrow_mut().take() {
+        let stream = self.stream.borrow_mut().take();
+        if let Some(stream) = stream {
             stream.shutdown();
         }
         self.blocked_since.set(None);
@@ -100,32 +95,31 @@ impl<L: LinkIo + 'static> Connection<L> {
 
     /// Shuts the stream down, so that its reader sees the end.
     pub(crate) fn shutdown(&self) {
-        self.ended.set(true);
-        if let Some(stream) = &*self.stream.borrow() {
-            stream.shutdown();
-        }
+        self.shut(Stream::shutdown);
         // Its reader may be waiting for room, which there will not be.
         self.written.wake();
     }
 
     /// Writes nothing more, and says so to the peer, which gets all that was written before.
     pub(crate) fn close_for_writing(&self) {
-        self.ended.set(true);
-        if let Some(stream) = &*self.stream.borrow() {
-            stream.shutdown_writing();
-        }
+        self.shut(Stream::finish);
         self.written.wake();
     }
 
-    /// Writes what there is, as far as the socket takes it at once, and then shuts the stream down.
-    pub(crate) fn shutdown_after_writing(&self) {
+    /// What the stream was to write before is written first, as far as the socket takes it.
+    fn shut(&self, shut: impl FnOnce(&Stream)) {
         let stream = self.stream.borrow().clone();
         if let Some(stream) = stream
-            && self.blocked_since.get().is_none()
             && !self.ended.get()
         {
-            self.write(&stream);
+            shut(&stream);
         }
+        self.ended.set(true);
+    }
+
+    /// Writes what there is, as far as the socket takes it at once, and then shuts the stream down.
+    pub(crate) fn shutdown_after_writing(self: &Rc<Self>) {
+        self.write_now();
         self.shutdown();
     }
 
@@ -155,22 +149,23 @@ impl<L: LinkIo + 'static> Connection<L> {
         let unwritten = self.unwritten.get() + 1;
         self.unwritten.set(unwritten);
         if unwritten >= MESSAGES_PER_WRITE {
-            self.write_now(shard);
+            self.write_now();
         }
     }
 
-    /// Writes what there is, as far as the socket takes it, and leaves the rest to a task.
-    fn write_now(self: &Rc<Self>, shard: &Rc<ShardCore>) {
+    /// Writes what there is, as far as the socket takes it, and leaves the rest to the stream.
+    pub(crate) fn write_now(self: &Rc<Self>) {
+        self.write(Stream::write_now);
+    }
+
+    fn write(self: &Rc<Self>, write: impl FnOnce(&Stream, &Rc<dyn Writer>)) {
         self.unwritten.set(0);
         if self.blocked_since.get().is_some() || self.ended.get() {
             return;
         }
-        let Some(stream) = self.stream.borrow().clone() else {
-            return;
-        };
-        if self.write(&stream) {
-            self.blocked_since.set(Some(shard.now()));
-            rt::spawn(Rc::clone(self).write_blocked(Rc::clone(shard), stream));
+        let stream = self.stream.borrow().clone();
+        if let Some(stream) = stream {
+            write(&stream, &(Rc::clone(self) as Rc<dyn Writer>));
         }
     }
 
@@ -210,77 +205,11 @@ impl<L: LinkIo + 'static> Connection<L> {
         }
     }
 
-    /// Writes until there is nothing left; true when the socket takes no more.
-    fn write(&self, stream: &Stream) -> bool {
-        loop {
-            let written = {
-                let link = self.link.borrow();
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = link.transmit(&mut slices);
-                if count == 0 {
-                    return false;
-                }
-                stream.try_write(&slices[..count])
-            };
-            match written {
-                Ok(count) => self.count_written(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.fail(stream, &error);
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn count_written(&self, count: usize) {
-        self.link.borrow_mut().transmitted(count);
-        self.written.wake();
-    }
-
-    fn fail(&self, stream: &Stream, error: &io::Error) {
+    fn fail(&self, error: &io::Error) {
         self.write_error
             .borrow_mut()
             .get_or_insert_with(|| error.to_string().into());
-        self.ended.set(true);
-        stream.shutdown();
-        self.written.wake();
-    }
-
-    /// Waits for the socket again and again until everything is written, or the stream is another.
-    async fn write_blocked(self: Rc<Self>, shard: Rc<ShardCore>, stream: Rc<Stream>) {
-        loop {
-            let written = poll_fn(|context| {
-                let link = self.link.borrow();
-                let mut slices = [IoSlice::new(&[]); 1];
-                if link.transmit(&mut slices) == 0 || !self.uses(&stream) {
-                    return Poll::Ready(Ok(0));
-                }
-                stream.poll_write(context, &slices[0])
-            })
-            .await;
-            if !self.uses(&stream) {
-                return;
-            }
-            match written {
-                Ok(0) => break,
-                Ok(count) => {
-                    self.count_written(count);
-                    self.link.borrow_mut().note_progress();
-                }
-                Err(error) => {
-                    self.fail(&stream, &error);
-                    break;
-                }
-            }
-            self.blocked_since.set(Some(shard.update_now()));
-            if !self.write(&stream) {
-                break;
-            }
-        }
-        self.blocked_since.set(None);
-        self.written.wake();
+        self.shutdown();
     }
 
     /// Whether this stream carries the link.
@@ -295,9 +224,42 @@ impl<L: LinkIo + 'static> Connection<L> {
     }
 }
 
+impl<L: LinkIo + 'static> Writer for Connection<L> {
+    fn gather(&self, write: &mut dyn FnMut(&[IoSlice<'_>])) {
+        if !self.is_open() {
+            return;
+        }
+        let link = self.link.borrow();
+        let mut slices = [IoSlice::new(&[]); Wrote::SLICES_MAX];
+        let count = link.transmit(&mut slices);
+        write(&slices[..count]);
+    }
+
+    fn wrote(&self, outcome: Wrote) {
+        let (bytes, is_full) = match outcome {
+            Wrote::Some { bytes, is_full } => (bytes, is_full),
+            Wrote::Failed(error) => return self.fail(&error),
+        };
+        let was_full = self.blocked_since.get().is_some();
+        if bytes > 0 {
+            let mut link = self.link.borrow_mut();
+            link.transmitted(bytes);
+            if was_full {
+                link.note_progress();
+            }
+        }
+        if !is_full {
+            self.blocked_since.set(None);
+        } else if bytes > 0 || !was_full {
+            self.blocked_since.set(Some(clock::now_ms()));
+        }
+        self.written.wake();
+    }
+}
+
 impl<L: LinkIo + 'static> Flush for Connection<L> {
-    fn flush(self: Rc<Self>, shard: &Rc<ShardCore>) {
+    fn flush(self: Rc<Self>, _shard: &Rc<ShardCore>) {
         self.listed.set(false);
-        self.write_now(shard);
+        self.write(Stream::write);
     }
 }

@@ -38,6 +38,10 @@ use std::time::Duration;
 use self::doorbell::Bell;
 pub(crate) use self::timer::sleep;
 
+/// What the bytes that one shard has received take at most, in bytes: what runs on the ring and was not read, and the
+/// buffers that payloads are slices of.
+pub(crate) const READ_BYTES_MAX: usize = read_buffer::LENT_BYTES_MAX + uring::RECEIVED_BYTES_MAX;
+
 /// What runs the tasks of a shard and moves its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Runtime {

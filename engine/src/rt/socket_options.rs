@@ -1,5 +1,6 @@
-//! The options that every TCP connection of a shard gets, whichever runtime carries it.
+//! What every TCP connection of a shard gets, whichever runtime carries it: its options, and an end without a reset.
 
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -18,6 +19,23 @@ const KEEPALIVE_RETRIES: u32 = 4;
 /// How long the other host may acknowledge nothing of what was sent, or take nothing of it, before the connection is
 /// broken: what watches the peers finds them sooner, but not all are watched.
 const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Reads with which what a peer still sends is thrown away.
+const DISCARDED_READS_MAX: usize = 4;
+
+/// Bytes of each.
+const DISCARDED_READ_BYTES: usize = 64 << 10;
+
+/// Throws away what has come and was not read, as far as it is no flood.
+pub(super) fn discard_unread(socket: &TcpStream) {
+    let mut room = [MaybeUninit::uninit(); DISCARDED_READ_BYTES];
+    for _ in 0..DISCARDED_READS_MAX {
+        let read = SockRef::from(socket).recv_with_flags(&mut room, libc::MSG_DONTWAIT);
+        if !matches!(read, Ok(1..)) {
+            return;
+        }
+    }
+}
 
 /// Has the kernel notice that the other host is gone: without it one that vanished would keep its connection, and its
 /// place, for ever.

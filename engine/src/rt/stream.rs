@@ -6,12 +6,34 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::task::{Context, Poll};
+use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::read_buffer::ReadBuffer;
 use super::{Runtime, uring};
+
+/// What became of bytes that a [`Writer`] had.
+pub(crate) enum Wrote {
+    /// The socket has taken the first `bytes` of them. When it is full the stream waits for room, and then asks again.
+    Some { bytes: usize, is_full: bool },
+    /// None, and it will take no more.
+    Failed(io::Error),
+}
+
+impl Wrote {
+    /// Slices of one write; when a writer gives as many it is asked for more at once.
+    pub(crate) const SLICES_MAX: usize = 64;
+}
+
+/// Whoever has bytes for a stream.
+pub(crate) trait Writer {
+    /// Gives `write` what is to be written next, at most [`Wrote::SLICES_MAX`] slices, while nothing moves them;
+    /// nothing when there is nothing. The stream may be written by then, but what became of it is said later.
+    fn gather(&self, write: &mut dyn FnMut(&[IoSlice<'_>]));
+    /// Takes notice of what became of it.
+    fn wrote(&self, outcome: Wrote);
+}
 
 /// One TCP connection, bound to this thread's executor.
 pub(crate) enum Stream {
@@ -66,42 +88,47 @@ impl Stream {
         }
     }
 
-    /// Writes as much as the socket takes now; `WouldBlock` when it takes nothing.
-    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Has what the writer has written at the end of this pass, or as soon as the socket takes it. One writer at
+    /// a time: a second replaces the first.
+    pub(crate) fn write(&self, writer: &Rc<dyn Writer>) {
         match self {
-            Stream::Uring(stream) => stream.try_write(slices),
+            Stream::Uring(stream) => stream.write(writer),
         }
     }
 
-    /// Waits until the socket takes bytes again, and writes some of `bytes` to it.
-    pub(crate) fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// As [`write`](Self::write), but as far as the socket takes it at once it is written when this returns.
+    pub(crate) fn write_now(&self, writer: &Rc<dyn Writer>) {
         match self {
-            Stream::Uring(stream) => stream.poll_write(context, bytes),
+            Stream::Uring(stream) => stream.write_now(writer),
         }
     }
 
-    /// Another descriptor of the same connection, which lives on when this stream is dropped.
-    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+    /// Throws away what has come and was not read: with unread bytes the kernel would reset the connection when it is
+    /// closed, and the peer could lose what it has not read yet.
+    pub(crate) fn discard(&self) {
         match self {
-            Stream::Uring(stream) => stream.duplicate(),
+            Stream::Uring(stream) => stream.discard(),
         }
     }
 
-    /// Tells the peer that nothing more is written; what it sends can still be read.
+    /// Gives the connection to somebody else: another descriptor of it, which lives on when this stream is dropped, and
+    /// the bytes that have come and were not read. Nothing is read here afterwards.
+    pub(crate) async fn release(&self) -> io::Result<(OwnedFd, Bytes)> {
+        match self {
+            Stream::Uring(stream) => stream.release().await,
+        }
+    }
+
+    /// Tells the peer that nothing more is written, after what was to be written before and is taken at once; what it
+    /// sends can still be read.
     pub(crate) fn finish(&self) {
         match self {
             Stream::Uring(stream) => stream.finish(),
         }
     }
 
-    /// Ends the connection in the direction of the peer.
-    pub(crate) fn shutdown_writing(&self) {
-        match self {
-            Stream::Uring(stream) => stream.shutdown_writing(),
-        }
-    }
-
-    /// Ends the connection in both directions: pending reads and writes return.
+    /// Ends the connection in both directions, after what was to be written before and is taken at once: whoever waits
+    /// to read sees the end, and no writer is asked any more.
     pub(crate) fn shutdown(&self) {
         match self {
             Stream::Uring(stream) => stream.shutdown(),

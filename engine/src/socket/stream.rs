@@ -37,9 +37,6 @@ const READS_IN_A_ROW_MAX: u32 = 16;
 /// Bytes up to which what was read is copied, so that what is kept of it does not keep a whole read buffer.
 const COPIED_READ_BYTES_MAX: usize = 16 << 10;
 
-/// Reads with which what a peer still sends is thrown away when its connection is closed.
-const DISCARDED_READS_MAX: usize = 4;
-
 /// What only a TCP connection has.
 pub(super) struct StreamPart {
     connection: Rc<Connection<Output>>,
@@ -250,9 +247,9 @@ async fn carry(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
                 if timeout(LINGER_TIME_MAX, written_out(part)).await.is_none() {
                     shard.node.metrics.sockets_overflowed.add(1);
                 }
-                return close(shard, &stream);
+                return close(&stream);
             }
-            Closing::Gently | Closing::AtOnce => return close(shard, &stream),
+            Closing::Gently | Closing::AtOnce => return close(&stream),
         }
         if !connection.is_open() {
             let cause = part.cut.borrow_mut().take().or_else(|| connection.detach());
@@ -320,14 +317,9 @@ async fn written_out(part: &StreamPart) {
 
 /// Ends a connection that this side has closed. What the peer has sent meanwhile is thrown away first:
 /// otherwise the kernel would reset the connection, and the peer could lose what it has not read yet.
-fn close(shard: &ShardCore, stream: &Stream) -> End {
+fn close(stream: &Stream) -> End {
     stream.finish();
-    for _ in 0..DISCARDED_READS_MAX {
-        match stream.try_read(&shard.read_buffer) {
-            Ok(chunk) if !chunk.is_empty() => {}
-            _ => break,
-        }
-    }
+    stream.discard();
     End::Closed
 }
 

@@ -30,7 +30,7 @@ use std::cell::Cell;
 use skyring_codec::link::MESSAGE_BYTES_MAX;
 
 use crate::cluster::accepting::sessions::SESSIONS_DETACHED_MAX;
-use crate::rt::read_buffer::LENT_BYTES_MAX;
+use crate::rt;
 
 /// Bytes that unfinished messages and waiting answers may hold on all connections of one shard together.
 pub const HELD_BYTES_MAX: usize = 256 << 20;
@@ -42,8 +42,8 @@ pub const REQUEST_BYTES_MAX: usize = 256 << 20;
 /// What a request that is being handled counts for beside its payload.
 pub const REQUEST_OVERHEAD_BYTES: usize = 1 << 10;
 
-/// What the read buffers of one shard may take.
-pub const READ_BYTES_MAX: usize = LENT_BYTES_MAX;
+/// What the read buffers of one shard may take, with what was received and not read.
+pub const READ_BYTES_MAX: usize = rt::READ_BYTES_MAX;
 
 /// What a connection takes that does nothing, the executor's part included.
 pub const CONNECTION_BYTES: usize = 8 << 10;

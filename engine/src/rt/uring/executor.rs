@@ -74,14 +74,15 @@ pub(super) fn current() -> io::Result<Rc<Executor>> {
 pub(in crate::rt) fn prepare() -> io::Result<()> {
     ring::probe().map_err(|error| {
         let advice = match error.raw_os_error() {
-            Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 5.13 or newer is needed, 6.1 is faster",
+            Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 6.1 or newer is needed, or `runtime = \"glommio\"` where \
+                 there is one",
             Some(libc::EPERM | libc::EACCES) => {
                 "io_uring is switched off here: see the sysctl kernel.io_uring_disabled, or allow the io_uring \
                  system calls in the container's seccomp profile"
             }
             Some(libc::ENOMEM) => "no memory for the rings: raise the memory limit of the process or its container",
             _ if error.kind() == io::ErrorKind::Unsupported => {
-                "the kernel's io_uring is too old: Linux 5.13 or newer is needed, 6.1 is faster"
+                "the kernel's io_uring is too old: Linux 6.1 or newer is needed, or `runtime = \"glommio\"`"
             }
             _ => "io_uring cannot be set up",
         };
@@ -191,7 +192,8 @@ impl Executor {
 
     /// Takes what other threads, timers and the kernel have for the next pass.
     fn look(&self) -> io::Result<()> {
-        self.ring.look()?;
+        let has_work = !self.runnable.borrow().is_empty();
+        self.ring.look(has_work)?;
         self.look_outside();
         self.timers.wake_expired();
         Ok(())
@@ -232,9 +234,11 @@ impl Executor {
     /// Looks for work without sleeping, for as long as was asked for.
     fn spin(&self) -> io::Result<()> {
         let until = Instant::now() + self.spin;
+        self.ring.submit()?;
         loop {
             for _ in 0..SPINS_PER_CLOCK {
                 if self.ring.has_news() {
+                    self.ring.look(true)?;
                     return self.look();
                 }
                 self.look_outside();

@@ -2,17 +2,25 @@
 //!
 //! - **A shard that has work does not sleep**: it announces its sleep, looks once more, and only then waits
 //!   ([`executor`]).
-//! - **One system call to wait, none to look**: between two passes over the tasks the executor sees whether
-//!   the kernel has anything, and enters it only then, or when it has nothing left to do ([`ring`]).
+//! - **One system call a pass**: the entry into the kernel that waits also submits what is to be sent and takes what was
+//!   received; between two passes the executor sees whether the kernel has anything, and enters it only then ([`ring`]).
+//! - **Memory belongs to one side at a time**: the kernel receives into buffers of the ring ([`receiving`]), and reads
+//!   what is sent before the entry that sends it returns ([`sending`]). [`operations`] has the argument, [`sources`] the
+//!   life of a descriptor.
 
 mod executor;
+mod marks;
 mod operations;
+mod receiving;
 mod ring;
+mod sending;
+mod sources;
 mod stream;
 mod timers;
 mod watched;
 
 pub(super) use executor::{prepare, relax, run, spawn, watch};
+pub(super) use receiving::RECEIVED_BYTES_MAX;
 pub(super) use stream::Stream;
 pub(super) use timers::Sleep;
 pub(super) use watched::Watched;

@@ -1,232 +1,142 @@
-//! The io_uring of one thread, as a teller of readiness: which sockets have something to read, which take
-//! bytes again, whether the doorbell was rung, and whether it is time to wake up.
+//! The io_uring of one thread: it tells what was received, sends what is to be written, and says which other descriptors
+//! have something to read, whether the doorbell was rung, and whether it is time to wake up.
 //!
-//! Only polls are given to the ring, so the kernel never holds memory of ours, and a socket that is idle costs
-//! none. Reading and writing are plain non-blocking system calls, made when the ring has said that they
-//! succeed. A source's readable side is one poll that stays armed and speaks at each arrival; its writable
-//! side is armed when somebody waits for it.
+//! What has to do with [receiving](super::receiving) and [sending](super::sending) stands in files of its own. Here is
+//! how the kernel is entered, and the readiness of what is no stream: a source's readable side is one poll that
+//! stays armed and speaks at each arrival; its writable side is armed when somebody waits for it.
 //!
 //! A wait that has an end sets no timer of its own: setting one and taking it back costs more than the rest of a
-//! short sleep. One timer, a descriptor that is polled as well, stands at the earliest end that was asked for, and is set
-//! anew when it has gone off or an earlier one comes; so a wait may end before its time, with nothing to show.
+//! short sleep. One timer stands at the earliest end that was asked for, and is set anew when it has gone off or an
+//! earlier one comes; so a wait may end before its time, with nothing to show.
 //!
-//! Invariants: a completion of a source that is gone wakes nobody, because its number was given a new
-//! generation; whoever finds nothing to read says so before it waits, and every arrival after that is told.
+//! Invariants: a completion of a source that is closing wakes nobody; whoever finds nothing to read says so before it
+//! waits, and every arrival after that is told; a ring that is dropped first waits for its receives to end.
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::task::{Context, Poll, Waker};
+use std::net::TcpStream;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use io_uring::{IoUring, cqueue};
-use rustix::time::Timespec;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
-};
-
-use super::operations;
-
-/// Slots of the submission queue. When it is full it is submitted, so no operation is refused.
-const SUBMISSIONS_MAX: u32 = 256;
-
-/// Slots of the completion queue; the kernel keeps what does not fit until there is room.
-const COMPLETIONS_MAX: u32 = 4096;
+pub(super) use super::marks::SourceKey;
+use super::marks::{Kind, Mark};
+use super::operations::{Completion, Operation, READABLE, Uring, WRITABLE};
+use super::receiving::Received;
+use super::sending::Write;
+use super::sources::Sources;
 
 /// What the doorbell's completions say they are for.
-const DOORBELL: u64 = u64::MAX - 1;
-
-/// The shortest time that the timer is set to.
-const TIMER_MIN: Duration = Duration::from_nanos(1);
+const DOORBELL: Mark = Mark::numbered(Kind::Own, 0);
 
 /// What the timer's completions say they are for.
-const TIMER: u64 = u64::MAX - 2;
-
-/// Set in what completions of removed polls say they are for, beside the poll's own mark. Slots stay below 2^31.
-const REMOVED: u64 = 1 << 63;
-
-/// Events that make a source readable: bytes, or an end.
-const READABLE: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
+const TIMER: Mark = Mark::numbered(Kind::Own, 1);
 
 /// After one of these reads go on until the end is seen, because nothing will be told any more.
 const ENDED: u32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
 
-/// One side of a source.
-#[derive(Default)]
-struct Side {
-    is_armed: bool,
-    is_ready: bool,
-    waker: Option<Waker>,
-}
+/// Entries into the kernel in which the receives of a ring that is dropped must end.
+const CLOSING_TURNS_MAX: usize = 64;
 
-struct Source {
-    fd: RawFd,
-    /// Tells this source from others that have used the slot.
-    generation: u32,
-    is_used: bool,
-    /// The other end, or the connection, has ended: it stays readable.
-    is_ended: bool,
-    read: Side,
-    write: Side,
-}
-
-impl Source {
-    fn side(&mut self, side: Direction) -> &mut Side {
-        match side {
-            Direction::Read => &mut self.read,
-            Direction::Write => &mut self.write,
-        }
-    }
-}
+/// How long each of them may take.
+const CLOSING_TURN_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Which way bytes go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// From the source to here.
-    Read = 0,
+    Read,
     /// From here to the source.
-    Write = 1,
+    Write,
 }
 
-/// Names a source at its ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct SourceKey {
-    slot: u32,
-    generation: u32,
-}
-
-/// Generations are this many bits, so that one bit of a completion's mark is left for the direction.
-const GENERATION_BITS: u32 = 31;
-
-impl SourceKey {
-    fn mark(self, direction: Direction) -> u64 {
-        u64::from(self.slot) << 32 | u64::from(self.generation) << 1 | direction as u64
-    }
-
-    fn from_mark(mark: u64) -> (SourceKey, Direction) {
-        let key = SourceKey {
-            slot: (mark >> 32) as u32,
-            generation: (mark as u32) >> 1,
-        };
-        let direction = if mark & 1 == 0 {
-            Direction::Read
-        } else {
-            Direction::Write
-        };
-        (key, direction)
+impl Direction {
+    fn kind(self) -> Kind {
+        match self {
+            Direction::Read => Kind::ReadPoll,
+            Direction::Write => Kind::WritePoll,
+        }
     }
 }
 
 /// The ring of one thread, which alone may use it.
 pub(super) struct Ring {
-    uring: RefCell<IoUring>,
-    sources: RefCell<Vec<Source>>,
-    free: RefCell<Vec<u32>>,
+    pub(super) uring: Uring,
+    pub(super) sources: RefCell<Sources>,
+    pub(super) received: RefCell<Received>,
+    /// Streams that have something to write.
+    pub(super) listed: RefCell<Vec<SourceKey>>,
+    /// The writes of one entry; here so that its memory is used again.
+    pub(super) writes: RefCell<Vec<Write>>,
+    /// What has completed and was not looked at yet.
+    pub(super) completed: RefCell<Vec<Completion>>,
     doorbell: RawFd,
-    timer: OwnedFd,
     /// When the timer goes off, unless it has.
     timer_set: Cell<Option<Instant>>,
-    /// Operations that wait to be submitted.
-    unsubmitted: Cell<bool>,
-    arrived: RefCell<Vec<(u64, i32, u32)>>,
-}
-
-/// Sets up a ring with everything that this kernel offers of what makes it fast: one thread submits, and
-/// completions are worked out when that thread asks for them (Linux 6.1).
-fn set_up() -> io::Result<IoUring> {
-    IoUring::builder()
-        .setup_cqsize(COMPLETIONS_MAX)
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag()
-        .build(SUBMISSIONS_MAX)
-        .or_else(|error| match error.raw_os_error() {
-            Some(libc::EINVAL) => set_up_plain(),
-            _ => Err(error),
-        })
-}
-
-/// The same for older kernels.
-fn set_up_plain() -> io::Result<IoUring> {
-    IoUring::builder()
-        .setup_cqsize(COMPLETIONS_MAX)
-        .build(SUBMISSIONS_MAX)
 }
 
 /// Asks the kernel for a ring and gives it back at once: an error says why there is none. A kernel that has
 /// io_uring, but not all of what is needed here, is [`io::ErrorKind::Unsupported`].
 pub(super) fn probe() -> io::Result<()> {
-    let uring = set_up()?;
-    let parameters = uring.params();
-    // Both came before polls that stay armed; the second came with them.
-    if parameters.is_feature_ext_arg() && parameters.is_feature_resource_tagging() {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::Unsupported.into())
+    match Uring::new() {
+        Ok(uring) if uring.can_skip_success() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::Unsupported.into()),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(io::ErrorKind::Unsupported.into()),
+        Err(error) => Err(error),
     }
 }
 
 impl Ring {
     /// A ring for this thread that also listens to the doorbell, a descriptor that outlives it.
     pub(super) fn new(doorbell: RawFd) -> io::Result<Ring> {
-        Ring::with(set_up()?, doorbell)
-    }
-
-    fn with(uring: IoUring, doorbell: RawFd) -> io::Result<Ring> {
         let ring = Ring {
-            uring: RefCell::new(uring),
+            uring: Uring::new()?,
             sources: RefCell::default(),
-            free: RefCell::default(),
+            received: RefCell::default(),
+            listed: RefCell::default(),
+            writes: RefCell::default(),
+            completed: RefCell::default(),
             doorbell,
-            timer: timerfd_create(
-                TimerfdClockId::Monotonic,
-                TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-            )?,
             timer_set: Cell::new(None),
-            unsubmitted: Cell::new(false),
-            arrived: RefCell::default(),
         };
-        ring.arm(ring.doorbell, DOORBELL)?;
-        ring.arm(ring.timer.as_raw_fd(), TIMER)?;
+        ring.listen_to_doorbell()?;
         Ok(ring)
     }
 
-    fn arm(&self, fd: RawFd, mark: u64) -> io::Result<()> {
-        self.push(operations::Operation::Poll {
-            fd,
+    fn listen_to_doorbell(&self) -> io::Result<()> {
+        self.push(Operation::Poll {
+            fd: self.doorbell,
             events: READABLE,
             stays_armed: true,
-            mark,
+            mark: DOORBELL,
         })
     }
 
     /// Has the timer go off at that moment, or before.
     fn set_timer(&self, until: Instant) -> io::Result<()> {
-        if self.timer_set.get().is_some_and(|set| set <= until) {
+        let mark = TIMER;
+        let set = self.timer_set.get();
+        if set.is_some_and(|set| set <= until) {
             return Ok(());
         }
-        // 0 would switch it off. What it had to say before is gone.
-        let left = until.saturating_duration_since(Instant::now()).max(TIMER_MIN);
-        let once = Itimerspec {
-            it_interval: Timespec::default(),
-            it_value: Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            },
-        };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        let after = until.saturating_duration_since(Instant::now());
+        self.push(match set {
+            None => Operation::Timer { after, mark },
+            // When it has gone off meanwhile its completion says so.
+            Some(_) => Operation::MoveTimer { after, mark },
+        })?;
         self.timer_set.set(Some(until));
         Ok(())
     }
 
-    fn push(&self, operation: operations::Operation) -> io::Result<()> {
-        let mut uring = self.uring.borrow_mut();
-        self.unsubmitted.set(true);
-        if operations::push(&mut uring, operation) {
+    /// Has an operation submitted with the next entry, or makes one when there is no room.
+    pub(super) fn push(&self, operation: Operation) -> io::Result<()> {
+        if self.uring.push(operation) {
             return Ok(());
         }
-        uring.submit()?;
-        if operations::push(&mut uring, operation) {
+        self.enter_bare(0)?;
+        if self.uring.push(operation) {
             return Ok(());
         }
         Err(io::Error::other("the submission queue does not empty"))
@@ -234,67 +144,29 @@ impl Ring {
 
     // ---- sources ----
 
-    /// Takes in a socket, which must stay open until [`remove`](Self::remove).
-    pub(super) fn insert(&self, fd: RawFd) -> SourceKey {
-        let mut sources = self.sources.borrow_mut();
-        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            sources.push(Source {
-                fd,
-                generation: 0,
-                is_used: false,
-                is_ended: false,
-                read: Side::default(),
-                write: Side::default(),
-            });
-            sources.len() as u32 - 1
-        });
-        let source = &mut sources[slot as usize];
-        source.fd = fd;
-        source.is_used = true;
-        source.is_ended = false;
-        // Whether there is something to read or room to write is found out by trying.
-        source.read = Side {
-            is_ready: true,
-            ..Side::default()
-        };
-        source.write = Side::default();
-        SourceKey {
-            slot,
-            generation: source.generation,
-        }
+    /// Takes in a descriptor, which must stay open until [`remove`](Self::remove); a socket is kept open as long as
+    /// anything is under way with it.
+    pub(super) fn insert(&self, fd: RawFd, socket: Option<Rc<TcpStream>>) -> SourceKey {
+        self.sources.borrow_mut().insert(fd, socket)
     }
 
     /// Lets go of a source; nobody is told of it any more.
     pub(super) fn remove(&self, key: SourceKey) {
-        let armed = {
+        let (reads, writes) = {
             let mut sources = self.sources.borrow_mut();
-            let Some(source) = find(&mut sources, key) else {
-                return;
-            };
-            source.is_used = false;
-            source.generation = (source.generation + 1) & ((1 << GENERATION_BITS) - 1);
-            source.read.waker = None;
-            source.write.waker = None;
-            [
-                (Direction::Read, source.read.is_armed),
-                (Direction::Write, source.write.is_armed),
-            ]
+            let Some(source) = sources.close(key) else { return };
+            (source.read.is_armed, source.write.is_armed)
         };
-        self.free.borrow_mut().push(key.slot);
-        for (direction, is_armed) in armed {
-            if is_armed {
-                self.remove_poll(key.mark(direction));
-            }
+        self.stop_writing(key);
+        self.close_receiving(key);
+        // As long as it is armed a poll holds its file open. Fails only with the ring itself.
+        if reads {
+            let _ = self.push(Operation::RemovePoll(Mark::new(key, Kind::ReadPoll)));
         }
-    }
-
-    /// Disarms a poll. As long as it is armed it holds its file open, whoever has closed the descriptor.
-    fn remove_poll(&self, armed: u64) {
-        // Fails only with the ring itself.
-        let _ = self.push(operations::Operation::Remove {
-            armed,
-            mark: armed | REMOVED,
-        });
+        if writes {
+            let _ = self.push(Operation::RemovePoll(Mark::new(key, Kind::WritePoll)));
+        }
+        self.sources.borrow_mut().release(key);
     }
 
     /// Ready when it is worth trying; otherwise whoever asks is woken when it is.
@@ -304,37 +176,31 @@ impl Ring {
         direction: Direction,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        let kind = direction.kind();
         let fd = {
             let mut sources = self.sources.borrow_mut();
-            let Some(source) = find(&mut sources, key) else {
+            let Some(source) = sources.open(key) else {
                 return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
             };
             let fd = source.fd;
-            let side = source.side(direction);
+            let side = source.side(kind);
             if side.is_ready {
                 return Poll::Ready(Ok(()));
             }
-            if !side
-                .waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(context.waker()))
-            {
-                side.waker = Some(context.waker().clone());
-            }
-            if side.is_armed {
+            side.wait(context);
+            if std::mem::replace(&mut side.is_armed, true) {
                 return Poll::Pending;
             }
-            side.is_armed = true;
             fd
         };
-        let armed = self.push(operations::Operation::Poll {
+        let armed = self.push(Operation::Poll {
             fd,
             events: match direction {
                 Direction::Read => READABLE,
-                Direction::Write => libc::POLLOUT as u32,
+                Direction::Write => WRITABLE,
             },
             stays_armed: direction == Direction::Read,
-            mark: key.mark(direction),
+            mark: Mark::new(key, kind),
         });
         match armed {
             Ok(()) => Poll::Pending,
@@ -342,12 +208,10 @@ impl Ring {
         }
     }
 
-    /// Says that all that could be read was read, or that the socket takes nothing now. One that has ended
-    /// stays ready, until its end was seen.
-    pub(super) fn is_exhausted(&self, key: SourceKey, direction: Direction) {
-        let mut sources = self.sources.borrow_mut();
-        if let Some(source) = find(&mut sources, key) {
-            source.side(direction).is_ready = direction == Direction::Read && source.is_ended;
+    /// Says that all that could be read was read. A source that has ended stays ready, until its end was seen.
+    pub(super) fn is_exhausted(&self, key: SourceKey) {
+        if let Some(source) = self.sources.borrow_mut().open(key) {
+            source.read.is_ready = source.is_ended;
         }
     }
 
@@ -355,18 +219,27 @@ impl Ring {
 
     /// Whether a look at the kernel's side would bring something, without a system call.
     pub(super) fn has_news(&self) -> bool {
-        let mut uring = self.uring.borrow_mut();
-        !uring.completion().is_empty() || uring.submission().taskrun()
+        self.uring.has_news().0 || !self.completed.borrow().is_empty()
     }
 
-    /// Submits what waits, if anything does, and takes what has completed.
-    pub(super) fn look(&self) -> io::Result<()> {
-        let is_asked = self.unsubmitted.get() || self.uring.borrow_mut().submission().taskrun();
-        if is_asked {
-            self.unsubmitted.set(false);
-            ignore_interruption(self.uring.borrow().submit())?;
+    /// Submits what waits, if anything does.
+    pub(super) fn submit(&self) -> io::Result<()> {
+        if self.has_listed() || self.uring.unsubmitted() > 0 {
+            self.enter(0)?;
         }
-        self.take()
+        Ok(())
+    }
+
+    /// Takes what has completed. Enters the kernel only if that may bring something and there is `work`
+    /// to go on with: otherwise the wait that comes next does it.
+    pub(super) fn look(&self, has_work: bool) -> io::Result<()> {
+        self.put_aside()?;
+        if has_work && (self.uring.has_news().1 || self.has_listed() || self.uring.unsubmitted() > 0) {
+            self.enter(0)?;
+        } else {
+            self.uring.take(&mut self.completed.borrow_mut());
+        }
+        self.pass_on()
     }
 
     /// Submits what waits, sleeps until something completes or that moment has come, and takes what has completed.
@@ -375,93 +248,114 @@ impl Ring {
         if let Some(until) = until {
             self.set_timer(until)?;
         }
-        self.unsubmitted.set(false);
-        let waited = self.uring.borrow().submit_and_wait(1);
-        ignore_interruption(waited)?;
-        self.take()
+        self.put_aside()?;
+        self.enter(usize::from(!self.has_starved()))?;
+        self.pass_on()
     }
 
-    /// Takes what has completed, and wakes whoever waits for it.
-    fn take(&self) -> io::Result<()> {
-        let mut arrived = self.arrived.take();
-        arrived.extend(
-            self.uring
-                .borrow_mut()
-                .completion()
-                .map(|completion| (completion.user_data(), completion.result(), completion.flags())),
-        );
-        for (mark, result, flags) in arrived.drain(..) {
-            match mark {
-                DOORBELL => {
-                    if !cqueue::more(flags) {
-                        self.arm(self.doorbell, DOORBELL)?;
-                    }
-                }
-                TIMER => {
-                    self.timer_set.set(None);
-                    if !cqueue::more(flags) {
-                        self.arm(self.timer.as_raw_fd(), TIMER)?;
-                    }
-                }
-                _ if mark & REMOVED != 0 => {
-                    // It was about to speak, and was left armed for that: once more.
-                    if result == -libc::EALREADY {
-                        self.remove_poll(mark & !REMOVED);
-                    }
-                }
-                _ => self.arrive(mark, result, flags),
-            }
+    /// Enters the kernel without writes.
+    pub(super) fn enter_bare(&self, wanted: usize) -> io::Result<()> {
+        self.uring.enter(wanted, &mut self.completed.borrow_mut())
+    }
+
+    /// Passes what has completed on to whom it concerns, and wakes whoever waits for it.
+    fn pass_on(&self) -> io::Result<()> {
+        let mut completed = self.completed.take();
+        for completion in completed.drain(..) {
+            self.complete(completion)?;
         }
-        *self.arrived.borrow_mut() = arrived;
+        // Whatever came while these were looked at is left for the next time, which comes at once.
+        let mut later = self.completed.borrow_mut();
+        if later.is_empty() {
+            *later = completed;
+        }
         Ok(())
     }
 
-    fn arrive(&self, mark: u64, result: i32, flags: u32) {
-        let (key, direction) = SourceKey::from_mark(mark);
+    fn complete(&self, completion: Completion) -> io::Result<()> {
+        let mark = completion.mark;
+        if mark.is_taken_back() {
+            return self.take_back_again(mark.of_operation(), completion.result);
+        }
+        match mark.kind() {
+            Some(Kind::Receive) => self.received(completion),
+            Some(Kind::ReadPoll | Kind::WritePoll) => {
+                self.is_ready(mark, completion.result, completion.has_more);
+                Ok(())
+            }
+            Some(Kind::Own) if mark == DOORBELL && !completion.has_more => self.listen_to_doorbell(),
+            Some(Kind::Own) if mark == TIMER => {
+                self.timer_set.set(None);
+                Ok(())
+            }
+            Some(Kind::Own | Kind::Send) | None => Ok(()),
+        }
+    }
+
+    /// An operation that was about to complete was left armed for that: once more.
+    fn take_back_again(&self, operation: Mark, result: i32) -> io::Result<()> {
+        if result != -libc::EALREADY {
+            return Ok(());
+        }
+        match operation.kind() {
+            Some(Kind::Receive) => self.push(Operation::Cancel(operation)),
+            Some(Kind::ReadPoll | Kind::WritePoll) => self.push(Operation::RemovePoll(operation)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A poll says that its side is ready, or has ended.
+    fn is_ready(&self, mark: Mark, result: i32, has_more: bool) {
+        let (key, kind) = (mark.key(), mark.kind().unwrap_or(Kind::ReadPoll));
         let waker = {
             let mut sources = self.sources.borrow_mut();
-            let Some(source) = find(&mut sources, key) else {
-                return;
-            };
+            let Some(source) = sources.live(key) else { return };
             // A poll that failed is an end too: the next try tells what it is.
-            source.is_ended |= result < 0 || result as u32 & ENDED != 0;
-            let side = source.side(direction);
+            let has_ended = result < 0 || result as u32 & ENDED != 0;
+            source.is_ended |= has_ended && kind == Kind::ReadPoll;
+            let side = source.side(kind);
             side.is_ready = true;
-            side.is_armed = cqueue::more(flags);
-            side.waker.take()
+            side.is_armed = has_more;
+            let waker = side.waker.take();
+            sources.release(key);
+            waker
         };
+        if kind == Kind::WritePoll {
+            self.has_room(key);
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 }
 
-fn find(sources: &mut [Source], key: SourceKey) -> Option<&mut Source> {
-    sources
-        .get_mut(key.slot as usize)
-        .filter(|source| source.is_used && source.generation == key.generation)
-}
-
-/// A signal and the end of the time are no failures; nor is a completion queue that is full, which is emptied
-/// next.
-fn ignore_interruption(entered: io::Result<usize>) -> io::Result<()> {
-    match entered {
-        Ok(_) => Ok(()),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
-            _ => Err(error),
-        },
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let open: Vec<SourceKey> = self.sources.borrow().all_open().map(|(key, _)| key).collect();
+        for key in open {
+            self.remove(key);
+        }
+        for _ in 0..CLOSING_TURNS_MAX {
+            if self.uring.receiving() == 0 && self.uring.unsubmitted() == 0 {
+                return;
+            }
+            if self.wait(Some(Instant::now() + CLOSING_TURN_TIME_MAX)).is_err() {
+                return;
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::os::fd::AsRawFd;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
+    use std::task::{Wake, Waker};
 
+    use super::super::operations::SUBMISSIONS_MAX;
     use super::*;
     use crate::rt::doorbell::Bell;
 
@@ -481,109 +375,105 @@ mod tests {
         (here, listener.accept().unwrap().0)
     }
 
-    fn rings(bell: &Bell) -> [Ring; 2] {
-        [
-            Ring::new(bell.as_raw_fd()).unwrap(),
-            Ring::with(set_up_plain().unwrap(), bell.as_raw_fd()).unwrap(),
-        ]
-    }
-
     #[test]
     fn every_arrival_is_told_and_so_is_the_end() {
         let bell = Bell::new().unwrap();
-        for ring in rings(&bell) {
-            let (mut here, mut there) = pair();
-            let key = ring.insert(here.as_raw_fd());
-            let count = Arc::new(Count::default());
-            let waker = Waker::from(Arc::clone(&count));
-            let mut context = Context::from_waker(&waker);
-            ring.is_exhausted(key, Direction::Read);
-            for round in 1..=3 {
-                assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
-                ring.look().unwrap();
-                there.write_all(b"hello").unwrap();
-                ring.wait(None).unwrap();
-                assert_eq!(count.0.load(Ordering::Relaxed), round);
-                assert!(ring.poll_ready(key, Direction::Read, &mut context).is_ready());
-                assert_eq!(here.read(&mut [0; 64]).unwrap(), 5);
-                ring.is_exhausted(key, Direction::Read);
-            }
-            // Bytes and the end at once: after the bytes it is still ready.
-            there.write_all(b"last").unwrap();
-            drop(there);
-            ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
-            assert_eq!(here.read(&mut [0; 64]).unwrap(), 4);
-            ring.is_exhausted(key, Direction::Read);
-            while ring.poll_ready(key, Direction::Read, &mut context).is_pending() {
-                ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
-            }
-            assert_eq!(here.read(&mut [0; 64]).unwrap(), 0);
-            ring.remove(key);
+        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let (mut here, mut there) = pair();
+        let key = ring.insert(here.as_raw_fd(), None);
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        ring.is_exhausted(key);
+        for round in 1..=3 {
+            assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
+            ring.look(true).unwrap();
+            there.write_all(b"hello").unwrap();
+            ring.wait(None).unwrap();
+            assert_eq!(count.0.load(Ordering::Relaxed), round);
+            assert!(ring.poll_ready(key, Direction::Read, &mut context).is_ready());
+            assert_eq!(here.read(&mut [0; 64]).unwrap(), 5);
+            ring.is_exhausted(key);
         }
+        // Bytes and the end at once: after the bytes it is still ready.
+        there.write_all(b"last").unwrap();
+        drop(there);
+        ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
+        assert_eq!(here.read(&mut [0; 64]).unwrap(), 4);
+        ring.is_exhausted(key);
+        while ring.poll_ready(key, Direction::Read, &mut context).is_pending() {
+            ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
+        }
+        assert_eq!(here.read(&mut [0; 64]).unwrap(), 0);
+        ring.remove(key);
     }
 
     #[test]
     fn a_removed_source_wakes_nobody_and_its_slot_is_used_again() {
         let bell = Bell::new().unwrap();
-        for ring in rings(&bell) {
-            let (here, mut there) = pair();
-            let key = ring.insert(here.as_raw_fd());
-            let count = Arc::new(Count::default());
-            let waker = Waker::from(Arc::clone(&count));
-            let mut context = Context::from_waker(&waker);
-            ring.is_exhausted(key, Direction::Read);
-            assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
-            ring.look().unwrap();
-            ring.remove(key);
-            let next = ring.insert(here.as_raw_fd());
-            assert_eq!(next.slot, key.slot);
-            assert_ne!(next, key);
-            there.write_all(b"hello").unwrap();
-            ring.wait(Some(Instant::now() + Duration::from_millis(20)))
-                .unwrap();
-            assert_eq!(count.0.load(Ordering::Relaxed), 0);
-            assert!(matches!(
-                ring.poll_ready(key, Direction::Read, &mut context),
-                Poll::Ready(Err(_))
-            ));
+        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let (here, mut there) = pair();
+        let key = ring.insert(here.as_raw_fd(), None);
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        ring.is_exhausted(key);
+        assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
+        ring.look(true).unwrap();
+        ring.remove(key);
+        // Its poll has not ended, so its slot is not free.
+        let other = ring.insert(here.as_raw_fd(), None);
+        assert_ne!(other.slot, key.slot);
+        ring.remove(other);
+        while ring.sources.borrow().used() > 0 {
+            ring.wait(None).unwrap();
         }
+        let next = ring.insert(here.as_raw_fd(), None);
+        assert_eq!(next.slot, key.slot);
+        assert_ne!(next, key);
+        there.write_all(b"hello").unwrap();
+        ring.wait(Some(Instant::now() + Duration::from_millis(20)))
+            .unwrap();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        assert!(matches!(
+            ring.poll_ready(key, Direction::Read, &mut context),
+            Poll::Ready(Err(_))
+        ));
     }
 
     #[test]
     fn more_sources_than_slots_of_the_submission_queue_are_all_armed() {
         let bell = Bell::new().unwrap();
-        for ring in rings(&bell) {
-            let (here, mut there) = pair();
-            let count = Arc::new(Count::default());
-            let waker = Waker::from(Arc::clone(&count));
-            let mut context = Context::from_waker(&waker);
-            let sources = SUBMISSIONS_MAX as usize * 2 + 1;
-            for _ in 0..sources {
-                let key = ring.insert(here.as_raw_fd());
-                ring.is_exhausted(key, Direction::Read);
-                assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
-            }
-            ring.look().unwrap();
-            there.write_all(b"hello").unwrap();
-            while count.0.load(Ordering::Relaxed) < sources {
-                ring.wait(None).unwrap();
-            }
+        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let (here, mut there) = pair();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        let sources = SUBMISSIONS_MAX as usize * 2 + 1;
+        for _ in 0..sources {
+            let key = ring.insert(here.as_raw_fd(), None);
+            ring.is_exhausted(key);
+            assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
+        }
+        ring.look(true).unwrap();
+        there.write_all(b"hello").unwrap();
+        while count.0.load(Ordering::Relaxed) < sources {
+            ring.wait(None).unwrap();
         }
     }
 
     #[test]
     fn a_wait_ends_with_its_time_and_with_the_doorbell() {
         let bell = Bell::new().unwrap();
-        for ring in rings(&bell) {
-            ring.wait(Some(Instant::now() + Duration::from_millis(5)))
-                .unwrap();
-            for _ in 0..3 {
-                bell.announce();
-                let ringing = Arc::clone(&bell);
-                let thread = std::thread::spawn(move || ringing.ring());
-                ring.wait(None).unwrap();
-                thread.join().unwrap();
-            }
+        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        ring.wait(Some(Instant::now() + Duration::from_millis(5)))
+            .unwrap();
+        for _ in 0..3 {
+            bell.announce();
+            let ringing = Arc::clone(&bell);
+            let thread = std::thread::spawn(move || ringing.ring());
+            ring.wait(None).unwrap();
+            thread.join().unwrap();
         }
     }
 }

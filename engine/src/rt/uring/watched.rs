@@ -21,7 +21,7 @@ impl<T: AsRawFd> Watched<T> {
     /// Takes over a descriptor, which does not block, or is only read when [`is_readable_now`] says so.
     pub(in crate::rt) fn new(io: T) -> io::Result<Watched<T>> {
         let executor = executor::current()?;
-        let source = executor.ring.insert(io.as_raw_fd());
+        let source = executor.ring.insert(io.as_raw_fd(), None);
         Ok(Watched { io, executor, source })
     }
 
@@ -42,7 +42,7 @@ impl<T: AsRawFd> Watched<T> {
 
     /// Says that all that could be read was read: the next [`readable`](Self::readable) waits.
     pub(in crate::rt) fn is_exhausted(&self) {
-        self.executor.ring.is_exhausted(self.source, Direction::Read);
+        self.executor.ring.is_exhausted(self.source);
     }
 }
 

@@ -58,10 +58,19 @@ impl Inbound {
     }
 
     /// Hands the connection to the shard that owns its channel, with all that its link has.
-    pub(super) fn move_to(&self, shard: &Rc<ShardCore>, stream: &Stream, owner: usize, hello: Box<Hello>) {
-        let link = self.take_link();
-        let socket = match stream.duplicate() {
-            Ok(socket) => socket,
+    pub(super) async fn move_to(
+        &self,
+        shard: &Rc<ShardCore>,
+        stream: &Stream,
+        owner: usize,
+        hello: Box<Hello>,
+    ) {
+        let mut link = self.take_link();
+        let socket = match stream.release().await {
+            Ok((socket, received)) => {
+                link.receive(received);
+                socket
+            }
             // No descriptor is left: the peer sees a closed connection and tries again.
             Err(error) => {
                 shard.log(

@@ -12,7 +12,6 @@ use crate::cluster::accepting::sessions::Holder;
 use crate::core::ShardCore;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_channel;
-use crate::core::router::Flush;
 use crate::error::Error;
 use crate::rt;
 use crate::rt::stream::Stream;
@@ -82,7 +81,7 @@ impl Inbound {
         let is_malformed = matches!(closed, Closed::Malformed(_));
         match closed {
             Closed::Moved(owner, hello) => {
-                self.move_to(&shard, &stream, owner, hello);
+                self.move_to(&shard, &stream, owner, hello).await;
                 return shard.cluster().remove_inbound(self.key.get());
             }
             Closed::Resumes(holder, hello) => {
@@ -105,7 +104,7 @@ impl Inbound {
             return;
         }
         // What was answered before the end still goes out, as far as the socket takes it.
-        Rc::clone(&self.connection).flush(&shard);
+        self.connection.write_now();
         self.connection.detach();
         if !is_malformed && self.detach(&shard) {
             return;

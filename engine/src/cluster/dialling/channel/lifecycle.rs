@@ -11,7 +11,6 @@ use crate::cluster::membership::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
-use crate::core::router::Flush;
 use crate::core::timers::Timer;
 
 impl Channel {
@@ -35,7 +34,7 @@ impl Channel {
         self.state.borrow_mut().purpose = Purpose::Retired;
         self.reroute_backlog(shard);
         // Sends that wait for the end of the turn: no reply will come after which to look again.
-        Rc::clone(&self.connection).flush(shard);
+        self.connection.write_now();
         self.shut_down_if_done();
         self.hurried.wake();
         self.demanded.wake();
