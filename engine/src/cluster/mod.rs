@@ -19,6 +19,8 @@ mod room;
 mod routing;
 pub(crate) mod shared;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use room::ClusterShard;
 pub(crate) use shared::ClusterShared;

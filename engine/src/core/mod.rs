@@ -22,6 +22,8 @@ pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod payload;
 pub mod placement;
+#[cfg(test)]
+pub(crate) mod recorder;
 pub(crate) mod request;
 pub(crate) mod route;
 pub(crate) mod router;

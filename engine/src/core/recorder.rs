@@ -127,7 +127,13 @@ impl Component {
         let injectors = (0..shards)
             .map(|_| Injector::new().expect("a descriptor for a doorbell"))
             .collect();
-        let node = NodeShared::new(injectors, settings, Logger::disabled(), Control::disabled(), 1_024);
+        let node = NodeShared::new(
+            injectors,
+            settings,
+            Logger::disabled(),
+            Control::disabled(),
+            1_024,
+        );
         let room: Box<dyn Any> = Box::new(make_room(&node));
         let recorder = ShardCore::new(
             0,

@@ -19,6 +19,8 @@ pub mod floor;
 mod glommio;
 pub(crate) mod guard;
 pub(crate) mod listener;
+#[cfg(test)]
+pub(crate) mod manual;
 pub(crate) mod notify;
 pub(crate) mod read_buffer;
 mod socket_options;
@@ -48,6 +50,9 @@ pub(crate) enum Runtime {
     /// The engine's own executor on io_uring.
     #[default]
     Uring,
+    /// Time and I/O that a test controls.
+    #[cfg(test)]
+    Manual,
 }
 
 thread_local! {
@@ -80,6 +85,8 @@ pub(crate) struct ExecutorOptions {
 pub(crate) fn prepare(runtime: Runtime) -> io::Result<()> {
     match runtime {
         Runtime::Uring => uring::prepare(),
+        #[cfg(test)]
+        Runtime::Manual => Ok(()),
     }
 }
 
@@ -100,6 +107,8 @@ where
             .map_err(|error| io::Error::other(format!("pinning to processor {}: {error}", options.cpu)))?;
         match options.runtime {
             Runtime::Uring => uring::run(bell, options.spin, main),
+            #[cfg(test)]
+            Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
     })
 }
@@ -110,6 +119,8 @@ where
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     match Runtime::current() {
         Runtime::Uring => uring::spawn(task),
+        #[cfg(test)]
+        Runtime::Manual => manual::spawn(task),
     }
 }
 
@@ -118,6 +129,8 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 pub(crate) fn watch(watch: impl Fn() + 'static) {
     match Runtime::current() {
         Runtime::Uring => uring::watch(watch),
+        #[cfg(test)]
+        Runtime::Manual => drop(watch),
     }
 }
 
@@ -126,5 +139,7 @@ pub(crate) fn watch(watch: impl Fn() + 'static) {
 pub(crate) async fn relax() {
     match Runtime::current() {
         Runtime::Uring => uring::relax().await,
+        #[cfg(test)]
+        Runtime::Manual => manual::relax().await,
     }
 }

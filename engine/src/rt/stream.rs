@@ -10,6 +10,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+#[cfg(test)]
+use super::manual;
 use super::read_buffer::ReadBuffer;
 use super::{Runtime, uring};
 
@@ -39,6 +41,9 @@ pub(crate) trait Writer {
 pub(crate) enum Stream {
     /// Of the executor on io_uring.
     Uring(uring::Stream),
+    /// Of a test, which holds the other end.
+    #[cfg(test)]
+    Manual(manual::Stream),
 }
 
 impl Stream {
@@ -46,6 +51,8 @@ impl Stream {
     pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
         match Runtime::current() {
             Runtime::Uring => uring::Stream::adopt(socket).map(Stream::Uring),
+            #[cfg(test)]
+            Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -53,6 +60,8 @@ impl Stream {
     pub(crate) async fn connect(peer: SocketAddr) -> io::Result<Stream> {
         match Runtime::current() {
             Runtime::Uring => uring::Stream::connect(peer).await.map(Stream::Uring),
+            #[cfg(test)]
+            Runtime::Manual => manual::Stream::connect(peer).await.map(Stream::Manual),
         }
     }
 
@@ -61,6 +70,8 @@ impl Stream {
     pub(crate) async fn readable(&self) -> io::Result<bool> {
         match self {
             Stream::Uring(stream) => stream.readable().await,
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.readable().await,
         }
     }
 
@@ -69,6 +80,8 @@ impl Stream {
     pub(crate) fn try_read(&self, buffer: &ReadBuffer) -> io::Result<Bytes> {
         match self {
             Stream::Uring(stream) => stream.try_read(buffer),
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.try_read(),
         }
     }
 
@@ -77,6 +90,8 @@ impl Stream {
     pub(crate) fn try_read_into(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
         match self {
             Stream::Uring(stream) => stream.try_read_into(buffer, bytes_max),
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.try_read_into(buffer, bytes_max),
         }
     }
 
@@ -85,6 +100,8 @@ impl Stream {
     pub(crate) fn acknowledge_now(&self) {
         match self {
             Stream::Uring(stream) => stream.acknowledge_now(),
+            #[cfg(test)]
+            Stream::Manual(_) => {}
         }
     }
 
@@ -93,6 +110,8 @@ impl Stream {
     pub(crate) fn write(&self, writer: &Rc<dyn Writer>) {
         match self {
             Stream::Uring(stream) => stream.write(writer),
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.write(writer),
         }
     }
 
@@ -100,6 +119,8 @@ impl Stream {
     pub(crate) fn write_now(&self, writer: &Rc<dyn Writer>) {
         match self {
             Stream::Uring(stream) => stream.write_now(writer),
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.write(writer),
         }
     }
 
@@ -108,6 +129,8 @@ impl Stream {
     pub(crate) fn discard(&self) {
         match self {
             Stream::Uring(stream) => stream.discard(),
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.discard(),
         }
     }
 
@@ -116,6 +139,8 @@ impl Stream {
     pub(crate) async fn release(&self) -> io::Result<(OwnedFd, Bytes)> {
         match self {
             Stream::Uring(stream) => stream.release().await,
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.release(),
         }
     }
 
@@ -124,6 +149,8 @@ impl Stream {
     pub(crate) fn finish(&self) {
         match self {
             Stream::Uring(stream) => stream.finish(),
+            #[cfg(test)]
+            Stream::Manual(_) => {}
         }
     }
 
@@ -132,6 +159,8 @@ impl Stream {
     pub(crate) fn shutdown(&self) {
         match self {
             Stream::Uring(stream) => stream.shutdown(),
+            #[cfg(test)]
+            Stream::Manual(stream) => stream.shutdown(),
         }
     }
 }

@@ -6,18 +6,24 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+#[cfg(test)]
+use super::manual;
 use super::notify::Notify;
 use super::{Runtime, uring};
 
 /// A future that is ready at a moment.
 enum Sleep {
     Uring(uring::Sleep),
+    #[cfg(test)]
+    Manual(manual::Sleep),
 }
 
 impl Sleep {
     fn new(duration: Duration) -> Sleep {
         match Runtime::current() {
             Runtime::Uring => Sleep::Uring(uring::Sleep::new(duration)),
+            #[cfg(test)]
+            Runtime::Manual => Sleep::Manual(manual::Sleep::new(duration)),
         }
     }
 }
@@ -28,6 +34,8 @@ impl Future for Sleep {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match self.get_mut() {
             Sleep::Uring(sleep) => Pin::new(sleep).poll(context),
+            #[cfg(test)]
+            Sleep::Manual(sleep) => Pin::new(sleep).poll(context),
         }
     }
 }

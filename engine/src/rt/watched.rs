@@ -18,6 +18,8 @@ impl<T: AsRawFd> Watched<T> {
     pub(crate) fn new(io: T) -> io::Result<Watched<T>> {
         match Runtime::current() {
             Runtime::Uring => uring::Watched::new(io).map(Watched::Uring),
+            #[cfg(test)]
+            Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

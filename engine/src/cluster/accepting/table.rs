@@ -32,9 +32,19 @@ impl ClusterShard {
         if shard.stopping.get() || self.is_draining() {
             return;
         }
-        let Some(stream) = adopt(shard, socket, peer) else {
-            return;
-        };
+        if let Some(stream) = adopt(shard, socket, peer) {
+            self.accept_stream(shard, stream, peer, admission);
+        }
+    }
+
+    /// Serves a stream that a peer has opened.
+    pub(in crate::cluster) fn accept_stream(
+        &self,
+        shard: &Rc<ShardCore>,
+        stream: Rc<Stream>,
+        peer: SocketAddr,
+        admission: Arc<Admission>,
+    ) {
         let inbound = Inbound::new(peer, admission, &self.budget, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
         inbound.begin(shard, stream);

@@ -50,7 +50,8 @@ pub(crate) fn enter() {
 
 /// The virtual time, in milliseconds; `None` on a thread with another runtime.
 pub(crate) fn now_ms() -> Option<u64> {
-    (RUNTIME.get() == Runtime::Manual).then(|| EXECUTOR.with(|executor| executor.now.get().as_millis() as u64))
+    (RUNTIME.get() == Runtime::Manual)
+        .then(|| EXECUTOR.with(|executor| executor.now.get().as_millis() as u64))
 }
 
 /// Runs every task that is woken, and those that these wake, until none is.
@@ -71,7 +72,11 @@ pub(crate) fn run() {
                 woken: Arc::clone(&executor.woken),
             }))
         });
-        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        if future
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+        {
             EXECUTOR.with(|executor| executor.tasks.borrow_mut().insert(task, future));
         }
     }
@@ -149,7 +154,10 @@ impl Future for Sleep {
                 executor.next.set(number + 1);
                 (until, number)
             });
-            executor.sleeping.borrow_mut().insert(key, context.waker().clone());
+            executor
+                .sleeping
+                .borrow_mut()
+                .insert(key, context.waker().clone());
             Poll::Pending
         })
     }

@@ -8,6 +8,6 @@
 mod executor;
 mod network;
 
+pub(in crate::rt) use executor::{Sleep, relax, spawn};
 pub(crate) use executor::{advance, enter, now_ms, run};
 pub(crate) use network::{Dial, Remote, Stream, dials};
-pub(in crate::rt) use executor::{Sleep, relax, spawn};

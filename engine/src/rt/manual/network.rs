@@ -39,7 +39,8 @@ impl Pipe {
 
     /// Takes what the writer has, as far as there is room.
     fn flush(&self) {
-        while let Some(writer) = self.writer.borrow_mut().take() {
+        loop {
+            let Some(writer) = self.writer.take() else { return };
             if self.is_shut_down.get() {
                 return;
             }
@@ -62,7 +63,10 @@ impl Pipe {
             let is_full = taken < wanted;
             // There may be more than one gathering gives; and what is left waits for room.
             self.writer.borrow_mut().get_or_insert_with(|| Rc::clone(&writer));
-            writer.wrote(Wrote::Some { bytes: taken, is_full });
+            writer.wrote(Wrote::Some {
+                bytes: taken,
+                is_full,
+            });
             if is_full {
                 return;
             }
@@ -115,7 +119,10 @@ pub(crate) struct Remote(Rc<Pipe>);
 impl Remote {
     /// Sends bytes to the stream, as one chunk.
     pub(crate) fn send(&self, bytes: &[u8]) {
-        self.0.to_stream.borrow_mut().push_back(Bytes::copy_from_slice(bytes));
+        self.0
+            .to_stream
+            .borrow_mut()
+            .push_back(Bytes::copy_from_slice(bytes));
         self.0.wake_reader();
     }
 
@@ -191,7 +198,8 @@ impl Stream {
     }
 
     pub(in crate::rt) fn try_read(&self) -> io::Result<Bytes> {
-        match self.0.to_stream.borrow_mut().pop_front() {
+        let chunk = self.0.to_stream.borrow_mut().pop_front();
+        match chunk {
             Some(chunk) => Ok(chunk),
             None if self.is_readable() => Ok(Bytes::new()),
             None => Err(io::ErrorKind::WouldBlock.into()),

@@ -1,0 +1,104 @@
+//! Who is up and who is down, in virtual time.
+
+use super::peers::{Callee, newest_dial};
+use super::{Cluster, DOWN_AFTER_MS, map};
+use crate::cluster::membership::detector::{NodeChange, NodeState};
+use crate::rt::manual;
+
+#[test]
+fn a_node_that_refuses_connections_is_down_in_its_time_and_its_calls_fail_at_once() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    let call = cluster.call("db", "hello");
+    let mut attempts = 0;
+    for _ in 0..DOWN_AFTER_MS {
+        for dial in manual::dials() {
+            dial.refuse();
+            attempts += 1;
+        }
+        cluster.pass(1);
+    }
+    cluster.pass(2);
+    assert_eq!(cluster.state("db"), NodeState::Down);
+    assert_eq!(cluster.error_code(call), Some("unreachable"));
+    let next = cluster.call("db", "again");
+    assert_eq!(cluster.error_code(next), Some("unreachable"));
+    assert!(
+        (3..30).contains(&attempts),
+        "{attempts} attempts: with pauses that grow"
+    );
+}
+
+#[test]
+fn a_probe_brings_a_node_back_without_a_call() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    cluster.call("db", "hello");
+    while cluster.state("db") != NodeState::Down {
+        manual::dials().into_iter().for_each(manual::Dial::refuse);
+        cluster.pass(1);
+    }
+    manual::dials().into_iter().for_each(manual::Dial::refuse);
+    cluster.pass(1_000);
+    let _db = Callee::accept_as(&cluster, newest_dial(), 7, 1);
+    assert_eq!(cluster.state("db"), NodeState::Up);
+}
+
+#[test]
+fn a_silent_peer_is_suspect_then_down_and_an_unanswered_call_says_that_it_may_have_run() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    let call = cluster.call("db", "hello");
+    let mut db = Callee::accept(&cluster);
+    assert_eq!(db.texts(&cluster), ["hello"]);
+    // Nothing comes from the peer any more, not even pongs.
+    cluster.pass(DOWN_AFTER_MS / 2 + 10);
+    assert_eq!(cluster.state("db"), NodeState::Suspect);
+    cluster.pass(DOWN_AFTER_MS / 2 + 10);
+    assert_eq!(cluster.state("db"), NodeState::Down);
+    let error = cluster
+        .outcome(call)
+        .expect("it has failed")
+        .expect_err("with an error");
+    assert!(error.may_have_run(), "{error}");
+}
+
+#[test]
+fn a_peer_that_answers_pings_stays_up_without_calls() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    cluster.call("db", "hello");
+    let mut db = Callee::accept(&cluster);
+    assert_eq!(db.texts(&cluster), ["hello"]);
+    db.live(&cluster, 10 * DOWN_AFTER_MS);
+    assert_eq!(cluster.state("db"), NodeState::Up);
+    assert!(manual::dials().is_empty());
+}
+
+#[test]
+fn a_goodbye_is_down_at_once_and_the_answers_under_way_still_arrive() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    let call = cluster.call("db", "last");
+    let mut db = Callee::accept(&cluster);
+    let request = &db.requests(&cluster)[0];
+    db.say_goodbye(&cluster);
+    assert_eq!(cluster.state("db"), NodeState::Down);
+    db.answer(&cluster, request, "done");
+    assert_eq!(cluster.outcome(call), Some(Ok("done".to_owned())));
+    assert!(db.remote.is_shut_down());
+    let next = cluster.call("db", "next");
+    assert_eq!(cluster.error_code(next), Some("unreachable"));
+}
+
+#[test]
+fn a_monitor_hears_of_each_change_once_and_in_order() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    let monitor = cluster.room().monitor(cluster.shard(), "db".into());
+    let mut monitor = monitor.expect("there is room for a monitor");
+    cluster.settle();
+    // Nobody calls: the monitor alone has the node connected to.
+    let mut db = Callee::accept(&cluster);
+    db.say_goodbye(&cluster);
+    cluster.pass(1_000);
+    let _db = Callee::accept_as(&cluster, newest_dial(), 8, 1);
+    let changes: Vec<NodeChange> = std::iter::from_fn(|| monitor.take())
+        .map(|event| event.change)
+        .collect();
+    assert_eq!(changes, [NodeChange::Up, NodeChange::Down, NodeChange::Restarted]);
+}
