@@ -5,8 +5,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use skyring_codec::Millis;
-
 use crate::core::ShardCore;
 use crate::core::control::Control;
 use crate::core::envelope::Envelope;
@@ -165,15 +163,13 @@ impl Component {
         manual::run();
     }
 
-    /// Lets time pass, millisecond by millisecond; `expire` gets the timers of the shard that go off.
-    pub(crate) fn pass(&self, time_ms: Millis, mut expire: impl FnMut(&Rc<ShardCore>, Timer)) {
-        for _ in 0..time_ms {
-            manual::advance(Duration::from_millis(1));
-            let now = self.shard.update_now();
-            while let Some(timer) = self.shard.timers.poll(now) {
-                expire(&self.shard, timer);
-            }
-            self.end_turn();
+    /// Lets a millisecond pass; `expire` gets the timers of the shard that go off.
+    pub(crate) fn pass_one(&self, mut expire: impl FnMut(&Rc<ShardCore>, Timer)) {
+        manual::advance(Duration::from_millis(1));
+        let now = self.shard.update_now();
+        while let Some(timer) = self.shard.timers.poll(now) {
+            expire(&self.shard, timer);
         }
+        self.end_turn();
     }
 }

@@ -103,7 +103,7 @@ fn connect(cluster: &Cluster) -> Remote {
 
 /// The requests that services got.
 fn requests(cluster: &Cluster) -> Vec<Request> {
-    let requests = cluster.component.handed().into_iter().map(|handed| match handed {
+    let requests = cluster.handed.take().into_iter().map(|handed| match handed {
         Handed::Request(request) => request,
         _ => panic!("only requests were expected"),
     });

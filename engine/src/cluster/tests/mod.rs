@@ -7,6 +7,7 @@ mod groups;
 mod membership;
 mod peers;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use skyring_codec::Millis;
@@ -17,8 +18,8 @@ use crate::config::ClusterMap;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
-use crate::core::recorder::Component;
-use crate::core::request::RemoteRequest;
+use crate::core::recorder::{Component, Handed};
+use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::settings::Settings;
 use crate::core::slab::Key;
 use crate::core::timers::Timer;
@@ -35,6 +36,8 @@ const CALL_TIMEOUT_MS: u64 = 30_000;
 /// The cluster room of the first shard of a node.
 struct Cluster {
     component: Component,
+    /// What the room has handed to others.
+    handed: RefCell<Vec<Handed>>,
 }
 
 impl Cluster {
@@ -57,7 +60,10 @@ impl Cluster {
         let component = Component::new(shards, settings, |node| {
             ClusterShard::new(node, &ClusterShared::new(map))
         });
-        Cluster { component }
+        Cluster {
+            component,
+            handed: RefCell::default(),
+        }
     }
 
     fn shard(&self) -> &Rc<ShardCore> {
@@ -128,11 +134,28 @@ impl Cluster {
     fn settle(&self) {
         manual::run();
         self.component.end_turn();
+        for handed in self.component.handed() {
+            match handed {
+                // The router's part: answers of members come back to the room.
+                Handed::Reply(ReplyTo::Group { key, member, .. }, result) => {
+                    self.room()
+                        .member_answered(self.shard(), key, usize::from(member), result);
+                }
+                other => self.handed.borrow_mut().push(other),
+            }
+        }
     }
 
     /// Lets time pass.
     fn pass(&self, time_ms: Millis) {
-        self.component.pass(time_ms, |shard, timer| {
+        for _ in 0..time_ms {
+            self.pass_one();
+            self.settle();
+        }
+    }
+
+    fn pass_one(&self) {
+        self.component.pass_one(|shard, timer| {
             let cluster = shard.cluster();
             match timer {
                 Timer::Waiter(key) => shard.complete_waiter(key, Outcome::Elapsed),

@@ -31,9 +31,16 @@ pub(super) fn only_dial() -> Dial {
     dials.remove(0)
 }
 
-/// The newest attempt to connect; those before have run out of time.
-pub(super) fn newest_dial() -> Dial {
-    manual::dials().pop().expect("an attempt to connect")
+/// Lets time pass until the next attempt to connect begins.
+pub(super) fn next_dial(cluster: &Cluster) -> Dial {
+    drop(manual::dials());
+    for _ in 0..2_000 {
+        cluster.pass(1);
+        if let Some(dial) = manual::dials().pop() {
+            return dial;
+        }
+    }
+    panic!("nobody tries to connect");
 }
 
 /// A node that was connected to.
