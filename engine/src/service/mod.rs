@@ -25,6 +25,8 @@ pub(crate) mod sleep;
 mod table;
 pub(crate) mod target;
 mod task;
+#[cfg(test)]
+mod tests;
 mod traits;
 
 pub(crate) use deliver::Deliver;

@@ -11,6 +11,8 @@ pub(crate) mod mesh;
 mod router;
 mod run_queue;
 pub(crate) mod tasks;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::cell::{Cell, RefCell};
