@@ -59,6 +59,10 @@ impl Service for Puppet {
                 let call = context.call(".other", "hello");
                 Answer::later(call)
             }
+            "call db" => {
+                let call = context.node("db").key(9).call("@sdb", "GET");
+                Answer::later(call.timeout(Duration::from_millis(70)).idempotent())
+            }
             "wake" => {
                 context.wake_after(Duration::from_millis(5), 77);
                 Answer::none()
@@ -280,4 +284,32 @@ fn an_ended_service_leaves_no_name_and_its_room_is_told() {
             .count(),
         1
     );
+}
+
+#[test]
+fn a_call_to_another_node_leaves_the_room_with_its_deadline_its_key_and_what_its_caller_chose() {
+    let services = Services::new();
+    let now = services.shard().now();
+    services.call(1, "call db");
+    let remote = services
+        .component
+        .handed()
+        .into_iter()
+        .find_map(|handed| match handed {
+            Handed::Remote(request) => Some(request),
+            _ => None,
+        });
+    let remote = remote.expect("it is on its way");
+    assert_eq!(
+        (&*remote.node, remote.address.to_string().as_str()),
+        ("db", "@sdb")
+    );
+    assert_eq!(
+        (remote.key, remote.source, remote.deadline),
+        (9, SERVICE, Some(now + 70))
+    );
+    assert!(remote.is_idempotent && !remote.waits);
+    services.shard().reply(remote.reply_to, Payload::pack("value"));
+    manual::run();
+    assert_eq!(services.answers(), [(1, ok("value"))]);
 }

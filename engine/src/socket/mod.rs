@@ -24,6 +24,8 @@ mod listener;
 mod state;
 mod stream;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;

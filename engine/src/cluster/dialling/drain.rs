@@ -161,7 +161,7 @@ impl ClusterShard {
             match self.entry(&node) {
                 Entry::Absent { nowaiting: false } if !self.groups.has(&node) => {}
                 Entry::At(_)
-                    if !self.known_channels(&node).is_some() && !self.has_one_channel(shard, &node) =>
+                    if self.known_channels(&node).is_none() && !self.has_one_channel(shard, &node) =>
                 {
                     self.request_handshake(shard, node, until);
                 }

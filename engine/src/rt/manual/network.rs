@@ -141,6 +141,8 @@ impl Remote {
     pub(crate) fn close(&self) {
         self.0.is_closed.set(true);
         self.0.wake_reader();
+        // What waits to be written fails.
+        self.0.flush();
     }
 
     /// Whether the stream was shut down.
