@@ -19,7 +19,7 @@ const LENGTH_BYTES: usize = 2;
 pub struct Framer {
     chunks: Chunks,
     /// The beginning of a package that straddles chunks, its length included.
-    carry: BytesMut,
+    begun: BytesMut,
 }
 
 impl Framer {
@@ -38,14 +38,14 @@ impl Framer {
     pub fn next_package(&mut self) -> Option<Bytes> {
         loop {
             let current = &mut self.chunks.current;
-            if self.carry.is_empty()
+            if self.begun.is_empty()
                 && let Some(length) = package_length(current)
                 && current.len() >= LENGTH_BYTES + length
             {
                 current.advance(LENGTH_BYTES);
                 return Some(current.split_to(length));
             }
-            if let Some(package) = self.carry_on() {
+            if let Some(package) = self.finish_begun() {
                 return Some(package);
             }
             if self.chunks.current.is_empty() && !self.chunks.next_chunk() {
@@ -56,12 +56,12 @@ impl Framer {
 
     /// Whether a part of a package is held, or chunks that were not cut yet.
     pub fn has_partial(&self) -> bool {
-        !(self.carry.is_empty() && self.chunks.is_empty())
+        !(self.begun.is_empty() && self.chunks.is_empty())
     }
 
     /// Bytes of memory that are held: for a package that straddles chunks, and of chunks not cut yet.
     pub fn held_bytes(&self) -> usize {
-        self.carry.capacity() + self.chunks.len()
+        self.begun.capacity() + self.chunks.len()
     }
 
     /// Copies what was not cut yet. For a pause: the memory that it was read into, which may be far more,
@@ -73,35 +73,35 @@ impl Framer {
     /// Drops everything held: the next chunk is the beginning of a new stream.
     pub fn clear(&mut self) {
         self.chunks = Chunks::default();
-        self.carry = BytesMut::new();
+        self.begun = BytesMut::new();
     }
 
     /// Takes what was not cut yet, for a reader of what follows the last package. Of a package that was
     /// begun the bytes are lost, so this is for between packages.
     pub(crate) fn take_chunks(&mut self) -> Chunks {
-        debug_assert!(self.carry.is_empty(), "within a package");
+        debug_assert!(self.begun.is_empty(), "within a package");
         std::mem::take(&mut self.chunks)
     }
 
-    /// Moves what the package in `carry` still lacks out of `current`; gives it out when whole.
-    fn carry_on(&mut self) -> Option<Bytes> {
-        if self.carry.len() < LENGTH_BYTES {
-            self.carry_up_to(LENGTH_BYTES);
+    /// Moves what the package in `begun` still lacks out of `current`; gives it out when whole.
+    fn finish_begun(&mut self) -> Option<Bytes> {
+        if self.begun.len() < LENGTH_BYTES {
+            self.fill_up_to(LENGTH_BYTES);
         }
-        let length = package_length(&self.carry)?;
-        self.carry_up_to(LENGTH_BYTES + length);
-        if self.carry.len() < LENGTH_BYTES + length {
+        let length = package_length(&self.begun)?;
+        self.fill_up_to(LENGTH_BYTES + length);
+        if self.begun.len() < LENGTH_BYTES + length {
             return None;
         }
         // Taken whole: what `split` leaves behind would keep the package's memory.
-        let mut package = std::mem::take(&mut self.carry).freeze();
+        let mut package = std::mem::take(&mut self.begun).freeze();
         package.advance(LENGTH_BYTES);
         Some(package)
     }
 
-    fn carry_up_to(&mut self, bytes: usize) {
-        let take = (bytes - self.carry.len()).min(self.chunks.current.len());
-        self.carry.extend_from_slice(&self.chunks.current[..take]);
+    fn fill_up_to(&mut self, bytes: usize) {
+        let take = (bytes - self.begun.len()).min(self.chunks.current.len());
+        self.begun.extend_from_slice(&self.chunks.current[..take]);
         self.chunks.current.advance(take);
     }
 }
@@ -141,7 +141,7 @@ mod tests {
         let mut framer = Framer::new();
         framer.push(Bytes::from_static(b"\xff\xffx"));
         assert_eq!(framer.next_package(), None);
-        assert!(framer.carry.capacity() < 1024);
+        assert!(framer.begun.capacity() < 1024);
     }
 
     #[test]

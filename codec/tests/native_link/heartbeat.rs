@@ -80,13 +80,13 @@ fn one_that_cannot_read_for_a_while_can_say_that_it_lives() {
     let (mut caller, mut callee) = native_pair();
     caller.watch(LIMITS);
     for now in (400..10_000).step_by(400) {
-        callee.say_alive();
+        callee.send_heartbeat();
         caller.receive(take_from_callee(&mut callee));
         assert_eq!(events(&mut caller, now), Ok(vec![]));
     }
     // The skynet dialect has no word for it.
     let mut skynet = CalleeLink::new(CalleeLimits::default());
-    skynet.say_alive();
+    skynet.send_heartbeat();
     assert!(!skynet.has_output());
 }
 

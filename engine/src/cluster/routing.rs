@@ -27,7 +27,7 @@ impl ClusterShard {
     /// The channel of a key by a remembered route; `None`: there is none.
     #[inline(always)]
     pub(in crate::cluster) fn remembered(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
-        if self.map.has_news() {
+        if self.map.is_stale() {
             return None;
         }
         let place = route.place(self.peers_version.get(), |node| {
@@ -41,7 +41,7 @@ impl ClusterShard {
     /// Sends a request to another node on the channel of its key; what cannot go on is answered.
     pub(crate) fn route(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
         // Who has seen a reload return may call before the news of it has come to this shard.
-        if self.map.has_news() {
+        if self.map.is_stale() {
             self.map_changed(shard);
         }
         if let Some(request) = self.route_to_group(shard, request) {

@@ -61,7 +61,7 @@ impl<T: Clone> Reader<T> {
     }
 
     /// Whether the value has changed since this reader looked at it last.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         self.source.version.load(Ordering::Acquire) != self.version.get()
     }
 
@@ -91,14 +91,14 @@ mod tests {
         let shared = Arc::new(Versioned::new(1));
         let reader = Reader::new(Arc::clone(&shared));
         assert_eq!(reader.read(|value| *value), 1);
-        assert!(!reader.has_news());
+        assert!(!reader.is_stale());
         shared
             .update(|value| {
                 *value = 2;
                 Ok::<(), ()>(())
             })
             .unwrap();
-        assert!(reader.has_news());
+        assert!(reader.is_stale());
         assert_eq!(reader.read(|value| *value), 2);
         let failed: Result<(), &str> = shared.update(|value| {
             *value = 3;

@@ -92,8 +92,8 @@ pub(super) fn set_peer(shard: &Rc<ShardCore>, socket: &Rc<Socket>, host: String,
         };
         match found.as_ref().map(|found| found.first().copied()) {
             Ok(Some(peer)) => part.set_peer(&shard, peer),
-            Ok(None) => socket.tell_trouble(&shard, "no address"),
-            Err(cause) => socket.tell_trouble(&shard, cause),
+            Ok(None) => socket.report_failure(&shard, "no address"),
+            Err(cause) => socket.report_failure(&shard, cause),
         }
     });
 }
@@ -132,7 +132,7 @@ async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
     if let Part::Datagram(part) = &socket.part {
         part.io.take();
     }
-    socket.tell(&shard, news);
+    socket.notify(&shard, news);
     shard.sockets().remove(socket.id);
     shard.sockets().registry.remove(socket.id);
 }
@@ -185,7 +185,7 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
                 Ok((count, from)) => {
                     socket.facts.read.fetch_add(count as u64, Ordering::Relaxed);
                     let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-                    socket.tell(shard, SocketNews::Datagram { from, bytes });
+                    socket.notify(shard, SocketNews::Datagram { from, bytes });
                     if !socket.may_read(shard) {
                         break;
                     }

@@ -106,7 +106,7 @@ impl ShardCore {
                 Action::Start => {
                     let cause = "invalid socket".into();
                     let news = SocketNews::Failed { cause };
-                    self.tell_owner(command.sender, command.socket, news, 0);
+                    self.notify_owner(command.sender, command.socket, news, 0);
                     Ok(())
                 }
                 Action::Close | Action::CloseUnowned | Action::Shutdown | Action::Pause => Ok(()),
@@ -122,7 +122,7 @@ impl ShardCore {
                         Part::Stream(part) => part.address(),
                         _ => ("start".into(), 0),
                     };
-                    socket.tell(self, SocketNews::Opened { address, port });
+                    socket.notify(self, SocketNews::Opened { address, port });
                 }
                 Ok(())
             }
@@ -181,7 +181,7 @@ impl ShardCore {
     }
 
     /// Hands an event to the owner of a socket.
-    pub(super) fn tell_owner(
+    pub(super) fn notify_owner(
         self: &Rc<Self>,
         owner: Handle,
         socket: SocketId,

@@ -27,7 +27,7 @@ pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, input: File) {
     let ended = match Watched::new(input) {
         Ok(input) => {
             socket.facts.set_address("stdin");
-            socket.tell(
+            socket.notify(
                 &shard,
                 SocketNews::Opened {
                     address: "stdin".into(),
@@ -38,7 +38,7 @@ pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, input: File) {
         }
         Err(error) => Err(error),
     };
-    socket.tell(
+    socket.notify(
         &shard,
         match ended {
             Ok(()) => SocketNews::Closed,
@@ -74,7 +74,7 @@ async fn read(shard: &Rc<ShardCore>, socket: &Rc<Socket>, input: &Watched<File>)
         }
         socket.facts.read.fetch_add(count as u64, Ordering::Relaxed);
         let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-        socket.tell(shard, SocketNews::Data(bytes));
+        socket.notify(shard, SocketNews::Data(bytes));
         rt::relax().await;
         shard.io_seen();
     }

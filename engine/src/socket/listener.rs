@@ -83,7 +83,7 @@ async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
         Some(Err(cause)) => SocketNews::Failed { cause },
         None => SocketNews::Closed,
     };
-    socket.tell(&shard, news);
+    socket.notify(&shard, news);
     shard.sockets().remove(socket.id);
     shard.sockets().registry.remove(socket.id);
 }
@@ -100,7 +100,7 @@ fn adopt(
     socket.facts.set_address(local);
     let address = local.ip().to_string().into();
     let port = local.port();
-    socket.tell(shard, SocketNews::Opened { address, port });
+    socket.notify(shard, SocketNews::Opened { address, port });
     Ok(watched)
 }
 
@@ -108,7 +108,7 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
     let trouble = Throttle::new(TROUBLE_INTERVAL_MS);
     let report = |cause: String| {
         if trouble.allow(clock::now_ms()).is_some() {
-            socket.tell_trouble(shard, &cause);
+            socket.report_failure(shard, &cause);
         }
     };
     loop {
@@ -140,7 +140,7 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
                                 socket: accepted,
                                 peer,
                             };
-                            socket.tell(shard, news);
+                            socket.notify(shard, news);
                             if !socket.may_read(shard) {
                                 break;
                             }

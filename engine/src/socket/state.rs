@@ -42,7 +42,7 @@ pub(crate) struct Socket {
     started: Cell<bool>,
     closing: Cell<Closing>,
     /// The owner was told of the end.
-    told_end: Cell<bool>,
+    has_ended: Cell<bool>,
     /// What the owner has not handled of its events, in bytes.
     unhandled: Cell<usize>,
     /// Woken when anything here has changed.
@@ -58,7 +58,7 @@ impl Socket {
             owner: Cell::new(owner),
             started: Cell::new(false),
             closing: Cell::new(Closing::No),
-            told_end: Cell::new(false),
+            has_ended: Cell::new(false),
             unhandled: Cell::new(0),
             changed: Notify::default(),
             part,
@@ -111,21 +111,21 @@ impl Socket {
     }
 
     /// Tells the owner what happened.
-    pub(super) fn tell(&self, shard: &Rc<ShardCore>, news: SocketNews) {
+    pub(super) fn notify(&self, shard: &Rc<ShardCore>, news: SocketNews) {
         match news {
-            SocketNews::Closed | SocketNews::Failed { .. } if self.told_end.replace(true) => return,
+            SocketNews::Closed | SocketNews::Failed { .. } if self.has_ended.replace(true) => return,
             _ => {}
         }
         let bytes = news.bytes();
         self.unhandled.set(self.unhandled.get() + bytes);
         shard.sockets().add_unhandled(bytes);
-        shard.tell_owner(self.owner.get(), self.id, news, bytes);
+        shard.notify_owner(self.owner.get(), self.id, news, bytes);
     }
 
     /// Tells a listener's owner of a failure that is not the end.
-    pub(super) fn tell_trouble(&self, shard: &Rc<ShardCore>, cause: &str) {
+    pub(super) fn report_failure(&self, shard: &Rc<ShardCore>, cause: &str) {
         let cause = cause.into();
-        shard.tell_owner(self.owner.get(), self.id, SocketNews::Failed { cause }, 0);
+        shard.notify_owner(self.owner.get(), self.id, SocketNews::Failed { cause }, 0);
     }
 
     /// The owner has handled so much.

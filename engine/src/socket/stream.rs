@@ -106,15 +106,15 @@ impl StreamPart {
         }
         if waiting >= self.warns_at.get() {
             self.warns_at.set(self.warns_at.get().saturating_mul(2));
-            socket.tell(shard, SocketNews::Warning { waiting });
+            socket.notify(shard, SocketNews::Warning { waiting });
             // Its task watches from now on for the end of it.
             socket.changed.wake();
         }
         if shard.sockets().out_bytes.get() > SOCKET_OUT_TOTAL_BYTES_MAX
-            && let Some(greediest) = shard.sockets().greediest()
-            && let Part::Stream(part) = &greediest.part
+            && let Some(largest_writer) = shard.sockets().largest_writer()
+            && let Part::Stream(part) = &largest_writer.part
         {
-            cut(shard, &greediest, part);
+            cut(shard, &largest_writer, part);
         }
         Ok(())
     }
@@ -170,11 +170,11 @@ enum End {
 pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: Origin) {
     let Part::Stream(part) = &socket.part else { return };
     let end = match begin(&shard, &socket, part, origin).await {
-        Ok(stream) => carry(&shard, &socket, part, stream).await,
+        Ok(stream) => serve(&shard, &socket, part, stream).await,
         Err(end) => end,
     };
     part.connection.detach();
-    socket.tell(
+    socket.notify(
         &shard,
         match end {
             End::Closed => SocketNews::Closed,
@@ -208,7 +208,7 @@ async fn begin(
     part.connection.attach(Rc::clone(&stream));
     if socket.is_started() {
         let (address, port) = part.address();
-        socket.tell(shard, SocketNews::Opened { address, port });
+        socket.notify(shard, SocketNews::Opened { address, port });
     }
     if !part.is_written() {
         part.connection.flush_later(shard);
@@ -233,7 +233,7 @@ async fn connect(shard: &Rc<ShardCore>, host: &str, port: u16) -> Result<(Stream
 }
 
 /// Reads until the end, and sees to what waits to be written.
-async fn carry(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, stream: Rc<Stream>) -> End {
+async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, stream: Rc<Stream>) -> End {
     let connection = &part.connection;
     // The peer has sent all that it will.
     let mut is_read_out = false;
@@ -258,7 +258,7 @@ async fn carry(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
         if is_written {
             if part.has_warned() {
                 part.warns_at.set(WARNING_BYTES);
-                socket.tell(shard, SocketNews::Warning { waiting: 0 });
+                socket.notify(shard, SocketNews::Warning { waiting: 0 });
             }
             if part.finishing.get() && !is_finished {
                 is_finished = true;
@@ -281,7 +281,7 @@ async fn carry(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
                 is_read_out = true;
                 // A write that failed ends the stream too; the next round says so.
                 if connection.is_open() && socket.closing() == Closing::No {
-                    socket.tell(shard, SocketNews::Closed);
+                    socket.notify(shard, SocketNews::Closed);
                 }
             }
             Ok(chunk) => {
@@ -292,7 +292,7 @@ async fn carry(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
                 } else {
                     chunk
                 };
-                socket.tell(shard, SocketNews::Data(chunk));
+                socket.notify(shard, SocketNews::Data(chunk));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -165,7 +165,7 @@ impl SocketShard {
     }
 
     /// The connection with the most bytes to write.
-    pub(super) fn greediest(&self) -> Option<Rc<Socket>> {
+    pub(super) fn largest_writer(&self) -> Option<Rc<Socket>> {
         let sockets = self.sockets.borrow();
         let waiting = |socket: &&Rc<Socket>| match &socket.part {
             Part::Stream(part) => part.waiting(),

@@ -172,7 +172,7 @@ impl Host {
 
     /// Logs that many messages wait, and again when there are twice as many, as Skynet does.
     #[inline]
-    pub(crate) fn tell_overload(&self) {
+    pub(crate) fn report_overload(&self) {
         let waiting = self.caller.messages_waiting();
         if waiting >= self.overload.get() {
             self.caller

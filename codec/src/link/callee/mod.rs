@@ -306,7 +306,7 @@ impl CalleeLink {
 
     /// Tells the peer that this end lives, though it does not read: a pong that answers no ping. For whoever
     /// does not read for longer than the interval of a heartbeat. The skynet dialect cannot say so.
-    pub fn say_alive(&mut self) {
+    pub fn send_heartbeat(&mut self) {
         if self.stage == Stage::Native {
             put_pong(&mut self.out, 0);
         }

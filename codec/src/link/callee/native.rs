@@ -111,7 +111,7 @@ impl CalleeLink {
                 FrameKind::Pong => {}
                 FrameKind::Ack => self.take_ack(&header)?,
                 FrameKind::Goodbye => {
-                    self.leave_session();
+                    self.end_session();
                     return Ok(Some(Inbound::Goodbye));
                 }
                 kind @ (FrameKind::ReplyOk | FrameKind::ReplyError) => {

@@ -158,7 +158,7 @@ impl CalleeLink {
     }
 
     /// The caller has said goodbye: the session ends with the connection.
-    pub(super) fn leave_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         self.session = None;
         self.acks.start(false);
         self.retained.trim(0);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::losses::lost;
+use super::failures::lost;
 use super::{CallerEvent, CallerLink, Stage};
 use crate::Millis;
 use crate::link::heartbeat::{Beat, Heartbeat, HeartbeatLimits};
@@ -81,14 +81,14 @@ impl CallerLink {
     pub fn withdraw(&mut self, condition: impl Fn(u64) -> bool) {
         let first = self.queue.first_waiting_number();
         let is_up = !matches!(self.stage, Stage::Down | Stage::Greeting { .. });
-        let before = self.losses.len();
+        let before = self.failures.len();
         self.lose(
             first,
             |call| (call.number >= first || !is_up) && condition(call.token),
             lost,
         );
         // Those of a connection that the peer leaves are left out when the next one begins.
-        if self.losses.len() > before && matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
+        if self.failures.len() > before && matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
             self.drop_unwanted();
         }
     }

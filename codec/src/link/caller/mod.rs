@@ -13,9 +13,9 @@
 //! - before the peer has answered the hello, nothing but the hello can be transmitted.
 
 mod event;
+mod failures;
 mod handshake;
 mod heartbeat;
-mod losses;
 mod native;
 mod resume;
 mod skynet;
@@ -85,7 +85,7 @@ pub struct CallerLink {
     partials: Reassembly<()>,
     frames: FrameReader,
     /// What `disconnected` and `close` have to report.
-    losses: VecDeque<CallerEvent>,
+    failures: VecDeque<CallerEvent>,
     late_replies: u64,
     sends_dropped: u64,
     heartbeat: Heartbeat,
@@ -120,7 +120,7 @@ impl CallerLink {
             framer: Framer::new(),
             partials: Reassembly::new(reassembly),
             frames: FrameReader::new(),
-            losses: VecDeque::new(),
+            failures: VecDeque::new(),
             late_replies: 0,
             sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
@@ -201,7 +201,7 @@ impl CallerLink {
         }
         // Losses that nobody has polled yet count as well, so that they cannot heap up.
         let limit = self.limits.sessions_max;
-        if is_call && self.sessions.outstanding() + self.losses.len() >= limit {
+        if is_call && self.sessions.outstanding() + self.failures.len() >= limit {
             let what = "sessions";
             return Err(LinkError::Overloaded { what, limit });
         }
@@ -334,7 +334,7 @@ impl CallerLink {
             self.stage = Stage::Leaving(dialect);
             if dialect == Dialect::Native {
                 put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
-                self.leave_session();
+                self.forget_session();
             }
         }
     }
@@ -368,9 +368,9 @@ impl CallerLink {
     #[inline]
     pub fn poll_event(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         self.now = self.now.max(now);
-        if let Some(loss) = self.losses.pop_front() {
-            if self.losses.is_empty() {
-                self.losses = VecDeque::new();
+        if let Some(loss) = self.failures.pop_front() {
+            if self.failures.is_empty() {
+                self.failures = VecDeque::new();
             }
             return Ok(Some(loss));
         }
@@ -473,7 +473,7 @@ impl CallerLink {
         all.into_iter().flatten().min()
     }
 
-    /// Calls that wait for their event, apart from losses that were not polled yet.
+    /// Calls that wait for their event, apart from failures that were not polled yet.
     pub fn outstanding(&self) -> usize {
         self.sessions.outstanding()
     }
@@ -481,7 +481,7 @@ impl CallerLink {
     /// Whether there is nothing to wait for: no call, no event, no byte to be written.
     pub fn is_idle(&self) -> bool {
         let is_waiting = self.out_buffer_bytes() > 0 || self.has_output();
-        self.outstanding() == 0 && self.losses.is_empty() && !is_waiting
+        self.outstanding() == 0 && self.failures.is_empty() && !is_waiting
     }
 
     /// Whether a TCP connection is up, as far as this link was told.

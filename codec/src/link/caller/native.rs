@@ -57,7 +57,7 @@ impl CallerLink {
     /// what comes next is anything else, which [`CallerLink::poll_event`] gives out.
     #[inline(always)]
     pub fn next_reply(&mut self) -> Option<(u64, Bytes)> {
-        if !self.losses.is_empty()
+        if !self.failures.is_empty()
             || !matches!(
                 self.stage,
                 Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native)

@@ -285,7 +285,7 @@ impl CallerLink {
     }
 
     /// This end has said goodbye: the session ends with the connection, so nothing need be kept.
-    pub(super) fn leave_session(&mut self) {
+    pub(super) fn forget_session(&mut self) {
         for message in self.queue.take_begun() {
             release(&mut self.names, &message);
         }
@@ -304,7 +304,7 @@ impl CallerLink {
             self.end_session(Ended::GivenUp);
             self.drop_unwanted();
         }
-        self.losses.pop_front().or_else(|| self.expire(now))
+        self.failures.pop_front().or_else(|| self.expire(now))
     }
 
     /// Takes what an acknowledgement says.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use skyring_codec::Millis;
 use skyring_codec::link::{CalleeLink, SESSION_KEPT_MS_MAX};
 
-use super::books::Process;
 use super::clock::Event;
+use super::ledger::Process;
 use super::messages::Order;
 use super::network::Side;
 use super::world::World;
@@ -140,9 +140,9 @@ impl World {
             return true;
         };
         if !std::mem::replace(&mut acceptor.is_paused, true) {
-            self.books.counts.reads_paused += 1;
+            self.ledger.counts.reads_paused += 1;
             acceptor.link.own_input();
-            self.say_alive_later(id);
+            self.send_heartbeat_later(id);
         }
         true
     }
@@ -165,34 +165,34 @@ impl World {
         }
     }
 
-    fn say_alive_later(&mut self, id: usize) {
+    fn send_heartbeat_later(&mut self, id: usize) {
         let interval = self.settings.heartbeat.interval_ms;
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
         if interval > 0 && !std::mem::replace(&mut acceptor.is_pulse_scheduled, true) {
             let at = self.clock.now() + interval;
-            self.clock.schedule(at, Event::SayAlive { acceptor: id });
+            self.clock.schedule(at, Event::SendHeartbeat { acceptor: id });
         }
     }
 
     /// When it has not been read for a while, the peer is to know that it lives.
-    pub(super) fn say_alive(&mut self, id: usize) {
+    pub(super) fn send_heartbeat(&mut self, id: usize) {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
         acceptor.is_pulse_scheduled = false;
         if acceptor.is_paused {
-            acceptor.link.say_alive();
+            acceptor.link.send_heartbeat();
             self.attend_acceptor(id);
-            self.say_alive_later(id);
+            self.send_heartbeat_later(id);
         }
     }
 
     // ---- its end ----
 
     /// Says goodbye, and closes a little later.
-    pub(super) fn say_goodbye(&mut self, connection: usize, closes_after: Millis) {
+    pub(super) fn send_goodbye(&mut self, connection: usize, closes_after: Millis) {
         if let Some(id) = self.acceptor_of(connection)
             && let Some(acceptor) = &mut self.acceptors[id]
         {

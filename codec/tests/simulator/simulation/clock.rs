@@ -37,7 +37,7 @@ pub(super) enum Event {
     /// A deadline of an acceptor's link has come.
     Tick { acceptor: usize },
     /// An acceptor that does not read says that it lives.
-    SayAlive { acceptor: usize },
+    SendHeartbeat { acceptor: usize },
     /// An acceptor has kept a session for long enough.
     Forget { acceptor: usize },
     /// An acceptor that said goodbye closes.

@@ -84,7 +84,7 @@ impl World {
         self.accept(connection);
         self.note(|_| format!("dialler {id} is connected to node {place}: connection {connection}"));
         if let Err(error) = dialled {
-            self.books.fail(|| format!("dialler {id}: {error}"));
+            self.ledger.fail(|| format!("dialler {id}: {error}"));
         }
         self.attend(id);
     }
@@ -113,7 +113,7 @@ impl World {
         };
         dialler.is_given_up = true;
         dialler.link.withdraw(|_| true);
-        self.books.counts.verdicts += 1;
+        self.ledger.counts.verdicts += 1;
         self.note(|_| format!("dialler {id} waits no longer"));
         self.take_events(id);
         if let Some(dialler) = &mut self.diallers[id] {
@@ -151,7 +151,7 @@ impl World {
         dialler.stage = Stage::Idle;
         dialler.link.disconnected();
         if dialler.link.has_output() || dialler.link.has_partial_input() {
-            self.books
+            self.ledger
                 .fail(|| format!("dialler {id} keeps bytes of a connection that broke"));
         }
         self.take_events(id);

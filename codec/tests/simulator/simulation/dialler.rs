@@ -9,8 +9,8 @@ use skyring_codec::link::{
 use skyring_codec::native::{Hello, Resumption};
 use skyring_codec::skynet::Address;
 
-use super::books::{Issue, Loss, Process};
 use super::clock::Event;
+use super::ledger::{Issue, Loss, Process};
 use super::messages::{Kind, Order, Target};
 use super::network::Side;
 use super::node::{HANDLE, name_text};
@@ -187,7 +187,7 @@ impl World {
             issued: now,
             deadline,
         };
-        self.books.enter(issue, taken.is_ok());
+        self.ledger.enter(issue, taken.is_ok());
         self.attend(id);
     }
 
@@ -204,7 +204,7 @@ impl World {
         let limits = self.settings.caller_limits;
         // A ping goes out whatever else waits.
         if calls > limits.sessions_max || bytes > limits.out_buffer_bytes_max + 1_000 {
-            self.books
+            self.ledger
                 .fail(|| format!("dialler {id} has {calls} calls and {bytes} bytes, past its limits"));
         }
         if let Some(deadline) = dialler.link.next_deadline()
@@ -277,7 +277,7 @@ impl World {
                 && let Some((message, answer)) = dialler.link.next_reply()
             {
                 self.note(|_| format!("dialler {id}: answer to message {message}"));
-                self.books.reply(now, process, message, Ok(answer), excuse);
+                self.ledger.reply(now, process, message, Ok(answer), excuse);
                 continue;
             }
             let Some(event) = dialler.link.poll_event(now)? else {
@@ -295,9 +295,11 @@ impl World {
             match event {
                 CallerEvent::Ready { dialect, peer } => self.ready(id, dialect, peer.as_deref()),
                 CallerEvent::Goodbye | CallerEvent::Quiet | CallerEvent::Heard => {}
-                CallerEvent::Reply { token, result } => self.books.reply(now, process, token, result, excuse),
+                CallerEvent::Reply { token, result } => {
+                    self.ledger.reply(now, process, token, result, excuse)
+                }
                 CallerEvent::Expired { token, may_have_run } => {
-                    self.books.expire(now, process, token, may_have_run, excuse);
+                    self.ledger.expire(now, process, token, may_have_run, excuse);
                 }
                 CallerEvent::Lost { token, may_have_run } => {
                     self.lose(id, token, Loss::Broken { may_have_run });
@@ -305,7 +307,7 @@ impl World {
                 CallerEvent::Restarted { token } => self.lose(id, token, Loss::Restarted),
                 CallerEvent::Forgotten { token } => self.lose(id, token, Loss::Forgotten),
                 CallerEvent::TooLarge { token, .. } => {
-                    self.books.answer_too_large(now, process, token, excuse);
+                    self.ledger.answer_too_large(now, process, token, excuse);
                 }
             }
         }
@@ -325,8 +327,8 @@ impl World {
             }
         }
         match dialect {
-            Dialect::Native => self.books.counts.connections_native += 1,
-            Dialect::Skynet => self.books.counts.connections_skynet += 1,
+            Dialect::Native => self.ledger.counts.connections_native += 1,
+            Dialect::Skynet => self.ledger.counts.connections_skynet += 1,
         }
     }
 
@@ -342,7 +344,7 @@ impl World {
             Loss::Broken { .. } if dialler.is_turned_off || dialler.is_given_up => true,
             Loss::Broken { .. } if dialler.session.is_none() => true,
             Loss::Broken { .. } => {
-                self.books.counts.calls_given_up += 1;
+                self.ledger.counts.calls_given_up += 1;
                 dialler.connection().is_none() && now >= dialler.down_since + SESSION_KEPT_MS_MAX
             }
             Loss::Restarted | Loss::Forgotten => match (dialler.session_before, peer) {
@@ -358,11 +360,11 @@ impl World {
         };
         if !is_excused {
             return self
-                .books
+                .ledger
                 .fail(|| format!("message {message} is lost without a reason: {loss:?}"));
         }
         let excuse = self.nodes[process.node].excuse();
-        self.books.lose(now, process, message, loss, excuse);
+        self.ledger.lose(now, process, message, loss, excuse);
     }
 
     // ---- changes of the map ----
@@ -406,7 +408,7 @@ impl World {
             .channels
             .retain(|_, own| *own != id);
         if let Some(leftover) = dialler.close() {
-            self.books
+            self.ledger
                 .fail(|| format!("dialler {id} ends and has {leftover} left over"));
         }
     }

@@ -2,8 +2,8 @@
 
 use skyring_codec::Millis;
 
-use super::books::Process;
 use super::clock::Event;
+use super::ledger::Process;
 use super::network::{FOR_EVER, Side};
 use super::settings::Disturbance;
 use super::world::World;
@@ -61,7 +61,7 @@ impl World {
                 if let Some(connection) = self.any_connection() {
                     self.cover(disturbance, &[connection]);
                     let until = now + self.random.up_to(PAUSE_MS_MAX);
-                    self.books.counts.stalls += 1;
+                    self.ledger.counts.stalls += 1;
                     self.hold(connection, until);
                     self.clock.schedule(until, Event::Heal { connection });
                 }
@@ -69,7 +69,7 @@ impl World {
             Disturbance::Silence => {
                 if let Some(connection) = self.any_connection() {
                     self.cover(disturbance, &[connection]);
-                    self.books.counts.silences += 1;
+                    self.ledger.counts.silences += 1;
                     self.hold(connection, FOR_EVER);
                     let until = now + self.random.up_to(SILENCE_MS_MAX);
                     if self.random.chance(500) {
@@ -100,7 +100,7 @@ impl World {
     /// Notes what a disturbance finds on its way on these connections.
     fn cover(&mut self, disturbance: Disturbance, connections: &[usize]) {
         let under_way = self.network.under_way(connections);
-        self.books.counts.coverage.count(disturbance, under_way);
+        self.ledger.counts.coverage.count(disturbance, under_way);
     }
 
     /// The connections of a process that were not cut.
@@ -151,7 +151,7 @@ impl World {
 
     /// Cuts a connection: each side learns of it at its time, and gets some of what was under way.
     fn cut(&mut self, connection: usize, seen: [Millis; 2]) {
-        self.books.counts.cuts += 1;
+        self.ledger.counts.cuts += 1;
         for (side, seen) in Side::BOTH.into_iter().zip(seen) {
             let incoming = self.network.incoming_bytes(connection, side);
             let kept = match self.random.below(4) {
@@ -184,7 +184,7 @@ impl World {
         if !self.nodes[node].is_alive {
             return;
         }
-        self.books.counts.crashes += 1;
+        self.ledger.counts.crashes += 1;
         let is_long = self.random.chance(20);
         let starts = now + 1 + self.down_ms(is_long);
         let is_machine = self.random.chance(300);
@@ -194,7 +194,7 @@ impl World {
         self.nodes[node].is_alive = false;
         self.nodes[node].is_unreachable = is_machine;
         self.nodes[node].paused_until = 0;
-        self.books.abandon(process);
+        self.ledger.abandon(process);
         for dialler in &mut self.diallers {
             if dialler.as_ref().is_some_and(|dialler| dialler.process == process) {
                 *dialler = None;
@@ -236,7 +236,7 @@ impl World {
         let place = &mut self.nodes[node];
         if place.is_alive && place.paused_until <= now {
             place.paused_until = now + self.random.up_to(PAUSE_MS_MAX);
-            self.books.counts.pauses += 1;
+            self.ledger.counts.pauses += 1;
             let until = place.paused_until;
             let process = place.process;
             self.cover(Disturbance::Pause, &self.connections_of(process));
@@ -248,13 +248,13 @@ impl World {
         let Some(connection) = self.any_connection() else {
             return;
         };
-        self.books.counts.goodbyes += 1;
+        self.ledger.counts.goodbyes += 1;
         self.cover(Disturbance::Goodbye, &[connection]);
         let closes_after = self.random.up_to(PAUSE_MS_MAX);
         self.note(|_| {
             format!("connection {connection}: its acceptor says goodbye, and closes after {closes_after} ms")
         });
-        self.say_goodbye(connection, closes_after);
+        self.send_goodbye(connection, closes_after);
     }
 
     /// Nothing goes wrong any more: what is held up passes. Who is away comes back in its time.

@@ -2,13 +2,13 @@
 //! stalls and swallows, while processes pause, end and start again. One seed is one run, always the same.
 //!
 //! What drives the links here is what the engine does with sockets and timers; what is checked are the
-//! promises of [`skyring_codec::link`], by the books of both sides (see `books`).
+//! promises of [`skyring_codec::link`], by the ledger of both sides (see `ledger`).
 //!
 //! The tests of this folder run many seeds, and `cargo run --release -p skyring-codec --example simulate`
 //! any number of them, or one with its trace.
 
 mod acceptor;
-mod books;
+mod ledger;
 
 mod clock;
 mod connecting;
@@ -76,8 +76,8 @@ pub(crate) fn run(seed: u64, trace: &Trace) -> Result<Counts, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed, trace.clone());
         world.run();
-        match world.books.violation() {
-            None => Ok(world.books.counts),
+        match world.ledger.violation() {
+            None => Ok(world.ledger.counts),
             Some(violation) => Err(violation.to_owned()),
         }
     }));

@@ -8,9 +8,9 @@ use std::io::IoSlice;
 use bytes::{Bytes, BytesMut};
 use skyring_codec::Millis;
 
-use super::books::Process;
 use super::clock::{Clock, Event};
 use super::frames::{Frames, MessageKind};
+use super::ledger::Process;
 
 /// Nothing passes until somebody says so.
 pub(super) const FOR_EVER: Millis = Millis::MAX;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use skyring_codec::Millis;
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 
-use super::books::Process;
+use super::ledger::Process;
 use super::random::Random;
 
 /// Names that every process may have.

@@ -19,7 +19,7 @@ impl World {
     pub(super) fn operate(&mut self, node: usize, generation: u32) {
         let place = &self.nodes[node];
         let is_same = place.is_alive && place.process.generation == generation;
-        if !is_same || self.is_ending() || self.books.next_message() >= MESSAGES_MAX {
+        if !is_same || self.is_ending() || self.ledger.next_message() >= MESSAGES_MAX {
             return;
         }
         for _ in 0..=self.random.below(self.settings.burst_max) {
@@ -63,7 +63,7 @@ impl World {
             _ => Answer::Bytes(self.fill_bytes() as u32),
         };
         let order = Order {
-            message: self.books.next_message(),
+            message: self.ledger.next_message(),
             target: match self.random.chance(400) {
                 true => Target::Handle,
                 false => Target::Name(self.random.below(NAMES.into()) as u8),
@@ -88,7 +88,7 @@ impl World {
 
     /// How long a message is, beside its header.
     fn fill_bytes(&mut self) -> usize {
-        if self.random.chance(self.settings.long_messages) && self.books.counts.long_bytes < LONG_BYTES_MAX {
+        if self.random.chance(self.settings.long_messages) && self.ledger.counts.long_bytes < LONG_BYTES_MAX {
             // Around the lengths where one dialect or the other begins to say it in another way.
             let long = self
                 .random
@@ -96,7 +96,7 @@ impl World {
             let bytes = (long - HEADER_BYTES as u64)
                 .saturating_add(self.random.below(64))
                 .saturating_sub(32);
-            self.books.counts.long_bytes += bytes;
+            self.ledger.counts.long_bytes += bytes;
             return bytes as usize;
         }
         self.random.up_to(600) as usize
@@ -107,7 +107,7 @@ impl World {
         let number = self.random.below(NAMES.into()) as u8;
         let is_there = self.random.chance(800);
         let handle = self.nodes[node].register(number, is_there);
-        self.books.counts.names_moved += 1;
+        self.ledger.counts.names_moved += 1;
         self.note(|_| format!("node {node}: name {number} is at {handle:?}"));
     }
 
@@ -120,7 +120,7 @@ impl World {
         if self.nodes[node].map[peer] == Entry::Disabled {
             return;
         }
-        self.books.counts.nodes_moved += 1;
+        self.ledger.counts.nodes_moved += 1;
         self.note(|_| format!("node {node}: its map has node {peer} at the place of node {place}"));
         self.nodes[node].map[peer] = Entry::At(place);
         self.entry_changed(node, peer);
@@ -133,7 +133,7 @@ impl World {
             Entry::At(_) => Entry::Disabled,
             Entry::Disabled => Entry::At(peer),
         };
-        self.books.counts.nodes_disabled += 1;
+        self.ledger.counts.nodes_disabled += 1;
         self.note(|_| format!("node {node}: its map says of node {peer} {entry:?}"));
         self.nodes[node].map[peer] = entry;
         self.entry_changed(node, peer);

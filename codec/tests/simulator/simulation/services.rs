@@ -6,8 +6,8 @@ use skyring_codec::native::ErrorCode;
 use skyring_codec::seri;
 use skyring_codec::skynet::RequestAddress;
 
-use super::books::Arrival;
 use super::clock::Event;
+use super::ledger::Arrival;
 use super::messages::{Answer, Order, Target};
 use super::node::HANDLE;
 use super::world::World;
@@ -27,7 +27,7 @@ impl World {
         match self.take_requests(id) {
             Ok(id) => self.attend_acceptor(id),
             // Whoever is at the other end is one of ours.
-            Err(error) => self.books.fail(|| format!("acceptor {id} reads {error}")),
+            Err(error) => self.ledger.fail(|| format!("acceptor {id} reads {error}")),
         }
     }
 
@@ -85,7 +85,7 @@ impl World {
     /// Nobody asks for a name but the heartbeat.
     fn answer_query(&mut self, id: usize, session: u32, payload: &[u8]) {
         if seri::unpack::<&str>(payload) != Ok("skyring.ping") {
-            self.books
+            self.ledger
                 .fail(|| format!("acceptor {id}: a query for {payload:?}"));
         }
         if let Some(acceptor) = &mut self.acceptors[id] {
@@ -108,7 +108,7 @@ impl World {
         let Some(order) = Order::unpack(&payload) else {
             let bytes = payload.len();
             let text = format!("acceptor {id}: a request of {bytes} bytes that nobody sent");
-            return self.books.fail(|| text);
+            return self.ledger.fail(|| text);
         };
         let message = order.message;
         let expected = match order.target {
@@ -117,7 +117,7 @@ impl World {
         };
         if target != expected {
             let text = format!("message {message} goes to {target:?}, its target is {expected:?}");
-            return self.books.fail(|| text);
+            return self.ledger.fail(|| text);
         }
         let Some(target) = target else {
             let text = b"no-such-service: a name";
@@ -134,7 +134,7 @@ impl World {
             session,
             remaining_ms,
         };
-        self.books.run(self.clock.now(), &order, &arrival);
+        self.ledger.run(self.clock.now(), &order, &arrival);
         self.handle(id, session, order);
     }
 
@@ -159,7 +159,7 @@ impl World {
     }
 
     fn respond(&mut self, id: usize, session: u32, order: Order) {
-        self.books.answer(order.message);
+        self.ledger.answer(order.message);
         if let Some(acceptor) = &mut self.acceptors[id] {
             match order.answer() {
                 Ok(answer) => acceptor.link.respond(session, Ok(answer)),

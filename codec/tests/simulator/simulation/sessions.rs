@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use skyring_codec::link::{CalleeLimits, Dialect, SESSION_KEPT_MS_MAX};
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption};
 
-use super::books::Process;
+use super::ledger::Process;
 use super::network::Side;
 use super::world::World;
 
@@ -74,7 +74,7 @@ impl World {
             return id;
         };
         if let Err(error) = acceptor.link.accept_hello(&answer) {
-            self.books
+            self.ledger
                 .fail(|| format!("acceptor {id} does not accept the hello: {error}"));
         } else if let Some(secret) = acceptor.link.session_secret() {
             self.fates.begin(secret, process);
@@ -90,7 +90,7 @@ impl World {
         });
         let Some(holder) = holder else {
             if self.fates.process(&secret).is_none() {
-                self.books
+                self.ledger
                     .fail(|| format!("acceptor {id}: a session that never was"));
             }
             return None;
@@ -114,17 +114,17 @@ impl World {
         let resumed = old.link.resume(greeted.link, answer);
         old.connection = greeted.connection;
         old.forget_schedule();
-        self.books.counts.sessions_resumed += 1;
+        self.ledger.counts.sessions_resumed += 1;
         self.note(|_| format!("acceptor {holder} goes on with its session in the place of acceptor {id}"));
         if let Err(error) = resumed {
-            self.books
+            self.ledger
                 .fail(|| format!("acceptor {holder} does not go on with its session: {error}"));
         }
         if let Some(connection) = greeted.connection {
             self.network.set_acceptor(connection, holder);
         }
         if let Some(connection) = connection_before {
-            self.books.counts.sessions_taken += 1;
+            self.ledger.counts.sessions_taken += 1;
             self.close_side(connection, Side::Acceptor);
         }
         Some(holder)
@@ -146,7 +146,7 @@ impl World {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        self.books.counts.sessions_forgotten += 1;
+        self.ledger.counts.sessions_forgotten += 1;
         if acceptor.connection.is_some() {
             acceptor.is_trimmed = true;
             acceptor.link.trim_retained(0);

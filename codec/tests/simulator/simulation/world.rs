@@ -3,9 +3,9 @@
 use skyring_codec::Millis;
 
 use super::acceptor::Acceptor;
-use super::books::Books;
 use super::clock::{Clock, Event};
 use super::dialler::Dialler;
+use super::ledger::Ledger;
 use super::network::{Network, Side};
 use super::node::Node;
 use super::random::Random;
@@ -35,7 +35,7 @@ pub(super) struct World {
     pub(super) diallers: Vec<Option<Dialler>>,
     /// The same.
     pub(super) acceptors: Vec<Option<Acceptor>>,
-    pub(super) books: Books,
+    pub(super) ledger: Ledger,
     pub(super) fates: Fates,
     pub(super) trace: Trace,
 }
@@ -53,7 +53,7 @@ impl World {
             nodes: (0..nodes).map(|node| Node::new(node, nodes)).collect(),
             diallers: Vec::new(),
             acceptors: Vec::new(),
-            books: Books::default(),
+            ledger: Ledger::default(),
             fates: Fates::default(),
             trace,
         };
@@ -80,7 +80,7 @@ impl World {
     pub(super) fn run(&mut self) {
         let mut is_healed = false;
         let mut done_since = None;
-        while self.books.violation().is_none() {
+        while self.ledger.violation().is_none() {
             if self.is_ending() && !is_healed {
                 is_healed = true;
                 self.heal_everything();
@@ -99,11 +99,11 @@ impl World {
             let Some(event) = self.clock.next() else {
                 return self.hang("nothing is scheduled any more");
             };
-            self.books.counts.events += 1;
+            self.ledger.counts.events += 1;
             if self.clock.now() > self.settings.duration_ms + ENDING_MS_MAX {
                 return self.hang("it is far too late");
             }
-            if self.books.counts.events > EVENTS_MAX {
+            if self.ledger.counts.events > EVENTS_MAX {
                 return self.hang("there is no end of events");
             }
             self.happen(event);
@@ -115,7 +115,7 @@ impl World {
         let now = self.clock.now();
         // Whatever was kept from a side for a while has reached it by then, too; and nobody is away who has still to
         // take what came, such as an acknowledgement.
-        self.books.waiting() == 0
+        self.ledger.waiting() == 0
             && self
                 .nodes
                 .iter()
@@ -127,7 +127,7 @@ impl World {
     }
 
     fn hang(&mut self, why: &str) {
-        let mut left: Vec<String> = self.books.first_waiting().into_iter().collect();
+        let mut left: Vec<String> = self.ledger.first_waiting().into_iter().collect();
         let mut diallers = self.diallers.iter().flatten();
         if let Some(dialler) = diallers.find(|dialler| !dialler.is_idle()) {
             left.push(format!("dialler {} has bytes or events left", dialler.id));
@@ -138,7 +138,7 @@ impl World {
             left.push(format!("acceptor {id} has something left"));
         }
         left.extend(self.network.end_unseen());
-        self.books.fail(|| format!("{why}: {}", left.join(", ")));
+        self.ledger.fail(|| format!("{why}: {}", left.join(", ")));
     }
 
     /// The node at which something happens, and which may be paused.
@@ -154,7 +154,7 @@ impl World {
             | Event::Flush { connection, side } => Some(self.network.get(connection).process(side).node),
             Event::Answer { acceptor, .. }
             | Event::Tick { acceptor }
-            | Event::SayAlive { acceptor }
+            | Event::SendHeartbeat { acceptor }
             | Event::Forget { acceptor } => {
                 let acceptor = self.acceptors[acceptor].as_ref()?;
                 Some(acceptor.process.node)
@@ -195,7 +195,7 @@ impl World {
                 message,
             } => self.answer(acceptor, session, message),
             Event::Tick { acceptor } => self.tick(acceptor),
-            Event::SayAlive { acceptor } => self.say_alive(acceptor),
+            Event::SendHeartbeat { acceptor } => self.send_heartbeat(acceptor),
             Event::Forget { acceptor } => self.forget_if_old(acceptor),
             Event::Leave { connection } => self.leave(connection),
             Event::Heal { connection } => self.network.heal(&mut self.clock, connection),
@@ -220,16 +220,16 @@ impl World {
     fn close(&mut self) {
         for id in 0..self.diallers.len() {
             if let Some(leftover) = self.diallers[id].as_mut().and_then(|dialler| dialler.close()) {
-                self.books
+                self.ledger
                     .fail(|| format!("dialler {id} has {leftover} left over"));
             }
         }
         for id in 0..self.acceptors.len() {
             if let Some(leftover) = self.acceptors[id].as_mut().and_then(Acceptor::close) {
-                self.books
+                self.ledger
                     .fail(|| format!("acceptor {id} has {leftover} left over"));
             }
         }
-        self.books.close();
+        self.ledger.close();
     }
 }

@@ -117,7 +117,7 @@ impl ClusterShard {
             if largest.held() == 0 {
                 return;
             }
-            largest.end_greedy(shard);
+            largest.end_largest(shard);
         }
     }
 

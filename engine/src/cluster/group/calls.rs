@@ -170,7 +170,7 @@ impl ClusterShard {
 
     /// A member is suspect or down. Calls that have not been sent there go to another member, and so do
     /// idempotent ones that have no answer yet.
-    pub(in crate::cluster) fn leave_member(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
+    pub(in crate::cluster) fn move_calls_from(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
         let is_better = |other: &Rc<Member>| other.health.get() == Health::Good;
         if !group.members.iter().any(is_better) {
             return;

@@ -61,8 +61,8 @@ impl ClusterShard {
         let health = self.health(node);
         for (group, index) in self.groups.with_member(node) {
             let member = &group.members[index];
-            let is_loss = health == Health::Suspect && member.health.get() == Health::Good;
-            if is_loss && group.policy.is_steady() {
+            let is_lost = health == Health::Suspect && member.health.get() == Health::Good;
+            if is_lost && group.policy.is_steady() {
                 member.health.set(Health::Paused);
                 self.begin_pause(shard, member);
             } else if health != Health::Suspect || member.health.get() != Health::Paused {
@@ -97,7 +97,7 @@ impl ClusterShard {
     /// A member has another health now, which is no pause.
     fn act_on_health(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
         if group.members[index].health.get() > Health::Paused {
-            self.leave_member(shard, group, index);
+            self.move_calls_from(shard, group, index);
         }
         self.release_group(shard, group);
         self.announce_switch(shard, group);
@@ -139,6 +139,6 @@ impl ClusterShard {
         let name = &group.name;
         shard.log(Handle::NONE, format!("cluster group {name} {how} {now}: {why}"));
         let event = NodeEvent::now(name, NodeChange::Switched, Text::clone(now));
-        shard.run_on_all(move |shard| shard.cluster().tell(shard, &event));
+        shard.run_on_all(move |shard| shard.cluster().notify_monitors(shard, &event));
     }
 }

@@ -48,7 +48,7 @@ impl ClusterShard {
         address: &NodeAddress,
         evidence: Evidence,
     ) {
-        if self.map.has_news() {
+        if self.map.is_stale() {
             self.map_changed(shard);
         }
         // It may speak of a place where the node is not any more.
@@ -141,12 +141,12 @@ impl ClusterShard {
             self.probe(shard, node);
         }
         self.member_changed(shard, node);
-        self.tell(shard, event);
+        self.notify_monitors(shard, event);
     }
 
     /// Tells an event to whoever of this shard wants to hear it.
-    pub(in crate::cluster) fn tell(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
-        self.states.monitors.tell(shard, event);
+    pub(in crate::cluster) fn notify_monitors(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
+        self.states.monitors.notify(shard, event);
     }
 
     /// Fails a call whose node is down.

@@ -153,7 +153,7 @@ struct Watched {
     /// What was seen last that speaks against it.
     cause: Option<Text>,
     /// It has said goodbye, and has not answered on a new connection since.
-    is_leaving: bool,
+    is_draining: bool,
 }
 
 impl Watched {
@@ -233,7 +233,7 @@ impl Detector {
             Evidence::Failed(cause) => watched.suspect(now, cause),
             Evidence::Connected(epoch) => {
                 watched.hear(channel);
-                watched.is_leaving = false;
+                watched.is_draining = false;
                 let before = watched.epoch;
                 watched.epoch = epoch.or(before);
                 let is_another = before.is_some() && before != watched.epoch;
@@ -253,7 +253,7 @@ impl Detector {
                 let cause = format!("no sign of life for {half} ms");
                 watched.suspect(now.saturating_sub(half), cause.into())
             }
-            Evidence::Heard if watched.is_leaving => None,
+            Evidence::Heard if watched.is_draining => None,
             Evidence::Heard => {
                 watched.hear(channel);
                 watched.cause = Some("it is heard again".into());
@@ -272,7 +272,7 @@ impl Detector {
             }
             Evidence::Goodbye => {
                 watched.heard.clear();
-                watched.is_leaving = true;
+                watched.is_draining = true;
                 watched.lay_down("it has said goodbye: it is stopping".into())
             }
         };

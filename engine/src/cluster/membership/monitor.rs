@@ -143,7 +143,7 @@ impl Monitors {
     }
 
     /// Tells everyone who wants to hear it.
-    pub(super) fn tell(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
+    pub(super) fn notify(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
         // Whoever is told may run, and add monitors.
         let mut services = Vec::new();
         self.0.borrow_mut().retain(|(node, listener)| {

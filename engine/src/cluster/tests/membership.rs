@@ -75,7 +75,7 @@ fn a_goodbye_is_down_at_once_and_the_answers_under_way_still_arrive() {
     let call = cluster.call("db", "last");
     let mut db = Callee::accept(&cluster);
     let request = &db.requests(&cluster)[0];
-    db.say_goodbye(&cluster);
+    db.send_goodbye(&cluster);
     assert_eq!(cluster.state("db"), NodeState::Down);
     db.answer(&cluster, request, "done");
     assert_eq!(cluster.outcome(call), Some(Ok("done".to_owned())));
@@ -92,7 +92,7 @@ fn a_monitor_hears_of_each_change_once_and_in_order() {
     cluster.settle();
     // Nobody calls: the monitor alone has the node connected to.
     let mut db = Callee::accept(&cluster);
-    db.say_goodbye(&cluster);
+    db.send_goodbye(&cluster);
     let _db = Callee::accept_as(&cluster, next_dial(&cluster), 8, 1);
     let changes: Vec<NodeChange> = std::iter::from_fn(|| monitor.take())
         .map(|event| event.change)

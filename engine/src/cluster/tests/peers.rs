@@ -130,7 +130,7 @@ impl Callee {
     }
 
     /// Says that the node stops.
-    pub(super) fn say_goodbye(&mut self, cluster: &Cluster) {
+    pub(super) fn send_goodbye(&mut self, cluster: &Cluster) {
         self.link.goodbye();
         self.send_output(cluster);
     }

@@ -78,7 +78,7 @@ impl Interpreter {
         host.note.leave();
         self.busy.set(false);
         host.spent.set(host.spent.get() + started.elapsed());
-        host.tell_overload();
+        host.report_overload();
         result
     }
 }

@@ -27,7 +27,7 @@ impl Inbound {
     }
 
     /// Ends the connection because it holds the most of too much.
-    pub(in crate::cluster) fn end_greedy(&self, shard: &Rc<ShardCore>) {
+    pub(in crate::cluster) fn end_largest(&self, shard: &Rc<ShardCore>) {
         shard.node.metrics.connections_greedy.add(1);
         shard.cluster().incidents.log(shard, Incident::Greedy, || {
             format!(

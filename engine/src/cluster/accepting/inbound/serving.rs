@@ -194,7 +194,7 @@ impl Inbound {
             // Pings are not read now either, and a peer that hears nothing gives the connection up.
             if heartbeat_at + HEARTBEAT_INTERVAL_MS <= shard.update_now() {
                 heartbeat_at = shard.now();
-                self.connection.link.borrow_mut().say_alive();
+                self.connection.link.borrow_mut().send_heartbeat();
             }
         }
         shard.read_buffer.begin_work();

@@ -1,4 +1,4 @@
-//! The books: what was asked for, what ran, and what the callers were told. Whatever does not agree is a
+//! The ledger: what was asked for, what ran, and what the callers were told. Whatever does not agree is a
 //! violation, and the first one ends the run.
 
 use std::collections::BTreeMap;
@@ -88,9 +88,9 @@ pub(super) struct Arrival {
     pub(super) remaining_ms: Option<u32>,
 }
 
-/// The books of a run; see the module.
+/// The ledger of a run; see the module.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct Ledger {
     entries: Vec<Entry>,
     waiting: usize,
     /// The message that ran last of those that came from a dialler and out of an acceptor.
@@ -99,7 +99,7 @@ pub(super) struct Books {
     violation: Option<String>,
 }
 
-impl Books {
+impl Ledger {
     /// The number for the next message.
     pub(super) fn next_message(&self) -> u64 {
         self.entries.len() as u64

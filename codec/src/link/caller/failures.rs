@@ -34,7 +34,7 @@ impl CallerLink {
             let is_repeated = |call: &Call| self.resume.is_repeated(call.number);
             let is_repeated = self.sessions.get(session).is_some_and(is_repeated);
             if let Some(Call { token, number, .. }) = self.end(session) {
-                self.losses.push_back(event(
+                self.failures.push_back(event(
                     token,
                     (is_repeated || number < first) && !fault!(RunDenied),
                 ));
