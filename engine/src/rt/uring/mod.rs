@@ -16,6 +16,8 @@ mod ring;
 mod sending;
 mod sources;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod watched;
 

@@ -3,7 +3,7 @@
 //!
 //! The argument, for each operation that has to do with memory:
 //!
-//! - A *receive* stays armed and writes into [provided buffers](Provided), nowhere else. They belong to the [`Uring`],
+//! - A *receive* writes into [provided buffers](Provided), nowhere else. They belong to the [`Uring`],
 //!   which frees them only when every receive has ended, and else never. A buffer is the kernel's from
 //!   [`Provided::give`] until the completion that hands it back as a [`Filled`]; there is one `Filled` for
 //!   each hand-over, and giving the buffer again takes it.
@@ -75,8 +75,12 @@ pub(super) enum Operation {
     },
     /// Disarm the poll of this mark.
     RemovePoll(Mark),
-    /// Complete each time something was received, or the connection has ended.
-    Receive { fd: RawFd, mark: Mark },
+    /// Complete when something was received, or the connection has ended; or each time when it stays armed.
+    Receive {
+        fd: RawFd,
+        stays_armed: bool,
+        mark: Mark,
+    },
     /// End the receive of this mark.
     Cancel(Mark),
     /// Complete once after this time.
@@ -101,12 +105,6 @@ pub(super) struct Completion {
 pub(super) struct Filled {
     buffer: u16,
     length: usize,
-}
-
-impl Filled {
-    pub(super) fn len(&self) -> usize {
-        self.length
-    }
 }
 
 /// One io_uring with its provided buffers. Only the thread that made it may use it.
@@ -191,9 +189,21 @@ impl Uring {
             Operation::RemovePoll(mark) => opcode::PollRemove::new(mark.0)
                 .build()
                 .user_data(mark.taken_back().0),
-            Operation::Receive { fd, mark } => {
+            Operation::Receive {
+                fd,
+                stays_armed,
+                mark,
+            } => {
                 debug_assert_eq!(mark.kind(), Some(Kind::Receive));
-                opcode::RecvMulti::new(Fd(fd), GROUP).build().user_data(mark.0)
+                let entry = if stays_armed {
+                    opcode::RecvMulti::new(Fd(fd), GROUP).build()
+                } else {
+                    opcode::Recv::new(Fd(fd), ptr::null_mut(), BUFFER_BYTES as u32)
+                        .buf_group(GROUP)
+                        .build()
+                        .flags(squeue::Flags::BUFFER_SELECT)
+                };
+                entry.user_data(mark.0)
             }
             Operation::Cancel(mark) => opcode::AsyncCancel::new(mark.0)
                 .build()
@@ -389,6 +399,7 @@ impl Provided {
     }
 
     /// Buffers that the kernel has.
+    #[cfg(test)]
     pub(super) fn available(&self) -> usize {
         usize::from(BUFFERS - self.taken.get())
     }

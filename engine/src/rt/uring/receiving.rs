@@ -8,8 +8,9 @@
 //! buffers again and a reader that does not read takes none from the others.
 //!
 //! A stream whose reader does not wait is not received any more once more than [`ASIDE_BYTES_STREAM_MAX`] of it lie
-//! aside, or more than [`ASIDE_BYTES_MAX`] of all streams; its receive is armed again when its reader waits again. So a
-//! ring holds at most [`RECEIVED_BYTES_MAX`] that nobody has read.
+//! aside; its receive is armed again when its reader waits again. When more than [`ASIDE_BYTES_MAX`] of all
+//! streams lie aside the ring is *crowded*: only what a reader waits for is received, one buffer each time. So a ring holds
+//! at most [`RECEIVED_BYTES_MAX`] that nobody has read.
 //!
 //! Invariants: bytes are read in the order in which they came, put aside or not; a receive is armed for a stream at most
 //! once; a stream that has something to read, or has ended, is ready; a receive that found no buffer is armed again
@@ -27,10 +28,10 @@ use super::ring::Ring;
 use super::sources::set_waker;
 
 /// Bytes of one stream that are put aside before it is received no more.
-const ASIDE_BYTES_STREAM_MAX: usize = 64 << 10;
+pub(super) const ASIDE_BYTES_STREAM_MAX: usize = 64 << 10;
 
 /// Bytes of all streams of a ring that are put aside before only those are received that somebody waits for.
-const ASIDE_BYTES_MAX: usize = 16 << 20;
+pub(super) const ASIDE_BYTES_MAX: usize = 16 << 20;
 
 /// What one ring takes for bytes that were received and not read: the provided buffers, what is put aside, and
 /// what of it came last, which is counted only then.
@@ -135,6 +136,7 @@ impl Ring {
         };
         let armed = self.push(Operation::Receive {
             fd,
+            stays_armed: !self.received.borrow().is_crowded,
             mark: Mark::new(key, Kind::Receive),
         });
         if armed.is_err()
@@ -264,7 +266,6 @@ impl Ring {
     pub(super) fn received(&self, completion: Completion) -> io::Result<()> {
         let key = completion.mark.key();
         let mut rearms = false;
-        let mut ends = false;
         let waker = {
             let mut sources = self.sources.borrow_mut();
             let Some(source) = sources.live(key) else {
@@ -308,7 +309,6 @@ impl Ring {
             }
             let is_waited_for = receiving.waker.is_some();
             if receiving.is_ready() || receiving.is_released {
-                ends = self.received.borrow().is_crowded;
                 receiving.waker.take()
             } else {
                 rearms = is_waited_for && !receiving.is_armed() && !receiving.is_starved;
@@ -317,9 +317,6 @@ impl Ring {
         };
         if let Some(waker) = waker {
             waker.wake();
-        }
-        if ends {
-            self.end_receive(key);
         }
         if rearms { self.arm_receive(key) } else { Ok(()) }
     }
@@ -342,7 +339,7 @@ impl Ring {
                 }
             }
             self.received.borrow_mut().unread = unread;
-            self.end_unwanted();
+            self.note_crowd();
         }
         let count = self.received.borrow().starved.len();
         for _ in 0..count.min(REARMED_MAX) {
@@ -368,8 +365,8 @@ impl Ring {
         receiving.aside.len() > ASIDE_BYTES_STREAM_MAX && receiving.waker.is_none()
     }
 
-    /// Takes back the receives that nobody waits for, when too much lies aside.
-    fn end_unwanted(&self) {
+    /// Takes all receives back when too much lies aside. Those that somebody waits for are armed again, for one buffer.
+    fn note_crowd(&self) {
         {
             let mut received = self.received.borrow_mut();
             if received.is_crowded || received.aside <= ASIDE_BYTES_MAX {
@@ -377,15 +374,14 @@ impl Ring {
             }
             received.is_crowded = true;
         }
-        let unwanted: Vec<SourceKey> = {
+        let armed: Vec<SourceKey> = {
             let sources = self.sources.borrow();
-            sources
+            let armed = sources
                 .all_open()
-                .filter(|(_, source)| source.receiving.is_armed() && source.receiving.waker.is_none())
-                .map(|(key, _)| key)
-                .collect()
+                .filter(|(_, source)| source.receiving.is_armed());
+            armed.map(|(key, _)| key).collect()
         };
-        for key in unwanted {
+        for key in armed {
             self.end_receive(key);
         }
     }

@@ -64,6 +64,15 @@ impl Source {
         self.read.is_armed || self.write.is_armed || self.receiving.is_armed()
     }
 
+    /// Another descriptor of the same socket.
+    #[cfg(test)]
+    pub(super) fn duplicate(&self) -> TcpStream {
+        self.socket
+            .as_ref()
+            .and_then(|socket| socket.try_clone().ok())
+            .expect("a stream has a socket")
+    }
+
     pub(super) fn side(&mut self, kind: Kind) -> &mut Side {
         match kind {
             Kind::WritePoll => &mut self.write,
@@ -167,6 +176,7 @@ impl Sources {
     }
 
     /// How many slots are not free.
+    #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.slots.len() - self.free.len()
     }
