@@ -63,7 +63,7 @@ pub use api::cluster::{Cluster, Open, OpenOptions};
 pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 pub use cluster::membership::monitor::Monitor;
-pub use config::ClusterMap;
+pub use config::{ClusterMap, Runtime};
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
 pub use node::{Node, NodeBuilder, StartError};

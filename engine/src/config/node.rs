@@ -13,6 +13,7 @@ use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::map::{ClusterMap, NodeEntry};
+use super::runtime::Runtime;
 use super::source;
 
 /// Most connections of one listener from one source unless the config says otherwise.
@@ -45,7 +46,7 @@ const KEYED_WORD: &str = "keyed";
 
 /// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
 /// of these to something other than an address or `false` is a node config and not a map.
-const NODE_KEYS: [&str; 27] = [
+const NODE_KEYS: [&str; 28] = [
     "accepts_per_second_max",
     "bootstrap",
     "call_timeout_ms",
@@ -67,6 +68,7 @@ const NODE_KEYS: [&str; 27] = [
     "open",
     "preload",
     "profile",
+    "runtime",
     "services",
     "snax",
     "spin_us",
@@ -150,6 +152,8 @@ pub struct NodeConfig {
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
+    /// `runtime`: what runs the shards. Default: [`RUNTIME_VARIABLE`](super::RUNTIME_VARIABLE), else `uring`.
+    pub runtime: Option<Runtime>,
     /// Every key of the config with its value as text, for `getenv`: texts as they are, numbers as Lua prints
     /// them, booleans as `true` and `false`. Tables are left out. The defaults of `thread`, `harbor`,
     /// `bootstrap` and `profile` are in it, as in Skynet.
@@ -290,6 +294,11 @@ impl NodeConfig {
                 ));
             }
         };
+        let runtime = keys.text("runtime")?.map(|name| name.parse::<Runtime>());
+        let runtime = runtime.transpose().map_err(|_| {
+            let hint = "not known; it is \"uring\" or \"glommio\"";
+            ConfigError::of_key(path, "runtime", ConfigErrorKind::Unsupported(hint))
+        })?;
         let mut config = NodeConfig {
             file: path.to_owned(),
             threads: threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
@@ -320,6 +329,7 @@ impl NodeConfig {
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
             skynet_only,
             spin_us: spin_us.unwrap_or(0),
+            runtime,
             environment: keys.environment()?,
         };
         for (key, value) in [

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam::queue::ArrayQueue;
 
 use crate::core::router::Job;
+use crate::rt::Runtime;
 use crate::rt::doorbell::Bell;
 
 /// Most jobs from threads outside that wait for one shard.
@@ -24,9 +25,10 @@ pub(crate) struct Injector {
 }
 
 impl Injector {
-    pub(crate) fn new() -> io::Result<Injector> {
+    /// The queue and doorbell of a shard on this runtime.
+    pub(crate) fn new(runtime: Runtime) -> io::Result<Injector> {
         Ok(Injector {
-            bell: Bell::new()?,
+            bell: Bell::new(runtime)?,
             jobs: ArrayQueue::new(JOBS_MAX),
             closed: AtomicBool::new(false),
         })

@@ -20,7 +20,7 @@ use crate::core::socket_event::Delivery;
 use crate::core::timers::Timer;
 use crate::error::{Error, Text};
 use crate::log::Logger;
-use crate::rt::manual;
+use crate::rt::{Runtime, manual};
 
 /// What a room has handed on.
 pub(crate) enum Handed {
@@ -123,7 +123,7 @@ impl Component {
     ) -> Component {
         manual::enter();
         let injectors = (0..shards)
-            .map(|_| Injector::new().expect("a descriptor for a doorbell"))
+            .map(|_| Injector::new(Runtime::Manual).expect("a descriptor for a doorbell"))
             .collect();
         let node = NodeShared::new(
             injectors,

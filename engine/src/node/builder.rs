@@ -12,7 +12,7 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, NodeConfig, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
+    DOWN_AFTER_MS_DEFAULT, NodeConfig, RUNTIME_VARIABLE, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
 };
 use crate::core::clock::whole_milliseconds;
 use crate::core::control::Control;
@@ -25,17 +25,21 @@ use crate::node::error::StartError;
 use crate::node::running::Node;
 use crate::rt::cpus;
 use crate::rt::sys;
-use crate::rt::{self, ExecutorOptions, Runtime};
+use crate::rt::{self, ExecutorOptions};
 use crate::service::Kinds;
 use crate::service::caller::Caller;
 use crate::shard::mesh::Mesh;
 use crate::shard::{Parts, Shard, tasks};
+
+/// Characters of an environment variable's value that an error quotes.
+const VALUE_CHARACTERS_MAX: usize = 60;
 
 /// Sets up a node; [`NodeBuilder::start`] starts it.
 pub struct NodeBuilder {
     threads: usize,
     spin: Duration,
     first_cpu: Option<usize>,
+    runtime: Option<Runtime>,
     destination: Destination,
     map: ClusterMap,
     open: Option<String>,
@@ -54,6 +58,7 @@ impl Default for NodeBuilder {
             threads: 1,
             spin: Duration::ZERO,
             first_cpu: None,
+            runtime: None,
             destination: Destination::Stdout,
             map: ClusterMap::new(),
             open: None,
@@ -80,6 +85,7 @@ impl NodeBuilder {
         NodeBuilder {
             threads: config.threads,
             spin: Duration::from_micros(u64::from(config.spin_us)),
+            runtime: config.runtime,
             destination: config.logger.map_or(Destination::Stdout, Destination::File),
             map: map.unwrap_or_default(),
             open: config.open,
@@ -122,6 +128,13 @@ impl NodeBuilder {
     /// next, and so on.
     pub fn first_cpu(mut self, first_cpu: usize) -> NodeBuilder {
         self.first_cpu = Some(first_cpu);
+        self
+    }
+
+    /// What runs the shards. Without it the environment variable [`RUNTIME_VARIABLE`] says, and where it is not set,
+    /// [`Runtime::Uring`].
+    pub fn runtime(mut self, runtime: Runtime) -> NodeBuilder {
+        self.runtime = Some(runtime);
         self
     }
 
@@ -206,7 +219,11 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
-        rt::prepare(Runtime::default())?;
+        let runtime = rt::Runtime::select(match self.runtime {
+            Some(runtime) => runtime,
+            None => runtime_of_environment()?,
+        })?;
+        rt::prepare(runtime)?;
         let open_files_max = sys::raise_open_files_max()?;
         let logger = Logger::start(self.destination.clone()).map_err(|error| match &self.destination {
             Destination::File(file) => StartError::Log {
@@ -217,7 +234,7 @@ impl NodeBuilder {
         })?;
         let mut injectors = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
-            injectors.push(Injector::new()?);
+            injectors.push(Injector::new(runtime)?);
         }
         let shared = NodeShared::new(
             injectors.into(),
@@ -239,7 +256,7 @@ impl NodeBuilder {
             let bell = Arc::clone(parts.node.injectors[index].bell());
             let parts = Arc::clone(&parts);
             let options = ExecutorOptions {
-                runtime: Runtime::default(),
+                runtime,
                 name: format!("shard-{index}"),
                 cpu,
                 spin: self.spin,
@@ -272,6 +289,19 @@ impl NodeBuilder {
             }
         }
     }
+}
+
+/// The runtime that the environment names.
+fn runtime_of_environment() -> Result<Runtime, StartError> {
+    let Some(value) = std::env::var_os(RUNTIME_VARIABLE).filter(|value| !value.is_empty()) else {
+        return Ok(Runtime::default());
+    };
+    let value = value.to_string_lossy();
+    value.parse().map_err(|error| StartError::Environment {
+        variable: RUNTIME_VARIABLE,
+        value: value.escape_debug().take(VALUE_CHARACTERS_MAX).collect(),
+        error,
+    })
 }
 
 impl Node {

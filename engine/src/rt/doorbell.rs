@@ -1,31 +1,76 @@
 //! How other threads wake a shard that sleeps.
 //!
-//! An executor announces its sleep, looks once more whether there is work, and then waits on its ring. A
-//! thread that has put something into a queue rings: it writes to an eventfd that the ring polls, but only
+//! An executor announces its sleep, checks once more whether there is work, and then waits for its bell. A
+//! thread that has put something into a queue rings: it writes to the bell's descriptor, but only
 //! when a sleep is announced, so a busy shard costs its senders no system call. Sequentially consistent
-//! fences on both sides make sure that either the shard sees the message or the sender sees the announcement.
+//! fences on both sides ensure that either the shard sees the message or the sender sees the announcement.
+//!
+//! The descriptor is an eventfd that is polled and never read, or, for an executor that waits only for streams, one end
+//! of a socket pair.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "glommio")]
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::Runtime;
+
+/// What a ring writes to.
+enum Signal {
+    Event(OwnedFd),
+    #[cfg(feature = "glommio")]
+    Stream {
+        writer: UnixStream,
+        reader: UnixStream,
+    },
+}
+
+impl Signal {
+    fn new(runtime: Runtime) -> io::Result<Signal> {
+        match runtime {
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => {
+                let (writer, reader) = UnixStream::pair()?;
+                writer.set_nonblocking(true)?;
+                reader.set_nonblocking(true)?;
+                Ok(Signal::Stream { writer, reader })
+            }
+            _ => Ok(Signal::Event(eventfd(
+                0,
+                EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+            )?)),
+        }
+    }
+
+    fn send(&self) {
+        let _ = match self {
+            // Nobody reads the number: each write is an arrival at the ring, and 2^64 of them are never reached.
+            Signal::Event(event) => rustix::io::write(event, &1u64.to_ne_bytes()),
+            // One byte for each announced sleep: the pair is never full.
+            #[cfg(feature = "glommio")]
+            Signal::Stream { writer, .. } => rustix::io::write(writer, &[1]),
+        };
+    }
+}
+
 /// A shard's doorbell, held by everybody who may ring it.
 pub(crate) struct Bell {
     asleep: AtomicBool,
     rings: AtomicU64,
-    event: OwnedFd,
+    signal: Signal,
 }
 
 impl Bell {
-    /// A bell that nobody sleeps at.
-    pub(crate) fn new() -> io::Result<Arc<Bell>> {
+    /// A bell of a shard on this runtime, with no sleep announced.
+    pub(crate) fn new(runtime: Runtime) -> io::Result<Arc<Bell>> {
         Ok(Arc::new(Bell {
             asleep: AtomicBool::new(false),
             rings: AtomicU64::new(0),
-            event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            signal: Signal::new(runtime)?,
         }))
     }
 
@@ -35,8 +80,7 @@ impl Bell {
         // The plain load first: a swap would fight for the cache line on every message.
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
             self.rings.fetch_add(1, Ordering::Relaxed);
-            // Nobody reads the number: each write is an arrival at the ring, and 2^64 of them are never reached.
-            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+            self.signal.send();
         }
     }
 
@@ -63,8 +107,13 @@ impl Bell {
     }
 }
 
-impl AsRawFd for Bell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.event.as_raw_fd()
+impl AsFd for Bell {
+    /// What the executor waits on.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.signal {
+            Signal::Event(event) => event.as_fd(),
+            #[cfg(feature = "glommio")]
+            Signal::Stream { reader, .. } => reader.as_fd(),
+        }
     }
 }

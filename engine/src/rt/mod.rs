@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use self::doorbell::Bell;
 pub(crate) use self::timer::sleep;
+use crate::config;
 
 /// What the bytes that one shard has received take at most, in bytes: what runs on the ring and was not read, and the
 /// buffers that payloads are slices of.
@@ -50,6 +51,9 @@ pub(crate) enum Runtime {
     /// The engine's own executor on io_uring.
     #[default]
     Uring,
+    /// The executor of that name.
+    #[cfg(feature = "glommio")]
+    Glommio,
     /// Time and I/O that a test controls.
     #[cfg(test)]
     Manual,
@@ -61,6 +65,20 @@ thread_local! {
 }
 
 impl Runtime {
+    /// The one that was chosen, if it is built in. The error's text says what to do.
+    pub(crate) fn select(chosen: config::Runtime) -> io::Result<Runtime> {
+        match chosen {
+            config::Runtime::Uring => Ok(Runtime::Uring),
+            #[cfg(feature = "glommio")]
+            config::Runtime::Glommio => Ok(Runtime::Glommio),
+            #[cfg(not(feature = "glommio"))]
+            config::Runtime::Glommio => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this build has no runtime \"glommio\": build it with the feature `glommio`, or choose \"uring\"",
+            )),
+        }
+    }
+
     /// The one that this thread runs.
     #[inline]
     fn current() -> Runtime {
@@ -85,6 +103,8 @@ pub(crate) struct ExecutorOptions {
 pub(crate) fn prepare(runtime: Runtime) -> io::Result<()> {
     match runtime {
         Runtime::Uring => uring::prepare(),
+        #[cfg(feature = "glommio")]
+        Runtime::Glommio => glommio::prepare(),
         #[cfg(test)]
         Runtime::Manual => Ok(()),
     }
@@ -107,6 +127,8 @@ where
             .map_err(|error| io::Error::other(format!("pinning to processor {}: {error}", options.cpu)))?;
         match options.runtime {
             Runtime::Uring => uring::run(bell, options.spin, main),
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => glommio::run(bell, options.cpu, options.spin, main),
             #[cfg(test)]
             Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -119,6 +141,8 @@ where
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     match Runtime::current() {
         Runtime::Uring => uring::spawn(task),
+        #[cfg(feature = "glommio")]
+        Runtime::Glommio => glommio::spawn(task),
         #[cfg(test)]
         Runtime::Manual => manual::spawn(task),
     }
@@ -129,6 +153,8 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 pub(crate) fn watch(watch: impl Fn() + 'static) {
     match Runtime::current() {
         Runtime::Uring => uring::watch(watch),
+        #[cfg(feature = "glommio")]
+        Runtime::Glommio => glommio::watch(watch),
         #[cfg(test)]
         Runtime::Manual => drop(watch),
     }
@@ -139,6 +165,8 @@ pub(crate) fn watch(watch: impl Fn() + 'static) {
 pub(crate) async fn relax() {
     match Runtime::current() {
         Runtime::Uring => uring::relax().await,
+        #[cfg(feature = "glommio")]
+        Runtime::Glommio => glommio::relax().await,
         #[cfg(test)]
         Runtime::Manual => manual::relax().await,
     }

@@ -1,7 +1,7 @@
 //! What every TCP connection of a shard gets, whichever runtime carries it: its options, and an end without a reset.
 
 use std::mem::MaybeUninit;
-use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -27,7 +27,7 @@ const DISCARDED_READS_MAX: usize = 4;
 const DISCARDED_READ_BYTES: usize = 64 << 10;
 
 /// Throws away what has come and was not read, as far as it is no flood.
-pub(super) fn discard_unread(socket: &TcpStream) {
+pub(super) fn discard_unread(socket: &impl AsFd) {
     let mut room = [MaybeUninit::uninit(); DISCARDED_READ_BYTES];
     for _ in 0..DISCARDED_READS_MAX {
         let read = SockRef::from(socket).recv_with_flags(&mut room, libc::MSG_DONTWAIT);
@@ -39,7 +39,7 @@ pub(super) fn discard_unread(socket: &TcpStream) {
 
 /// Has the kernel notice that the other host is gone: without it one that vanished would keep its connection, and its
 /// place, for ever.
-pub(super) fn watch_host(socket: &TcpStream) {
+pub(super) fn watch_host(socket: &impl AsFd) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
@@ -51,6 +51,8 @@ pub(super) fn watch_host(socket: &TcpStream) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
 
     #[test]

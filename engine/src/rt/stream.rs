@@ -10,6 +10,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+#[cfg(feature = "glommio")]
+use super::glommio;
 #[cfg(test)]
 use super::manual;
 use super::read_buffer::ReadBuffer;
@@ -41,6 +43,9 @@ pub(crate) trait Writer {
 pub(crate) enum Stream {
     /// Of the executor on io_uring.
     Uring(uring::Stream),
+    /// Of glommio's executor.
+    #[cfg(feature = "glommio")]
+    Glommio(glommio::Stream),
     /// Of a test, which holds the other end.
     #[cfg(test)]
     Manual(manual::Stream),
@@ -51,6 +56,8 @@ impl Stream {
     pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
         match Runtime::current() {
             Runtime::Uring => uring::Stream::adopt(socket).map(Stream::Uring),
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => glommio::Stream::adopt(socket).map(Stream::Glommio),
             #[cfg(test)]
             Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -60,6 +67,8 @@ impl Stream {
     pub(crate) async fn connect(peer: SocketAddr) -> io::Result<Stream> {
         match Runtime::current() {
             Runtime::Uring => uring::Stream::connect(peer).await.map(Stream::Uring),
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => glommio::Stream::connect(peer).await.map(Stream::Glommio),
             #[cfg(test)]
             Runtime::Manual => manual::Stream::connect(peer).await.map(Stream::Manual),
         }
@@ -70,6 +79,8 @@ impl Stream {
     pub(crate) async fn readable(&self) -> io::Result<bool> {
         match self {
             Stream::Uring(stream) => stream.readable().await,
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.readable().await,
             #[cfg(test)]
             Stream::Manual(stream) => stream.readable().await,
         }
@@ -80,6 +91,8 @@ impl Stream {
     pub(crate) fn try_read(&self, buffer: &ReadBuffer) -> io::Result<Bytes> {
         match self {
             Stream::Uring(stream) => stream.try_read(buffer),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.try_read(buffer),
             #[cfg(test)]
             Stream::Manual(stream) => stream.try_read(),
         }
@@ -90,6 +103,8 @@ impl Stream {
     pub(crate) fn try_read_into(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
         match self {
             Stream::Uring(stream) => stream.try_read_into(buffer, bytes_max),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.try_read_into(buffer, bytes_max),
             #[cfg(test)]
             Stream::Manual(stream) => stream.try_read_into(buffer, bytes_max),
         }
@@ -100,6 +115,8 @@ impl Stream {
     pub(crate) fn acknowledge_now(&self) {
         match self {
             Stream::Uring(stream) => stream.acknowledge_now(),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.acknowledge_now(),
             #[cfg(test)]
             Stream::Manual(_) => {}
         }
@@ -110,6 +127,8 @@ impl Stream {
     pub(crate) fn write(&self, writer: &Rc<dyn Writer>) {
         match self {
             Stream::Uring(stream) => stream.write(writer),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.write(writer),
             #[cfg(test)]
             Stream::Manual(stream) => stream.write(writer),
         }
@@ -119,6 +138,8 @@ impl Stream {
     pub(crate) fn write_now(&self, writer: &Rc<dyn Writer>) {
         match self {
             Stream::Uring(stream) => stream.write_now(writer),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.write(writer),
             #[cfg(test)]
             Stream::Manual(stream) => stream.write(writer),
         }
@@ -129,6 +150,8 @@ impl Stream {
     pub(crate) fn discard(&self) {
         match self {
             Stream::Uring(stream) => stream.discard(),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.discard(),
             #[cfg(test)]
             Stream::Manual(stream) => stream.discard(),
         }
@@ -139,6 +162,8 @@ impl Stream {
     pub(crate) async fn release(&self) -> io::Result<(OwnedFd, Bytes)> {
         match self {
             Stream::Uring(stream) => stream.release().await,
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.release(),
             #[cfg(test)]
             Stream::Manual(stream) => stream.release(),
         }
@@ -149,6 +174,8 @@ impl Stream {
     pub(crate) fn finish(&self) {
         match self {
             Stream::Uring(stream) => stream.finish(),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.finish(),
             #[cfg(test)]
             Stream::Manual(_) => {}
         }
@@ -159,6 +186,8 @@ impl Stream {
     pub(crate) fn shutdown(&self) {
         match self {
             Stream::Uring(stream) => stream.shutdown(),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(stream) => stream.shutdown(),
             #[cfg(test)]
             Stream::Manual(stream) => stream.shutdown(),
         }

@@ -68,6 +68,62 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// Registers the process for the memory barriers that glommio's executors need, before any of them starts: left to an
+/// executor's first sleep it takes 30 to 50 ms. On a kernel without it that sleep is late, which is no error.
+#[cfg(feature = "glommio")]
+pub(super) fn register_membarrier() {
+    // SAFETY: membarrier takes three integers and touches no memory of ours.
+    let _ = unsafe {
+        libc::syscall(
+            libc::SYS_membarrier,
+            libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+            0,
+            0,
+        )
+    };
+}
+
+/// Hands a TCP socket to glommio's executor of this thread, which closes it when dropped.
+#[cfg(feature = "glommio")]
+pub(super) fn glommio_tcp_stream(socket: impl Into<std::os::fd::OwnedFd>) -> glommio::net::TcpStream {
+    use std::os::fd::{FromRawFd, IntoRawFd};
+    // SAFETY: into_raw_fd gives up our ownership, so the stream is the descriptor's only owner.
+    unsafe { glommio::net::TcpStream::from_raw_fd(socket.into().into_raw_fd()) }
+}
+
+/// The same for one end of a Unix socket pair.
+#[cfg(feature = "glommio")]
+pub(super) fn glommio_unix_stream(socket: std::os::fd::OwnedFd) -> glommio::net::UnixStream {
+    use std::os::fd::{FromRawFd, IntoRawFd};
+    // SAFETY: as above.
+    unsafe { glommio::net::UnixStream::from_raw_fd(socket.into_raw_fd()) }
+}
+
+/// Borrows the descriptor of what owns one but offers only its number.
+#[cfg(feature = "glommio")]
+pub(super) fn borrow(owner: &impl std::os::fd::AsRawFd) -> std::os::fd::BorrowedFd<'_> {
+    // SAFETY: the owner's descriptor is open as long as the owner lives, and the borrow cannot outlive it.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(owner.as_raw_fd()) }
+}
+
+/// Receives what is there, at most `bytes_max` and what the buffer has capacity for in one piece; does not block. Says
+/// how many bytes it was, and whether there was no room for more.
+#[cfg(feature = "glommio")]
+pub(super) fn receive(
+    socket: &impl std::os::fd::AsFd,
+    buffer: &mut impl bytes::BufMut,
+    bytes_max: usize,
+) -> io::Result<(usize, bool)> {
+    let chunk = buffer.chunk_mut();
+    let length = chunk.len().min(bytes_max);
+    // SAFETY: recv only writes initialised bytes into the slice.
+    let room = unsafe { &mut chunk.as_uninit_slice_mut()[..length] };
+    let count = socket2::SockRef::from(socket).recv_with_flags(room, libc::MSG_DONTWAIT)?;
+    // SAFETY: recv has written that many bytes at the beginning of the chunk.
+    unsafe { buffer.advance_mut(count) };
+    Ok((count, count == length))
+}
+
 /// Hands a connected TCP socket to glommio's executor of this thread, which closes it when dropped.
 #[cfg(feature = "floor")]
 pub(super) fn glommio_stream(socket: std::net::TcpStream) -> glommio::net::TcpStream {

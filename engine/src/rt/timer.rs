@@ -6,6 +6,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+#[cfg(feature = "glommio")]
+use super::glommio;
 #[cfg(test)]
 use super::manual;
 use super::notify::Notify;
@@ -14,6 +16,8 @@ use super::{Runtime, uring};
 /// A future that is ready at a moment.
 enum Sleep {
     Uring(uring::Sleep),
+    #[cfg(feature = "glommio")]
+    Glommio(glommio::Sleep),
     #[cfg(test)]
     Manual(manual::Sleep),
 }
@@ -22,6 +26,8 @@ impl Sleep {
     fn new(duration: Duration) -> Sleep {
         match Runtime::current() {
             Runtime::Uring => Sleep::Uring(uring::Sleep::new(duration)),
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => Sleep::Glommio(glommio::Sleep::new(duration)),
             #[cfg(test)]
             Runtime::Manual => Sleep::Manual(manual::Sleep::new(duration)),
         }
@@ -34,6 +40,8 @@ impl Future for Sleep {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match self.get_mut() {
             Sleep::Uring(sleep) => Pin::new(sleep).poll(context),
+            #[cfg(feature = "glommio")]
+            Sleep::Glommio(sleep) => Pin::new(sleep).poll(context),
             #[cfg(test)]
             Sleep::Manual(sleep) => Pin::new(sleep).poll(context),
         }

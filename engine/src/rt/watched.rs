@@ -5,12 +5,17 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+#[cfg(feature = "glommio")]
+use super::glommio;
 use super::{Runtime, uring};
 
 /// A descriptor, bound to this thread's executor.
-pub(crate) enum Watched<T> {
+pub(crate) enum Watched<T: AsRawFd> {
     /// Of the executor on io_uring.
     Uring(uring::Watched<T>),
+    /// Of glommio's executor.
+    #[cfg(feature = "glommio")]
+    Glommio(glommio::Watched<T>),
 }
 
 impl<T: AsRawFd> Watched<T> {
@@ -18,6 +23,8 @@ impl<T: AsRawFd> Watched<T> {
     pub(crate) fn new(io: T) -> io::Result<Watched<T>> {
         match Runtime::current() {
             Runtime::Uring => uring::Watched::new(io).map(Watched::Uring),
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => glommio::Watched::new(io).map(Watched::Glommio),
             #[cfg(test)]
             Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -27,6 +34,8 @@ impl<T: AsRawFd> Watched<T> {
     pub(crate) fn get(&self) -> &T {
         match self {
             Watched::Uring(watched) => watched.get(),
+            #[cfg(feature = "glommio")]
+            Watched::Glommio(watched) => watched.get(),
         }
     }
 
@@ -34,13 +43,17 @@ impl<T: AsRawFd> Watched<T> {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Watched::Uring(watched) => watched.readable().await,
+            #[cfg(feature = "glommio")]
+            Watched::Glommio(watched) => watched.readable().await,
         }
     }
 
     /// Says that all that could be read was read: the next [`readable`](Self::readable) waits.
-    pub(crate) fn is_exhausted(&self) {
+    pub(crate) fn clear_readable(&self) {
         match self {
-            Watched::Uring(watched) => watched.is_exhausted(),
+            Watched::Uring(watched) => watched.clear_readable(),
+            #[cfg(feature = "glommio")]
+            Watched::Glommio(watched) => watched.clear_readable(),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::core::settings::Settings;
 use crate::core::waiters::{Outcome, Polled};
 use crate::error::Error;
 use crate::log::Logger;
-use crate::rt::manual;
+use crate::rt::{Runtime, manual};
 use crate::service::context::Context;
 use crate::service::launch::launch_here;
 use crate::service::message::{Answer, Message};
@@ -33,7 +33,9 @@ struct Shards(Vec<Rc<ShardCore<Shard>>>);
 impl Shards {
     fn new(count: usize) -> Shards {
         manual::enter();
-        let injectors = (0..count).map(|_| Injector::new().expect("a doorbell")).collect();
+        let injectors = (0..count)
+            .map(|_| Injector::new(Runtime::Manual).expect("a doorbell"))
+            .collect();
         let node = NodeShared::new(
             injectors,
             Settings::default(),

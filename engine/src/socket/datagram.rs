@@ -191,7 +191,7 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    io.is_exhausted();
+                    io.clear_readable();
                     // An idle socket holds no buffer.
                     buffer = Vec::new();
                     break;

@@ -65,7 +65,7 @@ async fn read(shard: &Rc<ShardCore>, socket: &Rc<Socket>, input: &Watched<File>)
         }
         // The descriptor is shared with other processes and may block: it is asked before each read.
         if !is_readable_now(input.get()) {
-            input.is_exhausted();
+            input.clear_readable();
             continue;
         }
         let count = input.get().read(&mut buffer)?;

@@ -153,7 +153,7 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    listener.is_exhausted();
+                    listener.clear_readable();
                     break;
                 }
                 // The peer gave up before it was its turn, or a signal came: not our trouble.

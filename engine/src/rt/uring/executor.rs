@@ -13,7 +13,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -97,7 +96,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     let executor = Rc::new(Executor {
-        ring: Ring::new(bell.as_raw_fd())?,
+        ring: Ring::new(&bell)?,
         door: Arc::new(Door {
             woken: SegQueue::new(),
             bell,

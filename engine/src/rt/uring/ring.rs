@@ -15,7 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ pub(super) fn probe() -> io::Result<()> {
 
 impl Ring {
     /// A ring for this thread that also listens to the doorbell, a descriptor that outlives it.
-    pub(super) fn new(doorbell: RawFd) -> io::Result<Ring> {
+    pub(super) fn new(doorbell: &impl AsFd) -> io::Result<Ring> {
         let ring = Ring {
             uring: Uring::new()?,
             sources: RefCell::default(),
@@ -97,7 +97,7 @@ impl Ring {
             listed: RefCell::default(),
             writes: RefCell::default(),
             completed: RefCell::default(),
-            doorbell,
+            doorbell: doorbell.as_fd().as_raw_fd(),
             timer_set: Cell::new(None),
         };
         ring.listen_to_doorbell()?;
@@ -209,7 +209,7 @@ impl Ring {
     }
 
     /// Says that all that could be read was read. A source that has ended stays ready, until its end was seen.
-    pub(super) fn is_exhausted(&self, key: SourceKey) {
+    pub(super) fn clear_readable(&self, key: SourceKey) {
         if let Some(source) = self.sources.borrow_mut().open(key) {
             source.read.is_ready = source.is_ended;
         }
@@ -350,13 +350,13 @@ impl Drop for Ring {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener};
-    use std::os::fd::AsRawFd;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Wake, Waker};
 
     use super::super::operations::SUBMISSIONS_MAX;
     use super::*;
+    use crate::rt::Runtime;
     use crate::rt::doorbell::Bell;
 
     #[derive(Default)]
@@ -377,14 +377,14 @@ mod tests {
 
     #[test]
     fn every_arrival_is_told_and_so_is_the_end() {
-        let bell = Bell::new().unwrap();
-        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let bell = Bell::new(Runtime::Uring).unwrap();
+        let ring = Ring::new(&bell).unwrap();
         let (mut here, mut there) = pair();
         let key = ring.insert(here.as_raw_fd(), None);
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let mut context = Context::from_waker(&waker);
-        ring.is_exhausted(key);
+        ring.clear_readable(key);
         for round in 1..=3 {
             assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
             ring.look(true).unwrap();
@@ -393,14 +393,14 @@ mod tests {
             assert_eq!(count.0.load(Ordering::Relaxed), round);
             assert!(ring.poll_ready(key, Direction::Read, &mut context).is_ready());
             assert_eq!(here.read(&mut [0; 64]).unwrap(), 5);
-            ring.is_exhausted(key);
+            ring.clear_readable(key);
         }
         // Bytes and the end at once: after the bytes it is still ready.
         there.write_all(b"last").unwrap();
         drop(there);
         ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
         assert_eq!(here.read(&mut [0; 64]).unwrap(), 4);
-        ring.is_exhausted(key);
+        ring.clear_readable(key);
         while ring.poll_ready(key, Direction::Read, &mut context).is_pending() {
             ring.wait(Some(Instant::now() + Duration::from_secs(5))).unwrap();
         }
@@ -410,14 +410,14 @@ mod tests {
 
     #[test]
     fn a_removed_source_wakes_nobody_and_its_slot_is_used_again() {
-        let bell = Bell::new().unwrap();
-        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let bell = Bell::new(Runtime::Uring).unwrap();
+        let ring = Ring::new(&bell).unwrap();
         let (here, mut there) = pair();
         let key = ring.insert(here.as_raw_fd(), None);
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let mut context = Context::from_waker(&waker);
-        ring.is_exhausted(key);
+        ring.clear_readable(key);
         assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
         ring.look(true).unwrap();
         ring.remove(key);
@@ -443,8 +443,8 @@ mod tests {
 
     #[test]
     fn more_sources_than_slots_of_the_submission_queue_are_all_armed() {
-        let bell = Bell::new().unwrap();
-        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let bell = Bell::new(Runtime::Uring).unwrap();
+        let ring = Ring::new(&bell).unwrap();
         let (here, mut there) = pair();
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
@@ -452,7 +452,7 @@ mod tests {
         let sources = SUBMISSIONS_MAX as usize * 2 + 1;
         for _ in 0..sources {
             let key = ring.insert(here.as_raw_fd(), None);
-            ring.is_exhausted(key);
+            ring.clear_readable(key);
             assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
         }
         ring.look(true).unwrap();
@@ -464,8 +464,8 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_its_time_and_with_the_doorbell() {
-        let bell = Bell::new().unwrap();
-        let ring = Ring::new(bell.as_raw_fd()).unwrap();
+        let bell = Bell::new(Runtime::Uring).unwrap();
+        let ring = Ring::new(&bell).unwrap();
         ring.wait(Some(Instant::now() + Duration::from_millis(5)))
             .unwrap();
         for _ in 0..3 {

@@ -41,8 +41,8 @@ impl<T: AsRawFd> Watched<T> {
     }
 
     /// Says that all that could be read was read: the next [`readable`](Self::readable) waits.
-    pub(in crate::rt) fn is_exhausted(&self) {
-        self.executor.ring.is_exhausted(self.source);
+    pub(in crate::rt) fn clear_readable(&self) {
+        self.executor.ring.clear_readable(self.source);
     }
 }
 

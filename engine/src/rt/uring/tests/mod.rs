@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::operations::BUFFERS;
 use super::ring::{Ring, SourceKey};
+use crate::rt::Runtime;
 use crate::rt::doorbell::Bell;
 use crate::rt::stream::{Writer, Wrote};
 
@@ -48,9 +49,9 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Fixture {
-        let bell = Bell::new().unwrap();
+        let bell = Bell::new(Runtime::Uring).unwrap();
         Fixture {
-            ring: Ring::new(bell.as_raw_fd()).unwrap(),
+            ring: Ring::new(&bell).unwrap(),
             wakes: Arc::default(),
             _bell: bell,
         }
