@@ -39,6 +39,7 @@ pages! {
     benchmarks = "../chapters/benchmarks.md";
     profiling = "../chapters/profiling.md";
     architecture = "../chapters/architecture.md";
+    a_call = "../chapters/a-call.md";
     testing = "../chapters/testing.md";
     glossary = "../chapters/glossary.md";
 }

@@ -5,6 +5,7 @@ mod examples;
 mod import_graph;
 mod imports;
 mod links;
+mod names;
 mod support;
 mod tables;
 mod tidy;
