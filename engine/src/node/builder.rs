@@ -1,8 +1,9 @@
 //! Setting up a node, from a config or from code.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use skyring_codec::link::HEARTBEAT_MS_MAX;
@@ -251,6 +252,7 @@ impl NodeBuilder {
             kinds: self.kinds,
         });
         let mut node = Node::new(&parts);
+        let (running, all_running) = mpsc::channel();
         let cpus = cpus::assign(self.threads, self.first_cpu.unwrap_or(0))?;
         for (index, cpu) in cpus.into_iter().enumerate() {
             let bell = Arc::clone(parts.node.injectors[index].bell());
@@ -261,9 +263,17 @@ impl NodeBuilder {
                 cpu,
                 spin: self.spin,
             };
-            node.threads.push(rt::start(options, bell, move || async move {
-                tasks::run(Shard::new(index, &parts)).await;
+            let running = running.clone();
+            node.threads.push(rt::start(options, bell, move || {
+                // Dropped without a message when there is no executor.
+                let _ = running.send(());
+                async move { tasks::run(Shard::new(index, &parts)).await }
             })?);
+        }
+        drop(running);
+        if (0..self.threads).any(|_| all_running.recv().is_err()) {
+            let failed = node.join_failed();
+            return Err(failed.unwrap_or_else(|| io::Error::other("a shard ended as it started").into()));
         }
         let file = self
             .file

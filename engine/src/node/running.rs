@@ -195,6 +195,10 @@ impl Node {
 
     /// The error of a shard whose executor could not be made, after a start that failed.
     pub(super) fn join_failed(mut self) -> Option<StartError> {
+        let started = Instant::now();
+        while !self.threads.iter().any(JoinHandle::is_finished) && started.elapsed() < STOP_TIME_MAX {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let mut failed = None;
         for thread in std::mem::take(&mut self.threads) {
             if !thread.is_finished() {

@@ -55,7 +55,7 @@ where
     G: FnOnce() -> F,
     F: Future<Output = ()> + 'static,
 {
-    let reader = sys::glommio_unix_stream(bell.as_fd().try_clone_to_owned()?);
+    let reader = bell.as_fd().try_clone_to_owned()?;
     let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .spin_before_park(spin)
         .io_memory(IO_MEMORY_BYTES)
@@ -64,6 +64,8 @@ where
         .map_err(|error| io::Error::other(format!("executor on processor {cpu}: {error}")))?;
     let local = Local::enter(Arc::clone(&bell));
     executor.run(async {
+        // A stream finds its executor in the thread, while that runs.
+        let reader = sys::glommio_unix_stream(reader);
         tasks::spawn(listen(Rc::clone(&local), bell, reader));
         let ended = Ended(Rc::new(Notify::default()));
         let notify = Rc::clone(&ended.0);
