@@ -121,7 +121,7 @@ fn an_error_between_nodes_names_its_cause() {
         fails('cannot pack a light userdata', cluster.call, 'db', '@sdb', 'set', 'a', address)
         fails('no-such-service', cluster.query, 'db', 'nobody')
         fails('db2 is down', cluster.open, 'db2')
-        fails('an address or false is wanted', cluster.reload, { db = 7102 })
+        fails('an address or false is expected', cluster.reload, { db = 7102 })
         fails('registered already', function()
             cluster.register('mine', skynet.self())
             cluster.register('mine', skynet.localname '.launcher')
