@@ -34,6 +34,18 @@ fn a_service_past_its_memory_limit_gets_an_error_and_continues() {
 }
 
 #[test]
+fn a_long_queue_of_a_service_is_logged() {
+    let running = run(
+        r#"
+        skynet.dispatch('lua', function() end)
+        for _ = 1, 2000 do skynet.send(skynet.self(), 'lua') end
+        "#,
+        &[],
+    );
+    running.await_log("May overload, message queue length = ");
+}
+
+#[test]
 fn a_thousand_services_lose_no_reply() {
     let running = start(
         &[
