@@ -69,7 +69,7 @@ pub fn add_kinds(kinds: Kinds) -> Kinds {
 /// How the first service of a node is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum First {
-    /// `start` names a kind of the program, or there is none.
+    /// `start` names a kind of the program, or there is no first service.
     Native,
     /// The config's `bootstrap` starts it, in Lua.
     Lua,
@@ -77,8 +77,11 @@ pub enum First {
     Missing(Vec<PathBuf>),
 }
 
-/// Decides how the config's first service is started: in Lua if its file is found on `luaservice`, or if the config
-/// sets its own `bootstrap` or an existing `lualoader`.
+/// Decides how the config's first service is started. Its name is the first token of `start`; without `start` it is `main`
+/// if the config sets a path of Lua files, and else there is none.
+///
+/// It is started in Lua if its file is found on `luaservice` or the config sets its own `bootstrap`; else natively if it is
+/// a kind of the program; else in Lua if the config's own `lualoader` exists.
 pub fn first_service(config: &NodeConfig, kinds: &Kinds) -> First {
     let configures_lua =
         config.luaservice.is_some() || config.lua_path.is_some() || config.lualoader.is_some();

@@ -84,8 +84,7 @@ unsafe fn address(state: State, index: c_int) -> Result<Address, String> {
     }
 }
 
-/// `call(key, seconds, node, address, ...)`: returns the values of the answer, or raises its
-/// error.
+/// `call(key, seconds, node, address, ...)`: returns the values of the answer, or raises its error.
 unsafe extern "C-unwind" fn call(state: State) -> c_int {
     unsafe {
         let host = host(state);

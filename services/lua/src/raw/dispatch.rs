@@ -106,7 +106,7 @@ unsafe fn native(host: &Host, kind: u8, source: u32, session: u32) {
     }
 }
 
-/// Passes an answer that no coroutine waits for or has cancelled to the handler of unknown kinds. Its source is unknown.
+/// Passes an answer to a session without a waiter to the handler of unknown kinds. Its source is not known.
 ///
 /// # Safety
 /// As for [`message`].

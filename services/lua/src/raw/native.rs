@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_int};
 
+use bytes::Bytes;
 use mlua::ffi::*;
 use skyring::{Error, Handle, Kind, Payload};
 
@@ -96,7 +97,7 @@ unsafe extern "C-unwind" fn handler_unknown(state: State) -> c_int {
 unsafe extern "C-unwind" fn call(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        match begin_call(state, host) {
+        match begin_call(state, host, || pack::pack(state, host, 2, true)) {
             Ok(()) => {
                 lua_settop(state, 0);
                 lua_yieldk(state, 0, 0, Some(call_done))
@@ -106,15 +107,21 @@ unsafe extern "C-unwind" fn call(state: State) -> c_int {
     }
 }
 
+/// Sends a call with the bytes of `payload`, and registers that the running coroutine waits for the answer.
+///
 /// # Safety
-/// `state` runs `call`.
+/// `state` runs `call` or `raw_call`; neither the caller nor `payload` has anything to drop when `payload` raises.
 #[inline]
-unsafe fn begin_call(state: State, host: &Host) -> Result<(), String> {
+unsafe fn begin_call(
+    state: State,
+    host: &Host,
+    payload: impl FnOnce() -> Result<Bytes, String>,
+) -> Result<(), String> {
     unsafe {
         check_may_wait(state, host)?;
         let target = address(state, host, 1)?;
         let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
-        let payload = Payload(pack::pack(state, host, 2, true)?);
+        let payload = Payload(payload()?);
         let Some(target) = target else {
             return Err(no_service(state));
         };
@@ -138,31 +145,13 @@ unsafe fn no_service(state: State) -> String {
 unsafe extern "C-unwind" fn raw_call(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        match begin_raw_call(state, host) {
+        match begin_call(state, host, || core::message(state, host, 3)) {
             Ok(()) => {
                 lua_settop(state, 0);
                 lua_yieldk(state, 0, 0, Some(raw_call_done))
             }
             Err(text) => raise(state, host, text),
         }
-    }
-}
-
-/// # Safety
-/// `state` runs `raw_call`.
-unsafe fn begin_raw_call(state: State, host: &Host) -> Result<(), String> {
-    unsafe {
-        check_may_wait(state, host)?;
-        let target = address(state, host, 1)?;
-        let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
-        let payload = Payload(core::message(state, host, 3)?);
-        let Some(target) = target else {
-            return Err(no_service(state));
-        };
-        let session = host.next_session();
-        begin_wait(host, session, target.0);
-        host.caller.post(target, kind, session, payload);
-        Ok(())
     }
 }
 
@@ -310,8 +299,8 @@ unsafe fn session_and_source(state: State) -> (u32, u32) {
     }
 }
 
-/// `respond(session, source, ok, message or text [, size])`: answers a call that was taken; false if
-/// it is not pending any more.
+/// `respond(session, source, ok, message or text [, size])`: answers a call that was taken; false if it is
+/// not pending any more.
 unsafe extern "C-unwind" fn respond(state: State) -> c_int {
     unsafe {
         let host = host(state);

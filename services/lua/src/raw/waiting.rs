@@ -93,8 +93,14 @@ unsafe extern "C-unwind" fn timer(state: State) -> c_int {
     }
 }
 
-/// `suspend(session)`: waits for a session; true if `wakeup` ended the wait early.
-unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
+/// Suspends the running coroutine until the session that is the first argument is answered, and then runs `done`.
+///
+/// # Safety
+/// `state` runs a function of this module, and the caller has nothing to drop.
+unsafe fn wait_for_answer(
+    state: State,
+    done: unsafe extern "C-unwind" fn(State, c_int, lua_KContext) -> c_int,
+) -> c_int {
     unsafe {
         let session = luaL_checkinteger(state, 1) as u32;
         let host = host(state);
@@ -103,8 +109,13 @@ unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
         }
         begin_wait(host, session, 0);
         lua_settop(state, 0);
-        lua_yieldk(state, 0, 0, Some(suspend_done))
+        lua_yieldk(state, 0, 0, Some(done))
     }
+}
+
+/// `suspend(session)`: waits for a session; true if `wakeup` ended the wait early.
+unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
+    unsafe { wait_for_answer(state, suspend_done) }
 }
 
 unsafe extern "C-unwind" fn suspend_done(state: State, _status: c_int, _context: lua_KContext) -> c_int {
@@ -117,16 +128,7 @@ unsafe extern "C-unwind" fn suspend_done(state: State, _status: c_int, _context:
 
 /// `await(session)`: waits for a session that a module answers; returns the values or raises the error.
 unsafe extern "C-unwind" fn wait(state: State) -> c_int {
-    unsafe {
-        let session = luaL_checkinteger(state, 1) as u32;
-        let host = host(state);
-        if let Err(text) = check_may_wait(state, host) {
-            return raise(state, host, text);
-        }
-        begin_wait(host, session, 0);
-        lua_settop(state, 0);
-        lua_yieldk(state, 0, 0, Some(call_done))
-    }
+    unsafe { wait_for_answer(state, call_done) }
 }
 
 /// Continues a call when its answer has arrived: the values, or the error, raised.
