@@ -1,8 +1,8 @@
-//! Answers every message with its own values. Good for measuring, and for trying a new cluster.
+//! Answers every call with the values it carries. Useful to measure and to try out a new cluster.
 
 use skyring::{Answer, Context, Message, Service};
 
-/// Answers with what it got. The bytes are not looked at, and not copied.
+/// Answers a call with its own payload. The bytes are neither decoded nor copied.
 #[derive(Debug, Default)]
 pub struct Echo;
 

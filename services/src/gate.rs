@@ -1,16 +1,16 @@
-//! A gate: takes TCP clients whose packages have two bytes of length before them (the higher first), and hands each
-//! package to a service of the node, whose answer goes back to the client.
+//! A gate: accepts TCP clients and passes each of their packages to a service of the node, whose answer goes back to the
+//! client. A package is preceded by its length, two bytes, big-endian.
 //!
-//! A config starts it with its address, the service behind it, and, if 1,024 are not right, the most clients:
-//! `services = { front = "gate 0.0.0.0:8888 .game 5000" }`. The service gets `("data", client, bytes)` as a call, and
-//! answers with the bytes of a package for the client, or with nothing; an error as the answer closes the
-//! client's connection. It gets `("open", client, address)` and `("close", client)` as sends.
+//! A config starts it with its address, the target service and, optionally, the largest number of clients (1,024 by
+//! default): `services = { front = "gate 0.0.0.0:8888 .game 5000" }`. The service gets `("data", client, bytes)` as a
+//! call and answers with the bytes of a package for the client, or with nothing; if it answers with an error, the gate
+//! closes the client's connection. It gets `("open", client, address)` and `("close", client)` as sends.
 //!
-//! The gate itself takes `("write", client, bytes)`, with which any service sends a package to a client, and
-//! `("kick", client)`.
+//! The gate itself accepts `("write", client, bytes)`, with which any service sends a package to a client, and
+//! `("kick", client)`, which closes a client's connection.
 //!
-//! Invariants: packages of a client are handed over in order; one that has [`GATE_CALLS_MAX`] of them unanswered is
-//! not read; a client that has declared a long package holds what it has sent.
+//! Invariants: the packages of a client reach the service in order; a client with [`GATE_CALLS_MAX`] unanswered packages
+//! is not read; a client that has declared a long package takes only the memory of the bytes it has sent.
 
 use std::collections::HashMap;
 
@@ -20,28 +20,28 @@ use skyring::{
     SocketNews,
 };
 
-/// Most clients of a gate unless its arguments say otherwise.
+/// Default for the largest number of clients of a gate.
 pub const GATE_CLIENTS_MAX_DEFAULT: usize = 1_024;
 
-/// Packages of one client that the service has not answered.
+/// Most packages of one client that the service has not answered yet.
 pub const GATE_CALLS_MAX: usize = 64;
 
-/// Connections that the kernel holds until they are accepted.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: u32 = 1_024;
 
-/// The largest package.
+/// Most bytes of a package without its length.
 const PACKAGE_BYTES_MAX: usize = 0xffff;
 
 struct Client {
-    /// What has come and is not handed over.
+    /// Received bytes that are not yet passed to the service.
     incoming: BytesMut,
     unanswered: usize,
     is_paused: bool,
-    /// It sends no more; it is closed when everything is answered.
+    /// The client sends no more. Its connection is closed when all its packages are answered.
     has_ended: bool,
 }
 
-/// A gate; see the module.
+/// A gate: see the module documentation.
 pub struct Gate {
     host: String,
     port: u16,
@@ -49,13 +49,14 @@ pub struct Gate {
     clients_max: usize,
     listener: Option<SocketId>,
     clients: HashMap<SocketId, Client>,
-    /// Which client each call that is under way is for.
+    /// The client of each call in flight, by session.
     calls: HashMap<u32, SocketId>,
     session: u32,
 }
 
 impl Gate {
-    /// A gate on this address (port 0: any free one, which it logs) for this service.
+    /// A gate that listens on this address and passes packages to `target`. With port 0 it takes a free port and logs
+    /// it.
     pub fn new(host: &str, port: u16, target: impl Into<Address>) -> Gate {
         Gate {
             host: host.to_owned(),
@@ -69,57 +70,58 @@ impl Gate {
         }
     }
 
-    /// Lets so many clients in.
+    /// Sets the largest number of clients.
     #[must_use]
     pub fn clients_max(mut self, clients_max: usize) -> Gate {
         self.clients_max = clients_max;
         self
     }
 
-    /// Reads the arguments of a config: address, service, and the most clients.
-    pub(crate) fn of_arguments(arguments: &str) -> Result<Gate, Error> {
-        let wrong = |what: String| Error::invalid(format!("gate wants HOST:PORT SERVICE [CLIENTS]: {what}"));
-        let mut words = arguments.split_whitespace();
-        let address = words
+    /// Parses the arguments in a config: address, service, and optionally the largest number of clients.
+    pub(crate) fn from_arguments(arguments: &str) -> Result<Gate, Error> {
+        let invalid =
+            |cause: String| Error::invalid(format!("gate expects HOST:PORT SERVICE [CLIENTS]: {cause}"));
+        let mut tokens = arguments.split_whitespace();
+        let address = tokens
             .next()
-            .ok_or_else(|| wrong("there is no address".to_owned()))?;
+            .ok_or_else(|| invalid("the address is missing".to_owned()))?;
         let (host, port) = address
             .rsplit_once(':')
-            .ok_or_else(|| wrong(format!("\"{address}\" has no port")))?;
+            .ok_or_else(|| invalid(format!("\"{address}\" has no port")))?;
         let port = port
             .parse()
-            .map_err(|_| wrong(format!("\"{port}\" is no port")))?;
+            .map_err(|_| invalid(format!("\"{port}\" is not a port")))?;
         let host = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let target = words
+        let target = tokens
             .next()
-            .ok_or_else(|| wrong("there is no service".to_owned()))?;
+            .ok_or_else(|| invalid("the service is missing".to_owned()))?;
         let target = Address::parse(target)
-            .ok_or_else(|| wrong(format!("\"{target}\" is no address of a service")))?;
+            .ok_or_else(|| invalid(format!("\"{target}\" is not the address of a service")))?;
         let mut gate = Gate::new(host, port, target);
-        if let Some(clients) = words.next() {
+        if let Some(clients) = tokens.next() {
             gate.clients_max = clients
                 .parse()
-                .map_err(|_| wrong(format!("\"{clients}\" is no number of clients")))?;
+                .map_err(|_| invalid(format!("\"{clients}\" is not a number of clients")))?;
         }
-        match words.next() {
-            Some(word) => Err(wrong(format!("\"{word}\" is one word too many"))),
+        match tokens.next() {
+            Some(token) => Err(invalid(format!("unexpected argument \"{token}\""))),
             None => Ok(gate),
         }
     }
 
-    fn target(&self, context: &Context<Self>) -> Option<Handle> {
+    fn find_target(&self, context: &Context<Self>) -> Option<Handle> {
         match &self.target {
             Address::Handle(handle) => Some(*handle),
             Address::Name(name) => context.find(name),
         }
     }
 
-    /// Hands over the whole packages that have come, as far as the service keeps up.
-    fn hand_over(&mut self, context: &Context<Self>, id: SocketId) {
-        let target = self.target(context);
+    /// Passes complete packages to the service until [`GATE_CALLS_MAX`] are unanswered.
+    fn forward_packages(&mut self, context: &Context<Self>, id: SocketId) {
+        let target = self.find_target(context);
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
@@ -129,10 +131,13 @@ impl Gate {
             };
             let call = target.zip(Payload::pack(&("data", id.0, &package[..])).ok());
             let Some((target, payload)) = call else {
-                context.log(format!("there is no service {} for client {id}", self.target));
+                context.log(format!(
+                    "client {id} is closed: there is no service {}",
+                    self.target
+                ));
                 return self.close(context, id);
             };
-            // 0 stands for a send, and a number that is in use for another call: both come once in 2^32.
+            // Session 0 means a send, so it is skipped. A session repeats after 2^32 calls, when the earlier one is answered.
             self.session = self.session.wrapping_add(1).max(1);
             self.calls.insert(self.session, id);
             client.unanswered += 1;
@@ -141,7 +146,7 @@ impl Gate {
         let sockets = context.sockets();
         if client.unanswered >= GATE_CALLS_MAX && !client.is_paused {
             client.is_paused = true;
-            // Pausing and starting are never refused.
+            // Pausing and starting cannot fail.
             let _ = sockets.pause(id);
         } else if client.unanswered <= GATE_CALLS_MAX / 2 && client.is_paused {
             client.is_paused = false;
@@ -152,16 +157,16 @@ impl Gate {
         }
     }
 
-    /// Closes a client's connection, after what waits to be written, and forgets it.
+    /// Closes a client's connection once its queued bytes are written, and removes the client.
     fn close(&mut self, context: &Context<Self>, id: SocketId) {
         if self.clients.remove(&id).is_some() {
             let _ = context.sockets().close(id);
-            self.tell(context, &("close", id.0));
+            self.notify(context, &("close", id.0));
         }
     }
 
-    /// Tells the service; if there is none, nobody misses it.
-    fn tell<T: skyring::seri::Pack>(&self, context: &Context<Self>, values: &T) {
+    /// Sends an event to the service. If the service is gone, the event is dropped.
+    fn notify<T: skyring::seri::Pack>(&self, context: &Context<Self>, values: &T) {
         let _ = context.send(self.target.clone(), values);
     }
 
@@ -193,12 +198,12 @@ impl Gate {
             has_ended: false,
         };
         self.clients.insert(id, client);
-        self.tell(context, &("open", id.0, peer));
+        self.notify(context, &("open", id.0, peer));
         let _ = context.sockets().start(id);
     }
 }
 
-/// Cuts the next whole package off.
+/// Removes the next complete package from the front of the buffer.
 fn take_package(incoming: &mut BytesMut) -> Option<Bytes> {
     let length: [u8; 2] = incoming.get(..2)?.try_into().ok()?;
     let length = usize::from(u16::from_be_bytes(length));
@@ -225,7 +230,7 @@ impl Service for Gate {
                 Ok(())
             }
             Ok((command, ..)) => Err(Error::remote(format!(
-                "a gate knows write and kick, and not {command}"
+                "unknown command {command}: the gate has write and kick"
             ))),
             Err(error) => Err(error),
         };
@@ -248,7 +253,7 @@ impl Service for Gate {
             context.log(format!("client {id} is closed: {error}"));
             return self.close(context, id);
         }
-        self.hand_over(context, id);
+        self.forward_packages(context, id);
     }
 
     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
@@ -258,17 +263,17 @@ impl Service for Gate {
             SocketNews::Data(bytes) => {
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.incoming.extend_from_slice(&bytes);
-                    self.hand_over(context, id);
+                    self.forward_packages(context, id);
                 }
             }
             SocketNews::Closed => {
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.has_ended = true;
-                    self.hand_over(context, id);
+                    self.forward_packages(context, id);
                 }
             }
             SocketNews::Failed { cause } if Some(id) == self.listener => {
-                context.log(format!("cannot take a client: {cause}"));
+                context.log(format!("cannot accept a client: {cause}"));
             }
             SocketNews::Failed { .. } => self.close(context, id),
             SocketNews::Opened { address, port } if Some(id) == self.listener && port != 0 => {
@@ -284,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_cut_off_when_they_are_whole() {
+    fn a_package_is_taken_once_it_is_complete() {
         let mut incoming = BytesMut::from(&b"\0\x03one\0\0\0\x04fo"[..]);
         assert_eq!(take_package(&mut incoming).as_deref(), Some(&b"one"[..]));
         assert_eq!(take_package(&mut incoming).as_deref(), Some(&b""[..]));
@@ -295,17 +300,17 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_wrong_say_what_is_wanted() {
+    fn an_invalid_argument_is_an_error_that_shows_the_syntax() {
         for (arguments, part) in [
-            ("", "no address"),
+            ("", "address is missing"),
             ("8888 .game", "has no port"),
-            ("127.0.0.1:x .game", "is no port"),
-            ("127.0.0.1:80", "no service"),
-            ("127.0.0.1:80 game", "no address of a service"),
-            ("127.0.0.1:80 .game many", "no number of clients"),
-            ("127.0.0.1:80 .game 5 6", "one word too many"),
+            ("127.0.0.1:x .game", "is not a port"),
+            ("127.0.0.1:80", "service is missing"),
+            ("127.0.0.1:80 game", "not the address of a service"),
+            ("127.0.0.1:80 .game many", "not a number of clients"),
+            ("127.0.0.1:80 .game 5 6", "unexpected argument \"6\""),
         ] {
-            let error = Gate::of_arguments(arguments)
+            let error = Gate::from_arguments(arguments)
                 .map(|_| ())
                 .expect_err(arguments)
                 .to_string();
@@ -314,7 +319,7 @@ mod tests {
                 "{error}"
             );
         }
-        let gate = Gate::of_arguments("[::1]:80 @game 7").expect("it is right");
+        let gate = Gate::from_arguments("[::1]:80 @game 7").expect("valid arguments");
         assert_eq!((gate.host.as_str(), gate.port, gate.clients_max), ("::1", 80, 7));
     }
 }

@@ -1,5 +1,5 @@
-//! Services that ship with Skyring. Each is a plain [`skyring::Service`] and uses nothing but the engine's
-//! public face, so each is also an example of how to write one.
+//! Services that ship with Skyring. Each is a plain [`skyring::Service`] and uses only the engine's public API, so
+//! each is also an example of how to write a service.
 
 mod echo;
 mod gate;
@@ -13,19 +13,21 @@ pub use simpledb::{ENTRIES_MAX, SimpleDb};
 
 use skyring::{Error, Kinds};
 
-/// The kinds that configs can name: `echo`, `simpledb`, `monitor` and `gate`. The last two take arguments; see
+/// The kinds of service that a config can name: `echo`, `simpledb`, `monitor` and `gate`. The last two take arguments: see
 /// [`NodeMonitor`] and [`Gate`].
 pub fn kinds() -> Kinds {
     Kinds::default()
-        .add("echo", |arguments| no_arguments("echo", arguments).map(|()| Echo))
-        .add("simpledb", |arguments| {
-            no_arguments("simpledb", arguments).map(|()| SimpleDb::default())
+        .add("echo", |arguments| {
+            check_no_arguments("echo", arguments).map(|()| Echo)
         })
-        .add("monitor", NodeMonitor::of_arguments)
-        .add("gate", Gate::of_arguments)
+        .add("simpledb", |arguments| {
+            check_no_arguments("simpledb", arguments).map(|()| SimpleDb::default())
+        })
+        .add("monitor", NodeMonitor::from_arguments)
+        .add("gate", Gate::from_arguments)
 }
 
-fn no_arguments(kind: &str, arguments: &str) -> Result<(), Error> {
+fn check_no_arguments(kind: &str, arguments: &str) -> Result<(), Error> {
     if arguments.is_empty() {
         return Ok(());
     }

@@ -1,17 +1,17 @@
-//! Watches nodes and groups, writes down what becomes of them, and tells whoever wants to know: what an operator
-//! would otherwise write as a loop of pings.
+//! Watches nodes and groups: logs each change of state, keeps a history, and notifies a service or a closure. It replaces
+//! a hand-written loop of pings.
 //!
-//! A config starts it with the names to watch and, if somebody is to be told, the service that is:
-//! `services = { monitor = "monitor db db_backup hook=.alarm" }`. Without names it watches every node and group
-//! of the map that the node has when it starts. The hook gets each change as a send of `"node"`, the name, the
-//! change, the cause and the time in milliseconds since 1970.
+//! A config starts it with the names to watch and, optionally, a hook, the service to notify:
+//! `services = { monitor = "monitor db db_backup hook=.alarm" }`. Without names it watches every node and group of the
+//! map at the time it starts. The hook gets each change as a send of `"node"`, the name, the change, the cause and the
+//! time in milliseconds since 1970.
 //!
 //! Commands: `STATE name` answers the state, the cause and the time of the last change; `LIST` answers a table of
 //! names and their states; `WATCH name` and `FORGET name` change what is watched; `HISTORY name` answers the last
-//! changes, the oldest first. Commands are understood in any case.
+//! changes, the oldest first. Case does not matter in the name of a command.
 //!
-//! The node's log has a line for each change already; this service adds one for each that it watches, in its own
-//! name and in the operator's words: `DB node db unreachable: ...` is what people look for.
+//! The engine logs each change as well. The lines of this service come from its own handle and contain
+//! `node NAME unreachable`, a text that operators can search for.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -21,26 +21,26 @@ use skyring::{Address, Answer, Context, Error, Kind, Message, NodeState, Payload
 /// Most names that one monitor watches.
 pub const WATCHED_MAX: usize = 1_024;
 
-/// Changes of one node that are kept for `HISTORY`.
+/// Most changes of one node that the history holds.
 pub const HISTORY_MAX: usize = 32;
 
-/// What a closure gets of a change: the name, the change, the cause, and the time in milliseconds since 1970.
+/// A change of the state of a node or group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The node or group.
     pub name: String,
-    /// `up`, `restarted`, `suspect`, `down`, `forgotten`; of a group `switched`.
+    /// `up`, `restarted`, `suspect`, `down` or `forgotten`; for a group `switched`.
     pub change: String,
-    /// Why; of a group, the member that its messages go to.
+    /// The cause; for a group, the member that now gets its messages.
     pub cause: String,
     /// When, in milliseconds since 1970.
     pub time_ms: u64,
 }
 
-/// What a program does with a change.
+/// A closure that gets each change.
 type OnChange = Box<dyn FnMut(&Change)>;
 
-/// Watches nodes; see the module.
+/// Watches nodes and groups: see the module documentation.
 pub struct NodeMonitor {
     names: Vec<String>,
     hook: Option<Address>,
@@ -49,7 +49,7 @@ pub struct NodeMonitor {
 }
 
 impl NodeMonitor {
-    /// One that watches these nodes and groups; none = all of the map.
+    /// A monitor of these nodes and groups. Without names it watches all nodes and groups of the map.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> NodeMonitor {
         NodeMonitor {
             names: names.into_iter().map(str::to_owned).collect(),
@@ -66,27 +66,27 @@ impl NodeMonitor {
         self
     }
 
-    /// Calls a closure with each change, on the monitor's shard; it must not block.
+    /// Calls a closure with each change, on the monitor's shard. The closure must not block.
     #[must_use]
     pub fn on_change(mut self, closure: impl FnMut(&Change) + 'static) -> NodeMonitor {
         self.closure = Some(Box::new(closure));
         self
     }
 
-    /// Reads the arguments of a config: names, and `hook=ADDRESS`.
-    pub(crate) fn of_arguments(arguments: &str) -> Result<NodeMonitor, Error> {
+    /// Parses the arguments in a config: names, and `hook=ADDRESS`.
+    pub(crate) fn from_arguments(arguments: &str) -> Result<NodeMonitor, Error> {
         let mut monitor = NodeMonitor::new([]);
-        for word in arguments.split_whitespace() {
-            match word.split_once('=') {
+        for token in arguments.split_whitespace() {
+            match token.split_once('=') {
                 Some(("hook", address)) if !address.is_empty() => {
                     monitor = monitor.hook(address);
                 }
                 Some(_) => {
                     return Err(Error::invalid(format!(
-                        "monitor takes names of nodes and hook=ADDRESS, and got \"{word}\""
+                        "monitor takes names of nodes and hook=ADDRESS, but got \"{token}\""
                     )));
                 }
-                None => monitor.names.push(word.to_owned()),
+                None => monitor.names.push(token.to_owned()),
             }
         }
         Ok(monitor)
@@ -98,7 +98,7 @@ impl NodeMonitor {
         }
         if self.watched.len() >= WATCHED_MAX {
             return Err(Error::remote(format!(
-                "the monitor watches {WATCHED_MAX} nodes already"
+                "the monitor already watches {WATCHED_MAX} nodes"
             )));
         }
         context.cluster().subscribe(name)?;
@@ -106,8 +106,8 @@ impl NodeMonitor {
         Ok(())
     }
 
-    /// Takes a change: logs it, keeps it, and tells it.
-    fn note(&mut self, context: &Context<Self>, message: &Message) {
+    /// Logs a change, adds it to the history, and notifies the hook and the closure.
+    fn record(&mut self, context: &Context<Self>, message: &Message) {
         // Only the engine sends messages of this kind.
         let Ok((_, name, change, cause, time_ms)) = message.unpack::<(&str, &str, &str, &str, u64)>() else {
             return;
@@ -121,7 +121,7 @@ impl NodeMonitor {
             cause: cause.to_owned(),
             time_ms,
         };
-        context.log(said(&change));
+        context.log(describe(&change));
         if history.len() == HISTORY_MAX {
             history.pop_front();
         }
@@ -129,7 +129,7 @@ impl NodeMonitor {
         if let Some(hook) = &self.hook
             && let Err(error) = context.send_payload(hook.clone(), message.payload.clone())
         {
-            context.log(format!("the hook {hook} was not told: {error}"));
+            context.log(format!("cannot notify the hook {hook}: {error}"));
         }
         if let Some(closure) = &mut self.closure {
             closure(&change);
@@ -138,10 +138,11 @@ impl NodeMonitor {
 
     fn run(&mut self, context: &Context<Self>, message: &Message) -> Result<Payload, Error> {
         let (command, name) = message.unpack::<(&str, Option<&str>)>()?;
-        let wants_name = || name.ok_or_else(|| Error::remote(format!("{command} wants the name of a node")));
+        let required_name =
+            || name.ok_or_else(|| Error::remote(format!("{command} requires the name of a node")));
         match command.to_ascii_uppercase().as_str() {
             "STATE" => {
-                let name = wants_name()?;
+                let name = required_name()?;
                 let last = self.watched.get(name).and_then(VecDeque::back);
                 let state = context.cluster().state(name);
                 Payload::pack(&(
@@ -161,18 +162,18 @@ impl NodeMonitor {
                 Payload::pack(&states)
             }
             "HISTORY" => {
-                let history = self.watched.get(wants_name()?);
+                let history = self.watched.get(required_name()?);
                 let changes = history.into_iter().flatten().map(|change| {
                     Value::from(format!("{} {}: {}", change.time_ms, change.change, change.cause))
                 });
                 Payload::pack(&changes.collect::<Vec<Value>>())
             }
             "WATCH" => {
-                self.watch(context, wants_name()?)?;
+                self.watch(context, required_name()?)?;
                 Payload::pack(&true)
             }
             "FORGET" => {
-                let name = wants_name()?;
+                let name = required_name()?;
                 context.cluster().unsubscribe(name);
                 Payload::pack(&self.watched.remove(name).is_some())
             }
@@ -182,7 +183,7 @@ impl NodeMonitor {
         }
     }
 
-    /// The state of a node; of a group that has switched, the member that its messages go to.
+    /// The state of a node; for a group that has switched, the member that gets its messages.
     fn state_name(&self, name: &str, state: NodeState) -> String {
         let last = self.watched.get(name).and_then(VecDeque::back);
         match last {
@@ -192,8 +193,8 @@ impl NodeMonitor {
     }
 }
 
-/// A change in an operator's words.
-fn said(change: &Change) -> String {
+/// The text of a change for the log.
+fn describe(change: &Change) -> String {
     let Change {
         name, change, cause, ..
     } = change;
@@ -224,7 +225,7 @@ impl Service for NodeMonitor {
 
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
         if message.kind == Kind::SYSTEM && !message.is_call() {
-            self.note(context, &message);
+            self.record(context, &message);
             return Answer::none();
         }
         Answer::from(self.run(context, &message))

@@ -1,35 +1,35 @@
-//! A table of keys and values in memory, with the commands of Skynet's example of that name.
+//! An in-memory table of keys and values, with the commands of Skynet's example `simpledb`.
 //!
 //! `GET key` answers the value, or nil. `SET key value` answers the old value, or nil; setting nil removes
-//! the key. `PING` answers `PONG`, or what stands behind it. Commands are understood in any case. Keys and
-//! values are any Lua values.
+//! the key. `PING` answers `PONG`; `PING value` answers the value. Case does not matter in the name of a
+//! command. Keys and values are any Lua values.
 //!
-//! Keys and values are kept packed, as they came: a GET hands out the kept bytes.
+//! Keys and values are stored packed, as they were received: a GET answers with the stored bytes.
 
 use std::collections::HashMap;
 
 use skyring::seri::{self, ValueRef};
 use skyring::{Answer, Context, Error, Message, Payload, Service};
 
-/// Most keys of one table.
+/// Most keys of the table.
 pub const ENTRIES_MAX: usize = 10_000_000;
 
-/// How much of an unknown command an error repeats, in bytes.
+/// Most bytes of an unknown command that an error quotes.
 const COMMAND_BYTES_SHOWN: usize = 64;
 
-/// The table.
+/// The service: see the module documentation.
 #[derive(Debug, Default)]
 pub struct SimpleDb {
     entries: HashMap<Box<[u8]>, Payload>,
 }
 
-/// One packed value of a message: its bytes, and whether it is nil. A value that is missing is nil.
+/// One packed value of a message. A missing value is nil.
 struct Packed<'a> {
     bytes: &'a [u8],
     is_nil: bool,
 }
 
-/// Takes the next value off a message, packed.
+/// Takes the next value of a message without decoding it.
 fn take_packed<'a>(values: &mut seri::Values<'a>) -> Result<Packed<'a>, Error> {
     let rest = values.rest();
     if rest.is_empty() {
@@ -50,7 +50,7 @@ impl SimpleDb {
             ValueRef::String(command) => command,
             other => {
                 return Err(Error::remote(format!(
-                    "a command is a string, and got {:?}",
+                    "a command must be a string, but got {:?}",
                     other.kind()
                 )));
             }
@@ -63,11 +63,11 @@ impl SimpleDb {
             let value = take_packed(&mut values)?;
             self.set(key, value).map(|old| old.unwrap_or_else(nil))
         } else if command.eq_ignore_ascii_case(b"PING") {
-            let word = take_packed(&mut values)?;
-            if word.is_nil {
+            let value = take_packed(&mut values)?;
+            if value.is_nil {
                 Payload::pack("PONG")
             } else {
-                Ok(copy(word.bytes))
+                Ok(copy(value.bytes))
             }
         } else {
             let shown = command.get(..COMMAND_BYTES_SHOWN).unwrap_or(command);
@@ -82,14 +82,14 @@ impl SimpleDb {
         if value.is_nil {
             return Ok(self.entries.remove(key));
         }
-        // Copies: a slice would keep the whole buffer that it was read into.
+        // A copy, because a slice would keep the whole receive buffer in memory.
         let value = copy(value.bytes);
-        if let Some(kept) = self.entries.get_mut(key) {
-            return Ok(Some(std::mem::replace(kept, value)));
+        if let Some(stored) = self.entries.get_mut(key) {
+            return Ok(Some(std::mem::replace(stored, value)));
         }
         if self.entries.len() >= ENTRIES_MAX {
             return Err(Error::remote(format!(
-                "the table is full: it has {ENTRIES_MAX} keys"
+                "the table is full: it holds {ENTRIES_MAX} keys"
             )));
         }
         self.entries.insert(key.into(), value);
@@ -97,18 +97,18 @@ impl SimpleDb {
     }
 }
 
-/// The key that a command names.
+/// The key of a command.
 fn key<'a>(values: &mut seri::Values<'a>) -> Result<&'a [u8], Error> {
     let key = take_packed(values)?;
     if key.is_nil {
-        Err(Error::remote("the command wants a key, and got nil"))
+        Err(Error::remote("the command requires a key, but got nil"))
     } else {
         Ok(key.bytes)
     }
 }
 
 fn nil() -> Payload {
-    // One byte, which is the packed nil.
+    // The packed form of nil.
     Payload(bytes::Bytes::from_static(&[0]))
 }
 

@@ -1,8 +1,8 @@
-//! Many services in Lua that call each other on a node of four shards:
+//! Runs many services in Lua that call each other on a node of four shards:
 //!
 //! `cargo run --release -p skyring-lua --example many -- [SERVICES] [SECONDS]`, by default 1,000 and 60.
 //!
-//! Fails when a reply is lost or wrong, or when memory grows by more than a tenth after the first ten seconds.
+//! Fails if a reply is lost or wrong, or if memory grows by more than a tenth after the first ten seconds.
 
 use std::error::Error;
 use std::fs;
@@ -14,16 +14,19 @@ use skyring::config::NodeConfig;
 use skyring::log::Destination;
 use skyring::{Kinds, NodeBuilder};
 
-/// How long the last replies may take to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time that the last replies may take.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Until then memory may grow.
+/// The time in which memory may grow.
 const WARM_UP: Duration = Duration::from_secs(10);
 
-/// Memory of this process that is in use, in bytes.
+/// The resident memory of this process, in bytes.
 fn memory_bytes() -> Result<u64, Box<dyn Error>> {
     let text = fs::read_to_string("/proc/self/statm")?;
-    let pages = text.split_whitespace().nth(1).ok_or("statm has no second word")?;
+    let pages = text
+        .split_whitespace()
+        .nth(1)
+        .ok_or("statm has no second field")?;
     Ok(pages.parse::<u64>()? * 4096)
 }
 
@@ -70,8 +73,8 @@ fn run(services: u32, seconds: u32) -> Result<bool, Box<dyn Error>> {
                 memory_bytes()? as f64 / 1e6
             );
         }
-        if started.elapsed() > Duration::from_secs(u64::from(seconds)) + 2 * PATIENCE {
-            println!("no end; the log:\n{text}");
+        if started.elapsed() > Duration::from_secs(u64::from(seconds)) + 2 * REPLY_TIMEOUT {
+            println!("not finished in time; the log:\n{text}");
             return Ok(false);
         }
         thread::sleep(Duration::from_secs(1));
@@ -92,11 +95,11 @@ fn run(services: u32, seconds: u32) -> Result<bool, Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let mut numbers = std::env::args().skip(1).map(|word| word.parse());
+    let mut numbers = std::env::args().skip(1).map(|argument| argument.parse());
     let services = numbers.next().unwrap_or(Ok(1_000));
     let seconds = numbers.next().unwrap_or(Ok(60));
     let (Ok(services), Ok(seconds)) = (services, seconds) else {
-        println!("two numbers are wanted: services and seconds");
+        println!("usage: many [SERVICES] [SECONDS]");
         return ExitCode::from(2);
     };
     match run(services, seconds) {

@@ -1,10 +1,10 @@
--- What every service begins with: finds its file and runs it.
+-- The first chunk of every service: finds the service's file and runs it.
 local find_module, find_service, config, arguments = ...
 
--- Our own modules come first; then those on the user's paths; then those of ours that only stand in for them.
-local function searcher(last)
+-- Order: built-in modules, modules on the user's paths, built-in modules that only serve as a fallback.
+local function searcher(is_fallback)
 	return function(name)
-		local loader = find_module(name, last)
+		local loader = find_module(name, is_fallback)
 		if loader then
 			return loader, "built in"
 		end
@@ -18,13 +18,13 @@ package.preload["skyring.find"] = function()
 	return find_module
 end
 
-local words = {}
-for word in arguments:gmatch "%S+" do
-	words[#words + 1] = word
+local tokens = {}
+for token in arguments:gmatch "%S+" do
+	tokens[#tokens + 1] = token
 end
-local name = words[1]
+local name = tokens[1]
 if not name then
-	error("snlua wants the name of a service", 0)
+	error("snlua requires the name of a service", 0)
 end
 
 local lua_path = config.lua_path or "./lualib/?.lua;./lualib/?/init.lua"
@@ -33,29 +33,29 @@ local templates = config.luaservice or "./service/?.lua"
 
 local function preload()
 	if config.preload then
-		assert(loadfile(config.preload))(table.unpack(words))
+		assert(loadfile(config.preload))(table.unpack(tokens))
 	end
 end
 
-local function use_our_require()
+local function replace_require()
 	_G.require = require("skynet.require").require
 end
 
 SERVICE_NAME = name
 
-local function run_own(own)
+local function run_built_in(chunk)
 	package.path, package.cpath = lua_path, lua_cpath
 	SERVICE_PATH = ""
-	use_our_require()
-	return own(table.unpack(words, 2))
+	replace_require()
+	return chunk(table.unpack(tokens, 2))
 end
 
-local own = find_service(name, false)
-if own then
-	return run_own(own)
+local built_in = find_service(name, false)
+if built_in then
+	return run_built_in(built_in)
 end
 
--- A loader of the user's is used if it is there; ours does what Skynet's does.
+-- The user's loader is used if its file exists. The code below does the same as Skynet's loader.
 if config.lualoader then
 	local file = io.open(config.lualoader)
 	if file then
@@ -78,15 +78,15 @@ for template in templates:gmatch "[^;]+" do
 	causes[#causes + 1] = cause
 end
 if not main then
-	own = find_service(name, true)
-	if own then
-		return run_own(own)
+	built_in = find_service(name, true)
+	if built_in then
+		return run_built_in(built_in)
 	end
 	error(table.concat(causes, "\n"), 0)
 end
 
 package.path, package.cpath = lua_path, lua_cpath
--- A service that is a folder finds its own modules first.
+-- For a service that is a folder, the modules in it take precedence.
 local folder = found:match "(.*/)[^/?]+$"
 if folder then
 	folder = folder:gsub("%?", (name:gsub("%%", "%%%%")))
@@ -97,5 +97,5 @@ else
 end
 
 preload()
-use_our_require()
-return main(table.unpack(words, 2))
+replace_require()
+return main(table.unpack(tokens, 2))

@@ -1,10 +1,10 @@
--- The module `skynet` of our own library: Skynet's functions, on the coroutines of the host.
+-- The built-in module `skynet`: Skynet's functions, on the coroutines of the host.
 --
--- What every message passes (starting and resuming coroutines, packing, sessions) is in the host; this file holds
--- protocols, tokens of sleeping coroutines, and what is called seldom.
+-- The host does the work of every message: it starts and resumes coroutines, packs values and manages sessions. This
+-- file holds protocols, the tokens of sleeping coroutines, and infrequent functions.
 local core = require "skynet.core"
 local host = require "skyring.host"
-local two_steps = require "skynet.require"
+local module_loader = require "skynet.require"
 
 local type, tostring, assert, error, select = type, tostring, assert, error, select
 local pairs, ipairs, pcall, xpcall, next = pairs, ipairs, pcall, xpcall, next
@@ -34,16 +34,16 @@ local skynet = {
 local proto = {}
 skynet._proto = proto
 
----- what the core gives
+---- functions of the core
 
 skynet.pack, skynet.packstring, skynet.unpack = pack, core.packstring, unpack
 skynet.tostring, skynet.trash = core.tostring, core.trash
 skynet.genid, skynet.now, skynet.hpc = core.genid, core.now, core.hpc
 skynet.error, skynet.tracelog, skynet.harbor = core.error, core.trace, core.harbor
-skynet.init = two_steps.init
+skynet.init = module_loader.init
 skynet.pcall = pcall
 
----- traces: nothing here costs anything until one is asked for
+---- traces: loaded when the first one is requested
 
 local traces
 
@@ -54,7 +54,7 @@ end
 
 ---- protocols
 
--- The host unpacks for handlers of protocols that use skynet.pack and skynet.unpack.
+-- Whether the host packs and unpacks for a protocol, which then uses skynet.pack and skynet.unpack.
 local function is_plain(p)
 	return p.unpack == unpack and (p.pack == nil or p.pack == pack)
 end
@@ -73,7 +73,7 @@ local function set_handler(p)
 			if own_unpack then
 				return f(session, source, own_unpack(msg, sz))
 			end
-			error("the protocol " .. p.name .. " has no unpack")
+			error("the protocol " .. p.name .. " has no function unpack")
 		end)
 	end
 end
@@ -82,7 +82,7 @@ function skynet.register_protocol(class)
 	local name, id = class.name, class.id
 	assert(type(name) == "string" and type(id) == "number" and id >= 0 and id <= 255,
 		"a protocol has a name and an id from 0 to 255")
-	assert(proto[name] == nil and proto[id] == nil, "the protocol is registered already")
+	assert(proto[name] == nil and proto[id] == nil, "the protocol is already registered")
 	proto[name], proto[id] = class, class
 	if is_plain(class) then
 		class.plain_id = id
@@ -168,12 +168,12 @@ function skynet.context()
 end
 
 function skynet.ignoreret()
-	host.forget()
+	host.skip_answer()
 end
 
 function skynet.response(own_pack)
 	own_pack = own_pack or pack
-	local session, source = host.take()
+	local session, source = host.take_call()
 	assert(session, "there is no message to answer here")
 	if session == 0 then
 		return function() end
@@ -181,7 +181,7 @@ function skynet.response(own_pack)
 	local done = false
 	return function(ok, ...)
 		if ok == "TEST" then
-			return host.owes(session, source)
+			return host.is_response_pending(session, source)
 		end
 		if done then
 			error("a call can be answered only once")
@@ -199,41 +199,41 @@ end
 
 skynet.fork = host.fork
 
--- Where timers were set, by coroutine, while trace_timeout is on.
-local timer_places
+-- By coroutine: the traceback of the call that set its timer, while trace_timeout is on.
+local timer_tracebacks
 
 function skynet.timeout(ticks, f)
-	if not timer_places then
+	if not timer_tracebacks then
 		return (host.timeout(ticks, f))
 	end
 	local co
 	co = host.timeout(ticks, function()
-		if timer_places then
-			timer_places[co] = nil
+		if timer_tracebacks then
+			timer_tracebacks[co] = nil
 		end
 		return f()
 	end)
-	timer_places[co] = traceback(("TIMER %d+%d : "):format(skynet.now(), ticks), 2)
+	timer_tracebacks[co] = traceback(("TIMER %d+%d : "):format(skynet.now(), ticks), 2)
 	return co
 end
 
 function skynet.trace_timeout(on)
-	timer_places = on and (timer_places or {}) or nil
+	timer_tracebacks = on and (timer_tracebacks or {}) or nil
 end
 
--- The sessions of coroutines that sleep or wait, by token.
-local asleep = {}
+-- By token: the session of the coroutine that sleeps or waits.
+local waiting_sessions = {}
 
 local function sleep_until(session, token)
-	asleep[token] = session
-	local broken = host_suspend(session)
-	asleep[token] = nil
-	return broken
+	waiting_sessions[token] = session
+	local woken = host_suspend(session)
+	waiting_sessions[token] = nil
+	return woken
 end
 
 function skynet.sleep(ticks, token)
 	token = token or running()
-	assert(asleep[token] == nil, "the token is in use")
+	assert(waiting_sessions[token] == nil, "the token is in use")
 	if sleep_until(host.timer(ticks), token) then
 		return "BREAK"
 	end
@@ -245,14 +245,14 @@ end
 
 function skynet.wait(token)
 	token = token or running()
-	assert(asleep[token] == nil, "the token is in use")
+	assert(waiting_sessions[token] == nil, "the token is in use")
 	local session = core.genid()
 	sleep_until(session, token)
-	host.unwait(session)
+	host.drop_wait(session)
 end
 
 function skynet.wakeup(token)
-	local session = asleep[token]
+	local session = waiting_sessions[token]
 	if session then
 		host_wakeup(session)
 		return true
@@ -275,11 +275,11 @@ function skynet.killthread(thread)
 	if not co then
 		return
 	end
-	local session = host.waits(co)
+	local session = host.waiting_session(co)
 	local killed = host.kill(co)
-	for token, waiting in pairs(asleep) do
+	for token, waiting in pairs(waiting_sessions) do
 		if waiting == session then
-			asleep[token] = nil
+			waiting_sessions[token] = nil
 			break
 		end
 	end
@@ -331,7 +331,7 @@ function skynet.getenv(key)
 end
 
 function skynet.setenv(key, value)
-	assert(core.command("GETENV", key) == nil, "the key is set already: " .. key)
+	assert(core.command("GETENV", key) == nil, "the key is already set: " .. key)
 	core.command("SETENV", key .. " " .. value)
 end
 
@@ -359,13 +359,13 @@ function skynet.exit()
 	host.quit()
 end
 
--- Takes a service for dead: nothing is owed to it, and calls to it that wait fail.
+-- Treats a service as ended: drops its pending calls, and fails the waiting calls to it.
 function skynet.term(service)
 	if type(service) == "string" then
 		service = core.addresscommand("QUERY", service)
 	end
 	if service then
-		host.forgive(service)
+		host.drop_responses(service)
 		host.fail_calls(service)
 	end
 end
@@ -393,7 +393,7 @@ local start_thread
 
 function skynet.init_service(start)
 	local ok, problem = xpcall(function()
-		two_steps.init_all()
+		module_loader.init_all()
 		start()
 	end, traceback)
 	if ok then
@@ -415,7 +415,7 @@ end
 
 skynet.dispatch_message = host.dispatch_message
 
----- messages that nobody handles
+---- messages without a handler
 
 local function unknown_request(session, source, msg, sz, kind)
 	skynet.error(("Unknown request (%s): %s"):format(kind, core.tostring(msg, sz)))
@@ -428,7 +428,7 @@ function skynet.dispatch_unknown_request(f)
 	return before
 end
 
--- Only for answers to what nobody has called: those to calls that were given up are dropped. The source is 0.
+-- Handles answers to sessions without a call; answers to cancelled calls are dropped. The source is 0.
 local function unknown_response(session, source, msg, sz)
 	skynet.error("Response message : " .. core.tostring(msg, sz))
 	error(("Unknown session : %d from %x"):format(session, source))
@@ -451,7 +451,7 @@ host.handler_unknown(function(session, source, kind, msg, sz)
 	end
 	local p = proto[kind]
 	if session ~= 0 then
-		host.forget()
+		host.skip_answer()
 		core.send(source, skynet.PTYPE_ERROR, session,
 			("the service does not handle messages of the kind %s"):format(p and p.name or kind))
 		return
@@ -459,18 +459,18 @@ host.handler_unknown(function(session, source, kind, msg, sz)
 	unknown_request(session, source, msg, sz, p and p.name or kind)
 end)
 
----- what the debug console and `task` show
+---- what the debug console shows
 
-local function place(co)
+local function traceback_of(co)
 	if not co then
 		return "BREAK"
 	end
-	return timer_places and timer_places[co] or traceback(co)
+	return timer_tracebacks and timer_tracebacks[co] or traceback(co)
 end
 
 function skynet.task(what)
 	local tasks = host.tasks()
-	local sort = type(what)
+	local kind = type(what)
 	if what == nil then
 		local count = 0
 		for _, co in pairs(tasks) do
@@ -481,14 +481,14 @@ function skynet.task(what)
 		return count
 	elseif what == "init" then
 		return start_thread and traceback(start_thread) or nil
-	elseif sort == "table" then
+	elseif kind == "table" then
 		for session, co in pairs(tasks) do
-			what[("%s session: %d"):format(tostring(co), session)] = place(co)
+			what[("%s session: %d"):format(tostring(co), session)] = traceback_of(co)
 		end
-	elseif sort == "number" then
+	elseif kind == "number" then
 		local co = tasks[what]
-		return co ~= nil and place(co) or "No session"
-	elseif sort == "thread" then
+		return co ~= nil and traceback_of(co) or "No session"
+	elseif kind == "thread" then
 		for session, co in pairs(tasks) do
 			if co == what then
 				return session
@@ -498,20 +498,20 @@ function skynet.task(what)
 end
 
 function skynet.uniqtask()
-	local places = {}
+	local groups = {}
 	for session, co in pairs(host.tasks()) do
-		local at = place(co)
-		local entry = places[at] or { count = 0, sessions = {} }
+		local key = traceback_of(co)
+		local entry = groups[key] or { count = 0, sessions = {} }
 		entry.count = entry.count + 1
 		if entry.count < 10 then
 			entry.sessions[#entry.sessions + 1] = session
 		end
-		places[at] = entry
+		groups[key] = entry
 	end
 	local result = {}
-	for at, entry in pairs(places) do
+	for key, entry in pairs(groups) do
 		local sessions = table.concat(entry.sessions, ",") .. (entry.count > 10 and "..." or "")
-		result[("%d\tsessions:[%s]\n"):format(entry.count, sessions)] = at
+		result[("%d\tsessions:[%s]\n"):format(entry.count, sessions)] = key
 	end
 	return result
 end
@@ -526,7 +526,7 @@ function skynet.tracetag()
 	return traces and traces.tag() or nil
 end
 
--- true: every message of the protocol is traced; false: none; nil: those that come with a tag.
+-- true: every message of the protocol is traced; false: none; nil: those with a tag.
 function skynet.traceproto(typename, flag)
 	local p = protocol(typename)
 	start_traces()
@@ -536,7 +536,7 @@ function skynet.traceproto(typename, flag)
 	end
 end
 
----- protocols that every service has
+---- protocols of every service
 
 skynet.register_protocol { name = "lua", id = skynet.PTYPE_LUA, pack = pack, unpack = unpack }
 skynet.register_protocol { name = "response", id = skynet.PTYPE_RESPONSE }

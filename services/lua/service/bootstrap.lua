@@ -1,5 +1,5 @@
--- The first service: starts those that others need, then the config's `start`. In Skynet's order, so that the
--- config's first service has the handle 8 as it has there.
+-- The first service: starts the services of the library, then the config's `start`. The order is Skynet's, so that the
+-- config's first service has the handle 8 as in Skynet.
 local skynet = require "skynet.manager"
 
 skynet.start(function()

@@ -1,5 +1,5 @@
--- Stands where Skynet has its harbors, so that services have the handles that they have there. Nodes talk to each
--- other by skynet.cluster.
+-- A placeholder for the service of Skynet's harbors, so that services have the same handles as in Skynet. Nodes
+-- communicate by skynet.cluster.
 local skynet = require "skynet.manager"
 
 skynet.start(function()

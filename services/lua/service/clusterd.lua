@@ -1,20 +1,20 @@
--- The service that speaks for this node in the cluster: listens, registers names, reads the map again.
+-- The service that configures the cluster: it listens, registers names and reloads the map.
 local skynet = require "skynet"
 local core = require "skynet.cluster.core"
 local await = require("skyring.host").await
 
 local command = {}
 
-function command.listen(_, place, options, maxclient)
-	-- Skynet's own library sends address and port apart.
+function command.listen(_, name_or_port, options, maxclient)
+	-- Skynet's own library sends address and port as two arguments.
 	if type(options) == "number" and maxclient ~= nil then
-		place, options = options, maxclient
+		name_or_port, options = options, maxclient
 	end
 	local clients, channels = options, nil
 	if type(options) == "table" then
 		clients, channels = options.maxclient, options.channel
 	end
-	return await(core.listen(place, clients, channels))
+	return await(core.listen(name_or_port, clients, channels))
 end
 
 function command.register(source, name, address)

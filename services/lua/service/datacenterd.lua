@@ -1,8 +1,8 @@
--- The service behind `skynet.datacenter`: a tree of values, and who waits for values that are not there yet.
+-- The service behind `skynet.datacenter`: a tree of values, and the calls that wait for values not set yet.
 local skynet = require "skynet"
 
 local tree = {}
--- The tree of those who wait: a leaf is a list in `waiting`.
+-- The tree of waiting calls: a leaf has a list `waiting`.
 local wait_tree = {}
 
 local function find(...)
@@ -16,7 +16,7 @@ local function find(...)
 	return value
 end
 
--- Wakes who waits for the path; those who wait for a branch as if it were a value get an error.
+-- Answers the calls that wait for the path. Calls that wait for a path that has become a branch get an error.
 local function wake(value, ...)
 	local keys = { ... }
 	local at = wait_tree
@@ -31,7 +31,7 @@ local function wake(value, ...)
 				if depth == #keys then
 					answer(true, value)
 				else
-					answer(false, "what is waited for is a branch")
+					answer(false, "the path that the call waits for is a branch")
 				end
 			end
 			return
@@ -51,7 +51,7 @@ end
 
 function commands.UPDATE(...)
 	local path = table.pack(...)
-	assert(path.n >= 2, "datacenter.set wants keys and a value")
+	assert(path.n >= 2, "datacenter.set requires keys and a value")
 	local value, key = path[path.n], path[path.n - 1]
 	local at = tree
 	for depth = 1, path.n - 2 do
@@ -60,7 +60,7 @@ function commands.UPDATE(...)
 			below = {}
 			at[path[depth]] = below
 		end
-		assert(type(below) == "table", "a value is no branch")
+		assert(type(below) == "table", "the path goes through a value, which is not a branch")
 		at = below
 	end
 	local before = at[key]
@@ -78,17 +78,17 @@ local function wait_for(...)
 		local below = at[key]
 		if depth == #keys then
 			below = below or { waiting = {} }
-			assert(below.waiting, "a branch cannot be waited for")
+			assert(below.waiting, "datacenter.wait cannot wait for a branch")
 			at[key] = below
 			table.insert(below.waiting, skynet.response())
 			return
 		end
 		below = below or { branch = {} }
-		assert(below.branch, "a value is no branch")
+		assert(below.branch, "the path goes through a value, which is not a branch")
 		at[key] = below
 		at = below.branch
 	end
-	error("datacenter.wait wants a key", 0)
+	error("datacenter.wait requires a key", 0)
 end
 
 skynet.start(function()
@@ -104,7 +104,7 @@ skynet.start(function()
 		end
 		local run = commands[command]
 		if not run then
-			error("datacenterd knows no command " .. tostring(command), 0)
+			error("datacenterd: unknown command " .. tostring(command), 0)
 		end
 		skynet.retpack(run(...))
 	end)

@@ -1,14 +1,14 @@
--- The service `gate`: takes clients, tells the watchdog of them, and hands their packages to their agents.
+-- The service `gate`: accepts clients, notifies the watchdog of them, and passes their packages to their agents.
 local skynet = require "skynet"
 local gateserver = require "snax.gateserver"
 
 local watchdog
--- By number: address, and, when an agent serves the client, who and in whose name.
+-- By number: the address; if an agent serves the client, the agent and the source of messages to it.
 local clients = {}
 
 skynet.register_protocol { name = "client", id = skynet.PTYPE_CLIENT }
 
-local function tell(...)
+local function notify(...)
 	skynet.send(watchdog, "lua", "socket", ...)
 end
 
@@ -21,7 +21,7 @@ end
 
 function handler.connect(fd, address)
 	clients[fd] = { ip = address }
-	tell("open", fd, address)
+	notify("open", fd, address)
 end
 
 function handler.message(fd, msg, sz)
@@ -29,23 +29,23 @@ function handler.message(fd, msg, sz)
 	if client and client.agent then
 		skynet.redirect(client.agent, client.name, "client", fd, msg, sz)
 	else
-		tell("data", fd, skynet.tostring(msg, sz))
+		notify("data", fd, skynet.tostring(msg, sz))
 		skynet.trash(msg, sz)
 	end
 end
 
 function handler.disconnect(fd)
 	clients[fd] = nil
-	tell("close", fd)
+	notify("close", fd)
 end
 
 function handler.error(fd, problem)
 	clients[fd] = nil
-	tell("error", fd, problem)
+	notify("error", fd, problem)
 end
 
 function handler.warning(fd, kilobytes)
-	tell("warning", fd, kilobytes)
+	notify("warning", fd, kilobytes)
 end
 
 local commands = {}
@@ -72,7 +72,7 @@ end
 function handler.command(command, source, ...)
 	local run = commands[command]
 	if not run then
-		error("the gate knows no command " .. tostring(command), 0)
+		error("gate: unknown command " .. tostring(command), 0)
 	end
 	return run(source, ...)
 end

@@ -1,10 +1,10 @@
--- Launches services and waits until they have started, for skynet.newservice; knows which there are.
+-- Launches services and waits until they have started, for skynet.newservice; keeps the list of services.
 local skynet = require "skynet.manager"
 local core = require "skynet.core"
 
--- What was launched, by handle.
+-- By handle: the kind and arguments of the service.
 local services = {}
--- Who waits for a start, by handle: the answer that is owed, and the session of the request.
+-- By handle of a service that is starting: the closure that answers the launch, and the session of that call.
 local starting = {}
 
 local NO_ANSWER = {}
@@ -19,8 +19,8 @@ function command.LIST()
 	return list
 end
 
--- Asks every service something by the protocol `debug`.
-local function ask_all(ticks, describe, ...)
+-- Calls every service by the protocol `debug`.
+local function call_all(ticks, describe, ...)
 	local requests, list = skynet.request(), {}
 	local waiting = {}
 	for handle in pairs(services) do
@@ -40,11 +40,11 @@ local function ask_all(ticks, describe, ...)
 end
 
 function command.STAT(_, ticks)
-	return ask_all(ticks, function(stat) return stat end, "STAT")
+	return call_all(ticks, function(stat) return stat end, "STAT")
 end
 
 function command.MEM(_, ticks)
-	return ask_all(ticks, function(kilobytes, handle)
+	return call_all(ticks, function(kilobytes, handle)
 		return ("%.2f Kb (%s)"):format(kilobytes, services[handle])
 	end, "MEM")
 end
@@ -63,7 +63,7 @@ function command.KILL(_, handle)
 	return killed
 end
 
--- A service has ended. Without `kill` it ended by itself before it had started: whoever launched it gets nil.
+-- A service has ended. If it was still starting, its launch is answered: with nil, or with `kill` with an error.
 function command.REMOVE(_, handle, kill)
 	services[handle] = nil
 	local start = starting[handle]
@@ -80,7 +80,7 @@ local function launch(kind, ...)
 	local answer = skynet.response()
 	local handle = skynet.launch(kind, arguments)
 	if not handle then
-		answer(false, ("the kind of services \"%s\" is not known"):format(kind))
+		answer(false, ("unknown kind of service \"%s\""):format(kind))
 		return
 	end
 	services[handle] = kind .. " " .. arguments
@@ -107,7 +107,7 @@ function command.ERROR(source, problem)
 	local what = services[source]
 	services[source] = nil
 	if start then
-		start.answer(false, ("%s did not start: %s"):format(what, problem or "its file cannot be run, see the log"))
+		start.answer(false, ("%s did not start: %s"):format(what, problem or "its file failed, see the log"))
 	end
 	return NO_ANSWER
 end
@@ -129,7 +129,7 @@ function command.QUERY(_, session)
 	end
 end
 
--- The host tells by a text that a service's file cannot be run.
+-- The host reports with a message of the kind `text` that a service's file failed.
 skynet.register_protocol {
 	name = "text",
 	id = skynet.PTYPE_TEXT,
@@ -141,7 +141,7 @@ skynet.register_protocol {
 		elseif kind == "ERROR" then
 			command.ERROR(source, problem ~= "" and problem or nil)
 		else
-			error("unknown text: " .. text)
+			error("unknown text message: " .. text)
 		end
 	end,
 }

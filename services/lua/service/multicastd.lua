@@ -1,4 +1,4 @@
--- The service behind `skynet.multicast`: which services have subscribed to which channels of this node.
+-- The service behind `skynet.multicast`: the subscribers of the node's channels.
 local skynet = require "skynet"
 
 -- By channel: the set of subscribers.
@@ -38,7 +38,7 @@ function commands.PUB(source, channel, text)
 	local message = string.pack("<I8s4", channel, text)
 	local subscribers = channels[channel] or {}
 	for subscriber in pairs(subscribers) do
-		-- Of those that have ended some are known to be gone.
+		-- A subscriber that is known to have ended is removed.
 		if not skynet.redirect(subscriber, source, "multicast", 0, message) then
 			subscribers[subscriber] = nil
 		end
@@ -47,7 +47,7 @@ end
 
 skynet.start(function()
 	skynet.dispatch("lua", function(session, source, command, ...)
-		local run = commands[command] or error("multicastd knows no command " .. tostring(command), 0)
+		local run = commands[command] or error("multicastd: unknown command " .. tostring(command), 0)
 		local result = run(source, ...)
 		if session ~= 0 then
 			skynet.retpack(result)

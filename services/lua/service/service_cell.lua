@@ -1,9 +1,9 @@
--- A service that a function becomes; see the module skynet.service.
+-- A service that runs a function of another service: see the module skynet.service.
 local skynet = require "skynet"
 
 local name = ...
 
-local function become(code, ...)
+local function run(code, ...)
 	local start
 	skynet.start = function(f)
 		start = f
@@ -21,7 +21,7 @@ end
 
 skynet.start(function()
 	skynet.dispatch("lua", function(_, _, command, ...)
-		assert(command == "init", "the service is not there yet")
-		become(...)
+		assert(command == "init", "the service is not initialised yet")
+		run(...)
 	end)
 end)

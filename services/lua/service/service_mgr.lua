@@ -1,7 +1,7 @@
--- Knows the services of which there is one on the node, for skynet.uniqueservice and skynet.queryservice.
+-- Keeps the services that exist once on the node, for skynet.uniqueservice and skynet.queryservice.
 local skynet = require "skynet.manager"
 
--- By name: the handle, the problem of a start that failed, or who waits for the start.
+-- By name: the handle, the error of a failed start, or the coroutines that wait for the start.
 local services = {}
 
 local function launcher_of(name, first)
@@ -26,7 +26,7 @@ local function start(name, launch, ...)
 	return result
 end
 
--- The handle of a service; starts it with `launch` if nobody does, else waits for whoever will.
+-- Returns the handle of a service. If it is not running, starts it with `launch`, or waits until another call has.
 local function find(name, launch, ...)
 	local entry = services[name]
 	if type(entry) == "number" then
@@ -51,26 +51,26 @@ local function find(name, launch, ...)
 	return entry
 end
 
-local function bare(name)
+local function strip_global(name)
 	return (name:gsub("^@", ""))
 end
 
 local command = {}
 
 function command.LAUNCH(name, first, ...)
-	local own_launch, key = launcher_of(bare(name), first)
+	local own_launch, key = launcher_of(strip_global(name), first)
 	if own_launch then
 		return find(key, own_launch, first, ...)
 	end
-	return find(name, skynet.newservice, bare(name), first, ...)
+	return find(name, skynet.newservice, strip_global(name), first, ...)
 end
 
 function command.QUERY(name, first)
-	local _, key = launcher_of(bare(name), first)
-	return find(key == bare(name) and name or key)
+	local _, key = launcher_of(strip_global(name), first)
+	return find(key == strip_global(name) and name or key)
 end
 
--- A global service of Skynet's harbors is one of the node here.
+-- A global service of Skynet's harbors is a service of the node here.
 function command.GLAUNCH(name, ...)
 	return command.LAUNCH("@" .. name, ...)
 end

@@ -1,7 +1,7 @@
--- Knows the services that were made from functions; see the module skynet.service.
+-- Keeps the services that were created from functions: see the module skynet.service.
 local skynet = require "skynet"
 
--- By name: address, or problem, or what waits for the start.
+-- By name: the address, the error of a failed start, or the calls that wait for the start.
 local services = {}
 
 local function entry(name)
@@ -46,11 +46,11 @@ local function start(name, code, ...)
 end
 
 local function describe(...)
-	local words = table.pack(...)
-	for i = 1, words.n do
-		words[i] = tostring(words[i])
+	local texts = table.pack(...)
+	for i = 1, texts.n do
+		texts[i] = tostring(texts[i])
 	end
-	return table.concat(words, ",")
+	return table.concat(texts, ",")
 end
 
 function command.launch(name, code, ...)

@@ -1,9 +1,9 @@
--- The service behind `skynet.sharedata`: the tables by name, with their versions and who follows them.
+-- The service behind `skynet.sharedata`: the tables by name, with their versions and followers.
 local skynet = require "skynet"
 
--- By name: version, values, and the answers that are owed to those who follow.
+-- By name: the version, the values, and the closures that answer the followers.
 local tables = {}
--- Versions are never used twice, so that who follows a table that was deleted and made again sees it.
+-- Versions are never reused, so that the followers of a table notice if it is deleted and created again.
 local last_version = 0
 
 local function load_values(name, value, ...)
@@ -12,7 +12,7 @@ local function load_values(name, value, ...)
 	elseif type(value) == "table" then
 		return value
 	elseif type(value) ~= "string" then
-		error("shared data is a table or a chunk of Lua, and this is a " .. type(value), 0)
+		error("shared data is a table or a chunk of Lua, not a " .. type(value), 0)
 	end
 	local globals = setmetatable({}, { __index = _ENV })
 	local chunk
@@ -27,13 +27,13 @@ local function load_values(name, value, ...)
 end
 
 local function entry_of(name)
-	return tables[name] or error("there is no shared data " .. tostring(name), 0)
+	return tables[name] or error("no shared data with the name " .. tostring(name), 0)
 end
 
 local commands = {}
 
 function commands.new(name, ...)
-	assert(tables[name] == nil, "the shared data is there already")
+	assert(tables[name] == nil, "the shared data already exists")
 	commands.update(name, ...)
 end
 
@@ -65,7 +65,7 @@ skynet.start(function()
 		if command == "monitor" then
 			local entry = entry_of(name)
 			if entry.version == ... then
-				-- Those who have ended meanwhile are let go now and then.
+				-- Followers that have ended are removed from time to time.
 				if #entry.followers % 64 == 63 then
 					local alive = {}
 					for _, answer in ipairs(entry.followers) do
@@ -81,7 +81,7 @@ skynet.start(function()
 			end
 			return
 		end
-		local run = commands[command] or error("sharedatad knows no command " .. tostring(command), 0)
+		local run = commands[command] or error("sharedatad: unknown command " .. tostring(command), 0)
 		skynet.retpack(run(name, ...))
 	end)
 end)

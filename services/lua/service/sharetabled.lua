@@ -13,7 +13,7 @@ function commands.load(name, source, ...)
 		chunk = assert(load(source, "=" .. name))
 	end
 	local values = chunk(...)
-	assert(type(values) == "table", "a shared table is what its chunk returns, and this returns none")
+	assert(type(values) == "table", "the chunk of a shared table must return a table")
 	tables[name] = values
 end
 
@@ -38,7 +38,7 @@ end
 
 skynet.start(function()
 	skynet.dispatch("lua", function(_, _, command, ...)
-		local run = commands[command] or error("sharetabled knows no command " .. tostring(command), 0)
+		local run = commands[command] or error("sharetabled: unknown command " .. tostring(command), 0)
 		skynet.retpack(run(...))
 	end)
 end)

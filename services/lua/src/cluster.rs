@@ -1,6 +1,6 @@
-//! The module `skynet.cluster.core`, its safe part: what is asked of the cluster seldom.
+//! The safe part of the module `skynet.cluster.core`: infrequent operations on the cluster.
 //!
-//! What takes time gives a session, for `await` of `skyring.host`.
+//! An operation that takes time returns a session, for `await` of `skyring.host`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,27 +13,27 @@ use crate::library::Module;
 use crate::module::answer;
 use crate::raw::state;
 
-/// The module.
+/// Opens the module.
 pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Value> {
     let module = Module::new(lua, host)?;
-    module.add_of_host("listen", listen)?;
-    module.add_of_host("register", register)?;
-    module.add_of_host("unregister", unregister)?;
-    module.add_of_host("query", query)?;
-    module.add_of_host("proxy", proxy)?;
-    module.add_of_host("reload", reload)?;
-    module.add_of_host("state", node_state)?;
-    module.add_of_host("monitor", monitor)?;
-    module.add_of_host("next_event", next_event)?;
+    module.add_with_host("listen", listen)?;
+    module.add_with_host("register", register)?;
+    module.add_with_host("unregister", unregister)?;
+    module.add_with_host("query", query)?;
+    module.add_with_host("proxy", proxy)?;
+    module.add_with_host("reload", reload)?;
+    module.add_with_host("state", node_state)?;
+    module.add_with_host("monitor", monitor)?;
+    module.add_with_host("next_event", next_event)?;
     state::cluster_module(lua, host, module.finish()?).map(Value::Table)
 }
 
-fn failed(error: impl std::fmt::Display) -> mlua::Error {
+fn lua_error(error: impl std::fmt::Display) -> mlua::Error {
     mlua::Error::runtime(error.to_string())
 }
 
-/// Runs what takes time, and gives the session that is answered with its values.
-fn later<T, F>(host: &Host, work: impl FnOnce(Caller) -> F) -> u32
+/// Spawns an operation that takes time, and returns the session that is answered with its values.
+fn spawn_for_session<T, F>(host: &Host, work: impl FnOnce(Caller) -> F) -> u32
 where
     T: skyring::seri::Pack,
     F: Future<Output = Result<T, Error>> + 'static,
@@ -55,13 +55,13 @@ fn listen(
 ) -> mlua::Result<u32> {
     let place = match place {
         Value::Integer(port) => {
-            Open::Port(u16::try_from(port).map_err(|_| failed(format!("{port} is no port")))?)
+            Open::Port(u16::try_from(port).map_err(|_| lua_error(format!("{port} is not a port")))?)
         }
         Value::String(name) => Open::Node(name.to_str()?.to_owned()),
         other => {
             let found = other.type_name();
-            return Err(failed(format!(
-                "cluster.open wants a port or a name of the map, not a {found}"
+            return Err(lua_error(format!(
+                "cluster.open takes a port or a name of the map, not a {found}"
             )));
         }
     };
@@ -69,7 +69,7 @@ fn listen(
         clients_max,
         channels,
     };
-    Ok(later(host, |caller| async move {
+    Ok(spawn_for_session(host, |caller| async move {
         let address = caller.cluster().open_with(place, options).await?;
         Ok((address.ip().to_string(), i64::from(address.port())))
     }))
@@ -80,7 +80,7 @@ fn register(_: &Lua, host: &Host, (name, handle): (String, u32)) -> mlua::Result
     host.caller
         .cluster()
         .register(&name, Some(Handle(handle)))
-        .map_err(failed)
+        .map_err(lua_error)
 }
 
 /// `unregister(name)`
@@ -91,7 +91,7 @@ fn unregister(_: &Lua, host: &Host, name: String) -> mlua::Result<()> {
 
 /// `query(node, name)`: a session, answered with the handle.
 fn query(_: &Lua, host: &Host, (node, name): (String, String)) -> mlua::Result<u32> {
-    Ok(later(host, |caller| async move {
+    Ok(spawn_for_session(host, |caller| async move {
         let handle = caller.cluster().query(&node, &name).await?;
         Ok(i64::from(handle.0))
     }))
@@ -102,18 +102,19 @@ fn proxy(_: &Lua, host: &Host, (node, address): (String, Value)) -> mlua::Result
     let address = match address {
         Value::Nil => None,
         Value::Integer(handle) => {
-            let handle = u32::try_from(handle).map_err(|_| failed(format!("{handle} is no address")))?;
+            let handle =
+                u32::try_from(handle).map_err(|_| lua_error(format!("{handle} is not an address")))?;
             Some(Address::Handle(Handle(handle)))
         }
         Value::String(name) => Some(Address::from(name.to_str()?.as_ref())),
         other => {
             let found = other.type_name();
-            return Err(failed(format!(
-                "an address is a number or a text, and this is a {found}"
+            return Err(lua_error(format!(
+                "an address is a number or a string, not a {found}"
             )));
         }
     };
-    Ok(later(host, |caller| async move {
+    Ok(spawn_for_session(host, |caller| async move {
         let cluster = caller.cluster();
         let handle = match address {
             Some(address) => cluster.proxy(&node, address).await?,
@@ -123,10 +124,10 @@ fn proxy(_: &Lua, host: &Host, (node, address): (String, Value)) -> mlua::Result
     }))
 }
 
-/// `reload(table or nil)`: a session, answered when the changes are in force.
+/// `reload(table or nil)`: a session, answered when the changes are in effect.
 fn reload(_: &Lua, host: &Host, changes: Option<Table>) -> mlua::Result<u32> {
-    let changes = changes.map(|table| changes_of(&table)).transpose()?;
-    Ok(later(host, |caller| async move {
+    let changes = changes.map(|table| map_changes(&table)).transpose()?;
+    Ok(spawn_for_session(host, |caller| async move {
         match changes {
             Some(changes) => caller.cluster().reload(changes),
             None => caller.cluster().reload_file().await?,
@@ -140,36 +141,36 @@ fn node_state(_: &Lua, host: &Host, node: String) -> mlua::Result<&'static str> 
     Ok(host.caller.cluster().state(&node).name())
 }
 
-/// What becomes of a node, as a value of Lua; empty while somebody waits for the next event.
-struct Watched(Rc<RefCell<Option<Monitor>>>);
+/// The monitor of a node as a Lua value; empty while a coroutine waits for the next event.
+struct MonitorValue(Rc<RefCell<Option<Monitor>>>);
 
-impl UserData for Watched {}
+impl UserData for MonitorValue {}
 
-/// `monitor(node)`: what `next_event` takes.
+/// `monitor(node)`: a monitor, the argument of `next_event`.
 fn monitor(lua: &Lua, host: &Host, node: String) -> mlua::Result<AnyUserData> {
-    let monitor = host.caller.cluster().monitor(node).map_err(failed)?;
-    lua.create_userdata(Watched(Rc::new(RefCell::new(Some(monitor)))))
+    let monitor = host.caller.cluster().monitor(node).map_err(lua_error)?;
+    lua.create_userdata(MonitorValue(Rc::new(RefCell::new(Some(monitor)))))
 }
 
 /// `next_event(monitor)`: a session, answered with the change, its cause and its time in seconds since 1970.
-fn next_event(_: &Lua, host: &Host, watched: AnyUserData) -> mlua::Result<u32> {
-    let place = Rc::clone(&watched.borrow::<Watched>()?.0);
-    let taken = place.borrow_mut().take();
+fn next_event(_: &Lua, host: &Host, value: AnyUserData) -> mlua::Result<u32> {
+    let cell = Rc::clone(&value.borrow::<MonitorValue>()?.0);
+    let taken = cell.borrow_mut().take();
     let Some(mut monitor) = taken else {
-        return Err(failed(
-            "somebody waits for the next event of this monitor already",
+        return Err(lua_error(
+            "another coroutine already waits for the next event of this monitor",
         ));
     };
-    Ok(later(host, |_| async move {
+    Ok(spawn_for_session(host, |_| async move {
         let event = monitor.next().await;
-        place.borrow_mut().replace(monitor);
+        cell.borrow_mut().replace(monitor);
         let seconds = event.time_ms() as f64 / 1_000.0;
         Ok((event.change.name(), event.cause.to_string(), seconds))
     }))
 }
 
-/// The entries of a table: texts are addresses, false turns a node off.
-fn changes_of(table: &Table) -> mlua::Result<ClusterMap> {
+/// The map in a table: strings are addresses, false disables a node.
+fn map_changes(table: &Table) -> mlua::Result<ClusterMap> {
     let mut map = ClusterMap::new();
     for pair in table.pairs::<String, Value>() {
         let (name, value) = pair?;
@@ -180,11 +181,13 @@ fn changes_of(table: &Table) -> mlua::Result<ClusterMap> {
             }
             (Some(_), _) => map,
             (None, Value::Boolean(false)) => map.disable(&name),
-            (None, Value::String(address)) => map.with(&name, address.to_str()?.as_ref()).map_err(failed)?,
+            (None, Value::String(address)) => {
+                map.with(&name, address.to_str()?.as_ref()).map_err(lua_error)?
+            }
             (None, other) => {
                 let found = other.type_name();
-                return Err(failed(format!(
-                    "cluster.reload: {name}: an address or false is wanted, not a {found}"
+                return Err(lua_error(format!(
+                    "cluster.reload: {name}: an address or false is expected, not a {found}"
                 )));
             }
         };

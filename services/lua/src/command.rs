@@ -1,22 +1,23 @@
-//! What a service can ask of the node by a word: Skynet's commands.
+//! Skynet's commands, by which a service controls itself and its node.
 
 use std::time::Duration;
 
 use skyring::{Handle, Kind, Payload};
 
 use crate::host::Host;
+use crate::kind;
 use crate::raw::signal;
 use crate::watch;
 
-/// Hundredths of a second, as Skynet counts time.
+/// A duration from Skynet's unit of time, hundredths of a second.
 pub(crate) fn ticks(count: i64) -> Duration {
     Duration::from_millis(u64::try_from(count).unwrap_or(0).saturating_mul(10))
 }
 
-/// Runs a command. `None`: it has no answer, or is not known.
+/// Runs a command. `None`: the command has no answer, or is unknown.
 ///
 /// # Errors
-/// What kept it from being done, in words.
+/// The cause of the failure.
 pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<String>, String> {
     let caller = &host.caller;
     let answer = match name {
@@ -27,15 +28,15 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<Str
             Some(session.to_string())
         }
         "REG" if parameter.is_empty() => Some(format!(":{:x}", caller.handle().0)),
-        "REG" => Some(give_name(host, parameter, caller.handle())?),
+        "REG" => Some(register_name(host, parameter, caller.handle())?),
         "NAME" => {
             let (name, address) = parameter
                 .split_once(' ')
-                .ok_or_else(|| format!("NAME wants a name and an address, not \"{parameter}\""))?;
+                .ok_or_else(|| format!("NAME takes a name and an address, not \"{parameter}\""))?;
             let handle = host
                 .resolve(address.trim())
-                .ok_or_else(|| format!("{address} is the address of no service"))?;
-            Some(give_name(host, name, handle)?)
+                .ok_or_else(|| format!("there is no service at the address {address}"))?;
+            Some(register_name(host, name, handle)?)
         }
         "QUERY" => host.resolve(parameter).map(|handle| format!(":{:x}", handle.0)),
         "EXIT" => {
@@ -72,9 +73,9 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<Str
         }
         "STARTTIME" => Some(host.node.start_time().to_string()),
         "ABORT" => {
-            caller.log("the node is told to stop by skynet.abort");
+            caller.log("skynet.abort stops the node");
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
-                .map_err(|error| format!("cannot stop: {error}"))?;
+                .map_err(|error| format!("cannot stop the node: {error}"))?;
             None
         }
         "MONITOR" if parameter.is_empty() => host.node.monitor().map(|handle| format!(":{:x}", handle.0)),
@@ -88,24 +89,24 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<Str
         "SIGNAL" => {
             let (address, signal) = parameter.split_once(' ').unwrap_or((parameter, "0"));
             if let Some(handle) = host.resolve(address) {
-                caller.log(format!("signal {signal} for {handle}"));
+                caller.log(format!("signal {signal} to {handle}"));
                 if signal.trim() == "0" && !signal::stop(handle) {
-                    caller.log(format!("{handle} does not run: there is nothing to stop"));
+                    caller.log(format!("{handle} handles no message: there is nothing to stop"));
                 }
             }
             None
         }
-        // Messages of single services are not written to files here.
+        // Skyring does not log the messages of single services to files.
         "LOGON" | "LOGOFF" => None,
         _ => None,
     };
     Ok(answer)
 }
 
-fn give_name(host: &Host, name: &str, handle: Handle) -> Result<String, String> {
+fn register_name(host: &Host, name: &str, handle: Handle) -> Result<String, String> {
     if !name.starts_with('.') {
         return Err(format!(
-            "{name} is no name of this node: those begin with a point; for the cluster there is cluster.register"
+            "{name} is not a local name: a local name begins with a dot; use cluster.register for the cluster"
         ));
     }
     host.caller
@@ -120,18 +121,18 @@ fn statistic(host: &Host, what: &str) -> String {
         "endless" => u8::from(watch::take_endless(host.caller.handle())).to_string(),
         "message" => host.messages.get().to_string(),
         "shard" => host.caller.shard_index().to_string(),
-        // Handlers do not wait, so what the clock says is nearly the processor's time.
-        "cpu" | "time" => host.spent.get().as_secs_f64().to_string(),
+        // Handlers do not block, so elapsed time is close to processor time.
+        "cpu" | "time" => host.handling_time.get().as_secs_f64().to_string(),
         _ => "0".to_owned(),
     }
 }
 
-/// Tells the service that watches over ends, if there is one.
+/// Notifies the service that `MONITOR` has set, if any, that this service ends.
 pub(crate) fn report_end(host: &Host) {
     if let Some(monitor) = host.node.monitor()
         && monitor != host.caller.handle()
     {
-        // What Skynet calls PTYPE_CLIENT.
-        host.caller.post(monitor, Kind(3), 0, Payload::default());
+        host.caller
+            .post(monitor, Kind(kind::CLIENT), 0, Payload::default());
     }
 }

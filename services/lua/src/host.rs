@@ -1,7 +1,7 @@
-//! What the host keeps of one Lua service, outside its state: sessions, coroutines, and the message at hand.
+//! The state of one Lua service outside its interpreter: sessions, coroutines, and the current message.
 //!
-//! Everything is in cells, because Lua's calls back into the host come while the host is calling Lua. No borrow
-//! is held across such a call. The functions here are safe; those that touch the interpreter are in `raw`.
+//! All state is in cells, because Lua calls back into the host while the host calls Lua. No borrow is held across such
+//! a call. The functions here are safe; those that touch the interpreter are in `raw`.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
@@ -16,58 +16,58 @@ use skyring::{Address, Caller, Error, Handle, Kind, NodeRef, Payload, Responder}
 
 use crate::node::NodeLua;
 use crate::threads::{Thread, Threads};
-use crate::watch::Note;
+use crate::watch::ShardActivity;
 
-/// What stands for the source of a call from another node: no service has this handle.
+/// The source of a call from another node. No service has this handle.
 pub const REMOTE_SOURCE: u32 = 0xffff_fffe;
 
-/// Sessions with this bit belong to calls whose answers the engine awaits: those of other nodes and of
-/// services written in Rust. A service's own sessions are below it.
-pub(crate) const HELD: u32 = 0x4000_0000;
+/// Sessions with this bit belong to calls that a responder of the engine answers: those of other nodes and of services
+/// in Rust. The service's own sessions are below it.
+pub(crate) const ENGINE_SESSION: u32 = 0x4000_0000;
 
-/// Most such calls that a service may leave unanswered.
+/// Most such calls that may be unanswered at a time.
 pub const HELD_CALLS_MAX: usize = 65_536;
 
-/// Most nodes whose way a service remembers.
+/// Most nodes whose route a service caches.
 pub const ROUTES_MAX: usize = 4_096;
 
-/// Messages that wait before it is told, as in Skynet.
+/// The number of queued messages from which an overload is logged, as in Skynet.
 const OVERLOAD_MESSAGES: usize = 1_024;
 
-/// No coroutine.
-pub(crate) const NOBODY: u32 = u32::MAX;
+/// The id of no coroutine.
+pub(crate) const NO_THREAD: u32 = u32::MAX;
 
-/// How an answer ended, for the coroutine that waited for it.
+/// The result of a wait, for the coroutine that waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The values are in [`Host::body`].
     Values,
     /// The text of the error is in [`Host::body`].
     Failed,
-    /// Somebody woke it before its time.
-    Broken,
+    /// `skynet.wakeup` ended the wait early.
+    Woken,
 }
 
-/// Who waits for a session.
+/// The receiver of the answer to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiter {
     /// A coroutine that waits for this session alone.
     One(u32),
-    /// A coroutine that waits for several.
+    /// A coroutine that waits for several sessions.
     Many(u32),
-    /// Nobody any more: the answer is dropped.
-    Broken,
+    /// None any more: the answer is dropped.
+    Cancelled,
 }
 
-/// What to do with messages.
+/// How messages are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The service has not said yet.
-    Silent,
-    /// Coroutines are started and resumed here: `skynet.start` of our own library.
+    /// Not at all: the service has not started yet, or it has ended.
+    Inactive,
+    /// By coroutines that the host starts and resumes: `skynet.start` of the built-in library.
     Native,
-    /// Everything goes to one function of Lua (a registry reference), as in Skynet's C interface. With
-    /// `forward` the function owns the message.
+    /// By one Lua function (a registry reference), as in Skynet's C interface. With `forward` the function owns the
+    /// message.
     Callback { function: i32, forward: bool },
 }
 
@@ -76,11 +76,11 @@ pub(crate) enum Mode {
 pub(crate) struct Handler {
     /// Registry reference of the function.
     pub(crate) function: i32,
-    /// Whether it gets the values of the message; else it gets pointer and size.
+    /// Whether the host unpacks the message for it; else it gets pointer and size.
     pub(crate) unpacks: bool,
 }
 
-/// One Lua service.
+/// The host of one Lua service.
 pub(crate) struct Host {
     pub(crate) caller: Caller,
     pub(crate) node: Arc<NodeLua>,
@@ -88,65 +88,65 @@ pub(crate) struct Host {
     pub(crate) main: Cell<*mut lua_State>,
     pub(crate) mode: Cell<Mode>,
     pub(crate) handlers: Box<[Cell<Option<Handler>>; 256]>,
-    /// Gets what no other handler does.
+    /// Handles messages of kinds without a handler.
     pub(crate) handler_unknown: Cell<Option<Handler>>,
     pub(crate) threads: RefCell<Threads>,
     waiters: RefCell<FxHashMap<u32, Waiter>>,
     session: Cell<u32>,
-    /// The coroutine that runs; [`NOBODY`] outside.
+    /// The coroutine that runs; [`NO_THREAD`] if none does.
     pub(crate) running: Cell<u32>,
-    /// Whether the running coroutine let go by way of the host.
-    pub(crate) parked: Cell<bool>,
-    /// Sessions whose coroutines are to be woken before their time.
+    /// Whether the running coroutine yields in a function of the host.
+    pub(crate) yielded_to_host: Cell<bool>,
+    /// Sessions whose waits `skynet.wakeup` ends early.
     pub(crate) woken: RefCell<VecDeque<u32>>,
-    /// Coroutines to be started.
+    /// Coroutines to start.
     pub(crate) forks: RefCell<VecDeque<u32>>,
-    /// The message or answer at hand. Kept until the next one: Lua may look at it by its address.
+    /// The current message or answer. It stays until the next one, because Lua may read it by its address.
     message: Cell<Bytes>,
     body: Cell<*const [u8]>,
     pub(crate) outcome: Cell<Outcome>,
     pub(crate) answered_session: Cell<u32>,
-    /// Where values are packed; see `raw::pack`.
+    /// The buffer into which values are packed: see `raw::pack`.
     pub(crate) scratch: UnsafeCell<Vec<u8>>,
-    /// Text on its way to Lua; see `raw::text`.
+    /// A text that is about to be copied to Lua: see `raw::push_text`.
     pub(crate) text: UnsafeCell<Vec<u8>>,
-    held: RefCell<FxHashMap<u32, Responder>>,
-    held_next: Cell<u32>,
-    /// Answers that closures of `skynet.response` still owe, as source and session.
-    owed: RefCell<FxHashSet<(u32, u32)>>,
+    engine_calls: RefCell<FxHashMap<u32, Responder>>,
+    engine_session_next: Cell<u32>,
+    /// Unanswered calls for which `skynet.response` has made a closure, as source and session.
+    pending_responses: RefCell<FxHashSet<(u32, u32)>>,
     routes: RefCell<FxHashMap<Box<[u8]>, NodeRef>>,
-    /// How many messages it has handled.
+    /// The number of messages handled.
     pub(crate) messages: Cell<u64>,
-    /// How long that took, by the clock.
-    pub(crate) spent: Cell<Duration>,
-    /// How many messages may wait before that is told.
-    overload: Cell<usize>,
-    /// The interpreter is being closed: only finalizers run, and it must not be asked for anything.
+    /// The elapsed time in which messages were handled.
+    pub(crate) handling_time: Cell<Duration>,
+    /// The number of queued messages at which the next overload is logged.
+    overload_threshold: Cell<usize>,
+    /// The interpreter is being closed: only finalizers run, and they must not call into it.
     pub(crate) is_closing: Cell<bool>,
-    /// What the interpreter may hold, in bytes; 0: no limit.
+    /// The memory limit of the interpreter, in bytes; 0: no limit.
     pub(crate) memory_limit: Cell<usize>,
-    /// What its shard notes of the service that runs.
-    pub(crate) note: Arc<Note>,
-    /// Whether the time of any coroutine is counted.
-    pub(crate) profiled: Cell<bool>,
-    /// Those whose time is counted: since when, and how much before, in nanoseconds.
+    /// The shard's record of the service that runs.
+    pub(crate) activity: Arc<ShardActivity>,
+    /// Whether any coroutine is profiled.
+    pub(crate) is_profiling: Cell<bool>,
+    /// The profiled coroutines: when each last began to run, and its time before that, in nanoseconds.
     pub(crate) profiles: RefCell<FxHashMap<*mut lua_State, (i64, i64)>>,
 }
 
 impl Host {
-    pub(crate) fn new(caller: Caller, node: Arc<NodeLua>, note: Arc<Note>) -> Rc<Host> {
+    pub(crate) fn new(caller: Caller, node: Arc<NodeLua>, activity: Arc<ShardActivity>) -> Rc<Host> {
         Rc::new(Host {
             caller,
             node,
             main: Cell::new(std::ptr::null_mut()),
-            mode: Cell::new(Mode::Silent),
+            mode: Cell::new(Mode::Inactive),
             handlers: Box::new([const { Cell::new(None) }; 256]),
             handler_unknown: Cell::new(None),
             threads: RefCell::default(),
             waiters: RefCell::default(),
             session: Cell::new(0),
-            running: Cell::new(NOBODY),
-            parked: Cell::new(false),
+            running: Cell::new(NO_THREAD),
+            yielded_to_host: Cell::new(false),
             woken: RefCell::default(),
             forks: RefCell::default(),
             message: Cell::new(Bytes::new()),
@@ -155,42 +155,42 @@ impl Host {
             answered_session: Cell::new(0),
             scratch: UnsafeCell::default(),
             text: UnsafeCell::default(),
-            held: RefCell::default(),
-            held_next: Cell::new(0),
-            owed: RefCell::default(),
+            engine_calls: RefCell::default(),
+            engine_session_next: Cell::new(0),
+            pending_responses: RefCell::default(),
             routes: RefCell::default(),
             messages: Cell::new(0),
-            spent: Cell::new(Duration::ZERO),
-            overload: Cell::new(OVERLOAD_MESSAGES),
+            handling_time: Cell::new(Duration::ZERO),
+            overload_threshold: Cell::new(OVERLOAD_MESSAGES),
             is_closing: Cell::new(false),
             memory_limit: Cell::new(0),
-            note,
-            profiled: Cell::new(false),
+            activity,
+            is_profiling: Cell::new(false),
             profiles: RefCell::default(),
         })
     }
 
-    /// Logs that many messages wait, and again when there are twice as many, as Skynet does.
+    /// Logs that many messages are queued, and again when the number has doubled, as Skynet does.
     #[inline]
     pub(crate) fn report_overload(&self) {
         let waiting = self.caller.messages_waiting();
-        if waiting >= self.overload.get() {
+        if waiting >= self.overload_threshold.get() {
             self.caller
                 .log(format!("May overload, message queue length = {waiting}"));
-            self.overload.set(waiting * 2);
+            self.overload_threshold.set(waiting * 2);
         } else if waiting == 0 {
-            self.overload.set(OVERLOAD_MESSAGES);
+            self.overload_threshold.set(OVERLOAD_MESSAGES);
         }
     }
 
     // ---- sessions ----
 
-    /// A session that nothing waits for: 1 up to the bit [`HELD`], and around.
+    /// A session that nothing waits for: from 1 up to the bit [`ENGINE_SESSION`], then from 1 again.
     pub(crate) fn next_session(&self) -> u32 {
         loop {
-            let session = (self.session.get() + 1) & (HELD - 1);
+            let session = (self.session.get() + 1) & (ENGINE_SESSION - 1);
             self.session.set(session);
-            // Only after a billion calls can one be taken, and then only by a call that is very old.
+            // A session can be in use only after a billion further sessions.
             if session != 0 && !self.waiters.borrow().contains_key(&session) {
                 return session;
             }
@@ -209,7 +209,7 @@ impl Host {
         self.waiters.borrow().get(&session).copied()
     }
 
-    /// The sessions that are waited for, one by one, while none is added or taken.
+    /// The session and waiter at `index`. The order is stable while none is added or removed.
     pub(crate) fn nth_waiting(&self, index: usize) -> Option<(u32, Waiter)> {
         let waiters = self.waiters.borrow();
         waiters
@@ -218,11 +218,11 @@ impl Host {
             .map(|(&session, &waiter)| (session, waiter))
     }
 
-    /// Forgets what waits for a coroutine that is gone. A timer or an answer that comes later is dropped.
-    pub(crate) fn break_waits(&self, thread: u32) {
+    /// Cancels the waits of a coroutine that has ended. A later timer or answer is dropped.
+    pub(crate) fn cancel_waits(&self, thread: u32) {
         for waiter in self.waiters.borrow_mut().values_mut() {
             if matches!(*waiter, Waiter::One(id) | Waiter::Many(id) if id == thread) {
-                *waiter = Waiter::Broken;
+                *waiter = Waiter::Cancelled;
             }
         }
     }
@@ -231,19 +231,19 @@ impl Host {
         self.threads.borrow().get(id)
     }
 
-    // ---- the message at hand ----
+    // ---- the current message ----
 
     pub(crate) fn set_message(&self, bytes: Bytes) {
         self.body.set(&raw const *bytes);
         self.message.set(bytes);
     }
 
-    /// The bytes at hand; valid until the next message.
+    /// The bytes of the current message; valid until the next one.
     pub(crate) fn body(&self) -> *const [u8] {
         self.body.get()
     }
 
-    /// The message at hand, if that is its address.
+    /// The current message, if this is its address.
     pub(crate) fn message_at(&self, address: usize) -> Option<Bytes> {
         if self.body.get().cast::<u8>() as usize != address {
             return None;
@@ -256,8 +256,8 @@ impl Host {
 
     // ---- addresses, sends and answers ----
 
-    /// The service that an address of Lua names: `:hex`, `.name`, `@name`, a number as
-    /// text, or a global name of Skynet.
+    /// The service at an address in Lua's notation: `:hex`, `.name`, `@name`, a number as text, or a global name of
+    /// Skynet.
     pub(crate) fn resolve(&self, address: &str) -> Option<Handle> {
         match Address::parse(address) {
             Some(Address::Handle(handle)) => Some(handle),
@@ -267,24 +267,25 @@ impl Host {
         }
     }
 
-    /// Takes over the duty to answer a call, and gives the source and the session that Lua knows it by.
-    pub(crate) fn take_over(&self, source: Handle, responder: Responder) -> Result<(u32, u32), Responder> {
+    /// Accepts a call, and returns the source and the session by which Lua answers it.
+    pub(crate) fn accept_call(&self, source: Handle, responder: Responder) -> Result<(u32, u32), Responder> {
         let responder = match responder.into_asker() {
-            Ok((asker, session)) => return Ok((asker.0, session)),
+            Ok((caller, session)) => return Ok((caller.0, session)),
             Err(responder) => responder,
         };
-        let mut held = self.held.borrow_mut();
-        if held.len() >= HELD_CALLS_MAX {
+        let mut engine_calls = self.engine_calls.borrow_mut();
+        if engine_calls.len() >= HELD_CALLS_MAX {
             return Err(responder);
         }
         let session = loop {
-            let session = HELD | self.held_next.get();
-            self.held_next.set((self.held_next.get() + 1) & (HELD - 1));
-            if !held.contains_key(&session) {
+            let session = ENGINE_SESSION | self.engine_session_next.get();
+            self.engine_session_next
+                .set((self.engine_session_next.get() + 1) & (ENGINE_SESSION - 1));
+            if !engine_calls.contains_key(&session) {
                 break session;
             }
         };
-        held.insert(session, responder);
+        engine_calls.insert(session, responder);
         let source = if source == Handle::NONE {
             REMOTE_SOURCE
         } else {
@@ -293,22 +294,22 @@ impl Host {
         Ok((source, session))
     }
 
-    /// Answers a call that this or another service got.
+    /// Answers a call, which may be one that another service forwarded.
     pub(crate) fn answer(&self, source: u32, session: u32, result: Result<Payload, Error>) {
-        if session & HELD == 0 {
+        if session & ENGINE_SESSION == 0 {
             self.caller.answer_post(Handle(source), session, result);
             return;
         }
-        let responder = self.held.borrow_mut().remove(&session);
+        let responder = self.engine_calls.borrow_mut().remove(&session);
         if let Some(responder) = responder {
             responder.answer(result);
         }
     }
 
-    /// Sends in the name of `source`. The duty to answer a call that the engine awaits goes along with it.
+    /// Sends a message with `source` as its source. The responder of a call that the engine awaits is passed on with it.
     pub(crate) fn send_as(&self, source: u32, target: Handle, kind: Kind, session: u32, payload: Payload) {
-        if session & HELD != 0 {
-            let responder = self.held.borrow_mut().remove(&session);
+        if session & ENGINE_SESSION != 0 {
+            let responder = self.engine_calls.borrow_mut().remove(&session);
             if let Some(responder) = responder {
                 self.caller
                     .forward(Handle(source), target, kind, payload, responder);
@@ -319,49 +320,51 @@ impl Host {
             .post_as(Handle(source), target, kind, session, payload);
     }
 
-    /// Remembers that a closure of Lua owes an answer.
-    pub(crate) fn owe(&self, source: u32, session: u32) {
-        self.owed.borrow_mut().insert((source, session));
+    /// Adds a call that a closure of `skynet.response` will answer.
+    pub(crate) fn add_pending_response(&self, source: u32, session: u32) {
+        self.pending_responses.borrow_mut().insert((source, session));
     }
 
-    /// Whether the answer was owed; it is not any more.
-    pub(crate) fn settle(&self, source: u32, session: u32) -> bool {
-        self.owed.borrow_mut().remove(&(source, session))
+    /// Removes such a call. `true`: it was pending.
+    pub(crate) fn take_pending_response(&self, source: u32, session: u32) -> bool {
+        self.pending_responses.borrow_mut().remove(&(source, session))
     }
 
-    /// Whether the answer is owed still.
-    pub(crate) fn is_owed(&self, source: u32, session: u32) -> bool {
-        self.owed.borrow().contains(&(source, session))
+    /// Whether such a call is still pending.
+    pub(crate) fn has_pending_response(&self, source: u32, session: u32) -> bool {
+        self.pending_responses.borrow().contains(&(source, session))
     }
 
-    /// Forgets what is owed to a service that is gone.
-    pub(crate) fn forgive(&self, source: u32) {
-        self.owed.borrow_mut().retain(|(asker, _)| *asker != source);
+    /// Removes the pending calls of a service that has ended.
+    pub(crate) fn drop_pending_responses(&self, source: u32) {
+        self.pending_responses
+            .borrow_mut()
+            .retain(|(caller, _)| *caller != source);
     }
 
-    /// Answers everything that is owed, because the service ends.
-    pub(crate) fn give_up(&self) {
-        let mut owed: Vec<(u32, u32)> = self.owed.borrow_mut().drain().collect();
-        owed.extend(self.threads.borrow_mut().take_sessions());
-        for (source, session) in owed {
+    /// Answers all pending calls with an error, because the service ends.
+    pub(crate) fn fail_pending_calls(&self) {
+        let mut pending_responses: Vec<(u32, u32)> = self.pending_responses.borrow_mut().drain().collect();
+        pending_responses.extend(self.threads.borrow_mut().take_sessions());
+        for (source, session) in pending_responses {
             let error = Error::remote("the service ended before it answered");
             self.answer(source, session, Err(error));
         }
-        // What is held beyond that is answered by being dropped.
-        let held = std::mem::take(&mut *self.held.borrow_mut());
-        drop(held);
+        // The other responders answer with an error when they are dropped.
+        let engine_calls = std::mem::take(&mut *self.engine_calls.borrow_mut());
+        drop(engine_calls);
     }
 
-    /// The way to a node.
-    pub(crate) fn route<R>(&self, name: &[u8], way: impl FnOnce(&NodeRef) -> R) -> R {
+    /// Calls a function with the route to a node.
+    pub(crate) fn with_route<R>(&self, name: &[u8], function: impl FnOnce(&NodeRef) -> R) -> R {
         let mut routes = self.routes.borrow_mut();
         if let Some(node) = routes.get(name) {
-            return way(node);
+            return function(node);
         }
         if routes.len() >= ROUTES_MAX {
             routes.clear();
         }
         let node = self.caller.node(String::from_utf8_lossy(name).as_ref());
-        way(routes.entry(name.into()).or_insert(node))
+        function(routes.entry(name.into()).or_insert(node))
     }
 }

@@ -1,21 +1,22 @@
-//! The Lua host: Skynet-style services in Lua, each with an interpreter of its own, on Skyring's shards.
+//! The Lua host: Skynet-style services in Lua, each with its own interpreter, on Skyring's shards.
 //!
 //! A service is launched by its kind, `snlua`, with the name of its file and its arguments, as in Skynet:
-//! `snlua main a b`. `bootstrap`, which is built in, launches the launcher and the config's `start`.
+//! `snlua main a b`. The built-in `bootstrap` launches the launcher and the config's `start`.
 //!
-//! The parts: `service` is the service as the engine sees it; `host` is what is kept of it outside its
-//! interpreter; `raw` has the ways of every message through Lua's C interface; `lualib` is the library in Lua
-//! that is built in; [`module`] says how to add a module.
+//! The parts: `service` implements the engine's service trait; `host` holds the state of a service outside its
+//! interpreter; `raw` passes messages in and out through Lua's C interface; `lualib` is the built-in library in Lua;
+//! [`module`] describes how to add a module.
 //!
-//! Invariants: an interpreter is touched by its own shard alone, and only while one of its messages or answers
-//! is handled; a call is answered once, if only by the news that nobody will; nothing that a program in Lua does
-//! with addresses of messages reaches memory that is not the message's.
+//! Invariants: only its own shard touches an interpreter, and only while it handles a message or an answer of that
+//! service; every call is answered exactly once, with an error if the service does not answer; addresses of messages
+//! that a Lua program passes never reach memory outside that message.
 
 mod buffer;
 mod cluster;
 mod command;
 mod harbor;
 mod host;
+mod kind;
 mod library;
 mod lualib;
 pub mod module;
@@ -23,7 +24,7 @@ mod modules;
 mod node;
 #[expect(
     unsafe_code,
-    reason = "the ways of every message through Lua's C interface; the module's page states why they are sound"
+    reason = "it calls Lua's C interface; the module documentation states why that is sound"
 )]
 mod raw;
 mod service;
@@ -40,7 +41,7 @@ use harbor::Harbor;
 use node::NodeLua;
 use service::SnLua;
 
-/// The bounds of the Lua host, each a named constant.
+/// The limits of the Lua host.
 pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
@@ -54,8 +55,8 @@ pub mod limits {
 
 pub use host::REMOTE_SOURCE;
 
-/// Adds the kinds `snlua`, whose services share one environment, and `harbor`, which Skynet's own bootstrap
-/// expects to be there. Use them for one node.
+/// Adds the kinds `snlua`, whose services share one environment, and `harbor`, which Skynet's own bootstrap expects.
+/// Use the result for one node only.
 pub fn add_kinds(kinds: Kinds) -> Kinds {
     let node = Arc::new(NodeLua::new());
     kinds
@@ -65,26 +66,30 @@ pub fn add_kinds(kinds: Kinds) -> Kinds {
         .add("harbor", |_| Ok(Harbor))
 }
 
-/// How a node's first service is started.
+/// How the first service of a node is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum First {
-    /// `start` names a kind of the program, or there is none.
+    /// `start` names a kind of the program, or there is no first service.
     Native,
     /// The config's `bootstrap` starts it, in Lua.
     Lua,
-    /// It is no kind of the program, and no file in Lua is there: these were looked for.
+    /// `start` is not a kind of the program, and none of these files exists.
     Missing(Vec<PathBuf>),
 }
 
-/// How the config's first service is started. It is one in Lua when its file is found on `luaservice`; else, when
-/// the config says how Lua finds its files, `bootstrap` has its own way.
+/// Decides how the config's first service is started. Its name is the first token of `start`; without `start` it is `main`
+/// if the config sets a path of Lua files, and else there is none.
+///
+/// It is started in Lua if its file is found on `luaservice` or the config sets its own `bootstrap`; else natively if it is
+/// a kind of the program; else in Lua if the config's own `lualoader` exists.
 pub fn first_service(config: &NodeConfig, kinds: &Kinds) -> First {
-    let says_lua = config.luaservice.is_some() || config.lua_path.is_some() || config.lualoader.is_some();
+    let configures_lua =
+        config.luaservice.is_some() || config.lua_path.is_some() || config.lualoader.is_some();
     let first = config
         .start
         .as_deref()
         .and_then(|start| start.split_whitespace().next());
-    let Some(first) = first.or_else(|| says_lua.then_some("main")) else {
+    let Some(first) = first.or_else(|| configures_lua.then_some("main")) else {
         return First::Native;
     };
     let templates = config.luaservice.as_deref().unwrap_or("./service/?.lua");
@@ -108,5 +113,5 @@ pub fn first_service(config: &NodeConfig, kinds: &Kinds) -> First {
     }
 }
 
-/// What starts the other services unless the config says otherwise.
+/// The default of the config's `bootstrap`.
 const BOOTSTRAP: &str = "snlua bootstrap";

@@ -1,5 +1,5 @@
 //! The library in Lua that is built into the program: modules that `require` finds, and services.
-//! [`module`](crate::module) says how to add one.
+//! [`module`](crate::module) describes how to add one.
 
 use std::cell::RefCell;
 
@@ -10,35 +10,35 @@ use rustc_hash::FxHashMap;
 /// A file of the library.
 pub(crate) struct File {
     name: &'static str,
-    /// Where it stands in this crate, for tracebacks.
+    /// The path in this crate, for tracebacks.
     path: &'static str,
     text: &'static str,
-    place: Place,
+    precedence: Precedence,
 }
 
-/// Whether a file comes before one of that name on the user's paths.
+/// Whether a built-in file takes precedence over a file of the same name on the user's paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// It does.
+enum Precedence {
+    /// It always does.
     Always,
-    /// It does unless the config says `builtin_lualib = false`; then it stands in for one that is not there.
+    /// It does unless the config sets `builtin_lualib = false`; then it is used only if the user has no such file.
     Library,
-    /// It stands in for one that is not there: users have their own of that name.
-    Last,
+    /// It is used only if the user has no such file: programs often have their own file of this name.
+    Fallback,
 }
 
 macro_rules! file {
-    ($name:literal, $path:literal, $place:ident) => {
+    ($name:literal, $path:literal, $precedence:ident) => {
         File {
             name: $name,
             path: concat!("@skyring/", $path),
             text: include_str!(concat!("../", $path)),
-            place: Place::$place,
+            precedence: Precedence::$precedence,
         }
     };
 }
 
-/// What every state begins with.
+/// The chunk that every interpreter runs first.
 pub(crate) static INIT: File = file!("init", "lualib/init.lua", Always);
 
 /// Modules.
@@ -72,52 +72,52 @@ static SERVICES: &[File] = &[
     file!("service_provider", "service/service_provider.lua", Library),
     file!("service_cell", "service/service_cell.lua", Library),
     file!("launcher", "service/launcher.lua", Library),
-    file!("gate", "service/gate.lua", Last),
+    file!("gate", "service/gate.lua", Fallback),
     file!("datacenterd", "service/datacenterd.lua", Always),
     file!("multicastd", "service/multicastd.lua", Always),
     file!("sharedatad", "service/sharedatad.lua", Always),
     file!("sharetabled", "service/sharetabled.lua", Always),
 ];
 
-/// Which of our files are wanted.
+/// Which built-in files a look-up considers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// All.
+pub(crate) enum Lookup {
+    /// All files.
     All,
-    /// Those that come before the user's.
-    First,
-    /// Those that are ours even with `builtin_lualib = false`.
-    Always,
+    /// Those that take precedence over the user's files by default.
+    BeforeUser,
+    /// Those that take precedence even with `builtin_lualib = false`.
+    AlwaysBuiltIn,
 }
 
-fn find(files: &'static [File], name: &str, wanted: Wanted) -> Option<&'static File> {
-    let is_wanted = |file: &File| match wanted {
-        Wanted::All => true,
-        Wanted::First => file.place != Place::Last,
-        Wanted::Always => file.place == Place::Always,
+fn find(files: &'static [File], name: &str, lookup: Lookup) -> Option<&'static File> {
+    let matches = |file: &File| match lookup {
+        Lookup::All => true,
+        Lookup::BeforeUser => file.precedence != Precedence::Fallback,
+        Lookup::AlwaysBuiltIn => file.precedence == Precedence::Always,
     };
-    files.iter().find(|file| file.name == name && is_wanted(file))
+    files.iter().find(|file| file.name == name && matches(file))
 }
 
-/// The module of that name.
-pub(crate) fn module(name: &str, wanted: Wanted) -> Option<&'static File> {
-    find(MODULES, name, wanted)
+/// The module of this name.
+pub(crate) fn module(name: &str, lookup: Lookup) -> Option<&'static File> {
+    find(MODULES, name, lookup)
 }
 
-/// The service of that name.
-pub(crate) fn service(name: &str, wanted: Wanted) -> Option<&'static File> {
-    find(SERVICES, name, wanted)
+/// The service of this name.
+pub(crate) fn service(name: &str, lookup: Lookup) -> Option<&'static File> {
+    find(SERVICES, name, lookup)
 }
 
 thread_local! {
-    /// Files that this shard has compiled before, as the interpreter's own code.
+    /// The bytecode of the files that this shard has already compiled, by path.
     static COMPILED: RefCell<FxHashMap<&'static str, Vec<u8>>> = RefCell::default();
 }
 
-/// A file as a function.
+/// Loads a file as a Lua function.
 ///
 /// # Errors
-/// When there is no memory for it.
+/// When memory runs out.
 pub(crate) fn load(lua: &Lua, file: &'static File) -> mlua::Result<Function> {
     let compiled = COMPILED.with_borrow(|compiled| compiled.get(file.path).cloned());
     if let Some(code) = compiled {

@@ -1,4 +1,4 @@
-//! The modules written in Rust, by name. [`module`](crate::module) says how to add one.
+//! The modules written in Rust, by name. [`module`](crate::module) describes how to add one.
 
 use std::rc::Rc;
 
@@ -9,10 +9,10 @@ use crate::host::Host;
 use crate::library::{crypt, netpack, socketdriver};
 use crate::raw::state;
 
-/// Gives the module's value, once for each service that asks for it.
+/// Creates the value of a module, once for each service that requires it.
 type Open = fn(&Lua, &Rc<Host>) -> mlua::Result<Value>;
 
-/// All of them.
+/// All modules by name.
 const MODULES: &[(&str, Open)] = &[
     ("skynet.core", |lua, host| {
         state::core_module(lua, host).map(Value::Table)
@@ -30,7 +30,7 @@ const MODULES: &[(&str, Open)] = &[
     }),
 ];
 
-/// The module of that name.
+/// The module of this name.
 pub(crate) fn find(name: &str) -> Option<Open> {
     MODULES
         .iter()

@@ -1,4 +1,4 @@
-//! What the Lua services of one node share.
+//! State that the Lua services of one node share.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,15 +10,15 @@ use skyring::{Caller, Handle};
 /// Most keys that services may add to the environment with `skynet.setenv`.
 pub const ENVIRONMENT_KEYS_MAX: usize = 65_536;
 
-/// What the Lua services of one node share.
+/// State that the Lua services of one node share.
 pub(crate) struct NodeLua {
     /// When the node started.
     started: Instant,
-    /// The same as seconds since 1970.
+    /// The same time in seconds since 1970.
     started_unix: u64,
-    /// What services added to the config's keys.
+    /// Keys that services have added to those of the config.
     environment: Mutex<HashMap<String, String>>,
-    /// The service that is told of every end; 0: none.
+    /// The handle of the service that is notified when a service ends; 0: none.
     monitor: AtomicU32,
 }
 
@@ -35,7 +35,7 @@ impl NodeLua {
         }
     }
 
-    /// Time since the node started, in hundredths of a second, as Skynet counts.
+    /// Time since the node started, in hundredths of a second, as in Skynet.
     pub(crate) fn now(&self) -> i64 {
         (self.started.elapsed().as_millis() / 10) as i64
     }
@@ -53,11 +53,11 @@ impl NodeLua {
         })
     }
 
-    /// Adds a key. One that is there stays as it is, as in Skynet.
+    /// Adds a key. An existing key keeps its value, as in Skynet.
     pub(crate) fn set_environment(&self, key: &str, value: &str) -> Result<(), &'static str> {
         let mut added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
         if added.len() >= ENVIRONMENT_KEYS_MAX {
-            return Err("the environment holds as many keys as it takes");
+            return Err("the environment is full");
         }
         added.entry(key.to_owned()).or_insert_with(|| value.to_owned());
         Ok(())

@@ -1,4 +1,4 @@
-//! The service kind `snlua`: one interpreter, on the shard of its handle.
+//! The service kind `snlua`: a service with its own interpreter, on the shard of its handle.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,21 +8,22 @@ use skyring::{Answer, Context, Error, Message, Payload, Service, SocketEvent};
 
 use crate::command::report_end;
 use crate::host::{HELD_CALLS_MAX, Host};
-use crate::library::events::{self, SOCKET_KIND};
-use crate::lualib::Wanted;
+use crate::kind;
+use crate::library::events;
+use crate::lualib::Lookup;
 use crate::node::NodeLua;
 use crate::raw::signal;
 use crate::raw::state::{self, Interpreter};
 use crate::{lualib, modules, watch};
 
-/// The session with which a service wakes itself for its first message: its own start.
+/// The session of the timer that runs the service's file after its launch.
 const START: u32 = 0x8000_0000;
 
 /// A service in Lua.
 pub(crate) struct SnLua {
     node: Arc<NodeLua>,
     arguments: String,
-    /// Its interpreter, from its start on.
+    /// The interpreter; none before the service starts.
     interpreter: Option<Interpreter>,
 }
 
@@ -35,15 +36,15 @@ impl SnLua {
         }
     }
 
-    fn begin(&self) {
+    fn run_file(&self) {
         let Some(interpreter) = &self.interpreter else {
             return;
         };
         let host = interpreter.host();
-        let ran = interpreter.alone(0, |_| run_main(interpreter.lua(), host, &self.arguments));
+        let ran = interpreter.run_exclusive(0, |_| run_main(interpreter.lua(), host, &self.arguments));
         if let Err(text) = ran {
             host.caller.log(format!("lua loader error : {text}"));
-            return self.refuse(host);
+            return self.report_start_failure(host);
         }
         let limit = host.memory_limit.get();
         if limit > 0 {
@@ -57,8 +58,8 @@ impl SnLua {
         }
     }
 
-    /// Tells the launcher that the service cannot start, and ends it.
-    fn refuse(&self, host: &Host) {
+    /// Notifies the launcher that the service cannot start, and ends the service.
+    fn report_start_failure(&self, host: &Host) {
         if let Some(launcher) = host.resolve(".launcher") {
             let text = Payload(bytes::Bytes::from_static(b"ERROR"));
             host.caller.post(launcher, skyring::Kind::TEXT, 0, text);
@@ -71,29 +72,33 @@ impl SnLua {
 fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
     let environment = |key: &str| host.node.environment(&host.caller, key);
     let builtin = environment("builtin_lualib").is_none_or(|value| value != "false");
-    let first = if builtin { Wanted::First } else { Wanted::Always };
-    // `last`: the user's paths have none of that name.
-    let wanted = move |last: bool| if last { Wanted::All } else { first };
+    let default_lookup = if builtin {
+        Lookup::BeforeUser
+    } else {
+        Lookup::AlwaysBuiltIn
+    };
+    // `is_fallback`: the user's paths have no file of this name.
+    let lookup = move |is_fallback: bool| if is_fallback { Lookup::All } else { default_lookup };
     let prepare = || {
-        // A finalizer may look for a module too: when the interpreter is being closed there is none to be had.
-        let of_module = Rc::clone(host);
-        let module = lua.create_function(move |lua, (name, last): (String, bool)| {
-            if of_module.is_closing.get() {
+        // A finalizer may require a module while the interpreter is being closed, when none can be loaded.
+        let module_host = Rc::clone(host);
+        let module = lua.create_function(move |lua, (name, is_fallback): (String, bool)| {
+            if module_host.is_closing.get() {
                 return Ok(None);
             }
             if let Some(open) = modules::find(&name) {
-                let value = open(lua, &of_module)?;
+                let value = open(lua, &module_host)?;
                 return lua.create_function(move |_, ()| Ok(value.clone())).map(Some);
             }
-            let file = lualib::module(&name, wanted(last));
+            let file = lualib::module(&name, lookup(is_fallback));
             file.map(|file| lualib::load(lua, file)).transpose()
         })?;
-        let of_service = Rc::clone(host);
-        let service = lua.create_function(move |lua, (name, last): (String, bool)| {
-            if of_service.is_closing.get() {
+        let service_host = Rc::clone(host);
+        let service = lua.create_function(move |lua, (name, is_fallback): (String, bool)| {
+            if service_host.is_closing.get() {
                 return Ok(None);
             }
-            let file = lualib::service(&name, wanted(last));
+            let file = lualib::service(&name, lookup(is_fallback));
             file.map(|file| lualib::load(lua, file)).transpose()
         })?;
         let keys = lua.create_table()?;
@@ -110,11 +115,11 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
 impl Service for SnLua {
     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
         let caller = (**context).clone();
-        let note = watch::note(signal::this_thread(), || caller.node_log());
-        let host = Host::new(caller, Arc::clone(&self.node), note);
+        let activity = watch::shard_activity(signal::this_thread(), || caller.node_log());
+        let host = Host::new(caller, Arc::clone(&self.node), activity);
         let opened = Interpreter::open(host).map_err(|error| Error::remote(error.to_string()))?;
         self.interpreter = Some(opened);
-        // Whoever launched it goes on first, as in Skynet.
+        // The launching service continues first, as in Skynet.
         context.wake_after(std::time::Duration::ZERO, START);
         Ok(())
     }
@@ -124,11 +129,14 @@ impl Service for SnLua {
             return Answer::none();
         };
         let (source, session) = if message.is_call() {
-            match interpreter.host().take_over(message.source, context.responder()) {
-                Ok(known) => known,
+            match interpreter
+                .host()
+                .accept_call(message.source, context.responder())
+            {
+                Ok(source_and_session) => source_and_session,
                 Err(responder) => {
-                    let what = format!("overloaded: the service owes {HELD_CALLS_MAX} answers");
-                    responder.answer(Err(Error::remote(what)));
+                    let text = format!("overloaded: {HELD_CALLS_MAX} calls to the service are unanswered");
+                    responder.answer(Err(Error::remote(text)));
                     return Answer::none();
                 }
             }
@@ -141,7 +149,7 @@ impl Service for SnLua {
 
     fn answered(&mut self, _context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         if session == START {
-            return self.begin();
+            return self.run_file();
         }
         if let Some(interpreter) = &self.interpreter {
             interpreter.answer(session, result);
@@ -150,7 +158,7 @@ impl Service for SnLua {
 
     fn socket(&mut self, _context: &Context<Self>, event: SocketEvent) {
         if let Some(interpreter) = &self.interpreter {
-            interpreter.message(SOCKET_KIND, 0, 0, Payload(events::encode(&event)));
+            interpreter.message(kind::SOCKET, 0, 0, Payload(events::encode(&event)));
         }
     }
 }
@@ -158,7 +166,7 @@ impl Service for SnLua {
 impl Drop for SnLua {
     fn drop(&mut self) {
         if let Some(interpreter) = &self.interpreter {
-            interpreter.host().give_up();
+            interpreter.host().fail_pending_calls();
             report_end(interpreter.host());
         }
     }

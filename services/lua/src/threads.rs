@@ -1,12 +1,12 @@
-//! The coroutines of one service: those that work and those that wait to be used again.
+//! The coroutines of one service: those in use, and idle ones for reuse.
 //!
-//! A coroutine whose function has returned can be given another function, so it is kept: a message then costs
-//! no new coroutine. Each is anchored in the registry for as long as it is here.
+//! A coroutine whose function has returned can run another function, so it is kept: the next message then needs no new
+//! coroutine. A reference in Lua's registry keeps each coroutine alive while it is in this table.
 
 use mlua::lua_State;
 use rustc_hash::FxHashMap;
 
-/// Most coroutines that are kept for later; more are left to the garbage collector.
+/// Most idle coroutines that are kept for reuse. Further ones are left to the garbage collector.
 pub const IDLE_THREADS_MAX: usize = 1_024;
 
 /// One coroutine.
@@ -15,13 +15,13 @@ pub(crate) struct Thread {
     pub(crate) state: *mut lua_State,
     /// Its reference in the registry.
     pub(crate) anchor: i32,
-    /// The call that it handles and has not answered; 0: none.
+    /// The session of the call that it handles and has not answered; 0: none.
     pub(crate) session: u32,
-    /// Who sent the message that it handles.
+    /// The source of the message that it handles.
     pub(crate) source: u32,
-    /// Whether it handles a message at all.
-    pub(crate) handles: bool,
-    /// Values on its stack above its function, before it has started.
+    /// Whether it handles a message.
+    pub(crate) handles_message: bool,
+    /// The number of arguments above its function on its stack, before it has started.
     pub(crate) arguments: i32,
     /// The session that it waits for; 0: none.
     pub(crate) waiting: u32,
@@ -31,17 +31,17 @@ pub(crate) struct Thread {
     busy: bool,
 }
 
-/// All of them.
+/// The coroutines of one service.
 #[derive(Default)]
 pub(crate) struct Threads {
     all: Vec<Option<Thread>>,
     free: Vec<u32>,
     idle: Vec<u32>,
-    of_state: FxHashMap<*mut lua_State, u32>,
+    by_state: FxHashMap<*mut lua_State, u32>,
 }
 
 impl Threads {
-    /// One that was used before.
+    /// Takes an idle coroutine, which is then in use.
     pub(crate) fn reuse(&mut self) -> Option<(u32, *mut lua_State)> {
         let id = self.idle.pop()?;
         let thread = self.all.get_mut(id as usize)?.as_mut()?;
@@ -49,14 +49,14 @@ impl Threads {
         Some((id, thread.state))
     }
 
-    /// Takes a new one in, in use.
+    /// Adds a new coroutine that is in use.
     pub(crate) fn insert(&mut self, state: *mut lua_State, anchor: i32) -> u32 {
         let thread = Some(Thread {
             state,
             anchor,
             session: 0,
             source: 0,
-            handles: false,
+            handles_message: false,
             arguments: 0,
             waiting: 0,
             target: 0,
@@ -72,7 +72,7 @@ impl Threads {
                 (self.all.len() - 1) as u32
             }
         };
-        self.of_state.insert(state, id);
+        self.by_state.insert(state, id);
         id
     }
 
@@ -86,13 +86,13 @@ impl Threads {
         self.all.get_mut(id as usize)?.as_mut()
     }
 
-    /// The one with that state, if it is in use.
+    /// The coroutine with this state, if it is in use.
     pub(crate) fn find(&self, state: *mut lua_State) -> Option<u32> {
-        let id = *self.of_state.get(&state)?;
+        let id = *self.by_state.get(&state)?;
         self.get(id).filter(|thread| thread.busy).map(|_| id)
     }
 
-    /// Puts one that has finished aside for later. `false`: there are enough; it must be removed.
+    /// Keeps a finished coroutine for reuse. `false`: enough are idle, and the caller must remove it.
     #[inline]
     pub(crate) fn recycle(&mut self, id: u32) -> bool {
         if self.idle.len() >= IDLE_THREADS_MAX {
@@ -102,7 +102,7 @@ impl Threads {
             return true;
         };
         thread.session = 0;
-        thread.handles = false;
+        thread.handles_message = false;
         thread.waiting = 0;
         thread.arguments = 0;
         thread.busy = false;
@@ -110,15 +110,15 @@ impl Threads {
         true
     }
 
-    /// Forgets one.
+    /// Removes a coroutine.
     pub(crate) fn remove(&mut self, id: u32) -> Option<Thread> {
         let thread = self.all.get_mut(id as usize)?.take()?;
-        self.of_state.remove(&thread.state);
+        self.by_state.remove(&thread.state);
         self.free.push(id);
         Some(thread)
     }
 
-    /// The first one in use from `id` on.
+    /// The first coroutine in use with this id or a higher one.
     pub(crate) fn first_busy(&self, id: u32) -> Option<u32> {
         let all = self.all.iter().enumerate().skip(id as usize);
         all.filter(|(_, thread)| thread.is_some_and(|thread| thread.busy))
@@ -126,7 +126,7 @@ impl Threads {
             .next()
     }
 
-    /// The session with which one waits for a service's answer; each is named once, then none is any more.
+    /// Takes the session of a coroutine that waits for an answer of `target`. Each session is returned once.
     pub(crate) fn take_call_to(&mut self, target: u32) -> Option<u32> {
         let mut all = self.all.iter_mut().flatten();
         let thread = all.find(|thread| thread.busy && thread.target == target && thread.waiting != 0)?;
@@ -134,7 +134,7 @@ impl Threads {
         Some(thread.waiting)
     }
 
-    /// The calls that are not answered, as source and session; they are nobody's any more.
+    /// Takes all unanswered calls, as source and session.
     pub(crate) fn take_sessions(&mut self) -> Vec<(u32, u32)> {
         let mut sessions = Vec::new();
         for thread in self.all.iter_mut().flatten().filter(|thread| thread.session != 0) {

@@ -1,7 +1,7 @@
-//! Watches for services that do not let go: one note of each shard says which service runs and since which
-//! message, and a thread looks at them every second.
+//! Detects services in an endless loop: each shard records which service it runs and a count of messages, and one thread
+//! checks these records every second.
 //!
-//! The notes cost a message three plain stores.
+//! A record costs three plain stores a message.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -12,81 +12,83 @@ use std::time::Duration;
 use mlua::lua_State;
 use skyring::{Handle, NodeLog};
 
-/// How often the thread looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The time between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many looks in a row find the same message before it is told.
-const LOOKS_BEFORE_TOLD: u32 = 5;
+/// The number of checks in a row that find the same message before it is reported.
+const CHECKS_BEFORE_REPORT: u32 = 5;
 
-/// What a shard notes of the service that it runs.
-pub(crate) struct Note {
+/// The service that a shard runs now.
+pub(crate) struct ShardActivity {
     /// The service; 0: none.
     handle: AtomicU32,
-    /// Who sent the message that it handles.
+    /// The source of the message that it handles.
     source: AtomicU32,
-    /// Counts messages.
+    /// The number of messages so far.
     version: AtomicU64,
-    /// The coroutine that runs, for whoever wants to stop it.
+    /// The coroutine that runs, which [`signal`](crate::raw::signal) interrupts.
     pub(crate) active: AtomicPtr<lua_State>,
-    /// The service that is to be stopped; 0: none.
-    pub(crate) trap: AtomicU32,
-    /// The shard's thread, as the system knows it.
+    /// The service to interrupt; 0: none.
+    pub(crate) stop_target: AtomicU32,
+    /// The shard's thread.
     pub(crate) thread: libc::pthread_t,
     log: NodeLog,
 }
 
-static NOTES: Mutex<Vec<Arc<Note>>> = Mutex::new(Vec::new());
+static SHARDS: Mutex<Vec<Arc<ShardActivity>>> = Mutex::new(Vec::new());
 static THREAD: Once = Once::new();
 
 thread_local! {
-    static OWN: OnceCell<Arc<Note>> = const { OnceCell::new() };
+    static OWN: OnceCell<Arc<ShardActivity>> = const { OnceCell::new() };
 }
 
-/// The note of this shard. `log` is where its node's loops are told.
-pub(crate) fn note(thread: libc::pthread_t, log: impl FnOnce() -> NodeLog) -> Arc<Note> {
+/// The record of this shard. `log` provides the log of its node, for reports of endless loops.
+pub(crate) fn shard_activity(thread: libc::pthread_t, log: impl FnOnce() -> NodeLog) -> Arc<ShardActivity> {
     OWN.with(|own| {
-        let note = own.get_or_init(|| {
-            let note = Arc::new(Note {
+        let shard = own.get_or_init(|| {
+            let shard = Arc::new(ShardActivity {
                 handle: AtomicU32::new(0),
                 source: AtomicU32::new(0),
                 version: AtomicU64::new(0),
                 active: AtomicPtr::default(),
-                trap: AtomicU32::new(0),
+                stop_target: AtomicU32::new(0),
                 thread,
                 log: log(),
             });
-            let mut notes = NOTES.lock().unwrap_or_else(PoisonError::into_inner);
-            // Shards of nodes that have stopped are nobody's but this list's.
-            notes.retain(|note| Arc::strong_count(note) > 1);
-            notes.push(Arc::clone(&note));
-            note
+            let mut shards = SHARDS.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only this list still refers to the shards of nodes that have stopped.
+            shards.retain(|shard| Arc::strong_count(shard) > 1);
+            shards.push(Arc::clone(&shard));
+            shard
         });
         THREAD.call_once(|| {
-            let watching = std::thread::Builder::new()
+            let spawned = std::thread::Builder::new()
                 .name("lua-watch".to_owned())
                 .spawn(watch);
-            if let Err(error) = watching {
-                note.log
-                    .log(Handle::NONE, format_args!("endless loops are not told: {error}"));
+            if let Err(error) = spawned {
+                shard.log.log(
+                    Handle::NONE,
+                    format_args!("endless loops are not reported: {error}"),
+                );
             }
         });
-        Arc::clone(note)
+        Arc::clone(shard)
     })
 }
 
-/// The note of the shard that runs this service now.
-pub(crate) fn running(handle: Handle) -> Option<Arc<Note>> {
-    let notes = NOTES.lock().unwrap_or_else(PoisonError::into_inner);
-    notes
+/// The record of the shard that runs this service now.
+pub(crate) fn running(handle: Handle) -> Option<Arc<ShardActivity>> {
+    let shards = SHARDS.lock().unwrap_or_else(PoisonError::into_inner);
+    shards
         .iter()
-        .find(|note| note.handle.load(Ordering::Relaxed) == handle.0)
+        .find(|shard| shard.handle.load(Ordering::Relaxed) == handle.0)
         .cloned()
 }
 
-impl Note {
-    /// A message is handled from now on.
+impl ShardActivity {
+    /// Records that the shard begins to handle a message.
     #[inline]
-    pub(crate) fn enter(&self, handle: Handle, source: u32, main: *mut lua_State) {
+    pub(crate) fn begin_message(&self, handle: Handle, source: u32, main: *mut lua_State) {
         self.active.store(main, Ordering::Relaxed);
         self.source.store(source, Ordering::Relaxed);
         // Only this thread writes it.
@@ -95,41 +97,41 @@ impl Note {
         self.handle.store(handle.0, Ordering::Release);
     }
 
-    /// Whether the service that runs is to be stopped; asked once.
-    pub(crate) fn is_trapped(&self) -> bool {
-        let trap = self.trap.swap(0, Ordering::AcqRel);
-        trap != 0 && trap == self.handle.load(Ordering::Relaxed)
+    /// Takes the request to interrupt a service. `true`: it names the service that runs.
+    pub(crate) fn take_stop_request(&self) -> bool {
+        let stop_target = self.stop_target.swap(0, Ordering::AcqRel);
+        stop_target != 0 && stop_target == self.handle.load(Ordering::Relaxed)
     }
 
-    /// It has been handled.
+    /// Records that the message has been handled.
     #[inline]
-    pub(crate) fn leave(&self) {
+    pub(crate) fn end_message(&self) {
         self.handle.store(0, Ordering::Relaxed);
     }
 }
 
-/// The thread.
+/// The body of the thread.
 fn watch() {
-    // What the last look found, and how many looks have found it.
-    let mut seen: HashMap<*const Note, (u64, u32)> = HashMap::new();
+    // For each shard, the count of messages at the last check, and how many checks in a row have found it unchanged.
+    let mut seen: HashMap<*const ShardActivity, (u64, u32)> = HashMap::new();
     loop {
-        std::thread::sleep(LOOK_EVERY);
-        let notes: Vec<Arc<Note>> = NOTES.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        seen.retain(|&known, _| notes.iter().any(|note| Arc::as_ptr(note) == known));
-        for note in &notes {
-            let version = note.version.load(Ordering::Relaxed);
-            let handle = note.handle.load(Ordering::Acquire);
-            let entry = seen.entry(Arc::as_ptr(note)).or_insert((version, 0));
+        std::thread::sleep(CHECK_INTERVAL);
+        let shards: Vec<Arc<ShardActivity>> = SHARDS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        seen.retain(|&known, _| shards.iter().any(|shard| Arc::as_ptr(shard) == known));
+        for shard in &shards {
+            let version = shard.version.load(Ordering::Relaxed);
+            let handle = shard.handle.load(Ordering::Acquire);
+            let entry = seen.entry(Arc::as_ptr(shard)).or_insert((version, 0));
             if handle == 0 || entry.0 != version {
                 *entry = (version, 0);
                 continue;
             }
             entry.1 += 1;
-            if entry.1 == LOOKS_BEFORE_TOLD {
-                let source = Handle(note.source.load(Ordering::Relaxed));
+            if entry.1 == CHECKS_BEFORE_REPORT {
+                let source = Handle(shard.source.load(Ordering::Relaxed));
                 let handle = Handle(handle);
                 mark_endless(handle);
-                note.log.log(
+                shard.log.log(
                     Handle::NONE,
                     format_args!(
                         "A message from [ {source} ] to [ {handle} ] maybe in an endless loop (version = {version})"
@@ -140,10 +142,10 @@ fn watch() {
     }
 }
 
-/// Services that were told, until they ask.
+/// Services that were reported and have not yet queried it.
 static ENDLESS: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
-/// Most services that are remembered as endless.
+/// Most services that are marked as endless at a time.
 pub const ENDLESS_MAX: usize = 1_024;
 
 fn mark_endless(handle: Handle) {
@@ -153,7 +155,7 @@ fn mark_endless(handle: Handle) {
     }
 }
 
-/// Whether a service was told since it last asked.
+/// Takes the mark of a service. `true`: it was reported since its last query.
 pub(crate) fn take_endless(handle: Handle) -> bool {
     let mut endless = ENDLESS.lock().unwrap_or_else(PoisonError::into_inner);
     let found = endless.iter().position(|&known| known == handle);

@@ -1,4 +1,4 @@
--- Calls one service after the other, and answers those that call it.
+-- Calls random services, and answers the calls of others.
 local skynet = require "skynet"
 
 local calls, wrong, stopped = 0, 0, false
@@ -28,7 +28,7 @@ function command.stop()
 	stopped = true
 end
 
--- Waits for the last call: one that never comes back is a lost reply, and the caller waits with it.
+-- Waits for the last call. If its reply is lost, this never answers, and the caller waits too.
 function command.result()
 	while not finished do
 		skynet.sleep(1)

@@ -1,4 +1,4 @@
--- Many services that call each other: starts them, lets them go on for a while, and adds up what they did.
+-- Starts many services that call each other, stops them after some time, and adds up their calls.
 local skynet = require "skynet.manager"
 
 local count = tonumber(skynet.getenv "many")
@@ -9,13 +9,13 @@ skynet.start(function()
 	for i = 1, count do
 		actors[i] = skynet.newservice "actor"
 	end
-	-- Sends: an answer would come behind the calls of those that have begun.
+	-- These are sends, because an answer would queue behind the calls of the actors that have already begun.
 	for _, actor in ipairs(actors) do
 		skynet.send(actor, "lua", "begin", actors)
 	end
 	skynet.error("SERVICES", count)
 	skynet.sleep(seconds * 100)
-	-- All stop before one is asked whether its last call has come back.
+	-- All stop before the first is asked whether its last call was answered.
 	for _, actor in ipairs(actors) do
 		skynet.send(actor, "lua", "stop")
 	end

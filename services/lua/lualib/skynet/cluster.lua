@@ -1,7 +1,7 @@
--- The module `skynet.cluster`: calls between nodes, by the engine.
+-- The module `skynet.cluster`: calls between nodes, which the engine carries out.
 --
--- Beyond Skynet's functions there are those with a key and a deadline: messages of one key keep their order and
--- use one channel, whoever sends them.
+-- Functions with a key or a timeout are added to Skynet's. Messages of one key keep their order and use one channel,
+-- whichever service sends them.
 local skynet = require "skynet"
 local core = require "skynet.cluster.core"
 local await = require("skyring.host").await
@@ -12,7 +12,7 @@ local cluster = {}
 
 local clusterd
 
--- Raises the error of a call: its text names the cause, as `Error` of the engine does.
+-- Raises the error of a call. Its text names the cause, as the engine's `Error` does.
 function cluster.call(node, address, ...)
 	return core_call(nil, nil, node, address, ...)
 end
@@ -29,7 +29,7 @@ function cluster.sendkey(key, node, address, ...)
 	return core_send(key, nil, node, address, ...)
 end
 
--- The same with a time in seconds instead of the node's `call_timeout_ms`; 0: no limit.
+-- A call with a timeout in seconds instead of the node's `call_timeout_ms`; 0: no limit.
 function cluster.calltimeout(seconds, node, address, ...)
 	return core_call(nil, seconds, node, address, ...)
 end
@@ -38,7 +38,7 @@ function cluster.callkeytimeout(key, seconds, node, address, ...)
 	return core_call(key, seconds, node, address, ...)
 end
 
--- cluster.open(name or port [, most clients]), or with a table: { channel = 4, maxclient = 1024 }.
+-- cluster.open(name or port [, maxclient]), or with a table of options: { channel = 4, maxclient = 1024 }.
 function cluster.open(port, options)
 	return skynet.call(clusterd, "lua", "listen", port, options)
 end
@@ -56,28 +56,28 @@ function cluster.query(node, name)
 end
 
 function cluster.register(name, address)
-	assert(type(name) == "string", "the name of a service is a text")
+	assert(type(name) == "string", "the name of a service is a string")
 	assert(address == nil or type(address) == "number", "the address of a service is a number")
 	return skynet.call(clusterd, "lua", "register", name, address)
 end
 
 function cluster.unregister(name)
-	assert(type(name) == "string", "the name of a service is a text")
+	assert(type(name) == "string", "the name of a service is a string")
 	return skynet.call(clusterd, "lua", "unregister", name)
 end
 
--- What this node thinks of another: "unknown", "up", "suspect" or "down".
+-- The state of another node: "unknown", "up", "suspect" or "down".
 cluster.state = core.state
 
--- Calls f(change, cause, time) for each change of a node, the present state first: "up", "restarted", "suspect",
--- "down", "forgotten" or "switched". Gives a function that ends it.
+-- Calls f(change, cause, time) for each change of a node, the current state first: "up", "restarted", "suspect",
+-- "down", "forgotten" or "switched". Returns a function that ends the monitor.
 function cluster.monitor(node, f)
 	local monitor = core.monitor(node)
-	local is_on = true
+	local is_active = true
 	skynet.fork(function()
-		while is_on do
+		while is_active do
 			local change, cause, time = await(core.next_event(monitor))
-			if is_on then
+			if is_active then
 				local ok, problem = xpcall(f, debug.traceback, change, cause, time)
 				if not ok then
 					skynet.error(problem)
@@ -86,7 +86,7 @@ function cluster.monitor(node, f)
 		end
 	end)
 	return function()
-		is_on = false
+		is_active = false
 	end
 end
 
@@ -96,7 +96,7 @@ function cluster.snax(node, name, address)
 	return snax.bind(cluster.proxy(node, address), name)
 end
 
--- Skynet has a service for each node that is called; here the engine knows the way.
+-- Skynet has a sender service for each node; here the engine routes messages, and a proxy takes its place.
 function cluster.get_sender(node)
 	return cluster.proxy(node, ".service")
 end

@@ -1,4 +1,4 @@
--- Skynet shares the code of services between them and can forget it; here each service compiles its own.
+-- Skynet caches the code of services and can clear the cache; here each service compiles its own code.
 return {
 	loadfile = loadfile,
 	clear = function() end,

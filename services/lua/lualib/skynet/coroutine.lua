@@ -1,6 +1,6 @@
--- The module `skynet.coroutine`: coroutines in which skynet.call and its like can be used. A coroutine of plain
--- Lua would hand their yields to whoever resumed it; these pass them on to the host, and only their own
--- `yield` goes to their `resume`.
+-- The module `skynet.coroutine`: coroutines in which functions that wait, such as skynet.call, can be used. A plain Lua
+-- coroutine would return their yields to the code that resumed it; these pass them on to the host, and only their
+-- own `yield` returns to their `resume`.
 local coroutine = coroutine
 local resume, yield, running, status = coroutine.resume, coroutine.yield, coroutine.running, coroutine.status
 
@@ -9,13 +9,13 @@ local M = {
 	running = running,
 }
 
--- What marks a yield of this module.
+-- The mark of a yield of this module.
 local USER = "USER"
 
--- true: a coroutine of this module; false: one that waits for the host; nil: none, or it has ended.
+-- true: a coroutine of this module; false: one that waits for the host; nil: not of this module, or ended.
 local states = setmetatable({}, { __mode = "k" })
--- The service's own coroutine at the bottom of each.
-local bottoms = setmetatable({}, { __mode = "k" })
+-- By coroutine: the service's coroutine in which it runs.
+local base_threads = setmetatable({}, { __mode = "k" })
 
 function M.create(f)
 	local co = coroutine.create(f)
@@ -23,18 +23,18 @@ function M.create(f)
 	return co
 end
 
-local go_on
+local continue
 
--- The host lets the whole chain wait, and this coroutine goes on when it does.
+-- The whole chain of coroutines yields to the host, and continues when the host resumes it.
 local function wait_for_host(co, ...)
 	states[co] = false
 	return (function(...)
 		states[co] = true
-		return go_on(co, resume(co, ...))
+		return continue(co, resume(co, ...))
 	end)(yield(...))
 end
 
-function go_on(co, ok, ...)
+function continue(co, ok, ...)
 	if not ok then
 		states[co] = nil
 		return false, ...
@@ -58,8 +58,8 @@ function M.resume(co, ...)
 		return false, "cannot resume none skynet coroutine"
 	end
 	local from = running()
-	bottoms[co] = bottoms[from] or from
-	return go_on(co, resume(co, ...))
+	base_threads[co] = base_threads[from] or from
+	return continue(co, resume(co, ...))
 end
 
 function M.yield(...)
@@ -74,11 +74,11 @@ function M.status(co)
 	return state
 end
 
--- The service's coroutine that a coroutine runs in, and whether it is that one itself.
+-- The service's coroutine in which a coroutine runs, and whether the two are the same.
 function M.thread(co)
 	co = co or running()
 	if states[co] ~= nil then
-		return bottoms[co], false
+		return base_threads[co], false
 	end
 	return co, true
 end

@@ -1,4 +1,4 @@
--- The protocol `debug`: what a debug console asks of every service.
+-- The protocol `debug`: the commands of a debug console, which every service answers.
 local extern = {}
 
 local function make_commands(skynet, info_of)
@@ -16,7 +16,7 @@ local function make_commands(skynet, info_of)
 		collecting = true
 		local before, started = collectgarbage "count", skynet.now()
 		collectgarbage "collect"
-		-- Further commands of the same sort that wait already find the mark.
+		-- Queued GC commands are handled meanwhile, find `collecting` set, and return.
 		skynet.yield()
 		skynet.error(("GC %.2f Kb -> %.2f Kb, cost %.2f sec"):format(
 			before, collectgarbage "count", (skynet.now() - started) / 100))
@@ -79,7 +79,7 @@ local function make_commands(skynet, info_of)
 		skynet.ret()
 	end
 
-	-- Never answered: whoever asks learns of the end of this service by the error that comes then.
+	-- Not answered until this service ends: the caller then gets an error.
 	function commands.LINK()
 		skynet.response()
 	end
@@ -93,15 +93,15 @@ local function make_commands(skynet, info_of)
 		skynet.ret()
 	end
 
-	-- Runs a text in the service, with `skynet` and what it prints as the answer.
+	-- Runs a chunk in the service, with access to `skynet`, and answers with its output.
 	function commands.RUN(source, name, ...)
 		local output = {}
 		local function print(...)
-			local words = table.pack(...)
-			for i = 1, words.n do
-				words[i] = tostring(words[i])
+			local texts = table.pack(...)
+			for i = 1, texts.n do
+				texts[i] = tostring(texts[i])
 			end
-			output[#output + 1] = table.concat(words, "\t")
+			output[#output + 1] = table.concat(texts, "\t")
 		end
 		local environment = setmetatable({ skynet = skynet, print = print }, { __index = _G })
 		local chunk, problem = load(source, name, "t", environment)

@@ -1,4 +1,4 @@
--- The module `skynet.manager`: what services that manage others need.
+-- The module `skynet.manager`: functions for services that manage other services.
 local skynet = require "skynet"
 local core = require "skynet.core"
 
@@ -11,11 +11,11 @@ local function number_of(address)
 end
 
 function skynet.launch(...)
-	local words = { ... }
-	for i, word in ipairs(words) do
-		words[i] = tostring(word)
+	local arguments = { ... }
+	for i, argument in ipairs(arguments) do
+		arguments[i] = tostring(argument)
 	end
-	local address = core.command("LAUNCH", table.concat(words, " "))
+	local address = core.command("LAUNCH", table.concat(arguments, " "))
 	return address and number_of(address)
 end
 
@@ -32,9 +32,9 @@ function skynet.abort()
 	core.command("ABORT")
 end
 
--- Names without a point are Skynet's global names of the old harbors; on one node they are names like others.
+-- A name without a dot is a global name of Skynet's harbors. Here it becomes a local name.
 local function local_name(name)
-	assert(type(name) == "string" and name:sub(1, 1) ~= ":", "a name is a text and no address")
+	assert(type(name) == "string" and name:sub(1, 1) ~= ":", "a name is a string and not an address")
 	return name:sub(1, 1) == "." and name or "." .. name
 end
 

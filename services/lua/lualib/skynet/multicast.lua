@@ -1,12 +1,12 @@
 -- The module `skynet.multicast`: channels on which a service publishes and others subscribe.
 --
--- A message is the number of its channel, eight bytes, and what the publisher has packed.
+-- A message is the number of its channel, in eight bytes, and the values that the publisher has packed.
 local skynet = require "skynet"
 
 local multicast = {}
 
 local address
--- By channel: the object of this service that has subscribed.
+-- By number of the channel: the channel object of this service that has subscribed.
 local subscribed = {}
 
 local channel = {}
@@ -74,7 +74,7 @@ skynet.init(function()
 		end,
 		dispatch = function(_, source, number, text)
 			local self = subscribed[number]
-			-- What was under way when it unsubscribed is dropped.
+			-- A message that was in flight when the service unsubscribed is dropped.
 			if self and self.__dispatch then
 				self.__dispatch(self, source, self.__unpack(text, #text))
 			end

@@ -1,5 +1,5 @@
--- The module `skynet.queue`: makes functions that run one after the other, in the order in which they were
--- called, although each may wait in between. The coroutine that holds the turn may call again.
+-- The module `skynet.queue`: creates critical sections. Functions called through a queue run one after the other, in the
+-- order of the calls, even if they wait. The coroutine that runs one may call the queue again.
 local skynet = require "skynet"
 
 function skynet.queue()
@@ -8,7 +8,7 @@ function skynet.queue()
 	local first, last = 1, 0
 	local waiting = {}
 
-	local function leave(ok, ...)
+	local function finish(ok, ...)
 		depth = depth - 1
 		if depth == 0 then
 			holder = nil
@@ -33,11 +33,11 @@ function skynet.queue()
 			last = last + 1
 			waiting[last] = co
 			skynet.wait(co)
-			assert(holder == co and depth == 0, "the turn was given to another coroutine")
+			assert(holder == co and depth == 0, "the queue resumed the wrong coroutine")
 		end
 		holder = co
 		depth = depth + 1
-		return leave(xpcall(f, debug.traceback, ...))
+		return finish(xpcall(f, debug.traceback, ...))
 	end
 end
 

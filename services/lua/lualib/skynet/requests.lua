@@ -1,4 +1,4 @@
--- Several calls at once: skynet.request and its select. `skynet` requires this when it is first used.
+-- Concurrent calls: skynet.request and its select. `skynet` requires this module at the first use.
 local core = require "skynet.core"
 local host = require "skyring.host"
 
@@ -7,16 +7,16 @@ return function(skynet, before_call)
 	requests.__index = requests
 
 	function requests:add(request)
-		assert(type(request) == "table" and not self._thread, "requests are added before select")
+		assert(type(request) == "table" and not self._thread, "requests must be added before select")
 		self[#self + 1] = request
 		return self
 	end
 
 	requests.__call = requests.add
 
-	-- Takes the answers as they come.
+	-- Receives the answers in the order of their arrival.
 	local function collect(self)
-		local function taken(session, ok, ...)
+		local function store(session, ok, ...)
 			if session == self._timer then
 				self._timer = nil
 				self.timeout = true
@@ -29,7 +29,7 @@ return function(skynet, before_call)
 			skynet.wakeup(self)
 		end
 		while true do
-			taken(host.receive())
+			store(host.receive())
 		end
 	end
 
@@ -77,12 +77,12 @@ return function(skynet, before_call)
 	end
 
 	function requests:select(ticks)
-		assert(self._thread == nil, "select can be called once")
+		assert(self._thread == nil, "select can be called only once")
 		self._sessions, self._answers, self._failed, self._count = {}, {}, {}, 0
 		self._thread = host.thread(collect, self)
 		for _, request in ipairs(self) do
 			local p = skynet._proto[request[2]] or error("there is no protocol " .. tostring(request[2]))
-			assert(p.unpack == skynet.unpack, "select is for protocols that use skynet.unpack")
+			assert(p.unpack == skynet.unpack, "select requires a protocol that uses skynet.unpack")
 			before_call(request[1])
 			local session = core.send(request[1], p.id, nil, p.pack(table.unpack(request, 3, request.n)))
 			if session then

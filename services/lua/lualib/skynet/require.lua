@@ -1,17 +1,18 @@
--- A `require` that knows of two steps: a module's own chunk, then what it gave to skynet.init. Modules that the
--- service's main chunk requires are initialised by skynet.start, before its function; later ones at once.
+-- A `require` that loads a module in two steps: it runs the module's chunk, then the functions that the chunk passed to
+-- skynet.init. For modules that the service's main chunk requires, skynet.start does the second step before it runs
+-- its function; for later modules `require` does.
 local find_module = require "skyring.find"
 
 local M = {}
 
 local main_thread = coroutine.running()
--- The functions given to skynet.init, by the coroutine that loads a module.
+-- By coroutine that loads a module: the functions passed to skynet.init.
 local pending = { [main_thread] = {} }
--- Modules that are being loaded, by name.
+-- By name of a module that is being loaded: the coroutine that loads it, and those that wait for it.
 local loading = {}
 
 local loaded = package.loaded
-local plain_require = _G.require
+local lua_require = _G.require
 
 local function find(name)
 	local preloaded = package.preload[name]
@@ -28,12 +29,12 @@ local function find(name)
 	end
 end
 
-local function load_module(name, chunk, place, co)
+local function load_module(name, chunk, path, co)
 	local before = pending[co]
 	local functions = {}
 	pending[co] = functions
 	local ok, problem = xpcall(function()
-		local value = chunk(name, place)
+		local value = chunk(name, path)
 		for _, f in ipairs(functions) do
 			f()
 		end
@@ -54,11 +55,11 @@ function M.require(name)
 	end
 	local co, is_main = coroutine.running()
 	if is_main then
-		return plain_require(name)
+		return lua_require(name)
 	end
 	local others = loading[name]
 	if others then
-		-- Another coroutine loads it and waits for something.
+		-- Another coroutine is loading it and waits.
 		assert(others.co ~= co, "the module requires itself while it is loaded")
 		local skynet = require "skynet"
 		others[#others + 1] = co
@@ -69,14 +70,14 @@ function M.require(name)
 		end
 		return value
 	end
-	local chunk, place = find(name)
+	local chunk, path = find(name)
 	if not chunk then
-		-- Modules in C, and the message that says where was looked.
-		return plain_require(name)
+		-- For modules in C, and for the error that lists the searched paths.
+		return lua_require(name)
 	end
 	others = { co = co }
 	loading[name] = others
-	local ok, problem = load_module(name, chunk, place, co)
+	local ok, problem = load_module(name, chunk, path, co)
 	loading[name] = nil
 	if #others > 0 then
 		local skynet = require "skynet"
@@ -99,7 +100,7 @@ function M.init_all()
 end
 
 function M.init(f)
-	assert(type(f) == "function", "skynet.init wants a function")
+	assert(type(f) == "function", "skynet.init requires a function")
 	local functions = pending[coroutine.running()]
 	assert(functions, "skynet.init can only be called while a module is loaded, or by the service's main chunk")
 	functions[#functions + 1] = f

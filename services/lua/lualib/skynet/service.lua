@@ -1,4 +1,4 @@
--- The module `skynet.service`: services from functions, one of each name on the node.
+-- The module `skynet.service`: creates services from functions, one for each name on the node.
 local skynet = require "skynet"
 
 local M = {}
@@ -6,27 +6,27 @@ local M = {}
 local addresses = {}
 local provider
 
-local function ask(...)
+local function call_provider(...)
 	provider = provider or skynet.uniqueservice "service_provider"
 	return skynet.call(provider, "lua", ...)
 end
 
--- The function travels as code, so it can use nothing but globals.
+-- The function is sent as bytecode, so it can use only globals.
 local function code_of(main)
 	local info = debug.getinfo(main, "u")
 	local name = debug.getupvalue(main, 1)
 	assert(info.nups == 0 or info.nups == 1 and name == "_ENV",
-		"the function of a service can use globals only: what it needs it gets as arguments or requires itself")
+		"the function of a service can use only globals: pass values as arguments, and require modules in it")
 	return string.dump(main)
 end
 
 function M.new(name, main, ...)
-	local address, is_starting = ask("test", name)
+	local address, is_starting = call_provider("test", name)
 	if not address then
 		if is_starting then
-			address = ask("query", name)
+			address = call_provider("query", name)
 		else
-			address = ask("launch", name, code_of(main), ...)
+			address = call_provider("launch", name, code_of(main), ...)
 		end
 	end
 	addresses[name] = address
@@ -36,14 +36,14 @@ end
 function M.query(name)
 	local address = addresses[name]
 	if not address then
-		address = ask("query", name)
+		address = call_provider("query", name)
 		addresses[name] = address
 	end
 	return address
 end
 
 function M.close(name)
-	local address = ask("close", name)
+	local address = call_provider("close", name)
 	if not address then
 		return false
 	end

@@ -1,7 +1,7 @@
 -- The module `skynet.sharedata`: read-only tables that are loaded once and seen by all services of a node.
 --
--- Each service that asks for a table has a copy of its own, which follows the updates. What `query` gives, and
--- the tables within, stay valid and show the newest values.
+-- Each service that queries a table has its own copy, which follows the updates. The table that `query` returns, and the
+-- tables in it, stay valid and show the newest values.
 local skynet = require "skynet"
 
 local sharedata = {}
@@ -10,7 +10,7 @@ local address
 -- By name: the root of this service's copy.
 local roots = {}
 
--- What stands behind a node: its root, its parent and key, its children, and the values of a version.
+-- By table node: its root, its parent and key, its children, and the values of a version.
 local state_of = setmetatable({}, { __mode = "k" })
 
 local function values_of(node)
@@ -21,7 +21,7 @@ local function values_of(node)
 		if state.parent then
 			values = values_of(state.parent)[state.key]
 			if type(values) ~= "table" then
-				error(("the key [%s] is no table after an update"):format(tostring(state.key)), 3)
+				error(("the key [%s] is not a table after an update"):format(tostring(state.key)), 3)
 			end
 		else
 			values = root.values
@@ -106,7 +106,7 @@ function sharedata.query(name)
 		return roots[name].node
 	end
 	local version, values = skynet.call(address, "lua", "query", name)
-	-- Another coroutine may have been faster.
+	-- Another coroutine may have stored it meanwhile.
 	if roots[name] then
 		return roots[name].node
 	end
@@ -130,7 +130,7 @@ function sharedata.delete(name)
 	skynet.call(address, "lua", "delete", name)
 end
 
--- There is nothing to give back: copies are ordinary tables.
+-- Copies are ordinary tables, so the garbage collector frees them.
 function sharedata.flush()
 	collectgarbage()
 end

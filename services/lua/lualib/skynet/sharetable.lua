@@ -1,13 +1,13 @@
--- The module `skynet.sharetable`: tables that are loaded once and asked for by all services of a node.
+-- The module `skynet.sharetable`: tables that are loaded once and queried by all services of a node.
 --
--- Each service that asks gets an ordinary table of its own. `update` brings the tables that were asked for under a
--- name to their newest contents, in place: whoever holds one, or a table within that is still there, sees them.
+-- Each query returns an ordinary table, a copy. `update` updates the tables that this service has queried under a name in
+-- place, so references to them, and to tables in them that still exist, see the newest contents.
 local skynet = require "skynet"
 
 local sharetable = {}
 
 local address
--- By name: the tables of this service that were asked for.
+-- By name: the tables that this service has queried.
 local queried = {}
 
 local function call(...)
@@ -32,7 +32,7 @@ function sharetable.loadfile(name, ...)
 end
 
 function sharetable.loadstring(name, source, ...)
-	assert(type(source) == "string", "a chunk of Lua is a text")
+	assert(type(source) == "string", "a chunk of Lua is a string")
 	call("load", name, source, ...)
 end
 

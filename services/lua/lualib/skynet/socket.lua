@@ -1,8 +1,8 @@
--- The module `skynet.socket`: sockets whose reads let the coroutine go until there is something.
+-- The module `skynet.socket`: sockets whose reads suspend the coroutine until enough data has arrived.
 --
--- What comes for a socket is kept in its buffer until it is read. A buffer that holds more than PAUSE_BYTES
--- without anybody reading stops the socket, so that the peer waits; a line or a whole stream that is awaited may
--- grow to the socket's limit, past which the socket is closed.
+-- Received bytes are in the socket's buffer until they are read. If the buffer holds more than PAUSE_BYTES and no
+-- coroutine reads, the socket is paused, so that the peer must wait. While a coroutine waits for a line or for the end
+-- of the stream, the buffer may grow to the socket's limit; past it the socket is closed.
 local skynet = require "skynet"
 local driver = require "skynet.socketdriver"
 
@@ -13,8 +13,8 @@ local DATA, CONNECT, CLOSE, ACCEPT, ERROR, UDP, WARNING = 1, 2, 3, 4, 5, 6, 7
 
 local socket = {}
 
--- By number: the sockets of this service. `wanted` is what a reader waits for: a number of bytes, a separator,
--- or true for everything.
+-- By number: the sockets of this service. `wanted` is what a reader waits for: a number of bytes, a separator, or true
+-- for the end of the stream.
 local pool = {}
 local close_callbacks = {}
 
@@ -27,14 +27,14 @@ local function wake(s)
 end
 
 local function wait(s)
-	assert(not s.reader, "another coroutine waits for this socket")
+	assert(not s.reader, "another coroutine already waits for this socket")
 	s.reader = coroutine.running()
 	if s.paused then
 		s.paused = false
 		driver.start(s.id)
 	end
 	skynet.wait(s.reader)
-	-- Whoever closes the socket lets its reader have what came first.
+	-- The coroutine that closes the socket waits until the reader has taken the received bytes.
 	if s.closer then
 		skynet.wakeup(s.closer)
 	end
@@ -85,7 +85,7 @@ end
 
 handlers[CONNECT] = function(id, port, address)
 	local s = pool[id]
-	-- What was paused and goes on says so too.
+	-- A paused socket that is started again sends this event too.
 	if s and not s.connected then
 		s.connected = true
 		if s.listens then
@@ -252,7 +252,7 @@ function socket.close(id)
 	if s.connected then
 		s.paused = false
 		if s.reader then
-			assert(not s.closer, "the socket is being closed already")
+			assert(not s.closer, "the socket is already being closed")
 			s.closer = coroutine.running()
 			skynet.wait(s.closer)
 		else
@@ -263,7 +263,7 @@ function socket.close(id)
 	pool[id] = nil
 end
 
--- Leaves a socket to another service, which must start it.
+-- Transfers a socket to another service, which must start it.
 function socket.abandon(id)
 	local s = pool[id]
 	if s then
@@ -276,23 +276,23 @@ end
 
 ---- reading
 
-local function reader_of(id)
+local function open_socket(id)
 	return assert(pool[id], "the socket is not open")
 end
 
-local function rest_of(s)
+local function read_rest(s)
 	return false, driver.readall(s.buffer, s.nodes)
 end
 
-local function want(s, wanted)
-	assert(not s.wanted, "another coroutine reads this socket")
+local function wait_for(s, wanted)
+	assert(not s.wanted, "another coroutine already reads this socket")
 	s.wanted = wanted
 	wait(s)
 	s.wanted = nil
 end
 
 function socket.read(id, size)
-	local s = reader_of(id)
+	local s = open_socket(id)
 	if size == nil then
 		local text = driver.readall(s.buffer, s.nodes)
 		if text ~= "" then
@@ -301,7 +301,7 @@ function socket.read(id, size)
 		if not s.connected then
 			return false, text
 		end
-		want(s, 0)
+		wait_for(s, 0)
 		text = driver.readall(s.buffer, s.nodes)
 		if text ~= "" then
 			return text
@@ -313,20 +313,20 @@ function socket.read(id, size)
 		return text
 	end
 	if s.closer or not s.connected then
-		return rest_of(s)
+		return read_rest(s)
 	end
-	want(s, size)
+	wait_for(s, size)
 	text = driver.pop(s.buffer, s.nodes, size)
 	if text then
 		return text
 	end
-	return rest_of(s)
+	return read_rest(s)
 end
 
 function socket.readall(id)
-	local s = reader_of(id)
+	local s = open_socket(id)
 	if s.connected then
-		want(s, true)
+		wait_for(s, true)
 		return driver.readall(s.buffer, s.nodes)
 	end
 	local text = driver.readall(s.buffer, s.nodes)
@@ -335,34 +335,34 @@ end
 
 function socket.readline(id, separator)
 	separator = separator or "\n"
-	local s = reader_of(id)
+	local s = open_socket(id)
 	local line = driver.readline(s.buffer, s.nodes, separator)
 	if line then
 		return line
 	end
 	if not s.connected then
-		return rest_of(s)
+		return read_rest(s)
 	end
-	want(s, separator)
+	wait_for(s, separator)
 	line = driver.readline(s.buffer, s.nodes, separator)
 	if line then
 		return line
 	end
-	return rest_of(s)
+	return read_rest(s)
 end
 
--- Waits until there is something to read.
+-- Waits until the socket has data to read.
 function socket.block(id)
 	local s = pool[id]
 	if not s or not s.connected then
 		return false
 	end
-	want(s, 0)
+	wait_for(s, 0)
 	return s.connected
 end
 
 function socket.limit(id, limit)
-	reader_of(id).limit = limit
+	open_socket(id).limit = limit
 end
 
 ---- writing
@@ -372,10 +372,10 @@ socket.lwrite = driver.lsend
 socket.header = driver.header
 
 function socket.warning(id, callback)
-	reader_of(id).on_warning = callback
+	open_socket(id).on_warning = callback
 end
 
----- looking
+---- state
 
 function socket.invalid(id)
 	return pool[id] == nil
@@ -397,28 +397,28 @@ socket.resolve = driver.resolve
 
 ---- UDP
 
-local function adopt_datagrams(id, callback)
+local function add_datagram_socket(id, callback)
 	assert(not pool[id], "socket is not closed")
 	pool[id] = { id = id, connected = true, callback = callback, is_datagram = true }
 	return id
 end
 
 function socket.udp(callback, host, port)
-	return adopt_datagrams(driver.udp(host, port), callback)
+	return add_datagram_socket(driver.udp(host, port), callback)
 end
 
 function socket.udp_listen(address, port, callback)
-	return adopt_datagrams(driver.udp_listen(address, port), callback)
+	return add_datagram_socket(driver.udp_listen(address, port), callback)
 end
 
 function socket.udp_dial(address, port, callback)
-	return adopt_datagrams(driver.udp_dial(address, port), callback)
+	return add_datagram_socket(driver.udp_dial(address, port), callback)
 end
 
 function socket.udp_connect(id, address, port, callback)
 	local s = pool[id]
 	if not s then
-		adopt_datagrams(id, callback)
+		add_datagram_socket(id, callback)
 	else
 		assert(s.is_datagram, "the socket is not UDP")
 		s.callback = callback or s.callback

@@ -1,8 +1,8 @@
--- The module `skynet.socketchannel`: requests over one connection, which is made again when it breaks.
+-- The module `skynet.socketchannel`: requests over one connection, which is opened again when it breaks.
 --
--- With `response` in its description a channel works by sessions: one coroutine reads answers and gives each to
--- the request of its session. Without, answers come in the order of the requests, and each request brings the
--- function that reads its own.
+-- With `response` in its description a channel uses sessions: one coroutine reads the answers and passes each to the
+-- request with its session. Without, answers arrive in the order of the requests, and each request has a function that
+-- reads its answer.
 local skynet = require "skynet"
 local socket = require "skynet.socket"
 
@@ -10,7 +10,7 @@ local RETRY_PAUSE_MAX = 1000 -- hundredths of a second
 
 local socketchannel = {}
 
--- What is raised when the connection is the reason and nothing more is known.
+-- The error for a failed connection without a known cause.
 local socket_error = setmetatable({}, {
 	__tostring = function()
 		return "[Error: socket]"
@@ -21,9 +21,9 @@ socketchannel.error = socket_error
 local channel = {}
 local channel_meta = { __index = channel }
 
----- what response functions read from
+---- the readers that response functions get
 
-local function reads(read)
+local function checked(read)
 	return function(self, ...)
 		local result, rest = read(self[1], ...)
 		if not result then
@@ -34,7 +34,7 @@ local function reads(read)
 end
 
 local reader_meta = {
-	__index = { read = reads(socket.read), readline = reads(socket.readline) },
+	__index = { read = checked(socket.read), readline = checked(socket.readline) },
 	__gc = function(reader)
 		if reader[1] then
 			socket.shutdown(reader[1])
@@ -63,22 +63,22 @@ function socketchannel.channel(description)
 		__meta = meta,
 		__sock = false,
 		__closed = false,
-		-- Who waits: by session, or, without sessions, in order.
+		-- The waiting requests: by session, or, without sessions, in order.
 		__waiting = {},
-		-- Who waits for the connection while one connects.
+		-- While one coroutine connects, the others that wait for the connection.
 		__connecting = false,
 		__connect_waiters = {},
 	}, channel_meta)
 end
 
----- ends
+---- the end of requests and connections
 
 local function finish(waiter, ok, data)
 	waiter.done, waiter.ok, waiter.data = true, ok, data
 	skynet.wakeup(waiter.co)
 end
 
--- Closes the connection; every request that waits fails.
+-- Closes the connection and fails every waiting request.
 local function drop(self, problem)
 	local sock = self.__sock
 	self.__sock = false
@@ -94,7 +94,7 @@ local function drop(self, problem)
 	end
 	if sock then
 		local id = sock[1]
-		-- Closing waits for whoever reads, which may be this very coroutine.
+		-- Closing waits for the reader, which may be this coroutine.
 		skynet.fork(pcall, socket.close, id)
 	end
 end
@@ -205,7 +205,7 @@ local function addresses(self)
 	return list
 end
 
--- Connects to one address and introduces itself. Gives true, or false and why not.
+-- Connects to one address and authenticates. Returns true; false and the cause; or nil if `auth` changed the host.
 local function connect_to(self, address)
 	local id, problem = socket.open(address.host, address.port)
 	if not id then
@@ -221,7 +221,7 @@ local function connect_to(self, address)
 	self.__sock = sock
 	local read = self.__response and read_by_session or read_in_order
 	if not self.__response then
-		-- With sessions the reader always waits for something, and sees the end itself.
+		-- With sessions the reader always reads, and detects the end itself.
 		socket.onclose(id, function()
 			if self.__sock == sock and self.__reader_wait then
 				skynet.error("socket closed by peer : ", self.__host, self.__port)
@@ -242,7 +242,7 @@ local function connect_to(self, address)
 	if self.__sock == sock then
 		drop(self)
 	elseif ok then
-		-- It has named another host.
+		-- `auth` has changed the host.
 		return nil
 	end
 	if cause(why) then
@@ -257,7 +257,7 @@ local function connect_once(self)
 	local again = true
 	while again and not self.__closed do
 		again = false
-		-- Introducing itself may have brought further hosts, or another one.
+		-- `auth` may have added hosts or changed the host.
 		for _, address in ipairs(addresses(self)) do
 			local key = address.host .. ":" .. tostring(address.port)
 			if not tried[key] then
@@ -312,7 +312,7 @@ local function connect(self, once)
 	return problem
 end
 
--- True: there is a connection. False: there will be none. Nil: one must be made.
+-- true: connected; false: closed, or not to be connected; nil: a connection must be opened.
 local function state_of(self)
 	if self.__sock then
 		if socket.disconnected(self.__sock[1]) then
@@ -343,7 +343,7 @@ local function connected(self, once)
 	return state
 end
 
----- what users call
+---- public functions
 
 function channel:connect(once)
 	self.__closed = false

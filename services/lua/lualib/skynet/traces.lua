@@ -1,7 +1,7 @@
--- Traces of messages on their way through services; `skynet` requires this when the first trace is asked for.
+-- Traces of messages through services. `skynet` requires this module when the first trace is requested.
 return function(skynet, host, core)
 	local M = {
-		-- The tag of the next request of each source, which came ahead of it.
+		-- By source: the tag of its next request, which arrived in the message before it.
 		next_of = {},
 	}
 	local tags = setmetatable({}, { __mode = "k" })
@@ -32,7 +32,7 @@ return function(skynet, host, core)
 		end
 	end
 
-	-- Handles the messages of a protocol with the tags that belong to them.
+	-- Sets a handler for the messages of a protocol that also handles their tags.
 	function M.handle(p, f)
 		host.handler(p.id, function(session, source, _, msg, sz)
 			local co = host.running()
@@ -63,7 +63,7 @@ return function(skynet, host, core)
 		end)
 	end
 
-	-- Handlers that were set before have to look at tags from now on.
+	-- Handlers that are already set must handle tags from now on.
 	for _, p in pairs(skynet._proto) do
 		if p.dispatch and p.id ~= skynet.PTYPE_ERROR then
 			M.handle(p, p.dispatch)

@@ -1,5 +1,5 @@
--- The module `snax.gateserver`: the frame of a gate, a service that takes clients whose packages have two bytes
--- of length before them. `handler` says what to do with them.
+-- The module `snax.gateserver`: the base of a gate, a service that accepts TCP clients. Their packages are preceded by a
+-- length of two bytes. The functions of `handler` process connections, packages and commands.
 local skynet = require "skynet"
 local netpack = require "skynet.netpack"
 local driver = require "skynet.socketdriver"
@@ -10,7 +10,7 @@ local gateserver = {}
 
 local listener
 local clients_max, clients = CLIENTS_MAX_DEFAULT, 0
--- By number: true while a client is connected, false when it has ended and is not closed yet.
+-- By number: true while a client is connected; false when the client has ended and the socket is not closed yet.
 local connections = {}
 local queue
 
@@ -28,14 +28,14 @@ function gateserver.closeclient(fd)
 end
 
 function gateserver.start(handler)
-	assert(handler.message, "a gate's handler needs a function message")
-	assert(handler.connect, "a gate's handler needs a function connect")
+	assert(handler.message, "a gate's handler requires a function message")
+	assert(handler.connect, "a gate's handler requires a function connect")
 
 	local opening
 	local commands = {}
 
 	function commands.open(source, conf)
-		assert(not listener, "the gate is open already")
+		assert(not listener, "the gate is already open")
 		local address, port = conf.address or "0.0.0.0", conf.port
 		clients_max = conf.maxclient or CLIENTS_MAX_DEFAULT
 		skynet.error("Listen on", address, port)
@@ -71,11 +71,11 @@ function gateserver.start(handler)
 
 	local events = { data = message }
 
-	-- A handler may let go in the midst of a package, so the next ones have a coroutine of their own.
-	local function take_all()
+	-- A handler may wait, so another coroutine is ready to process the packages after it.
+	local function process_all()
 		local fd, msg, sz = netpack.pop(queue)
 		if fd then
-			skynet.fork(take_all)
+			skynet.fork(process_all)
 			repeat
 				message(fd, msg, sz)
 				fd, msg, sz = netpack.pop(queue)
@@ -83,7 +83,7 @@ function gateserver.start(handler)
 		end
 	end
 
-	events.more = take_all
+	events.more = process_all
 
 	function events.open(fd, address)
 		clients = clients + 1
@@ -95,7 +95,7 @@ function gateserver.start(handler)
 		handler.connect(fd, address)
 	end
 
-	local function ended(fd)
+	local function remove_client(fd)
 		clients = clients - 1
 		local connection = connections[fd]
 		if connection then
@@ -109,7 +109,7 @@ function gateserver.start(handler)
 			listener = nil
 			return
 		end
-		ended(fd)
+		remove_client(fd)
 		if handler.disconnect then
 			handler.disconnect(fd)
 		end
@@ -125,8 +125,8 @@ function gateserver.start(handler)
 			end
 			return
 		end
-		-- No close follows an error here.
-		ended(fd)
+		-- No event `close` follows an error.
+		remove_client(fd)
 		connections[fd] = nil
 		driver.shutdown(fd)
 		if handler.error then
@@ -163,9 +163,9 @@ function gateserver.start(handler)
 
 	local function init()
 		skynet.dispatch("lua", function(_, source, command, ...)
-			local own = commands[command]
-			if own then
-				skynet.ret(skynet.pack(own(source, ...)))
+			local run = commands[command]
+			if run then
+				skynet.ret(skynet.pack(run(source, ...)))
 			else
 				skynet.ret(skynet.pack(handler.command(command, source, ...)))
 			end

@@ -1,22 +1,22 @@
-//! base64 as Skynet reads and writes it.
+//! Base64 with the leniency of Skynet's decoder.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a character of a text in base64 stands for.
-enum Place {
+/// The meaning of a character in base64.
+enum Symbol {
     Bits(u32),
     Padding,
 }
 
-fn place(character: u8) -> Option<Place> {
-    Some(Place::Bits(match character {
+fn symbol(character: u8) -> Option<Symbol> {
+    Some(Symbol::Bits(match character {
         b'A'..=b'Z' => u32::from(character - b'A'),
         b'a'..=b'z' => u32::from(character - b'a') + 26,
         b'0'..=b'9' => u32::from(character - b'0') + 52,
         b'+' => 62,
         b'/' => 63,
-        b'=' => return Some(Place::Padding),
+        b'=' => return Some(Symbol::Padding),
         _ => return None,
     }))
 }
@@ -25,8 +25,8 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Reads a text: other characters between those of four are skipped, padding may be left out, and several padded
-/// texts may follow each other, all of which strict readers refuse. `None`: it is not base64.
+/// Decodes a text. Unlike a strict decoder it skips other characters within a group of four, accepts missing padding,
+/// and accepts several padded texts in a row. `None`: the text is not base64.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 3);
     let mut text = text.iter();
@@ -34,15 +34,15 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
         let mut bits = 0;
         let mut padding = 0;
         for _ in 0..4 {
-            // What is missing at the end is padding.
+            // Characters missing at the end are padding.
             match text
                 .by_ref()
-                .find_map(|&character| place(character))
-                .unwrap_or(Place::Padding)
+                .find_map(|&character| symbol(character))
+                .unwrap_or(Symbol::Padding)
             {
-                Place::Bits(_) if padding > 0 => return None,
-                Place::Bits(six) => bits = bits << 6 | six,
-                Place::Padding => {
+                Symbol::Bits(_) if padding > 0 => return None,
+                Symbol::Bits(six) => bits = bits << 6 | six,
+                Symbol::Padding => {
                     padding += 1;
                     bits <<= 6;
                 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn encoded_bytes_decode_to_themselves() {
         for length in 0..70 {
             let bytes: Vec<u8> = (0u8..length).map(|byte| byte.wrapping_mul(37)).collect();
             let text = encode(&bytes);
@@ -74,11 +74,11 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_what_skynet_reads_and_refuses_what_skynet_refuses() {
+    fn it_accepts_and_rejects_what_skynet_accepts_and_rejects() {
         assert_eq!(decode(b"aGVs\nbG8="), Some(b"hello".to_vec()));
         assert_eq!(decode(b"aA==aA=="), Some(b"hh".to_vec()));
-        for wrong in [&b"a"[..], b"aGVsbG8=\n", b"aB==", b"a=Vs", b"====", b"!"] {
-            assert_eq!(decode(wrong), None, "{}", String::from_utf8_lossy(wrong));
+        for invalid in [&b"a"[..], b"aGVsbG8=\n", b"aB==", b"a=Vs", b"====", b"!"] {
+            assert_eq!(decode(invalid), None, "{}", String::from_utf8_lossy(invalid));
         }
     }
 }

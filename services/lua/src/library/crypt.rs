@@ -1,8 +1,7 @@
-//! `skynet.crypt`: the primitives are those of well-kept crates; what is Skynet's own is written here. Results
-//! are the same, byte for byte.
+//! `skynet.crypt`: standard primitives come from maintained crates; Skynet's own algorithms are implemented here.
+//! Results equal Skynet's, byte for byte.
 //!
-//! None of this is strong by the measure of today (DES, a key exchange of 64 bits): it is here because
-//! clients speak it.
+//! None of this is secure by present standards (DES, a key exchange of 64 bits). It serves existing clients.
 
 use std::rc::Rc;
 
@@ -21,10 +20,10 @@ const PRIME: u64 = 0xffff_ffff_ffff_ffc5;
 /// The generator of the key exchange.
 const GENERATOR: u64 = 5;
 
-/// What MD5 begins with.
-const MD5_BEGIN: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+/// The initial state of MD5.
+const MD5_INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-fn wrong(text: impl Into<String>) -> Error {
+fn lua_error(text: impl Into<String>) -> Error {
     Error::runtime(text.into())
 }
 
@@ -32,13 +31,13 @@ fn wrong(text: impl Into<String>) -> Error {
 fn number(bytes: &[u8], what: &str) -> Result<u64> {
     let bytes = bytes
         .try_into()
-        .map_err(|_| wrong(format!("Invalid uint64 {what}")))?;
+        .map_err(|_| lua_error(format!("Invalid uint64 {what}")))?;
     Ok(u64::from_le_bytes(bytes))
 }
 
 // ---- Skynet's own hashes ----
 
-/// Two hashes of a text side by side, as a key of eight bytes.
+/// Two 32-bit hashes of a text, combined into a key of eight bytes.
 fn hash_key(text: &[u8]) -> u64 {
     let (mut low, mut high) = (5381u32, 1_315_423_911u32);
     for &byte in text {
@@ -49,13 +48,13 @@ fn hash_key(text: &[u8]) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// The state of MD5 after one block, beginning with its own beginning.
+/// The state of MD5 after one block, from its initial state.
 fn md5_block(words: [u32; 16]) -> [u32; 4] {
     let mut block = [0; 64];
     for (bytes, word) in block.chunks_exact_mut(4).zip(words) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
-    let mut state = MD5_BEGIN;
+    let mut state = MD5_INITIAL;
     md5::block_api::compress(&mut state, &[block]);
     state
 }
@@ -64,7 +63,7 @@ fn halves(number: u64) -> (u32, u32) {
     (number as u32, (number >> 32) as u32)
 }
 
-/// One block of MD5 without what MD5 adds at its end, folded to eight bytes.
+/// One block of MD5 without the final addition of the initial state, folded to eight bytes.
 fn hmac64(x: u64, y: u64) -> u64 {
     let ((x_low, x_high), (y_low, y_high)) = (halves(x), halves(y));
     let mut words = [0; 16];
@@ -72,11 +71,11 @@ fn hmac64(x: u64, y: u64) -> u64 {
         four.copy_from_slice(&[x_high, x_low, y_high, y_low]);
     }
     let after = md5_block(words);
-    let [a, b, c, d] = [0, 1, 2, 3].map(|at| after[at].wrapping_sub(MD5_BEGIN[at]));
+    let [a, b, c, d] = [0, 1, 2, 3].map(|at| after[at].wrapping_sub(MD5_INITIAL[at]));
     u64::from(a ^ b) << 32 | u64::from(c ^ d)
 }
 
-/// MD5 of both three times over, folded to eight bytes.
+/// MD5 of both numbers repeated three times, folded to eight bytes.
 fn hmac64_md5(x: u64, y: u64) -> u64 {
     let ((x_low, x_high), (y_low, y_high)) = (halves(x), halves(y));
     let mut words = [0; 16];
@@ -107,7 +106,7 @@ fn power(base: u64, mut exponent: u64) -> u64 {
 
 // ---- DES ----
 
-/// How a text is filled up to whole blocks.
+/// How a text is padded to full blocks.
 #[derive(Clone, Copy)]
 enum Padding {
     Iso7816,
@@ -115,11 +114,11 @@ enum Padding {
 }
 
 impl Padding {
-    fn of(mode: Option<i64>) -> Result<Padding> {
+    fn from_mode(mode: Option<i64>) -> Result<Padding> {
         match mode {
             None | Some(0) => Ok(Padding::Iso7816),
             Some(1) => Ok(Padding::Pkcs7),
-            Some(mode) => Err(wrong(format!("Invalid padding mode {mode}"))),
+            Some(mode) => Err(lua_error(format!("Invalid padding mode {mode}"))),
         }
     }
 
@@ -134,7 +133,7 @@ impl Padding {
         }
     }
 
-    /// How much of the last block is padding; `None` when it is none.
+    /// The bytes of padding in the last block; `None` if the padding is invalid.
     fn count(self, last: &[u8]) -> Option<usize> {
         match self {
             Padding::Iso7816 => {
@@ -151,11 +150,11 @@ impl Padding {
     }
 }
 
-/// Encodes or decodes, with a key, a text.
+/// Encrypts or decrypts a text with a key: the arguments are key, text and padding.
 type Cipher = fn(&[u8], &[u8], Padding) -> Result<Vec<u8>>;
 
 fn des(key: &[u8]) -> Result<Des> {
-    Des::new_from_slice(key).map_err(|_| wrong(format!("Invalid key size {}, need 8 bytes", key.len())))
+    Des::new_from_slice(key).map_err(|_| lua_error(format!("Invalid key size {}, need 8 bytes", key.len())))
 }
 
 fn des_encode(key: &[u8], text: &[u8], padding: Padding) -> Result<Vec<u8>> {
@@ -173,7 +172,7 @@ fn des_encode(key: &[u8], text: &[u8], padding: Padding) -> Result<Vec<u8>> {
 fn des_decode(key: &[u8], text: &[u8], padding: Padding) -> Result<Vec<u8>> {
     let des = des(key)?;
     if text.is_empty() || !text.len().is_multiple_of(8) {
-        return Err(wrong(format!("Invalid des crypt text length {}", text.len())));
+        return Err(lua_error(format!("Invalid des crypt text length {}", text.len())));
     }
     let mut text = text.to_vec();
     for block in text.chunks_exact_mut(8) {
@@ -184,7 +183,7 @@ fn des_decode(key: &[u8], text: &[u8], padding: Padding) -> Result<Vec<u8>> {
     let last = text.get(text.len() - 8..).unwrap_or_default();
     let count = padding
         .count(last)
-        .ok_or_else(|| wrong("Invalid des crypt text"))?;
+        .ok_or_else(|| lua_error("Invalid des crypt text"))?;
     text.truncate(text.len() - count);
     Ok(text)
 }
@@ -202,12 +201,12 @@ fn hex_encode(bytes: &[u8]) -> Vec<u8> {
 
 fn hex_decode(text: &[u8]) -> Result<Vec<u8>> {
     if !text.len().is_multiple_of(2) {
-        return Err(wrong(format!("Invalid hex text size {}", text.len())));
+        return Err(lua_error(format!("Invalid hex text size {}", text.len())));
     }
     let digit = |character: u8| match character {
         b'0'..=b'9' => Ok(character - b'0'),
         b'a'..=b'f' => Ok(character - b'a' + 10),
-        _ => Err(wrong("Invalid hex text")),
+        _ => Err(lua_error("Invalid hex text")),
     };
     text.chunks_exact(2)
         .map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?))
@@ -216,7 +215,7 @@ fn hex_decode(text: &[u8]) -> Result<Vec<u8>> {
 
 fn xor(text: &[u8], key: &[u8]) -> Result<Vec<u8>> {
     if key.is_empty() {
-        return Err(wrong("Can't xor empty string"));
+        return Err(lua_error("Can't xor empty string"));
     }
     Ok(text.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b).collect())
 }
@@ -227,43 +226,43 @@ fn hmac_sha1(key: &[u8], text: &[u8]) -> Result<Vec<u8>> {
     Ok(mac.finalize().into_bytes().to_vec())
 }
 
-/// A key that nobody can guess; never all zeros.
+/// A random key; never all zeros.
 fn random_key() -> Result<[u8; 8]> {
     let mut key = [0; 8];
-    getrandom::fill(&mut key).map_err(|error| wrong(error.to_string()))?;
+    getrandom::fill(&mut key).map_err(|error| lua_error(error.to_string()))?;
     if key == [0; 8] {
         key[0] = 1;
     }
     Ok(key)
 }
 
-/// The module.
+/// Opens the module.
 pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
-    type OfText = fn(&[u8]) -> Result<Vec<u8>>;
-    type OfTexts = fn(&[u8], &[u8]) -> Result<Vec<u8>>;
+    type UnaryFunction = fn(&[u8]) -> Result<Vec<u8>>;
+    type BinaryFunction = fn(&[u8], &[u8]) -> Result<Vec<u8>>;
     let module = Module::new(lua, host)?;
-    let of_text: [(&str, OfText); 7] = [
+    let unary: [(&str, UnaryFunction); 7] = [
         ("hashkey", |text| Ok(hash_key(text).to_le_bytes().to_vec())),
         ("hexencode", |text| Ok(hex_encode(text))),
         ("hexdecode", hex_decode),
         ("base64encode", |text| Ok(base64::encode(text).into_bytes())),
         ("base64decode", |text| {
-            base64::decode(text).ok_or_else(|| wrong("Invalid base64 text"))
+            base64::decode(text).ok_or_else(|| lua_error("Invalid base64 text"))
         }),
         ("sha1", |text| Ok(Sha1::digest(text).to_vec())),
         ("dhexchange", |key| {
-            match number(key, "key").map_err(|_| wrong("Invalid dh uint64 key"))? {
-                0 => Err(wrong("Can't be 0")),
+            match number(key, "key").map_err(|_| lua_error("Invalid dh uint64 key"))? {
+                0 => Err(lua_error("Can't be 0")),
                 key => Ok(power(GENERATOR, key).to_le_bytes().to_vec()),
             }
         }),
     ];
-    for (name, function) in of_text {
+    for (name, function) in unary {
         module.add(name, move |lua, text: LuaString| {
             lua.create_string(function(&text.as_bytes())?)
         })?;
     }
-    let of_texts: [(&str, OfTexts); 6] = [
+    let binary: [(&str, BinaryFunction); 6] = [
         ("hmac64", |x, y| {
             Ok(hmac64(number(x, "x")?, number(y, "y")?).to_le_bytes().to_vec())
         }),
@@ -278,11 +277,11 @@ pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
         ("hmac_sha1", hmac_sha1),
         ("xor_str", xor),
         ("dhsecret", |x, y| match (number(x, "x")?, number(y, "y")?) {
-            (0, _) | (_, 0) => Err(wrong("Can't be 0")),
+            (0, _) | (_, 0) => Err(lua_error("Can't be 0")),
             (x, y) => Ok(power(x, y).to_le_bytes().to_vec()),
         }),
     ];
-    for (name, function) in of_texts {
+    for (name, function) in binary {
         module.add(name, move |lua, (one, two): (LuaString, LuaString)| {
             lua.create_string(function(&one.as_bytes(), &two.as_bytes())?)
         })?;
@@ -292,7 +291,11 @@ pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
         module.add(
             name,
             move |lua, (key, text, mode): (LuaString, LuaString, Option<i64>)| {
-                lua.create_string(cipher(&key.as_bytes(), &text.as_bytes(), Padding::of(mode)?)?)
+                lua.create_string(cipher(
+                    &key.as_bytes(),
+                    &text.as_bytes(),
+                    Padding::from_mode(mode)?,
+                )?)
             },
         )?;
     }
@@ -310,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_ends_agree_on_a_secret_that_random_keys_make() {
+    fn two_ends_derive_the_same_secret_from_random_keys() {
         for _ in 0..100 {
             let [one, other] = [(); 2].map(|()| u64::from_le_bytes(random_key().expect("randomness")));
             assert_ne!(one, other);

@@ -1,17 +1,14 @@
-//! What happens to a socket as a message of the kind that Skynet has for it.
+//! Encodes the events of sockets as messages of the kind [`SOCKET`](crate::kind::SOCKET), and decodes them.
 //!
-//! A message is a header of 16 bytes (type, socket, number), an address of a datagram's sender if it is one, and
-//! bytes or a text.
+//! A message is a header of 16 bytes (type, socket, number), the sender's address if it is a datagram, and bytes or a
+//! text.
 
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use skyring::{SocketEvent, SocketNews};
 
-/// The kind of these messages.
-pub(crate) const SOCKET_KIND: u8 = 6;
-
-/// The types of events, by Skynet's numbers.
+/// The types of events, with Skynet's numbers.
 pub(super) const DATA: u8 = 1;
 pub(super) const CONNECT: u8 = 2;
 pub(super) const CLOSE: u8 = 3;
@@ -22,19 +19,19 @@ pub(super) const WARNING: u8 = 7;
 
 const HEADER_BYTES: usize = 16;
 
-/// An event as a message has it.
+/// An event as decoded from a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) kind: u8,
     pub(super) socket: u32,
-    /// What the number means depends on the type: a size, a port, another socket.
+    /// Depends on the type: a size, a port, or another socket.
     pub(super) number: i64,
-    /// Of a datagram, where it is from, in Skynet's form.
+    /// The sender's address of a datagram, in Skynet's encoding.
     pub(super) from: Bytes,
     pub(super) body: Bytes,
 }
 
-/// An event as a message.
+/// Encodes an event.
 pub(crate) fn encode(event: &SocketEvent) -> Bytes {
     let kilobytes = |bytes: usize| bytes.div_ceil(1024) as i64;
     let (kind, number, from, text, body): (u8, i64, Vec<u8>, String, &[u8]) = match &event.news {
@@ -68,7 +65,7 @@ pub(crate) fn encode(event: &SocketEvent) -> Bytes {
     message.freeze()
 }
 
-/// The event of a message; `None`: it is no such message.
+/// Decodes a message. `None`: it is not an event of a socket.
 pub(super) fn decode(mut message: Bytes) -> Option<Event> {
     let header = message.get(..HEADER_BYTES)?;
     let kind = header[0];
@@ -89,7 +86,7 @@ pub(super) fn decode(mut message: Bytes) -> Option<Event> {
     })
 }
 
-/// An address of UDP as Skynet's Lua code passes it around: protocol, port, address.
+/// Encodes an address of UDP as Skynet's Lua code passes it: protocol, port, address.
 pub(super) fn encode_address(address: SocketAddr) -> Vec<u8> {
     let mut encoded = vec![if address.is_ipv4() { 1 } else { 2 }];
     encoded.extend(address.port().to_be_bytes());
@@ -100,7 +97,7 @@ pub(super) fn encode_address(address: SocketAddr) -> Vec<u8> {
     encoded
 }
 
-/// The address behind it.
+/// Decodes an address of UDP.
 pub(super) fn decode_address(encoded: &[u8]) -> Option<SocketAddr> {
     let (head, ip) = encoded.split_at_checked(3)?;
     let port = u16::from_be_bytes([head[1], head[2]]);
@@ -120,11 +117,11 @@ mod tests {
 
     fn decoded(news: SocketNews) -> Event {
         let socket = SocketId(7);
-        decode(encode(&SocketEvent { socket, news })).expect("what was encoded is decoded")
+        decode(encode(&SocketEvent { socket, news })).expect("an event")
     }
 
     #[test]
-    fn events_come_as_skynet_numbers_them() {
+    fn events_have_skynet_s_numbers() {
         let data = decoded(SocketNews::Data(Bytes::from_static(b"hello")));
         assert_eq!(
             (data.kind, data.socket, data.number, &data.body[..]),
@@ -149,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_none() {
+    fn an_invalid_message_or_address_is_not_decoded() {
         for bytes in [&b""[..], &[0; 16], &[9; 16], &[6; 16], b"short"] {
             assert_eq!(decode(Bytes::copy_from_slice(bytes)), None, "{bytes:?}");
         }

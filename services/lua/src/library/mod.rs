@@ -1,7 +1,7 @@
-//! Modules of Skynet's library that are written in Rust, beside the core.
+//! The modules of Skynet's library that are written in Rust, except the core.
 //!
-//! Their errors are texts, as users of Skynet know them, and not the values that mlua raises: a function gives
-//! [`MARK`] and the text of its error, and a wrapper in Lua raises it at the place of its caller.
+//! Their errors are strings, as in Skynet, and not the error values of mlua: a function returns [`MARK`] and the text of
+//! its error, and a wrapper in Lua raises the text at the position of its caller.
 
 pub(crate) mod base64;
 pub(crate) mod crypt;
@@ -16,10 +16,10 @@ use mlua::{Error, FromLuaMulti, IntoLuaMulti, LightUserData, Lua, MultiValue, Re
 
 use crate::host::Host;
 
-/// Its address says that the text of an error follows. Nothing in Lua can have it otherwise.
+/// Its address marks a result as the text of an error. Lua cannot obtain this address in another way.
 static MARK: u8 = 0;
 
-/// Raises the errors of a module's functions.
+/// The wrapper that raises the errors of a module's functions.
 const WRAPPER: &str = "
 local mark, functions = ...
 local error = error
@@ -36,8 +36,8 @@ for name, inner in pairs(functions) do
 end
 return functions";
 
-/// A module in the making. Finalizers may call its functions when the interpreter is being closed, which must not
-/// be asked for anything any more: then they do nothing, as all that they work on is about to go.
+/// A module under construction. Its functions do nothing while the interpreter is being closed: finalizers may still call
+/// them, but mlua must not be called any more.
 pub(crate) struct Module<'a> {
     lua: &'a Lua,
     host: Rc<Host>,
@@ -60,11 +60,11 @@ impl<'a> Module<'a> {
         A: FromLuaMulti,
         R: IntoLuaMulti,
     {
-        self.add_of_host(name, move |lua, _, arguments| function(lua, arguments))
+        self.add_with_host(name, move |lua, _, arguments| function(lua, arguments))
     }
 
     /// Adds a function that gets the host besides its arguments.
-    pub(crate) fn add_of_host<A, R>(
+    pub(crate) fn add_with_host<A, R>(
         &self,
         name: &str,
         function: impl Fn(&Lua, &Host, A) -> Result<R> + 'static,
@@ -100,7 +100,7 @@ impl<'a> Module<'a> {
         self.functions.set(name, inner)
     }
 
-    /// The module's table.
+    /// Returns the table of the module.
     pub(crate) fn finish(self) -> Result<Table> {
         let mark = LightUserData((&raw const MARK).cast_mut().cast());
         let wrapper = self.lua.load(WRAPPER).set_name("=library");
@@ -108,7 +108,7 @@ impl<'a> Module<'a> {
     }
 }
 
-/// What an error says, without what mlua puts before it.
+/// The text of an error without the prefix that mlua adds.
 fn text_of(error: &Error) -> String {
     match error {
         Error::RuntimeError(text) => text.clone(),
@@ -118,7 +118,7 @@ fn text_of(error: &Error) -> String {
     }
 }
 
-/// A module without further values.
-pub(crate) fn as_value(module: Module<'_>) -> Result<Value> {
+/// Returns a finished module as a Lua value.
+pub(crate) fn finish_as_value(module: Module<'_>) -> Result<Value> {
     module.finish().map(Value::Table)
 }

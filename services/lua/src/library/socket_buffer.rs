@@ -1,7 +1,7 @@
-//! What a connection has brought and its service has not read yet, as chunks.
+//! The bytes that a connection has received and its service has not read yet, in chunks.
 //!
-//! Invariants: `size` is the sum of the chunks without what was read of the first; no chunk is read out entirely
-//! and still there; a search for a separator does not look at what it has looked at before.
+//! Invariants: `size` is the number of unread bytes; every chunk has unread bytes; a repeated search for the same
+//! separator skips the bytes that it has already searched.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 pub(super) struct SocketBuffer {
     chunks: VecDeque<Bytes>,
     size: usize,
-    /// From the front so many bytes cannot begin this separator.
+    /// The number of bytes at the front in which no `separator` begins.
     searched: usize,
     separator: Vec<u8>,
 }
@@ -28,7 +28,7 @@ impl SocketBuffer {
         }
     }
 
-    /// So many bytes from the front, which must be there; of those the last `skipped` are left out.
+    /// Removes up to `count` bytes from the front, and returns them without the last `skipped`.
     pub(super) fn pop(&mut self, count: usize, skipped: usize) -> Vec<u8> {
         let count = count.min(self.size);
         let mut popped = Vec::with_capacity(count);
@@ -53,7 +53,7 @@ impl SocketBuffer {
         *self = SocketBuffer::default();
     }
 
-    /// How many bytes are before the first separator.
+    /// The number of bytes before the first separator.
     pub(super) fn find(&mut self, separator: &[u8]) -> Option<usize> {
         let (&first, rest) = separator.split_first()?;
         if self.separator != separator {
@@ -64,10 +64,10 @@ impl SocketBuffer {
         for (number, chunk) in self.chunks.iter().enumerate() {
             let mut at = self.searched.saturating_sub(begin).min(chunk.len());
             while let Some(found) = chunk[at..].iter().position(|&byte| byte == first) {
-                let place = begin + at + found;
-                if place + separator.len() > self.size {
-                    // The rest of it may still come.
-                    self.searched = place;
+                let position = begin + at + found;
+                if position + separator.len() > self.size {
+                    // The rest of the separator may still arrive.
+                    self.searched = position;
                     return None;
                 }
                 at += found + 1;
@@ -75,7 +75,7 @@ impl SocketBuffer {
                     .iter()
                     .chain(self.chunks.iter().skip(number + 1).flatten());
                 if rest.iter().all(|byte| following.next() == Some(byte)) {
-                    return Some(place);
+                    return Some(position);
                 }
             }
             begin += chunk.len();
@@ -104,7 +104,7 @@ mod tests {
             for two in one..text.len() {
                 let mut buffer = buffer(&[&text[..one], &text[one..two], &text[two..]]);
                 for line in ["first", "second\r"] {
-                    let found = buffer.find(b"\r\n").expect("there is one");
+                    let found = buffer.find(b"\r\n").expect("a separator");
                     assert_eq!(buffer.pop(found + 2, 2), line.as_bytes());
                 }
                 assert_eq!(buffer.find(b"\r\n"), None);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_separator_that_comes_byte_by_byte_is_found() {
+    fn a_separator_that_arrives_byte_by_byte_is_found() {
         let mut buffer = SocketBuffer::default();
         for byte in b"ab\r\rc\r\n" {
             assert_eq!(buffer.find(b"\r\n"), None);

@@ -1,4 +1,4 @@
-//! `skynet.socketdriver`: the engine's sockets with the interface that Skynet's Lua libraries are written for.
+//! `skynet.socketdriver`: the engine's sockets behind the interface that Skynet's Lua libraries expect.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use super::socket_buffer::SocketBuffer;
 use crate::host::Host;
 use crate::module::{answer, give_message, take_message};
 
-/// Connections that the kernel holds for a listener, unless it says otherwise.
+/// Default for the number of connections that the kernel queues for a listener.
 const BACKLOG_DEFAULT: u32 = 1024;
 
 /// `SocketBuffer` as a value of Lua.
@@ -27,16 +27,16 @@ fn sockets(host: &Host) -> Sockets {
     host.caller.sockets()
 }
 
-/// A socket's number; one that cannot be is that of no socket.
+/// The socket with this number. A number out of range becomes 0, which is never a socket.
 fn id(number: i64) -> SocketId {
     SocketId(u32::try_from(number).unwrap_or(0))
 }
 
-fn wrong(error: impl std::fmt::Display) -> Error {
+fn lua_error(error: impl std::fmt::Display) -> Error {
     Error::runtime(error.to_string())
 }
 
-/// Host and port, given apart or as `host:port`, `[address]:port`.
+/// Splits host and port, given apart or as `host:port` or `[address]:port`.
 fn host_and_port(address: &str, port: Option<i64>) -> Result<(String, u16)> {
     let invalid = || Error::runtime(format!("Invalid address {address}."));
     if let Some(port) = port {
@@ -54,11 +54,11 @@ fn host_and_port(address: &str, port: Option<i64>) -> Result<(String, u16)> {
     Ok((host.to_owned(), port))
 }
 
-/// What is to be sent: a string, a list of strings, or an address with its size, which is given up.
-fn outgoing(own: &Host, value: Value, size: Option<i64>) -> Result<Bytes> {
+/// The bytes to send: a string, a list of strings, or a message at an address with its size, which is released.
+fn outgoing(lua_host: &Host, value: Value, size: Option<i64>) -> Result<Bytes> {
     match value {
         Value::String(text) => Ok(Bytes::copy_from_slice(&text.as_bytes())),
-        Value::LightUserData(address) => take_message(own, address, size.unwrap_or_default()),
+        Value::LightUserData(address) => take_message(lua_host, address, size.unwrap_or_default()),
         Value::Table(list) => {
             let mut bytes = Vec::new();
             for text in list.sequence_values::<LuaString>() {
@@ -68,7 +68,7 @@ fn outgoing(own: &Host, value: Value, size: Option<i64>) -> Result<Bytes> {
         }
         Value::Integer(_) | Value::Number(_) => Ok(value.to_string()?.into()),
         other => Err(Error::runtime(format!(
-            "a socket takes a string, a list of strings, or an address with a size, and this is a {}",
+            "expected a string, a list of strings, or an address with a size, got a {}",
             other.type_name()
         ))),
     }
@@ -82,9 +82,9 @@ fn buffer(value: &Value) -> Result<&AnyUserData> {
 }
 
 /// `unpack(msg, sz)`: type, socket, number, and text or address.
-fn unpack(lua: &Lua, own: &Host, (message, size): (LightUserData, i64)) -> Result<MultiValue> {
-    let event = events::decode(take_message(own, message, size)?)
-        .ok_or_else(|| Error::runtime("this message is of no socket"))?;
+fn unpack(lua: &Lua, lua_host: &Host, (message, size): (LightUserData, i64)) -> Result<MultiValue> {
+    let event = events::decode(take_message(lua_host, message, size)?)
+        .ok_or_else(|| Error::runtime("the message is not an event of a socket"))?;
     let head = (event.kind, event.socket, event.number);
     match event.kind {
         events::DATA => (head.0, head.1, head.2, give_message(event.body)?.0).into_lua_multi(lua),
@@ -96,53 +96,59 @@ fn unpack(lua: &Lua, own: &Host, (message, size): (LightUserData, i64)) -> Resul
     }
 }
 
-/// The functions that work on sockets.
+/// Adds the functions for sockets.
 fn add_sockets(module: &Module<'_>) -> Result<()> {
     type Listen = (String, Option<i64>, Option<u32>);
-    module.add_of_host("listen", |_, own, (address, port, backlog): Listen| {
+    module.add_with_host("listen", |_, lua_host, (address, port, backlog): Listen| {
         let (host, port) = host_and_port(&address, port)?;
-        let listener = sockets(own).listen(&host, port, backlog.unwrap_or(BACKLOG_DEFAULT));
-        listener.map(|socket| socket.0).map_err(wrong)
+        let listener = sockets(lua_host).listen(&host, port, backlog.unwrap_or(BACKLOG_DEFAULT));
+        listener.map(|socket| socket.0).map_err(lua_error)
     })?;
-    module.add_of_host("connect", |_, own, (address, port): (String, Option<i64>)| {
-        let (host, port) = host_and_port(&address, port)?;
-        if port == 0 {
-            return Err(Error::runtime("Invalid port"));
-        }
-        let socket = sockets(own).connect(&host, port);
-        socket.map(|socket| socket.0).map_err(wrong)
-    })?;
-    module.add_of_host("bind", |_, own, descriptor: i64| match descriptor {
-        0 => sockets(own).input().map(|socket| socket.0).map_err(wrong),
+    module.add_with_host(
+        "connect",
+        |_, lua_host, (address, port): (String, Option<i64>)| {
+            let (host, port) = host_and_port(&address, port)?;
+            if port == 0 {
+                return Err(Error::runtime("Invalid port"));
+            }
+            let socket = sockets(lua_host).connect(&host, port);
+            socket.map(|socket| socket.0).map_err(lua_error)
+        },
+    )?;
+    module.add_with_host("bind", |_, lua_host, descriptor: i64| match descriptor {
+        0 => sockets(lua_host)
+            .input()
+            .map(|socket| socket.0)
+            .map_err(lua_error),
         _ => Err(Error::runtime("only the standard input (0) can be bound")),
     })?;
-    type Work = fn(&Sockets, SocketId) -> std::result::Result<(), skyring::Error>;
-    let works: [(&str, Work); 5] = [
+    type Operation = fn(&Sockets, SocketId) -> std::result::Result<(), skyring::Error>;
+    let operations: [(&str, Operation); 5] = [
         ("start", Sockets::start),
         ("pause", Sockets::pause),
         ("close", Sockets::close),
         ("shutdown", Sockets::shutdown),
-        // Connections never wait to gather small writes here.
+        // All connections have TCP_NODELAY set.
         ("nodelay", |_, _| Ok(())),
     ];
-    for (name, work) in works {
-        module.add_of_host(name, move |_, own, number: i64| {
-            work(&sockets(own), id(number)).map_err(wrong)
+    for (name, operation) in operations {
+        module.add_with_host(name, move |_, lua_host, number: i64| {
+            operation(&sockets(lua_host), id(number)).map_err(lua_error)
         })?;
     }
     type Send = (i64, Value, Option<i64>);
     for (name, is_low) in [("send", false), ("lsend", true)] {
-        module.add_of_host(name, move |_, own, (number, value, size): Send| {
-            let bytes = outgoing(own, value, size)?;
+        module.add_with_host(name, move |_, lua_host, (number, value, size): Send| {
+            let bytes = outgoing(lua_host, value, size)?;
             let written = match is_low {
-                true => sockets(own).write_low(id(number), bytes),
-                false => sockets(own).write(id(number), bytes),
+                true => sockets(lua_host).write_low(id(number), bytes),
+                false => sockets(lua_host).write(id(number), bytes),
             };
             Ok(written.is_ok())
         })?;
     }
-    module.add_of_host("info", |lua, own, ()| info(lua, sockets(own).info()))?;
-    module.add_of_host("unpack", unpack)
+    module.add_with_host("info", |lua, lua_host, ()| info(lua, sockets(lua_host).info()))?;
+    module.add_with_host("unpack", unpack)
 }
 
 fn info(lua: &Lua, list: Vec<SocketInfo>) -> Result<Table> {
@@ -175,73 +181,91 @@ fn info(lua: &Lua, list: Vec<SocketInfo>) -> Result<Table> {
     Ok(rows)
 }
 
-/// The functions of UDP.
+/// Adds the functions for UDP.
 fn add_datagrams(module: &Module<'_>) -> Result<()> {
-    module.add_of_host("udp", |_, own, (address, port): (Option<String>, Option<i64>)| {
-        let bind = address.map(|address| host_and_port(&address, port)).transpose()?;
-        let bind = bind.as_ref().map(|(host, port)| (host.as_str(), *port));
-        sockets(own).udp(bind).map(|socket| socket.0).map_err(wrong)
-    })?;
-    module.add_of_host("udp_listen", |_, own, (address, port): (String, Option<i64>)| {
-        let (host, port) = host_and_port(&address, port)?;
-        let socket = sockets(own).udp(Some((&host, port)));
-        socket.map(|socket| socket.0).map_err(wrong)
-    })?;
-    module.add_of_host("udp_dial", |_, own, (address, port): (String, Option<i64>)| {
-        let (host, port) = host_and_port(&address, port)?;
-        let any = host.contains(':').then_some(("::", 0));
-        let socket = sockets(own).udp(any).map_err(wrong)?;
-        sockets(own).udp_connect(socket, &host, port).map_err(wrong)?;
-        Ok(socket.0)
-    })?;
-    module.add_of_host(
-        "udp_connect",
-        |_, own, (number, address, port): (i64, String, Option<i64>)| {
+    module.add_with_host(
+        "udp",
+        |_, lua_host, (address, port): (Option<String>, Option<i64>)| {
+            let bind = address.map(|address| host_and_port(&address, port)).transpose()?;
+            let bind = bind.as_ref().map(|(host, port)| (host.as_str(), *port));
+            sockets(lua_host)
+                .udp(bind)
+                .map(|socket| socket.0)
+                .map_err(lua_error)
+        },
+    )?;
+    module.add_with_host(
+        "udp_listen",
+        |_, lua_host, (address, port): (String, Option<i64>)| {
             let (host, port) = host_and_port(&address, port)?;
-            sockets(own).udp_connect(id(number), &host, port).map_err(wrong)
+            let socket = sockets(lua_host).udp(Some((&host, port)));
+            socket.map(|socket| socket.0).map_err(lua_error)
+        },
+    )?;
+    module.add_with_host(
+        "udp_dial",
+        |_, lua_host, (address, port): (String, Option<i64>)| {
+            let (host, port) = host_and_port(&address, port)?;
+            let any = host.contains(':').then_some(("::", 0));
+            let socket = sockets(lua_host).udp(any).map_err(lua_error)?;
+            sockets(lua_host)
+                .udp_connect(socket, &host, port)
+                .map_err(lua_error)?;
+            Ok(socket.0)
+        },
+    )?;
+    module.add_with_host(
+        "udp_connect",
+        |_, lua_host, (number, address, port): (i64, String, Option<i64>)| {
+            let (host, port) = host_and_port(&address, port)?;
+            sockets(lua_host)
+                .udp_connect(id(number), &host, port)
+                .map_err(lua_error)
         },
     )?;
     let address_of = |from: LuaString| {
         events::decode_address(&from.as_bytes()).ok_or_else(|| Error::runtime("Invalid udp address"))
     };
     type Send = (i64, LuaString, Value, Option<i64>);
-    module.add_of_host("udp_send", move |_, own, (number, to, value, size): Send| {
-        let bytes = outgoing(own, value, size)?;
-        Ok(sockets(own).send_to(id(number), address_of(to)?, bytes).is_ok())
+    module.add_with_host("udp_send", move |_, lua_host, (number, to, value, size): Send| {
+        let bytes = outgoing(lua_host, value, size)?;
+        Ok(sockets(lua_host)
+            .send_to(id(number), address_of(to)?, bytes)
+            .is_ok())
     })?;
-    module.add_of_host("udp_address", move |_, _, from: LuaString| {
+    module.add_with_host("udp_address", move |_, _, from: LuaString| {
         let address = address_of(from)?;
         Ok((address.ip().to_string(), address.port()))
     })
 }
 
-/// The functions that work on what was read. Skynet's have a pool of nodes beside the buffer, which has no use here.
+/// Adds the functions for received bytes. Skynet's take a pool of nodes beside the buffer, which is ignored here.
 fn add_buffers(module: &Module<'_>) -> Result<()> {
-    module.add_of_host("buffer", |lua, _, ()| {
+    module.add_with_host("buffer", |lua, _, ()| {
         lua.create_userdata(Buffer(SocketBuffer::default()))
     })?;
     type Push = (Value, Value, LightUserData, i64);
-    module.add_of_host("push", |_, own, (value, _, message, size): Push| {
-        let bytes = take_message(own, message, size)?;
+    module.add_with_host("push", |_, lua_host, (value, _, message, size): Push| {
+        let bytes = take_message(lua_host, message, size)?;
         let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
         buffer.0.push(bytes);
         Ok(buffer.0.size())
     })?;
-    module.add_of_host("pop", |lua, _, (value, _, count): (Value, Value, i64)| {
+    module.add_with_host("pop", |lua, _, (value, _, count): (Value, Value, i64)| {
         let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
         let count = usize::try_from(count).unwrap_or(0);
-        let is_there = count > 0 && count <= buffer.0.size();
-        let popped = is_there
+        let is_available = count > 0 && count <= buffer.0.size();
+        let popped = is_available
             .then(|| lua.create_string(buffer.0.pop(count, 0)))
             .transpose()?;
         Ok((popped, buffer.0.size()))
     })?;
-    module.add_of_host("readall", |lua, _, (value, _): (Value, Value)| {
+    module.add_with_host("readall", |lua, _, (value, _): (Value, Value)| {
         let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
         let size = buffer.0.size();
         lua.create_string(buffer.0.pop(size, 0))
     })?;
-    module.add_of_host(
+    module.add_with_host(
         "readline",
         |lua, _, (value, pool, separator): (Value, Value, LuaString)| {
             let mut buffer = buffer(&value)?.borrow_mut::<Buffer>()?;
@@ -249,7 +273,7 @@ fn add_buffers(module: &Module<'_>) -> Result<()> {
             let Some(found) = buffer.0.find(&separator) else {
                 return Ok(Value::Nil);
             };
-            // Without a pool it is only asked whether there is a line.
+            // Without a pool the caller only asks whether there is a line.
             if !matches!(pool, Value::Table(_)) {
                 return Ok(Value::Boolean(true));
             }
@@ -257,19 +281,19 @@ fn add_buffers(module: &Module<'_>) -> Result<()> {
             lua.create_string(line).map(Value::String)
         },
     )?;
-    module.add_of_host("clear", |_, _, (value, _): (Value, Value)| {
+    module.add_with_host("clear", |_, _, (value, _): (Value, Value)| {
         if !value.is_nil() {
             buffer(&value)?.borrow_mut::<Buffer>()?.0.clear();
         }
         Ok(())
     })?;
-    module.add_of_host("drop", |_, own, (message, size): (LightUserData, i64)| {
-        take_message(own, message, size).map(drop)
+    module.add_with_host("drop", |_, lua_host, (message, size): (LightUserData, i64)| {
+        take_message(lua_host, message, size).map(drop)
     })?;
-    module.add_of_host("str2p", |_, _, text: LuaString| {
+    module.add_with_host("str2p", |_, _, text: LuaString| {
         give_message(Bytes::copy_from_slice(&text.as_bytes()))
     })?;
-    module.add_of_host("header", |_, _, text: LuaString| {
+    module.add_with_host("header", |_, _, text: LuaString| {
         let bytes = text.as_bytes();
         if !(1..=4).contains(&bytes.len()) {
             return Err(Error::runtime("a header has 1 to 4 bytes"));
@@ -278,16 +302,16 @@ fn add_buffers(module: &Module<'_>) -> Result<()> {
     })
 }
 
-/// The module.
+/// Opens the module.
 pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
     let module = Module::new(lua, host)?;
     add_sockets(&module)?;
     add_datagrams(&module)?;
     add_buffers(&module)?;
-    // Looks a host up, for whoever awaits the session that this gives.
-    module.add_of_host("begin_resolve", |_, own, name: String| {
-        let (caller, session) = (own.caller.clone(), own.next_session());
-        own.caller.spawn(async move {
+    // Resolves a host name. The returned session is answered with the addresses.
+    module.add_with_host("begin_resolve", |_, lua_host, name: String| {
+        let (caller, session) = (lua_host.caller.clone(), lua_host.next_session());
+        lua_host.caller.spawn(async move {
             let found = caller.sockets().resolve(&name).await;
             let packed = found.and_then(|found| {
                 let found: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -303,7 +327,7 @@ pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
     Ok(Value::Table(module))
 }
 
-/// Makes `resolve` of its beginning.
+/// Defines `resolve`, which awaits the session of `begin_resolve`.
 const RESOLVE: &str = "
 local driver = ...
 return function(name)

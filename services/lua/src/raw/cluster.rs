@@ -1,4 +1,4 @@
-//! The module `skynet.cluster.core`, its fast part: calls and sends to services of other nodes.
+//! The frequent functions of the module `skynet.cluster.core`: calls and sends to services of other nodes.
 
 use std::ffi::{CStr, c_int};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use mlua::ffi::*;
 use skyring::{Address, Handle, NodeRef, Payload};
 
-use super::coroutine::{check_may_wait, park};
-use super::native::call_done;
+use super::coroutine::{begin_wait, check_may_wait};
+use super::waiting::call_done;
 use super::{State, add_functions, host, pack, raise, string, type_name};
 use crate::host::Host;
 
-/// Its functions.
+/// The functions of this file.
 const FUNCTIONS: [(&CStr, lua_CFunction); 2] = [(c"call", call), (c"send", send)];
 
 /// Adds them to the table on top of the stack.
@@ -22,15 +22,15 @@ pub(super) unsafe fn add_to_module(state: State, host: *const Host) {
     unsafe { add_functions(state, host, &FUNCTIONS) };
 }
 
-/// The key and the time of a call, which stand before its node: nil for none.
-struct Choices {
+/// The key and the timeout of a call; nil for none.
+struct CallOptions {
     key: Option<u64>,
     timeout: Option<Duration>,
 }
 
 /// # Safety
 /// Key and seconds are the first values of the stack.
-unsafe fn choices(state: State) -> Result<Choices, String> {
+unsafe fn call_options(state: State) -> Result<CallOptions, String> {
     unsafe {
         let key = match lua_type(state, 1) {
             LUA_TNIL => None,
@@ -40,7 +40,7 @@ unsafe fn choices(state: State) -> Result<Choices, String> {
             LUA_TSTRING => string(state, 1).map(skyring::placement::hash_bytes),
             _ => {
                 return Err(format!(
-                    "a key is a whole number or a text, and this is a {}",
+                    "a key is a whole number or a string, not a {}",
                     type_name(state, 1)
                 ));
             }
@@ -50,16 +50,16 @@ unsafe fn choices(state: State) -> Result<Choices, String> {
             LUA_TNUMBER => {
                 let seconds = lua_tonumberx(state, 2, std::ptr::null_mut());
                 let timeout = Duration::try_from_secs_f64(seconds);
-                Some(timeout.map_err(|_| format!("{seconds} is no time in seconds"))?)
+                Some(timeout.map_err(|_| format!("{seconds} is not a valid time in seconds"))?)
             }
             _ => {
                 return Err(format!(
-                    "a time is a number of seconds, and this is a {}",
+                    "a time is a number of seconds, not a {}",
                     type_name(state, 2)
                 ));
             }
         };
-        Ok(Choices { key, timeout })
+        Ok(CallOptions { key, timeout })
     }
 }
 
@@ -77,14 +77,14 @@ unsafe fn address(state: State, index: c_int) -> Result<Address, String> {
         match u32::try_from(number) {
             Ok(handle) if is_integer != 0 => Ok(Address::Handle(Handle(handle))),
             _ => Err(format!(
-                "an address is a number, @name, .name or :hex, and this is a {}",
+                "an address is a number, @name, .name or :hex, not a {}",
                 type_name(state, index)
             )),
         }
     }
 }
 
-/// `call(key, seconds, node, address, ...)`: the values of the answer; raises the error that came instead.
+/// `call(key, seconds, node, address, ...)`: returns the values of the answer, or raises its error.
 unsafe extern "C-unwind" fn call(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -114,29 +114,29 @@ unsafe extern "C-unwind" fn send(state: State) -> c_int {
 /// `state` runs `call` or `send`.
 unsafe fn post(state: State, host: &Host, is_call: bool) -> Result<(), String> {
     unsafe {
-        // First what can raise: nothing is there to be dropped yet.
+        // Packing can raise an error, so it comes before any value that must be dropped.
         let packed = pack::pack(state, host, 4, false)?;
         let payload = Payload(packed);
-        let choices = choices(state)?;
+        let options = call_options(state)?;
         let Some(name) = string(state, 3) else {
             return Err(format!(
-                "the name of a node is a text, and this is a {}",
+                "the name of a node is a string, not a {}",
                 type_name(state, 3)
             ));
         };
         let address = address(state, 4)?;
         let session = if is_call { host.next_session() } else { 0 };
         if is_call {
-            park(host, session, 0);
+            begin_wait(host, session, 0);
         }
-        host.route(name, |node: &NodeRef| match choices.key {
+        host.with_route(name, |node: &NodeRef| match options.key {
             None => host
                 .caller
-                .post_remote(node, address, session, payload, choices.timeout),
+                .post_remote(node, address, session, payload, options.timeout),
             Some(key) => {
                 let node = node.clone().key(key);
                 host.caller
-                    .post_remote(&node, address, session, payload, choices.timeout);
+                    .post_remote(&node, address, session, payload, options.timeout);
             }
         });
         Ok(())

@@ -1,23 +1,22 @@
-//! The commands of Skynet's C interface, as text in and text out: `command`, `intcommand`, `addresscommand`.
+//! The functions of `skynet.core` that run Skynet's commands: `command`, `intcommand` and `addresscommand`.
 
 use std::ffi::c_int;
 
 use mlua::ffi::*;
 use skyring::Handle;
 
-use super::core::{push_answer, push_handle};
-use super::{State, finish, host, string};
+use super::{State, finish, host, push_text, string};
 use crate::command;
 use crate::host::Host;
 
-/// The command and its parameter, which may be a number.
+/// Runs the command on the stack. Its parameter may be a number.
 ///
 /// # Safety
 /// `state` runs a function of this file.
 unsafe fn run(state: State, host: &Host) -> Result<Option<String>, String> {
     unsafe {
         let Some(name) = string(state, 1) else {
-            return Err("a command is a text".to_owned());
+            return Err("a command is a string".to_owned());
         };
         let name = String::from_utf8_lossy(name);
         let parameter = match lua_type(state, 2) {
@@ -30,7 +29,7 @@ unsafe fn run(state: State, host: &Host) -> Result<Option<String>, String> {
     }
 }
 
-/// `command(name [, parameter])`: the answer as a text, or nothing.
+/// `command(name [, parameter])`: the answer as a string; no value if there is none.
 pub(super) unsafe extern "C-unwind" fn command(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -41,7 +40,7 @@ pub(super) unsafe extern "C-unwind" fn command(state: State) -> c_int {
     }
 }
 
-/// The same with a number as the answer.
+/// `intcommand(name [, parameter])`: the answer as a number.
 pub(super) unsafe extern "C-unwind" fn int_command(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -51,7 +50,7 @@ pub(super) unsafe extern "C-unwind" fn int_command(state: State) -> c_int {
                 Ok(number) => Ok(Some((Some(number), 0.0))),
                 Err(_) => match text.parse::<f64>() {
                     Ok(number) => Ok(Some((None, number))),
-                    Err(_) => Err(format!("the answer is no number: {text}")),
+                    Err(_) => Err(format!("the answer is not a number: {text}")),
                 },
             },
         });
@@ -73,7 +72,7 @@ pub(super) unsafe extern "C-unwind" fn int_command(state: State) -> c_int {
     }
 }
 
-/// The same with an address as the answer.
+/// `addresscommand(name [, parameter])`: the answer as a handle.
 pub(super) unsafe extern "C-unwind" fn address_command(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -83,5 +82,35 @@ pub(super) unsafe extern "C-unwind" fn address_command(state: State) -> c_int {
             u32::from_str_radix(hex, 16).ok().map(Handle)
         });
         finish(state, host, result.map(|handle| push_handle(state, handle)))
+    }
+}
+
+/// Pushes a handle, if there is one, and returns the number of values.
+///
+/// # Safety
+/// The stack of `state` has space for a value.
+unsafe fn push_handle(state: State, handle: Option<Handle>) -> c_int {
+    unsafe {
+        match handle {
+            Some(handle) => {
+                lua_pushinteger(state, lua_Integer::from(handle.0));
+                1
+            }
+            None => 0,
+        }
+    }
+}
+
+/// Pushes a text, if there is one, and returns the number of values.
+///
+/// # Safety
+/// As for [`push_text`].
+unsafe fn push_answer(state: State, host: &Host, text: Option<String>) -> c_int {
+    match text {
+        Some(text) => {
+            unsafe { push_text(state, host, text) };
+            1
+        }
+        None => 0,
     }
 }

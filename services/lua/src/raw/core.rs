@@ -1,19 +1,19 @@
-//! The module `skynet.core`: Skynet's C interface to the engine, for its own library and for services that
-//! use it directly.
+//! The module `skynet.core`: Skynet's C interface to the engine, for Skynet's own library and for services that use it
+//! directly.
 
 use std::ffi::{CStr, c_int, c_void};
 
 use bytes::Bytes;
 use mlua::ffi::*;
-use skyring::{Error, Handle, Kind, Payload};
+use skyring::{Error, Kind, Payload};
 
-use super::dispatch::{ERROR, RESPONSE};
 use super::unpack::unpack;
-use super::{State, add_functions, address, finish, host, pack, push_bytes, push_text, string, type_name};
+use super::{State, add_functions, address, finish, host, pack, push_bytes, string, type_name};
 use crate::buffer;
 use crate::host::{Host, Mode};
+use crate::kind::{ERROR, RESPONSE};
 
-/// Its functions.
+/// The functions of the module.
 const FUNCTIONS: [(&CStr, lua_CFunction); 17] = [
     (c"send", send),
     (c"redirect", redirect),
@@ -45,16 +45,16 @@ pub(super) unsafe fn push_module(state: State, host: *const Host) {
     }
 }
 
-/// The message at an address, or its first `size` bytes, without giving it up.
-pub(super) fn look(host: &Host, address: usize, size: lua_Integer) -> Option<Bytes> {
+/// The first `size` bytes of the message at an address, which is not released.
+pub(super) fn peek(host: &Host, address: usize, size: lua_Integer) -> Option<Bytes> {
     if address == 0 || size == 0 {
         return Some(Bytes::new());
     }
-    let bytes = host.message_at(address).or_else(|| buffer::look(address))?;
+    let bytes = host.message_at(address).or_else(|| buffer::peek(address))?;
     cut(bytes, size)
 }
 
-/// The message at an address; a packed one is given up.
+/// The first `size` bytes of the message at an address. This releases a packed message.
 pub(crate) fn take(host: &Host, address: usize, size: lua_Integer) -> Option<Bytes> {
     if address == 0 || size == 0 {
         return Some(Bytes::new());
@@ -70,9 +70,9 @@ fn cut(mut bytes: Bytes, size: lua_Integer) -> Option<Bytes> {
 }
 
 const NO_MESSAGE: &str =
-    "there is no message at this address: it was sent or trashed already, or its handler has let go";
+    "there is no message at this address: it was sent or trashed, or its handler has waited or returned";
 
-/// The message at `index` of the stack: a string, or an address with its size behind it, which is given up.
+/// The message at `index` of the stack: a string, or an address followed by its size, which is released.
 ///
 /// # Safety
 /// `index` is valid or beyond the top.
@@ -88,14 +88,14 @@ pub(super) unsafe fn message(state: State, host: &Host, index: c_int) -> Result<
                 take(host, address, size).ok_or_else(|| NO_MESSAGE.to_owned())
             }
             _ => Err(format!(
-                "a message is a string or an address with a size, and this is a {}",
+                "a message is a string or an address with a size, not a {}",
                 type_name(state, index)
             )),
         }
     }
 }
 
-/// `send(address, kind, session or nil, message [, size])`: the session; nothing when nobody is there.
+/// `send(address, kind, session or nil, message [, size])`: the session; no value if the service does not exist.
 unsafe extern "C-unwind" fn send(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -109,7 +109,7 @@ unsafe extern "C-unwind" fn redirect(state: State) -> c_int {
         let host = host(state);
         let source = match address(state, host, 2) {
             Ok(Some(source)) => source.0,
-            // 0 is the service itself, in Skynet.
+            // As in Skynet, 0 is the service itself.
             _ => host.caller.handle().0,
         };
         finish(state, host, send_from(state, host, source, 3))
@@ -117,14 +117,14 @@ unsafe extern "C-unwind" fn redirect(state: State) -> c_int {
 }
 
 /// # Safety
-/// `state` runs a function of this module; the kind stands at `index`.
+/// `state` runs a function of this module; the kind is at `index`.
 unsafe fn send_from(state: State, host: &Host, source: u32, index: c_int) -> Result<c_int, String> {
     unsafe {
         let target = address(state, host, 1)?;
         let mut is_kind = 0;
         let kind = lua_tointegerx(state, index, &mut is_kind);
         let kind = u8::try_from(kind).ok().filter(|_| is_kind != 0);
-        let kind = kind.ok_or_else(|| "a kind of messages is a number from 0 to 255".to_owned())?;
+        let kind = kind.ok_or_else(|| "a kind of message is a number from 0 to 255".to_owned())?;
         let message = message(state, host, index + 2)?;
         let new_session = lua_type(state, index + 1) <= LUA_TNIL;
         let given = lua_tointegerx(state, index + 1, std::ptr::null_mut()) as u32;
@@ -159,14 +159,14 @@ unsafe extern "C-unwind" fn genid(state: State) -> c_int {
     }
 }
 
-/// `callback(function [, forward])`: everything goes to the function from now on.
+/// `callback(function [, forward])`: the function handles all messages from now on.
 unsafe extern "C-unwind" fn callback(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TFUNCTION);
         let forward = lua_toboolean(state, 2) != 0;
         lua_settop(state, 1);
         let function = luaL_ref(state, LUA_REGISTRYINDEX);
-        // One that was there before stays in the registry: it may be the one that runs.
+        // An earlier function stays in the registry, because it may be running now.
         host(state).mode.set(Mode::Callback { function, forward });
         0
     }
@@ -204,23 +204,23 @@ unsafe extern "C-unwind" fn trace(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TSTRING);
         luaL_checktype(state, 2, LUA_TSTRING);
-        let mut of = state;
+        let mut thread = state;
         let mut level = None;
         if lua_type(state, 3) == LUA_TTHREAD {
-            of = lua_tothread(state, 3);
+            thread = lua_tothread(state, 3);
             level = Some(luaL_optinteger(state, 4, 1) as c_int);
         } else if lua_type(state, 3) == LUA_TNUMBER {
             level = Some(luaL_optinteger(state, 3, 1) as c_int);
         }
         let host = host(state);
-        trace_line(state, host, of, level);
+        trace_line(state, host, thread, level);
         0
     }
 }
 
 /// # Safety
 /// Tag and text are the first values of the stack.
-unsafe fn trace_line(state: State, host: &Host, of: State, level: Option<c_int>) {
+unsafe fn trace_line(state: State, host: &Host, thread: State, level: Option<c_int>) {
     unsafe {
         let text = |index| String::from_utf8_lossy(string(state, index).unwrap_or_default());
         let mut line = format!("<TRACE {}> {} {}", text(1), nanoseconds(), text(2));
@@ -230,10 +230,10 @@ unsafe fn trace_line(state: State, host: &Host, of: State, level: Option<c_int>)
         let mut places = Vec::new();
         for level in level..level + TRACE_LEVELS {
             let mut debug: lua_Debug = std::mem::zeroed();
-            if lua_getstack(of, level, &mut debug) == 0 {
+            if lua_getstack(thread, level, &mut debug) == 0 {
                 break;
             }
-            lua_getinfo(of, c"Sl".as_ptr(), &mut debug);
+            lua_getinfo(thread, c"Sl".as_ptr(), &mut debug);
             if debug.currentline >= 0 {
                 let source = CStr::from_ptr(debug.source).to_string_lossy();
                 places.push(format!("{source}:{}", debug.currentline));
@@ -246,7 +246,7 @@ unsafe fn trace_line(state: State, host: &Host, of: State, level: Option<c_int>)
     }
 }
 
-/// Calls that a line of a trace shows.
+/// Most levels of the call stack in a line of a trace.
 const TRACE_LEVELS: c_int = 3;
 
 fn nanoseconds() -> i64 {
@@ -259,7 +259,7 @@ fn nanoseconds() -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
-/// `harbor(address)`: there are no harbors here.
+/// `harbor(address)`: 0 and false, because there are no harbors.
 unsafe extern "C-unwind" fn harbor(state: State) -> c_int {
     unsafe {
         lua_pushinteger(state, 0);
@@ -285,7 +285,7 @@ unsafe extern "C-unwind" fn to_string(state: State) -> c_int {
     }
 }
 
-/// `unpack(message, size)`, or of a string
+/// `unpack(message, size)` or `unpack(string)`
 unsafe extern "C-unwind" fn unpack_message(state: State) -> c_int {
     unsafe {
         if lua_type(state, 1) <= LUA_TNIL {
@@ -301,12 +301,12 @@ unsafe extern "C-unwind" fn unpack_message(state: State) -> c_int {
     }
 }
 
-/// Looks at the message whose address and size are on the stack. Its bytes stay alive: they are those at hand,
-/// or stand in a string below the results.
+/// Reads the message whose address and size are on the stack. Its bytes stay alive: they belong to the current message,
+/// or to a string below the results.
 ///
 /// # Safety
-/// `state` runs a function of this module, and `look_at` leaves nothing to drop when it raises.
-unsafe fn with_message(state: State, look_at: unsafe fn(State, *const [u8]) -> c_int) -> c_int {
+/// `state` runs a function of this module, and `read` has nothing to drop when it raises an error.
+unsafe fn with_message(state: State, read: unsafe fn(State, *const [u8]) -> c_int) -> c_int {
     unsafe {
         let host = host(state);
         let address = lua_touserdata(state, 1) as usize;
@@ -315,10 +315,9 @@ unsafe fn with_message(state: State, look_at: unsafe fn(State, *const [u8]) -> c
         if size >= 0 && size as usize <= body.len() && body.cast::<u8>() as usize == address {
             lua_settop(state, 0);
             let bytes = std::ptr::slice_from_raw_parts(body.cast::<u8>(), size as usize);
-            return look_at(state, bytes);
+            return read(state, bytes);
         }
-        // A packed message could be given up while it is unpacked, by a metamethod of a finalizer: a copy
-        // of it cannot.
+        // A finalizer could release a packed message while it is unpacked, so a copy is read.
         let result = copy_out(host, address, size);
         if let Err(text) = result {
             return super::raise(state, host, text);
@@ -327,14 +326,14 @@ unsafe fn with_message(state: State, look_at: unsafe fn(State, *const [u8]) -> c
         lua_pushlstring(state, (*text).as_ptr().cast(), (*text).len());
         let mut length = 0;
         let bytes: *const u8 = lua_tolstring(state, -1, &mut length).cast();
-        look_at(state, std::ptr::slice_from_raw_parts(bytes, length))
+        read(state, std::ptr::slice_from_raw_parts(bytes, length))
     }
 }
 
 /// # Safety
-/// Nothing refers to the host's text.
+/// No reference to the host's text exists.
 unsafe fn copy_out(host: &Host, address: usize, size: lua_Integer) -> Result<(), String> {
-    let bytes = look(host, address, size).ok_or_else(|| NO_MESSAGE.to_owned())?;
+    let bytes = peek(host, address, size).ok_or_else(|| NO_MESSAGE.to_owned())?;
     unsafe {
         let text = &mut *host.text.get();
         text.clear();
@@ -343,14 +342,14 @@ unsafe fn copy_out(host: &Host, address: usize, size: lua_Integer) -> Result<(),
     Ok(())
 }
 
-/// `pack(...)`: address and size of a packed message, to be sent or trashed.
+/// `pack(...)`: address and size of a packed message, which must be sent or trashed.
 unsafe extern "C-unwind" fn pack_message(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        let given = match pack::pack(state, host, 0, true) {
+        let inserted = match pack::pack(state, host, 0, true) {
             Ok(bytes) => {
                 let size = bytes.len();
-                buffer::give(bytes)
+                buffer::insert(bytes)
                     .map(|address| (address, size))
                     .map_err(str::to_owned)
             }
@@ -359,7 +358,7 @@ unsafe extern "C-unwind" fn pack_message(state: State) -> c_int {
         finish(
             state,
             host,
-            given.map(|(address, size)| {
+            inserted.map(|(address, size)| {
                 lua_pushlightuserdata(state, address as *mut c_void);
                 lua_pushinteger(state, size as lua_Integer);
                 2
@@ -368,13 +367,13 @@ unsafe extern "C-unwind" fn pack_message(state: State) -> c_int {
     }
 }
 
-/// `packstring(...)`: the same as a string.
+/// `packstring(...)`: the packed message as a string.
 unsafe extern "C-unwind" fn pack_string(state: State) -> c_int {
     unsafe {
         let host = host(state);
         match pack::pack(state, host, 0, true) {
             Ok(bytes) => {
-                // Kept by the host until the string is made.
+                // The host holds the bytes until Lua has copied them.
                 *host.text.get() = bytes.into();
                 let text: *const Vec<u8> = host.text.get();
                 lua_pushlstring(state, (*text).as_ptr().cast(), (*text).len());
@@ -407,35 +406,5 @@ unsafe extern "C-unwind" fn hpc(state: State) -> c_int {
     unsafe {
         lua_pushinteger(state, nanoseconds());
         1
-    }
-}
-
-/// Pushes a handle, or nothing.
-///
-/// # Safety
-/// `state` has room for a value.
-pub(super) unsafe fn push_handle(state: State, handle: Option<Handle>) -> c_int {
-    unsafe {
-        match handle {
-            Some(handle) => {
-                lua_pushinteger(state, lua_Integer::from(handle.0));
-                1
-            }
-            None => 0,
-        }
-    }
-}
-
-/// Pushes a text or nothing.
-///
-/// # Safety
-/// As for [`push_text`].
-pub(super) unsafe fn push_answer(state: State, host: &Host, text: Option<String>) -> c_int {
-    match text {
-        Some(text) => {
-            unsafe { push_text(state, host, text) };
-            1
-        }
-        None => 0,
     }
 }

@@ -1,4 +1,4 @@
-//! Coroutines of a service: made, resumed, and what becomes of one whose function fails.
+//! Creates and resumes the coroutines of a service, and handles those that return, fail or are killed.
 
 use std::ffi::{c_int, c_void};
 
@@ -7,12 +7,12 @@ use skyring::Error;
 
 use super::profile::{switch_back, switch_to};
 use super::{State, push_text, string};
-use crate::host::{Host, NOBODY, Outcome, Waiter};
+use crate::host::{Host, NO_THREAD, Outcome, Waiter};
 
-/// A coroutine that is free, new or used before.
+/// Obtains a coroutine, an idle one or a new one.
 ///
 /// # Safety
-/// `state` runs in protected mode with room for three values; the caller has nothing to drop.
+/// `state` runs in protected mode with space for three values; the caller has nothing to drop.
 pub(super) unsafe fn obtain(state: State, host: &Host) -> (u32, State) {
     unsafe {
         let reused = host.threads.borrow_mut().reuse();
@@ -25,7 +25,7 @@ pub(super) unsafe fn obtain(state: State, host: &Host) -> (u32, State) {
     }
 }
 
-/// The same outside protected mode; `None` when there is no memory.
+/// Obtains a coroutine outside protected mode; `None` when memory runs out.
 ///
 /// # Safety
 /// The state's main thread is idle or waits for a coroutine.
@@ -54,14 +54,14 @@ pub(super) unsafe fn obtain_outside(host: &Host) -> Option<(u32, State)> {
     }
 }
 
-/// Starts or resumes a coroutine with what is on its stack, and deals with how it lets go.
+/// Starts or resumes a coroutine with the values on its stack, and handles its yield, return or error.
 ///
 /// # Safety
 /// The coroutine is suspended, and `arguments` values are above its function. `from` resumes it.
 pub(super) unsafe fn resume(host: &Host, from: State, id: u32, state: State, arguments: c_int) {
     unsafe {
         let before = host.running.replace(id);
-        host.parked.set(false);
+        host.yielded_to_host.set(false);
         let mut results = 0;
         let active = switch_to(host, state);
         let status = lua_resume(state, from, arguments, &mut results);
@@ -69,8 +69,8 @@ pub(super) unsafe fn resume(host: &Host, from: State, id: u32, state: State, arg
         host.running.set(before);
         match status {
             LUA_YIELD => {
-                if !host.parked.replace(false) {
-                    strayed(host, id, state, results);
+                if !host.yielded_to_host.replace(false) {
+                    reject_yield(host, id, state, results);
                     return;
                 }
                 lua_pop(state, results);
@@ -84,7 +84,7 @@ pub(super) unsafe fn resume(host: &Host, from: State, id: u32, state: State, arg
     }
 }
 
-/// Starts or resumes the coroutine that a session or a queue names.
+/// Starts or resumes the coroutine with this id.
 ///
 /// # Safety
 /// As for [`resume`].
@@ -101,13 +101,13 @@ pub(super) unsafe fn resume_waiting(host: &Host, from: State, id: u32) {
     }
 }
 
-/// A function has returned: its coroutine is used again.
+/// Handles the return of a coroutine's function, and keeps the coroutine for reuse.
 ///
 /// # Safety
 /// As for [`obtain_outside`].
 unsafe fn finished(host: &Host, id: u32) {
-    let forgotten = host.thread(id).filter(|thread| thread.session != 0);
-    if let Some(thread) = forgotten {
+    let unanswered = host.thread(id).filter(|thread| thread.session != 0);
+    if let Some(thread) = unanswered {
         let (session, source) = (thread.session, thread.source);
         host.caller.log(format!(
             "Maybe forgot response session {session} from :{source:08x}"
@@ -121,10 +121,10 @@ unsafe fn finished(host: &Host, id: u32) {
     }
 }
 
-/// Forgets a coroutine; the garbage collector has it.
+/// Removes a coroutine, which the garbage collector then frees.
 ///
 /// # Safety
-/// The state's main thread has room for two values.
+/// The state's main thread has space for two values.
 pub(super) unsafe fn remove(host: &Host, id: u32) {
     let removed = host.threads.borrow_mut().remove(id);
     if let Some(thread) = removed {
@@ -132,11 +132,11 @@ pub(super) unsafe fn remove(host: &Host, id: u32) {
     }
 }
 
-/// A coroutine yielded past the host: that is a mistake of its program.
+/// Handles a yield that did not come from a function of the host, which is an error of the Lua program.
 ///
 /// # Safety
 /// As for [`resume`].
-unsafe fn strayed(host: &Host, id: u32, state: State, results: c_int) {
+unsafe fn reject_yield(host: &Host, id: u32, state: State, results: c_int) {
     unsafe {
         let command = if results > 0 {
             string(state, -results).map(|text| String::from_utf8_lossy(text).into_owned())
@@ -146,27 +146,27 @@ unsafe fn strayed(host: &Host, id: u32, state: State, results: c_int) {
         let text = match command.as_deref() {
             Some("USER") => "skynet.coroutine.yield was called outside skynet.coroutine.resume".to_owned(),
             Some(command) => {
-                format!("coroutine.yield(\"{command}\") was called outside of a coroutine of its own")
+                format!("coroutine.yield(\"{command}\") was called directly in a coroutine of the service")
             }
-            None => "coroutine.yield was called outside of a coroutine of its own".to_owned(),
+            None => "coroutine.yield was called directly in a coroutine of the service".to_owned(),
         };
         lua_pop(state, results);
-        give_error(host, id, state, text);
+        fail_coroutine(host, id, state, text);
     }
 }
 
-/// A function raised an error, which is on top of its coroutine's stack.
+/// Handles an error that a coroutine's function raised, which is on top of its stack.
 ///
 /// # Safety
 /// As for [`resume`].
 unsafe fn failed(host: &Host, id: u32, state: State) {
     unsafe {
         let text = error_text(host, state);
-        give_error(host, id, state, text);
+        fail_coroutine(host, id, state, text);
     }
 }
 
-/// The text of the error on top of a stack, whatever it is.
+/// The text of the error on top of a stack, which may be any value.
 ///
 /// # Safety
 /// The main thread is idle or waits; `state` is a thread of the same interpreter.
@@ -184,8 +184,7 @@ pub(super) unsafe fn error_text(host: &Host, state: State) -> String {
         if lua_type(state, -1) == LUA_TNIL {
             return "(no error message)".to_owned();
         }
-        // Its metatable may have its own way to become a text, and that may fail. A coroutine that failed has no
-        // room left.
+        // `__tostring` of its metatable may convert it, and may fail. The stack of the failed coroutine may be full.
         let main = host.main.get();
         if lua_checkstack(state, 1) == 0 {
             return "(no memory for the text of an error)".to_owned();
@@ -200,7 +199,7 @@ pub(super) unsafe fn error_text(host: &Host, state: State) -> String {
     }
 }
 
-/// The text with the calls that led to it.
+/// The text with a traceback.
 ///
 /// # Safety
 /// As for [`error_text`].
@@ -217,7 +216,7 @@ pub(super) unsafe fn traceback(host: &Host, state: State, text: &str) -> String 
     }
     unsafe {
         let main = host.main.get();
-        // A text ends at its first zero for the interpreter.
+        // For `luaL_traceback` a text ends at its first zero byte.
         *host.text.get() = text.replace('\0', "\\0").into_bytes();
         lua_pushcfunction(main, trace);
         lua_pushlightuserdata(main, std::ptr::from_ref(host) as *mut c_void);
@@ -229,11 +228,11 @@ pub(super) unsafe fn traceback(host: &Host, state: State, text: &str) -> String 
     }
 }
 
-/// Logs what ended a coroutine, answers the call that it handled, and forgets it.
+/// Logs the error that ended a coroutine, answers the call that it handled, and removes it.
 ///
 /// # Safety
 /// As for [`resume`].
-unsafe fn give_error(host: &Host, id: u32, state: State, text: String) {
+unsafe fn fail_coroutine(host: &Host, id: u32, state: State, text: String) {
     unsafe {
         let thread = host.thread(id);
         let (source, session) = thread.map_or((0, 0), |thread| (thread.source, thread.session));
@@ -243,12 +242,12 @@ unsafe fn give_error(host: &Host, id: u32, state: State, text: String) {
             host.answer(source, session, Err(Error::remote(text)));
         }
         lua_closethread(state, host.main.get());
-        host.break_waits(id);
+        host.cancel_waits(id);
         remove(host, id);
     }
 }
 
-/// The line that Skynet writes for a message whose handler failed.
+/// Logs the line that Skynet logs for a message whose handler failed.
 pub(super) fn log_error(host: &Host, source: u32, session: u32, text: &str) {
     let own = host.caller.handle().0;
     let bytes = host.body().len();
@@ -257,7 +256,7 @@ pub(super) fn log_error(host: &Host, source: u32, session: u32, text: &str) {
     ));
 }
 
-/// Wakes and starts what the coroutines that ran have asked for.
+/// Resumes the coroutines that `wakeup` and `fork` have queued, until none is left.
 ///
 /// # Safety
 /// As for [`resume`], with no coroutine running.
@@ -268,8 +267,8 @@ pub(super) unsafe fn drain(host: &Host) {
             let woken = host.woken.borrow_mut().pop_front();
             if let Some(session) = woken {
                 if let Some(Waiter::One(id)) = host.take_waiter(session) {
-                    host.wait_for(session, Waiter::Broken);
-                    host.outcome.set(Outcome::Broken);
+                    host.wait_for(session, Waiter::Cancelled);
+                    host.outcome.set(Outcome::Woken);
                     resume_waiting(host, main, id);
                 }
                 continue;
@@ -283,25 +282,25 @@ pub(super) unsafe fn drain(host: &Host) {
     }
 }
 
-/// Lets the running coroutine wait for a session, which the service `target` answers; 0: no service of this node.
-/// Its C function must yield next.
-pub(super) fn park(host: &Host, session: u32, target: u32) {
+/// Registers that the running coroutine waits for a session, which the service `target` answers; 0: no service of this
+/// node. Its C function must yield next.
+pub(super) fn begin_wait(host: &Host, session: u32, target: u32) {
     let id = host.running.get();
     if let Some(thread) = host.threads.borrow_mut().get_mut(id) {
         thread.waiting = session;
         thread.target = target;
     }
     host.wait_for(session, Waiter::One(id));
-    host.parked.set(true);
+    host.yielded_to_host.set(true);
 }
 
-/// Whether the function that runs in `state` may wait.
+/// Checks that the function that runs in `state` may wait.
 ///
 /// # Safety
 /// `state` runs.
 #[inline]
 pub(super) unsafe fn check_may_wait(state: State, host: &Host) -> Result<(), String> {
-    if host.running.get() == NOBODY {
+    if host.running.get() == NO_THREAD {
         return Err(
             "this can only be called in a coroutine of the service: in skynet.start, skynet.fork, \
                     skynet.timeout or a message's handler"
@@ -314,14 +313,14 @@ pub(super) unsafe fn check_may_wait(state: State, host: &Host) -> Result<(), Str
     Ok(())
 }
 
-/// Ends a coroutine that waits, as `skynet.killthread` does; answers the call that it handled.
+/// Ends a coroutine that waits, for `skynet.killthread`, and answers the call that it handled.
 ///
 /// # Safety
 /// The coroutine is in use and does not run. `state` runs in protected mode.
 pub(super) unsafe fn kill(host: &Host, state: State, id: u32) {
     unsafe {
         host.forks.borrow_mut().retain(|&forked| forked != id);
-        host.break_waits(id);
+        host.cancel_waits(id);
         let Some(thread) = host.thread(id) else {
             return;
         };

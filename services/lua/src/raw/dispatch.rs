@@ -1,4 +1,4 @@
-//! From the engine into Lua: messages, answers, and the chunks that services begin with.
+//! Passes messages and answers from the engine to Lua.
 
 use std::ffi::{c_int, c_void};
 
@@ -11,13 +11,9 @@ use super::unpack::unpack;
 use super::{State, string};
 use crate::buffer;
 use crate::host::{Handler, Host, Mode, Outcome, Waiter};
+use crate::kind::{ERROR, RESPONSE};
 
-/// The kind of an answer in Skynet's C interface.
-pub(super) const RESPONSE: u8 = 1;
-/// The kind of an error, and of the news that a service has ended.
-pub(super) const ERROR: u8 = 7;
-
-/// Handles one message. A call is answered sooner or later by way of `source` and `session`.
+/// Handles one message. A call is answered later, by `source` and `session`.
 ///
 /// # Safety
 /// No other message of the host is being handled, and its interpreter lives.
@@ -30,16 +26,16 @@ pub(super) unsafe fn message(host: &Host, kind: u8, source: u32, session: u32, p
                 coroutine::drain(host);
             }
             Mode::Callback { function, forward } => callback(host, function, forward, kind, source, session),
-            Mode::Silent if session != 0 => {
+            Mode::Inactive if session != 0 => {
                 let error = Error::remote("the service has not called skynet.start");
                 host.answer(source, session, Err(error));
             }
-            Mode::Silent => {}
+            Mode::Inactive => {}
         }
     }
 }
 
-/// Hands over the answer to what the service asked with `session`.
+/// Passes on the answer to the call or operation with this session.
 ///
 /// # Safety
 /// As for [`message`].
@@ -77,8 +73,8 @@ pub(super) unsafe fn answer(host: &Host, session: u32, result: Result<Payload, E
                 unknown_answer(host, session);
                 coroutine::drain(host);
             }
-            // Whoever asked does not wait any more.
-            Some(Waiter::Broken) | None => {}
+            // The coroutine that asked does not wait any more.
+            Some(Waiter::Cancelled) | None => {}
         }
     }
 }
@@ -87,7 +83,7 @@ pub(super) unsafe fn answer(host: &Host, session: u32, result: Result<Payload, E
 fn begin(host: &Host, bytes: Bytes) {
     host.messages.set(host.messages.get() + 1);
     host.set_message(bytes);
-    // Left behind only by a packing that ran out of memory.
+    // Bytes are left in the buffer only if packing ran out of memory.
     // SAFETY: nothing runs in the interpreter, so nothing else refers to the buffer.
     unsafe { (*host.scratch.get()).clear() };
 }
@@ -101,43 +97,48 @@ unsafe fn native(host: &Host, kind: u8, source: u32, session: u32) {
             .or(host.handler_unknown.get());
         let Some(handler) = handler else {
             if session != 0 {
-                let error = Error::remote(format!("the service takes no messages of kind {kind}"));
+                let error = Error::remote(format!("the service does not handle messages of kind {kind}"));
                 host.answer(source, session, Err(error));
             }
             return;
         };
-        enter(host, handler, (kind, source, session), session);
+        start_handler(host, handler, (kind, source, session), session);
     }
 }
 
-/// An answer that nobody has asked for, and that nobody waits for or has given up. Who answered is not known.
+/// Passes an answer to a session without a waiter to the handler of unknown kinds. Its source is not known.
 ///
 /// # Safety
 /// As for [`message`].
 unsafe fn unknown_answer(host: &Host, session: u32) {
     if let Some(handler) = host.handler_unknown.get() {
-        unsafe { enter(host, handler, (RESPONSE, 0, session), 0) };
+        unsafe { start_handler(host, handler, (RESPONSE, 0, session), 0) };
     }
 }
 
-/// Starts a coroutine with the message at hand, which owes an answer unless `owed` is 0.
+/// Starts a coroutine that handles the current message. It must answer `call_session` unless that is 0.
 ///
 /// # Safety
 /// As for [`message`].
 #[inline]
-unsafe fn enter(host: &Host, handler: Handler, (kind, source, session): (u8, u32, u32), owed: u32) {
+unsafe fn start_handler(
+    host: &Host,
+    handler: Handler,
+    (kind, source, session): (u8, u32, u32),
+    call_session: u32,
+) {
     unsafe {
         let Handler { function, unpacks } = handler;
         let Some((id, state)) = coroutine::obtain_outside(host) else {
-            coroutine_refused(host, source, owed);
+            fail_without_memory(host, source, call_session);
             return;
         };
         if let Some(thread) = host.threads.borrow_mut().get_mut(id) {
-            thread.session = owed;
+            thread.session = call_session;
             thread.source = source;
-            thread.handles = true;
+            thread.handles_message = true;
         }
-        lua_pushcfunction(state, if unpacks { enter_values } else { enter_bytes });
+        lua_pushcfunction(state, if unpacks { handle_values } else { handle_bytes });
         lua_pushlightuserdata(state, std::ptr::from_ref(host) as *mut c_void);
         lua_rawgeti(state, LUA_REGISTRYINDEX, lua_Integer::from(function));
         lua_pushinteger(state, lua_Integer::from(session));
@@ -151,7 +152,7 @@ unsafe fn enter(host: &Host, handler: Handler, (kind, source, session): (u8, u32
     }
 }
 
-fn coroutine_refused(host: &Host, source: u32, session: u32) {
+fn fail_without_memory(host: &Host, source: u32, session: u32) {
     host.caller.log(format!(
         "lua memory error : [{source:x} to :{:x} : {session}]",
         host.caller.handle().0
@@ -161,35 +162,35 @@ fn coroutine_refused(host: &Host, source: u32, session: u32) {
     }
 }
 
-/// The first function of a coroutine that handles values: host, function, session and source are on its stack.
-unsafe extern "C-unwind" fn enter_values(state: State) -> c_int {
+/// The entry function for handlers of unpacked values. On the stack: host, function, session, source.
+unsafe extern "C-unwind" fn handle_values(state: State) -> c_int {
     unsafe {
         let host = &*lua_touserdata(state, 1).cast::<Host>();
         let count = unpack(state, host.body());
-        lua_callk(state, 2 + count, 0, 0, Some(entered));
+        lua_callk(state, 2 + count, 0, 0, Some(handled));
         0
     }
 }
 
-/// The same for handlers that unpack for themselves: they get the address and the size of the message.
-unsafe extern "C-unwind" fn enter_bytes(state: State) -> c_int {
+/// The entry function for handlers that unpack themselves: they get the kind, and address and size of the message.
+unsafe extern "C-unwind" fn handle_bytes(state: State) -> c_int {
     unsafe {
         let host = &*lua_touserdata(state, 1).cast::<Host>();
         let body = host.body();
         push_body(state, body);
-        lua_callk(state, 5, 0, 0, Some(entered));
+        lua_callk(state, 5, 0, 0, Some(handled));
         0
     }
 }
 
-unsafe extern "C-unwind" fn entered(_state: State, _status: c_int, _context: lua_KContext) -> c_int {
+unsafe extern "C-unwind" fn handled(_state: State, _status: c_int, _context: lua_KContext) -> c_int {
     0
 }
 
-/// Pushes the message at hand as Skynet's C interface knows it: a light userdata and a size.
+/// Pushes the current message as in Skynet's C interface: a light userdata and a size.
 ///
 /// # Safety
-/// `state` has room for two values.
+/// The stack of `state` has space for two values.
 pub(super) unsafe fn push_body(state: State, body: *const [u8]) {
     unsafe {
         let address = if body.len() == 0 {
@@ -202,7 +203,7 @@ pub(super) unsafe fn push_body(state: State, body: *const [u8]) {
     }
 }
 
-/// Calls the one function that a service of Skynet's own library has for everything.
+/// Calls the function that handles all messages of the service, as in Skynet's own library.
 ///
 /// # Safety
 /// As for [`message`].
@@ -217,9 +218,9 @@ pub(super) unsafe fn callback(
     unsafe {
         let body = host.body();
         if forward && body.len() > 0 {
-            // The function owns the message and gives it up by sending it or with `trash`.
-            let kept = host.message_at(body.cast::<u8>() as usize).map(buffer::give);
-            if let Some(Err(text)) = kept {
+            // The function owns the message and releases it by sending it or with `trash`.
+            let inserted = host.message_at(body.cast::<u8>() as usize).map(buffer::insert);
+            if let Some(Err(text)) = inserted {
                 return log_error(host, source, session, text);
             }
         }
@@ -237,12 +238,12 @@ pub(super) unsafe fn callback(
             lua_pop(main, 1);
         }
         lua_pop(main, 1);
-        // What our own library's functions have asked for, when the function is one of `skynet.forward_type`.
+        // With `skynet.forward_type` the function may have queued coroutines.
         coroutine::drain(host);
     }
 }
 
-/// A message handler of `lua_pcall`: adds the calls that led to an error.
+/// A message handler of `lua_pcall`: adds a traceback to an error.
 pub(super) unsafe extern "C-unwind" fn add_traceback(state: State) -> c_int {
     unsafe {
         if string(state, 1).is_some() {
@@ -254,8 +255,8 @@ pub(super) unsafe extern "C-unwind" fn add_traceback(state: State) -> c_int {
     }
 }
 
-/// `dispatch_message(kind, msg, sz, session, source)` of our own library: handles a message that a callback
-/// got, as if it had come here first.
+/// `dispatch_message(kind, msg, sz, session, source)` of the built-in library: handles a message that a callback got as
+/// the host would.
 pub(super) unsafe extern "C-unwind" fn dispatch_message(state: State) -> c_int {
     unsafe {
         let host = super::host(state);
@@ -265,7 +266,7 @@ pub(super) unsafe extern "C-unwind" fn dispatch_message(state: State) -> c_int {
         let source = lua_tointegerx(state, 5, std::ptr::null_mut()) as u32;
         let bytes = match lua_type(state, 2) {
             LUA_TSTRING => string(state, 2).map(Bytes::copy_from_slice),
-            _ => super::core::look(host, lua_touserdata(state, 2) as usize, size),
+            _ => super::core::peek(host, lua_touserdata(state, 2) as usize, size),
         };
         let Some(bytes) = bytes else {
             return luaL_error(state, c"dispatch_message: no such message".as_ptr());
@@ -290,7 +291,7 @@ pub(super) unsafe extern "C-unwind" fn dispatch_message(state: State) -> c_int {
                 host.set_message(bytes);
                 unknown_answer(host, session);
             }
-            Some(Waiter::Broken) | None => {}
+            Some(Waiter::Cancelled) | None => {}
         }
         0
     }

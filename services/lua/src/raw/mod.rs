@@ -1,21 +1,20 @@
-//! Everything that touches the interpreter through its C interface: the ways that every message takes.
+//! All code that uses the interpreter's C interface, through which every message passes.
 //!
 //! # Why this is sound
 //!
 //! *The host outlives the state.* Every function here gets its [`Host`] from an upvalue or an argument that
-//! `state` put there; the service drops its interpreter before its host, so the pointer is good whenever Lua
-//! runs.
+//! `state` put there; the service drops its interpreter before its host, so the pointer is valid whenever Lua runs.
 //!
-//! *No destructor is jumped over.* An error in Lua leaves C frames with `longjmp`, and must not skip a value of
-//! Rust that wants to be dropped. So a function first reads what it needs from the stack, then does the work of
-//! Rust without calling Lua, and only then pushes results. What has to live across a call that can raise is kept
-//! in the host: the message at hand, the buffer that values are packed into, a text on its way to Lua. Errors
-//! are returned as values to the outermost function, which raises them when nothing is left to drop.
+//! *No destructor is skipped.* An error in Lua unwinds C frames with `longjmp`, which must not skip a Rust value that needs
+//! to be dropped. So a function first reads its arguments from the stack, then works in Rust without calling Lua, and
+//! only then pushes results. Data that must live across a call that can raise is in the host: the current message, the
+//! buffer into which values are packed, a text to push. Errors are returned as values to the outermost function, which
+//! raises them when nothing is left to drop.
 //!
-//! *No borrow is held while Lua runs.* The host's cells are borrowed inside its own safe methods alone.
+//! *No borrow is held while Lua runs.* Only the host's own safe methods borrow its cells.
 //!
-//! *Outside a protected call only calls that cannot raise are made*: pushing numbers, light values and registry
-//! entries, moving and resuming. What allocates runs in a protected call or in a coroutine.
+//! *Outside a protected call only functions that cannot raise are called*: those that push numbers, light values and
+//! registry entries, move values, and resume. Functions that allocate run in a protected call or in a coroutine.
 
 pub(crate) mod cluster;
 pub(crate) mod command;
@@ -49,7 +48,7 @@ unsafe fn host<'a>(state: State) -> &'a Host {
     unsafe { &*lua_touserdata(state, lua_upvalueindex(1)).cast::<Host>() }
 }
 
-/// Raises an error with this text. `text` lives on in the host, so nothing is left to drop.
+/// Raises an error with this text. The text moves into the host, so nothing is left to drop.
 ///
 /// # Safety
 /// `state` runs in protected mode, and the caller has nothing left to drop.
@@ -60,20 +59,20 @@ unsafe fn raise(state: State, host: &Host, text: String) -> c_int {
     }
 }
 
-/// Pushes a text by way of the host, so that running out of memory drops nothing twice or never.
+/// Pushes a text. It moves into the host first, so that it is dropped exactly once even if memory runs out.
 ///
 /// # Safety
-/// As for [`raise`], with room for one value on the stack.
+/// As for [`raise`], with space for one value on the stack.
 unsafe fn push_text(state: State, host: &Host, text: String) {
     unsafe {
-        // Nobody else holds a reference into it: it is filled and pushed here, and Lua copies.
+        // No other reference to it exists: it is set and pushed here, and Lua copies it.
         *host.text.get() = text.into_bytes();
         let text: *const Vec<u8> = host.text.get();
         lua_pushlstring(state, (*text).as_ptr().cast(), (*text).len());
     }
 }
 
-/// Pushes bytes that something else keeps alive.
+/// Pushes bytes, which the caller keeps alive.
 ///
 /// # Safety
 /// As for [`push_text`].
@@ -83,7 +82,7 @@ unsafe fn push_bytes(state: State, bytes: *const [u8]) {
     }
 }
 
-/// Gives a function's results, or raises its error.
+/// Returns the number of a function's results, or raises its error.
 ///
 /// # Safety
 /// As for [`raise`].
@@ -122,7 +121,7 @@ unsafe fn type_name(state: State, index: c_int) -> String {
     }
 }
 
-/// The service behind an address as Lua writes it: a number, or a text. `Ok(None)`: nobody has the name.
+/// The service at an address in Lua's notation: a number or a string. `Ok(None)`: no service has the name.
 ///
 /// # Safety
 /// `index` is valid or beyond the top.
@@ -133,14 +132,14 @@ unsafe fn address(state: State, host: &Host, index: c_int) -> Result<Option<Hand
         let number = lua_tointegerx(state, index, &mut is_integer);
         if is_integer != 0 && lua_type(state, index) == LUA_TNUMBER {
             if number == 0 {
-                return Err("0 is the address of no service".to_owned());
+                return Err("0 is not the address of a service".to_owned());
             }
             return Ok(Some(Handle(number as u32)));
         }
         match string(state, index) {
             Some(text) => Ok(host.resolve(&String::from_utf8_lossy(text))),
             None => Err(format!(
-                "an address is a number or a text, and this is a {}",
+                "an address is a number or a string, not a {}",
                 type_name(state, index)
             )),
         }

@@ -1,18 +1,19 @@
-//! The module `skyring.host`: what our own `skynet.lua` stands on. A call is one function here: it packs, sends
-//! and lets go, and goes on with the values of the answer.
+//! The module `skyring.host`, on which the built-in `skynet.lua` is based. A call is a single function here: it packs,
+//! sends and yields, and continues with the values of the answer.
 
 use std::ffi::{CStr, c_int};
 
+use bytes::Bytes;
 use mlua::ffi::*;
 use skyring::{Error, Handle, Kind, Payload};
 
-use super::coroutine::{check_may_wait, park};
+use super::coroutine::{begin_wait, check_may_wait};
 use super::dispatch::{self, push_body};
-use super::unpack::unpack;
-use super::{State, add_functions, address, core, finish, host, pack, push_bytes, raise, waiting};
-use crate::host::{HELD, Handler, Host, Mode, Outcome};
+use super::waiting::{self, call_done, raise_failure};
+use super::{State, add_functions, address, core, finish, host, pack, raise};
+use crate::host::{ENGINE_SESSION, Handler, Host, Mode, Outcome};
 
-/// Its functions.
+/// The functions of the module, besides those of `waiting`.
 const FUNCTIONS: [(&CStr, lua_CFunction); 17] = [
     (c"start", start),
     (c"handler", handler),
@@ -24,12 +25,12 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 17] = [
     (c"ret", ret),
     (c"retpack", ret_pack),
     (c"respond", respond),
-    (c"take", take),
+    (c"take_call", take_call),
     (c"context", context),
-    (c"owes", owes),
-    (c"forgive", forgive),
+    (c"is_response_pending", is_response_pending),
+    (c"drop_responses", drop_responses),
     (c"fail_calls", fail_calls),
-    (c"forget", forget),
+    (c"skip_answer", skip_answer),
     (c"memory_limit", memory_limit),
 ];
 
@@ -45,7 +46,7 @@ pub(super) unsafe fn push_module(state: State, host: *const Host) {
     }
 }
 
-/// `start()`: messages start coroutines from now on.
+/// `start()`: the host starts a coroutine for each message from now on.
 unsafe extern "C-unwind" fn start(state: State) -> c_int {
     unsafe {
         host(state).mode.set(Mode::Native);
@@ -53,8 +54,8 @@ unsafe extern "C-unwind" fn start(state: State) -> c_int {
     }
 }
 
-/// `handler(kind, function or nil, unpacks)`: who handles messages of a kind. One that unpacks gets session,
-/// source and the values; another gets session, source, kind, address and size.
+/// `handler(kind, function or nil, unpacks)`: sets the handler of a kind. With `unpacks` it gets session, source and the
+/// values; without, it gets session, source, kind, address and size.
 unsafe extern "C-unwind" fn handler(state: State) -> c_int {
     unsafe {
         let kind = luaL_checkinteger(state, 1);
@@ -78,7 +79,7 @@ unsafe extern "C-unwind" fn handler(state: State) -> c_int {
     }
 }
 
-/// `handler_unknown(function)`: who gets the messages of kinds that have no handler.
+/// `handler_unknown(function)`: sets the handler for kinds that have none.
 unsafe extern "C-unwind" fn handler_unknown(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TFUNCTION);
@@ -92,11 +93,11 @@ unsafe extern "C-unwind" fn handler_unknown(state: State) -> c_int {
     }
 }
 
-/// `call(address, kind, ...)`: the values of the answer; raises the error that came instead.
+/// `call(address, kind, ...)`: returns the values of the answer, or raises its error.
 unsafe extern "C-unwind" fn call(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        match begin_call(state, host) {
+        match begin_call(state, host, || pack::pack(state, host, 2, true)) {
             Ok(()) => {
                 lua_settop(state, 0);
                 lua_yieldk(state, 0, 0, Some(call_done))
@@ -106,20 +107,26 @@ unsafe extern "C-unwind" fn call(state: State) -> c_int {
     }
 }
 
+/// Sends a call with the bytes of `payload`, and registers that the running coroutine waits for the answer.
+///
 /// # Safety
-/// `state` runs `call`.
+/// `state` runs `call` or `raw_call`; neither the caller nor `payload` has anything to drop when `payload` raises.
 #[inline]
-unsafe fn begin_call(state: State, host: &Host) -> Result<(), String> {
+unsafe fn begin_call(
+    state: State,
+    host: &Host,
+    payload: impl FnOnce() -> Result<Bytes, String>,
+) -> Result<(), String> {
     unsafe {
         check_may_wait(state, host)?;
         let target = address(state, host, 1)?;
         let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
-        let payload = Payload(pack::pack(state, host, 2, true)?);
+        let payload = Payload(payload()?);
         let Some(target) = target else {
             return Err(no_service(state));
         };
         let session = host.next_session();
-        park(host, session, target.0);
+        begin_wait(host, session, target.0);
         host.caller.post(target, kind, session, payload);
         Ok(())
     }
@@ -134,65 +141,17 @@ unsafe fn no_service(state: State) -> String {
     Error::NoSuchService { address }.to_string()
 }
 
-/// Goes on when the answer is there.
-pub(super) unsafe extern "C-unwind" fn call_done(
-    state: State,
-    _status: c_int,
-    _context: lua_KContext,
-) -> c_int {
-    unsafe {
-        let host = host(state);
-        let body = host.body();
-        lua_settop(state, 0);
-        if host.outcome.get() == Outcome::Values {
-            return unpack(state, body);
-        }
-        fail(state, host, body)
-    }
-}
-
-/// # Safety
-/// As for [`raise`].
-#[cold]
-unsafe fn fail(state: State, host: &Host, body: *const [u8]) -> c_int {
-    unsafe {
-        match host.outcome.get() {
-            Outcome::Failed => push_bytes(state, body),
-            _ => push_bytes(state, std::ptr::from_ref(b"the call was given up".as_slice())),
-        }
-        lua_error(state)
-    }
-}
-
 /// `rawcall(address, kind, message [, size])`: address and size of the answer.
 unsafe extern "C-unwind" fn raw_call(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        match begin_raw_call(state, host) {
+        match begin_call(state, host, || core::message(state, host, 3)) {
             Ok(()) => {
                 lua_settop(state, 0);
                 lua_yieldk(state, 0, 0, Some(raw_call_done))
             }
             Err(text) => raise(state, host, text),
         }
-    }
-}
-
-/// # Safety
-/// `state` runs `raw_call`.
-unsafe fn begin_raw_call(state: State, host: &Host) -> Result<(), String> {
-    unsafe {
-        check_may_wait(state, host)?;
-        let target = address(state, host, 1)?;
-        let kind = Kind(lua_tointegerx(state, 2, std::ptr::null_mut()) as u8);
-        let payload = Payload(core::message(state, host, 3)?);
-        let Some(target) = target else {
-            return Err(no_service(state));
-        };
-        let session = host.next_session();
-        park(host, session, target.0);
-        host.caller.post(target, kind, session, payload);
-        Ok(())
     }
 }
 
@@ -205,11 +164,11 @@ unsafe extern "C-unwind" fn raw_call_done(state: State, _status: c_int, _context
             push_body(state, body);
             return 2;
         }
-        fail(state, host, body)
+        raise_failure(state, host, body)
     }
 }
 
-/// `send(address, kind, ...)`: packs and sends; 0, or nothing when nobody is there.
+/// `send(address, kind, ...)`: packs and sends; 0, or no value if the service does not exist.
 unsafe extern "C-unwind" fn send(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -235,12 +194,12 @@ unsafe fn send_values(state: State, host: &Host) -> Result<c_int, String> {
     }
 }
 
-/// Takes the session of the message that the running coroutine handles: `None` when there is none, 0 when
-/// it was a send or is answered already.
+/// Takes source and session of the message that the running coroutine handles. `None`: it handles none. Session 0: the
+/// message is a send, or is already answered.
 fn take_session(host: &Host) -> Option<(u32, u32)> {
     let mut threads = host.threads.borrow_mut();
     let thread = threads.get_mut(host.running.get())?;
-    if !thread.handles {
+    if !thread.handles_message {
         return None;
     }
     let taken = (thread.source, thread.session);
@@ -248,7 +207,7 @@ fn take_session(host: &Host) -> Option<(u32, u32)> {
     Some(taken)
 }
 
-/// `ret(message [, size])`: answers the call at hand; whether somebody waits for it.
+/// `ret(message [, size])`: answers the current call; whether the caller may still wait for it.
 unsafe extern "C-unwind" fn ret(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -262,7 +221,7 @@ unsafe extern "C-unwind" fn ret(state: State) -> c_int {
     }
 }
 
-/// `retpack(...)`: the same with values.
+/// `retpack(...)`: answers the current call with values.
 unsafe extern "C-unwind" fn ret_pack(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -280,8 +239,8 @@ unsafe fn answer(state: State, host: &Host, payload: Payload) -> c_int {
     unsafe {
         match take_session(host) {
             Some((source, session)) if session != 0 => {
-                // One that has ended on this shard is known not to wait.
-                let waits = session & HELD != 0 || host.caller.may_exist(Handle(source));
+                // A caller that has ended on this shard does not wait.
+                let waits = session & ENGINE_SESSION != 0 || host.caller.may_exist(Handle(source));
                 host.answer(source, session, Ok(payload));
                 lua_pushboolean(state, c_int::from(waits));
             }
@@ -298,15 +257,15 @@ unsafe fn answer(state: State, host: &Host, payload: Payload) -> c_int {
     }
 }
 
-/// `take()`: session and source of the call at hand, which the caller now owes an answer.
-unsafe extern "C-unwind" fn take(state: State) -> c_int {
+/// `take_call()`: session and source of the current call, which `respond` must answer.
+unsafe extern "C-unwind" fn take_call(state: State) -> c_int {
     unsafe {
         let host = host(state);
         let Some((source, session)) = take_session(host) else {
             return 0;
         };
         if session != 0 {
-            host.owe(source, session);
+            host.add_pending_response(source, session);
         }
         lua_pushinteger(state, lua_Integer::from(session));
         lua_pushinteger(state, lua_Integer::from(source));
@@ -314,11 +273,14 @@ unsafe extern "C-unwind" fn take(state: State) -> c_int {
     }
 }
 
-/// `context()`: session and source of the message at hand; the session is nil when it is answered.
+/// `context()`: session and source of the current message; the session is 0 once it is answered.
 unsafe extern "C-unwind" fn context(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        let Some(thread) = host.thread(host.running.get()).filter(|thread| thread.handles) else {
+        let Some(thread) = host
+            .thread(host.running.get())
+            .filter(|thread| thread.handles_message)
+        else {
             return 0;
         };
         lua_pushinteger(state, lua_Integer::from(thread.session));
@@ -329,7 +291,7 @@ unsafe extern "C-unwind" fn context(state: State) -> c_int {
 
 /// # Safety
 /// Session and source are the first values of the stack.
-unsafe fn debt(state: State) -> (u32, u32) {
+unsafe fn session_and_source(state: State) -> (u32, u32) {
     unsafe {
         let session = lua_tointegerx(state, 1, std::ptr::null_mut()) as u32;
         let source = lua_tointegerx(state, 2, std::ptr::null_mut()) as u32;
@@ -337,8 +299,8 @@ unsafe fn debt(state: State) -> (u32, u32) {
     }
 }
 
-/// `respond(session, source, ok, message or text [, size])`: answers a call that was taken; false when
-/// nobody is owed an answer any more.
+/// `respond(session, source, ok, message or text [, size])`: answers a call that was taken; false if it is
+/// not pending any more.
 unsafe extern "C-unwind" fn respond(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -358,9 +320,9 @@ unsafe extern "C-unwind" fn respond(state: State) -> c_int {
 /// `state` runs `respond`.
 unsafe fn respond_with(state: State, host: &Host) -> Result<bool, String> {
     unsafe {
-        let (source, session) = debt(state);
+        let (source, session) = session_and_source(state);
         let message = core::message(state, host, 4)?;
-        if !host.settle(source, session) {
+        if !host.take_pending_response(source, session) {
             return Ok(false);
         }
         let result = if lua_toboolean(state, 3) != 0 {
@@ -373,24 +335,27 @@ unsafe fn respond_with(state: State, host: &Host) -> Result<bool, String> {
     }
 }
 
-/// `owes(session, source)`: whether an answer is owed.
-unsafe extern "C-unwind" fn owes(state: State) -> c_int {
+/// `is_response_pending(session, source)`: whether a call that was taken is still pending.
+unsafe extern "C-unwind" fn is_response_pending(state: State) -> c_int {
     unsafe {
-        let (source, session) = debt(state);
-        lua_pushboolean(state, c_int::from(host(state).is_owed(source, session)));
+        let (source, session) = session_and_source(state);
+        lua_pushboolean(
+            state,
+            c_int::from(host(state).has_pending_response(source, session)),
+        );
         1
     }
 }
 
-/// `forgive(source)`: nothing is owed to a service that is gone.
-unsafe extern "C-unwind" fn forgive(state: State) -> c_int {
+/// `drop_responses(source)`: drops the pending calls of a service that has ended.
+unsafe extern "C-unwind" fn drop_responses(state: State) -> c_int {
     unsafe {
-        host(state).forgive(lua_tointegerx(state, 1, std::ptr::null_mut()) as u32);
+        host(state).drop_pending_responses(lua_tointegerx(state, 1, std::ptr::null_mut()) as u32);
         0
     }
 }
 
-/// `fail_calls(service)`: the calls to it that wait fail.
+/// `fail_calls(service)`: fails the waiting calls to a service.
 unsafe extern "C-unwind" fn fail_calls(state: State) -> c_int {
     unsafe {
         let target = luaL_checkinteger(state, 1) as u32;
@@ -400,21 +365,21 @@ unsafe extern "C-unwind" fn fail_calls(state: State) -> c_int {
             let Some(session) = session else {
                 return 0;
             };
-            let error = Error::remote(format!("the service :{target:08x} is taken for dead"));
+            let error = Error::remote(format!("the service :{target:08x} was terminated"));
             host.caller.answer_post(host.caller.handle(), session, Err(error));
         }
     }
 }
 
-/// `forget()`: the call at hand is answered in another way.
-unsafe extern "C-unwind" fn forget(state: State) -> c_int {
+/// `skip_answer()`: the coroutine does not answer the current call itself.
+unsafe extern "C-unwind" fn skip_answer(state: State) -> c_int {
     unsafe {
         let _ = take_session(host(state));
         0
     }
 }
 
-/// `memory_limit(bytes)`: what the interpreter may hold from when its main chunk has run; 0: no limit.
+/// `memory_limit(bytes)`: sets the memory limit that applies once the main chunk has run; 0: no limit.
 unsafe extern "C-unwind" fn memory_limit(state: State) -> c_int {
     unsafe {
         let bytes = luaL_checkinteger(state, 1);

@@ -1,8 +1,8 @@
-//! Values of Lua to packed bytes, straight from the stack.
+//! Packs Lua values from the stack.
 //!
-//! Values are packed into the host's scratch buffer, behind what is there: a `__pairs` method may pack
-//! something while a table is being packed. Each packing takes its bytes off the end again. One that an error
-//! of Lua ends leaves its bytes behind; they are cleared when the next message comes.
+//! Values are packed into the host's scratch buffer, after the bytes that are already there, because a `__pairs` method
+//! may pack values while a table is being packed. Each packing removes its bytes from the end again. If a Lua error ends
+//! it, its bytes stay until the next message clears the buffer.
 
 use std::ffi::c_int;
 
@@ -12,10 +12,10 @@ use mlua::ffi::*;
 use super::{State, string};
 use crate::host::Host;
 
-/// How deep tables may be nested, as in Skynet.
+/// Most levels of nested tables, as in Skynet.
 pub const NESTING_MAX: u32 = 32;
 
-/// Most bytes that one message may have when it is packed.
+/// Most bytes of one packed message.
 pub const PACKED_BYTES_MAX: usize = 256 << 20;
 
 const BOOLEAN: u8 = 1;
@@ -24,12 +24,12 @@ const POINTER: u8 = 3;
 const STRING_SHORT: u8 = 4;
 const STRING_LONG: u8 = 5;
 const TABLE: u8 = 6;
-/// What the five bits beside a type say at most.
+/// The largest value of the five bits beside a type.
 const COOKIE_FULL: usize = 31;
 
-/// Why values cannot be packed; the texts are what Lua sees.
+/// The reason why values cannot be packed. Lua gets the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unpackable {
+pub(crate) enum PackError {
     Nested,
     Large,
     Stack,
@@ -39,23 +39,23 @@ pub(crate) enum Unpackable {
     Raised,
 }
 
-impl Unpackable {
+impl PackError {
     fn text(self) -> String {
         match self {
-            Unpackable::Nested => format!("cannot pack a table nested deeper than {NESTING_MAX}"),
-            Unpackable::Large => format!("cannot pack more than {PACKED_BYTES_MAX} bytes"),
-            Unpackable::Stack => "cannot pack: no room on the stack".to_owned(),
-            Unpackable::Pointer => "cannot pack a light userdata for another node".to_owned(),
-            Unpackable::Type(name) => format!("cannot pack a {name}"),
-            Unpackable::Raised => "cannot pack: __pairs raised an error".to_owned(),
+            PackError::Nested => format!("cannot pack a table nested deeper than {NESTING_MAX}"),
+            PackError::Large => format!("cannot pack more than {PACKED_BYTES_MAX} bytes"),
+            PackError::Stack => "cannot pack: the stack is full".to_owned(),
+            PackError::Pointer => "cannot pack a light userdata for another node".to_owned(),
+            PackError::Type(name) => format!("cannot pack a {name}"),
+            PackError::Raised => "cannot pack: __pairs raised an error".to_owned(),
         }
     }
 }
 
-/// Packs the values above `below`. `local`: for this node, where light userdata means something.
+/// Packs the values above `below`. `local`: the receiver is on this node, where light userdata is valid.
 ///
 /// # Safety
-/// `state` runs in protected mode and nothing of the caller wants to be dropped.
+/// `state` runs in protected mode, and the caller has nothing to drop.
 #[inline]
 pub(super) unsafe fn pack(state: State, host: &Host, below: c_int, local: bool) -> Result<Bytes, String> {
     unsafe {
@@ -65,7 +65,7 @@ pub(super) unsafe fn pack(state: State, host: &Host, below: c_int, local: bool) 
         for index in below + 1..=top {
             if let Err(error) = value(state, scratch, index, 0, local) {
                 (*scratch).truncate(start);
-                if error == Unpackable::Raised
+                if error == PackError::Raised
                     && let Some(text) = string(state, -1)
                 {
                     return Err(String::from_utf8_lossy(text).into_owned());
@@ -87,7 +87,7 @@ unsafe fn value(
     index: c_int,
     depth: u32,
     local: bool,
-) -> Result<(), Unpackable> {
+) -> Result<(), PackError> {
     unsafe {
         match lua_type(state, index) {
             LUA_TNIL => put(out, 0),
@@ -109,12 +109,12 @@ unsafe fn value(
                 let address = lua_touserdata(state, index) as u64;
                 put_with(out, POINTER, &address.to_le_bytes());
             }
-            LUA_TLIGHTUSERDATA => return Err(Unpackable::Pointer),
+            LUA_TLIGHTUSERDATA => return Err(PackError::Pointer),
             LUA_TTABLE => return table(state, out, lua_absindex(state, index), depth + 1, local),
-            LUA_TFUNCTION => return Err(Unpackable::Type("function")),
-            LUA_TUSERDATA => return Err(Unpackable::Type("userdata")),
-            LUA_TTHREAD => return Err(Unpackable::Type("thread")),
-            _ => return Err(Unpackable::Type("value of no type")),
+            LUA_TFUNCTION => return Err(PackError::Type("function")),
+            LUA_TUSERDATA => return Err(PackError::Type("userdata")),
+            LUA_TTHREAD => return Err(PackError::Type("thread")),
+            _ => return Err(PackError::Type("value of no type")),
         }
         Ok(())
     }
@@ -128,13 +128,13 @@ unsafe fn table(
     index: c_int,
     depth: u32,
     local: bool,
-) -> Result<(), Unpackable> {
+) -> Result<(), PackError> {
     unsafe {
         if depth > NESTING_MAX {
-            return Err(Unpackable::Nested);
+            return Err(PackError::Nested);
         }
         if lua_checkstack(state, LUA_MINSTACK) == 0 {
-            return Err(Unpackable::Stack);
+            return Err(PackError::Stack);
         }
         if lua_getmetatable(state, index) != 0 {
             lua_pop(state, 1);
@@ -172,7 +172,7 @@ unsafe fn table(
     }
 }
 
-/// A table whose metatable says how to walk it; the function that does is on top.
+/// Packs a table whose metatable has `__pairs`, which is on top of the stack.
 ///
 /// # Safety
 /// As for [`table`].
@@ -182,20 +182,20 @@ unsafe fn pairs(
     index: c_int,
     depth: u32,
     local: bool,
-) -> Result<(), Unpackable> {
+) -> Result<(), PackError> {
     unsafe {
         put(out, TABLE);
         lua_pushvalue(state, index);
         if lua_pcall(state, 1, 3, 0) != LUA_OK {
-            return Err(Unpackable::Raised);
+            return Err(PackError::Raised);
         }
-        // On the stack: the function that steps, what it walks, the key.
+        // On the stack: the iterator function, its state, the key.
         loop {
             lua_pushvalue(state, -3);
             lua_pushvalue(state, -3);
             lua_pushvalue(state, -3);
             if lua_pcall(state, 2, 2, 0) != LUA_OK {
-                return Err(Unpackable::Raised);
+                return Err(PackError::Raised);
             }
             if lua_type(state, -2) == LUA_TNIL {
                 lua_pop(state, 5);
@@ -205,7 +205,7 @@ unsafe fn pairs(
             value(state, out, -2, depth, local)?;
             value(state, out, -1, depth, local)?;
             lua_pop(state, 1);
-            // The new key takes the place of the old.
+            // The new key replaces the old one.
             lua_replace(state, -2);
         }
     }
@@ -251,11 +251,11 @@ unsafe fn integer(out: *mut Vec<u8>, number: i64) {
 /// # Safety
 /// As for [`put`]; `bytes` lies outside the buffer.
 #[inline]
-unsafe fn text(out: *mut Vec<u8>, bytes: &[u8]) -> Result<(), Unpackable> {
+unsafe fn text(out: *mut Vec<u8>, bytes: &[u8]) -> Result<(), PackError> {
     unsafe {
         let length = bytes.len();
         if (*out).len() + length > PACKED_BYTES_MAX {
-            return Err(Unpackable::Large);
+            return Err(PackError::Large);
         }
         (*out).reserve(length + 5);
         if length <= COOKIE_FULL {

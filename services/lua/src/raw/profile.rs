@@ -1,5 +1,5 @@
-//! The module `skynet.profile`, and the `coroutine.resume` and `coroutine.wrap` that every service has: they note
-//! which coroutine runs, for whoever wants to stop it, and count its time if that is asked for.
+//! The module `skynet.profile`, and the `coroutine.resume` and `coroutine.wrap` of every service. They record which
+//! coroutine runs, so that `signal` can interrupt it, and measure its time if it is profiled.
 
 use std::ffi::{CStr, c_int};
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use mlua::ffi::*;
 use super::{State, add_functions, host};
 use crate::host::Host;
 
-/// The module's functions.
+/// The functions of the module.
 const FUNCTIONS: [(&CStr, lua_CFunction); 4] = [
     (c"start", start),
     (c"stop", stop),
@@ -28,7 +28,7 @@ pub(super) unsafe fn push_module(state: State, host: *const Host) {
     }
 }
 
-/// Puts them in the place of Lua's own.
+/// Replaces Lua's own `coroutine.resume` and `coroutine.wrap`.
 ///
 /// # Safety
 /// As for [`add_functions`].
@@ -51,20 +51,20 @@ fn processor_time() -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
-/// A coroutine begins to run: notes it, and gives the one before.
+/// Records that a coroutine begins to run, and returns the previous one.
 #[inline]
 pub(super) fn switch_to(host: &Host, state: State) -> State {
-    if host.profiled.get() {
+    if host.is_profiling.get() {
         begin(host, state);
     }
-    host.note.active.swap(state, Ordering::Relaxed)
+    host.activity.active.swap(state, Ordering::Relaxed)
 }
 
-/// It has let go, and `before` runs again.
+/// Records that the coroutine has yielded or ended, and that `before` runs again.
 #[inline]
 pub(super) fn switch_back(host: &Host, state: State, before: State) {
-    host.note.active.store(before, Ordering::Relaxed);
-    if host.profiled.get() {
+    host.activity.active.store(before, Ordering::Relaxed);
+    if host.is_profiling.get() {
         end(host, state);
     }
 }
@@ -83,11 +83,11 @@ fn end(host: &Host, state: State) {
     }
 }
 
-/// The coroutine that is meant: the first argument, or the one that runs.
+/// The coroutine that is the first argument, or else the running one.
 ///
 /// # Safety
 /// `state` runs a function of this module.
-unsafe fn meant(state: State) -> State {
+unsafe fn coroutine_argument(state: State) -> State {
     unsafe {
         if lua_type(state, 1) == LUA_TTHREAD {
             lua_tothread(state, 1)
@@ -97,75 +97,80 @@ unsafe fn meant(state: State) -> State {
     }
 }
 
-/// `start([coroutine])`: counts its processor time from now on.
+/// `start([coroutine])`: measures its processor time from now on.
 unsafe extern "C-unwind" fn start(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        let of = meant(state);
-        if host.profiles.borrow().contains_key(&of) {
-            return luaL_error(state, c"the coroutine is profiled already".as_ptr());
+        let thread = coroutine_argument(state);
+        if host.profiles.borrow().contains_key(&thread) {
+            return luaL_error(state, c"the coroutine is already profiled".as_ptr());
         }
-        host.profiles.borrow_mut().insert(of, (processor_time(), 0));
-        host.profiled.set(true);
+        host.profiles.borrow_mut().insert(thread, (processor_time(), 0));
+        host.is_profiling.set(true);
         0
     }
 }
 
-/// `stop([coroutine])`: the seconds since `start`.
+/// `stop([coroutine])`: its processor time since `start`, in seconds.
 unsafe extern "C-unwind" fn stop(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        let of = meant(state);
-        let times = host.profiles.borrow_mut().remove(&of);
+        let thread = coroutine_argument(state);
+        let times = host.profiles.borrow_mut().remove(&thread);
         let Some((since, total)) = times else {
             return luaL_error(state, c"call profile.start before profile.stop".as_ptr());
         };
         let none_left = host.profiles.borrow().is_empty();
         if none_left {
-            host.profiled.set(false);
+            host.is_profiling.set(false);
         }
-        let running = if of == state { processor_time() - since } else { 0 };
+        let running = if thread == state {
+            processor_time() - since
+        } else {
+            0
+        };
         lua_pushnumber(state, (total + running) as f64 / 1e9);
         1
     }
 }
 
-/// Resumes with the values on top of `state`; the results, or the error, are on top then. `Err`: it failed.
+/// Resumes a coroutine with the values on top of `state`, which then has the results, or the error, on top. `Err`: the
+/// coroutine failed.
 ///
 /// # Safety
-/// `state` runs in protected mode, with `arguments` values on top; `of` is another coroutine.
-unsafe fn resume_with(state: State, of: State, arguments: c_int) -> Result<c_int, ()> {
+/// `state` runs in protected mode, with `arguments` values on top; `thread` is another coroutine.
+unsafe fn resume_with(state: State, thread: State, arguments: c_int) -> Result<c_int, ()> {
     unsafe {
-        if lua_checkstack(of, arguments) == 0 {
+        if lua_checkstack(thread, arguments) == 0 {
             lua_pushstring(state, c"too many arguments to resume".as_ptr());
             return Err(());
         }
-        lua_xmove(state, of, arguments);
+        lua_xmove(state, thread, arguments);
         let host = host(state);
         let mut results = 0;
-        let before = switch_to(host, of);
-        let status = lua_resume(of, state, arguments, &mut results);
-        switch_back(host, of, before);
+        let before = switch_to(host, thread);
+        let status = lua_resume(thread, state, arguments, &mut results);
+        switch_back(host, thread, before);
         if status != LUA_OK && status != LUA_YIELD {
-            lua_xmove(of, state, 1);
+            lua_xmove(thread, state, 1);
             return Err(());
         }
         if lua_checkstack(state, results + 1) == 0 {
-            lua_pop(of, results);
+            lua_pop(thread, results);
             lua_pushstring(state, c"too many results to resume".as_ptr());
             return Err(());
         }
-        lua_xmove(of, state, results);
+        lua_xmove(thread, state, results);
         Ok(results)
     }
 }
 
-/// `resume(coroutine, ...)`, as Lua's.
+/// `resume(coroutine, ...)`, as in Lua.
 unsafe extern "C-unwind" fn resume(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TTHREAD);
-        let of = lua_tothread(state, 1);
-        match resume_with(state, of, lua_gettop(state) - 1) {
+        let thread = lua_tothread(state, 1);
+        match resume_with(state, thread, lua_gettop(state) - 1) {
             Ok(results) => {
                 lua_pushboolean(state, 1);
                 lua_insert(state, -(results + 1));
@@ -180,32 +185,32 @@ unsafe extern "C-unwind" fn resume(state: State) -> c_int {
     }
 }
 
-/// `wrap(function)`, as Lua's.
+/// `wrap(function)`, as in Lua.
 unsafe extern "C-unwind" fn wrap(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TFUNCTION);
         lua_pushvalue(state, lua_upvalueindex(1));
-        let of = lua_newthread(state);
+        let thread = lua_newthread(state);
         lua_pushvalue(state, 1);
-        lua_xmove(state, of, 1);
+        lua_xmove(state, thread, 1);
         lua_pushcclosure(state, wrapped, 2);
         1
     }
 }
 
-/// What `wrap` gives: the host and the coroutine are its upvalues.
+/// The function that `wrap` returns: the host and the coroutine are its upvalues.
 unsafe extern "C-unwind" fn wrapped(state: State) -> c_int {
     unsafe {
-        let of = lua_tothread(state, lua_upvalueindex(2));
-        match resume_with(state, of, lua_gettop(state)) {
+        let thread = lua_tothread(state, lua_upvalueindex(2));
+        match resume_with(state, thread, lua_gettop(state)) {
             Ok(results) => results,
             Err(()) => {
-                let status = lua_status(of);
+                let status = lua_status(thread);
                 if status != LUA_OK && status != LUA_YIELD {
-                    // Closes what is to be closed, which may change the error.
-                    lua_closethread(of, state);
+                    // Closes pending to-be-closed variables, which may replace the error.
+                    lua_closethread(thread, state);
                     lua_pop(state, 1);
-                    lua_xmove(of, state, 1);
+                    lua_xmove(thread, state, 1);
                 }
                 if lua_type(state, -1) == LUA_TSTRING {
                     luaL_where(state, 1);

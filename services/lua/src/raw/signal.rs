@@ -1,8 +1,8 @@
-//! Stops a service that runs without end: `skynet.core.command("SIGNAL", ":00000008 0")`.
+//! Interrupts a service in an endless loop: `skynet.core.command("SIGNAL", ":00000008 0")`.
 //!
-//! The shard is in the interpreter and looks at nothing else. Lua has one way to be interrupted from a signal
-//! handler: `lua_sethook`, which only sets fields of the coroutine that runs. So the handler runs on the shard's
-//! own thread, and the hook raises an error at the next instruction.
+//! The shard is inside the interpreter and cannot poll for requests. Lua can be interrupted from a signal handler by
+//! `lua_sethook`, which only sets fields of the running coroutine. So the signal is sent to the shard's own thread, and
+//! the hook raises an error at the next instruction.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -14,29 +14,29 @@ use mlua::ffi::*;
 use skyring::Handle;
 
 use super::State;
-use crate::watch::{self, Note};
+use crate::watch::{self, ShardActivity};
 
-/// Ignored by default, and used for nothing else by programs like this.
+/// A signal that is ignored by default and that the program does not use otherwise.
 const SIGNAL: c_int = libc::SIGURG;
 
 thread_local! {
-    /// The note of this shard. Plain memory, so that a signal handler may read it.
-    static OWN: Cell<*const Note> = const { Cell::new(ptr::null()) };
+    /// The record of this shard. A plain pointer, so that a signal handler may read it.
+    static OWN: Cell<*const ShardActivity> = const { Cell::new(ptr::null()) };
 }
 
 static INSTALLED: Once = Once::new();
 
-/// This thread, as the system knows it.
+/// The identifier of this thread.
 pub(crate) fn this_thread() -> libc::pthread_t {
     // SAFETY: it has no preconditions.
     unsafe { libc::pthread_self() }
 }
 
-/// Lets services of this shard be stopped. `note` must be the one that the thread keeps until its end.
-pub(super) fn prepare(note: &Note) {
-    OWN.set(note);
+/// Makes the services of this shard interruptible. The thread must keep `shard` until it ends.
+pub(super) fn prepare(shard: &ShardActivity) {
+    OWN.set(shard);
     INSTALLED.call_once(|| {
-        // SAFETY: the handler does what a signal handler may do, see there, and the struct is plain data.
+        // SAFETY: the handler is async-signal-safe, as stated there, and the struct is plain data.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_signal as extern "C" fn(c_int) as usize;
@@ -46,14 +46,14 @@ pub(super) fn prepare(note: &Note) {
     });
 }
 
-/// Stops what a service is doing, if it is doing something.
+/// Interrupts a service. `false`: it does not run now.
 pub(crate) fn stop(handle: Handle) -> bool {
-    let Some(note) = watch::running(handle) else {
+    let Some(shard) = watch::running(handle) else {
         return false;
     };
-    note.trap.store(handle.0, Ordering::Release);
-    // SAFETY: a thread with a note is a shard, and one whose service runs has not ended.
-    unsafe { libc::pthread_kill(note.thread, SIGNAL) == 0 }
+    shard.stop_target.store(handle.0, Ordering::Release);
+    // SAFETY: only the thread of a shard has a record, and a shard whose service runs has not ended.
+    unsafe { libc::pthread_kill(shard.thread, SIGNAL) == 0 }
 }
 
 extern "C" fn on_signal(_signal: c_int) {
@@ -61,14 +61,14 @@ extern "C" fn on_signal(_signal: c_int) {
     if own.is_null() {
         return;
     }
-    // SAFETY: the thread keeps its note until its end. Atomics and `lua_sethook` are all that is used, and the
-    // coroutine that the note names is running below this handler.
+    // SAFETY: the thread keeps its record until it ends. Only atomics and `lua_sethook` are used, and the recorded
+    // coroutine runs below this handler.
     unsafe {
-        let note = &*own;
-        if !note.is_trapped() {
+        let shard = &*own;
+        if !shard.take_stop_request() {
             return;
         }
-        let active = note.active.load(Ordering::Relaxed);
+        let active = shard.active.load(Ordering::Relaxed);
         if !active.is_null() {
             lua_sethook(active, Some(interrupt), LUA_MASKCOUNT, 1);
         }

@@ -1,4 +1,4 @@
-//! An interpreter for a service: made, given its modules, and started.
+//! The interpreter of a service: creates it, adds its modules, and passes messages to it.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -16,7 +16,7 @@ pub(crate) struct Interpreter {
     // Dropped in this order: the host outlives the interpreter.
     lua: Lua,
     host: Rc<Host>,
-    /// Whether it is handling something.
+    /// Whether it handles a message or an answer.
     busy: Cell<bool>,
 }
 
@@ -27,13 +27,13 @@ impl Drop for Interpreter {
 }
 
 impl Interpreter {
-    /// An interpreter with all of Lua's libraries.
+    /// Creates an interpreter with all of Lua's libraries.
     ///
     /// # Errors
-    /// When there is no memory for it.
+    /// When memory runs out.
     pub(crate) fn open(host: Rc<Host>) -> mlua::Result<Interpreter> {
-        signal::prepare(&host.note);
-        // SAFETY: the fields of an `Interpreter` are dropped in order, and `lua` is handed out by reference only.
+        signal::prepare(&host.activity);
+        // SAFETY: the fields of an `Interpreter` are dropped in order, and `lua` is lent by reference only.
         let lua = unsafe { open(&host) }?;
         Ok(Interpreter {
             lua,
@@ -50,34 +50,38 @@ impl Interpreter {
         &self.host
     }
 
-    /// Handles one message. A call is answered sooner or later by way of `source` and `session`.
+    /// Handles one message. A call is answered later, by `source` and `session`.
     pub(crate) fn message(&self, kind: u8, source: u32, session: u32, payload: Payload) {
-        // SAFETY: the interpreter lives, and is not handling anything else.
-        self.alone(source, |host| unsafe {
+        // SAFETY: the interpreter is alive, and `run_exclusive` ensures that it handles nothing else.
+        self.run_exclusive(source, |host| unsafe {
             dispatch::message(host, kind, source, session, payload)
         });
     }
 
-    /// Hands over the answer to what the service asked with `session`.
+    /// Passes on the answer to the call or operation with this session.
     pub(crate) fn answer(&self, session: u32, result: Result<Payload, Error>) {
         // SAFETY: as in `message`.
-        self.alone(0, |host| unsafe { dispatch::answer(host, session, result) });
+        self.run_exclusive(0, |host| unsafe { dispatch::answer(host, session, result) });
     }
 
+    /// Runs work in the interpreter, and records its time.
+    ///
     /// # Panics
-    /// When a message is handed over while another is handled, which the engine does not do.
-    pub(crate) fn alone<R>(&self, source: u32, work: impl FnOnce(&Host) -> R) -> R {
+    /// When the service already handles a message, which the engine excludes.
+    pub(crate) fn run_exclusive<R>(&self, source: u32, work: impl FnOnce(&Host) -> R) -> R {
         assert!(
             !self.busy.replace(true),
             "a service handles one message at a time"
         );
         let host = &*self.host;
         let started = quanta::Instant::now();
-        host.note.enter(host.caller.handle(), source, host.main.get());
+        host.activity
+            .begin_message(host.caller.handle(), source, host.main.get());
         let result = work(host);
-        host.note.leave();
+        host.activity.end_message();
         self.busy.set(false);
-        host.spent.set(host.spent.get() + started.elapsed());
+        host.handling_time
+            .set(host.handling_time.get() + started.elapsed());
         host.report_overload();
         result
     }
@@ -86,8 +90,8 @@ impl Interpreter {
 /// # Safety
 /// The interpreter is dropped before the host.
 unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
-    // Services are programs of the node's owner: they may load modules in C and use `debug`. What mlua would put
-    // in the place of `pcall` and `xpcall` cannot yield, hence the option.
+    // Services are trusted programs: they may load modules in C and use `debug`. Without this option mlua replaces
+    // `pcall` and `xpcall` by versions that cannot yield.
     let options = LuaOptions::new().catch_rust_panics(true);
     let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
     let pointer: *const Host = Rc::as_ptr(host);
@@ -97,7 +101,7 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
             let main = lua_tothread(state, -1);
             lua_pop(state, 1);
             (*pointer).main.set(main);
-            // As Skynet's own states: libraries take nothing from the environment.
+            // As in Skynet, libraries ignore the environment variables.
             lua_pushboolean(state, 1);
             lua_setfield(state, LUA_REGISTRYINDEX, c"LUA_NOENV".as_ptr());
             lua_pushlightuserdata(state, pointer as *mut c_void);
@@ -127,7 +131,7 @@ pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> 
     unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
 }
 
-/// Adds what is fast to the module `skynet.cluster.core`, and gives it.
+/// Adds the frequent functions to the module `skynet.cluster.core`, and returns it.
 pub(crate) fn cluster_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe {
@@ -137,10 +141,10 @@ pub(crate) fn cluster_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua:
     }
 }
 
-/// Calls a function with a traceback in its error.
+/// Calls a function.
 ///
 /// # Errors
-/// The text of the error with the calls that led to it.
+/// The text of the error with a traceback.
 pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), String> {
     let mut values = arguments;
     values.push_front(mlua::Value::Function(function));

@@ -1,7 +1,7 @@
-//! Packed bytes to values of Lua, straight onto the stack.
+//! Unpacks bytes to Lua values on the stack.
 //!
-//! The bytes may come from another node, so nothing in them is believed: lengths are checked against what is
-//! there, tables are given room only for as many items as there are bytes left, and nesting is bounded.
+//! The bytes may come from another node, so they are not trusted: lengths are checked against the remaining bytes, a
+//! table's declared size may not exceed them, and nesting is bounded.
 
 use std::ffi::{CStr, c_int, c_void};
 
@@ -10,10 +10,10 @@ use mlua::ffi::*;
 use super::State;
 use super::pack::NESTING_MAX;
 
-/// Items of a table that room is made for at once, whatever the message says.
+/// Most items of a table for which space is reserved at once.
 pub const ITEMS_AT_ONCE_MAX: i64 = 65_536;
 
-/// Bytes that are still to be read. No destructor: an error of Lua may jump over it.
+/// The bytes that are not read yet. It has no destructor, because a Lua error may skip it.
 struct Cursor {
     next: *const u8,
     end: *const u8,
@@ -21,14 +21,14 @@ struct Cursor {
 
 impl Cursor {
     #[inline]
-    fn left(&self) -> usize {
+    fn remaining(&self) -> usize {
         self.end as usize - self.next as usize
     }
 
     /// The next `count` bytes.
     #[inline]
     fn take(&mut self, count: usize) -> Option<*const u8> {
-        if self.left() < count {
+        if self.remaining() < count {
             return None;
         }
         let at = self.next;
@@ -38,7 +38,7 @@ impl Cursor {
     }
 
     /// # Safety
-    /// The bytes that the cursor walks are alive.
+    /// The bytes of the cursor are alive.
     #[inline]
     unsafe fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)
@@ -46,10 +46,10 @@ impl Cursor {
     }
 }
 
-/// What malformed bytes are told by.
+/// The error for malformed bytes.
 const MALFORMED: &CStr = c"malformed message: %d bytes cannot be read as values";
 
-/// Pushes all values in `bytes` and says how many. Raises an error of Lua when they are malformed.
+/// Pushes all values in `bytes` and returns their number. Raises a Lua error when the bytes are malformed.
 ///
 /// # Safety
 /// `state` runs in protected mode, the caller has nothing to drop, and `bytes` stay alive meanwhile.
@@ -147,8 +147,8 @@ unsafe fn table(state: State, cursor: &mut Cursor, cookie: u8, depth: u32) -> Op
             }
             items = integer(cursor, head >> 3)?;
         }
-        // Each item has a byte at least.
-        if items < 0 || items as usize > cursor.left() {
+        // Each item takes at least one byte.
+        if items < 0 || items as usize > cursor.remaining() {
             return None;
         }
         luaL_checkstack(state, LUA_MINSTACK, c"too many values".as_ptr());

@@ -1,25 +1,24 @@
-//! The functions of `skyring.host` with which coroutines begin, wait and end.
+//! The functions of `skyring.host` that start, suspend and end coroutines.
 
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi::*;
 
-use super::coroutine::{self, check_may_wait, park};
-use super::native::call_done;
+use super::coroutine::{self, begin_wait, check_may_wait};
 use super::unpack::unpack;
 use super::{State, finish, host, push_bytes, raise, type_name};
 use crate::command::ticks;
-use crate::host::{Host, Mode, NOBODY, Outcome, Waiter};
+use crate::host::{Host, Mode, NO_THREAD, Outcome, Waiter};
 
-/// All of them.
+/// The functions of this file for the module.
 pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 16] = [
     (c"fork", fork),
     (c"timeout", timeout),
     (c"timer", timer),
     (c"suspend", suspend),
     (c"await", wait),
-    (c"unwait", unwait),
-    (c"waits", waits),
+    (c"drop_wait", drop_wait),
+    (c"waiting_session", waiting_session),
     (c"wakeup", wakeup),
     (c"thread", thread),
     (c"watch", watch),
@@ -31,10 +30,10 @@ pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 16] = [
     (c"quit", quit),
 ];
 
-/// Makes a coroutine of the function at `index` and the values above it, and pushes it.
+/// Creates a coroutine from the function at `index` and the values above it, and pushes it.
 ///
 /// # Safety
-/// `state` runs in protected mode, and a function stands at `index`.
+/// `state` runs in protected mode, and a function is at `index`.
 unsafe fn prepare(state: State, host: &Host, index: c_int) -> u32 {
     unsafe {
         let arguments = lua_gettop(state) - index;
@@ -54,7 +53,7 @@ unsafe fn prepare(state: State, host: &Host, index: c_int) -> u32 {
     }
 }
 
-/// `fork(function, ...)`: runs it when the present message has been handled; gives the coroutine.
+/// `fork(function, ...)`: runs it after the current message has been handled; returns the coroutine.
 unsafe extern "C-unwind" fn fork(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TFUNCTION);
@@ -65,8 +64,8 @@ unsafe extern "C-unwind" fn fork(state: State) -> c_int {
     }
 }
 
-/// `timeout(ticks, function)`: runs it after that many hundredths of a second; gives the coroutine and its
-/// session.
+/// `timeout(ticks, function)`: runs it after that many hundredths of a second; returns the coroutine and
+/// its session.
 unsafe extern "C-unwind" fn timeout(state: State) -> c_int {
     unsafe {
         let count = luaL_checkinteger(state, 1);
@@ -94,43 +93,77 @@ unsafe extern "C-unwind" fn timer(state: State) -> c_int {
     }
 }
 
-/// `suspend(session)`: waits for a session; true when it was woken before.
-unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
+/// Suspends the running coroutine until the session that is the first argument is answered, and then runs `done`.
+///
+/// # Safety
+/// `state` runs a function of this module, and the caller has nothing to drop.
+unsafe fn wait_for_answer(
+    state: State,
+    done: unsafe extern "C-unwind" fn(State, c_int, lua_KContext) -> c_int,
+) -> c_int {
     unsafe {
         let session = luaL_checkinteger(state, 1) as u32;
         let host = host(state);
         if let Err(text) = check_may_wait(state, host) {
             return raise(state, host, text);
         }
-        park(host, session, 0);
+        begin_wait(host, session, 0);
         lua_settop(state, 0);
-        lua_yieldk(state, 0, 0, Some(suspend_done))
+        lua_yieldk(state, 0, 0, Some(done))
     }
+}
+
+/// `suspend(session)`: waits for a session; true if `wakeup` ended the wait early.
+unsafe extern "C-unwind" fn suspend(state: State) -> c_int {
+    unsafe { wait_for_answer(state, suspend_done) }
 }
 
 unsafe extern "C-unwind" fn suspend_done(state: State, _status: c_int, _context: lua_KContext) -> c_int {
     unsafe {
-        let broken = host(state).outcome.get() == Outcome::Broken;
-        lua_pushboolean(state, c_int::from(broken));
+        let woken = host(state).outcome.get() == Outcome::Woken;
+        lua_pushboolean(state, c_int::from(woken));
         1
     }
 }
 
-/// `await(session)`: waits for a session that a module answers: the values, or the error, raised.
+/// `await(session)`: waits for a session that a module answers; returns the values or raises the error.
 unsafe extern "C-unwind" fn wait(state: State) -> c_int {
+    unsafe { wait_for_answer(state, call_done) }
+}
+
+/// Continues a call when its answer has arrived: the values, or the error, raised.
+pub(super) unsafe extern "C-unwind" fn call_done(
+    state: State,
+    _status: c_int,
+    _context: lua_KContext,
+) -> c_int {
     unsafe {
-        let session = luaL_checkinteger(state, 1) as u32;
         let host = host(state);
-        if let Err(text) = check_may_wait(state, host) {
-            return raise(state, host, text);
-        }
-        park(host, session, 0);
+        let body = host.body();
         lua_settop(state, 0);
-        lua_yieldk(state, 0, 0, Some(call_done))
+        if host.outcome.get() == Outcome::Values {
+            return unpack(state, body);
+        }
+        raise_failure(state, host, body)
     }
 }
 
-/// `wakeup(session)`: has the coroutine that waits for it go on once the running one lets go.
+/// Raises the error that a call failed with.
+///
+/// # Safety
+/// As for [`raise`].
+#[cold]
+pub(super) unsafe fn raise_failure(state: State, host: &Host, body: *const [u8]) -> c_int {
+    unsafe {
+        match host.outcome.get() {
+            Outcome::Failed => push_bytes(state, body),
+            _ => push_bytes(state, std::ptr::from_ref(b"the call was cancelled".as_slice())),
+        }
+        lua_error(state)
+    }
+}
+
+/// `wakeup(session)`: resumes the coroutine that waits for it, once the running one yields.
 unsafe extern "C-unwind" fn wakeup(state: State) -> c_int {
     unsafe {
         let session = luaL_checkinteger(state, 1) as u32;
@@ -139,15 +172,15 @@ unsafe extern "C-unwind" fn wakeup(state: State) -> c_int {
     }
 }
 
-/// `thread(function, ...)`: runs it at once in a coroutine of its own, until it lets go; gives the coroutine.
+/// `thread(function, ...)`: runs it at once in its own coroutine, until it yields; returns the coroutine.
 unsafe extern "C-unwind" fn thread(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TFUNCTION);
         let host = host(state);
         let id = prepare(state, host, 1);
         coroutine::resume_waiting(host, state, id);
-        // It is the running one again that lets go, or not.
-        host.parked.set(false);
+        // The flag was set by the other coroutine; the running one has not yielded.
+        host.yielded_to_host.set(false);
         1
     }
 }
@@ -164,14 +197,14 @@ unsafe fn thread_at(state: State, host: &Host, index: c_int) -> Result<u32, Stri
         };
         found.ok_or_else(|| {
             format!(
-                "a coroutine of the service is wanted, and this {} is none",
+                "expected a coroutine of the service, not this {}",
                 type_name(state, index)
             )
         })
     }
 }
 
-/// `watch(session, coroutine)`: the answer goes to a coroutine that waits in `receive`.
+/// `watch(session, coroutine)`: passes the answer to a coroutine that waits in `receive`.
 unsafe extern "C-unwind" fn watch(state: State) -> c_int {
     unsafe {
         let session = luaL_checkinteger(state, 1) as u32;
@@ -184,20 +217,20 @@ unsafe extern "C-unwind" fn watch(state: State) -> c_int {
     }
 }
 
-/// `unwatch(session)`: nobody waits for it any more; an answer that comes is dropped.
+/// `unwatch(session)`: cancels the wait; a later answer is dropped.
 unsafe extern "C-unwind" fn unwatch(state: State) -> c_int {
     unsafe {
         let session = luaL_checkinteger(state, 1) as u32;
         let host = host(state);
         if host.waiter(session).is_some() {
-            host.wait_for(session, Waiter::Broken);
+            host.wait_for(session, Waiter::Cancelled);
         }
         0
     }
 }
 
-/// `unwait(session)`: forgets a session that nobody will answer.
-unsafe extern "C-unwind" fn unwait(state: State) -> c_int {
+/// `drop_wait(session)`: removes the wait for a session that will not be answered.
+unsafe extern "C-unwind" fn drop_wait(state: State) -> c_int {
     unsafe {
         let session = luaL_checkinteger(state, 1) as u32;
         let _ = host(state).take_waiter(session);
@@ -205,8 +238,8 @@ unsafe extern "C-unwind" fn unwait(state: State) -> c_int {
     }
 }
 
-/// `waits(coroutine)`: the session that it waits for.
-unsafe extern "C-unwind" fn waits(state: State) -> c_int {
+/// `waiting_session(coroutine)`: the session for which it waits.
+unsafe extern "C-unwind" fn waiting_session(state: State) -> c_int {
     unsafe {
         let host = host(state);
         let Ok(id) = thread_at(state, host, 1) else {
@@ -218,15 +251,15 @@ unsafe extern "C-unwind" fn waits(state: State) -> c_int {
     }
 }
 
-/// `receive()`: waits for the next of the sessions that `watch` has given this coroutine: the session, whether
-/// it was answered, and the values or the text of the error.
+/// `receive()`: waits for the next answer to a session that `watch` has assigned to this coroutine; returns the session,
+/// whether it succeeded, and the values or the text of the error.
 unsafe extern "C-unwind" fn receive(state: State) -> c_int {
     unsafe {
         let host = host(state);
         if let Err(text) = check_may_wait(state, host) {
             return raise(state, host, text);
         }
-        host.parked.set(true);
+        host.yielded_to_host.set(true);
         lua_settop(state, 0);
         lua_yieldk(state, 0, 0, Some(receive_done))
     }
@@ -248,7 +281,7 @@ unsafe extern "C-unwind" fn receive_done(state: State, _status: c_int, _context:
     }
 }
 
-/// `kill(coroutine)`: ends one that waits; nothing when there is none.
+/// `kill(coroutine)`: ends a waiting coroutine and returns it; no value if the service has no such coroutine.
 unsafe extern "C-unwind" fn kill(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -264,18 +297,18 @@ unsafe extern "C-unwind" fn kill(state: State) -> c_int {
     }
 }
 
-/// `tasks()`: a table of sessions and the coroutines that wait for them, false where nobody does any more.
+/// `tasks()`: a table of sessions and the coroutines that wait for them; false for a cancelled wait.
 unsafe extern "C-unwind" fn tasks(state: State) -> c_int {
     unsafe {
         let host = host(state);
         lua_createtable(state, 0, 0);
         let mut index = 0;
-        // One at a time, so that running out of memory leaves no list behind.
+        // One at a time, because an error for lack of memory would leak a list.
         while let Some((session, waiter)) = host.nth_waiting(index) {
             index += 1;
             let anchor = match waiter {
                 Waiter::One(id) | Waiter::Many(id) => host.thread(id).map(|thread| thread.anchor),
-                Waiter::Broken => None,
+                Waiter::Cancelled => None,
             };
             match anchor {
                 Some(anchor) => {
@@ -289,7 +322,7 @@ unsafe extern "C-unwind" fn tasks(state: State) -> c_int {
     }
 }
 
-/// `running()`: the coroutine that the host runs, of which others may be nested; nothing outside.
+/// `running()`: the coroutine that the host runs, in which others may be nested; no value if none runs.
 unsafe extern "C-unwind" fn running(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -303,11 +336,11 @@ unsafe extern "C-unwind" fn running(state: State) -> c_int {
     }
 }
 
-/// `quit()`: lets go for good, because the service ends; ends every other coroutine first.
+/// `quit()`: ends all other coroutines, then the running one, because the service ends.
 unsafe extern "C-unwind" fn quit(state: State) -> c_int {
     unsafe {
         let host = host(state);
-        host.mode.set(Mode::Silent);
+        host.mode.set(Mode::Inactive);
         host.woken.borrow_mut().clear();
         let mut next = host.threads.borrow().first_busy(0);
         while let Some(id) = next {
@@ -316,11 +349,11 @@ unsafe extern "C-unwind" fn quit(state: State) -> c_int {
             }
             next = host.threads.borrow().first_busy(id + 1);
         }
-        host.give_up();
-        if host.running.get() == NOBODY || lua_isyieldable(state) == 0 {
+        host.fail_pending_calls();
+        if host.running.get() == NO_THREAD || lua_isyieldable(state) == 0 {
             return 0;
         }
-        host.parked.set(true);
+        host.yielded_to_host.set(true);
         lua_settop(state, 0);
         lua_yieldk(state, 0, 0, Some(quit_done))
     }

@@ -1,11 +1,11 @@
-//! `skynet.socketchannel`: requests of many coroutines over one connection, which is made again when it breaks.
+//! `skynet.socketchannel`: requests of many coroutines over one connection, which is opened again when it breaks.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::start;
+use crate::support::{send, start};
 
-/// A server on a thread: `serve` gets each connection, one after the other.
+/// A server on its own thread: `serve` gets each connection, one after the other.
 fn server(serve: impl Fn(usize, TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
@@ -23,6 +23,16 @@ fn lines(stream: &TcpStream) -> impl Iterator<Item = String> + use<> {
         .map_while(Result::ok)
 }
 
+/// A server that answers each line with this prefix and the line.
+fn line_server(prefix: &'static str) -> u16 {
+    server(move |_, mut stream| {
+        for line in lines(&stream) {
+            send(&mut stream, format!("{prefix}{line}\n").as_bytes());
+        }
+    })
+}
+
+/// Functions for the programs: `line` reads an answer, `together` runs coroutines and waits for all.
 const HEAD: &str = "local channel = require 'skynet.socketchannel'
     local function line(reader)
         return true, reader:readline '\\n'
@@ -40,14 +50,8 @@ const HEAD: &str = "local channel = require 'skynet.socketchannel'
     end\n";
 
 #[test]
-fn answers_come_in_the_order_of_the_requests() {
-    let port = server(|_, mut stream| {
-        for line in lines(&stream) {
-            stream
-                .write_all(format!("answer to {line}\n").as_bytes())
-                .expect("it is read");
-        }
-    });
+fn without_sessions_answers_belong_to_requests_in_order() {
+    let port = line_server("answer to ");
     let main = format!(
         "{HEAD}
         local c = channel.channel {{ host = '127.0.0.1', port = {port} }}
@@ -61,13 +65,11 @@ fn answers_come_in_the_order_of_the_requests() {
 }
 
 #[test]
-fn answers_find_their_requests_by_session_in_any_order() {
+fn with_sessions_answers_in_any_order_reach_their_requests() {
     let port = server(|_, mut stream| {
         let all: Vec<String> = lines(&stream).take(50).collect();
         for line in all.iter().rev() {
-            stream
-                .write_all(format!("{line}\n").as_bytes())
-                .expect("it is read");
+            send(&mut stream, format!("{line}\n").as_bytes());
         }
         let _ = lines(&stream).next();
     });
@@ -88,15 +90,13 @@ fn answers_find_their_requests_by_session_in_any_order() {
 }
 
 #[test]
-fn a_connection_that_breaks_fails_what_waits_and_is_made_again() {
+fn a_broken_connection_fails_the_waiting_requests_and_is_opened_again() {
     let port = server(|number, mut stream| {
         for (count, line) in lines(&stream).enumerate() {
             if line == "break" || number == 0 && count == 3 {
                 return;
             }
-            stream
-                .write_all(format!("{number} {line}\n").as_bytes())
-                .expect("it is read");
+            send(&mut stream, format!("{number} {line}\n").as_bytes());
         }
     });
     let main = format!(
@@ -122,7 +122,7 @@ fn a_connection_that_breaks_fails_what_waits_and_is_made_again() {
 }
 
 #[test]
-fn a_host_that_does_not_answer_is_an_error_for_whoever_asks_once() {
+fn an_unreachable_host_is_an_error_and_a_backup_is_used() {
     let main = format!(
         "{HEAD}
         local c = channel.channel {{ host = '127.0.0.1', port = 1 }}
@@ -131,12 +131,6 @@ fn a_host_that_does_not_answer_is_an_error_for_whoever_asks_once() {
         local backup = channel.channel {{ host = '127.0.0.1', port = 1, backup = {{ {{ host = '127.0.0.1', port = PORT }} }} }}
         assert(backup:request('hi\\n', line) == 'hi')"
     );
-    let port = server(|_, mut stream| {
-        for line in lines(&stream) {
-            stream
-                .write_all(format!("{line}\n").as_bytes())
-                .expect("it is read");
-        }
-    });
+    let port = line_server("");
     start(&main.replace("PORT", &port.to_string()), &[]);
 }

@@ -1,22 +1,22 @@
-//! `skynet.crypt` gives what Skynet's gives.
+//! `skynet.crypt` returns the same bytes as Skynet's.
 
 use crate::support::start;
 
-/// What a real Skynet gave for each of these: `function argument ... = result`, texts in hex, an empty one as
-/// `-`, numbers behind `#`.
-const MEASURED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/crypt.txt");
+/// Results recorded from Skynet: `function argument ... = result`, with texts in hex, an empty text as `-`, and numbers
+/// after `#`.
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/crypt.txt");
 
 #[test]
-fn every_function_gives_what_skynet_gives() {
+fn every_function_returns_what_skynet_returns() {
     let main = format!(
         "local crypt = require 'skynet.crypt'
         local function text(hex) return hex == '-' and '' or (hex:gsub('%x%x', function(x) return string.char(tonumber(x, 16)) end)) end
         local count = 0
-        for line in io.lines '{MEASURED}' do
-            local name, words, expected = line:match '^(%S+)(.-) = (%S+)$'
+        for line in io.lines '{RECORDED}' do
+            local name, list, expected = line:match '^(%S+)(.-) = (%S+)$'
             local arguments = {{}}
-            for word in words:gmatch '%S+' do
-                arguments[#arguments + 1] = word:sub(1, 1) == '#' and math.tointeger(word:sub(2)) or text(word)
+            for token in list:gmatch '%S+' do
+                arguments[#arguments + 1] = token:sub(1, 1) == '#' and math.tointeger(token:sub(2)) or text(token)
             end
             local ok, result = pcall(crypt[name], table.unpack(arguments))
             assert(ok and result == text(expected) or not ok and expected == 'error', line)

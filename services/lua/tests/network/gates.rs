@@ -1,12 +1,13 @@
-//! Gates hand whole packages of clients to agents, whatever clients do.
+//! Gates pass complete packages of clients to agents, whatever clients do.
 
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::support::{Running, package, read_package, send, start};
+use crate::node::Running;
+use crate::support::{package, read_package, send, start};
 
-/// A watchdog after Skynet's example: an agent for each client.
+/// A watchdog like that of Skynet's example: an agent serves each client.
 const WATCHDOG: &str = r#"
 local gate
 local agents, commands, events = {}, {}, {}
@@ -77,7 +78,7 @@ fn with_agents() -> Running {
 }
 
 #[test]
-fn packages_reach_agents_whole_and_answers_come_back() {
+fn complete_packages_reach_agents_and_answers_come_back() {
     let running = with_agents();
     let mut client = running.connect();
     send(&mut client, &package(b"hello"));
@@ -102,20 +103,20 @@ fn packages_reach_agents_whole_and_answers_come_back() {
 }
 
 #[test]
-fn clients_that_vanish_in_the_midst_of_a_package_end_their_agents_only() {
+fn a_client_that_disconnects_within_a_package_ends_only_its_agent() {
     let running = with_agents();
     let mut healthy = running.connect();
     for round in 0..20 {
         let mut client = running.connect();
         send(&mut client, &package(b"I am here"));
         assert_eq!(read_package(&mut client), b"I am here");
-        // A whole one and the beginning of the largest.
+        // A complete package and the beginning of a package of the largest size.
         send(
             &mut client,
             &[&package(b"more")[..], &[0xff, 0xff, 1, 2, 3]].concat(),
         );
         if round % 2 == 0 {
-            // Closing with this set resets the connection.
+            // With this option closing resets the connection.
             SockRef::from(&client)
                 .set_linger(Some(Duration::ZERO))
                 .expect("an option");
@@ -124,11 +125,11 @@ fn clients_that_vanish_in_the_midst_of_a_package_end_their_agents_only() {
         send(&mut healthy, &package(b"still served"));
         assert_eq!(read_package(&mut healthy), b"still served");
     }
-    running.await_log_times("AGENT ENDS", 20);
+    running.await_lines("AGENT ENDS", 20);
 }
 
-/// A watchdog that answers by itself.
-const ALONE: &str = r#"
+/// A watchdog without agents, which answers packages itself.
+const ECHOING: &str = r#"
 local socketdriver = require "skynet.socketdriver"
 local netpack = require "skynet.netpack"
 local gate
@@ -155,20 +156,20 @@ skynet.start(function()
 end)
 "#;
 
-fn alone(clients_max: usize) -> Running {
+fn without_agents(clients_max: usize) -> Running {
     start(
         &format!(
             "local watchdog = skynet.newservice 'watchdog'
             local _, port = skynet.call(watchdog, 'lua', 'start', {{ address = '127.0.0.1', port = 0, maxclient = {clients_max} }})
             skynet.error('PORT ' .. port)"
         ),
-        &[("watchdog", ALONE)],
+        &[("watchdog", ECHOING)],
     )
 }
 
 #[test]
 fn a_thousand_clients_are_served_at_a_time() {
-    let running = alone(2000);
+    let running = without_agents(2000);
     let mut clients: Vec<_> = (0..1000).map(|_| running.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         send(client, &package(number.to_string().as_bytes()));
@@ -179,8 +180,8 @@ fn a_thousand_clients_are_served_at_a_time() {
 }
 
 #[test]
-fn more_clients_than_a_gate_may_have_are_turned_away_and_places_come_back() {
-    let running = alone(2);
+fn clients_past_the_limit_are_refused_until_a_client_leaves() {
+    let running = without_agents(2);
     let serve = |client: &mut std::net::TcpStream| {
         send(client, &package(b"hi"));
         assert_eq!(read_package(client), b"hi");
@@ -191,18 +192,18 @@ fn more_clients_than_a_gate_may_have_are_turned_away_and_places_come_back() {
     let mut third = running.connect();
     let mut rest = Vec::new();
     let ended = std::io::Read::read_to_end(&mut third, &mut rest);
-    assert!(ended.is_err() || rest.is_empty(), "it is turned away");
+    assert!(ended.is_err() || rest.is_empty(), "it is refused");
     drop(first);
-    // Its place is free once the gate has seen the end.
-    let served = (0..2000).any(|_| {
+    // Another client is accepted once the gate has handled the end of the first.
+    let is_served = (0..2000).any(|_| {
         let mut client = running.connect();
         client
             .set_read_timeout(Some(Duration::from_secs(5)))
-            .expect("a time");
+            .expect("a timeout");
         let mut answer = [0; 4];
         let asked = std::io::Write::write_all(&mut client, &package(b"hi"));
         asked.is_ok() && std::io::Read::read_exact(&mut client, &mut answer).is_ok()
     });
-    assert!(served, "{}", running.log());
+    assert!(is_served, "{}", running.log());
     serve(&mut second);
 }

@@ -1,9 +1,11 @@
-//! What services in Lua are promised of sockets and of the library beside the core: each file is a promise, each
-//! test runs a node with services in Lua, and plain sockets at the other end.
+//! What services in Lua can rely on in sockets and in the library beside the core. Each test runs a node with services in
+//! Lua; plain sockets are the peers.
 
 mod channels;
 mod crypt;
 mod gates;
+#[path = "../common/node.rs"]
+mod node;
 mod sharing;
 mod sockets;
 mod support;

@@ -4,7 +4,7 @@
 use crate::support::start;
 
 #[test]
-fn the_data_centre_keeps_a_tree_and_wakes_who_waits_for_a_value() {
+fn the_data_centre_stores_a_tree_and_answers_waiting_calls() {
     let main = "local dc = require 'skynet.datacenter'
         assert(dc.set('a', 'b', 1) == nil and dc.get('a', 'b') == 1)
         assert(dc.set('a', 'b', 2) == 1 and dc.get('a', 'c') == nil and dc.get('x', 'y') == nil)
@@ -29,7 +29,7 @@ fn the_data_centre_keeps_a_tree_and_wakes_who_waits_for_a_value() {
 }
 
 #[test]
-fn what_is_published_reaches_every_subscriber_in_order() {
+fn published_messages_reach_every_subscriber_in_order() {
     let subscriber = "local mc = require 'skynet.multicast'
         local got = {}
         skynet.start(function()
@@ -57,7 +57,7 @@ fn what_is_published_reaches_every_subscriber_in_order() {
             skynet.call(subscribers[number], 'lua', 'sub', channel.channel)
         end
         for number = 1, 50 do channel:publish(number, { 'text' }) end
-        -- What is under way when a service unsubscribes is dropped.
+        -- Messages in flight when a service unsubscribes are dropped.
         repeat until #skynet.call(subscribers[6], 'lua', 'got') == 50
         skynet.call(subscribers[6], 'lua', 'unsub')
         channel:publish 'last'
@@ -77,7 +77,7 @@ fn what_is_published_reaches_every_subscriber_in_order() {
 }
 
 #[test]
-fn shared_data_is_read_only_and_shows_the_newest_values() {
+fn shared_data_is_read_only_and_follows_updates() {
     let reader = "local sharedata = require 'skynet.sharedata'
         skynet.start(function()
             local data = sharedata.query 'data'
@@ -116,7 +116,7 @@ fn shared_data_is_read_only_and_shows_the_newest_values() {
 }
 
 #[test]
-fn shared_tables_are_brought_to_their_newest_contents_in_place() {
+fn shared_tables_are_updated_in_place() {
     let main = "local sharetable = require 'skynet.sharetable'
         sharetable.loadtable('one', { x = 1, inner = { y = 1 } })
         sharetable.loadstring('two', 'return { ... }', 1, 2, 3)

@@ -1,11 +1,11 @@
-//! `skynet.socket`: reads let go until there is enough, and nothing that a peer does makes memory grow.
+//! `skynet.socket`: reads wait until enough data has arrived, and no peer can make memory grow without bound.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::support::{send, start};
 
-/// A main that listens and serves each connection with this, as `id`.
+/// A program that listens, and runs `body` for each connection `id`.
 fn serving(body: &str) -> String {
     format!(
         "local id, _, port = socket.listen('127.0.0.1', 0)
@@ -21,7 +21,7 @@ fn serving(body: &str) -> String {
 }
 
 #[test]
-fn lines_blocks_and_the_rest_are_read_as_asked_for() {
+fn lines_blocks_and_the_rest_are_read() {
     let body = "local line = socket.readline(id)
         local block = socket.read(id, 5)
         local crlf = socket.readline(id, '\\r\\n')
@@ -33,14 +33,14 @@ fn lines_blocks_and_the_rest_are_read_as_asked_for() {
         send(&mut client, part.as_bytes());
         std::thread::sleep(Duration::from_millis(10));
     }
-    client.shutdown(std::net::Shutdown::Write).expect("half of it");
+    client.shutdown(std::net::Shutdown::Write).expect("a half-close");
     let mut answer = String::new();
-    client.read_to_string(&mut answer).expect("it ends in order");
+    client.read_to_string(&mut answer).expect("an orderly end");
     assert_eq!(answer, "first|abcde|second|and the rest");
 }
 
 #[test]
-fn a_read_of_a_connection_that_has_ended_gives_false_and_what_there_is() {
+fn a_read_after_the_end_of_a_connection_returns_false_and_the_rest() {
     let body = "local ok, rest = socket.readline(id)
         skynet.error('LINE ' .. tostring(ok) .. ' ' .. rest)
         local ok, rest = socket.read(id, 10)
@@ -56,23 +56,23 @@ fn a_read_of_a_connection_that_has_ended_gives_false_and_what_there_is() {
 }
 
 #[test]
-fn a_line_without_an_end_is_cut_off_at_the_limit() {
+fn a_connection_is_closed_when_a_line_exceeds_the_limit() {
     let body = "socket.limit(id, 100000)
         local ok = socket.readline(id)
         skynet.error('LINE ' .. tostring(ok))";
     let running = start(&serving(body), &[]);
     let mut client = running.connect();
     let started = Instant::now();
-    // The other end closes, so writing fails sooner or later.
+    // The node closes the connection, so a write fails in the end.
     while client.write_all(&[b'x'; 10_000]).is_ok() {
-        assert!(started.elapsed() < crate::support::PATIENCE, "{}", running.log());
+        assert!(started.elapsed() < crate::node::TIMEOUT, "{}", running.log());
     }
     running.await_log("socket buffer overflow");
     running.await_log("LINE false");
 }
 
 #[test]
-fn a_client_that_nobody_reads_must_wait_and_loses_nothing() {
+fn a_client_that_is_not_read_waits_and_loses_no_bytes() {
     const BYTES: usize = 40 << 20;
     let body = "local first = socket.read(id, 1)
         while not GO do skynet.sleep(1) end
@@ -89,13 +89,13 @@ fn a_client_that_nobody_reads_must_wait_and_loses_nothing() {
     );
     let running = start(&main, &[]);
     let mut client = running.connect();
-    let writer = std::thread::spawn(move || client.write_all(&vec![1; BYTES]).expect("all is read"));
-    writer.join().expect("it writes");
+    let writer = std::thread::spawn(move || client.write_all(&vec![1; BYTES]).expect("the node reads"));
+    writer.join().expect("the writer ends");
     running.await_log(&format!("READ {BYTES}"));
 }
 
 #[test]
-fn a_connection_is_left_to_another_service() {
+fn a_connection_can_be_transferred_to_another_service() {
     let agent = "local socket = require 'skynet.socket'
         skynet.start(function()
             skynet.dispatch('lua', function(_, _, id)
@@ -121,12 +121,12 @@ fn a_connection_is_left_to_another_service() {
     assert_eq!(answer, b"main got one\n");
     send(&mut client, b"two\n");
     let mut rest = String::new();
-    client.read_to_string(&mut rest).expect("it ends with its agent");
+    client.read_to_string(&mut rest).expect("the end of the agent");
     assert_eq!(rest, "agent got two\n");
 }
 
 #[test]
-fn a_connect_that_fails_gives_nil_and_says_why() {
+fn a_failed_connect_returns_nil_and_the_cause() {
     let main = "local id, port = socket.listen('127.0.0.1', 0)
         socket.close(id)
         local id, why = socket.open('127.0.0.1', 1)
@@ -146,7 +146,7 @@ fn a_connect_that_fails_gives_nil_and_says_why() {
 }
 
 #[test]
-fn datagrams_are_answered_where_they_came_from() {
+fn datagrams_are_answered_at_their_source() {
     let main = "local server
         server = socket.udp_listen('127.0.0.1', 0, function(text, from)
             socket.sendto(server, from, 'OK ' .. text)
@@ -168,7 +168,7 @@ fn datagrams_are_answered_where_they_came_from() {
 }
 
 #[test]
-fn a_node_that_stops_closes_what_is_open_and_finalizers_may_use_sockets() {
+fn a_node_that_stops_closes_its_sockets_and_finalizers_may_use_them() {
     let main = "local id, _, port = socket.listen('127.0.0.1', 0)
         KEPT = setmetatable({}, { __gc = function()
             socket.shutdown(id) socket.close_fd(id + 1000000) socket.write(id, 'late')
@@ -184,13 +184,12 @@ fn a_node_that_stops_closes_what_is_open_and_finalizers_may_use_sockets() {
         skynet.error('PORT ' .. port)";
     let running = start(main, &[]);
     let port = running.port();
-    // Its counters are written when it has stopped.
     running.stop_without_panics();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
-/// Has finalizers that ask for everything that takes a host, each in its own, as the first may raise an error.
-const ASKS_LATE: &str = "
+/// Has a finalizer for each function that uses the host: separate ones, because each may raise an error.
+const FINALIZERS: &str = "
 local cluster = require 'skynet.cluster'
 local core = require 'skynet.cluster.core'
 local crypt = require 'skynet.crypt'
@@ -223,10 +222,10 @@ skynet.start(function()
 end)";
 
 #[test]
-fn finalizers_may_ask_for_anything_when_their_interpreter_is_closed() {
+fn finalizers_may_call_anything_when_their_interpreter_is_closed() {
     let main = "local ends, stays = skynet.newservice 'late', skynet.newservice 'late'
         skynet.send(ends, 'lua')
         while not skynet.call('.launcher', 'lua', 'LIST')[skynet.address(stays)] do skynet.sleep(1) end
         while skynet.call('.launcher', 'lua', 'LIST')[skynet.address(ends)] do skynet.sleep(1) end";
-    start(main, &[("late", ASKS_LATE)]).stop_without_panics();
+    start(main, &[("late", FINALIZERS)]).stop_without_panics();
 }

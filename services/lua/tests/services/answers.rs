@@ -1,9 +1,9 @@
-//! Every call is answered once, if only by the news that nobody will.
+//! Every call is answered exactly once, with an error if the service does not answer.
 
 use crate::support::run;
 
 #[test]
-fn a_response_is_given_later_once_and_by_whoever_has_it() {
+fn a_response_answers_its_call_later_and_once() {
     run(
         r#"
         local keeper = skynet.newservice 'keeper'
@@ -18,18 +18,17 @@ fn a_response_is_given_later_once_and_by_whoever_has_it() {
         assert(not ok and text == 'not today', text)
         "#,
         &[(
-            "keeper.lua",
+            "keeper",
             r#"
-            local skynet = require 'skynet'
-            local kept
+            local response
             skynet.start(function()
                 skynet.dispatch('lua', function(_, _, command, ...)
                     if command == 'keep' then
-                        kept = skynet.response()
-                        assert(kept 'TEST')
+                        response = skynet.response()
+                        assert(response 'TEST')
                     elseif command == 'give' then
-                        local ok = kept(true, ...)
-                        assert(not kept 'TEST' and not pcall(kept, true))
+                        local ok = response(true, ...)
+                        assert(not response 'TEST' and not pcall(response, true))
                         skynet.retpack(ok)
                     else
                         skynet.response()(false, 'not today')
@@ -41,7 +40,7 @@ fn a_response_is_given_later_once_and_by_whoever_has_it() {
 }
 
 #[test]
-fn a_service_that_ends_answers_what_it_owes() {
+fn a_service_that_ends_answers_its_pending_calls() {
     run(
         r#"
         for _, how in ipairs { 'exit', 'kill', 'keep and exit' } do
@@ -62,14 +61,13 @@ fn a_service_that_ends_answers_what_it_owes() {
         end
         "#,
         &[(
-            "dying.lua",
+            "dying",
             r#"
-            local skynet = require 'skynet'
-            local kept = {}
+            local responses = {}
             skynet.start(function()
                 skynet.dispatch('lua', function(_, _, command)
                     if command == 'exit' then skynet.exit() end
-                    if command == 'keep' then kept[1] = skynet.response() return end
+                    if command == 'keep' then responses[1] = skynet.response() return end
                     skynet.wait()
                 end)
             end)"#,
@@ -78,7 +76,7 @@ fn a_service_that_ends_answers_what_it_owes() {
 }
 
 #[test]
-fn a_handler_that_returns_without_an_answer_is_told_and_its_caller_too() {
+fn a_handler_that_returns_without_an_answer_is_logged_and_its_caller_gets_an_error() {
     let running = run(
         r#"
         local forgetful = skynet.newservice 'forgetful'
@@ -86,8 +84,8 @@ fn a_handler_that_returns_without_an_answer_is_told_and_its_caller_too() {
         assert(not ok and text:find 'without a response', text)
         "#,
         &[(
-            "forgetful.lua",
-            "local skynet = require 'skynet' skynet.start(function() skynet.dispatch('lua', function() end) end)",
+            "forgetful",
+            "skynet.start(function() skynet.dispatch('lua', function() end) end)",
         )],
     );
     assert!(
@@ -98,7 +96,7 @@ fn a_handler_that_returns_without_an_answer_is_told_and_its_caller_too() {
 }
 
 #[test]
-fn a_call_handed_on_is_answered_by_the_one_that_got_it() {
+fn a_forwarded_call_is_answered_by_the_service_that_got_it() {
     run(
         r#"
         local back = skynet.newservice 'back'
@@ -109,17 +107,15 @@ fn a_call_handed_on_is_answered_by_the_one_that_got_it() {
         "#,
         &[
             (
-                "back.lua",
+                "back",
                 r#"
-                local skynet = require 'skynet'
                 skynet.start(function()
                     skynet.dispatch('lua', function(_, _, x) skynet.retpack('back got ' .. x) end)
                 end)"#,
             ),
             (
-                "front.lua",
+                "front",
                 r#"
-                local skynet = require 'skynet'
                 local back = tonumber((...))
                 skynet.start(function()
                     skynet.dispatch('lua', function(session, source, ...)
@@ -129,9 +125,8 @@ fn a_call_handed_on_is_answered_by_the_one_that_got_it() {
                 end)"#,
             ),
             (
-                "forward.lua",
+                "forward",
                 r#"
-                local skynet = require 'skynet'
                 require 'skynet.manager'
                 local back = tonumber((...))
                 skynet.register_protocol { name = 'system', id = skynet.PTYPE_SYSTEM,
@@ -148,7 +143,7 @@ fn a_call_handed_on_is_answered_by_the_one_that_got_it() {
 }
 
 #[test]
-fn one_service_of_a_name_and_services_from_functions() {
+fn services_by_name_and_services_from_functions_exist_once() {
     run(
         r#"
         local a, b = skynet.uniqueservice 'echo', skynet.uniqueservice 'echo'
@@ -175,26 +170,20 @@ fn one_service_of_a_name_and_services_from_functions() {
         assert(skynet.getenv 'a_key' == 'a value' and skynet.getenv 'thread' == '2' and not skynet.getenv 'none')
         "#,
         &[
-            (
-                "echo.lua",
-                "local skynet = require 'skynet' skynet.start(function() end)",
-            ),
-            (
-                "fails.lua",
-                "local skynet = require 'skynet' skynet.start(function() error 'on purpose' end)",
-            ),
-            ("broken.lua", "x = = 1"),
+            ("echo", "skynet.start(function() end)"),
+            ("fails", "skynet.start(function() error 'on purpose' end)"),
+            ("broken", "x = = 1"),
         ],
     );
 }
 
 #[test]
-fn answers_that_nobody_waits_for_are_told_unless_their_call_was_given_up() {
+fn an_unexpected_answer_is_reported_unless_its_call_was_cancelled() {
     let running = run(
         r#"
         local core = require 'skynet.core'
         local later = skynet.newservice 'later'
-        -- Sent with a session, whose answer is whoever's who has said so.
+        -- Sent with a session but without a call, so its answer goes to the handler of unknown responses.
         local me, got = coroutine.running(), {}
         local default = skynet.dispatch_unknown_response(function(session, source, msg, sz)
             got = { session, source, skynet.unpack(msg, sz) }
@@ -203,7 +192,7 @@ fn answers_that_nobody_waits_for_are_told_unless_their_call_was_given_up() {
         local session = core.send(later, skynet.PTYPE_LUA, nil, skynet.pack('now', 7))
         skynet.wait(me)
         assert(got[1] == session and got[2] == 0 and got[3] == 7)
-        -- What was given up is nobody's: a wait that was ended, and a coroutine.
+        -- The answers to cancelled calls are dropped: those of a killed coroutine and of a request past its limit.
         got = {}
         local co = skynet.fork(function() skynet.call(later, 'lua', 'later', 'killed') end)
         local sleeper = skynet.fork(function() skynet.sleep(3) end)
@@ -220,9 +209,8 @@ fn answers_that_nobody_waits_for_are_told_unless_their_call_was_given_up() {
         skynet.error('SESSION=' .. UNKNOWN .. '.')
         "#,
         &[(
-            "later.lua",
+            "later",
             r#"
-            local skynet = require 'skynet'
             skynet.start(function()
                 skynet.dispatch('lua', function(_, _, command, value)
                     if command == 'later' then skynet.sleep(5) end
@@ -232,8 +220,8 @@ fn answers_that_nobody_waits_for_are_told_unless_their_call_was_given_up() {
         )],
     );
     let log = running.await_log("Unknown session : ");
-    let session = log.split_once("SESSION=").expect("it came").1;
-    let session = session.split_once('.').expect("it ends").0;
+    let session = log.split_once("SESSION=").expect("a session").1;
+    let session = session.split_once('.').expect("its end").0;
     assert!(log.contains("Response message : "), "{log}");
     assert!(
         log.contains(&format!("Unknown session : {session} from 0")),

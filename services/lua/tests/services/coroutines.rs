@@ -1,9 +1,8 @@
-//! A coroutine for each message: requests interleave where they wait, and nowhere else.
+//! Each message has its own coroutine: requests interleave only where they wait.
 
 use crate::support::run;
 
 const SLOW: &str = r#"
-local skynet = require 'skynet'
 skynet.start(function()
     skynet.dispatch('lua', function(_, _, ticks, value)
         skynet.sleep(ticks)
@@ -12,7 +11,7 @@ skynet.start(function()
 end)"#;
 
 #[test]
-fn answers_come_out_of_order_and_each_to_its_caller() {
+fn answers_in_another_order_reach_their_callers() {
     run(
         r#"
         local slow = skynet.newservice 'slow'
@@ -28,7 +27,7 @@ fn answers_come_out_of_order_and_each_to_its_caller() {
         skynet.wait(co)
         assert(table.concat(order) == '321', table.concat(order))
         "#,
-        &[("slow.lua", SLOW)],
+        &[("slow", SLOW)],
     );
 }
 
@@ -65,7 +64,7 @@ fn sleeps_timers_and_wakeups_do_what_skynet_s_do() {
 }
 
 #[test]
-fn a_queue_runs_one_after_the_other_and_its_holder_again() {
+fn a_queue_runs_functions_in_order_and_may_be_called_within_one() {
     run(
         r#"
         local lock = require 'skynet.queue' ()
@@ -90,7 +89,7 @@ fn a_queue_runs_one_after_the_other_and_its_holder_again() {
 }
 
 #[test]
-fn coroutines_of_the_module_wait_for_the_host_inside() {
+fn coroutines_of_skynet_coroutine_can_wait() {
     run(
         r#"
         local co = require 'skynet.coroutine'
@@ -108,12 +107,12 @@ fn coroutines_of_the_module_wait_for_the_host_inside() {
         assert(not ok and text:find 'inside')
         assert(co.status(failing) == 'dead')
         "#,
-        &[("slow.lua", SLOW)],
+        &[("slow", SLOW)],
     );
 }
 
 #[test]
-fn several_calls_at_once_are_taken_as_they_come_with_a_limit() {
+fn concurrent_requests_end_in_any_order_and_at_the_time_limit() {
     run(
         r#"
         local slow = skynet.newservice 'slow'
@@ -133,12 +132,12 @@ fn several_calls_at_once_are_taken_as_they_come_with_a_limit() {
         end
         assert(requests.timeout and count == 1)
         "#,
-        &[("slow.lua", SLOW)],
+        &[("slow", SLOW)],
     );
 }
 
 #[test]
-fn modules_that_wait_while_they_are_required_are_there_once() {
+fn a_module_that_waits_while_it_is_loaded_is_loaded_once() {
     run(
         r#"
         local both, co = {}, coroutine.running()
@@ -152,8 +151,8 @@ fn modules_that_wait_while_they_are_required_are_there_once() {
         assert(both[1] == both[2] and both[1].ready)
         "#,
         &[(
-            "waits.lua",
-            "local skynet = require 'skynet' skynet.sleep(2) local m = {} skynet.init(function() skynet.sleep(1) m.ready = true end) return m",
+            "waits",
+            "skynet.sleep(2) local m = {} skynet.init(function() skynet.sleep(1) m.ready = true end) return m",
         )],
     );
 }

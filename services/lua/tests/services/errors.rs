@@ -1,26 +1,25 @@
-//! An error is told at the right end, and the service goes on.
+//! An error reaches the caller and the log, and the service continues.
 
 use crate::support::run;
 
 #[test]
-fn a_handler_that_fails_tells_its_caller_and_the_log() {
+fn an_error_in_a_handler_reaches_its_caller_and_the_log() {
     let running = run(
         r#"
         local failing = skynet.newservice 'failing'
-        local function told(part, ...)
+        local function fails(part, ...)
             local ok, text = pcall(skynet.call, failing, 'lua', ...)
             assert(not ok and text:find(part, 1, true), tostring(text))
         end
-        told('unknown command NO', 'NO')
-        told('stack overflow', 'overflow')
-        told('a table as an error', 'object')
-        told('after a wait', 'later')
+        fails('unknown command NO', 'NO')
+        fails('stack overflow', 'overflow')
+        fails('a table as an error', 'object')
+        fails('after a wait', 'later')
         assert(skynet.call(failing, 'lua', 'fine') == 'fine')
         "#,
         &[(
-            "failing.lua",
+            "failing",
             r#"
-            local skynet = require 'skynet'
             local command = {}
             function command.overflow() local function f() return 1 + f() end return f() end
             function command.object()
@@ -46,7 +45,7 @@ fn a_handler_that_fails_tells_its_caller_and_the_log() {
 }
 
 #[test]
-fn a_forked_coroutine_that_fails_leaves_its_service_alone() {
+fn an_error_in_a_forked_coroutine_does_not_end_the_service() {
     let running = run(
         r#"
         skynet.fork(function() error 'in a fork' end)
@@ -63,7 +62,7 @@ fn a_forked_coroutine_that_fails_leaves_its_service_alone() {
 }
 
 #[test]
-fn calls_where_none_can_wait_are_told() {
+fn a_call_that_cannot_wait_or_be_sent_is_an_error() {
     run(
         r#"
         local ok, text = pcall(function()
@@ -80,7 +79,7 @@ fn calls_where_none_can_wait_are_told() {
 }
 
 #[test]
-fn a_message_of_a_kind_that_nobody_handles_is_answered_with_an_error() {
+fn a_call_of_a_kind_without_a_handler_is_answered_with_an_error() {
     run(
         r#"
         skynet.register_protocol { name = 'other', id = 99, pack = skynet.pack, unpack = skynet.unpack }
@@ -90,9 +89,6 @@ fn a_message_of_a_kind_that_nobody_handles_is_answered_with_an_error() {
         local ok, text = pcall(skynet.call, bare, 'lua', 1)
         assert(not ok and text:find 'does not handle', text)
         "#,
-        &[(
-            "bare.lua",
-            "local skynet = require 'skynet' skynet.start(function() end)",
-        )],
+        &[("bare", "skynet.start(function() end)")],
     );
 }

@@ -1,9 +1,9 @@
-//! A service that goes too far is stopped or told, and the others go on.
+//! A service past a limit is stopped or reported, and the others continue.
 
 use crate::support::{run, start};
 
 #[test]
-fn a_state_past_its_memory_limit_fails_and_goes_on() {
+fn a_service_past_its_memory_limit_gets_an_error_and_continues() {
     let running = run(
         r#"
         local limited = skynet.newservice 'limited'
@@ -12,9 +12,8 @@ fn a_state_past_its_memory_limit_fails_and_goes_on() {
         assert(skynet.call(limited, 'lua', 'fine') == 'fine')
         "#,
         &[(
-            "limited.lua",
+            "limited",
             r#"
-            local skynet = require 'skynet'
             skynet.memlimit(4 * 1024 * 1024)
             skynet.start(function()
                 skynet.dispatch('lua', function(_, _, command)
@@ -35,6 +34,18 @@ fn a_state_past_its_memory_limit_fails_and_goes_on() {
 }
 
 #[test]
+fn a_long_queue_of_a_service_is_logged() {
+    let running = run(
+        r#"
+        skynet.dispatch('lua', function() end)
+        for _ = 1, 2000 do skynet.send(skynet.self(), 'lua') end
+        "#,
+        &[],
+    );
+    running.await_log("May overload, message queue length = ");
+}
+
+#[test]
 fn a_thousand_services_lose_no_reply() {
     let running = start(
         &[
@@ -48,38 +59,29 @@ fn a_thousand_services_lose_no_reply() {
 }
 
 #[test]
-fn an_endless_loop_is_told_and_can_be_stopped() {
-    // The looping service must be on another shard than the one that stops it.
-    let running = start(
-        &[
-            (
-                "main.lua",
-                r#"
-                local skynet = require 'skynet'
-                local core = require 'skynet.core'
-                skynet.start(function()
-                    local loops, helpers = {}, {}
-                    for i = 1, 8 do loops[i] = skynet.newservice 'looping' end
-                    -- Whichever does not answer a ping shares a shard with the loop; this service must not.
-                    local own = core.command('STAT', 'shard')
-                    local looping
-                    for _, service in ipairs(loops) do
-                        if skynet.call(service, 'lua', 'shard') ~= own then looping = service end
-                    end
-                    local stopped
-                    skynet.fork(function() stopped = table.pack(pcall(skynet.call, looping, 'lua', 'loop')) end)
-                    skynet.sleep(650)
-                    core.command('SIGNAL', skynet.address(looping) .. ' 0')
-                    while not stopped do skynet.sleep(5) end
-                    assert(not stopped[1] and stopped[2]:find 'signal 0', stopped[2])
-                    assert(skynet.call(looping, 'lua', 'endless') == true)
-                    skynet.error 'ALL DONE'
-                end)"#,
-            ),
-            (
-                "looping.lua",
-                r#"
-                local skynet = require 'skynet'
+fn an_endless_loop_is_reported_and_can_be_interrupted() {
+    let running = run(
+        r#"
+        local core = require 'skynet.core'
+        local loops, helpers = {}, {}
+        for i = 1, 8 do loops[i] = skynet.newservice 'looping' end
+        -- This service stops the loop, so it must be on another shard.
+        local own = core.command('STAT', 'shard')
+        local looping
+        for _, service in ipairs(loops) do
+            if skynet.call(service, 'lua', 'shard') ~= own then looping = service end
+        end
+        local stopped
+        skynet.fork(function() stopped = table.pack(pcall(skynet.call, looping, 'lua', 'loop')) end)
+        skynet.sleep(650)
+        core.command('SIGNAL', skynet.address(looping) .. ' 0')
+        while not stopped do skynet.sleep(5) end
+        assert(not stopped[1] and stopped[2]:find 'signal 0', stopped[2])
+        assert(skynet.call(looping, 'lua', 'endless') == true)
+        "#,
+        &[(
+            "looping",
+            r#"
                 local core = require 'skynet.core'
                 skynet.start(function()
                     skynet.dispatch('lua', function(_, _, command)
@@ -88,10 +90,8 @@ fn an_endless_loop_is_told_and_can_be_stopped() {
                         skynet.retpack(core.command('STAT', 'shard'))
                     end)
                 end)"#,
-            ),
-        ],
-        "",
+        )],
     );
-    let log = running.await_done();
+    let log = running.log();
     assert!(log.contains("maybe in an endless loop"), "{log}");
 }

@@ -1,9 +1,12 @@
-//! What services in Lua are promised: each file is a promise, each test runs a node with services in Lua.
+//! What services in Lua can rely on: messages, coroutines, answers, errors, limits and calls between nodes. Each test runs a
+//! node with services in Lua.
 
 mod answers;
 mod coroutines;
 mod errors;
 mod limits;
 mod messages;
+#[path = "../common/node.rs"]
+mod node;
 mod nodes;
 mod support;

@@ -1,16 +1,15 @@
-//! Values arrive as they were sent, whoever sends them.
+//! Values arrive as they were sent, between services in Lua and in Rust.
 
 use crate::support::{run, start};
 
-/// Answers with what it gets.
+/// Answers with the values it gets.
 const ECHO: &str = "
-local skynet = require 'skynet'
 skynet.start(function()
     skynet.dispatch('lua', function(_, _, ...) skynet.retpack(...) end)
 end)";
 
 #[test]
-fn every_value_that_can_be_packed_comes_back_as_it_was() {
+fn every_packable_value_is_returned_unchanged() {
     run(
         r#"
         local echo = skynet.newservice 'echo'
@@ -41,34 +40,34 @@ fn every_value_that_can_be_packed_comes_back_as_it_was() {
         local a, b = skynet.unpack(skynet.packstring('a', { b = 1 }))
         assert(a == 'a' and b.b == 1)
         "#,
-        &[("echo.lua", ECHO)],
+        &[("echo", ECHO)],
     );
 }
 
 #[test]
-fn what_cannot_be_packed_is_told_and_the_service_goes_on() {
+fn a_value_that_cannot_be_packed_is_an_error_and_the_service_continues() {
     run(
         r#"
         local echo = skynet.newservice 'echo'
-        local function told(part, value)
+        local function fails(part, value)
             local ok, text = pcall(skynet.call, echo, 'lua', value)
             assert(not ok and text:find(part, 1, true), tostring(text))
         end
-        told('cannot pack a function', print)
-        told('cannot pack a thread', coroutine.create(print))
-        told('cannot pack a userdata', io.stdout)
+        fails('cannot pack a function', print)
+        fails('cannot pack a thread', coroutine.create(print))
+        fails('cannot pack a userdata', io.stdout)
         local deep = {}
         for _ = 1, 40 do deep = { deep } end
-        told('nested deeper than 32', deep)
-        told('went wrong', setmetatable({}, { __pairs = function() error 'went wrong' end }))
+        fails('nested deeper than 32', deep)
+        fails('went wrong', setmetatable({}, { __pairs = function() error 'went wrong' end }))
         assert(skynet.call(echo, 'lua', 'still there') == 'still there')
         "#,
-        &[("echo.lua", ECHO)],
+        &[("echo", ECHO)],
     );
 }
 
 #[test]
-fn a_packed_message_is_given_up_once() {
+fn a_packed_message_is_released_once() {
     run(
         r#"
         local echo = skynet.newservice 'echo'
@@ -78,12 +77,12 @@ fn a_packed_message_is_given_up_once() {
         assert(not pcall(skynet.rawsend, echo, 'lua', msg, sz), 'it was sent already')
         assert(not pcall(skynet.unpack, msg, sz))
         skynet.trash(skynet.pack 'x')
-        local kept, size = skynet.pack(('k'):rep(100))
-        skynet.trash(kept, size)
-        skynet.trash(kept, size)
-        assert(not pcall(skynet.tostring, kept, size))
+        local msg, sz = skynet.pack(('k'):rep(100))
+        skynet.trash(msg, sz)
+        skynet.trash(msg, sz)
+        assert(not pcall(skynet.tostring, msg, sz))
         "#,
-        &[("echo.lua", ECHO)],
+        &[("echo", ECHO)],
     );
 }
 
@@ -99,7 +98,7 @@ fn services_in_lua_and_in_rust_call_each_other() {
         skynet.register '.main'
         skynet.name('.echo', echo)
         "#,
-        &[("echo.lua", ECHO)],
+        &[("echo", ECHO)],
     );
     let answer = running
         .node
@@ -120,9 +119,8 @@ fn messages_of_one_service_arrive_in_order() {
         assert(skynet.call(sink, 'lua', 'count') == 5000)
         "#,
         &[(
-            "sink.lua",
+            "sink",
             r#"
-            local skynet = require 'skynet'
             local last = 0
             skynet.start(function()
                 skynet.dispatch('lua', function(session, _, i)
@@ -136,7 +134,7 @@ fn messages_of_one_service_arrive_in_order() {
 }
 
 #[test]
-fn protocols_of_the_users_own_get_their_bytes() {
+fn a_custom_protocol_gets_its_bytes() {
     run(
         r#"
         skynet.register_protocol { name = 'text', id = skynet.PTYPE_TEXT, pack = function(s) return s end,
@@ -146,9 +144,8 @@ fn protocols_of_the_users_own_get_their_bytes() {
         assert(skynet.call(upper, 'text', '') == '')
         "#,
         &[(
-            "upper.lua",
+            "upper",
             r#"
-            local skynet = require 'skynet'
             skynet.register_protocol { name = 'text', id = skynet.PTYPE_TEXT, unpack = skynet.tostring,
                 dispatch = function(_, _, s) skynet.ret(s:upper()) end }
             skynet.start(function() end)"#,
@@ -157,7 +154,7 @@ fn protocols_of_the_users_own_get_their_bytes() {
 }
 
 #[test]
-fn a_config_without_our_library_still_finds_what_the_user_lacks() {
+fn without_the_built_in_library_modules_that_the_user_lacks_are_found() {
     let running = start(
         &[(
             "main.lua",

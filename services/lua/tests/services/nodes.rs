@@ -1,6 +1,7 @@
-//! Services in Lua call those of other nodes, in Lua and in Rust, with the same values and clear errors.
+//! Services in Lua call services of other nodes, in Lua and in Rust; values arrive unchanged, and errors name their cause.
 
-use crate::support::{Running, folder, free_port, start_in};
+use crate::node::{Running, folder, start_in};
+use crate::support::free_port;
 
 const SERVER: &str = r#"
 local skynet = require 'skynet'
@@ -32,7 +33,7 @@ skynet.start(function()
     end)
 end)"#;
 
-/// Two nodes: db, and one that runs `client` with it in its map.
+/// Two nodes: `db`, and one that has it in its map and runs `client`.
 fn two_nodes(client: &str) -> (Running, Running) {
     let port = free_port();
     let map = format!("return {{ db = '127.0.0.1:{port}', off = false, __nowaiting = true }}");
@@ -84,7 +85,7 @@ fn values_cross_nodes_by_name_handle_and_proxy() {
 }
 
 #[test]
-fn a_node_is_watched_and_its_end_is_told() {
+fn a_monitor_reports_when_a_node_goes_down() {
     let (server, client) = two_nodes(
         r#"
         cluster.monitor('db', function(change, cause, time)
@@ -101,33 +102,33 @@ fn a_node_is_watched_and_its_end_is_told() {
 }
 
 #[test]
-fn what_fails_between_nodes_says_why() {
+fn an_error_between_nodes_names_its_cause() {
     two_nodes(
         r#"
-        local function told(part, f, ...)
+        local function fails(part, f, ...)
             local ok, text = pcall(f, ...)
             assert(not ok and text:find(part, 1, true), tostring(text))
         end
-        told('on purpose', cluster.call, 'db', '@sdb', 'fail')
-        told('unknown command nosuch', cluster.call, 'db', '@sdb', 'nosuch')
-        told('no-such-service: @nobody', cluster.call, 'db', '@nobody', 'x')
-        told('absent: cluster node [nowhere] is absent', cluster.call, 'nowhere', '@sdb', 'x')
-        told('disabled', cluster.call, 'off', '@sdb', 'x')
-        told('timeout', cluster.calltimeout, 0.05, 'db', '@sdb', 'sleep')
-        told('too-large', cluster.call, 'db', '@sdb', 'size', ('x'):rep(20 * 1024 * 1024))
-        told('cannot pack a userdata', cluster.call, 'db', '@sdb', 'set', 'a', io.stdout)
+        fails('on purpose', cluster.call, 'db', '@sdb', 'fail')
+        fails('unknown command nosuch', cluster.call, 'db', '@sdb', 'nosuch')
+        fails('no-such-service: @nobody', cluster.call, 'db', '@nobody', 'x')
+        fails('absent: cluster node [nowhere] is absent', cluster.call, 'nowhere', '@sdb', 'x')
+        fails('disabled', cluster.call, 'off', '@sdb', 'x')
+        fails('timeout', cluster.calltimeout, 0.05, 'db', '@sdb', 'sleep')
+        fails('too-large', cluster.call, 'db', '@sdb', 'size', ('x'):rep(20 * 1024 * 1024))
+        fails('cannot pack a userdata', cluster.call, 'db', '@sdb', 'set', 'a', io.stdout)
         local address = skynet.pack 'x'
-        told('cannot pack a light userdata', cluster.call, 'db', '@sdb', 'set', 'a', address)
-        told('no-such-service', cluster.query, 'db', 'nobody')
-        told('db2 is down', cluster.open, 'db2')
-        told('an address or false is wanted', cluster.reload, { db = 7102 })
-        told('registered already', function()
+        fails('cannot pack a light userdata', cluster.call, 'db', '@sdb', 'set', 'a', address)
+        fails('no-such-service', cluster.query, 'db', 'nobody')
+        fails('db2 is down', cluster.open, 'db2')
+        fails('an address or false is expected', cluster.reload, { db = 7102 })
+        fails('registered already', function()
             cluster.register('mine', skynet.self())
             cluster.register('mine', skynet.localname '.launcher')
         end)
         assert(cluster.call('db', '@sdb', 'size', 'fine') == 4)
         cluster.reload { db = false }
-        told('disabled', cluster.call, 'db', '@sdb', 'size', 'x')
+        fails('disabled', cluster.call, 'db', '@sdb', 'size', 'x')
         cluster.reload()
         assert(cluster.call('db', '@sdb', 'size', 'fine') == 4)
         "#,

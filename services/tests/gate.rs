@@ -1,4 +1,4 @@
-//! A gate hands packages of clients to its service and the answers back, whatever clients and service do.
+//! A gate passes the packages of clients to its service and the answers back, whatever clients and service do.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,39 +9,39 @@ use skyring::log::Destination;
 use skyring::{Answer, Context, Error, Handle, Message, Node, Payload, Responder, Service};
 use skyring_services::{GATE_CALLS_MAX, Gate};
 
-/// How long a test waits for what must come; a loaded machine is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for an expected event, long enough for a loaded machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Answers with what it gets; `quiet` with nothing, `fail` with an error, `keep` not before `free` comes.
+/// Answers with the body it gets, except: `quiet` with nothing, `fail` with an error, `defer` only when `release` arrives.
 struct Game {
-    told: Sender<(String, u32)>,
-    kept: Vec<Responder>,
+    events: Sender<(String, u32)>,
+    deferred: Vec<Responder>,
 }
 
 impl Service for Game {
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
-        let (what, client, body) = match message.unpack::<(&str, u32, Option<&[u8]>)>() {
+        let (event, client, body) = match message.unpack::<(&str, u32, Option<&[u8]>)>() {
             Ok(values) => values,
             Err(error) => return Answer::error(error),
         };
-        if what != "data" {
+        if event != "data" {
             // The test may have ended.
-            let _ = self.told.send((what.to_owned(), client));
+            let _ = self.events.send((event.to_owned(), client));
             return Answer::none();
         }
         match body.unwrap_or_default() {
             b"quiet" => Answer::now(&()),
             b"fail" => Answer::error(Error::remote("no such move")),
-            b"keep" => {
-                self.kept.push(context.responder());
-                let _ = self.told.send(("kept".to_owned(), client));
+            b"defer" => {
+                self.deferred.push(context.responder());
+                let _ = self.events.send(("deferred".to_owned(), client));
                 Answer::none()
             }
-            b"free" => {
-                for kept in self.kept.drain(..) {
-                    kept.answer(Payload::pack("kept"));
+            b"release" => {
+                for responder in self.deferred.drain(..) {
+                    responder.answer(Payload::pack("late"));
                 }
-                Answer::now("free")
+                Answer::now("released")
             }
             body => Answer::now(body),
         }
@@ -52,7 +52,7 @@ struct Running {
     node: Node,
     gate: Handle,
     port: u16,
-    told: Receiver<(String, u32)>,
+    events: Receiver<(String, u32)>,
 }
 
 fn start(clients_max: usize) -> Running {
@@ -61,12 +61,12 @@ fn start(clients_max: usize) -> Running {
         .log_to(Destination::File("/dev/null".into()))
         .start()
         .expect("a node");
-    let (sender, told) = channel();
+    let (sender, events) = channel();
     let (gate, port) = node
         .block_on(move |caller| async move {
             let make = move |_: &Context<Game>| Game {
-                told: sender,
-                kept: Vec::new(),
+                events: sender,
+                deferred: Vec::new(),
             };
             let game = caller.launch(make).await.expect("it starts");
             let gate = Gate::new("127.0.0.1", 0, game).clients_max(clients_max);
@@ -80,21 +80,21 @@ fn start(clients_max: usize) -> Running {
         node,
         gate,
         port,
-        told,
+        events,
     }
 }
 
 impl Running {
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        client.set_read_timeout(Some(PATIENCE)).expect("a time");
+        client.set_read_timeout(Some(TIMEOUT)).expect("a time");
         client
     }
 
-    /// What the service was told next.
-    fn told(&self, what: &str) -> u32 {
-        let (told, client) = self.told.recv_timeout(PATIENCE).expect("it is told");
-        assert_eq!(told, what);
+    /// Waits for the next event of the service, which must be `expected`, and returns its client.
+    fn await_event(&self, expected: &str) -> u32 {
+        let (event, client) = self.events.recv_timeout(TIMEOUT).expect("an event");
+        assert_eq!(event, expected);
         client
     }
 
@@ -120,19 +120,19 @@ fn receive(client: &mut TcpStream) -> Vec<u8> {
     body
 }
 
-/// Reads until the gate has closed the connection, and gives how much came.
-fn rest(client: &mut TcpStream) -> usize {
+/// Reads until the gate has closed the connection, and returns the number of bytes.
+fn read_to_end(client: &mut TcpStream) -> usize {
     let mut rest = Vec::new();
-    // A connection that is cut may be reset.
+    // The connection may end with a reset.
     let _ = client.read_to_end(&mut rest);
     rest.len()
 }
 
 #[test]
-fn answers_go_back_in_order_and_nothing_is_no_package() {
+fn answers_go_back_in_order_and_an_empty_answer_sends_no_package() {
     let running = start(10);
     let mut client = running.connect();
-    let id = running.told("open");
+    let id = running.await_event("open");
     for byte in [0, 5, b'h', b'e', b'l', b'l', b'o'] {
         client.write_all(&[byte]).expect("it is taken");
     }
@@ -144,57 +144,57 @@ fn answers_go_back_in_order_and_nothing_is_no_package() {
     for number in 0..5_000u32 {
         send(&mut client, &number.to_le_bytes());
     }
-    // It has sent all that it will, and gets its answers all the same.
-    client.shutdown(std::net::Shutdown::Write).expect("half of it");
+    // A client that has closed its sending side still gets its answers.
+    client.shutdown(std::net::Shutdown::Write).expect("a half-close");
     for number in 0..5_000u32 {
         assert_eq!(receive(&mut client), number.to_le_bytes());
     }
-    assert_eq!(rest(&mut client), 0);
-    assert_eq!(running.told("close"), id);
+    assert_eq!(read_to_end(&mut client), 0);
+    assert_eq!(running.await_event("close"), id);
 }
 
 #[test]
-fn a_service_that_does_not_keep_up_stops_its_client_only() {
+fn a_slow_service_stops_the_reading_of_that_client_only() {
     let running = start(10);
     let mut eager = running.connect();
-    running.told("open");
+    running.await_event("open");
     for _ in 0..3 * GATE_CALLS_MAX {
-        send(&mut eager, b"keep");
+        send(&mut eager, b"defer");
     }
     for _ in 0..GATE_CALLS_MAX {
-        running.told("kept");
+        running.await_event("deferred");
     }
     let mut other = running.connect();
-    // No further package of the first was handed over, or that would have been told before.
-    running.told("open");
+    // No further package of the first client reached the service: its event would have come before this one.
+    running.await_event("open");
     send(&mut other, b"served");
     assert_eq!(receive(&mut other), b"served");
-    let mut freed = 0;
-    while freed < 3 * GATE_CALLS_MAX {
-        send(&mut other, b"free");
-        assert_eq!(receive(&mut other), b"free");
+    let mut answered = 0;
+    while answered < 3 * GATE_CALLS_MAX {
+        send(&mut other, b"release");
+        assert_eq!(receive(&mut other), b"released");
         eager
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("a time");
         let mut package = [0; 6];
-        while freed < 3 * GATE_CALLS_MAX && eager.read_exact(&mut package).is_ok() {
-            assert_eq!(&package, b"\0\x04kept");
-            freed += 1;
+        while answered < 3 * GATE_CALLS_MAX && eager.read_exact(&mut package).is_ok() {
+            assert_eq!(&package, b"\0\x04late");
+            answered += 1;
         }
     }
 }
 
 #[test]
-fn an_error_closes_the_client_and_too_many_are_turned_away() {
+fn an_error_closes_the_client_and_clients_past_the_limit_are_refused() {
     let running = start(1);
     let mut client = running.connect();
-    let id = running.told("open");
-    assert_eq!(rest(&mut running.connect()), 0);
+    let id = running.await_event("open");
+    assert_eq!(read_to_end(&mut running.connect()), 0);
     send(&mut client, b"fail");
-    assert_eq!(rest(&mut client), 0);
-    assert_eq!(running.told("close"), id);
+    assert_eq!(read_to_end(&mut client), 0);
+    assert_eq!(running.await_event("close"), id);
     let mut next = running.connect();
-    running.told("open");
+    running.await_event("open");
     send(&mut next, b"again");
     assert_eq!(receive(&mut next), b"again");
 }
@@ -203,19 +203,19 @@ fn an_error_closes_the_client_and_too_many_are_turned_away() {
 fn any_service_writes_to_a_client_and_kicks_it() {
     let running = start(10);
     let mut client = running.connect();
-    let id = running.told("open");
+    let id = running.await_event("open");
     let pack = |values: &(&str, u32, Option<&[u8]>)| Payload::pack(values).expect("it packs");
     running
-        .command(pack(&("write", id, Some(b"news"))))
+        .command(pack(&("write", id, Some(b"hello"))))
         .expect("it is open");
-    assert_eq!(receive(&mut client), b"news");
+    assert_eq!(receive(&mut client), b"hello");
     let too_long = vec![0; 0x1_0000];
     let error = running
         .command(pack(&("write", id, Some(&too_long))))
         .expect_err("it is too long");
     assert!(error.to_string().contains("65535"), "{error}");
     running.command(pack(&("kick", id, None))).expect("it is open");
-    assert_eq!(rest(&mut client), 0);
+    assert_eq!(read_to_end(&mut client), 0);
     let error = running
         .command(pack(&("write", id, Some(b"late"))))
         .expect_err("it is closed");

@@ -1,4 +1,4 @@
-//! The monitor says what becomes of nodes and groups: to the log, to a hook, to a closure, and to whoever asks.
+//! The monitor reports changes of nodes and groups to the log, a hook and a closure, and answers its commands.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use skyring::log::Destination;
 use skyring::{Answer, Caller, ClusterMap, Context, Error, Message, Node, Service};
 use skyring_services::{Change, NodeMonitor, kinds};
 
-/// How long is waited for what should happen soon.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest wait for an expected event.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn node(map: ClusterMap) -> Node {
     Node::builder()
@@ -28,22 +28,22 @@ fn database() -> (Node, String) {
     (db, format!("127.0.0.1:{port}"))
 }
 
-type Seen = Arc<Mutex<Vec<String>>>;
+type Changes = Arc<Mutex<Vec<String>>>;
 
-fn seen(seen: &Seen) -> Vec<String> {
-    seen.lock().expect("nobody panicked with it").clone()
+fn recorded(changes: &Changes) -> Vec<String> {
+    changes.lock().expect("not poisoned").clone()
 }
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "still waiting until {what}");
+        assert!(begun.elapsed() < TIMEOUT, "still waiting until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// What a hook is.
-struct Alarm(Seen);
+/// A hook that records the changes it gets.
+struct Alarm(Changes);
 
 impl Service for Alarm {
     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
@@ -51,17 +51,17 @@ impl Service for Alarm {
     }
 
     fn handle(&mut self, _context: &Context<Self>, message: Message) -> Answer {
-        let (what, name, change) = message.unpack::<(&str, &str, &str)>().expect("what is promised");
-        assert_eq!(what, "node");
+        let (tag, name, change) = message.unpack::<(&str, &str, &str)>().expect("a change");
+        assert_eq!(tag, "node");
         self.0
             .lock()
-            .expect("nobody panicked with it")
+            .expect("not poisoned")
             .push(format!("{name} {change}"));
         Answer::none()
     }
 }
 
-async fn ask<T>(caller: &Caller, command: (&str, &str)) -> Result<T, Error>
+async fn call<T>(caller: &Caller, command: (&str, &str)) -> Result<T, Error>
 where
     T: for<'a> skyring::seri::Unpack<'a>,
 {
@@ -69,13 +69,13 @@ where
 }
 
 #[test]
-fn a_change_reaches_the_hook_the_closure_and_whoever_asks() {
+fn a_change_reaches_the_hook_the_closure_and_the_commands() {
     let (db, address) = database();
     let gate = node(ClusterMap::new().with("db", &address).expect("a valid entry"));
-    let (hooked, called) = (Seen::default(), Seen::default());
-    let there = (Arc::clone(&hooked), Arc::clone(&called));
+    let (hooked, called) = (Changes::default(), Changes::default());
+    let clones = (Arc::clone(&hooked), Arc::clone(&called));
     let launched = gate.block_on(move |caller| async move {
-        let (hooked, called) = there;
+        let (hooked, called) = clones;
         caller.launch(move |_| Alarm(hooked)).await?;
         caller
             .launch(move |context| {
@@ -84,22 +84,22 @@ fn a_change_reaches_the_hook_the_closure_and_whoever_asks() {
                     .hook(".alarm")
                     .on_change(move |change: &Change| {
                         let line = format!("{} {}", change.name, change.change);
-                        called.lock().expect("nobody panicked with it").push(line);
+                        called.lock().expect("not poisoned").push(line);
                     })
             })
             .await
     });
     launched.expect("it runs").expect("they launch");
-    // Without names it watches what the map has.
-    wait_until("the database is up", || seen(&hooked) == ["db up"]);
+    // Without names it watches all nodes of the map.
+    wait_until("the database is up", || recorded(&hooked) == ["db up"]);
     drop(db);
     wait_until("the database is down", || {
-        seen(&hooked).last().is_some_and(|last| last == "db down")
+        recorded(&hooked).last().is_some_and(|last| last == "db down")
     });
-    assert_eq!(seen(&hooked), seen(&called));
+    assert_eq!(recorded(&hooked), recorded(&called));
     let (state, history, unknown) = gate
         .block_on(|caller| async move {
-            let state = ask::<(String, String, u64)>(&caller, ("state", "db")).await;
+            let state = call::<(String, String, u64)>(&caller, ("state", "db")).await;
             let history = caller.call(".monitor", &("HISTORY", "db")).await;
             let unknown = caller.call(".monitor", &("FLY", "db")).await;
             (state, history.and_then(|reply| reply.values()), unknown)
@@ -121,7 +121,7 @@ fn a_change_reaches_the_hook_the_closure_and_whoever_asks() {
 }
 
 #[test]
-fn what_is_watched_can_be_changed_and_a_group_says_who_serves() {
+fn names_can_be_added_and_removed_and_a_group_shows_its_member() {
     let ((first, first_address), (_second, second_address)) = (database(), database());
     let text = format!(
         "db1 = \"{first_address}\" db2 = \"{second_address}\" __groups = {{ db = {{ \"db1\", \"db2\" }} }}"
@@ -153,10 +153,13 @@ fn what_is_watched_can_be_changed_and_a_group_says_who_serves() {
 }
 
 #[test]
-fn a_wrong_argument_is_told() {
+fn an_invalid_argument_is_an_error() {
     let gate = node(ClusterMap::new());
     let launched = gate.block_on(|caller| async move { caller.launch_kind("monitor", "db hoook=.x").await });
-    let error = launched.expect("it runs").expect_err("it is wrong").to_string();
+    let error = launched
+        .expect("it runs")
+        .expect_err("an invalid argument")
+        .to_string();
     assert!(
         error.contains("hook=ADDRESS") && error.contains("hoook=.x"),
         "{error}"

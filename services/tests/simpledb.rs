@@ -1,10 +1,10 @@
-//! simpledb answers its commands as promised, through a real node.
+//! simpledb answers its commands as documented, on a running node.
 
 use skyring::seri::Value;
 use skyring::{Caller, Error, Node, Payload};
 use skyring_services::SimpleDb;
 
-/// Runs one call after the other against a fresh simpledb, and returns the answers.
+/// Makes these calls to a new simpledb, one after the other, and returns the answers.
 fn answers(calls: Vec<Payload>) -> Vec<Result<Vec<Value>, Error>> {
     let node = Node::builder().start().expect("a node");
     let answers = node
@@ -51,7 +51,7 @@ fn set_answers_the_old_value_and_get_the_newest() {
 }
 
 #[test]
-fn commands_are_understood_in_any_case_and_keys_are_any_value() {
+fn commands_ignore_case_and_keys_are_any_value() {
     let answers = answers(vec![
         pack(("Set", 7, true)),
         pack(("gEt", 7)),
@@ -78,7 +78,7 @@ fn an_unknown_command_is_an_error_that_names_it() {
 }
 
 #[test]
-fn an_error_repeats_only_the_beginning_of_a_long_command() {
+fn an_error_quotes_only_the_beginning_of_a_long_command() {
     let answers = answers(vec![pack("X".repeat(1_000_000).as_str())]);
     let text = answers.into_iter().next().unwrap().unwrap_err().to_string();
     assert!(text.contains("XXX") && text.len() < 200, "{} bytes", text.len());
