@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use skyring_bench::{Measurement, compare};
 
-use crate::say::{self, FAILED, WRONG};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,20 +33,20 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (first, second) = match (read(&arguments.first), read(&arguments.second)) {
         (Ok(first), Ok(second)) => (first, second),
-        (Err(cause), _) | (_, Err(cause)) => return say::fail(WRONG, cause),
+        (Err(cause), _) | (_, Err(cause)) => return fail(EXIT_USAGE, cause),
     };
     let table = compare(
-        (&shown(&arguments.first), &first),
-        (&shown(&arguments.second), &second),
+        (&escaped(&arguments.first), &first),
+        (&escaped(&arguments.second), &second),
     );
     match anstream::stdout().write_all(table.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => say::fail(FAILED, error),
+        Err(error) => fail(EXIT_FAILURE, error),
     }
 }
 
-fn shown(file: &Path) -> String {
-    say::one_line(&file.display().to_string())
+fn escaped(file: &Path) -> String {
+    escape_line(&file.display().to_string())
 }
 
 fn read(file: &Path) -> Result<Measurement, String> {

@@ -11,11 +11,10 @@ use skyring_bench::{
 };
 use thiserror::Error as ThisError;
 
-use super::arguments::{Mode, Plan};
+use super::plan::{Mode, Plan};
 use super::progress::Progress;
-use crate::bench_peers::FLOOR_SERVER;
-use crate::demo::node_program;
-use crate::profile::SAMPLES_PER_SECOND;
+use crate::shared::programs::{FLOOR_SERVER, SAMPLES_PER_SECOND, node_program};
+use crate::shared::status_line::StatusLine;
 
 /// How long each floor is measured, after a tenth of it as warm-up.
 const FLOOR_TIME: Duration = Duration::from_secs(1);
@@ -147,7 +146,7 @@ fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResul
     if first.calls == 0 {
         return Err(BenchError::NoAnswer);
     }
-    Progress::say(&format!(
+    StatusLine::new().print_line(format_args!(
         "in a closed loop {FIRST_IN_FLIGHT} callers make {} calls/s; the search begins at half of it",
         grouped(fastest)
     ));
@@ -157,7 +156,7 @@ fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResul
         let latency_us = objective.percentile.of(&load.latency_us);
         let kept_up = load.calls_per_second >= rate * KEPT_UP && load.unanswered == 0;
         let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;
-        Progress::say(&format!(
+        StatusLine::new().print_line(format_args!(
             "{:>12} calls/s: {} {}{}",
             grouped(rate),
             objective.percentile,

@@ -1,7 +1,7 @@
 //! `skyring bench targets`: what Skyring promises for its speed, measured beside what each promise is about.
 
-use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use skyring_bench::floors::Launcher;
 use skyring_bench::targets::{Course, Finding, Target, Wanted, findings_json};
 use skyring_bench::{Interrupt, PairError};
 
-use crate::bench_peers::FLOOR_SERVER;
-use crate::demo::node_program;
-use crate::say::{self, FAILED, WRONG};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail, ignore_broken_pipe};
+use crate::shared::output_file::{OutputFile, is_stdout};
+use crate::shared::programs::{FLOOR_SERVER, node_program};
+use crate::shared::status_line::StatusLine;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,39 +49,33 @@ fn target_named(name: &str) -> Result<Target, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let file = match arguments.json.as_deref().filter(|file| !is_stdout(file)) {
-        None => None,
-        Some(path) => match std::fs::File::create(path) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                return say::fail(WRONG, format!("{}: cannot be written: {error}", path.display()));
-            }
-        },
+    let file = match OutputFile::create(arguments.json.as_deref()) {
+        Ok(file) => file,
+        Err(cause) => return fail(EXIT_USAGE, cause),
     };
     let findings = match measure(arguments) {
         Ok(findings) => findings,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
-    let json = findings_json(&findings);
-    let written = file.map_or(Ok(()), |mut file| writeln!(file, "{json}"));
+    let json = format!("{}\n", findings_json(&findings));
+    let written = file.map_or(Ok(()), |mut file| file.write(json.as_bytes()));
     let mut out = anstream::stdout();
-    let told = if arguments.json.as_deref().is_some_and(is_stdout) {
-        writeln!(out, "{json}")
+    let printed = if arguments.json.as_deref().is_some_and(is_stdout) {
+        out.write_all(json.as_bytes())
     } else {
         print(&mut out, &findings)
     };
-    match written.and(told) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return say::fail(FAILED, error),
-        _ => {}
+    let printed = ignore_broken_pipe(printed).map_err(|error| error.to_string());
+    if let Err(cause) = written.and(printed) {
+        return fail(EXIT_FAILURE, cause);
     }
     match findings.iter().filter(|finding| !finding.met).count() {
         0 => ExitCode::SUCCESS,
-        missed => say::fail(FAILED, format!("{missed} of {} are not met", findings.len())),
+        missed => fail(
+            EXIT_FAILURE,
+            format!("{missed} of {} are not met", findings.len()),
+        ),
     }
-}
-
-fn is_stdout(file: &Path) -> bool {
-    file.as_os_str() == "-"
 }
 
 fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
@@ -95,22 +90,16 @@ fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
     };
     let mut targets = Target::ALL.to_vec();
     targets.retain(|target| arguments.names.is_empty() || arguments.names.contains(target));
-    let shows = io::stderr().is_terminal();
+    let status = StatusLine::new();
     let mut findings = Vec::new();
     for target in targets {
-        if !shows {
-            // Only a sign of life; when nobody sees it, nothing is lost.
-            let _ = writeln!(io::stderr(), "{}", target.name());
+        if !status.is_terminal() {
+            status.print_line(target.name());
         }
         let found = target.measure(&course, &mut |what| {
-            if shows {
-                let _ = write!(io::stderr(), "\r\x1b[K{}: {what}", target.name());
-            }
+            status.show(format_args!("{}: {what}", target.name()));
         })?;
         findings.extend(found);
-    }
-    if shows {
-        let _ = write!(io::stderr(), "\r\x1b[K");
     }
     Ok(findings)
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use skyring::config::{ConfigError, Group, Policy};
 use skyring::{Caller, ClusterMap, Error, NodeChange, NodeRef};
 
-use super::{BACKUP, DB, SERVICE};
+use super::nodes::{BACKUP, DB, SERVICE};
 
 /// The name that stands for both.
 const DATABASE: &str = "database";

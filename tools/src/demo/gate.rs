@@ -16,9 +16,10 @@ use skyring::{Address, Caller, Error, Node, NodeBuilder, Payload, StartError};
 use skyring_bench::{Load, LoadError, Pace, end_with_parent};
 use thiserror::Error as ThisError;
 
-use super::steps::{LoadFigures, Reply, Step};
-use super::{BACKUP, DB, GATE, SERVICE, application};
-use crate::say::{self, FAILED};
+use super::application;
+use super::nodes::{BACKUP, DB, GATE, SERVICE};
+use super::protocol::{LoadFigures, Reply, Step};
+use crate::shared::output::{EXIT_FAILURE, escape_line, fail};
 
 /// How long a call may take.
 const CALL_TIME_MAX: Duration = Duration::from_secs(10);
@@ -75,7 +76,7 @@ enum GateError {
 pub(super) fn run(folder: &Path) -> ExitCode {
     match obey(folder) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => say::fail(FAILED, error),
+        Err(error) => fail(EXIT_FAILURE, error),
     }
 }
 
@@ -103,7 +104,7 @@ fn obey(folder: &Path) -> Result<(), GateError> {
 
 fn reply(reply: &Reply) -> io::Result<()> {
     // One write: lines of the log go to the same pipe.
-    let line = format!("{}\n", say::one_line(&reply.to_string()));
+    let line = format!("{}\n", escape_line(&reply.to_string()));
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())?;
     out.flush()

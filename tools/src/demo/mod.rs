@@ -8,35 +8,21 @@
 //! process outlives the parent, however it ends.
 
 mod application;
+mod display;
 mod gate;
-mod screen;
-mod steps;
-mod story;
+mod nodes;
+mod protocol;
+mod scenario;
 
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use skyring_bench::{Program, end_with_parent};
+use skyring_bench::end_with_parent;
 
-use crate::say::{self, FAILED};
-use story::DemoError;
-
-/// Exit code of a program that a signal asked to end, as shells have it for SIGINT.
-const INTERRUPTED: u8 = 130;
-
-/// The database node in the cluster maps.
-const DB: &str = "db";
-
-/// The node that stands in for it.
-const BACKUP: &str = "db_backup";
-
-/// The node that calls them.
-const GATE: &str = "gate";
-
-/// The service of both databases.
-const SERVICE: &str = "@sdb";
+use self::scenario::DemoError;
+use crate::shared::output::{EXIT_FAILURE, EXIT_INTERRUPTED, fail};
 
 /// What can be said on the command line.
 #[derive(Debug, clap::Args)]
@@ -52,29 +38,18 @@ pub(crate) struct Arguments {
     node_process: Option<PathBuf>,
 }
 
-/// What runs a node as a process that ends with this one.
-///
-/// # Errors
-/// When this program's own file is not known.
-pub(crate) fn node_program() -> io::Result<Program> {
-    Ok(Program {
-        file: std::env::current_exe()?,
-        arguments: &["demo", "--node-process"],
-    })
-}
-
 /// Shows the demo, or is its gate.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if let Some(folder) = arguments.gate_process {
         return gate::run(&folder);
     }
     if let Some(config) = arguments.node_process {
-        return say::fail(FAILED, become_node(&config));
+        return fail(EXIT_FAILURE, become_node(&config));
     }
-    match story::tell(arguments.seconds) {
+    match scenario::run(arguments.seconds) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ DemoError::Interrupted) => say::fail(INTERRUPTED, error),
-        Err(error) => say::fail(FAILED, error),
+        Err(error @ DemoError::Interrupted) => fail(EXIT_INTERRUPTED, error),
+        Err(error) => fail(EXIT_FAILURE, error),
     }
 }
 

@@ -1,9 +1,8 @@
 //! `skyring bench peers`: Skyring beside floors and peers, in one run, as ratios.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,11 +11,10 @@ use skyring_bench::floors::{self, Launcher, Peer, PeerError};
 use skyring_bench::peers::{Group, Plan, Table};
 use skyring_bench::{Interrupt, duration, grouped};
 
-use crate::demo::node_program;
-use crate::say::{self, FAILED, WRONG};
-
-/// What this program is called with to be the server of a floor.
-pub(crate) const FLOOR_SERVER: &str = "floor-server";
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail};
+use crate::shared::output_file::{OutputFile, is_stdout};
+use crate::shared::programs::{FLOOR_SERVER, node_program};
+use crate::shared::status_line::StatusLine;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,49 +69,38 @@ fn peer_named(name: &str) -> Result<Peer, String> {
         })
 }
 
-/// Is the server of a floor, until its client has gone.
-pub(crate) fn serve(arguments: &[OsString]) -> ExitCode {
+/// Runs the server of a floor until its client disconnects.
+pub(crate) fn serve_floor(arguments: &[OsString]) -> ExitCode {
     match floors::serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => say::fail(FAILED, format!("{FLOOR_SERVER}: {error}")),
+        Err(error) => fail(EXIT_FAILURE, format!("{FLOOR_SERVER}: {error}")),
     }
 }
 
-/// Measures and tells; fails when calls or a peer that is there did.
+/// Measures and prints; fails when calls failed, or a peer that is installed.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    // Before anybody measures for minutes to learn that a folder does not exist.
-    let (json, html) = match (opened(&arguments.json), opened(&arguments.html)) {
-        (Ok(json), Ok(html)) => (json, html),
-        (Err(cause), _) | (_, Err(cause)) => return say::fail(WRONG, cause),
+    // Before the measurement, which may take minutes: a folder may not exist.
+    let files = [&arguments.json, &arguments.html].map(|path| OutputFile::create(path.as_deref()));
+    let (json, html) = match files {
+        [Ok(json), Ok(html)] => (json, html),
+        [Err(cause), _] | [_, Err(cause)] => return fail(EXIT_USAGE, cause),
     };
     let table = match measure(arguments) {
         Ok(table) => table,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
-    if let Err(error) = tell(arguments, &table, json, html) {
-        return say::fail(FAILED, error);
+    if let Err(error) = write(arguments, &table, json, html) {
+        return fail(EXIT_FAILURE, error);
     }
     let failed = table.missing.iter().find(|missing| missing.failed);
     if let Some(failed) = failed {
-        return say::fail(FAILED, format!("{}: {}", failed.name, failed.reason));
+        return fail(EXIT_FAILURE, format!("{}: {}", failed.name, failed.reason));
     }
     let rows = table.groups.iter().flat_map(|group| &group.rows);
     match rows.into_iter().find(|row| row.errors > 0) {
-        Some(row) => say::fail(FAILED, format!("{}: {} calls failed", row.name, row.errors)),
+        Some(row) => fail(EXIT_FAILURE, format!("{}: {} calls failed", row.name, row.errors)),
         None => ExitCode::SUCCESS,
     }
-}
-
-fn is_stdout(file: &Path) -> bool {
-    file.as_os_str() == "-"
-}
-
-fn opened(file: &Option<PathBuf>) -> Result<Option<File>, String> {
-    let Some(path) = file.as_deref().filter(|path| !is_stdout(path)) else {
-        return Ok(None);
-    };
-    let cannot = |error| format!("{}: cannot be written: {error}", path.display());
-    File::create(path).map(Some).map_err(cannot)
 }
 
 fn measure(arguments: &Arguments) -> Result<Table, PeerError> {
@@ -135,30 +122,35 @@ fn measure(arguments: &Arguments) -> Result<Table, PeerError> {
         skynet: arguments.skynet.clone(),
     };
     let launcher = Launcher::this_program(FLOOR_SERVER)?;
-    let shows = io::stderr().is_terminal();
-    let table = plan.measure(&node_program()?, &launcher, &interrupt, |run, name| {
-        if shows {
-            // Only a sign of life; when nobody sees it, nothing is lost.
-            let _ = write!(io::stderr(), "\r\x1b[Krun {run} of {}: {name}", plan.runs);
-        }
-    });
-    if shows {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
-    table
+    let status = StatusLine::new();
+    plan.measure(&node_program()?, &launcher, &interrupt, |run, name| {
+        status.show(format_args!("run {run} of {}: {name}", plan.runs));
+    })
 }
 
-fn tell(arguments: &Arguments, table: &Table, json: Option<File>, html: Option<File>) -> io::Result<()> {
+fn write(
+    arguments: &Arguments,
+    table: &Table,
+    json: Option<OutputFile>,
+    html: Option<OutputFile>,
+) -> Result<(), String> {
     if let Some(mut file) = html {
-        file.write_all(table.to_html().as_bytes())?;
+        file.write(table.to_html().as_bytes())?;
     }
+    let figures = format!("{}\n", table.to_json());
     if let Some(mut file) = json {
-        writeln!(file, "{}", table.to_json())?;
+        file.write(figures.as_bytes())?;
     }
     let mut out = anstream::stdout();
-    if arguments.json.as_deref().is_some_and(is_stdout) {
-        return writeln!(out, "{}", table.to_json());
-    }
+    let printed = if arguments.json.as_deref().is_some_and(is_stdout) {
+        out.write_all(figures.as_bytes())
+    } else {
+        print(&mut out, table)
+    };
+    printed.map_err(|error| error.to_string())
+}
+
+fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
     writeln!(
         out,
         "one loopback TCP connection, two pinned processes, {}-byte values; medians of {} runs of {} s in turn",
@@ -170,7 +162,7 @@ fn tell(arguments: &Arguments, table: &Table, json: Option<File>, html: Option<F
         "", "calls/s", "p50", "p99", "CPU/call", "skyring's calls", "its p50"
     )?;
     for group in &table.groups {
-        print_group(&mut out, group)?;
+        print_group(out, group)?;
     }
     writeln!(
         out,
@@ -180,7 +172,7 @@ fn tell(arguments: &Arguments, table: &Table, json: Option<File>, html: Option<F
         writeln!(out, "\nnot measured")?;
     }
     for missing in &table.missing {
-        writeln!(out, "  {:<16}{}", missing.name, say::one_line(&missing.reason))?;
+        writeln!(out, "  {:<16}{}", missing.name, escape_line(&missing.reason))?;
     }
     Ok(())
 }

@@ -1,41 +1,41 @@
-//! What happens to the callee's process and to the map while the calls go on.
+//! When the faults of the callee's process and the reloads of the map are due.
 
 use std::time::{Duration, Instant};
 
-/// How often what happens; `None` = never.
+/// The time between two faults of each kind; `None` = never.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Schedule {
+pub(super) struct FaultSchedule {
     /// SIGKILL and restart.
     pub(super) kill: Option<Duration>,
     /// SIGTERM and restart.
     pub(super) terminate: Option<Duration>,
     /// SIGSTOP.
     pub(super) pause: Option<Duration>,
-    /// How long it lasts until SIGCONT.
+    /// Time from SIGSTOP to SIGCONT.
     pub(super) pause_time: Duration,
-    /// Another address in the map.
+    /// A reload of the map with another address.
     pub(super) reload: Option<Duration>,
 }
 
-/// What is to be done now.
+/// A fault of the process, or a change of the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// End the process with SIGKILL, and start it again.
+    /// End the process with SIGKILL, and restart it.
     Kill,
-    /// Let it end in order, with SIGTERM, and start it again.
+    /// Stop the process gracefully, with SIGTERM, and restart it.
     Terminate,
-    /// Stop it with SIGSTOP.
+    /// Pause the process with SIGSTOP.
     Pause,
-    /// Let it go on.
+    /// Resume the process with SIGCONT.
     Resume,
-    /// Move it.
+    /// Reload the map with another address.
     Reload,
 }
 
-/// Says when what is to be done.
+/// The due times of the next faults.
 #[derive(Debug)]
 pub(super) struct Timetable {
-    schedule: Schedule,
+    schedule: FaultSchedule,
     kill: Option<Instant>,
     terminate: Option<Instant>,
     pause: Option<Instant>,
@@ -44,8 +44,8 @@ pub(super) struct Timetable {
 }
 
 impl Timetable {
-    pub(super) fn new(schedule: Schedule, now: Instant) -> Timetable {
-        let after = |pause: Option<Duration>| pause.map(|pause| now + pause);
+    pub(super) fn new(schedule: FaultSchedule, now: Instant) -> Timetable {
+        let after = |interval: Option<Duration>| interval.map(|interval| now + interval);
         Timetable {
             kill: after(schedule.kill),
             terminate: after(schedule.terminate),
@@ -56,10 +56,10 @@ impl Timetable {
         }
     }
 
-    /// The next thing to do, if its time has come. A process that is stopped is not killed meanwhile.
+    /// Takes the next fault that is due. A paused process gets no other fault before it is resumed.
     pub(super) fn next(&mut self, now: Instant) -> Option<Fault> {
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        let after = |pause: Option<Duration>| pause.map(|pause| now + pause);
+        let after = |interval: Option<Duration>| interval.map(|interval| now + interval);
         if is_due(self.resume) {
             self.resume = None;
             self.pause = after(self.schedule.pause);
@@ -94,20 +94,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stopped_process_goes_on_before_it_is_killed() {
+    fn a_paused_process_is_resumed_before_it_is_killed() {
         let seconds = Duration::from_secs;
-        let schedule = Schedule {
+        let schedule = FaultSchedule {
             kill: Some(seconds(3)),
             pause: Some(seconds(2)),
             pause_time: seconds(5),
             reload: Some(seconds(4)),
-            ..Schedule::default()
+            ..FaultSchedule::default()
         };
-        let begun = Instant::now();
-        let mut table = Timetable::new(schedule, begun);
+        let started = Instant::now();
+        let mut table = Timetable::new(schedule, started);
         let mut seen = Vec::new();
         for second in 0..=10 {
-            let now = begun + seconds(second);
+            let now = started + seconds(second);
             while let Some(fault) = table.next(now) {
                 seen.push((second, fault));
             }

@@ -1,67 +1,30 @@
-//! `skyring check`: says what a node config or a cluster map contains, or what is wrong with it.
+//! The descriptions of node configs and cluster maps.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use skyring::ClusterMap;
-use skyring::config::{Checked, NodeConfig, NodeEntry};
+use skyring::config::{NodeConfig, NodeEntry};
 
-use crate::load;
-use crate::say::{self, FAILED, WRONG};
+use crate::shared::output::escape_line;
 
-const EXAMPLES: &str = "\
-Examples:
-  skyring check docs/examples/cluster/config_db
-  skyring check docs/examples/cluster/clustername.lua
-
-Says first whether the file is a node config or a cluster map, then what is in it. Nothing is started, no \
-port is opened. Exit code 0; or one line with the file, the key and the cause, exit code 2.";
-
-/// What can be said on the command line.
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
-    /// A node config or a cluster map
-    file: PathBuf,
-}
-
-/// Checks a file.
-pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    let report = match skyring::config::check(&arguments.file) {
-        Ok(Checked::Map(map, warnings)) => map_report(&arguments.file, &map, &warnings),
-        Ok(Checked::Node(config, map)) => match load::kinds_known(&config) {
-            Ok(()) => node_report(&config, map.as_ref()),
-            Err(fault) => return say::fail(WRONG, fault),
-        },
-        Err(error) => return say::fail(WRONG, error),
-    };
-    match io::stdout().write_all(report.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            say::fail(FAILED, format!("cannot write: {error}"))
-        }
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-/// Lines of a name and what belongs to it, the names padded to one width.
+/// Lines of a name and a value, the names padded to one width.
 #[derive(Default)]
 struct Lines(Vec<(String, String)>);
 
 impl Lines {
     fn add(&mut self, name: &str, value: impl Into<String>) {
-        self.0.push((say::one_line(name), say::one_line(&value.into())));
+        self.0.push((escape_line(name), escape_line(&value.into())));
     }
 
-    fn under(self, heading: &str) -> String {
+    fn into_text(self, heading: &str) -> String {
         let width = self
             .0
             .iter()
             .map(|(name, _)| name.chars().count())
             .max()
             .unwrap_or(0);
-        let mut text = format!("{}\n", say::one_line(heading));
+        let mut text = format!("{}\n", escape_line(heading));
         for (name, value) in self.0 {
             // Writing to a String does not fail.
             let _ = writeln!(text, "  {name:width$}  {value}");
@@ -70,7 +33,7 @@ impl Lines {
     }
 }
 
-fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
+pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
     let mut lines = Lines::default();
     for (name, entry) in &map.nodes {
         match entry {
@@ -99,20 +62,20 @@ fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
             format!("{} to {name}", counted(*channels as usize, "channel")),
         );
     }
-    let waits = match map.nowaiting {
+    let nowaiting = match map.nowaiting {
         Some(true) => "calls to nodes that are not named here fail at once",
         _ => "calls to nodes that are not named here wait for a reload that names them",
     };
-    lines.add("__nowaiting", waits);
+    lines.add("__nowaiting", nowaiting);
     let nodes = counted(map.nodes.len(), "node");
-    let mut text = lines.under(&format!("{}: a cluster map of {nodes}", file.display()));
+    let mut text = lines.into_text(&format!("{}: a cluster map of {nodes}", file.display()));
     for warning in warnings {
-        let _ = writeln!(text, "warning: {}", say::one_line(warning));
+        let _ = writeln!(text, "warning: {}", escape_line(warning));
     }
     text
 }
 
-fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
+pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
     let mut lines = Lines::default();
     lines.add("thread", counted(config.threads, "shard"));
     let logger = config.logger.as_ref();
@@ -145,10 +108,10 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
     }
     for (name, service) in &config.services {
         let keyed = if service.keyed { "keyed " } else { "" };
-        let what = format!("{keyed}{} {}", service.kind, service.arguments);
+        let kind = format!("{keyed}{} {}", service.kind, service.arguments);
         lines.add(
             &format!("services.{name}"),
-            format!("{} as @{name}", what.trim_end()),
+            format!("{} as @{name}", kind.trim_end()),
         );
     }
     if let Some(start) = &config.start {
@@ -162,7 +125,7 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
     if config.spin_us > 0 {
         lines.add("spin_us", config.spin_us.to_string());
     }
-    let unused = unused(config);
+    let unused = unused_keys(config);
     if !unused.is_empty() {
         lines.add(
             "not used",
@@ -172,11 +135,11 @@ fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
             ),
         );
     }
-    lines.under(&format!("{}: a node config", config.file.display()))
+    lines.into_text(&format!("{}: a node config", config.file.display()))
 }
 
-/// The keys of Skynet that the config sets and that nothing here acts on.
-fn unused(config: &NodeConfig) -> Vec<&'static str> {
+/// The keys of Skynet that the config sets and that have no effect here.
+fn unused_keys(config: &NodeConfig) -> Vec<&'static str> {
     let keys = [
         ("cpath", config.cpath.is_some()),
         ("logpath", config.logpath.is_some()),
@@ -187,7 +150,7 @@ fn unused(config: &NodeConfig) -> Vec<&'static str> {
         .collect()
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
+    format!("{count} {noun}{plural}")
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use skyring_bench::{ChaosProxy, Faults, Interrupt, grouped};
 
-use crate::say::{self, FAILED};
+use super::network_faults::FaultArguments;
+use crate::shared::output::{EXIT_FAILURE, fail};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,45 +20,6 @@ A node whose map has the address of --listen then meets a network that fails. Ct
 
 /// Time between two looks at whether it is over.
 const POLL: Duration = Duration::from_millis(50);
-
-/// Which faults.
-#[derive(Debug, clap::Args)]
-pub(crate) struct FaultArguments {
-    /// Cut every connection so many times a second
-    #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = rate)]
-    pub(crate) cuts_per_second: f64,
-    /// Cut with a reset (RST) instead of an orderly end (FIN)
-    #[arg(long)]
-    pub(crate) reset: bool,
-    /// Pass on everything this much later
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
-    pub(crate) delay_ms: u64,
-    /// Pass on at most so many bytes in a piece, a piece a millisecond
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) trickle_bytes: Option<u32>,
-}
-
-impl FaultArguments {
-    pub(crate) fn faults(&self) -> Faults {
-        Faults {
-            cuts_per_second: self.cuts_per_second,
-            reset: self.reset,
-            delay: Duration::from_millis(self.delay_ms),
-            trickle_bytes: self.trickle_bytes.map(|bytes| bytes as usize),
-            stalled: false,
-        }
-    }
-}
-
-/// Reads a number of cuts a second.
-fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number"))?;
-    if (0.0..=1_000.0).contains(&rate) {
-        Ok(rate)
-    } else {
-        Err(format!("{text} is not in 0..=1000"))
-    }
-}
 
 /// What can be said on the command line.
 #[derive(Debug, clap::Args)]
@@ -93,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     });
     let (interrupt, proxy) = match started {
         Ok(started) => started,
-        Err(error) => return say::fail(FAILED, format!("{}: {error}", arguments.listen)),
+        Err(error) => return fail(EXIT_FAILURE, format!("{}: {error}", arguments.listen)),
     };
     let mut out = anstream::stdout();
     // Whoever does not listen gets its faults all the same.

@@ -1,7 +1,7 @@
-//! `skyring profile`: where a process spends its processor time, as a flame graph.
+//! `skyring profile`: the processor time of a process as a flame graph.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -9,45 +9,42 @@ use std::time::{Duration, Instant};
 
 use skyring_bench::{Interrupt, Profiled, Recorder};
 
-use crate::say::{self, FAILED, WRONG};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail, ignore_broken_pipe};
+use crate::shared::programs::SAMPLES_PER_SECOND;
 
 const EXAMPLES: &str = "\
 Examples:
   skyring profile 4711                                   ten seconds of process 4711, to profile.svg
   skyring profile 4711 --seconds 60 --output node.svg
 
-Any process will do, not only one of Skyring's. It does not notice; a user needs no rights for processes of their own. \
+Works for any process, not only for Skyring's, without a change or a stop of it; a user needs no privileges for their own processes. \
 Open the file in a browser: a click on a frame enlarges it, Ctrl-F searches. Ctrl-C ends the profile early.
 
-Exit codes: 0 written, 1 it did not work, 2 the arguments or the file are wrong.";
+Exit codes: 0 success, 1 failure, 2 the arguments or the file are invalid.";
 
-/// Samples of each thread in a second of its processor time: not a round number, so that nothing which happens so
-/// often is always, or never, met.
-pub(crate) const SAMPLES_PER_SECOND: u32 = 499;
+/// Time between two checks for the end of the profile.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Time between two looks at whether it is over.
-const POLL: Duration = Duration::from_millis(50);
-
-/// What can be said on the command line.
+/// The arguments of `skyring profile`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The process's id
+    /// The id of the process
     #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
     process: u32,
-    /// How long it is watched
+    /// Duration of the profile, in seconds
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// Where the graph goes, an SVG
+    /// Write the graph, an SVG, to this file
     #[arg(long, value_name = "FILE", default_value = "profile.svg")]
     output: PathBuf,
 }
 
-/// Watches, and writes the graph.
+/// Samples the process, and writes the graph.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let interrupt = match Interrupt::catch() {
         Ok(interrupt) => interrupt,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
     let name = name_of(arguments.process);
     let profiled = Profiled {
@@ -56,15 +53,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     let recorder = match Recorder::start(vec![profiled], SAMPLES_PER_SECOND) {
         Ok(recorder) => recorder,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
-    // What is in the file already stays there until there is a graph.
-    if let Err(cause) = try_to_open(&arguments.output) {
-        return say::fail(WRONG, cause);
+    // The content of the file stays until there is a graph.
+    if let Err(cause) = check_writable(&arguments.output) {
+        return fail(EXIT_USAGE, cause);
     }
     let (started, time) = (Instant::now(), Duration::from_secs(arguments.seconds));
     while started.elapsed() < time && !interrupt.requested() && !recorder.is_done() {
-        thread::sleep(POLL.min(time.saturating_sub(started.elapsed())));
+        thread::sleep(POLL_INTERVAL.min(time.saturating_sub(started.elapsed())));
     }
     let seconds = started.elapsed().as_secs_f64();
     let written = recorder
@@ -78,21 +75,21 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             Ok(profile.samples())
         });
     match written {
-        Ok(samples) => told(&arguments.output, samples),
-        Err(cause) => say::fail(FAILED, cause),
+        Ok(samples) => print(&arguments.output, samples),
+        Err(cause) => fail(EXIT_FAILURE, cause),
     }
 }
 
-fn told(file: &Path, samples: u64) -> ExitCode {
-    let shown = say::one_line(&file.display().to_string());
-    match writeln!(anstream::stdout(), "{shown}: {samples} samples") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => say::fail(FAILED, error),
-        _ => ExitCode::SUCCESS,
+fn print(file: &Path, samples: u64) -> ExitCode {
+    let file = escape_line(&file.display().to_string());
+    match ignore_broken_pipe(writeln!(anstream::stdout(), "{file}: {samples} samples")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_FAILURE, error),
     }
 }
 
-/// Fails when the file cannot be written, before anybody has waited for what is to be in it.
-fn try_to_open(file: &Path) -> Result<(), String> {
+/// Fails when the file cannot be written, before the profile has taken its time.
+fn check_writable(file: &Path) -> Result<(), String> {
     let is_new = !file.exists();
     let opened = OpenOptions::new().create(true).append(true).open(file);
     opened.map_err(|error| format!("{}: cannot be written: {error}", file.display()))?;
@@ -103,8 +100,8 @@ fn try_to_open(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// What the kernel calls it.
+/// The name of a process, as the kernel has it.
 fn name_of(process: u32) -> String {
     let name = fs::read_to_string(format!("/proc/{process}/comm"));
-    name.map_or_else(|_| "process".to_owned(), |name| say::one_line(name.trim()))
+    name.map_or_else(|_| "process".to_owned(), |name| escape_line(name.trim()))
 }

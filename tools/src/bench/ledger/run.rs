@@ -1,9 +1,9 @@
-//! One run of the ledger: the processes, the proxies, the faults in their time, and the result.
+//! One run of the ledger: the processes, the proxies, the faults when they are due, and the result.
 
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,19 +16,22 @@ use skyring_bench::{
 };
 use thiserror::Error as ThisError;
 
-use super::faults::{Fault, Timetable};
-use super::{Dialect, Plan, callee_program, screen};
+use super::arguments::{Dialect, Plan};
+use super::callee::callee_program;
+use super::fault_schedule::{Fault, Timetable};
+use super::output::{log_fault, log_sample, print, print_plan, result_lines};
+use crate::shared::output_file::is_stdout;
 
 /// The callee's name in the map.
 const CALLEE: &str = "callee";
 
-/// That of the second one, if there is a group.
+/// The name of the second callee, if there is a group.
 const BACKUP: &str = "callee_backup";
 
-/// The group of both.
+/// The name of the group of both.
 const GROUP: &str = "callees";
 
-/// The callees' books, in the folder that both run in, as their configs name them.
+/// The folders of the callees' journals, and their services as their configs name them.
 const BOOKS: [(&str, &str); 2] = [("book", "ledger book"), ("book_backup", "ledger book_backup")];
 
 /// Time between two steps of the comparison.
@@ -37,7 +40,7 @@ const STEP: Duration = Duration::from_millis(25);
 /// Time between two samples, at least.
 const SAMPLE_TIME_MIN: Duration = Duration::from_secs(1);
 
-/// Lines with figures while it goes on, at most.
+/// Samples that are logged during a run.
 const LINES_MAX: u32 = 30;
 
 /// How long the callee may take to stop.
@@ -45,7 +48,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why there is no result.
 #[derive(Debug, ThisError)]
-pub(super) enum CourseError {
+pub(super) enum LedgerRunError {
     #[error("{0}")]
     System(#[from] io::Error),
     #[error("the callee: {0}")]
@@ -64,24 +67,24 @@ pub(super) enum CourseError {
     Interrupted,
 }
 
-/// What takes part.
-struct Course {
+/// The processes and the node of a run.
+struct LedgerRun {
     callee: Server,
     backup: Option<(Server, ChaosProxy)>,
     watch: Watch,
-    /// Two ways to the callee, so that a reload can move it.
+    /// Two addresses of the callee, so that a reload can change the address.
     proxies: [ChaosProxy; 2],
     node: Node,
-    /// Which of the proxies the map names.
-    way: usize,
+    /// The index of the proxy that the map names.
+    proxy: usize,
     samples: Vec<Sample>,
     scratch: Scratch,
 }
 
-/// Runs it all; gives the number of violations.
-pub(super) fn run(plan: &Plan) -> Result<u64, CourseError> {
+/// Runs the ledger; returns the number of violations.
+pub(super) fn run(plan: &Plan) -> Result<u64, LedgerRunError> {
     let interrupt = Interrupt::catch()?;
-    let mut course = Course::start(plan, interrupt.clone())?;
+    let mut ledger_run = LedgerRun::start(plan, interrupt.clone())?;
     let callees = 1 + usize::from(plan.common.group);
     let ledger = LedgerPlan {
         node: if plan.common.group { GROUP } else { CALLEE }.to_owned(),
@@ -92,29 +95,29 @@ pub(super) fn run(plan: &Plan) -> Result<u64, CourseError> {
         size_max: plan.common.size as usize,
         books: BOOKS[..callees]
             .iter()
-            .map(|(folder, _)| course.scratch.path().join(folder))
+            .map(|(folder, _)| ledger_run.scratch.path().join(folder))
             .collect(),
         is_idempotent: plan.common.idempotent,
     };
-    let mut running = ledger.start(&course.node)?;
-    screen::begin(plan)?;
-    course.go_on(plan, &mut running, &interrupt)?;
-    for proxy in course.all_proxies() {
+    let mut running = ledger.start(&ledger_run.node)?;
+    print_plan(plan)?;
+    ledger_run.run_faults(plan, &mut running, &interrupt)?;
+    for proxy in ledger_run.all_proxies() {
         proxy.set(skyring_bench::Faults::default());
     }
     let result = running.finish()?;
-    let cuts = course.all_proxies().map(|proxy| proxy.counts().cut).sum();
-    course.node.stop();
-    course.callee.process().end(STOP_TIME_MAX)?;
-    if let Some((mut backup, _)) = course.backup {
+    let cuts = ledger_run.all_proxies().map(|proxy| proxy.counts().cut).sum();
+    ledger_run.node.stop();
+    ledger_run.callee.process().end(STOP_TIME_MAX)?;
+    if let Some((mut backup, _)) = ledger_run.backup {
         backup.process().end(STOP_TIME_MAX)?;
     }
-    report(plan, &result, cuts, &course.samples)?;
+    report(plan, &result, cuts, &ledger_run.samples)?;
     Ok(result.violations.total())
 }
 
-impl Course {
-    fn start(plan: &Plan, interrupt: Interrupt) -> Result<Course, CourseError> {
+impl LedgerRun {
+    fn start(plan: &Plan, interrupt: Interrupt) -> Result<LedgerRun, LedgerRunError> {
         let scratch = Scratch::new("ledger")?;
         let mut watch = Watch::new(interrupt, |_| {});
         let mut start = |name, (_, kind)| {
@@ -125,7 +128,7 @@ impl Course {
                 service: ("ledger", kind),
             };
             Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
-                .map_err(CourseError::from)
+                .map_err(LedgerRunError::from)
         };
         let callee = start(CALLEE, BOOKS[0])?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -150,13 +153,13 @@ impl Course {
         if plan.common.dialect == Dialect::Skynet {
             builder = builder.dialect(DialectChoice::Skynet);
         }
-        Ok(Course {
+        Ok(LedgerRun {
             node: builder.start()?,
             callee,
             backup,
             watch,
             proxies,
-            way: 0,
+            proxy: 0,
             samples: Vec::new(),
             scratch,
         })
@@ -174,27 +177,27 @@ impl Course {
         processes.into_iter().filter_map(resident_bytes).sum()
     }
 
-    /// Compares, and lets happen what is to happen, until the time is over.
-    fn go_on(
+    /// Compares both sides and injects the faults that are due, until the time is over.
+    fn run_faults(
         &mut self,
         plan: &Plan,
         running: &mut RunningLedger,
         interrupt: &Interrupt,
-    ) -> Result<(), CourseError> {
+    ) -> Result<(), LedgerRunError> {
         let mut timetable = Timetable::new(plan.processes.clone(), Instant::now());
         let sample_time = (plan.duration / SAMPLES_MAX as u32).max(SAMPLE_TIME_MIN);
         let line_time = (plan.duration / LINES_MAX).max(SAMPLE_TIME_MIN);
-        let (mut sampled, mut shown) = (Duration::ZERO, Duration::ZERO);
+        let (mut sampled, mut logged) = (Duration::ZERO, Duration::ZERO);
         let (mut answered, mut failed) = (0, 0);
         let mut is_paused = false;
         while running.elapsed() < plan.duration {
             if interrupt.requested() {
-                return Err(CourseError::Interrupted);
+                return Err(LedgerRunError::Interrupted);
             }
             thread::sleep(STEP);
             running.step()?;
             while let Some(fault) = timetable.next(Instant::now()) {
-                screen::fault(running.elapsed(), fault)?;
+                log_fault(running.elapsed(), fault)?;
                 is_paused = match fault {
                     Fault::Pause => true,
                     Fault::Resume => false,
@@ -203,7 +206,7 @@ impl Course {
                 if matches!(fault, Fault::Kill | Fault::Terminate | Fault::Resume) {
                     running.mark();
                 }
-                self.happen(fault)?;
+                self.inject(fault)?;
             }
             let now = running.elapsed();
             if now - sampled < sample_time {
@@ -224,18 +227,18 @@ impl Course {
             };
             (answered, failed) = (counts.answered, counts.failed_total());
             self.samples.push(sample);
-            if now - shown >= line_time {
-                shown = now;
-                screen::sample(&sample, running.violations().total())?;
+            if now - logged >= line_time {
+                logged = now;
+                log_sample(&sample, running.violations().total())?;
             }
         }
         if is_paused {
-            self.happen(Fault::Resume)?;
+            self.inject(Fault::Resume)?;
         }
         Ok(())
     }
 
-    fn happen(&mut self, fault: Fault) -> Result<(), CourseError> {
+    fn inject(&mut self, fault: Fault) -> Result<(), LedgerRunError> {
         match fault {
             Fault::Kill => {
                 self.callee.process().kill()?;
@@ -248,8 +251,8 @@ impl Course {
             Fault::Pause => self.callee.process().pause()?,
             Fault::Resume => self.callee.process().resume()?,
             Fault::Reload => {
-                self.way = 1 - self.way;
-                let address = self.proxies[self.way].address().to_string();
+                self.proxy = 1 - self.proxy;
+                let address = self.proxies[self.proxy].address().to_string();
                 let map = ClusterMap::new().with(CALLEE, &address)?;
                 self.node.block_on(move |caller| async move {
                     caller.cluster().reload(map);
@@ -260,23 +263,23 @@ impl Course {
     }
 }
 
-fn report(plan: &Plan, result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Result<(), CourseError> {
+fn report(plan: &Plan, result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Result<(), LedgerRunError> {
     let common = &plan.common;
-    let lines = screen::lines(result, cuts, samples);
-    let is_json_shown = common.json.as_deref() == Some(Path::new("-"));
-    if is_json_shown {
-        screen::print(&[result.to_json()])?;
+    let lines = result_lines(result, cuts, samples);
+    let is_json_printed = common.json.as_deref().is_some_and(is_stdout);
+    if is_json_printed {
+        print(&[result.to_json()])?;
     } else {
-        screen::print(&lines)?;
+        print(&lines)?;
     }
     let write = |file: &Option<PathBuf>, text: &dyn Fn() -> String| match file {
-        Some(file) => fs::write(file, text()).map_err(|error| CourseError::Report {
+        Some(file) => fs::write(file, text()).map_err(|error| LedgerRunError::Report {
             file: file.clone(),
             error,
         }),
         None => Ok(()),
     };
-    if !is_json_shown {
+    if !is_json_printed {
         write(&common.json, &|| format!("{}\n", result.to_json()))?;
     }
     write(&common.csv, &|| samples_csv(samples))?;

@@ -7,9 +7,9 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use skyring_bench::{Event, Happening, duration, grouped};
 
-use super::GATE;
-use super::steps::{LoadFigures, Reply};
-use crate::say::one_line;
+use super::nodes::GATE;
+use super::protocol::{LoadFigures, Reply};
+use crate::shared::output::escape_line;
 
 /// Calls a second of one channel that Skynet's own figures promise.
 const SKYNET_CALLS_PER_SECOND: f64 = 10_000.0;
@@ -32,7 +32,7 @@ pub(super) fn begin() -> io::Result<()> {
 pub(super) fn done(what: &str, text: &str) -> io::Result<()> {
     line(&format!(
         "{OK}ok{OK:#}  {BOLD}{what:<16}{BOLD:#}{}",
-        one_line(text)
+        escape_line(text)
     ))
 }
 
@@ -51,7 +51,7 @@ pub(super) fn show(event: &Event) {
     let _ = line(&format!(
         "    {DIM}{:>9} |{DIM:#} {style}{}{style:#}",
         event.name,
-        one_line(text)
+        escape_line(text)
     ));
 }
 

@@ -1,4 +1,4 @@
-//! Reads a node's config as `run` starts it and `check` describes it.
+//! Loads the config of a node, for `run` to start and `check` to describe.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use skyring::config::{ConfigError, NodeConfig};
 use skyring::{ClusterMap, Kinds};
 use skyring_lua::First;
 
-/// What is wrong with a config.
+/// Why a config is invalid.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    /// The file cannot be read, or a value is wrong.
+pub(crate) enum NodeConfigError {
+    /// The file cannot be read, or a value is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A key names a service that this program does not have.
@@ -19,11 +19,11 @@ pub(crate) enum Fault {
         file: PathBuf,
         /// The key, `start` or `services.NAME`.
         key: String,
-        /// What it names.
+        /// The kind that it names.
         kind: String,
-        /// The kinds there are.
+        /// The kinds that this program has.
         known: String,
-        /// What else to know, or nothing.
+        /// An addition to the message, or nothing.
         hint: String,
     },
 }
@@ -33,24 +33,24 @@ pub(crate) fn kinds() -> Kinds {
     skyring_lua::add_kinds(skyring_services::kinds())
 }
 
-/// Reads a config and the map it names, and checks that its services can be started.
-pub(crate) fn node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), Fault> {
+/// Loads a config and the map that it names, and checks that this program has its kinds of services.
+pub(crate) fn load_node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), NodeConfigError> {
     let (config, map) = NodeConfig::load_with_map(path)?;
-    kinds_known(&config)?;
+    check_kinds(&config)?;
     Ok((config, map))
 }
 
 /// Checks that this program has every kind of service that the config starts.
 ///
-/// The engine would say so too, but only after it has started the services that come before.
-pub(crate) fn kinds_known(config: &NodeConfig) -> Result<(), Fault> {
+/// The engine checks that too, but only after it has started the services that come before.
+pub(crate) fn check_kinds(config: &NodeConfig) -> Result<(), NodeConfigError> {
     let kinds = kinds();
     let services = config.services.iter();
     let named = services.map(|(name, service)| (format!("services.{name}"), service.kind.as_str()));
     for (key, kind) in named {
         if !kinds.names().any(|known| known == kind) {
             let known: Vec<&str> = kinds.names().collect();
-            return Err(Fault::Kind {
+            return Err(NodeConfigError::Kind {
                 file: config.file.clone(),
                 key,
                 kind: kind.to_owned(),
@@ -66,7 +66,7 @@ pub(crate) fn kinds_known(config: &NodeConfig) -> Result<(), Fault> {
             .and_then(|start| start.split_whitespace().next());
         let known: Vec<&str> = kinds.names().collect();
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        return Err(Fault::Kind {
+        return Err(NodeConfigError::Kind {
             file: config.file.clone(),
             key: "start".to_owned(),
             kind: kind.unwrap_or("main").to_owned(),

@@ -1,44 +1,44 @@
-//! What the ledger prints.
+//! The output of the ledger.
 
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::time::Duration;
 
 use skyring_bench::{LedgerResult, Sample, duration, grouped};
 
-use super::Plan;
-use super::faults::Fault;
+use super::arguments::Plan;
+use super::fault_schedule::Fault;
+use crate::shared::output_file::is_stdout;
 
 /// Bytes in a mebibyte.
 const MEBIBYTE: f64 = (1u64 << 20) as f64;
 
-/// Says what is about to be done.
-pub(super) fn begin(plan: &Plan) -> io::Result<()> {
-    let mut words = vec![format!(
+/// Prints what the run will do.
+pub(super) fn print_plan(plan: &Plan) -> io::Result<()> {
+    let mut parts = vec![format!(
         "{} calls/s of {} callers for {:.0} s",
         grouped(f64::from(plan.rate)),
         plan.common.callers,
         plan.duration.as_secs_f64()
     )];
     if plan.common.group {
-        words.push("a group of two callees".to_owned());
+        parts.push("a group of two callees".to_owned());
     }
     if plan.common.idempotent {
-        words.push("all of them idempotent".to_owned());
+        parts.push("all of them idempotent".to_owned());
     }
     let network = &plan.network;
     if network.cuts_per_second > 0.0 {
         let how = if network.reset { " by reset" } else { "" };
-        words.push(format!(
+        parts.push(format!(
             "all connections cut {} times a second{how}",
             network.cuts_per_second
         ));
     }
     if !network.delay.is_zero() {
-        words.push(format!("everything {:?} later", network.delay));
+        parts.push(format!("everything delayed by {:?}", network.delay));
     }
     if let Some(bytes) = network.trickle_bytes {
-        words.push(format!("pieces of {bytes} bytes"));
+        parts.push(format!("pieces of {bytes} bytes"));
     }
     let processes = &plan.processes;
     for (what, every) in [
@@ -48,30 +48,30 @@ pub(super) fn begin(plan: &Plan) -> io::Result<()> {
         ("reload", processes.reload),
     ] {
         if let Some(every) = every {
-            words.push(format!("{what} every {:.1} s", every.as_secs_f64()));
+            parts.push(format!("{what} every {:.1} s", every.as_secs_f64()));
         }
     }
-    if plan.common.json.as_deref() == Some(Path::new("-")) {
+    if plan.common.json.as_deref().is_some_and(is_stdout) {
         return Ok(());
     }
-    print(&[words.join(", ")])
+    print(&[parts.join(", ")])
 }
 
-/// A fault happens.
-pub(super) fn fault(elapsed: Duration, fault: Fault) -> io::Result<()> {
+/// Logs a fault on the standard error.
+pub(super) fn log_fault(elapsed: Duration, fault: Fault) -> io::Result<()> {
     let what = match fault {
         Fault::Kill => "SIGKILL and restart of the callee",
         Fault::Terminate => "SIGTERM and restart of the callee",
         Fault::Pause => "SIGSTOP of the callee",
         Fault::Resume => "SIGCONT of the callee",
-        // Too frequent to be told each time.
+        // Too frequent for a line each.
         Fault::Reload => return Ok(()),
     };
     writeln!(anstream::stderr(), "{:>8.1} s  {what}", elapsed.as_secs_f64())
 }
 
-/// Figures while it goes on. They go to the standard error, so that the result stands alone.
-pub(super) fn sample(sample: &Sample, violations: u64) -> io::Result<()> {
+/// Logs a sample on the standard error: the standard output is for the result.
+pub(super) fn log_sample(sample: &Sample, violations: u64) -> io::Result<()> {
     writeln!(
         anstream::stderr(),
         "{:>8.1} s  {:>9} calls/s, {} failed/s, p50 {}, p99 {}, memory {:.0} + {:.0} MiB, {violations} violations",
@@ -85,8 +85,8 @@ pub(super) fn sample(sample: &Sample, violations: u64) -> io::Result<()> {
     )
 }
 
-/// What came of it.
-pub(super) fn lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec<String> {
+/// The lines of the result.
+pub(super) fn result_lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec<String> {
     let counts = &result.counts;
     let mut lines = vec![format!(
         "{} calls in {:.1} s ({} calls/s): {} answered, {} failed",
@@ -108,7 +108,7 @@ pub(super) fn lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec
     }
     if counts.held_back > 0 {
         lines.push(format!(
-            "  {} calls were due and not made: too many of their caller were under way",
+            "  {} calls were due and not made: their caller had too many in flight",
             grouped(counts.held_back as f64)
         ));
     }
@@ -143,10 +143,10 @@ pub(super) fn lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec
     lines
 }
 
-/// A side, and its memory in a sample.
+/// The name of a side, and its memory in a sample.
 type Side = (&'static str, fn(&Sample) -> u64);
 
-/// The memory after a tenth of the time, at the end, and the most.
+/// The memory after a tenth of the time, at the end, and its maximum.
 fn memory(samples: &[Sample]) -> Option<String> {
     let (early, last) = (samples.get(samples.len() / 10)?, samples.last()?);
     let sides: [Side; 2] = [
@@ -154,9 +154,9 @@ fn memory(samples: &[Sample]) -> Option<String> {
         ("callees", |sample| sample.callee_bytes),
     ];
     let parts = sides.map(|(name, bytes)| {
-        let most = samples.iter().map(bytes).max().unwrap_or(0);
-        let [early, last, most] = [bytes(early), bytes(last), most].map(|bytes| bytes as f64 / MEBIBYTE);
-        format!("{name} {early:.1} MiB early on, {last:.1} at the end, {most:.1} at most")
+        let max = samples.iter().map(bytes).max().unwrap_or(0);
+        let [early, last, max] = [bytes(early), bytes(last), max].map(|bytes| bytes as f64 / MEBIBYTE);
+        format!("{name} {early:.1} MiB early on, {last:.1} at the end, {max:.1} at most")
     });
     Some(format!("memory: {}", parts.join("; ")))
 }

@@ -12,9 +12,10 @@ use skyring_bench::{
 use thiserror::Error;
 
 use super::application::{BACKUP_ANSWERS, REACHED_AGAIN, SWITCH, UNREACHABLE, USES};
-use super::screen;
-use super::steps::{LoadFigures, Reply, Step};
-use super::{BACKUP, DB, GATE, node_program};
+use super::display;
+use super::nodes::{BACKUP, DB, GATE};
+use super::protocol::{LoadFigures, Reply, Step};
+use crate::shared::programs::node_program;
 
 /// How long a step may take.
 const STEP_TIME_MAX: Duration = Duration::from_secs(15);
@@ -94,9 +95,9 @@ struct Demo {
 }
 
 /// Tells it all.
-pub(super) fn tell(seconds: u64) -> Result<(), DemoError> {
+pub(super) fn run(seconds: u64) -> Result<(), DemoError> {
     let interrupt = Interrupt::catch().map_err(system("watching for signals"))?;
-    screen::begin().map_err(system("printing"))?;
+    display::begin().map_err(system("printing"))?;
     let mut demo = Demo::start(interrupt)?;
 
     demo.step("call", Step::Call)?;
@@ -108,7 +109,7 @@ pub(super) fn tell(seconds: u64) -> Result<(), DemoError> {
     demo.kill_db()?;
     demo.restart_db()?;
     let figures = demo.load(seconds)?;
-    screen::table(&figures).map_err(system("printing"))?;
+    display::table(&figures).map_err(system("printing"))?;
     demo.end()
 }
 
@@ -116,7 +117,7 @@ impl Demo {
     fn start(interrupt: Interrupt) -> Result<Demo, DemoError> {
         let scratch = Scratch::new("demo").map_err(system("a folder for the demo's files"))?;
         let program = node_program().map_err(system("this program's own file"))?;
-        let mut watch = Watch::new(interrupt, screen::show);
+        let mut watch = Watch::new(interrupt, display::show);
         let plan = |name| NodePlan {
             name,
             threads: 1,
@@ -192,7 +193,7 @@ impl Demo {
         let time_max = STEP_TIME_MAX + Duration::from_secs(seconds);
         let reply = self.await_reply("load", time_max, |rate| {
             rates += 1;
-            screen::rate(rate, rates % RATES_PER_LINE == 1)
+            display::rate(rate, rates % RATES_PER_LINE == 1)
         })?;
         match reply {
             Reply::Loaded(figures) => {
@@ -218,7 +219,7 @@ impl Demo {
     }
 
     fn done(&self, what: &str, text: &str) -> Result<(), DemoError> {
-        screen::done(what, text).map_err(system("printing"))
+        display::done(what, text).map_err(system("printing"))
     }
 
     fn ask(&mut self, step: &Step) -> Result<(), DemoError> {
