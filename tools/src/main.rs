@@ -108,7 +108,7 @@ fn report(error: &clap::Error) -> ExitCode {
             .is_none_or(|first| first == argument.as_str())
     {
         let commands = SUBCOMMANDS.join(", ");
-        let cause = format!("{argument}: no such file, and no such command: there are {commands}");
+        let cause = format!("{argument}: no such file, and no such command: the commands are {commands}");
         return fail(EXIT_USAGE, cause);
     }
     // With the output closed only the exit code can report the outcome.

@@ -1,4 +1,4 @@
-//! `skyring bench compare`: what changed between two results.
+//! `skyring bench compare`: the changes between two results.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,14 +18,14 @@ Examples:
 /// Largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// What can be said on the command line.
+/// The arguments of `skyring bench compare`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// A result of --json
     #[arg(value_name = "A.json")]
     first: PathBuf,
-    /// Another one; ratios are of this one to the other
+    /// Another result; ratios are those of the second to the first
     #[arg(value_name = "B.json")]
     second: PathBuf,
 }
@@ -36,8 +36,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         (Err(cause), _) | (_, Err(cause)) => return fail(EXIT_USAGE, cause),
     };
     let table = compare(
-        (&escaped(&arguments.first), &first),
-        (&escaped(&arguments.second), &second),
+        (&display_name(&arguments.first), &first),
+        (&display_name(&arguments.second), &second),
     );
     match anstream::stdout().write_all(table.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn escaped(file: &Path) -> String {
+fn display_name(file: &Path) -> String {
     escape_line(&file.display().to_string())
 }
 
@@ -55,7 +55,9 @@ fn read(file: &Path) -> Result<Measurement, String> {
         .map_err(|error| cause(error.to_string()))?
         .len();
     if length > FILE_BYTES_MAX {
-        return Err(cause(format!("{length} bytes are no result of skyring bench")));
+        return Err(cause(format!(
+            "{length} bytes are too many for a result of skyring bench"
+        )));
     }
     let text = fs::read_to_string(file).map_err(|error| cause(error.to_string()))?;
     Measurement::from_json(&text).map_err(cause)

@@ -40,7 +40,7 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
     }
     // Before the measurement, which may take minutes: a folder or a node may not exist.
     let (plan, files) =
-        match Plan::of(&arguments).and_then(|plan| Ok((plan, OutputFiles::create(&arguments)?))) {
+        match Plan::new(&arguments).and_then(|plan| Ok((plan, OutputFiles::create(&arguments)?))) {
             Ok(ready) => ready,
             Err(cause) => return fail(EXIT_USAGE, cause),
         };

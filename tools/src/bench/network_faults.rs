@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use skyring_bench::Faults;
 
-/// Which faults.
+/// The arguments for faults of the network.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FaultArguments {
-    /// Cut every connection so many times a second
-    #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = rate)]
+    /// Cut each connection so many times per second
+    #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = cuts_per_second)]
     pub(crate) cuts_per_second: f64,
-    /// Cut with a reset (RST) instead of an orderly end (FIN)
+    /// Cut with a reset (RST) instead of a graceful close (FIN)
     #[arg(long)]
     pub(crate) reset: bool,
-    /// Pass on everything this much later
+    /// Delay all bytes by so many milliseconds
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) delay_ms: u64,
-    /// Pass on at most so many bytes in a piece, a piece a millisecond
+    /// Forward at most so many bytes per millisecond
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) trickle_bytes: Option<u32>,
 }
@@ -33,9 +33,9 @@ impl FaultArguments {
     }
 }
 
-/// Reads a number of cuts a second.
-fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number"))?;
+/// Parses a number of cuts per second.
+fn cuts_per_second(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("\"{text}\" is not a number"))?;
     if (0.0..=1_000.0).contains(&rate) {
         Ok(rate)
     } else {

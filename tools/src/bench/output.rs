@@ -30,7 +30,7 @@ impl OutputFiles {
         })
     }
 
-    /// Writes all of them, and the table or the JSON to the standard output.
+    /// Writes all files, and prints the table or the JSON.
     pub(super) fn write(mut self, measured: &Measurement, profile: Option<&Profile>) -> Result<(), String> {
         let json = format!("{}\n", measured.to_json());
         if let Some(file) = &mut self.json {

@@ -1,4 +1,4 @@
-//! `skyring bench peers`: Skyring beside floors and peers, in one run, as ratios.
+//! `skyring bench peers`: ratios of Skyring to floors and peers, measured in the same run.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -18,37 +18,37 @@ use crate::shared::status_line::StatusLine;
 
 const EXAMPLES: &str = "\
 Examples:
-  skyring bench peers                          all that is installed, 1 and 256 in flight, parking and spinning
+  skyring bench peers                          all installed peers, 1 and 256 in flight, parking and spinning
   skyring bench peers --in-flight 256 glommio redis-get    two of them
-  skyring bench peers --skynet ../skynet       with a checkout of Skynet that is built
+  skyring bench peers --skynet ../skynet       with a built checkout of Skynet
   skyring bench peers --html peers.html --json peers.json
 
-Every row is the median of --runs, which take turns. Exit codes: 0 measured (what is not installed is a line
-that says so), 1 it did not work or calls failed, 2 the arguments or a file are wrong.";
+Each row is the median of --runs, in which the peers are measured in turn. Exit codes: 0 success (a peer that is not
+installed is listed with the reason), 1 failure or failed calls, 2 the arguments or a file are invalid.";
 
-/// What can be said on the command line.
+/// The arguments of `skyring bench peers`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Whom to measure beside Skyring [default: all]
+    /// Peers to measure beside Skyring [default: all]
     #[arg(value_name = "NAME", value_parser = peer_named)]
     names: Vec<Peer>,
-    /// Calls in flight; several numbers with commas between them
+    /// Calls in flight; several numbers, separated by commas
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 256], value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Vec<u32>,
-    /// Size of the value that is sent and comes back, in bytes
+    /// Size of the value in request and reply, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     size: u32,
-    /// Microseconds that whoever can looks for work before it sleeps, in the spinning setting; 0 = parking only
+    /// Microseconds of polling before a sleep, where that can be set, in the spinning setting; 0 = parking only
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=i64::from(SPIN_US_MAX)))]
     spin_us: u32,
-    /// How often everybody is measured
+    /// Measurements of each peer
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
-    /// Milliseconds that are measured each time
+    /// Milliseconds of each measurement
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     milliseconds: u64,
-    /// A checkout of Skynet that is built
+    /// A built checkout of Skynet
     #[arg(long, value_name = "DIR")]
     skynet: Option<PathBuf>,
     /// Write the figures to this file as JSON; - is the standard output, without the table
@@ -65,7 +65,7 @@ fn peer_named(name: &str) -> Result<Peer, String> {
         .filter(|peer| callable.contains(peer))
         .ok_or_else(|| {
             let names: Vec<_> = callable.iter().map(|peer| peer.name()).collect();
-            format!("there are {}", names.join(", "))
+            format!("expected one of {}", names.join(", "))
         })
 }
 

@@ -1,4 +1,4 @@
-//! What one measurement of `skyring bench` does.
+//! The settings of one measurement of `skyring bench`.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::arguments::Arguments;
 use crate::shared::cluster_map::{check_named, load_map, parse_address};
 use crate::shared::values::parse_value;
 
-/// Calls in flight of a closed loop, and at most of an open one, unless the command says otherwise. More of an open one
-/// would not hide less, as the time of a call counts from when it is due; but thousands that end in any order are
-/// waited for in memory that is in no cache, and a client that got behind once would stay there.
+/// Calls in flight of a closed loop, and their maximum in an open one, without `--in-flight`. A higher maximum would not
+/// make an open loop more accurate, as latency is measured from the time at which a call is due; but thousands of calls
+/// that end in any order do not fit into the processor's caches, and a client that was late once would never catch up.
 const IN_FLIGHT_CLOSED: u32 = 256;
 const IN_FLIGHT_OPEN: u32 = 1_024;
 
-/// Seconds that are measured, and that each trial of a search takes, unless the command says otherwise.
-const MEASURED: Duration = Duration::from_secs(5);
-const TRIAL: Duration = Duration::from_secs(2);
+/// Duration of a measurement, and of each trial of a search, without `--seconds`.
+const MEASUREMENT_TIME: Duration = Duration::from_secs(5);
+const TRIAL_TIME: Duration = Duration::from_secs(2);
 
 /// When calls begin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ pub(super) enum Mode {
     FindMax(Objective),
 }
 
-/// What is to be measured.
+/// One measurement.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) pair: PairPlan,
@@ -39,22 +39,22 @@ pub(super) struct Plan {
     pub(super) size: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
-    /// Whether both processes are profiled meanwhile.
+    /// Whether both processes are profiled during the measurement.
     pub(super) is_profiled: bool,
 }
 
 impl Plan {
-    /// Makes sense of the arguments.
-    pub(super) fn of(arguments: &Arguments) -> Result<Plan, String> {
+    /// The measurement that the arguments describe.
+    pub(super) fn new(arguments: &Arguments) -> Result<Plan, String> {
         let mode = match (arguments.rate, arguments.slo) {
             (Some(rate), _) => Mode::Rate(rate),
             (None, Some(objective)) => Mode::FindMax(objective),
             (None, None) => Mode::Closed,
         };
         let (in_flight, duration) = match mode {
-            Mode::Closed => (IN_FLIGHT_CLOSED, MEASURED),
-            Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASURED),
-            Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL),
+            Mode::Closed => (IN_FLIGHT_CLOSED, MEASUREMENT_TIME),
+            Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASUREMENT_TIME),
+            Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL_TIME),
         };
         let keys = if arguments.channels > 1 { 65_536 } else { 0 };
         let (payload, size) = payload(arguments)?;
@@ -65,7 +65,7 @@ impl Plan {
                 spin_us: arguments.spin_us,
                 dialect: arguments.dialect,
                 running: running(arguments)?,
-                // With several shards each has an instance, and a key is always answered by the same one.
+                // With several shards each has an instance, and the key of a call selects the instance.
                 kind: if arguments.threads > 1 {
                     "keyed echo"
                 } else {
@@ -84,7 +84,7 @@ impl Plan {
     }
 }
 
-/// What every call carries, and its size: of the value, or of what was said.
+/// The payload of all calls, and its size: that of the value, or of the packed arguments.
 fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
     let packed = |payload: Result<Payload, skyring::Error>| payload.map_err(|error| error.to_string());
     if arguments.words.is_empty() {

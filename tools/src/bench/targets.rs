@@ -1,4 +1,4 @@
-//! `skyring bench targets`: what Skyring promises for its speed, measured beside what each promise is about.
+//! `skyring bench targets`: the performance targets, each figure beside the floor of its target.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,27 +16,27 @@ use crate::shared::status_line::StatusLine;
 
 const EXAMPLES: &str = "\
 Examples:
-  skyring bench targets                     all of them, about three minutes
+  skyring bench targets                     all targets, about three minutes
   skyring bench targets half-rate           p99 of an open loop at half of the maximum rate, beside its p50
   skyring bench targets --json targets.json
 
-A ratio is of medians of --runs, in which what is compared takes turns. Leave the machine alone meanwhile, and use a \
-release build. Exit codes: 0 all are met, 1 one is not or it did not work, 2 the arguments or the file are wrong.";
+A ratio is of medians of --runs, in which both sides are measured in turn. Use a release build on an idle machine. \
+Exit codes: 0 all targets are met, 1 a target is not met or a failure, 2 the arguments or the file are invalid.";
 
-/// What can be said on the command line.
+/// The arguments of `skyring bench targets`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Which ones [default: all]
+    /// Targets to measure [default: all]
     #[arg(value_name = "NAME", value_parser = target_named)]
     names: Vec<Target>,
-    /// How often everything is measured
+    /// Measurements of each figure
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
-    /// Milliseconds that are measured each time, after a quarter of them that are not
+    /// Milliseconds of each measurement, after a quarter of them as warm-up
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     milliseconds: u64,
-    /// Write what was found to this file as JSON; - is the standard output, without the table
+    /// Write the findings to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 fn target_named(name: &str) -> Result<Target, String> {
     Target::named(name).ok_or_else(|| {
         let names: Vec<_> = Target::ALL.iter().map(|target| target.name()).collect();
-        format!("there are {}", names.join(", "))
+        format!("expected one of {}", names.join(", "))
     })
 }
 

@@ -1,6 +1,6 @@
-//! What the demo prints: its own lines, what the gate's application says, and, dimmed, the nodes' logs.
+//! The output of the demo: its own lines, the log of the gate's application, and, dimmed, the logs of the nodes.
 //!
-//! Colours and the line that is rewritten in place are for terminals; elsewhere every line is plain.
+//! Only a terminal gets colours and a line that is rewritten in place.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -10,44 +10,42 @@ use skyring_bench::{Event, Happening, duration, grouped};
 use super::nodes::GATE;
 use super::protocol::{LoadFigures, Reply};
 use crate::shared::output::escape_line;
+use crate::shared::status_line::CLEAR_LINE;
 
-/// Calls a second of one channel that Skynet's own figures promise.
+/// Calls per second of one channel, by Skynet's own figures.
 const SKYNET_CALLS_PER_SECOND: f64 = 10_000.0;
 
 const OK: Style = AnsiColor::Green.on_default().bold();
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// Back to the start of the line, and empty it.
-const CLEAR: &str = "\r\x1b[K";
-
-/// The first words.
-pub(super) fn begin() -> io::Result<()> {
+/// Prints the heading.
+pub(super) fn print_heading() -> io::Result<()> {
     line(&format!(
         "{BOLD}Skyring: a database, its backup and a gateway, three processes on this machine{BOLD:#}"
     ))
 }
 
-/// A step that did what it should.
-pub(super) fn done(what: &str, text: &str) -> io::Result<()> {
+/// Prints a step that succeeded.
+pub(super) fn print_ok(step: &str, outcome: &str) -> io::Result<()> {
     line(&format!(
-        "{OK}ok{OK:#}  {BOLD}{what:<16}{BOLD:#}{}",
-        escape_line(text)
+        "{OK}ok{OK:#}  {BOLD}{step:<16}{BOLD:#}{}",
+        escape_line(outcome)
     ))
 }
 
-/// A line of a process, unless it is the gate's word to its parent.
-pub(super) fn show(event: &Event) {
+/// Prints a line of a process, unless it is a reply of the gate to its parent.
+pub(super) fn print_event(event: &Event) {
     let Happening::Line(text) = &event.happening else {
         return;
     };
-    if event.name == GATE && Reply::read(text).is_some() {
+    if event.name == GATE && Reply::parse(text).is_some() {
         return;
     }
-    // On the gate the application is all that speaks in the name of a service; `:00000000` is the node.
+    // On the gate the application is the only service that logs; `:00000000` is the node.
     let of_application = event.name == GATE && text.starts_with("[:") && !text.starts_with("[:00000000]");
     let style = if of_application { BOLD } else { DIM };
-    // A closed output is noticed at the next line of the story.
+    // A closed output is reported by the next line of the scenario.
     let _ = line(&format!(
         "    {DIM}{:>9} |{DIM:#} {style}{}{style:#}",
         event.name,
@@ -55,12 +53,12 @@ pub(super) fn show(event: &Event) {
     ));
 }
 
-/// The live rate: in place on a terminal; elsewhere it is printed only where `is_line`.
-pub(super) fn rate(calls_per_second: f64, is_line: bool) -> io::Result<()> {
+/// Prints the current rate: in place on a terminal; elsewhere only if `is_line`.
+pub(super) fn print_rate(calls_per_second: f64, is_line: bool) -> io::Result<()> {
     let text = format!("    load against db: {} calls/s", grouped(calls_per_second));
     if io::stdout().is_terminal() {
         let mut out = anstream::stdout();
-        write!(out, "{CLEAR}{text}")?;
+        write!(out, "{CLEAR_LINE}{text}")?;
         out.flush()
     } else if is_line {
         line(&text)
@@ -69,8 +67,8 @@ pub(super) fn rate(calls_per_second: f64, is_line: bool) -> io::Result<()> {
     }
 }
 
-/// The figures of the load.
-pub(super) fn table(load: &LoadFigures) -> io::Result<()> {
+/// Prints the figures of the load.
+pub(super) fn print_table(load: &LoadFigures) -> io::Result<()> {
     let times = load.calls_per_second / SKYNET_CALLS_PER_SECOND;
     line("")?;
     line(&format!(
@@ -96,6 +94,10 @@ pub(super) fn table(load: &LoadFigures) -> io::Result<()> {
 }
 
 fn line(text: &str) -> io::Result<()> {
-    let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
+    let clear = if io::stdout().is_terminal() {
+        CLEAR_LINE
+    } else {
+        ""
+    };
     writeln!(anstream::stdout(), "{clear}{text}")
 }

@@ -1,11 +1,11 @@
-//! `skyring demo`: three nodes in three processes, shown at work in half a minute at most.
+//! `skyring demo`: a cluster of three nodes in three processes, in half a minute at most.
 //!
-//! The program that is run is the parent: it starts `db` and `db_backup` with `skyring run` and generated
-//! configs, starts the gate (this program once more, see [`gate`]), and tells the story: it asks the gate for
-//! one thing after the other, kills and restarts `db`, checks what comes of it, and prints a line for each.
+//! The demo is the parent process: it starts `db` and `db_backup` with `skyring run` and generated configs, starts
+//! the gate (this program again, see [`gate`]), and runs the [`scenario`]: it sends commands to the gate, kills and
+//! restarts `db`, checks each outcome, and prints a line for each step.
 //!
-//! Invariants: a line with `ok` is printed only when what it says was seen; every wait is bounded; no
-//! process outlives the parent, however it ends.
+//! Invariants: a line with `ok` is printed only when its outcome was observed; each wait has a timeout; no process
+//! outlives the parent, however it ends.
 
 mod application;
 mod display;
@@ -24,27 +24,27 @@ use skyring_bench::end_with_parent;
 use self::scenario::DemoError;
 use crate::shared::output::{EXIT_FAILURE, EXIT_INTERRUPTED, fail};
 
-/// What can be said on the command line.
+/// The arguments of `skyring demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Seconds of load at the end
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// Be the gate of a demo whose files are in this folder
+    /// Run the gate of a demo whose files are in this folder
     #[arg(long, value_name = "DIR", hide = true)]
     gate_process: Option<PathBuf>,
-    /// Be `skyring run CONFIG`, and end when the process that started this one does
+    /// Run `skyring run CONFIG`, and end with the parent process
     #[arg(long, value_name = "CONFIG", hide = true)]
     node_process: Option<PathBuf>,
 }
 
-/// Shows the demo, or is its gate.
+/// Runs the demo, or one of its processes.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if let Some(folder) = arguments.gate_process {
         return gate::run(&folder);
     }
     if let Some(config) = arguments.node_process {
-        return fail(EXIT_FAILURE, become_node(&config));
+        return fail(EXIT_FAILURE, exec_node(&config));
     }
     match scenario::run(arguments.seconds) {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,8 +53,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Replaces this process by `skyring run CONFIG`; returns only why that is not possible.
-fn become_node(config: &Path) -> io::Error {
+/// Replaces this process by `skyring run CONFIG`; returns only on an error.
+fn exec_node(config: &Path) -> io::Error {
     let program = end_with_parent().and_then(|()| std::env::current_exe());
     match program {
         Ok(program) => Command::new(program).arg("run").arg(config).exec(),

@@ -1,41 +1,41 @@
-//! What the parent and the gate say to each other: commands into the gate's standard input, replies out of
-//! its standard output, a line each. All else that the gate prints is its log.
+//! The protocol between the parent and the gate: commands to the standard input of the gate, replies from its standard
+//! output, one line each. All other lines from the gate are its log.
 
 use std::fmt;
 
-/// What the gate is asked for.
+/// A command to the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum GateCommand {
     /// SET and GET on the database.
     Call,
-    /// A send, and proof that it arrived.
+    /// A send, and a call that proves its arrival.
     Send,
     /// A call that the database answers with an error.
     RemoteError,
-    /// A call to a node that is not in the map yet, and the reload that names it, at this address.
+    /// A call to a node that is not in the map yet, and the reload that adds it with this address.
     AddNode(String),
-    /// The reload that turns that node off, and on again.
+    /// A reload that disables that node, and one that enables it again.
     TurnOff,
-    /// Start the application that uses the database and switches to its backup.
+    /// Start the application, which uses the database and fails over to its backup.
     StartApplication,
-    /// Stop it, and load the database for so many seconds.
+    /// Stop the application, and load the database for so many seconds.
     Load(u64),
 }
 
-/// What the gate replies.
+/// A reply of the gate.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reply {
-    /// It did that; what came of it.
+    /// The command succeeded, with this outcome.
     Done(String),
-    /// It could not, or something else came of it.
+    /// The command failed, or had another outcome than expected.
     Failed(String),
-    /// Calls a second at this moment.
+    /// The current calls per second, during a load.
     Rate(f64),
-    /// The load is over.
+    /// The load has ended.
     Loaded(LoadFigures),
 }
 
-/// What is shown of a load.
+/// The figures of a load.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LoadFigures {
     pub(super) calls_per_second: f64,
@@ -44,32 +44,32 @@ pub(super) struct LoadFigures {
     pub(super) p999_us: f64,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for GateCommand {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Call => formatter.write_str("call"),
-            Step::Send => formatter.write_str("send"),
-            Step::RemoteError => formatter.write_str("remote-error"),
-            Step::AddNode(address) => write!(formatter, "add-node {address}"),
-            Step::TurnOff => formatter.write_str("turn-off"),
-            Step::StartApplication => formatter.write_str("start-application"),
-            Step::Load(seconds) => write!(formatter, "load {seconds}"),
+            GateCommand::Call => formatter.write_str("call"),
+            GateCommand::Send => formatter.write_str("send"),
+            GateCommand::RemoteError => formatter.write_str("remote-error"),
+            GateCommand::AddNode(address) => write!(formatter, "add-node {address}"),
+            GateCommand::TurnOff => formatter.write_str("turn-off"),
+            GateCommand::StartApplication => formatter.write_str("start-application"),
+            GateCommand::Load(seconds) => write!(formatter, "load {seconds}"),
         }
     }
 }
 
-impl Step {
-    /// Reads a command.
-    pub(super) fn read(line: &str) -> Option<Step> {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        Some(match word {
-            "call" => Step::Call,
-            "send" => Step::Send,
-            "remote-error" => Step::RemoteError,
-            "add-node" => Step::AddNode(rest.to_owned()),
-            "turn-off" => Step::TurnOff,
-            "start-application" => Step::StartApplication,
-            "load" => Step::Load(rest.parse().ok()?),
+impl GateCommand {
+    /// Parses a command.
+    pub(super) fn parse(line: &str) -> Option<GateCommand> {
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Some(match name {
+            "call" => GateCommand::Call,
+            "send" => GateCommand::Send,
+            "remote-error" => GateCommand::RemoteError,
+            "add-node" => GateCommand::AddNode(rest.to_owned()),
+            "turn-off" => GateCommand::TurnOff,
+            "start-application" => GateCommand::StartApplication,
+            "load" => GateCommand::Load(rest.parse().ok()?),
             _ => return None,
         })
     }
@@ -91,10 +91,10 @@ impl fmt::Display for Reply {
 }
 
 impl Reply {
-    /// Reads a reply; `None` for a line of the log.
-    pub(super) fn read(line: &str) -> Option<Reply> {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        Some(match word {
+    /// Parses a reply; `None` for a line of the log.
+    pub(super) fn parse(line: &str) -> Option<Reply> {
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Some(match name {
             "done" => Reply::Done(rest.to_owned()),
             "failed" => Reply::Failed(rest.to_owned()),
             "rate" => Reply::Rate(rest.parse().ok()?),
@@ -118,22 +118,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_reads_what_its_parent_asked_for() {
-        for step in [
-            Step::Call,
-            Step::Send,
-            Step::RemoteError,
-            Step::AddNode("127.0.0.1:7000".to_owned()),
-            Step::TurnOff,
-            Step::StartApplication,
-            Step::Load(3),
+    fn a_command_survives_its_line() {
+        for command in [
+            GateCommand::Call,
+            GateCommand::Send,
+            GateCommand::RemoteError,
+            GateCommand::AddNode("127.0.0.1:7000".to_owned()),
+            GateCommand::TurnOff,
+            GateCommand::StartApplication,
+            GateCommand::Load(3),
         ] {
-            assert_eq!(Step::read(&step.to_string()), Some(step));
+            assert_eq!(GateCommand::parse(&command.to_string()), Some(command));
         }
     }
 
     #[test]
-    fn the_parent_reads_what_the_gate_replied() {
+    fn a_reply_survives_its_line() {
         for reply in [
             Reply::Done("GET hello gave world".to_owned()),
             Reply::Failed("timeout: no reply".to_owned()),
@@ -145,14 +145,14 @@ mod tests {
                 p999_us: 1_000.0,
             }),
         ] {
-            assert_eq!(Reply::read(&reply.to_string()), Some(reply));
+            assert_eq!(Reply::parse(&reply.to_string()), Some(reply));
         }
     }
 
     #[test]
-    fn a_line_of_the_log_is_no_reply() {
+    fn a_line_of_the_log_is_not_a_reply() {
         for line in ["[:00000000] done for", "", "loaded 1 2 3", "rate fast"] {
-            assert_eq!(Reply::read(line), None, "{line}");
+            assert_eq!(Reply::parse(line), None, "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The demo's course, as its parent process tells it.
+//! The scenario of the demo, which its parent process runs.
 
 use std::fs;
 use std::io;
@@ -14,57 +14,57 @@ use thiserror::Error;
 use super::application::{BACKUP_ANSWERS, REACHED_AGAIN, SWITCH, UNREACHABLE, USES};
 use super::display;
 use super::nodes::{BACKUP, DB, GATE};
-use super::protocol::{LoadFigures, Reply, Step};
+use super::protocol::{GateCommand, LoadFigures, Reply};
 use crate::shared::programs::node_program;
 
-/// How long a step may take.
+/// Longest time of a step.
 const STEP_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How long the processes may take to stop at the end, each.
+/// Longest time for each process to stop at the end.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Live rates between two that are printed where lines cannot be rewritten: one a second.
+/// Reported rates per printed line, where lines cannot be rewritten: one line per second.
 const RATES_PER_LINE: u32 = 5;
 
-/// Why the story broke off.
+/// Why the demo failed.
 #[derive(Debug, Error)]
 pub(super) enum DemoError {
     /// A signal.
-    #[error("interrupted; every process of the demo was ended")]
+    #[error("interrupted; all processes of the demo were ended")]
     Interrupted,
     /// Files, processes or the output.
     #[error("{what}: {error}")]
     System {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// Why not.
+        /// Its error.
         error: io::Error,
     },
-    /// A database did not come up.
+    /// A database did not start.
     #[error(transparent)]
     Server(ServerError),
-    /// The gate says that a step failed.
+    /// The gate reports that a step failed.
     #[error("{step}: {text}")]
     Step {
         /// The step.
         step: String,
-        /// The gate's words.
+        /// The reply of the gate.
         text: String,
     },
-    /// The gate is gone.
-    #[error("{step}: the gate ended: {said}")]
+    /// The gate has ended.
+    #[error("{step}: the gate ended: {last_line}")]
     GateEnded {
         /// The step.
         step: String,
         /// Its last line.
-        said: String,
+        last_line: String,
     },
-    /// Something did not happen.
+    /// An expected event did not occur.
     #[error("{step}: not seen within {} s", time_max.as_secs())]
     TimedOut {
-        /// What.
+        /// The step.
         step: String,
-        /// How long it was waited for.
+        /// The timeout.
         time_max: Duration,
     },
 }
@@ -94,30 +94,30 @@ struct Demo {
     _scratch: Scratch,
 }
 
-/// Tells it all.
+/// Runs the scenario.
 pub(super) fn run(seconds: u64) -> Result<(), DemoError> {
     let interrupt = Interrupt::catch().map_err(system("watching for signals"))?;
-    display::begin().map_err(system("printing"))?;
+    display::print_heading().map_err(system("printing"))?;
     let mut demo = Demo::start(interrupt)?;
 
-    demo.step("call", Step::Call)?;
-    demo.step("send", Step::Send)?;
-    demo.step("remote error", Step::RemoteError)?;
+    demo.step("call", GateCommand::Call)?;
+    demo.step("send", GateCommand::Send)?;
+    demo.step("remote error", GateCommand::RemoteError)?;
     let address = demo.backup.address().to_string();
-    demo.step("reload: add", Step::AddNode(address))?;
-    demo.step("reload: false", Step::TurnOff)?;
+    demo.step("reload: add", GateCommand::AddNode(address))?;
+    demo.step("reload: false", GateCommand::TurnOff)?;
     demo.kill_db()?;
     demo.restart_db()?;
     let figures = demo.load(seconds)?;
-    display::table(&figures).map_err(system("printing"))?;
+    display::print_table(&figures).map_err(system("printing"))?;
     demo.end()
 }
 
 impl Demo {
     fn start(interrupt: Interrupt) -> Result<Demo, DemoError> {
-        let scratch = Scratch::new("demo").map_err(system("a folder for the demo's files"))?;
-        let program = node_program().map_err(system("this program's own file"))?;
-        let mut watch = Watch::new(interrupt, display::show);
+        let scratch = Scratch::new("demo").map_err(system("creating a folder"))?;
+        let program = node_program().map_err(system("finding this program"))?;
+        let mut watch = Watch::new(interrupt, display::print_event);
         let plan = |name| NodePlan {
             name,
             threads: 1,
@@ -147,9 +147,9 @@ impl Demo {
         Ok(demo)
     }
 
-    /// Has the gate do a step, and shows what came of it.
-    fn step(&mut self, what: &str, step: Step) -> Result<(), DemoError> {
-        self.ask(&step)?;
+    /// Sends a command to the gate, and prints its outcome.
+    fn step(&mut self, what: &str, command: GateCommand) -> Result<(), DemoError> {
+        self.send(&command)?;
         match self.await_reply(what, STEP_TIME_MAX, |_| Ok(()))? {
             Reply::Done(text) => self.done(what, &text),
             other => Err(DemoError::Step {
@@ -160,18 +160,19 @@ impl Demo {
     }
 
     fn kill_db(&mut self) -> Result<(), DemoError> {
-        self.ask(&Step::StartApplication)?;
+        self.send(&GateCommand::StartApplication)?;
         self.await_reply("kill -9 db", STEP_TIME_MAX, |_| Ok(()))?;
         self.await_line("kill -9 db", USES)?;
         let id = self.db.process().id();
         let killed = Instant::now();
         self.db.process().kill().map_err(system("kill -9 db"))?;
         self.await_line("kill -9 db", UNREACHABLE)?;
-        let noticed = killed.elapsed().as_secs_f64();
+        let detected = killed.elapsed().as_secs_f64();
         self.await_line("kill -9 db", SWITCH)?;
         self.await_line("kill -9 db", BACKUP_ANSWERS)?;
-        let text =
-            format!("pid {id} killed; the gate knew after {noticed:.2} s, and its calls go on with {BACKUP}");
+        let text = format!(
+            "pid {id} killed; the gate detected it after {detected:.2} s, and its calls go on with {BACKUP}"
+        );
         self.done("kill -9 db", &text)
     }
 
@@ -188,12 +189,12 @@ impl Demo {
     }
 
     fn load(&mut self, seconds: u64) -> Result<LoadFigures, DemoError> {
-        self.ask(&Step::Load(seconds))?;
+        self.send(&GateCommand::Load(seconds))?;
         let mut rates = 0u32;
         let time_max = STEP_TIME_MAX + Duration::from_secs(seconds);
         let reply = self.await_reply("load", time_max, |rate| {
             rates += 1;
-            display::rate(rate, rates % RATES_PER_LINE == 1)
+            display::print_rate(rate, rates % RATES_PER_LINE == 1)
         })?;
         match reply {
             Reply::Loaded(figures) => {
@@ -210,7 +211,7 @@ impl Demo {
         }
     }
 
-    /// Ends the processes in order, and sees that they do end.
+    /// Stops the processes, and waits for their ends.
     fn end(mut self) -> Result<(), DemoError> {
         for process in [&mut self.gate, self.db.process(), self.backup.process()] {
             process.end(STOP_TIME_MAX).map_err(system("ending a process"))?;
@@ -219,23 +220,23 @@ impl Demo {
     }
 
     fn done(&self, what: &str, text: &str) -> Result<(), DemoError> {
-        display::done(what, text).map_err(system("printing"))
+        display::print_ok(what, text).map_err(system("printing"))
     }
 
-    fn ask(&mut self, step: &Step) -> Result<(), DemoError> {
+    fn send(&mut self, command: &GateCommand) -> Result<(), DemoError> {
         self.gate
-            .tell(&step.to_string())
-            .map_err(system("asking the gate for a step"))
+            .tell(&command.to_string())
+            .map_err(system("sending a command to the gate"))
     }
 
-    /// Waits for the gate's reply to the step it was asked for; live rates before it go to `on_rate`.
+    /// Waits for the reply to the last command; rates that are reported before it go to `on_rate`.
     fn await_reply(
         &mut self,
         step: &str,
         time_max: Duration,
         mut on_rate: impl FnMut(f64) -> io::Result<()>,
     ) -> Result<Reply, DemoError> {
-        let reply = self.await_gate(step, time_max, |line| match Reply::read(line) {
+        let reply = self.await_gate(step, time_max, |line| match Reply::parse(line) {
             Some(Reply::Rate(rate)) => on_rate(rate).err().map(Err),
             Some(reply) => Some(Ok(reply)),
             None => None,
@@ -249,7 +250,7 @@ impl Demo {
         }
     }
 
-    /// Waits until the gate's application says that.
+    /// Waits until the application of the gate logs a text.
     fn await_line(&mut self, step: &str, text: &str) -> Result<(), DemoError> {
         self.await_gate(&format!("{step}: \"{text}\""), STEP_TIME_MAX, |line| {
             line.contains(text).then_some(())
@@ -260,35 +261,35 @@ impl Demo {
         &mut self,
         step: &str,
         time_max: Duration,
-        mut look: impl FnMut(&str) -> Option<T>,
+        mut find: impl FnMut(&str) -> Option<T>,
     ) -> Result<T, DemoError> {
         let id = self.gate.id();
-        let mut said = "nothing was said".to_owned();
+        let mut last_line = "no output".to_owned();
         let found = self.watch.wait(time_max, |event: &Event| match &event.happening {
             _ if event.id != id => None,
             Happening::Line(line) => {
-                said.clone_from(line);
-                look(line).map(Some)
+                last_line.clone_from(line);
+                find(line).map(Some)
             }
             Happening::Closed => Some(None),
         });
         let step = step.to_owned();
         match found {
             Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(DemoError::GateEnded { step, said }),
+            Ok(None) => Err(DemoError::GateEnded { step, last_line }),
             Err(WatchError::Interrupted) => Err(DemoError::Interrupted),
             Err(WatchError::TimedOut(time_max)) => Err(DemoError::TimedOut { step, time_max }),
         }
     }
 }
 
-/// Writes the gate's config and map, which knows only the first database, and starts it.
+/// Writes the config and the map of the gate, which names only the first database, and starts the gate.
 fn start_gate(watch: &Watch, program: &Path, folder: &Path, db: &Server) -> Result<Process, DemoError> {
     let config = format!("thread = 1\nharbor = 0\ncluster = \"{GATE}_map.lua\"\n");
     let map = format!("{DB} = \"{}\"\n", db.address());
     fs::write(folder.join(format!("{GATE}.lua")), config)
         .and_then(|()| fs::write(folder.join(format!("{GATE}_map.lua")), map))
-        .map_err(system("the gate's files"))?;
+        .map_err(system("writing the files of the gate"))?;
     let mut command = Command::new(program);
     command
         .args(["demo", "--gate-process"])

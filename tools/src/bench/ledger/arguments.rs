@@ -16,37 +16,37 @@ Examples:
   skyring bench ledger --group --kill-every 5
   skyring bench ledger --dialect skynet --cuts-per-second 10
 
-Exit code 1 if a call was lost, run twice, out of order or late, or if its error was not true.";
+Exit code 1 if a call was lost, run twice, out of order or late, or if it ran although its error said that it had not.";
 
 const SOAK_EXAMPLES: &str = "\
 Examples:
   skyring bench soak --minutes 30 --html soak.html
 
-The same as `skyring bench ledger` with every fault at once: 10 cuts a second, a SIGKILL and restart every
+Runs `skyring bench ledger` with all faults at once: 10 cuts per second, a SIGKILL and restart every
 20 s, a SIGSTOP of 5 s every 60 s, and a reload of the map every 7 s.";
 
-/// The dialects that can be asked for.
+/// The dialects between callers and callee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Dialect {
-    /// The native one
+    /// The native dialect
     Auto,
-    /// Skynet's, as if the callee were a Skynet node
+    /// The dialect of Skynet, as if the callee were a Skynet node
     Skynet,
 }
 
 /// The arguments of both commands.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CommonArguments {
-    /// Calls a second
+    /// Calls per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pub(super) rate: Option<u32>,
-    /// Callers; the first half posts, the other awaits each call
+    /// Callers; the first half posts its calls, the second half awaits each call
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=LEDGER_CALLERS_MAX as i64))]
     pub(super) callers: u32,
-    /// The deadline of a call, in milliseconds
+    /// Timeout of a call, in milliseconds
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub(super) timeout_ms: u64,
-    /// The most bytes that a call carries beside its numbers
+    /// Largest payload of a call beside its numbers, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
     pub(super) size: u32,
     /// Shards of the callee
@@ -58,10 +58,10 @@ pub(super) struct CommonArguments {
     /// Call a group of two callees with the policy failover; faults hit the first
     #[arg(long)]
     pub(super) group: bool,
-    /// Mark all calls idempotent, so that they may be repeated
+    /// Mark all calls idempotent, so that they may be sent again
     #[arg(long)]
     pub(super) idempotent: bool,
-    /// What the two ends speak
+    /// Dialect between callers and callee
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) dialect: Dialect,
     /// Write the result to this file as JSON; - is the standard output
@@ -81,21 +81,21 @@ pub(super) struct CommonArguments {
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: CommonArguments,
-    /// Seconds in which calls are made
+    /// Seconds of the run
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: u64,
     #[command(flatten)]
     faults: FaultArguments,
-    /// End the callee with SIGKILL and start it again, every so many seconds
+    /// Kill the callee with SIGKILL and restart it, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     kill_every: Option<f64>,
-    /// End the callee with SIGTERM, in order, and start it again, every so many seconds
+    /// Stop the callee gracefully with SIGTERM and restart it, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     terminate_every: Option<f64>,
-    /// Stop the callee with SIGSTOP, every so many seconds
+    /// Pause the callee with SIGSTOP, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     pause_every: Option<f64>,
-    /// How long a SIGSTOP lasts
+    /// Duration of a pause
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
     pause_seconds: f64,
     /// Move the callee to another address by a reload of the map, every so many seconds
@@ -109,7 +109,7 @@ pub(crate) struct Arguments {
 pub(crate) struct SoakArguments {
     #[command(flatten)]
     common: CommonArguments,
-    /// Minutes in which calls are made
+    /// Minutes of the run
     #[arg(long, value_name = "N", default_value_t = 30.0)]
     minutes: f64,
 }
