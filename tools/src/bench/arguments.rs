@@ -103,7 +103,7 @@ pub(crate) struct Arguments {
     pub(super) flamegraph: Option<PathBuf>,
     /// Arguments of the call, as with skyring call, instead of a value of --size
     #[arg(value_name = "ARG", last = true, requires = "map", conflicts_with = "size")]
-    pub(super) words: Vec<OsString>,
+    pub(super) arguments: Vec<OsString>,
 }
 
 /// The subcommands.

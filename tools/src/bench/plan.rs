@@ -87,11 +87,11 @@ impl Plan {
 /// The payload of all calls, and its size: that of the value, or of the packed arguments.
 fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
     let packed = |payload: Result<Payload, skyring::Error>| payload.map_err(|error| error.to_string());
-    if arguments.words.is_empty() {
+    if arguments.arguments.is_empty() {
         let size = arguments.size as usize;
         return Ok((packed(Payload::pack(&"x".repeat(size)))?, size));
     }
-    let values: Vec<Value> = arguments.words.iter().cloned().map(parse_value).collect();
+    let values: Vec<Value> = arguments.arguments.iter().cloned().map(parse_value).collect();
     let payload = packed(Payload::pack(&values))?;
     let size = payload.0.len();
     Ok((payload, size))

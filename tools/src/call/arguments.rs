@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     send: bool,
     /// The node (only with --map), the service, its command and arguments
     #[arg(value_name = "ARG", required = true, allow_negative_numbers = true)]
-    words: Vec<OsString>,
+    arguments: Vec<OsString>,
 }
 
 fn address(text: &str) -> Result<NodeAddress, String> {
@@ -82,9 +82,9 @@ impl Arguments {
     /// The request that the arguments describe; an error is the exit code and the cause.
     pub(super) fn request(self) -> Result<Request, (u8, String)> {
         let usage = |cause: String| (EXIT_USAGE, cause);
-        let mut words = self.words.into_iter();
+        let mut arguments = self.arguments.into_iter();
         let mut next = |missing: &str| {
-            words
+            arguments
                 .next()
                 .ok_or_else(|| usage(format!("{missing}; see skyring call --help")))
         };
@@ -107,7 +107,7 @@ impl Arguments {
         let address = next("ADDRESS is missing, for example @sdb")?;
         let address = parse_address(&address.to_string_lossy()).map_err(usage)?;
         let mut values = vec![next("CMD is missing: the command for the service")?];
-        values.extend(words);
+        values.extend(arguments);
         let parse = if self.string { parse_text } else { parse_value };
         let values: Vec<Value> = values.into_iter().map(parse).collect();
         Ok(Request {

@@ -38,7 +38,7 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
     for (name, entry) in &map.nodes {
         match entry {
             NodeEntry::Address(address) => lines.add(name, address.to_string()),
-            NodeEntry::Disabled => lines.add(name, "turned off (false)"),
+            NodeEntry::Disabled => lines.add(name, "disabled (false)"),
         }
     }
     for (name, group) in &map.groups {
@@ -47,7 +47,7 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
                 name,
                 format!("a group of {}, {}", group.members().join(", "), group.policy()),
             ),
-            None => lines.add(name, "no group any more (false)"),
+            None => lines.add(name, "not a group (false)"),
         }
     }
     if let Some(channels) = map.channels_default {
@@ -118,7 +118,7 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
         lines.add("start", start);
     }
     let timeout = match config.call_timeout_ms {
-        0 => "0, calls to other nodes never give up".to_owned(),
+        0 => "0, calls to other nodes have no timeout".to_owned(),
         milliseconds => milliseconds.to_string(),
     };
     lines.add("call_timeout_ms", timeout);

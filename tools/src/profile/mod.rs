@@ -17,7 +17,7 @@ Examples:
   skyring profile 4711                                   ten seconds of process 4711, to profile.svg
   skyring profile 4711 --seconds 60 --output node.svg
 
-Works for any process, not only for Skyring's, without a change or a stop of it; a user needs no privileges for their own processes. \
+Works for any process, not only for Skyring's, and does not stop it; a user needs no privileges for their own processes. \
 Open the file in a browser: a click on a frame enlarges it, Ctrl-F searches. Ctrl-C ends the profile early.
 
 Exit codes: 0 success, 1 failure, 2 the arguments or the file are invalid.";

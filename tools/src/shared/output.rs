@@ -28,8 +28,8 @@ pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
 /// Prints one line with the cause on the standard error, and returns the exit code.
 ///
-/// Control characters in the cause, which may quote a file or a peer, are escaped: the output is always one line,
-/// and a terminal executes nothing.
+/// Control characters in the cause, which may quote a file or a peer, are escaped, so that the output is one
+/// line and cannot control the terminal.
 pub(crate) fn fail(code: u8, cause: impl fmt::Display) -> ExitCode {
     let error = STYLES.get_error();
     let cause = escape_line(&cause.to_string());

@@ -1,4 +1,4 @@
-//! The processes that this program starts of itself, and how it samples them.
+//! The processes of this program that it starts itself, and the rate at which it samples processes.
 
 use std::io;
 

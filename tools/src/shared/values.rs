@@ -13,7 +13,7 @@ pub(crate) fn parse_text(argument: OsString) -> Value {
 /// The argument as `nil`, `true`, `false` or a number in JSON's grammar; anything else is text.
 ///
 /// JSON's grammar and not Lua's, so that `007`, `1.`, `0x10`, `inf` and the like, which are rather names than
-/// numbers, keep every character. So do whole numbers that 64 bits cannot hold, and others that are too large.
+/// numbers, keep every character. So do integers of more than 64 bits, and other numbers that are too large.
 pub(crate) fn parse_value(argument: OsString) -> Value {
     let Some(text) = argument.to_str() else {
         return parse_text(argument);

@@ -98,7 +98,7 @@ pub(crate) struct Arguments {
     /// Duration of a pause
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
     pause_seconds: f64,
-    /// Move the callee to another address by a reload of the map, every so many seconds
+    /// Change the address of the callee by a reload of the map, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     reload_every: Option<f64>,
 }

@@ -56,7 +56,7 @@ impl Timetable {
         }
     }
 
-    /// Takes the next fault that is due. A paused process gets no other fault before it is resumed.
+    /// Takes the next fault that is due. A paused process is not killed or stopped before it is resumed.
     pub(super) fn next(&mut self, now: Instant) -> Option<Fault> {
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         let after = |interval: Option<Duration>| interval.map(|interval| now + interval);

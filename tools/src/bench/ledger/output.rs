@@ -138,7 +138,7 @@ pub(super) fn result_lines(result: &LedgerResult, cuts: u64, samples: &[Sample])
     if let Some(line) = memory(samples) {
         lines.push(line);
     }
-    lines.push(format!("books: {}", result.violations));
+    lines.push(format!("violations: {}", result.violations));
     lines.extend(result.violations.told.iter().map(|line| format!("  {line}")));
     lines
 }

@@ -32,7 +32,10 @@ const BACKUP: &str = "callee_backup";
 const GROUP: &str = "callees";
 
 /// The folders of the callees' journals, and their services as their configs name them.
-const BOOKS: [(&str, &str); 2] = [("book", "ledger book"), ("book_backup", "ledger book_backup")];
+const JOURNALS: [(&str, &str); 2] = [
+    ("journal", "ledger journal"),
+    ("journal_backup", "ledger journal_backup"),
+];
 
 /// Time between two steps of the comparison.
 const STEP: Duration = Duration::from_millis(25);
@@ -93,7 +96,7 @@ pub(super) fn run(plan: &Plan) -> Result<u64, LedgerRunError> {
         rate: plan.rate,
         timeout: Duration::from_millis(plan.common.timeout_ms),
         size_max: plan.common.size as usize,
-        books: BOOKS[..callees]
+        books: JOURNALS[..callees]
             .iter()
             .map(|(folder, _)| ledger_run.scratch.path().join(folder))
             .collect(),
@@ -130,14 +133,14 @@ impl LedgerRun {
             Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
                 .map_err(LedgerRunError::from)
         };
-        let callee = start(CALLEE, BOOKS[0])?;
+        let callee = start(CALLEE, JOURNALS[0])?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let proxy = |callee: &Server| ChaosProxy::start(listen, callee.address(), plan.network);
         let proxies = [proxy(&callee)?, proxy(&callee)?];
         let mut map = ClusterMap::new().with(CALLEE, &proxies[0].address().to_string())?;
         let mut backup = None;
         if plan.common.group {
-            let server = start(BACKUP, BOOKS[1])?;
+            let server = start(BACKUP, JOURNALS[1])?;
             let proxy = proxy(&server)?;
             map = map
                 .with(BACKUP, &proxy.address().to_string())?

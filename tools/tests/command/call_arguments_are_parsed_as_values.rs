@@ -1,12 +1,12 @@
-//! The words of a call arrive as the values they look like, or all as text; answers are printed one a line.
+//! The arguments of a call are parsed as values, or all sent as text; replies are printed one value per line.
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::common::{free_port, output, told};
+use crate::common::{node_with_service, outcome, output};
 use skyring::seri::{self, Value};
-use skyring::{Answer, ClusterMap, Context, Message, Node, Payload, Service};
+use skyring::{Answer, Context, Message, Node, Payload, Service};
 
-/// Says of what kind each value is that it gets; or, told `answer`, answers with values of every kind.
+/// Replies with the kind and the text of each received value; to `answer`, with values of all kinds.
 struct Kinds;
 
 impl Service for Kinds {
@@ -38,34 +38,24 @@ impl Service for Kinds {
     }
 }
 
-/// A node in this process with that service as `@kinds`, and its address.
 fn node() -> (Node, String) {
-    let address = format!("127.0.0.1:{}", free_port());
-    let map = ClusterMap::new().with("kinds", &address).expect("an address");
-    let node = Node::builder().map(map).start().expect("a node");
-    let opened = node.block_on(|caller| async move {
-        let kinds = caller.launch(|_| Kinds).await?;
-        caller.cluster().register("kinds", Some(kinds))?;
-        caller.cluster().open("kinds", None).await
-    });
-    opened.expect("a running node").expect("it listens");
-    (node, address)
+    node_with_service("kinds", || Kinds)
 }
 
 #[track_caller]
-fn kinds(options: &[&str], words: &[&str]) -> String {
+fn kinds(options: &[&str], values: &[&str]) -> String {
     let (_node, address) = node();
     let mut arguments = vec!["call", "--addr", &address];
     arguments.extend(options);
     arguments.push("@kinds");
-    arguments.extend(words);
-    let (code, text, error) = told(&output(arguments));
+    arguments.extend(values);
+    let (code, text, error) = outcome(&output(arguments));
     assert_eq!((code, error.as_str()), (Some(0), ""));
     text
 }
 
 #[test]
-fn numbers_booleans_and_nil_are_sent_as_such() {
+fn numbers_booleans_and_nil_are_parsed() {
     assert_eq!(
         kinds(&[], &["GET", "12", "1.5", "1e3", "true", "false", "nil", ""]),
         "String GET|Integer 12|Number 1.5|Number 1000.0|Boolean true|Boolean false|Nil nil|String \n"
@@ -81,7 +71,7 @@ fn negative_numbers_need_no_dashes_before_them() {
 }
 
 #[test]
-fn text_that_begins_with_a_dash_stands_behind_two() {
+fn text_that_begins_with_a_dash_follows_two_dashes() {
     assert_eq!(
         kinds(&[], &["--", "--string", "-x"]),
         "String --string|String -x\n"
@@ -89,14 +79,14 @@ fn text_that_begins_with_a_dash_stands_behind_two() {
 }
 
 #[test]
-fn string_makes_everything_text_wherever_it_stands() {
+fn string_makes_all_arguments_text_in_any_position() {
     let all_text = "String 1|String true|String nil|String -5\n";
     assert_eq!(kinds(&["--string"], &["1", "true", "nil", "-5"]), all_text);
     assert_eq!(kinds(&[], &["1", "true", "nil", "-5", "--string"]), all_text);
 }
 
 #[test]
-fn answers_are_printed_one_a_line_and_text_byte_by_byte() {
+fn replies_are_printed_one_value_per_line_and_text_byte_by_byte() {
     let (_node, address) = node();
     let answer = output(["call", "--addr", &address, "@kinds", "answer"]);
     assert_eq!(answer.status.code(), Some(0));
@@ -110,10 +100,10 @@ fn answers_are_printed_one_a_line_and_text_byte_by_byte() {
 }
 
 #[test]
-fn a_word_that_is_no_utf8_is_sent_as_its_bytes() {
+fn an_argument_that_is_not_utf8_is_sent_as_its_bytes() {
     let (_node, address) = node();
-    let word = std::ffi::OsStr::from_bytes(b"\xfe1");
+    let argument = std::ffi::OsStr::from_bytes(b"\xfe1");
     let arguments = ["call", "--addr", &address, "@kinds"].map(AsRef::as_ref);
-    let answer = output(arguments.into_iter().chain([word]));
-    assert_eq!(told(&answer).1, "String \\2541\n");
+    let answer = output(arguments.into_iter().chain([argument]));
+    assert_eq!(outcome(&answer).1, "String \\2541\n");
 }

@@ -1,8 +1,8 @@
-//! A node in this process, and another in a process of its own that is paused, killed, cut off, or told to stop:
-//! what becomes of it is noticed, the calls to it are told the truth, and it is found again unattended.
+//! A node in this process detects that a node in another process is paused, killed, cut off or stopped: calls to it fail
+//! with the right cause, and are answered again when it is up.
 //!
-//! The tests print how long things took, which on a machine with other work is more than it need be; what they
-//! insist on is that they happen, and why.
+//! The tests print the times of detection, which depend on the load of the machine; they assert the events and their
+//! causes.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use skyring::log::Destination;
 use skyring::{ClusterMap, Error, Node, NodeChange, NodeEvent, NodeState};
 
-use crate::common::{Folder, PATIENCE, Running, free_port, skyring, wait_until};
+use crate::common::{Folder, Running, WAIT_MAX, free_port, run_command, wait_until};
 
-/// A node that calls `db` at an address, and everything that it sees of it.
+/// A node that calls `db`, and the events of `db`.
 struct Gate {
     node: Node,
     events: Receiver<NodeEvent>,
@@ -34,10 +34,10 @@ impl Gate {
             .expect("a node");
         let (sender, events) = channel();
         let monitored = node.run(|caller| async move {
-            let mut monitor = caller.cluster().monitor("db").expect("room for a monitor");
+            let mut monitor = caller.cluster().monitor("db").expect("capacity for a monitor");
             while sender.send(monitor.next().await).is_ok() {}
         });
-        monitored.expect("room for it");
+        monitored.expect("capacity for it");
         Gate { node, events }
     }
 
@@ -46,27 +46,27 @@ impl Gate {
         call.wait()?.unpack()
     }
 
-    /// Waits until a change comes; gives its cause, and the time from `since` on.
+    /// Waits for one of these changes; returns its cause, and the time since `since`.
     #[track_caller]
     fn wait_for(&self, changes: &[NodeChange], since: Instant) -> (String, Duration) {
         loop {
-            let event = self.events.recv_timeout(PATIENCE).expect("an event comes");
+            let event = self.events.recv_timeout(WAIT_MAX).expect("an event comes");
             if changes.contains(&event.change) {
                 return (event.cause.to_string(), since.elapsed());
             }
         }
     }
 
-    /// Calls again and again until an answer comes; the time from `since` on.
+    /// Calls until a call is answered; returns the time since `since`.
     #[track_caller]
     fn wait_for_answer(&self, since: Instant) -> Duration {
         wait_until("a call is answered", || self.call().is_ok());
         since.elapsed()
     }
 
-    /// Calls to the node fail at once, without having run, for a cause that says `part`.
+    /// Asserts that calls to the node fail at once, without having run, with `part` in their cause.
     #[track_caller]
-    fn check_fails_at_once(&self, part: &str) {
+    fn assert_fails_at_once(&self, part: &str) {
         let started = Instant::now();
         for _ in 0..50 {
             let error = self.call().expect_err("it is down");
@@ -77,8 +77,8 @@ impl Gate {
             );
             assert!(error.to_string().contains(part), "{error}");
         }
-        // With waiting they would take their 30 s each.
-        assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+        // Calls that waited would take 30 s each.
+        assert!(started.elapsed() < WAIT_MAX, "{:?}", started.elapsed());
     }
 
     fn state(&self) -> NodeState {
@@ -91,25 +91,22 @@ impl Gate {
 
 /// A database node in its own process, and a gate that has called it.
 fn database() -> (Folder, Running, Gate) {
-    let folder = Folder::new();
-    let port = free_port();
-    folder.write_nodes(&[("db", port)], "");
-    let db = Running::node(&folder.path("config_db"));
-    let gate = Gate::start(&format!("127.0.0.1:{port}"));
+    let (folder, db, address) = Running::db();
+    let gate = Gate::start(&address);
     assert_eq!(gate.call().expect("an answer"), "here");
     gate.wait_for(&[NodeChange::Up], Instant::now());
     (folder, db, gate)
 }
 
 #[test]
-fn a_paused_node_is_down_and_answers_again_when_it_goes_on() {
+fn a_paused_node_is_down_and_answers_again_when_it_is_resumed() {
     let (_folder, db, gate) = database();
     db.signal("STOP");
     let paused = Instant::now();
-    // One call is under way, and hears what became of it. The signal takes a moment to stop all threads.
+    // One call is in flight when the node stops. The signal takes a moment to stop all threads.
     let error = loop {
         match gate.call() {
-            Ok(_) => assert!(paused.elapsed() < PATIENCE, "it is not paused"),
+            Ok(_) => assert!(paused.elapsed() < WAIT_MAX, "it is not paused"),
             Err(error) => break error,
         }
     };
@@ -121,30 +118,30 @@ fn a_paused_node_is_down_and_answers_again_when_it_goes_on() {
         ("connection-lost", true),
         "{error}"
     );
-    gate.check_fails_at_once("no sign of life");
+    gate.assert_fails_at_once("no sign of life");
     assert_eq!(gate.state(), NodeState::Down);
     thread::sleep(Duration::from_secs(1));
-    gate.check_fails_at_once("no sign of life");
+    gate.assert_fails_at_once("no sign of life");
     db.signal("CONT");
     let back_after = gate.wait_for_answer(Instant::now());
-    println!("paused: down after {down_after:?}, answering {back_after:?} after it went on");
+    println!("paused: down after {down_after:?}, answering {back_after:?} after it was resumed");
     let (_, _) = gate.wait_for(&[NodeChange::Up], Instant::now());
     assert_eq!(gate.node.metrics().nodes_restarted.get(), 0);
 }
 
 #[test]
-fn a_killed_node_is_suspect_at_once_and_was_restarted_when_it_answers_again() {
+fn a_killed_node_is_suspect_at_once_and_restarted_when_it_answers_again() {
     let (folder, mut db, gate) = database();
     db.signal("KILL");
     let killed = Instant::now();
     let (_, suspect_after) = gate.wait_for(&[NodeChange::Suspect], killed);
     let (cause, down_after) = gate.wait_for(&[NodeChange::Down], killed);
-    // On a busy machine its silence may be noticed before the end of the connection.
-    let noticed = ["refused", "no sign of life"]
+    // On a busy machine its silence may be detected before the end of the connection.
+    let expected = ["refused", "no sign of life"]
         .into_iter()
-        .find(|noticed| cause.contains(noticed));
-    gate.check_fails_at_once(noticed.unwrap_or_else(|| panic!("another cause: {cause}")));
-    db.ended();
+        .find(|expected| cause.contains(expected));
+    gate.assert_fails_at_once(expected.unwrap_or_else(|| panic!("another cause: {cause}")));
+    db.wait_for_end();
     let _db = Running::node(&folder.path("config_db"));
     let back_after = gate.wait_for_answer(Instant::now());
     println!(
@@ -154,7 +151,7 @@ fn a_killed_node_is_suspect_at_once_and_was_restarted_when_it_answers_again() {
 }
 
 #[test]
-fn a_node_under_load_that_is_told_to_stop_loses_no_call_that_it_has_taken() {
+fn a_node_that_stops_under_load_loses_no_call_that_it_has_received() {
     let (_folder, mut db, gate) = database();
     let is_over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..64)
@@ -175,19 +172,19 @@ fn a_node_under_load_that_is_told_to_stop_loses_no_call_that_it_has_taken() {
                 }
                 Ok((answered, refused))
             });
-            work.expect("room for it")
+            work.expect("capacity for it")
         })
         .collect();
     thread::sleep(Duration::from_millis(500));
     db.signal("TERM");
     let (cause, _) = gate.wait_for(&[NodeChange::Down], Instant::now());
     assert!(cause.contains("goodbye"), "{cause}");
-    assert_eq!(db.ended().code(), Some(0), "{}", db.written());
-    gate.check_fails_at_once("");
+    assert_eq!(db.wait_for_end().code(), Some(0), "{}", db.written());
+    gate.assert_fails_at_once("");
     is_over.store(true, Ordering::Release);
     let mut sum = 0;
     for caller in callers {
-        let counted: Result<(u64, u64), Error> = caller.recv_timeout(PATIENCE).expect("it ends");
+        let counted: Result<(u64, u64), Error> = caller.recv_timeout(WAIT_MAX).expect("it ends");
         let (answered, refused) = counted.expect("no call was lost");
         assert!(answered > 0 && refused > 0, "{answered} {refused}");
         sum += answered;
@@ -195,15 +192,15 @@ fn a_node_under_load_that_is_told_to_stop_loses_no_call_that_it_has_taken() {
     println!("stopped under load after {sum} answered calls");
 }
 
-/// A network namespace that is reached over a pair of interfaces, gone with this value.
+/// A network namespace that is reached over a pair of interfaces, removed on drop.
 struct Network {
     name: String,
-    /// The address in it.
+    /// The address in the namespace.
     address: String,
 }
 
 impl Network {
-    /// Makes one, or says why that is not possible here.
+    /// Creates a namespace; an error is the reason why this machine does not allow it.
     fn new() -> Result<Network, String> {
         let number = std::process::id();
         let name = format!("skyring{number}");
@@ -229,21 +226,21 @@ impl Network {
         Ok(network)
     }
 
-    /// Swallows every packet to and from a port there, or no more.
+    /// Starts or stops to drop all packets to and from a port of the namespace.
     fn drop_packets(&self, port: u16, is_cut: bool) {
         let verb = if is_cut { "-A" } else { "-D" };
         for (chain, side) in [("INPUT", "--dport"), ("OUTPUT", "--sport")] {
             let name = &self.name;
             let rule = format!("ip netns exec {name} iptables {verb} {chain} -p tcp {side} {port} -j DROP");
-            run(&rule).expect("iptables has worked before");
+            run(&rule).expect("iptables worked before");
         }
     }
 
-    /// Starts a node in it.
+    /// Starts a node in the namespace.
     fn node(&self, config: &Path) -> Running {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]);
-        let program = skyring(["run".as_ref(), config.as_os_str()]);
+        let program = run_command(config);
         command.arg(program.get_program()).args(program.get_args());
         Running::node_of(&mut command)
     }
@@ -251,15 +248,15 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // Its interfaces go with it, and their other ends.
+        // This removes its interfaces, too, and their other ends.
         let _ = run(&format!("ip netns del {}", self.name));
     }
 }
 
 fn run(command: &str) -> Result<(), String> {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap_or_default())
-        .args(words)
+    let mut arguments = command.split(' ');
+    let output = Command::new(arguments.next().unwrap_or_default())
+        .args(arguments)
         .output()
         .map_err(|error| format!("{command}: {error}"))?;
     if output.status.success() {
@@ -272,12 +269,12 @@ fn run(command: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_node_behind_a_network_that_swallows_everything_is_down_and_found_again_when_that_ends() {
+fn a_node_whose_packets_are_dropped_is_down_and_answers_again_when_they_are_not() {
     let network = match Network::new() {
         Ok(network) => network,
         Err(cause) => {
             // Not by `println!`, which is only shown for tests that fail.
-            let line = format!("skipped: no network namespace with iptables can be made here ({cause})");
+            let line = format!("skipped: this machine allows no network namespace with iptables ({cause})");
             let _ = writeln!(std::io::stderr(), "{line}");
             return;
         }
@@ -298,11 +295,11 @@ fn a_node_behind_a_network_that_swallows_everything_is_down_and_found_again_when
     let (cause, down_after) = gate.wait_for(&[NodeChange::Down], cut);
     assert!(cause.contains("no sign of life"), "{cause}");
     while cut.elapsed() < Duration::from_secs(10) {
-        gate.check_fails_at_once("");
+        gate.assert_fails_at_once("");
         thread::sleep(Duration::from_millis(500));
     }
     network.drop_packets(port, false);
     let back_after = gate.wait_for_answer(Instant::now());
-    println!("cut off: down after {down_after:?}, answering {back_after:?} after the network was whole");
+    println!("cut off: down after {down_after:?}, answering {back_after:?} after the end of the cut");
     assert_eq!(gate.node.metrics().nodes_restarted.get(), 0);
 }

@@ -1,11 +1,11 @@
-//! `skyring check` describes configs and maps that are right. What it says of wrong ones: see
-//! `a_wrong_config_is_one_line`.
+//! `skyring check` describes valid configs and maps. For invalid ones see
+//! `an_invalid_config_is_reported_in_one_line`.
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Folder, skyring, told};
+use crate::common::{Folder, outcome, skyring};
 
-/// The root of the repository, from where the examples are used.
+/// The root of the repository, to which the paths of the examples are relative.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -13,13 +13,13 @@ fn root() -> PathBuf {
 #[track_caller]
 fn check(folder: &Path, file: &str) -> String {
     let ended = skyring(["check", file]).current_dir(folder).output();
-    let (code, text, error) = told(&ended.expect("the command starts"));
+    let (code, text, error) = outcome(&ended.expect("the command starts"));
     assert_eq!((code, error.as_str()), (Some(0), ""));
     text
 }
 
 #[test]
-fn the_examples_are_right() {
+fn the_examples_are_valid() {
     let db = check(&root(), "docs/examples/cluster/config_db");
     let expected = "\
 docs/examples/cluster/config_db: a node config
@@ -45,7 +45,7 @@ docs/examples/cluster/config_db: a node config
 }
 
 #[test]
-fn a_map_is_described_with_what_has_no_effect() {
+fn a_map_is_described_with_a_warning_for_an_option_without_effect() {
     let folder = Folder::new();
     let text = "return { db = '127.0.0.1:7102', ['网关'] = 'gate.example.com:7101', old = false,\n\
                 __nowaiting = true, __nowayting = 1, }";
@@ -53,7 +53,7 @@ fn a_map_is_described_with_what_has_no_effect() {
     let expected = "\
 map.lua: a cluster map of 3 nodes
   db           127.0.0.1:7102
-  old          turned off (false)
+  old          disabled (false)
   网关           gate.example.com:7101
   __nowaiting  calls to nodes that are not named here fail at once
 warning: map.lua: __nowayting: has no effect; the known options are __channels, __groups and __nowaiting
@@ -62,7 +62,7 @@ warning: map.lua: __nowayting: has no effect; the known options are __channels, 
 }
 
 #[test]
-fn the_keys_of_skynet_that_do_nothing_are_told() {
+fn keys_of_skynet_without_effect_are_listed() {
     let folder = Folder::new();
     let config = "thread = 1 harbor = 0 bootstrap = 'snlua bootstrap' lualoader = './lualib/loader.lua' \
                   luaservice = './service/?.lua' cpath = './cservice/?.so' logger = './skynet.log' \
@@ -74,7 +74,7 @@ config: a node config
   logger           ./skynet.log
   open             not set: the node can call others, and is not called
   start            echo
-  call_timeout_ms  0, calls to other nodes never give up
+  call_timeout_ms  0, calls to other nodes have no timeout
   spin_us          50
   not used         cpath (services in C are not run, and single services have no logs)
 ";

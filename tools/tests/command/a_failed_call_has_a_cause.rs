@@ -1,19 +1,23 @@
-//! A call that fails ends with exit code 1 and one line with the cause; wrong arguments with exit code 2.
+//! A failed call ends with exit code 1 and one line with the cause; invalid arguments with exit code 2.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
-use crate::common::{Folder, Running, assert_one_line, free_port, output, told};
-use skyring::{Answer, ClusterMap, Context, Error, Message, Node, Service};
+use crate::common::{Folder, Running, assert_one_line, free_port, node_with_service, outcome, output};
+use skyring::{Answer, Context, Error, Message, Service};
+
+/// Runs a server of another kind than a node, and returns its address.
+fn spawn_server(serve: impl FnOnce(TcpListener) + Send + 'static) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = listener.local_addr().expect("it has an address");
+    thread::spawn(move || serve(listener));
+    address.to_string()
+}
 
 #[test]
-fn an_unknown_command_is_answered_with_its_name() {
-    let folder = Folder::new();
-    let port = free_port();
-    folder.write_nodes(&[("db", port)], "");
-    let _node = Running::node(&folder.path("config_db"));
-    let address = format!("127.0.0.1:{port}");
+fn an_unknown_command_or_service_is_named() {
+    let (_folder, _node, address) = Running::db();
     let failed = output(["call", "--addr", &address, "@sdb", "DELETE", "name"]);
     assert_one_line(&failed, 1, "error: unknown command DELETE");
     let failed = output(["call", "--addr", &address, "@nobody", "GET"]);
@@ -23,22 +27,14 @@ fn an_unknown_command_is_answered_with_its_name() {
 }
 
 #[test]
-fn an_error_of_many_lines_is_told_in_one() {
+fn an_error_of_several_lines_is_reported_in_one() {
     struct Traceback;
     impl Service for Traceback {
         fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
             Answer::error(Error::remote("boom\nstack traceback:\n\t\x1b[31mmain.lua:7"))
         }
     }
-    let address = format!("127.0.0.1:{}", free_port());
-    let map = ClusterMap::new().with("lua", &address).expect("an address");
-    let node = Node::builder().map(map).start().expect("a node");
-    let opened = node.block_on(|caller| async move {
-        let service = caller.launch(|_| Traceback).await?;
-        caller.cluster().register("main", Some(service))?;
-        caller.cluster().open("lua", None).await
-    });
-    opened.expect("a running node").expect("it listens");
+    let (_node, address) = node_with_service("main", || Traceback);
     let failed = output(["call", "--addr", &address, "@main", "run"]);
     assert_one_line(
         &failed,
@@ -48,12 +44,12 @@ fn an_error_of_many_lines_is_told_in_one() {
 }
 
 #[test]
-fn a_node_that_nobody_runs_is_unreachable_long_before_the_timeout() {
+fn a_node_that_does_not_run_is_unreachable_long_before_the_timeout() {
     let address = format!("127.0.0.1:{}", free_port());
-    // It would end in an hour by the timeout, so that it ends at all shows that it did not wait for it.
-    for further in [&[][..], &["--send"]] {
+    // The timeout is an hour: the test ends only because the call does not wait for it.
+    for options in [&[][..], &["--send"]] {
         let mut arguments = vec!["call", "--timeout", "3600", "--addr", &address];
-        arguments.extend(further);
+        arguments.extend(options);
         arguments.extend(["@sdb", "GET", "name"]);
         let failed = output(arguments);
         assert_one_line(&failed, 1, "error: unreachable: node ");
@@ -62,7 +58,7 @@ fn a_node_that_nobody_runs_is_unreachable_long_before_the_timeout() {
 }
 
 #[test]
-fn a_host_without_an_address_is_named() {
+fn a_host_that_cannot_be_resolved_is_named() {
     let failed = output([
         "call",
         "--addr",
@@ -75,27 +71,23 @@ fn a_host_without_an_address_is_named() {
 }
 
 #[test]
-fn a_node_that_says_nothing_is_waited_for_until_the_timeout() {
-    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let address = silent.local_addr().expect("it has an address").to_string();
-    thread::spawn(move || {
+fn a_node_that_does_not_answer_fails_the_call_at_the_timeout() {
+    let address = spawn_server(|silent| {
         // Holds the connections until the test process ends.
         let _connections: Vec<_> = silent.incoming().collect();
     });
-    for further in [&[][..], &["--send"]] {
+    for options in [&[][..], &["--send"]] {
         let mut arguments = vec!["call", "--addr", &address, "--timeout", "0.3"];
-        arguments.extend(further);
+        arguments.extend(options);
         arguments.extend(["@sdb", "GET", "name"]);
         assert_one_line(&output(arguments), 1, "it has not answered the hello");
     }
 }
 
 #[test]
-fn a_node_that_hangs_up_is_told_as_unreachable() {
-    let rude = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let address = rude.local_addr().expect("it has an address").to_string();
-    thread::spawn(move || {
-        for connection in rude.incoming().flatten() {
+fn a_node_that_closes_the_connection_is_unreachable() {
+    let address = spawn_server(|closing| {
+        for connection in closing.incoming().flatten() {
             // Read before the close, so that the close is no reset.
             let mut connection = connection;
             let _ = connection.read(&mut [0; 1024]);
@@ -116,16 +108,13 @@ fn a_node_that_hangs_up_is_told_as_unreachable() {
 }
 
 #[test]
-fn what_answers_without_the_protocol_is_told_as_lost() {
-    let web = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let address = web.local_addr().expect("it has an address").to_string();
-    thread::spawn(move || {
-        use std::io::Write as _;
+fn a_server_of_another_protocol_fails_the_call() {
+    let address = spawn_server(|web| {
         let mut open = Vec::new();
         for mut connection in web.incoming().flatten() {
             let _ = connection.read(&mut [0; 1024]);
             let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-            // Kept open, so that only the bytes can be what ends the call.
+            // The connection stays open, so that only the bytes can end the call.
             open.push(connection);
         }
     });
@@ -145,7 +134,7 @@ fn what_answers_without_the_protocol_is_told_as_lost() {
 }
 
 #[test]
-fn a_node_that_the_map_lacks_is_told_with_those_it_has() {
+fn a_node_that_is_not_in_the_map_is_named_with_the_known_nodes() {
     let folder = Folder::new();
     let map = folder.write("map.lua", "db = '127.0.0.1:1'\ngate = '127.0.0.1:2'\nold = false");
     let map = map.to_str().expect("a path of text");
@@ -161,7 +150,7 @@ fn a_node_that_the_map_lacks_is_told_with_those_it_has() {
 }
 
 #[test]
-fn wrong_words_and_files_are_exit_code_2() {
+fn invalid_arguments_and_files_are_exit_code_2() {
     let folder = Folder::new();
     let map = folder.write("map.lua", "db = '127.0.0.1:1'");
     let wrong = folder.write("wrong.lua", "db = 7102");
@@ -185,7 +174,7 @@ fn wrong_words_and_files_are_exit_code_2() {
         let failed = output(["call"].iter().chain(arguments));
         assert_one_line(&failed, 2, part);
     }
-    // What the parser of the command line refuses comes with a line of usage.
+    // The parser of the command line adds its usage.
     for (arguments, part) in [
         (&["@sdb", "GET"][..], "--map <FILE>|--addr <HOST:PORT>"),
         (&["--addr", "127.0.0.1", "@sdb", "GET"], "expected \"host:port\""),
@@ -206,7 +195,7 @@ fn wrong_words_and_files_are_exit_code_2() {
             "expected seconds",
         ),
     ] {
-        let (code, _, error) = told(&output(["call"].iter().chain(arguments)));
+        let (code, _, error) = outcome(&output(["call"].iter().chain(arguments)));
         assert_eq!(code, Some(2), "{error}");
         assert!(
             error.contains(part) && !error.contains("panicked"),
