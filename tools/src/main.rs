@@ -1,20 +1,15 @@
 //! The `skyring` command: runs nodes, calls them, checks their files, demonstrates and measures.
 //!
-//! Each subcommand is a module with its `Arguments` and a `run` that gives the exit code. The codes are the
-//! same everywhere: 0 done, 1 it did not work, 2 the arguments or a file are wrong.
+//! Each command is a folder with its `Arguments` and a `run` that returns the exit code; no command knows another.
+//! The exit codes are the same for all: 0 success, 1 failure, 2 the arguments or a file are invalid.
 
 mod bench;
-mod bench_chaos;
-mod bench_ledger;
-mod bench_peers;
 mod call;
 mod check;
 mod demo;
-mod load;
 mod profile;
 mod run;
-mod say;
-mod word;
+mod shared;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,13 +17,25 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
+use shared::output::{EXIT_USAGE, STYLES, fail};
+use shared::programs::FLOOR_SERVER;
+
+const EXAMPLES: &str = "\
+Examples:
+  skyring demo                                              a cluster at work, in ten seconds
+  skyring run docs/examples/cluster/config_db               a node; Ctrl-C stops it
+  skyring call --addr 127.0.0.1:7102 @sdb SET name skyring  a call to the node
+  skyring check docs/examples/cluster/config_db             the content of a config
+
+Exit codes: 0 success, 1 failure, 2 the arguments or a file are invalid.";
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs, calls and measures Skyring nodes: services that pass messages, in one process and across a cluster,
 /// in the wire format of Skynet.
 #[derive(Debug, Parser)]
-#[command(name = "skyring", version, styles = say::STYLES, after_help = say::EXAMPLES)]
+#[command(name = "skyring", version, styles = STYLES, after_help = EXAMPLES)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
@@ -39,33 +46,33 @@ struct Command {
 enum Action {
     /// Run a node until SIGINT or SIGTERM. `skyring CONFIG` does the same
     Run(run::Arguments),
-    /// Call a service of a running node and print what it answers
+    /// Call a service of a running node and print the reply
     Call(call::Arguments),
-    /// Say what a node config or a cluster map contains, or what is wrong with it
+    /// Describe a node config or a cluster map, or report why it is invalid
     Check(check::Arguments),
     /// Show a cluster of three nodes at work: calls, failure, recovery, load
     Demo(demo::Arguments),
     /// Measure calls per second and latency
     Bench(Box<bench::Arguments>),
-    /// Show where a running process spends its processor time, as a flame graph
+    /// Write the processor time of a running process as a flame graph
     Profile(profile::Arguments),
 }
 
-/// What an argument is taken for before it is taken for a config.
+/// Names that are commands even if there is a config of that name.
 const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
 
 fn main() -> ExitCode {
-    // Not for people: this program once more, as a server that is measured.
+    // Not a command for users: `bench` starts this program as the server of a floor.
     if std::env::args_os()
         .nth(1)
-        .is_some_and(|first| first == bench_peers::FLOOR_SERVER)
+        .is_some_and(|first| first == FLOOR_SERVER)
     {
-        return bench_peers::serve(&std::env::args_os().skip(2).collect::<Vec<_>>());
+        return bench::serve_floor(&std::env::args_os().skip(2).collect::<Vec<_>>());
     }
     let arguments = with_run_implied(std::env::args_os().collect());
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
-        Err(error) => return refuse(&error),
+        Err(error) => return report(&error),
     };
     match command.action {
         Action::Run(arguments) => run::run(arguments),
@@ -77,8 +84,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// `skyring CONFIG` is `skyring run CONFIG`, as `skynet CONFIG` starts a node. Only a path is taken for a
-/// config (something with a `/`, or a file that is there): a mistyped subcommand is better told as such.
+/// Inserts `run` before a config: `skyring CONFIG` is `skyring run CONFIG`, as `skynet CONFIG` starts a node. Only
+/// a path (an argument with a `/`, or an existing file) is a config, so that a mistyped command is reported as such.
 fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let implied = arguments.get(1).is_some_and(|first| {
         let path = std::path::Path::new(first);
@@ -92,19 +99,19 @@ fn with_run_implied(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Says what is wrong with the arguments, or prints the help that was asked for, and gives the exit code.
-fn refuse(error: &clap::Error) -> ExitCode {
+/// Reports invalid arguments, or prints the requested help, and returns the exit code.
+fn report(error: &clap::Error) -> ExitCode {
     // `skyring CONFIG` without that file looks like an unknown subcommand; that of a subcommand does not.
-    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidSubcommand)
         && std::env::args_os()
             .nth(1)
-            .is_none_or(|first| first == word.as_str())
+            .is_none_or(|first| first == argument.as_str())
     {
         let commands = SUBCOMMANDS.join(", ");
-        let cause = format!("{word}: no such file, and no such command: there are {commands}");
-        return say::fail(say::WRONG, cause);
+        let cause = format!("{argument}: no such file, and no such command: the commands are {commands}");
+        return fail(EXIT_USAGE, cause);
     }
-    // Whoever asked may not listen any more; the exit code still says what happened.
+    // With the output closed only the exit code can report the outcome.
     let _ = error.print();
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

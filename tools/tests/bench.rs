@@ -1,4 +1,4 @@
-//! `skyring bench` measures both sides of a channel and the floor, and says it to people and to programs.
+//! `skyring bench` measures both sides of a channel and the floor, and prints tables, JSON and files.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -48,7 +48,7 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
-fn the_figures_come_as_json_too() {
+fn the_figures_are_printed_as_json() {
     let arguments = [
         "--seconds=0.3",
         "--warmup=0",
@@ -126,7 +126,7 @@ fn every_file_is_written_beside_the_table_and_results_are_compared() {
 }
 
 #[test]
-fn the_highest_rate_that_meets_an_objective_is_searched() {
+fn the_highest_rate_that_meets_an_objective_is_found() {
     let arguments = [
         "--seconds=0.3",
         "--warmup=0",
@@ -172,7 +172,7 @@ fn an_option_out_of_range_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_node_that_runs_already_is_measured_by_what_it_is_told() {
+fn a_running_node_is_measured_with_the_given_call() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = free.expect("a free port");
@@ -200,7 +200,7 @@ fn a_node_that_runs_already_is_measured_by_what_it_is_told() {
         "--json=-",
     ];
     let (answered, json, _) = bench(&[&place[..], &["--", "PING"]].concat());
-    // The value of a plain load is no command that it knows.
+    // The value of a load without arguments is no command of that service.
     let (refused, _, _) = bench(&place);
     node.kill().expect("it is killed");
     node.wait().expect("it has ended");
@@ -235,7 +235,7 @@ fn a_flame_graph_of_both_sides_is_written_or_the_kernel_forbids_it() {
 }
 
 #[test]
-fn who_cannot_be_profiled_is_told() {
+fn a_process_that_cannot_be_profiled_is_reported() {
     let profile = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_skyring"))
             .arg("profile")
@@ -258,7 +258,7 @@ fn who_cannot_be_profiled_is_told() {
 }
 
 #[test]
-fn a_target_tells_figure_floor_ratio_and_whether_it_is_met() {
+fn a_target_has_a_figure_a_floor_a_ratio_and_a_result() {
     let (output, json, _) = bench(&[
         "targets",
         "keyed-channels",
@@ -279,5 +279,8 @@ fn a_target_tells_figure_floor_ratio_and_whether_it_is_met() {
     let (output, _, _) = bench(&["targets", "speed"]);
     let cause = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));
-    assert!(cause.contains("there are throughput, round-trip"), "{cause}");
+    assert!(
+        cause.contains("expected one of throughput, round-trip"),
+        "{cause}"
+    );
 }

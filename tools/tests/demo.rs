@@ -1,4 +1,4 @@
-//! `skyring demo` keeps what the README promises of it, and leaves nothing behind, however it ends.
+//! `skyring demo` shows all that the README promises, and leaves no process and no file behind, however it ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,11 +8,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longest wait for anything of a demo.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for an event of a demo.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// A demo whose generated files are in a folder of its own, so that its processes can be told by that
-/// folder's name in their command lines.
+/// A demo whose files are in a folder of its own, so that the name of the folder in the command lines identifies its
+/// processes.
 struct Demo {
     child: Child,
     folder: tempfile::TempDir,
@@ -49,13 +49,11 @@ impl Demo {
     }
 
     fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &command]).status();
-        assert!(sent.expect("a shell").success());
+        signal(name, self.child.id());
     }
 
-    /// Waits for its end, reading on so that it is not held up.
-    fn end(&mut self) -> (ExitStatus, String) {
+    /// Waits for its end, and reads its output meanwhile, so that the pipe does not block it.
+    fn wait_for_end(&mut self) -> (ExitStatus, String) {
         let output = self.child.stdout.take().expect("its output is piped");
         let reader = thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).count());
         let started = Instant::now();
@@ -67,21 +65,26 @@ impl Demo {
                 stderr.read_to_string(&mut error).expect("text");
                 return (status, error);
             }
-            assert!(started.elapsed() < PATIENCE, "the demo does not end");
+            assert!(started.elapsed() < WAIT_MAX, "the demo does not end");
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Its processes that live: those that were given a file in its folder.
+    /// Its running processes: those with its folder in the command line.
     fn processes(&self) -> Vec<u32> {
         processes_of(self.folder.path())
+    }
+
+    fn assert_no_file_is_left(&self) {
+        let left = fs::read_dir(self.folder.path()).expect("the folder is ours");
+        assert_eq!(left.count(), 0, "files are left behind");
     }
 
     fn assert_no_process_is_left(&self) {
         let started = Instant::now();
         while !self.processes().is_empty() {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < WAIT_MAX,
                 "left behind: {:?}",
                 self.processes()
             );
@@ -92,10 +95,17 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // A test that failed leaves nothing either; it fails only when the demo has ended already.
+        // For a failed test; both fail only when the demo has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal by its name, such as `TERM`.
+fn signal(name: &str, process: u32) {
+    let command = format!("kill -{name} {process}");
+    let sent = Command::new("sh").args(["-c", &command]).status();
+    assert!(sent.expect("a shell").success());
 }
 
 fn processes_of(folder: &Path) -> Vec<u32> {
@@ -105,7 +115,7 @@ fn processes_of(folder: &Path) -> Vec<u32> {
         let Ok(process) = entry.file_name().to_string_lossy().parse() else {
             continue;
         };
-        // Empty for one that has ended and is not waited for; gone for one that is.
+        // Empty for a process that has ended and is not reaped; missing for one that is.
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let named = folder.as_os_str().as_bytes();
         if command.windows(named.len()).any(|part| part == named) {
@@ -116,7 +126,7 @@ fn processes_of(folder: &Path) -> Vec<u32> {
 }
 
 #[test]
-fn the_demo_shows_every_promise_and_ends_with_0() {
+fn the_demo_shows_all_promises_and_ends_with_0() {
     let mut demo = Demo::start(&["--seconds", "1"]);
     let output = demo.child.stdout.take().expect("its output is piped");
     let output: Vec<String> = BufReader::new(output)
@@ -168,55 +178,47 @@ fn the_demo_shows_every_promise_and_ends_with_0() {
 
     assert!(!text.contains('\u{1b}'), "colour without a terminal:\n{text}");
     demo.assert_no_process_is_left();
-    let left = fs::read_dir(demo.folder.path())
-        .expect("the folder is ours")
-        .count();
-    assert_eq!(left, 0, "files are left behind");
+    demo.assert_no_file_is_left();
 }
 
 #[test]
-fn a_demo_that_is_told_to_end_takes_its_processes_along() {
+fn a_signal_ends_a_demo_with_its_processes() {
     for signal in ["TERM", "INT"] {
         let mut demo = Demo::start(&[]);
         demo.read_until("ok  call");
         assert_eq!(demo.processes().len(), 3, "db, db_backup and gate");
         demo.signal(signal);
-        let (status, error) = demo.end();
+        let (status, error) = demo.wait_for_end();
         assert_eq!(status.code(), Some(130), "{error}");
         assert!(error.contains("interrupted"), "{error}");
-        // Not "in the end": they are gone when the demo is.
+        // The processes end before the demo does, not after it.
         assert_eq!(demo.processes(), [], "after SIG{signal}");
-        let left = fs::read_dir(demo.folder.path())
-            .expect("the folder is ours")
-            .count();
-        assert_eq!(left, 0, "files are left behind");
+        demo.assert_no_file_is_left();
     }
 }
 
 #[test]
-fn not_even_a_demo_that_is_killed_leaves_a_process() {
+fn a_killed_demo_leaves_no_process() {
     let mut demo = Demo::start(&["--seconds", "60"]);
     demo.read_until("ok  restart db");
     assert_eq!(demo.processes().len(), 3, "db, db_backup and gate");
     demo.signal("KILL");
-    let (status, _) = demo.end();
+    let (status, _) = demo.wait_for_end();
     assert_eq!(status.code(), None);
     demo.assert_no_process_is_left();
 }
 
 #[test]
-fn a_process_that_is_lost_ends_the_demo_with_a_line_that_says_so() {
+fn the_end_of_a_process_ends_the_demo_with_an_error() {
     let mut demo = Demo::start(&["--seconds", "60"]);
     demo.read_until("ok  restart db");
-    // The database that is loaded, and not by the demo: its config is `db.lua`.
+    // The database under load: its config is `db.lua`.
     let db = demo.processes().into_iter().find(|process| {
         let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&command).contains("/db.lua")
     });
-    let command = format!("kill -KILL {}", db.expect("the database runs"));
-    let sent = Command::new("sh").args(["-c", &command]).status();
-    assert!(sent.expect("a shell").success());
-    let (status, error) = demo.end();
+    signal("KILL", db.expect("the database runs"));
+    let (status, error) = demo.wait_for_end();
     assert_eq!(status.code(), Some(1), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     assert!(error.contains("load: "), "{error}");

@@ -1,105 +1,94 @@
-//! What can be said to `skyring bench`, and what it means.
+//! The arguments of `skyring bench`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skyring::DialectChoice;
 use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
-use skyring::seri::Value;
-use skyring::{Address, DialectChoice, Payload};
-use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, PairPlan, Running};
+use skyring_bench::{CALLS_PER_SECOND_MAX, Objective};
 
-use crate::{call, word};
+use super::{chaos, compare, ledger, peers, targets};
 
 const EXAMPLES: &str = "\
 Examples:
   skyring bench                       one channel, 256 calls in flight, 64-byte values
   skyring bench --in-flight 1         the round trip of a single call, beside the blocking echo
-  skyring bench --spin-us 50          shards look for work 50 us before they sleep
-  skyring bench --rate 100k           calls begin by a timetable: what stalls is in the percentiles
-  skyring bench --find-max --slo p99=1ms     the highest rate whose p99 is within a millisecond
+  skyring bench --spin-us 50          shards poll 50 us before they sleep
+  skyring bench --rate 100k           an open loop: the percentiles include the time of stalls
+  skyring bench --find-max --slo p99=1ms     the highest rate with a p99 of at most a millisecond
   skyring bench --channels 4 --threads 4     keyed calls over four channels
   skyring bench --html report.html --json result.json --hgrm latency.hgrm
-  skyring bench --flamegraph flame.svg       where the processor time of both sides goes
+  skyring bench --flamegraph flame.svg       the processor time of both sides
   skyring bench --map clustername.lua --node db --address @sdb -- GET name    a node that runs already
   skyring bench compare before.json after.json
-  skyring bench targets               what Skyring promises for its speed, and whether it is met
+  skyring bench targets               the performance targets, and whether they are met
   skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others
-  skyring bench ledger                calls that are all accounted for while connections are cut
+  skyring bench ledger                proof that no call is lost while connections are cut
 
-In a closed loop, the default, a caller begins its next call when its last one is answered. With --rate calls \
-begin when it is their time, and that is when their latency begins, too, even if they have to wait because \
---in-flight others are not answered yet.
+In a closed loop, the default, a caller begins its next call when its last one is answered. With --rate, an open \
+loop, each call has a time at which it is due, and its latency is measured from that time, even if the call waits \
+because --in-flight others are not answered yet.
 
-Exit codes: 0 measured, 1 it did not work or calls failed, 2 the arguments or a file are wrong.";
+Exit codes: 0 success, 1 failure or failed calls, 2 the arguments or a file are invalid.";
 
-/// Calls in flight of a closed loop, and at most of an open one, unless the command says otherwise. More of an open one
-/// would not hide less, as the time of a call counts from when it is due; but thousands that end in any order are
-/// waited for in memory that is in no cache, and a client that got behind once would stay there.
-const IN_FLIGHT_CLOSED: u32 = 256;
-const IN_FLIGHT_OPEN: u32 = 1_024;
-
-/// Seconds that are measured, and that each trial of a search takes, unless the command says otherwise.
-const MEASURED: Duration = Duration::from_secs(5);
-const TRIAL: Duration = Duration::from_secs(2);
-
-/// Bounds of what can be asked for.
+/// Bounds of the arguments.
 const SECONDS_MIN: f64 = 0.1;
 const SECONDS_MAX: f64 = 86_400.0;
 const WARM_UP_SECONDS_MAX: f64 = 3_600.0;
 
-/// What can be said on the command line.
+/// The arguments of `skyring bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(super) action: Option<Action>,
-    /// Calls in flight; with --rate or --find-max the most that may be [default: 256, or 1024]
+    /// Calls in flight; with --rate or --find-max their maximum [default: 256, or 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    in_flight: Option<u32>,
-    /// Begin so many calls a second by a timetable, whatever becomes of them; 100k and 1.5M are numbers, too
+    pub(super) in_flight: Option<u32>,
+    /// Open loop: begin so many calls per second, answered or not; 100k and 1.5M are valid numbers
     #[arg(long, value_name = "N", value_parser = rate)]
-    rate: Option<f64>,
-    /// Search the highest rate that meets --slo
+    pub(super) rate: Option<f64>,
+    /// Search for the highest rate that meets --slo
     #[arg(long, requires = "slo", conflicts_with = "rate")]
     find_max: bool,
-    /// What --find-max is to meet: p50, p90, p99, p999 or max, and a time in us, ms or s
+    /// Objective of --find-max: p50, p90, p99, p999 or max, and a time in us, ms or s
     #[arg(long, value_name = "p99=1ms", requires = "find_max")]
-    slo: Option<Objective>,
+    pub(super) slo: Option<Objective>,
     /// Channels to the called node
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(CHANNELS_MAX)))]
-    channels: u32,
+    pub(super) channels: u32,
     /// Shards of each side
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=THREADS_MAX as i64))]
-    threads: u32,
-    /// Different keys, which choose the channel; 0 = none [default: 0, with more than one channel 65536]
+    pub(super) threads: u32,
+    /// Number of keys, which select the channel; 0 = no keys [default: 0, with more than one channel 65536]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000_000))]
-    keys: Option<u32>,
-    /// Size of the value that is sent and comes back, in bytes
+    pub(super) keys: Option<u32>,
+    /// Size of the value in request and reply, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(0..=16_000_000))]
-    size: u32,
-    /// Seconds that are measured [default: 5, or 2 for each trial of a search]
+    pub(super) size: u32,
+    /// Seconds of measurement [default: 5, or 2 for each trial of a search]
     #[arg(long, value_name = "N", value_parser = seconds)]
-    seconds: Option<Duration>,
-    /// Seconds before them that are not
+    pub(super) seconds: Option<Duration>,
+    /// Seconds of warm-up before the measurement
     #[arg(long, value_name = "N", default_value = "1", value_parser = warm_up)]
-    warmup: Duration,
-    /// Microseconds that shards look for work before they sleep; burns processor time
+    pub(super) warmup: Duration,
+    /// Microseconds that shards poll before they sleep; uses processor time
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(SPIN_US_MAX)))]
-    spin_us: u32,
+    pub(super) spin_us: u32,
     /// auto = native with Skyring nodes, Skynet's with Skynet nodes; skynet = Skynet's with all
     #[arg(long, value_name = "auto|skynet", default_value = "auto", value_parser = dialect)]
-    dialect: DialectChoice,
-    /// Call a node that runs already: the cluster map, or a node config, that names it
+    pub(super) dialect: DialectChoice,
+    /// Measure a running node: the cluster map, or a node config, that names it
     #[arg(long, value_name = "FILE", requires_all = ["node", "address"])]
-    map: Option<PathBuf>,
-    /// Its name in the map
+    pub(super) map: Option<PathBuf>,
+    /// The name of the node in the map
     #[arg(long, value_name = "NAME", requires = "map")]
-    node: Option<String>,
-    /// The service there: @name, .name or a handle
+    pub(super) node: Option<String>,
+    /// The service on that node: @name, .name or a handle
     #[arg(long, value_name = "ADDRESS", requires = "map")]
-    address: Option<String>,
+    pub(super) address: Option<String>,
     /// Write the figures to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -109,128 +98,35 @@ pub(crate) struct Arguments {
     /// Write a page with curves to this file
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// Write a flame graph of both processes to this file: where their processor time goes
+    /// Write a flame graph of the processor time of both processes to this file
     #[arg(long, value_name = "FILE", conflicts_with = "find_max")]
     pub(super) flamegraph: Option<PathBuf>,
-    /// What the service is told, as with skyring call, instead of a value of --size
-    #[arg(value_name = "WORD", last = true, requires = "map", conflicts_with = "size")]
-    words: Vec<OsString>,
+    /// Arguments of the call, as with skyring call, instead of a value of --size
+    #[arg(value_name = "ARG", last = true, requires = "map", conflicts_with = "size")]
+    pub(super) arguments: Vec<OsString>,
 }
 
-/// What else there is to do.
+/// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
-    /// Measure Skyring beside floors and peers, and tell the ratios
-    Peers(crate::bench_peers::Arguments),
-    /// Measure what Skyring promises for its speed, and tell whether it is met
-    Targets(super::targets::Arguments),
-    /// Tell what changed between two results of --json
-    Compare(super::compare::Arguments),
-    /// Make numbered calls while connections and processes fail, and compare the books
-    Ledger(crate::bench_ledger::Arguments),
-    /// Do that with every fault for half an hour, and show the memory
-    Soak(crate::bench_ledger::SoakArguments),
-    /// Be a TCP proxy that cuts, delays, trickles and stalls
-    Chaos(crate::bench_chaos::Arguments),
-    /// Be the callee of a ledger
+    /// Measure Skyring beside floors and peers, and print the ratios
+    Peers(peers::Arguments),
+    /// Measure the performance targets, and print whether they are met
+    Targets(targets::Arguments),
+    /// Print the changes between two results of --json
+    Compare(compare::Arguments),
+    /// Make numbered calls while connections and processes fail, and verify that none is lost or run twice
+    Ledger(ledger::Arguments),
+    /// Run the ledger with all faults for half an hour, and record the memory
+    Soak(ledger::SoakArguments),
+    /// Run a TCP proxy that cuts, delays, trickles and stalls
+    Chaos(chaos::Arguments),
+    /// Run the callee of a ledger
     #[command(hide = true)]
-    LedgerNode(crate::bench_ledger::NodeArguments),
+    LedgerNode(ledger::NodeArguments),
 }
 
-/// When calls begin.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Mode {
-    Closed,
-    Rate(f64),
-    FindMax(Objective),
-}
-
-/// What is to be measured.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) pair: PairPlan,
-    pub(super) mode: Mode,
-    pub(super) in_flight: usize,
-    pub(super) keys: usize,
-    pub(super) payload: Payload,
-    pub(super) size: usize,
-    pub(super) warm_up: Duration,
-    pub(super) duration: Duration,
-    /// Whether both processes are profiled meanwhile.
-    pub(super) is_profiled: bool,
-}
-
-impl Plan {
-    /// Makes sense of the arguments.
-    pub(super) fn of(arguments: &Arguments) -> Result<Plan, String> {
-        let mode = match (arguments.rate, arguments.slo) {
-            (Some(rate), _) => Mode::Rate(rate),
-            (None, Some(objective)) => Mode::FindMax(objective),
-            (None, None) => Mode::Closed,
-        };
-        let (in_flight, duration) = match mode {
-            Mode::Closed => (IN_FLIGHT_CLOSED, MEASURED),
-            Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASURED),
-            Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL),
-        };
-        let keys = if arguments.channels > 1 { 65_536 } else { 0 };
-        let (payload, size) = payload(arguments)?;
-        Ok(Plan {
-            pair: PairPlan {
-                threads: arguments.threads as usize,
-                channels: arguments.channels,
-                spin_us: arguments.spin_us,
-                dialect: arguments.dialect,
-                running: running(arguments)?,
-                // With several shards each has an instance, and a key is always answered by the same one.
-                kind: if arguments.threads > 1 {
-                    "keyed echo"
-                } else {
-                    "echo"
-                },
-            },
-            mode,
-            in_flight: arguments.in_flight.unwrap_or(in_flight) as usize,
-            keys: arguments.keys.unwrap_or(keys) as usize,
-            payload,
-            size,
-            warm_up: arguments.warmup,
-            duration: arguments.seconds.unwrap_or(duration),
-            is_profiled: arguments.flamegraph.is_some(),
-        })
-    }
-}
-
-/// What every call carries, and its size: of the value, or of what was said.
-fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
-    let packed = |payload: Result<Payload, skyring::Error>| payload.map_err(|error| error.to_string());
-    if arguments.words.is_empty() {
-        let size = arguments.size as usize;
-        return Ok((packed(Payload::pack(&"x".repeat(size)))?, size));
-    }
-    let values: Vec<Value> = arguments.words.iter().cloned().map(word::value).collect();
-    let payload = packed(Payload::pack(&values))?;
-    let size = payload.0.len();
-    Ok((payload, size))
-}
-
-fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
-    let (Some(file), Some(node), Some(service)) = (&arguments.map, &arguments.node, &arguments.address)
-    else {
-        return Ok(None);
-    };
-    let map = call::load_map(file)?;
-    call::known(&map, file, node)?;
-    let address = Address::parse(service).ok_or_else(|| call::no_address(service))?;
-    Ok(Some(Running {
-        map,
-        node: node.clone(),
-        address,
-        service: service.clone(),
-    }))
-}
-
-/// A number of calls a second, with k or M behind it for thousands or millions.
+/// Parses a number of calls per second, with the suffix k or M for thousands or millions.
 fn rate(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),
@@ -263,7 +159,7 @@ fn dialect(text: &str) -> Result<DialectChoice, String> {
     match text {
         "auto" => Ok(DialectChoice::Auto),
         "skynet" => Ok(DialectChoice::Skynet),
-        _ => Err("there are auto and skynet".to_owned()),
+        _ => Err("expected auto or skynet".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `skyring bench compare`: what changed between two results.
+//! `skyring bench compare`: the changes between two results.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use skyring_bench::{Measurement, compare};
 
-use crate::say::{self, FAILED, WRONG};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,14 +18,14 @@ Examples:
 /// Largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// What can be said on the command line.
+/// The arguments of `skyring bench compare`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// A result of --json
     #[arg(value_name = "A.json")]
     first: PathBuf,
-    /// Another one; ratios are of this one to the other
+    /// Another result; ratios are those of the second to the first
     #[arg(value_name = "B.json")]
     second: PathBuf,
 }
@@ -33,20 +33,20 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (first, second) = match (read(&arguments.first), read(&arguments.second)) {
         (Ok(first), Ok(second)) => (first, second),
-        (Err(cause), _) | (_, Err(cause)) => return say::fail(WRONG, cause),
+        (Err(cause), _) | (_, Err(cause)) => return fail(EXIT_USAGE, cause),
     };
     let table = compare(
-        (&shown(&arguments.first), &first),
-        (&shown(&arguments.second), &second),
+        (&display_name(&arguments.first), &first),
+        (&display_name(&arguments.second), &second),
     );
     match anstream::stdout().write_all(table.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => say::fail(FAILED, error),
+        Err(error) => fail(EXIT_FAILURE, error),
     }
 }
 
-fn shown(file: &Path) -> String {
-    say::one_line(&file.display().to_string())
+fn display_name(file: &Path) -> String {
+    escape_line(&file.display().to_string())
 }
 
 fn read(file: &Path) -> Result<Measurement, String> {
@@ -55,7 +55,9 @@ fn read(file: &Path) -> Result<Measurement, String> {
         .map_err(|error| cause(error.to_string()))?
         .len();
     if length > FILE_BYTES_MAX {
-        return Err(cause(format!("{length} bytes are no result of skyring bench")));
+        return Err(cause(format!(
+            "{length} bytes are too many for a result of skyring bench"
+        )));
     }
     let text = fs::read_to_string(file).map_err(|error| cause(error.to_string()))?;
     Measurement::from_json(&text).map_err(cause)

@@ -1,4 +1,4 @@
-//! Runs what `skyring bench` was asked for: a load in a closed or open loop, or many in search of a rate.
+//! Runs one measurement: a load in a closed or open loop, or several in search of the highest rate.
 
 use std::time::Duration;
 
@@ -11,26 +11,25 @@ use skyring_bench::{
 };
 use thiserror::Error as ThisError;
 
-use super::arguments::{Mode, Plan};
+use super::plan::{Mode, Plan};
 use super::progress::Progress;
-use crate::bench_peers::FLOOR_SERVER;
-use crate::demo::node_program;
-use crate::profile::SAMPLES_PER_SECOND;
+use crate::shared::programs::{FLOOR_SERVER, SAMPLES_PER_SECOND, node_program};
+use crate::shared::status_line::StatusLine;
 
-/// How long each floor is measured, after a tenth of it as warm-up.
+/// Duration of the measurement of each floor, after a tenth of it as warm-up.
 const FLOOR_TIME: Duration = Duration::from_secs(1);
 
-/// Calls in flight of the closed loop that a search begins with, and how long that is.
+/// Calls in flight, warm-up and duration of the closed loop with which a search begins.
 const FIRST_IN_FLIGHT: usize = 256;
 const FIRST_TIME: Duration = Duration::from_secs(1);
 
-/// A search tries no more than so many times the rate of that closed loop.
+/// The highest rate that a search tries, in multiples of the rate of that closed loop.
 const CEILING: f64 = 4.0;
 
-/// An open loop that answers less than this part of what was asked for is behind.
-pub(super) const KEPT_UP: f64 = 0.99;
+/// An open loop keeps up when it answers at least this part of its rate.
+pub(super) const KEPT_UP_RATIO_MIN: f64 = 0.99;
 
-/// Why there are no figures.
+/// Why a measurement failed.
 #[derive(Debug, ThisError)]
 pub(super) enum BenchError {
     #[error(transparent)]
@@ -49,7 +48,7 @@ pub(super) enum BenchError {
     NoAnswer,
 }
 
-/// Measures, and then the floors, alone: nothing else may have the processors.
+/// Measures the pair, and then the floors alone, so that nothing else uses the processors.
 pub(super) fn measure(
     plan: &Plan,
     interrupt: &Interrupt,
@@ -58,10 +57,13 @@ pub(super) fn measure(
     pair.call_once(&plan.payload)?;
     let mut profile = None;
     let (load, search) = match plan.mode {
-        Mode::Closed => (one(&mut pair, plan, Pace::Closed, &mut profile)?, None),
-        Mode::Rate(rate) => (one(&mut pair, plan, Pace::Open(rate), &mut profile)?, None),
+        Mode::Closed => (measure_load(&mut pair, plan, Pace::Closed, &mut profile)?, None),
+        Mode::Rate(rate) => (
+            measure_load(&mut pair, plan, Pace::Open(rate), &mut profile)?,
+            None,
+        ),
         Mode::FindMax(objective) => {
-            let (load, search) = find(&mut pair, plan, objective)?;
+            let (load, search) = find_max(&mut pair, plan, objective)?;
             (load, Some(search))
         }
     };
@@ -89,8 +91,8 @@ pub(super) fn measure(
     Ok((measured, profile))
 }
 
-/// One load, and its profile if that is wanted.
-fn one(
+/// Measures one load, and profiles it if the plan says so.
+fn measure_load(
     pair: &mut Pair,
     plan: &Plan,
     pace: Pace,
@@ -106,8 +108,7 @@ fn one(
         warm_up: plan.warm_up,
         duration: plan.duration,
     };
-    // Before the load: looking up what the processes have loaded takes a moment of the processor's time, which the
-    // warm-up has.
+    // Before the load: reading the symbols of the processes takes processor time, and the warm-up has it to spare.
     let recorder = plan
         .is_profiled
         .then(|| Recorder::start(profiled(pair), SAMPLES_PER_SECOND))
@@ -118,7 +119,7 @@ fn one(
     Ok(load)
 }
 
-/// Both processes, if the server was started here.
+/// The client, and the server if this program started it.
 fn profiled(pair: &mut Pair) -> Vec<Profiled> {
     let named = |process, name: &str| Profiled {
         process,
@@ -129,8 +130,8 @@ fn profiled(pair: &mut Pair) -> Vec<Profiled> {
     server.into_iter().chain([client]).collect()
 }
 
-/// Searches the highest rate that meets the objective, and gives its last measurement.
-fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResult, Search), BenchError> {
+/// Searches for the highest rate that meets the objective, and returns the measurement of that rate.
+fn find_max(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResult, Search), BenchError> {
     let first = pair.measure(
         Calls {
             pace: Pace::Closed,
@@ -147,17 +148,17 @@ fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResul
     if first.calls == 0 {
         return Err(BenchError::NoAnswer);
     }
-    Progress::say(&format!(
-        "in a closed loop {FIRST_IN_FLIGHT} callers make {} calls/s; the search begins at half of it",
+    StatusLine::new().print_line(format_args!(
+        "in a closed loop {FIRST_IN_FLIGHT} callers make {} calls/s; the search begins at half of that rate",
         grouped(fastest)
     ));
     let (mut trials, mut best) = (Vec::<Trial>::new(), None);
     highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
-        let load = one(pair, plan, Pace::Open(rate), &mut None)?;
+        let load = measure_load(pair, plan, Pace::Open(rate), &mut None)?;
         let latency_us = objective.percentile.of(&load.latency_us);
-        let kept_up = load.calls_per_second >= rate * KEPT_UP && load.unanswered == 0;
+        let kept_up = load.calls_per_second >= rate * KEPT_UP_RATIO_MIN && load.unanswered == 0;
         let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;
-        Progress::say(&format!(
+        StatusLine::new().print_line(format_args!(
             "{:>12} calls/s: {} {}{}",
             grouped(rate),
             objective.percentile,
@@ -182,7 +183,7 @@ fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResul
     match best {
         Some(load) => Ok((load, Search { objective, trials })),
         None => {
-            let lowest = trials.iter().min_by(|one, other| one.rate.total_cmp(&other.rate));
+            let lowest = trials.iter().min_by(|a, b| a.rate.total_cmp(&b.rate));
             let (rate, latency) = lowest.map_or((0.0, 0.0), |trial| (trial.rate, trial.latency_us));
             Err(BenchError::NoRate(objective, grouped(rate), duration(latency)))
         }

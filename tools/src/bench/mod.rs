@@ -2,9 +2,14 @@
 //! same run; as a table, as JSON, as percentiles and as a page.
 
 mod arguments;
+mod chaos;
 mod compare;
+mod ledger;
 mod measure;
+mod network_faults;
 mod output;
+mod peers;
+mod plan;
 mod progress;
 mod table;
 mod targets;
@@ -13,44 +18,47 @@ use std::process::ExitCode;
 
 use skyring_bench::Interrupt;
 
-pub(crate) use arguments::Arguments;
+pub(crate) use self::arguments::Arguments;
+pub(crate) use self::peers::serve_floor;
 
-use self::arguments::{Action, Plan};
-use self::output::Files;
-use crate::say::{self, FAILED, WRONG};
+use self::arguments::Action;
+use self::output::OutputFiles;
+use self::plan::Plan;
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
 
-/// Measures, tells, and fails when calls did.
+/// Runs a subcommand; without one, measures, prints, and fails when calls failed.
 pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
     match arguments.action.take() {
-        Some(Action::Peers(peers)) => return crate::bench_peers::run(&peers),
+        Some(Action::Peers(peers)) => return peers::run(&peers),
         Some(Action::Compare(files)) => return compare::run(&files),
         Some(Action::Targets(targets)) => return targets::run(&targets),
-        Some(Action::Ledger(ledger)) => return crate::bench_ledger::run(&ledger),
-        Some(Action::Soak(soak)) => return crate::bench_ledger::soak(&soak),
-        Some(Action::Chaos(chaos)) => return crate::bench_chaos::run(&chaos),
-        Some(Action::LedgerNode(node)) => return crate::bench_ledger::run_node(&node),
+        Some(Action::Ledger(ledger)) => return ledger::ledger(&ledger),
+        Some(Action::Soak(soak)) => return ledger::soak(&soak),
+        Some(Action::Chaos(chaos)) => return chaos::run(&chaos),
+        Some(Action::LedgerNode(node)) => return ledger::run_node(&node),
         None => {}
     }
-    // Before anybody measures for minutes to learn that a folder or a node does not exist.
-    let (plan, files) = match Plan::of(&arguments).and_then(|plan| Ok((plan, Files::open(&arguments)?))) {
-        Ok(ready) => ready,
-        Err(cause) => return say::fail(WRONG, cause),
-    };
+    // Before the measurement, which may take minutes: a folder or a node may not exist.
+    let (plan, files) =
+        match Plan::new(&arguments).and_then(|plan| Ok((plan, OutputFiles::create(&arguments)?))) {
+            Ok(ready) => ready,
+            Err(cause) => return fail(EXIT_USAGE, cause),
+        };
     let interrupt = match Interrupt::catch() {
         Ok(interrupt) => interrupt,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
     let (measured, profile) = match measure::measure(&plan, &interrupt) {
         Ok(measured) => measured,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
     if let Err(cause) = files.write(&measured, profile.as_ref()) {
-        return say::fail(FAILED, cause);
+        return fail(EXIT_FAILURE, cause);
     }
     if measured.errors > 0 || measured.calls == 0 {
         let (calls, errors) = (measured.calls, measured.errors);
-        return say::fail(
-            FAILED,
+        return fail(
+            EXIT_FAILURE,
             format!(
                 "{calls} calls were answered and {errors} failed: {:?}",
                 measured.errors_by_code

@@ -1,9 +1,10 @@
-//! A sign of life on the standard error: a bar where a terminal shows it, plain lines otherwise.
+//! The progress of a load on the standard error: a bar on a terminal, plain lines elsewhere.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use skyring_bench::grouped;
+
+use crate::shared::status_line::StatusLine;
 
 /// Characters of the bar.
 const BAR: usize = 30;
@@ -11,14 +12,14 @@ const BAR: usize = 30;
 /// Time between two plain lines.
 const LINE_TIME: Duration = Duration::from_secs(10);
 
-/// How far a load is.
+/// The progress of a load.
 pub(super) struct Progress {
-    is_terminal: bool,
+    status: StatusLine,
     warm_up: Duration,
     total: Duration,
     started: Instant,
-    /// When something was last said, and how many calls were answered by then.
-    said: Instant,
+    /// When a line was last printed, and how many calls were answered by then.
+    printed: Instant,
     calls: u64,
 }
 
@@ -26,16 +27,16 @@ impl Progress {
     pub(super) fn start(warm_up: Duration, duration: Duration) -> Progress {
         let now = Instant::now();
         let progress = Progress {
-            is_terminal: io::stderr().is_terminal(),
+            status: StatusLine::new(),
             warm_up,
             total: warm_up + duration,
             started: now,
-            said: now,
+            printed: now,
             calls: 0,
         };
-        if !progress.is_terminal {
+        if !progress.status.is_terminal() {
             let measuring = format!("measuring for {} s", duration.as_secs_f64());
-            Progress::say(&if warm_up.is_zero() {
+            progress.status.print_line(if warm_up.is_zero() {
                 measuring
             } else {
                 format!("warming up for {} s, then {measuring}", warm_up.as_secs_f64())
@@ -44,38 +45,26 @@ impl Progress {
         progress
     }
 
-    /// Says a line of its own.
-    pub(super) fn say(line: &str) {
-        // Only signs of life; when nobody sees them, nothing is lost.
-        let clear = if io::stderr().is_terminal() {
-            "\r\x1b[K"
-        } else {
-            ""
-        };
-        let _ = writeln!(io::stderr(), "{clear}{line}");
-    }
-
-    /// So many calls are answered by now.
+    /// Updates the number of answered calls.
     pub(super) fn show(&mut self, calls: u64) {
         let (now, elapsed) = (Instant::now(), self.started.elapsed());
-        let since = now - self.said;
+        let since = now - self.printed;
         let rate = (calls.saturating_sub(self.calls)) as f64 / since.as_secs_f64().max(1e-3);
-        if self.is_terminal {
+        if self.status.is_terminal() {
             let stage = match elapsed {
                 elapsed if elapsed < self.warm_up => "warming up",
                 elapsed if elapsed < self.total => "measuring",
                 _ => "waiting for answers",
             };
-            let _ = write!(
-                io::stderr(),
-                "\r\x1b[K{} {stage}  {:>4.1} of {} s  {} calls/s",
+            self.status.show(format_args!(
+                "{} {stage}  {:>4.1} of {} s  {} calls/s",
                 bar(elapsed.as_secs_f64() / self.total.as_secs_f64()),
                 elapsed.min(self.total).as_secs_f64(),
                 self.total.as_secs_f64(),
                 grouped(rate)
-            );
+            ));
         } else if since >= LINE_TIME {
-            Progress::say(&format!(
+            self.status.print_line(format_args!(
                 "{} of {} s, {} calls/s",
                 elapsed.as_secs(),
                 self.total.as_secs_f64(),
@@ -84,15 +73,7 @@ impl Progress {
         } else {
             return;
         }
-        (self.said, self.calls) = (now, calls);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.is_terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        (self.printed, self.calls) = (now, calls);
     }
 }
 
@@ -106,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_however_much_is_done() {
+    fn a_bar_has_the_same_length_at_all_times() {
         for (part, full) in [
             (-1.0, 0),
             (0.0, 0),

@@ -1,13 +1,13 @@
-//! The figures as a table.
+//! The table of a measurement.
 
 use std::io::{self, Write};
 
 use skyring_bench::{Latency, Measurement, duration, grouped};
 
-use super::measure::KEPT_UP;
+use super::measure::KEPT_UP_RATIO_MIN;
 
 pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
-    head(out, measured)?;
+    print_heading(out, measured)?;
     writeln!(
         out,
         "\n{:<34}{:>11}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}  CPU s client + server",
@@ -42,10 +42,10 @@ pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<
             floor.name
         )?;
     }
-    behind(out, measured)
+    print_backlog(out, measured)
 }
 
-fn head(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
+fn print_heading(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     let settings = &measured.settings;
     let channels = match measured.channels {
         1 => "one channel".to_owned(),
@@ -71,7 +71,7 @@ fn head(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     };
     let client = listed(&settings.client_cpus);
     if settings.server_cpus.is_empty() {
-        writeln!(out, "client: {client}; the server runs already")?;
+        writeln!(out, "client: {client}; the server was running already")?;
     } else {
         writeln!(out, "server: {}; client: {client}", listed(&settings.server_cpus))?;
     }
@@ -85,7 +85,7 @@ fn head(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     if let Some(search) = &measured.search {
         writeln!(
             out,
-            "the highest of {} rates tried that has {}",
+            "the highest of {} tried rates that meets {}",
             search.trials.len(),
             search.objective
         )?;
@@ -93,12 +93,12 @@ fn head(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     Ok(())
 }
 
-/// Says what an open loop could not do.
-fn behind(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
+/// Prints the calls of an open loop that were late or not answered.
+fn print_backlog(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     let Some(rate) = measured.settings.rate else {
         return Ok(());
     };
-    if measured.calls_per_second < rate * KEPT_UP {
+    if measured.calls_per_second < rate * KEPT_UP_RATIO_MIN {
         writeln!(
             out,
             "it did not keep up: {} of {} calls/s were answered, and up to {} calls waited to begin",
@@ -117,14 +117,14 @@ fn behind(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     if measured.unanswered > 0 {
         writeln!(
             out,
-            "{} calls were never answered; they count with the time that they had waited at the end",
+            "{} calls were never answered; they count with the time until the end",
             grouped(measured.unanswered as f64)
         )?;
     }
     Ok(())
 }
 
-/// Seconds to a tenth, and without that where it is 0.
+/// Seconds, rounded to a tenth.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
 }

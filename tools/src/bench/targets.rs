@@ -1,7 +1,7 @@
-//! `skyring bench targets`: what Skyring promises for its speed, measured beside what each promise is about.
+//! `skyring bench targets`: the performance targets, each figure beside the floor of its target.
 
-use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,33 +9,34 @@ use skyring_bench::floors::Launcher;
 use skyring_bench::targets::{Course, Finding, Target, Wanted, findings_json};
 use skyring_bench::{Interrupt, PairError};
 
-use crate::bench_peers::FLOOR_SERVER;
-use crate::demo::node_program;
-use crate::say::{self, FAILED, WRONG};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail, ignore_broken_pipe};
+use crate::shared::output_file::{OutputFile, is_stdout};
+use crate::shared::programs::{FLOOR_SERVER, node_program};
+use crate::shared::status_line::StatusLine;
 
 const EXAMPLES: &str = "\
 Examples:
-  skyring bench targets                     all of them, about three minutes
+  skyring bench targets                     all targets, about three minutes
   skyring bench targets half-rate           p99 of an open loop at half of the maximum rate, beside its p50
   skyring bench targets --json targets.json
 
-A ratio is of medians of --runs, in which what is compared takes turns. Leave the machine alone meanwhile, and use a \
-release build. Exit codes: 0 all are met, 1 one is not or it did not work, 2 the arguments or the file are wrong.";
+A ratio is of medians of --runs, in which both sides are measured in turn. Use a release build on an idle machine. \
+Exit codes: 0 all targets are met, 1 a target is not met or a failure, 2 the arguments or the file are invalid.";
 
-/// What can be said on the command line.
+/// The arguments of `skyring bench targets`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Which ones [default: all]
+    /// Targets to measure [default: all]
     #[arg(value_name = "NAME", value_parser = target_named)]
     names: Vec<Target>,
-    /// How often everything is measured
+    /// Measurements of each figure
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
-    /// Milliseconds that are measured each time, after a quarter of them that are not
+    /// Milliseconds of each measurement, after a quarter of them as warm-up
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     milliseconds: u64,
-    /// Write what was found to this file as JSON; - is the standard output, without the table
+    /// Write the findings to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -43,44 +44,38 @@ pub(crate) struct Arguments {
 fn target_named(name: &str) -> Result<Target, String> {
     Target::named(name).ok_or_else(|| {
         let names: Vec<_> = Target::ALL.iter().map(|target| target.name()).collect();
-        format!("there are {}", names.join(", "))
+        format!("expected one of {}", names.join(", "))
     })
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let file = match arguments.json.as_deref().filter(|file| !is_stdout(file)) {
-        None => None,
-        Some(path) => match std::fs::File::create(path) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                return say::fail(WRONG, format!("{}: cannot be written: {error}", path.display()));
-            }
-        },
+    let file = match OutputFile::create(arguments.json.as_deref()) {
+        Ok(file) => file,
+        Err(cause) => return fail(EXIT_USAGE, cause),
     };
     let findings = match measure(arguments) {
         Ok(findings) => findings,
-        Err(error) => return say::fail(FAILED, error),
+        Err(error) => return fail(EXIT_FAILURE, error),
     };
-    let json = findings_json(&findings);
-    let written = file.map_or(Ok(()), |mut file| writeln!(file, "{json}"));
+    let json = format!("{}\n", findings_json(&findings));
+    let written = file.map_or(Ok(()), |mut file| file.write(json.as_bytes()));
     let mut out = anstream::stdout();
-    let told = if arguments.json.as_deref().is_some_and(is_stdout) {
-        writeln!(out, "{json}")
+    let printed = if arguments.json.as_deref().is_some_and(is_stdout) {
+        out.write_all(json.as_bytes())
     } else {
         print(&mut out, &findings)
     };
-    match written.and(told) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return say::fail(FAILED, error),
-        _ => {}
+    let printed = ignore_broken_pipe(printed).map_err(|error| error.to_string());
+    if let Err(cause) = written.and(printed) {
+        return fail(EXIT_FAILURE, cause);
     }
     match findings.iter().filter(|finding| !finding.met).count() {
         0 => ExitCode::SUCCESS,
-        missed => say::fail(FAILED, format!("{missed} of {} are not met", findings.len())),
+        missed => fail(
+            EXIT_FAILURE,
+            format!("{missed} of {} are not met", findings.len()),
+        ),
     }
-}
-
-fn is_stdout(file: &Path) -> bool {
-    file.as_os_str() == "-"
 }
 
 fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
@@ -95,22 +90,16 @@ fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
     };
     let mut targets = Target::ALL.to_vec();
     targets.retain(|target| arguments.names.is_empty() || arguments.names.contains(target));
-    let shows = io::stderr().is_terminal();
+    let status = StatusLine::new();
     let mut findings = Vec::new();
     for target in targets {
-        if !shows {
-            // Only a sign of life; when nobody sees it, nothing is lost.
-            let _ = writeln!(io::stderr(), "{}", target.name());
+        if !status.is_terminal() {
+            status.print_line(target.name());
         }
         let found = target.measure(&course, &mut |what| {
-            if shows {
-                let _ = write!(io::stderr(), "\r\x1b[K{}: {what}", target.name());
-            }
+            status.show(format_args!("{}: {what}", target.name()));
         })?;
         findings.extend(found);
-    }
-    if shows {
-        let _ = write!(io::stderr(), "\r\x1b[K");
     }
     Ok(findings)
 }

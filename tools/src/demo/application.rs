@@ -1,8 +1,8 @@
-//! The gate's application: it uses the database, and its backup while the database is gone.
+//! The application of the gate: it uses the database, and its backup while the database is down.
 //!
-//! It calls a group of the two, ten times a second, and the engine does the rest: it notices that the database is
-//! gone, sends the calls to the backup, and comes back. The application only says what it is told of that. This is
-//! all a gateway needs to survive the loss of a node.
+//! It calls a group of the two, ten times a second. The engine detects that the database is down, sends the calls to
+//! the backup, and returns to the database when it is up; the application only logs these events. A gateway needs no
+//! more code to survive the failure of a node.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,33 +13,33 @@ use std::time::Duration;
 use skyring::config::{ConfigError, Group, Policy};
 use skyring::{Caller, ClusterMap, Error, NodeChange, NodeRef};
 
-use super::{BACKUP, DB, SERVICE};
+use super::nodes::{BACKUP, DB, SERVICE};
 
-/// The name that stands for both.
+/// The group of both.
 const DATABASE: &str = "database";
 
-/// Said when the first call was answered.
+/// Logged when the first call is answered.
 pub(super) const USES: &str = "Using the DB node";
 
-/// Said when the group leaves the database.
+/// Logged when the group switches to the backup.
 pub(super) const UNREACHABLE: &str = "DB node unreachable!";
 
-/// Said next.
+/// Logged next.
 pub(super) const SWITCH: &str = "Switch to backup node";
 
-/// Said when the backup has answered [`CALLS_TOLD`] calls.
+/// Logged when the backup has answered [`BACKUP_CALLS`] calls.
 pub(super) const BACKUP_ANSWERS: &str = "Backup node answers";
 
-/// Said when the group is back at the database.
+/// Logged when the group returns to the database.
 pub(super) const REACHED_AGAIN: &str = "DB node reached again";
 
-/// Calls to the backup after which it is said that they go on.
-const CALLS_TOLD: u32 = 3;
+/// Answered calls of the backup after which the application logs that it answers.
+const BACKUP_CALLS: u32 = 3;
 
-/// Pause between two calls.
+/// Time between two calls.
 const CALL_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a call may take.
+/// Timeout of a call.
 const CALL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Runs until `stop` is set.
@@ -48,22 +48,22 @@ pub(super) async fn run(caller: Caller, stop: Arc<AtomicBool>) {
         Ok(map) => caller.cluster().reload(map),
         Err(error) => return caller.log(error),
     }
-    // Calls that the backup answered since the switch; `None` while the database is there.
+    // Calls that the backup has answered since the switch; `None` while the database is up.
     let switched = Rc::new(Cell::new(None));
-    caller.spawn(tell_switches(caller.clone(), Rc::clone(&switched)));
+    caller.spawn(log_switches(caller.clone(), Rc::clone(&switched)));
     let database = caller.node(DATABASE);
-    let (mut number, mut told) = (0, false);
+    let (mut number, mut is_logged) = (0, false);
     while !stop.load(Ordering::Relaxed) {
         number += 1;
-        match (count(&database, number).await, switched.get()) {
-            (Ok(_), None) if told => {}
+        match (write_and_read(&database, number).await, switched.get()) {
+            (Ok(_), None) if is_logged => {}
             (Ok(_), None) => {
                 caller.log(USES);
-                told = true;
+                is_logged = true;
             }
             (Ok(text), Some(calls)) => {
                 switched.set(Some(calls + 1));
-                if calls + 1 == CALLS_TOLD {
+                if calls + 1 == BACKUP_CALLS {
                     caller.log(format!("{BACKUP_ANSWERS}: {text}"));
                 }
             }
@@ -73,13 +73,13 @@ pub(super) async fn run(caller: Caller, stop: Arc<AtomicBool>) {
     }
 }
 
-/// The database and its backup behind one name, the first that is up.
+/// The group of the database and its backup: calls go to the first that is up.
 fn group() -> Result<ClusterMap, ConfigError> {
     ClusterMap::new().with_group(DATABASE, Group::new(Policy::Failover, [DB, BACKUP])?)
 }
 
-/// Says when the calls go elsewhere. Ends with the service.
-async fn tell_switches(caller: Caller, switched: Rc<Cell<Option<u32>>>) {
+/// Logs when the group switches. Ends with the service.
+async fn log_switches(caller: Caller, switched: Rc<Cell<Option<u32>>>) {
     let mut monitor = match caller.cluster().monitor(DATABASE) {
         Ok(monitor) => monitor,
         Err(error) => return caller.log(error),
@@ -103,7 +103,7 @@ async fn tell_switches(caller: Caller, switched: Rc<Cell<Option<u32>>>) {
 }
 
 /// Writes a number and reads it back.
-async fn count(node: &NodeRef, number: u32) -> Result<String, Error> {
+async fn write_and_read(node: &NodeRef, number: u32) -> Result<String, Error> {
     node.call(SERVICE, &("SET", "calls", number))
         .timeout(CALL_TIME_MAX)
         .await?;

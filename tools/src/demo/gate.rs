@@ -1,5 +1,5 @@
-//! The gate's process: a Skyring node that does what its parent asks for, step by step, and checks that what
-//! comes of it is what the step promises. It ends when its standard input does.
+//! The process of the gate: a Skyring node that executes the commands of its parent and checks their outcomes. It ends
+//! with its standard input.
 
 use std::fmt::Debug;
 use std::fs;
@@ -16,17 +16,18 @@ use skyring::{Address, Caller, Error, Node, NodeBuilder, Payload, StartError};
 use skyring_bench::{Load, LoadError, Pace, end_with_parent};
 use thiserror::Error as ThisError;
 
-use super::steps::{LoadFigures, Reply, Step};
-use super::{BACKUP, DB, GATE, SERVICE, application};
-use crate::say::{self, FAILED};
+use super::application;
+use super::nodes::{BACKUP, DB, GATE, SERVICE};
+use super::protocol::{GateCommand, LoadFigures, Reply};
+use crate::shared::output::{EXIT_FAILURE, escape_line, fail};
 
-/// How long a call may take.
+/// Timeout of a call.
 const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a call to an unknown node is left alone, to see that it waits.
-const WAIT_SHOWN: Duration = Duration::from_millis(300);
+/// Time after which a call to an unknown node must still be pending.
+const PENDING_TIME: Duration = Duration::from_millis(300);
 
-/// How long the application may take to end.
+/// Longest time for the application to stop.
 const APPLICATION_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Calls in flight under load.
@@ -35,15 +36,15 @@ const IN_FLIGHT: usize = 256;
 /// Size of the value that is read under load, in bytes.
 const VALUE_BYTES: usize = 64;
 
-/// The load's warm-up.
+/// Warm-up of the load.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Time between two live rates.
-const RATE_TIME: Duration = Duration::from_millis(200);
+/// Time between two reports of the current rate.
+const RATE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Why a step is not done.
+/// Why a command failed.
 #[derive(Debug, ThisError)]
-enum StepError {
+enum CommandError {
     #[error("{what}: {error}")]
     Call { what: String, error: Error },
     #[error("{what}: expected {expected}, and got {found}")]
@@ -60,29 +61,29 @@ enum StepError {
     Stopped,
 }
 
-/// Why there is no gate.
+/// Why the gate ended.
 #[derive(Debug, ThisError)]
 enum GateError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("talking to the parent: {0}")]
+    #[error("communication with the parent: {0}")]
     Parent(#[from] io::Error),
 }
 
-/// Is the gate of a demo.
+/// Runs the gate of a demo.
 pub(super) fn run(folder: &Path) -> ExitCode {
-    match obey(folder) {
+    match serve(folder) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => say::fail(FAILED, error),
+        Err(error) => fail(EXIT_FAILURE, error),
     }
 }
 
-fn obey(folder: &Path) -> Result<(), GateError> {
+fn serve(folder: &Path) -> Result<(), GateError> {
     end_with_parent()?;
     let (config, map) = NodeConfig::load_with_map(&folder.join(format!("{GATE}.lua")))?;
-    // Not on the processor of the databases, if there is another.
+    // Not on the processor of the databases, if there are two.
     let node = NodeBuilder::from_config(config, map).first_cpu(1).start()?;
     let mut gate = Gate {
         node,
@@ -92,9 +93,9 @@ fn obey(folder: &Path) -> Result<(), GateError> {
     };
     reply(&Reply::Done("ready".to_owned()))?;
     for line in io::stdin().lock().lines() {
-        let outcome = match Step::read(&line?) {
-            Some(step) => gate.take(step),
-            None => Ok(Reply::Failed("the gate does not know this step".to_owned())),
+        let outcome = match GateCommand::parse(&line?) {
+            Some(command) => gate.execute(command),
+            None => Ok(Reply::Failed("unknown command".to_owned())),
         };
         reply(&outcome.unwrap_or_else(|error| Reply::Failed(error.to_string())))?;
     }
@@ -102,8 +103,8 @@ fn obey(folder: &Path) -> Result<(), GateError> {
 }
 
 fn reply(reply: &Reply) -> io::Result<()> {
-    // One write: lines of the log go to the same pipe.
-    let line = format!("{}\n", say::one_line(&reply.to_string()));
+    // One write, because the log goes to the same pipe.
+    let line = format!("{}\n", escape_line(&reply.to_string()));
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())?;
     out.flush()
@@ -112,40 +113,40 @@ fn reply(reply: &Reply) -> io::Result<()> {
 struct Gate {
     node: Node,
     map_file: PathBuf,
-    /// The address of the node that was added.
+    /// The address of the node that `AddNode` adds.
     backup: String,
-    /// The application: what stops it, and what it ends with.
+    /// The application: the flag that stops it, and the receiver that notifies of its end.
     application: Option<(Arc<AtomicBool>, Receiver<()>)>,
 }
 
 impl Gate {
-    fn take(&mut self, step: Step) -> Result<Reply, StepError> {
-        match step {
-            Step::Call => self.run(set_and_get),
-            Step::Send => self.run(send),
-            Step::RemoteError => self.run(remote_error),
-            Step::AddNode(address) => self.add_node(address),
-            Step::TurnOff => self.turn_off(),
-            Step::StartApplication => self.start_application(),
-            Step::Load(seconds) => self.load(seconds),
+    fn execute(&mut self, command: GateCommand) -> Result<Reply, CommandError> {
+        match command {
+            GateCommand::Call => self.run(set_and_get),
+            GateCommand::Send => self.run(send),
+            GateCommand::RemoteError => self.run(remote_error),
+            GateCommand::AddNode(address) => self.add_node(address),
+            GateCommand::TurnOff => self.turn_off(),
+            GateCommand::StartApplication => self.start_application(),
+            GateCommand::Load(seconds) => self.load(seconds),
         }
     }
 
-    /// Runs a step as a service of the node.
-    fn run<W, F>(&self, work: W) -> Result<Reply, StepError>
+    /// Runs the work of a command as a service of the node.
+    fn run<W, F>(&self, work: W) -> Result<Reply, CommandError>
     where
         W: FnOnce(Caller) -> F + Send + 'static,
-        F: Future<Output = Result<String, StepError>> + 'static,
+        F: Future<Output = Result<String, CommandError>> + 'static,
     {
-        let text = self.node.block_on(work).map_err(|_| StepError::Stopped)??;
+        let text = self.node.block_on(work).map_err(|_| CommandError::Stopped)??;
         Ok(Reply::Done(text))
     }
 
-    fn add_node(&mut self, address: String) -> Result<Reply, StepError> {
+    fn add_node(&mut self, address: String) -> Result<Reply, CommandError> {
         let started = Instant::now();
         let call = self.node.run(|caller| async move { ping(&caller, BACKUP).await });
-        let call = call.map_err(|_| StepError::Stopped)?;
-        std::thread::sleep(WAIT_SHOWN);
+        let call = call.map_err(|_| CommandError::Stopped)?;
+        std::thread::sleep(PENDING_TIME);
         match call.try_recv() {
             Err(TryRecvError::Empty) => {}
             Ok(early) => {
@@ -155,33 +156,33 @@ impl Gate {
                     &early,
                 ));
             }
-            Err(TryRecvError::Disconnected) => return Err(StepError::Stopped),
+            Err(TryRecvError::Disconnected) => return Err(CommandError::Stopped),
         }
         self.backup = address;
         self.reload(&format!("{BACKUP} = \"{}\"", self.backup))?;
         let answer = call
             .recv_timeout(CALL_TIME_MAX)
-            .map_err(|_| StepError::Stopped)??;
+            .map_err(|_| CommandError::Stopped)??;
         let waited = started.elapsed().as_secs_f64();
         Ok(Reply::Done(format!(
             "a call to {BACKUP}, not in the map, waited; a reload added it: {answer} after {waited:.2} s"
         )))
     }
 
-    fn turn_off(&mut self) -> Result<Reply, StepError> {
+    fn turn_off(&mut self) -> Result<Reply, CommandError> {
         self.reload(&format!("{BACKUP} = false"))?;
         let refused = self
             .node
             .block_on(|caller| async move { ping(&caller, BACKUP).await })
-            .map_err(|_| StepError::Stopped)?;
+            .map_err(|_| CommandError::Stopped)?;
         let text = match refused {
-            Err(StepError::Call {
+            Err(CommandError::Call {
                 error: error @ Error::Disabled { .. },
                 ..
             }) => error.to_string(),
             other => {
                 return Err(unexpected(
-                    "a call to a node turned off",
+                    "a call to a disabled node",
                     "the error `disabled`",
                     &other,
                 ));
@@ -191,15 +192,15 @@ impl Gate {
         let answer = self
             .node
             .block_on(|caller| async move { ping(&caller, BACKUP).await })
-            .map_err(|_| StepError::Stopped)??;
+            .map_err(|_| CommandError::Stopped)??;
         Ok(Reply::Done(format!(
-            "a call fails, \"{text}\"; turned on again: {answer}"
+            "a call fails, \"{text}\"; enabled again: {answer}"
         )))
     }
 
-    /// Writes the map file and has the node read it again. It names one node; a reload leaves the others.
-    fn reload(&self, line: &str) -> Result<(), StepError> {
-        fs::write(&self.map_file, format!("{line}\n")).map_err(|error| StepError::File {
+    /// Writes the map file and reloads it. The file names one node; a reload keeps the others.
+    fn reload(&self, line: &str) -> Result<(), CommandError> {
+        fs::write(&self.map_file, format!("{line}\n")).map_err(|error| CommandError::File {
             file: self.map_file.clone(),
             error,
         })?;
@@ -207,24 +208,24 @@ impl Gate {
             .node
             .block_on(|caller| async move { caller.cluster().reload_file().await });
         reloaded
-            .map_err(|_| StepError::Stopped)?
+            .map_err(|_| CommandError::Stopped)?
             .map_err(failed(format!("reload of {line}")))
     }
 
-    fn start_application(&mut self) -> Result<Reply, StepError> {
+    fn start_application(&mut self) -> Result<Reply, CommandError> {
         let stop = Arc::new(AtomicBool::new(false));
         let stop_there = Arc::clone(&stop);
         let ended = self.node.run(|caller| application::run(caller, stop_there));
-        self.application = Some((stop, ended.map_err(|_| StepError::Stopped)?));
+        self.application = Some((stop, ended.map_err(|_| CommandError::Stopped)?));
         Ok(Reply::Done("the application runs".to_owned()))
     }
 
-    fn load(&mut self, seconds: u64) -> Result<Reply, StepError> {
+    fn load(&mut self, seconds: u64) -> Result<Reply, CommandError> {
         if let Some((stop, ended)) = self.application.take() {
             stop.store(true, Ordering::Relaxed);
             ended
                 .recv_timeout(APPLICATION_TIME_MAX)
-                .map_err(|_| StepError::Stopped)?;
+                .map_err(|_| CommandError::Stopped)?;
         }
         let value = "x".repeat(VALUE_BYTES);
         let set = self.run(move |caller| async move {
@@ -255,15 +256,15 @@ impl Gate {
             server_process: None,
         };
         let mut running = load.start(&self.node)?;
-        let (mut calls, mut looked) = (0, Instant::now());
+        let (mut calls, mut reported) = (0, Instant::now());
         let result = loop {
-            if let Some(result) = running.wait(RATE_TIME)? {
+            if let Some(result) = running.wait(RATE_INTERVAL)? {
                 break result;
             }
             let (calls_now, now) = (running.calls(), Instant::now());
-            let rate = (calls_now - calls) as f64 / (now - looked).as_secs_f64();
-            (calls, looked) = (calls_now, now);
-            // With the parent gone the next read of the input says so.
+            let rate = (calls_now - calls) as f64 / (now - reported).as_secs_f64();
+            (calls, reported) = (calls_now, now);
+            // If the parent has ended, the next read of the input reports it.
             let _ = reply(&Reply::Rate(rate));
         };
         if result.calls == 0 || result.errors_total() > 0 {
@@ -279,7 +280,7 @@ impl Gate {
     }
 }
 
-async fn set_and_get(caller: Caller) -> Result<String, StepError> {
+async fn set_and_get(caller: Caller) -> Result<String, CommandError> {
     let db = caller.node(DB);
     let set = db
         .call(SERVICE, &("SET", "hello", "world"))
@@ -300,20 +301,20 @@ async fn set_and_get(caller: Caller) -> Result<String, StepError> {
     ))
 }
 
-async fn send(caller: Caller) -> Result<String, StepError> {
+async fn send(caller: Caller) -> Result<String, CommandError> {
     let db = caller.node(DB);
     db.send(SERVICE, &("SET", "sent", "arrived"))
         .map_err(failed("send".to_owned()))?;
-    // A caller's messages arrive in order, so the very next call sees what the send did.
+    // Messages of one caller arrive in order, so the next call sees the effect of the send.
     let get = db.call(SERVICE, &("GET", "sent")).timeout(CALL_TIME_MAX).await;
     let get = get.map_err(failed("GET sent".to_owned()))?;
     expect("GET sent", &get, "arrived")?;
     Ok(format!(
-        "{GATE} -> {DB}: SET sent arrived, no reply wanted; then GET sent gave arrived"
+        "{GATE} -> {DB}: SET sent arrived, without a reply; then GET sent gave arrived"
     ))
 }
 
-async fn remote_error(caller: Caller) -> Result<String, StepError> {
+async fn remote_error(caller: Caller) -> Result<String, CommandError> {
     let call = caller.node(DB).call(SERVICE, &"FLY").timeout(CALL_TIME_MAX);
     match call.await {
         Err(Error::Remote { text }) if text.contains("unknown command FLY") => Ok(format!(
@@ -323,7 +324,7 @@ async fn remote_error(caller: Caller) -> Result<String, StepError> {
     }
 }
 
-async fn ping(caller: &Caller, node: &str) -> Result<String, StepError> {
+async fn ping(caller: &Caller, node: &str) -> Result<String, CommandError> {
     let what = format!("PING {node}");
     let answer = caller
         .node(node)
@@ -335,7 +336,7 @@ async fn ping(caller: &Caller, node: &str) -> Result<String, StepError> {
     Ok("PONG".to_owned())
 }
 
-fn expect(what: &str, reply: &Payload, expected: &str) -> Result<(), StepError> {
+fn expect(what: &str, reply: &Payload, expected: &str) -> Result<(), CommandError> {
     let found = reply.unpack::<Option<&str>>().map_err(failed(what.to_owned()))?;
     if found == Some(expected) {
         return Ok(());
@@ -343,12 +344,12 @@ fn expect(what: &str, reply: &Payload, expected: &str) -> Result<(), StepError> 
     Err(unexpected(what, expected, &found))
 }
 
-fn failed(what: String) -> impl FnOnce(Error) -> StepError {
-    move |error| StepError::Call { what, error }
+fn failed(what: String) -> impl FnOnce(Error) -> CommandError {
+    move |error| CommandError::Call { what, error }
 }
 
-fn unexpected(what: &str, expected: &str, found: &dyn Debug) -> StepError {
-    StepError::Unexpected {
+fn unexpected(what: &str, expected: &str, found: &dyn Debug) -> CommandError {
+    CommandError::Unexpected {
         what: what.to_owned(),
         expected: expected.to_owned(),
         found: format!("{found:?}"),

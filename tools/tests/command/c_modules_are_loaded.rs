@@ -1,4 +1,4 @@
-//! Modules in C that services `require` find the interpreter's functions in the command itself.
+//! Modules in C that services `require` find the functions of the interpreter in the command.
 
 use std::fs;
 use std::path::Path;

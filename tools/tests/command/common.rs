@@ -1,4 +1,4 @@
-//! What the tests of the command share: real processes, and the folders and ports they use.
+//! Processes, folders, ports and assertions of the tests of the command.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use skyring::{ClusterMap, Node, Service};
 use tempfile::TempDir;
 
-/// How long a test waits for what must come; a loaded machine is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for an expected event; a loaded machine is slow.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The command under test. A panic would print a backtrace, and no colour comes in between.
+/// The command under test, with backtraces and without colours.
 pub(crate) fn skyring<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skyring"));
     command
@@ -32,8 +33,8 @@ pub(crate) fn output<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(argum
     skyring(arguments).output().expect("the command starts")
 }
 
-/// The two streams of an ended command, and its code.
-pub(crate) fn told(output: &Output) -> (Option<i32>, String, String) {
+/// The exit code of an ended command, and what it wrote to the standard output and the standard error.
+pub(crate) fn outcome(output: &Output) -> (Option<i32>, String, String) {
     (
         output.status.code(),
         String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -44,7 +45,7 @@ pub(crate) fn told(output: &Output) -> (Option<i32>, String, String) {
 /// Asserts that a command ended with this code and exactly one line on the standard error, with `part` in it.
 #[track_caller]
 pub(crate) fn assert_one_line(output: &Output, code: i32, part: &str) {
-    let (ended, _, error) = told(output);
+    let (ended, _, error) = outcome(output);
     assert_eq!(ended, Some(code), "{error}");
     assert_eq!(error.lines().count(), 1, "not one line: {error}");
     assert!(error.starts_with("error: ") && error.ends_with('\n'), "{error}");
@@ -52,13 +53,49 @@ pub(crate) fn assert_one_line(output: &Output, code: i32, part: &str) {
     assert!(!error.contains("panicked"), "{error}");
 }
 
-/// A port of this machine that nobody listens on. Below the ports that the kernel gives to outgoing
-/// connections, so that nobody takes it by chance before it is used.
+/// Asserts that a command refuses a config: exit code 2, and one line with each of `parts`. Returns the standard output.
+#[track_caller]
+pub(crate) fn assert_refused(command: &str, config: &Path, parts: &[&str]) -> String {
+    let refused = output([command.as_ref(), config.as_os_str()]);
+    for part in parts {
+        assert_one_line(&refused, 2, part);
+    }
+    outcome(&refused).1
+}
+
+/// Waits until a node with simpledb as `@sdb` answers a call.
+#[track_caller]
+pub(crate) fn wait_for_reply(address: &str, node: &mut Running) {
+    wait_until("the node answers", || {
+        assert!(node.is_running(), "the node has ended");
+        outcome(&output(["call", "--addr", address, "@sdb", "PING"])).0 == Some(0)
+    });
+}
+
+/// Starts a node of this process that listens with one service of this name, and returns it with its address.
+pub(crate) fn node_with_service<S: Service>(
+    name: &'static str,
+    service: impl FnOnce() -> S + Send + 'static,
+) -> (Node, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let map = ClusterMap::new().with(name, &address).expect("an address");
+    let node = Node::builder().map(map).start().expect("a node");
+    let opened = node.block_on(move |caller| async move {
+        let handle = caller.launch(|_| service()).await?;
+        caller.cluster().register(name, Some(handle))?;
+        caller.cluster().open(name, None).await
+    });
+    opened.expect("a running node").expect("it listens");
+    (node, address)
+}
+
+/// A free port. It is below the ports that the kernel assigns to outgoing connections, so that none of them takes it
+/// before it is used.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at the same time begin at different places.
+    // Test processes that run at the same time begin with different ports.
     let start = (std::process::id() % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(37);
@@ -70,7 +107,7 @@ pub(crate) fn free_port() -> u16 {
     panic!("no port of {COUNT} is free");
 }
 
-/// A folder with files in it, gone with this value.
+/// A temporary folder, removed on drop.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -79,21 +116,21 @@ impl Folder {
         Folder(tempfile::tempdir().expect("a folder for the test"))
     }
 
-    /// Writes a file, and gives its path.
+    /// Writes a file, and returns its path.
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).expect("a file is written");
         path
     }
 
-    /// The path of a name in it.
+    /// The path of a file in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Writes a map of these nodes, and for each the config of a node with simpledb as `@sdb` and echo as
-    /// `@echo`; `further` lines are added to each config.
-    pub(crate) fn write_nodes(&self, nodes: &[(&str, u16)], further: &str) {
+    /// `@echo`; `settings` are added to each config.
+    pub(crate) fn write_nodes(&self, nodes: &[(&str, u16)], settings: &str) {
         let mut map = String::new();
         for (name, port) in nodes {
             writeln!(map, "{name} = \"127.0.0.1:{port}\"").expect("a String takes it");
@@ -101,15 +138,31 @@ impl Folder {
                 &format!("config_{name}"),
                 format!(
                     "thread = 2\ncluster = \"./clustername.lua\"\nopen = \"{name}\"\n\
-                     services = {{ sdb = \"simpledb\", echo = \"echo\" }}\n{further}\n"
+                     services = {{ sdb = \"simpledb\", echo = \"echo\" }}\n{settings}\n"
                 ),
             );
         }
         self.write("clustername.lua", map);
     }
+
+    /// A folder with the files of one node, `db`, and the address of that node.
+    pub(crate) fn with_db(settings: &str) -> (Folder, String) {
+        let folder = Folder::new();
+        let port = free_port();
+        folder.write_nodes(&[("db", port)], settings);
+        (folder, format!("127.0.0.1:{port}"))
+    }
+
+    /// The config of a node whose start hangs: it opens a pipe that nobody reads as its log.
+    pub(crate) fn write_hanging_config(&self) -> PathBuf {
+        let pipe = self.path("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo starts").success());
+        self.write("config", format!("logger = '{}'", pipe.display()))
+    }
 }
 
-/// A running child process, and what it has written. Dropping it kills it, if it still runs, and reaps it.
+/// A child process, and its output. Drop kills and reaps it.
 pub(crate) struct Running {
     child: Child,
     written: Arc<Mutex<String>>,
@@ -117,14 +170,26 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended and was reaped.
+        // Both fail only for a process that was reaped already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
+/// The command that runs a node.
+pub(crate) fn run_command(config: &Path) -> Command {
+    skyring(["run".as_ref(), config.as_os_str()])
+}
+
 impl Running {
-    /// Starts a command without reading what it writes; its streams are as the command says.
+    /// Starts a node, `db`, in its own folder; returns it with the folder and its address.
+    pub(crate) fn db() -> (Folder, Running, String) {
+        let (folder, address) = Folder::with_db("");
+        let node = Running::node(&folder.path("config_db"));
+        (folder, node, address)
+    }
+
+    /// Starts a command without reading its output; its streams are those of the command.
     pub(crate) fn start(command: &mut Command) -> Running {
         Running {
             child: command.spawn().expect("the command starts"),
@@ -134,15 +199,15 @@ impl Running {
 
     /// Starts `skyring run CONFIG` and waits until the node listens.
     pub(crate) fn node(config: &Path) -> Running {
-        Running::node_of(&mut skyring(["run".as_ref(), config.as_os_str()]))
+        Running::node_of(&mut run_command(config))
     }
 
-    /// Starts a command that runs a node, and waits until that listens.
+    /// Starts a command that runs a node, and waits until the node listens.
     pub(crate) fn node_of(command: &mut Command) -> Running {
         Running::ready(command, "Listen on ")
     }
 
-    /// Starts a command that runs a node, and waits until that has written `ready`.
+    /// Starts a command, and waits until it has written `ready`.
     pub(crate) fn ready(command: &mut Command, ready: &str) -> Running {
         let mut running = Running::start(command.stdout(Stdio::piped()));
         let stdout = running.child.stdout.take().expect("its output is piped");
@@ -152,7 +217,10 @@ impl Running {
             let mut reader = BufReader::new(stdout);
             let mut line = String::new();
             while reader.read_line(&mut line).is_ok_and(|count| count > 0) {
-                written.lock().expect("nobody panicked with it").push_str(&line);
+                written
+                    .lock()
+                    .expect("no thread panicked with the lock")
+                    .push_str(&line);
                 line.clear();
             }
         });
@@ -160,12 +228,15 @@ impl Running {
         running
     }
 
-    /// What it has written so far.
+    /// The standard output so far.
     pub(crate) fn written(&self) -> String {
-        self.written.lock().expect("nobody panicked with it").clone()
+        self.written
+            .lock()
+            .expect("no thread panicked with the lock")
+            .clone()
     }
 
-    /// Waits until it has written this.
+    /// Waits until the process has written a text.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {
         wait_until(&format!("{text:?} is written"), || {
@@ -176,29 +247,29 @@ impl Running {
         });
     }
 
-    /// Sends it a signal by its name, such as `TERM`.
+    /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("sh starts").success(), "{kill}");
     }
 
-    /// Whether it has a handler for SIGTERM yet: before, the signal ends it as it ends any process.
-    pub(crate) fn watches_signals(&self) -> bool {
+    /// Whether the process has a handler for SIGTERM; without it the signal ends any process.
+    pub(crate) fn handles_signals(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
         let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
         caught.is_some_and(|mask| mask & (1 << 14) != 0)
     }
 
-    /// Whether it still runs.
+    /// Whether the process runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child is ours").is_none()
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     #[track_caller]
-    pub(crate) fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the process ends", || {
             status = self.child.try_wait().expect("the child is ours");
@@ -207,8 +278,8 @@ impl Running {
         status.expect("it has ended")
     }
 
-    /// What it has written to its standard error, if that is piped, to the end.
-    pub(crate) fn errors(&mut self) -> String {
+    /// Reads its standard error to the end, if that is piped.
+    pub(crate) fn read_stderr(&mut self) -> String {
         let mut text = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
             stderr.read_to_string(&mut text).expect("it is text");
@@ -217,12 +288,15 @@ impl Running {
     }
 }
 
-/// Waits for a condition, and fails the test when it does not come true.
+/// Waits for a condition, and fails the test when it is not met in time.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(condition_text: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(
+            started.elapsed() < WAIT_MAX,
+            "not within {WAIT_MAX:?}: {condition_text}"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }

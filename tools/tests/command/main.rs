@@ -1,14 +1,14 @@
-//! The `skyring` command keeps its promises: one module for each, with real processes.
+//! The behaviour of the `skyring` command, one module for each promise, with real processes.
 
-mod a_failed_call_says_why;
-mod a_full_disk_stops_no_node;
-mod a_node_stops_when_told;
-mod a_wrong_config_is_one_line;
+mod a_failed_call_has_a_cause;
+mod a_full_disk_does_not_stop_a_node;
+mod a_node_stops_on_a_signal;
+mod an_invalid_config_is_reported_in_one_line;
 mod c_modules_are_loaded;
-mod call_sends_what_words_look_like;
-mod check_says_what_is_there;
+mod call_arguments_are_parsed_as_values;
+mod check_describes_files;
 mod common;
-mod nodes_notice_who_is_gone;
+mod failures_of_nodes_are_detected;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod two_nodes_answer_calls;

@@ -1,11 +1,11 @@
-//! `skyring bench peers` has Skyring and each peer in every setting, says who is missing and why, and refuses
-//! what is wrong before it measures.
+//! `skyring bench peers` measures Skyring and each peer in all settings, lists missing peers with the reason, and
+//! refuses invalid arguments before it measures.
 
 use std::fs;
 
-use crate::common::{Folder, assert_one_line, output, told};
+use crate::common::{Folder, assert_one_line, outcome, output};
 
-/// As short as it can be: two peers, of which one is not there.
+/// The shortest run: two peers, of which one is missing.
 const SHORT: [&str; 9] = [
     "bench",
     "peers",
@@ -19,13 +19,13 @@ const SHORT: [&str; 9] = [
 ];
 
 #[test]
-fn skyring_and_a_floor_stand_in_every_setting_and_who_is_missing_says_why() {
+fn skyring_and_a_floor_are_in_all_settings_and_a_missing_peer_has_a_reason() {
     let folder = Folder::new();
     let (json, html) = (folder.path("peers.json"), folder.path("peers.html"));
     let mut arguments: Vec<_> = SHORT.map(String::from).into();
     arguments.push(format!("--json={}", json.display()));
     arguments.push(format!("--html={}", html.display()));
-    let (code, text, errors) = told(&output(&arguments));
+    let (code, text, errors) = outcome(&output(&arguments));
     assert_eq!(code, Some(0), "{errors}");
     for setting in ["1 in flight, parking", "4 in flight, spinning for 20 us"] {
         assert!(text.contains(setting), "no {setting:?} in {text}");
@@ -34,7 +34,7 @@ fn skyring_and_a_floor_stand_in_every_setting_and_who_is_missing_says_why() {
         assert_eq!(text.matches(name).count(), 4, "{name:?} in {text}");
     }
     assert!(text.contains("skynet          no checkout was given"), "{text}");
-    assert_eq!(errors, "", "nothing is shown where no terminal is");
+    assert_eq!(errors, "", "there is no status line without a terminal");
 
     let json = fs::read_to_string(json).expect("the figures are there");
     assert_eq!(json.matches("\"calls_per_second\":").count(), 12, "{json}");
@@ -46,20 +46,23 @@ fn skyring_and_a_floor_stand_in_every_setting_and_who_is_missing_says_why() {
 }
 
 #[test]
-fn the_standard_output_is_json_alone_when_that_is_wanted() {
+fn the_standard_output_is_only_json_with_a_dash() {
     let mut arguments = SHORT.to_vec();
     arguments.extend(["--json", "-"]);
-    let (code, text, errors) = told(&output(arguments));
+    let (code, text, errors) = outcome(&output(arguments));
     assert_eq!(code, Some(0), "{errors}");
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.starts_with("{\"size\":100,\"runs\":1,"), "{text}");
 }
 
 #[test]
-fn a_wrong_name_and_a_file_that_cannot_be_written_are_found_before() {
-    let (code, _, errors) = told(&output(["bench", "peers", "memcached"]));
+fn an_invalid_name_and_a_file_that_cannot_be_written_are_reported_first() {
+    let (code, _, errors) = outcome(&output(["bench", "peers", "memcached"]));
     assert_eq!(code, Some(2));
-    assert!(errors.contains("there are blocking-echo, glommio"), "{errors}");
+    assert!(
+        errors.contains("expected one of blocking-echo, glommio"),
+        "{errors}"
+    );
     let folder = Folder::new();
     let nowhere = folder.path("no/such/folder.html");
     let file = nowhere.to_str().expect("a path in UTF-8");
@@ -68,7 +71,7 @@ fn a_wrong_name_and_a_file_that_cannot_be_written_are_found_before() {
         2,
         "cannot be written",
     );
-    let (code, _, errors) = told(&output(["bench", "nothing"]));
+    let (code, _, errors) = outcome(&output(["bench", "nothing"]));
     assert_eq!(code, Some(2));
     assert!(errors.contains("unexpected argument 'nothing'"), "{errors}");
 }

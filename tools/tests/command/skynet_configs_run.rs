@@ -1,5 +1,5 @@
-//! Configs and services in the shapes that Skynet's users have run as they are: real processes, started by
-//! `skyring CONFIG` in the folder that their paths are relative to.
+//! Configs and services in the styles of Skynet's users run unchanged, by `skyring CONFIG` in the folder to which their
+//! paths are relative.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ skynet.start(function()
     cluster.open \"gate_beijing\"
 end)";
 
-/// Starts `skyring CONFIG` in a folder, and waits for a line.
+/// Starts `skyring CONFIG` in a folder, and waits for a text in its log.
 fn node(folder: &Folder, config: &str, ready: &str) -> Running {
     let mut command = skyring([Path::new(config)]);
     Running::ready(command.current_dir(folder.path("")), ready)
@@ -107,7 +107,7 @@ fn tables_that_are_returned_and_includes() {
 }
 
 #[test]
-fn a_first_service_that_is_broken_is_told_and_skynet_abort_ends_the_node() {
+fn a_broken_first_service_is_logged_and_skynet_abort_ends_the_node() {
     let folder = Folder::new();
     fs::create_dir_all(folder.path("service")).expect("folders are made");
     folder.write("service/broken.lua", "local x = = 1");
@@ -123,5 +123,5 @@ fn a_first_service_that_is_broken_is_told_and_skynet_abort_ends_the_node() {
         broken.written()
     );
     let mut ends = node(&folder, "./config_ends", "LAUNCH snlua ends");
-    assert!(ends.ended().success());
+    assert!(ends.wait_for_end().success());
 }

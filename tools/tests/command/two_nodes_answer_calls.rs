@@ -1,15 +1,15 @@
 //! Two nodes in two processes answer `skyring call`, by their names in the map and by their addresses.
 
-use crate::common::{Folder, Running, assert_one_line, free_port, output, skyring, told};
+use crate::common::{Folder, Running, assert_one_line, free_port, outcome, output, skyring};
 
-/// Calls by the map, and gives what was printed; the call must succeed.
+/// Makes a call by the map, which must succeed, and returns the output.
 #[track_caller]
-fn call(folder: &Folder, words: &[&str]) -> String {
+fn call(folder: &Folder, call: &[&str]) -> String {
     let map = folder.path("clustername.lua");
     let mut arguments = vec!["call", "--map", map.to_str().expect("a path of text")];
-    arguments.extend(words);
-    let (code, text, error) = told(&output(&arguments));
-    assert_eq!((code, error.as_str()), (Some(0), ""), "{words:?}");
+    arguments.extend(call);
+    let (code, text, error) = outcome(&output(&arguments));
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{call:?}");
     text
 }
 
@@ -17,11 +17,7 @@ fn two_nodes() -> (Folder, Running, Running, u16) {
     let folder = Folder::new();
     let (db, gate) = (free_port(), free_port());
     folder.write_nodes(&[("db", db), ("gate", gate)], "");
-    let nodes = [
-        Running::node(&folder.path("config_db")),
-        Running::node(&folder.path("config_gate")),
-    ];
-    let [db_node, gate_node] = nodes;
+    let [db_node, gate_node] = ["config_db", "config_gate"].map(|config| Running::node(&folder.path(config)));
     (folder, db_node, gate_node, db)
 }
 
@@ -40,7 +36,7 @@ fn each_node_answers_for_itself() {
         "网关\ntwo words\n"
     );
     let address = format!("127.0.0.1:{port}");
-    let by_address = told(&output(["call", "--addr", &address, "@sdb", "GET", "name"]));
+    let by_address = outcome(&output(["call", "--addr", &address, "@sdb", "GET", "name"]));
     assert_eq!(by_address, (Some(0), "second\n".to_owned(), String::new()));
 }
 
@@ -61,29 +57,28 @@ fn a_send_has_arrived_when_the_command_ends() {
 }
 
 #[test]
-fn a_megabyte_comes_back_whole() {
+fn a_megabyte_is_echoed_unchanged() {
     let (folder, _db, _gate, _) = two_nodes();
-    // One argument is at most 128 KiB; several make the megabyte.
+    // One argument is at most 128 KiB; several add up to the megabyte.
     let pieces: Vec<String> = (0..16).map(|piece| format!("{piece:x}").repeat(65_536)).collect();
-    let mut words = vec!["gate", "@echo"];
-    words.extend(pieces.iter().map(String::as_str));
-    words.insert(0, "--string");
-    assert_eq!(call(&folder, &words), pieces.join("\n") + "\n");
+    let mut arguments = vec!["gate", "@echo"];
+    arguments.extend(pieces.iter().map(String::as_str));
+    arguments.insert(0, "--string");
+    assert_eq!(call(&folder, &arguments), pieces.join("\n") + "\n");
 }
 
 #[test]
-fn a_config_that_names_a_map_stands_for_the_map() {
+fn a_config_that_names_a_map_can_replace_the_map() {
     let (folder, _db, _gate, _) = two_nodes();
     let config = folder.path("config_gate");
     let config = config.to_str().expect("a path of text");
-    let (code, text, _) = told(&output(["call", "--map", config, "db", "@sdb", "PING"]));
+    let (code, text, _) = outcome(&output(["call", "--map", config, "db", "@sdb", "PING"]));
     assert_eq!((code, text.as_str()), (Some(0), "PONG\n"));
 }
 
 #[test]
 fn a_config_alone_runs_the_node_and_a_second_one_finds_the_port_busy() {
-    let folder = Folder::new();
-    folder.write_nodes(&[("db", free_port())], "");
+    let (folder, _) = Folder::with_db("");
     let config = folder.path("config_db");
     let _node = Running::node(&config);
     // `skyring CONFIG`, from the config's folder and so without a `/`.
@@ -98,15 +93,14 @@ fn a_config_alone_runs_the_node_and_a_second_one_finds_the_port_busy() {
 
 #[test]
 fn more_shards_than_processors_answer_too() {
-    let folder = Folder::new();
-    folder.write_nodes(&[("db", free_port())], "thread = 9");
+    let (folder, _) = Folder::with_db("thread = 9");
     let _node = Running::node(&folder.path("config_db"));
     assert_eq!(call(&folder, &["db", "@sdb", "SET", "a", "1"]), "nil\n");
     assert_eq!(call(&folder, &["db", "@sdb", "GET", "a"]), "1\n");
 }
 
 #[test]
-fn a_group_answers_with_whoever_is_up() {
+fn a_group_answers_with_the_member_that_is_up() {
     let (folder, _db, _gate, port) = two_nodes();
     let text = format!(
         "dead = \"127.0.0.1:1\"\ndb = \"127.0.0.1:{port}\"\n__groups = {{ any = {{ \"dead\", \"db\" }} }}\n"

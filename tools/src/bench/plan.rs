@@ -1,0 +1,114 @@
+//! The settings of one measurement of `skyring bench`.
+
+use std::time::Duration;
+
+use skyring::Payload;
+use skyring::seri::Value;
+use skyring_bench::{Objective, PairPlan, Running};
+
+use super::arguments::Arguments;
+use crate::shared::cluster_map::{check_named, load_map, parse_address};
+use crate::shared::values::parse_value;
+
+/// Calls in flight of a closed loop, and their maximum in an open one, without `--in-flight`. A higher maximum would not
+/// make an open loop more accurate, as latency is measured from the time at which a call is due; but thousands of calls
+/// that end in any order do not fit into the processor's caches, and a client that was late once would never catch up.
+const IN_FLIGHT_CLOSED: u32 = 256;
+const IN_FLIGHT_OPEN: u32 = 1_024;
+
+/// Duration of a measurement, and of each trial of a search, without `--seconds`.
+const MEASUREMENT_TIME: Duration = Duration::from_secs(5);
+const TRIAL_TIME: Duration = Duration::from_secs(2);
+
+/// When calls begin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Mode {
+    Closed,
+    Rate(f64),
+    FindMax(Objective),
+}
+
+/// One measurement.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) pair: PairPlan,
+    pub(super) mode: Mode,
+    pub(super) in_flight: usize,
+    pub(super) keys: usize,
+    pub(super) payload: Payload,
+    pub(super) size: usize,
+    pub(super) warm_up: Duration,
+    pub(super) duration: Duration,
+    /// Whether both processes are profiled during the measurement.
+    pub(super) is_profiled: bool,
+}
+
+impl Plan {
+    /// The measurement that the arguments describe.
+    pub(super) fn new(arguments: &Arguments) -> Result<Plan, String> {
+        let mode = match (arguments.rate, arguments.slo) {
+            (Some(rate), _) => Mode::Rate(rate),
+            (None, Some(objective)) => Mode::FindMax(objective),
+            (None, None) => Mode::Closed,
+        };
+        let (in_flight, duration) = match mode {
+            Mode::Closed => (IN_FLIGHT_CLOSED, MEASUREMENT_TIME),
+            Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASUREMENT_TIME),
+            Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL_TIME),
+        };
+        let keys = if arguments.channels > 1 { 65_536 } else { 0 };
+        let (payload, size) = payload(arguments)?;
+        Ok(Plan {
+            pair: PairPlan {
+                threads: arguments.threads as usize,
+                channels: arguments.channels,
+                spin_us: arguments.spin_us,
+                dialect: arguments.dialect,
+                running: running(arguments)?,
+                // With several shards each has an instance, and the key of a call selects the instance.
+                kind: if arguments.threads > 1 {
+                    "keyed echo"
+                } else {
+                    "echo"
+                },
+            },
+            mode,
+            in_flight: arguments.in_flight.unwrap_or(in_flight) as usize,
+            keys: arguments.keys.unwrap_or(keys) as usize,
+            payload,
+            size,
+            warm_up: arguments.warmup,
+            duration: arguments.seconds.unwrap_or(duration),
+            is_profiled: arguments.flamegraph.is_some(),
+        })
+    }
+}
+
+/// The payload of all calls, and its size: that of the value, or of the packed arguments.
+fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
+    let packed = |payload: Result<Payload, skyring::Error>| payload.map_err(|error| error.to_string());
+    if arguments.arguments.is_empty() {
+        let size = arguments.size as usize;
+        return Ok((packed(Payload::pack(&"x".repeat(size)))?, size));
+    }
+    let values: Vec<Value> = arguments.arguments.iter().cloned().map(parse_value).collect();
+    let payload = packed(Payload::pack(&values))?;
+    let size = payload.0.len();
+    Ok((payload, size))
+}
+
+fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
+    let (Some(file), Some(node), Some(service)) = (&arguments.map, &arguments.node, &arguments.address)
+    else {
+        return Ok(None);
+    };
+    let map = load_map(file)?;
+    check_named(&map, file, node)?;
+    let address = parse_address(service)?;
+    Ok(Some(Running {
+        map,
+        node: node.clone(),
+        address,
+        service: service.clone(),
+    }))
+}

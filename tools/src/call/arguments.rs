@@ -1,0 +1,122 @@
+//! The arguments of `skyring call`, and the request that they describe.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgGroup;
+use skyring::config::NodeAddress;
+use skyring::seri::Value;
+use skyring::{ClusterMap, Payload};
+
+use super::request::Request;
+use crate::shared::cluster_map::{check_named, load_map, parse_address};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE};
+use crate::shared::values::{parse_text, parse_value};
+
+const USAGE: &str = "skyring call [OPTIONS] --map <FILE> <NODE> <ADDRESS> <CMD> [ARGS]...
+       skyring call [OPTIONS] --addr <HOST:PORT> <ADDRESS> <CMD> [ARGS]...";
+
+const EXAMPLES: &str = "\
+Examples:
+  skyring call --addr 127.0.0.1:7102 @sdb SET name skyring
+  skyring call --map docs/examples/cluster/clustername.lua db @sdb GET name
+  skyring call --addr 127.0.0.1:7102 --string @sdb SET postcode 90210    text, not a number
+  skyring call --addr 127.0.0.1:7102 @sdb SET depth -12.5                a negative number
+  skyring call --addr 127.0.0.1:7102 @sdb GET -- --name                  text that begins with -
+
+ADDRESS is @name (published in the cluster), .name (local to that node), :0000000a or 10 (a handle).
+
+CMD and ARGS that are numbers in JSON's grammar, true, false or nil are sent as such, everything else as \
+text; --string sends all of them as text. Integers of more than 64 bits are text, too.
+
+The values of the reply are printed one per line: text as it is, tables as Lua writes them. On a terminal, \
+control characters other than line breaks and tabs are escaped.
+
+Exit codes: 0 success, 1 the call failed (the cause is on the standard error), 2 the arguments or the map \
+are invalid.";
+
+/// The longest that `--timeout` takes, in seconds.
+const TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
+
+/// The arguments of `skyring call`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
+#[command(group(ArgGroup::new("place").args(["map", "addr"]).required(true)))]
+pub(crate) struct Arguments {
+    /// The cluster map that names NODE, or a node config that names such a map
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Where the node listens, instead of a map and a name
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    addr: Option<NodeAddress>,
+    /// Timeout of the call; 0 = none. A refused connection fails the call at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    timeout: Duration,
+    /// Send CMD and ARGS as text, also numbers, true, false and nil
+    #[arg(long)]
+    string: bool,
+    /// Send without a reply; wait only until the node has received it
+    #[arg(long)]
+    send: bool,
+    /// The node (only with --map), the service, its command and arguments
+    #[arg(value_name = "ARG", required = true, allow_negative_numbers = true)]
+    arguments: Vec<OsString>,
+}
+
+fn address(text: &str) -> Result<NodeAddress, String> {
+    text.parse().map_err(|expected| format!("expected {expected}"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        // Below a millisecond it would count as 0, which is no limit.
+        Ok(seconds) if seconds == 0.0 || (0.001..=TIMEOUT_SECONDS_MAX).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err(format!("expected seconds, 0.001 to {TIMEOUT_SECONDS_MAX}, or 0")),
+    }
+}
+
+impl Arguments {
+    /// The request that the arguments describe; an error is the exit code and the cause.
+    pub(super) fn request(self) -> Result<Request, (u8, String)> {
+        let usage = |cause: String| (EXIT_USAGE, cause);
+        let mut arguments = self.arguments.into_iter();
+        let mut next = |missing: &str| {
+            arguments
+                .next()
+                .ok_or_else(|| usage(format!("{missing}; see skyring call --help")))
+        };
+        let (map, node) = match (self.map, self.addr) {
+            (_, Some(address)) => {
+                // The map has one node, and its address is its name: errors then name what the user named.
+                let name = address.to_string();
+                let map = ClusterMap::new().with(&name, &name);
+                (map.map_err(|error| usage(error.to_string()))?, name)
+            }
+            (Some(file), None) => {
+                let map = load_map(&file).map_err(usage)?;
+                let node = next("NODE is missing")?.to_string_lossy().into_owned();
+                check_named(&map, &file, &node).map_err(|cause| (EXIT_FAILURE, cause))?;
+                (map, node)
+            }
+            // clap does not let this through.
+            (None, None) => return Err(usage("--map or --addr is missing".to_owned())),
+        };
+        let address = next("ADDRESS is missing, for example @sdb")?;
+        let address = parse_address(&address.to_string_lossy()).map_err(usage)?;
+        let mut values = vec![next("CMD is missing: the command for the service")?];
+        values.extend(arguments);
+        let parse = if self.string { parse_text } else { parse_value };
+        let values: Vec<Value> = values.into_iter().map(parse).collect();
+        Ok(Request {
+            map,
+            node,
+            address,
+            payload: Payload::pack(&values).map_err(|error| usage(error.to_string()))?,
+            timeout: self.timeout,
+            is_send: self.send,
+        })
+    }
+}

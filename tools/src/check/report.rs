@@ -1,0 +1,156 @@
+//! The descriptions of node configs and cluster maps.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use skyring::ClusterMap;
+use skyring::config::{NodeConfig, NodeEntry};
+
+use crate::shared::output::escape_line;
+
+/// Lines of a name and a value, the names padded to one width.
+#[derive(Default)]
+struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((escape_line(name), escape_line(&value.into())));
+    }
+
+    fn into_text(self, heading: &str) -> String {
+        let width = self
+            .0
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
+        let mut text = format!("{}\n", escape_line(heading));
+        for (name, value) in self.0 {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "  {name:width$}  {value}");
+        }
+        text
+    }
+}
+
+pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> String {
+    let mut lines = Lines::default();
+    for (name, entry) in &map.nodes {
+        match entry {
+            NodeEntry::Address(address) => lines.add(name, address.to_string()),
+            NodeEntry::Disabled => lines.add(name, "disabled (false)"),
+        }
+    }
+    for (name, group) in &map.groups {
+        match group {
+            Some(group) => lines.add(
+                name,
+                format!("a group of {}, {}", group.members().join(", "), group.policy()),
+            ),
+            None => lines.add(name, "not a group (false)"),
+        }
+    }
+    if let Some(channels) = map.channels_default {
+        lines.add(
+            "__channels",
+            format!("{} to each node", counted(channels as usize, "channel")),
+        );
+    }
+    for (name, channels) in &map.channels_by_node {
+        lines.add(
+            &format!("__channels.{name}"),
+            format!("{} to {name}", counted(*channels as usize, "channel")),
+        );
+    }
+    let nowaiting = match map.nowaiting {
+        Some(true) => "calls to nodes that are not named here fail at once",
+        _ => "calls to nodes that are not named here wait for a reload that names them",
+    };
+    lines.add("__nowaiting", nowaiting);
+    let nodes = counted(map.nodes.len(), "node");
+    let mut text = lines.into_text(&format!("{}: a cluster map of {nodes}", file.display()));
+    for warning in warnings {
+        let _ = writeln!(text, "warning: {}", escape_line(warning));
+    }
+    text
+}
+
+pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
+    let mut lines = Lines::default();
+    lines.add("thread", counted(config.threads, "shard"));
+    let logger = config.logger.as_ref();
+    lines.add(
+        "logger",
+        logger.map_or("the standard output".to_owned(), |file| {
+            file.display().to_string()
+        }),
+    );
+    if let (Some(file), Some(map)) = (&config.cluster, map) {
+        let nodes: Vec<&str> = map.nodes.keys().map(String::as_str).collect();
+        lines.add(
+            "cluster",
+            format!(
+                "{}, {}: {}",
+                // Without the `./` in its middle that the config's own `./` leaves there.
+                file.components().collect::<PathBuf>().display(),
+                counted(nodes.len(), "node"),
+                nodes.join(", ")
+            ),
+        );
+    }
+    match (&config.open, map) {
+        (Some(name), Some(map)) => {
+            let address = map.nodes.get(name).and_then(NodeEntry::address);
+            let address = address.map(ToString::to_string).unwrap_or_default();
+            lines.add("open", format!("as {name} on {address}"));
+        }
+        _ => lines.add("open", "not set: the node can call others, and is not called"),
+    }
+    for (name, service) in &config.services {
+        let keyed = if service.keyed { "keyed " } else { "" };
+        let kind = format!("{keyed}{} {}", service.kind, service.arguments);
+        lines.add(
+            &format!("services.{name}"),
+            format!("{} as @{name}", kind.trim_end()),
+        );
+    }
+    if let Some(start) = &config.start {
+        lines.add("start", start);
+    }
+    let timeout = match config.call_timeout_ms {
+        0 => "0, calls to other nodes have no timeout".to_owned(),
+        milliseconds => milliseconds.to_string(),
+    };
+    lines.add("call_timeout_ms", timeout);
+    if config.spin_us > 0 {
+        lines.add("spin_us", config.spin_us.to_string());
+    }
+    let unused = unused_keys(config);
+    if !unused.is_empty() {
+        lines.add(
+            "not used",
+            format!(
+                "{} (services in C are not run, and single services have no logs)",
+                unused.join(", ")
+            ),
+        );
+    }
+    lines.into_text(&format!("{}: a node config", config.file.display()))
+}
+
+/// The keys of Skynet that the config sets and that have no effect here.
+fn unused_keys(config: &NodeConfig) -> Vec<&'static str> {
+    let keys = [
+        ("cpath", config.cpath.is_some()),
+        ("logpath", config.logpath.is_some()),
+    ];
+    keys.into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(key, _)| key)
+        .collect()
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

@@ -1,0 +1,75 @@
+//! `skyring run`: one node, from its config to the signal that stops it.
+//!
+//! The first SIGINT or SIGTERM stops the node gracefully: exit code 0. A second one ends the process at once, and so
+//! does the expiry of the stop timeout, during the start and during the stop.
+
+mod signals;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use skyring::{NodeBuilder, StartError};
+
+use crate::shared::node_config::{kinds, load_node};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
+
+const EXAMPLES: &str = "\
+Examples:
+  skyring run docs/examples/cluster/config_db
+  skyring docs/examples/cluster/config_db      the same, as Skynet is started
+
+A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster, ...) and these:
+  open = \"db\"                      listen where the cluster map says for this name
+  services = { sdb = \"simpledb\" }  start a simpledb and publish it as @sdb
+  call_timeout_ms = 30000          timeout of calls to other nodes; 0 = none
+  down_after_ms = 2000             a node without a sign of life for so long is down; 0 = never
+  stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight
+  spin_us = 0                      shards poll this long before they sleep; uses processor time
+
+The log goes to the standard output unless `logger` names a file. SIGINT (Ctrl-C) or SIGTERM stops the \
+node once the calls of its peers have finished, exit code 0; a second signal ends it at once. An invalid config is reported in one \
+line, exit code 2.";
+
+/// The arguments of `skyring run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The config of the node
+    config: PathBuf,
+}
+
+/// Runs a node until a signal stops it.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    // Before anything else, so that a signal during the start is not lost.
+    let stop = match signals::watch() {
+        Ok(stop) => stop,
+        Err(error) => return fail(EXIT_FAILURE, format!("cannot watch for signals: {error}")),
+    };
+    let (config, map) = match load_node(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(EXIT_USAGE, error),
+    };
+    let file = config.file.display().to_string();
+    let stop_timeout_ms = config.stop_timeout_ms;
+    let kinds = kinds();
+    let in_lua = skyring_lua::first_service(&config, &kinds) == skyring_lua::First::Lua;
+    let bootstrap = in_lua.then(|| config.bootstrap.clone());
+    let mut builder = NodeBuilder::from_config(config, map).kinds(kinds);
+    if let Some(bootstrap) = bootstrap {
+        builder = builder.first_service(&bootstrap);
+    }
+    let node = match builder.start() {
+        Ok(node) => node,
+        Err(error @ StartError::System(_)) => return fail(EXIT_FAILURE, error),
+        Err(error @ StartError::Log { .. }) => {
+            return fail(EXIT_USAGE, format!("{file}: logger: {error}"));
+        }
+        // The engine names the file and the key.
+        Err(error @ StartError::Service { .. }) => return fail(EXIT_USAGE, error),
+    };
+    signals::set_stop_timeout_ms(stop_timeout_ms);
+    // An error means that the watching thread has ended: then no signal could stop the node any more.
+    let _ = stop.recv();
+    node.stop();
+    ExitCode::SUCCESS
+}

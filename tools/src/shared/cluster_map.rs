@@ -1,0 +1,43 @@
+//! Cluster maps and addresses of services, as `call` and `bench` take them from a command line.
+
+use std::path::Path;
+
+use skyring::config::Checked;
+use skyring::{Address, ClusterMap};
+
+/// Loads a cluster map: the file itself, or the map that a node config names.
+pub(crate) fn load_map(file: &Path) -> Result<ClusterMap, String> {
+    match skyring::config::check(file) {
+        Ok(Checked::Map(map, _)) | Ok(Checked::Node(_, Some(map))) => Ok(map),
+        Ok(Checked::Node(_, None)) => Err(format!(
+            "{}: a node config that names no cluster map",
+            file.display()
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Checks that the map names the node, or a group of that name.
+pub(crate) fn check_named(map: &ClusterMap, file: &Path, node: &str) -> Result<(), String> {
+    let groups = map.groups.iter().filter(|(_, group)| group.is_some());
+    let names = map.nodes.keys().chain(groups.map(|(name, _)| name));
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if names.contains(&node) {
+        return Ok(());
+    }
+    let names = if names.is_empty() {
+        "no nodes".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let file = map.file.as_deref().unwrap_or(file).display();
+    Err(format!(
+        "absent: node {node} is not in the cluster map {file}, which has {names}"
+    ))
+}
+
+/// Parses the address of a service.
+pub(crate) fn parse_address(text: &str) -> Result<Address, String> {
+    Address::parse(text)
+        .ok_or_else(|| format!("\"{text}\" is not the address of a service: @name, .name, :0000000a or 10"))
+}
