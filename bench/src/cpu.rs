@@ -17,6 +17,15 @@ pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect())
 }
 
+/// The kernel's number of the processor with that number among those allowed.
+pub(crate) fn kernel_cpu(number: usize) -> io::Result<usize> {
+    let allowed = allowed_cpus()?;
+    allowed
+        .get(number % allowed.len().max(1))
+        .copied()
+        .ok_or_else(|| io::Error::other("the kernel allows this process no processor"))
+}
+
 /// Pins this thread to the allowed processor with that number, counted round from 0.
 pub(crate) fn pin_this_thread(number: usize) -> io::Result<()> {
     let allowed = allowed_cpus()?;

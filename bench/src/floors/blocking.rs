@@ -8,10 +8,12 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::measured::{Measured, PeerError, Settings};
+use super::client_thread::{on_client_thread, value};
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
 use super::meter::Meter;
-use super::server::{Launcher, Server};
-use super::{Peer, on_client_thread, value};
+use super::peer::Peer;
+use super::server_process::Server;
 use crate::interrupt::Interrupt;
 
 /// A socket that says nothing for this long is broken.

@@ -8,11 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::client_report;
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
+use super::peer::Peer;
 use super::program::installed;
-use super::server::{Launcher, Server};
-use super::told;
+use super::server_process::Server;
 use crate::interrupt::Interrupt;
 use crate::ports;
 use crate::scratch::Scratch;
@@ -65,7 +66,7 @@ pub(super) fn measure(
         &["-dist_listen", "false"],
         &call,
     );
-    told::measure(Peer::Erlang, client, server.process(), settings, interrupt)
+    client_report::measure(Peer::Erlang, client, server.process(), settings, interrupt)
 }
 
 fn arguments(command: &mut Command, settings: &Settings, port: u16) {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::measurement::{Measured, PeerError, Settings};
+use super::peer::Peer;
 use crate::cpu::cpu_seconds;
 use crate::interrupt::Interrupt;
 use crate::load::CpuSeconds;

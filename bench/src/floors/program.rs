@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::measured::PeerError;
+use super::measurement::PeerError;
 use crate::cpu::cpu_seconds;
 use crate::interrupt::Interrupt;
 use crate::process::Happening;

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::client_thread::value;
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
+use super::peer::Peer;
 use super::program::{installed, run_client};
-use super::server::{Launcher, Server};
-use super::value;
+use super::server_process::Server;
 use crate::cpu::cpu_seconds;
 use crate::interrupt::Interrupt;
 use crate::load::CpuSeconds;

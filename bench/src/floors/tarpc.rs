@@ -12,10 +12,11 @@ use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tarpc::{client, context, serde_transport, server};
 use tokio::net::TcpStream;
 
-use super::measured::{Measured, PeerError, Settings};
-use super::server::Launcher;
+use super::client_thread::value;
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
+use super::peer::Peer;
 use super::tokio_client::{self, runtime};
-use super::{Peer, value};
 use crate::interrupt::Interrupt;
 
 /// Longest frame: of the longest value that is measured, and what stands around it.

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
-use super::measured::{Measured, PeerError, Settings};
+use super::client_thread::on_client_thread;
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
 use super::meter::Meter;
-use super::server::{Launcher, Server};
-use super::{Peer, on_client_thread};
+use super::peer::Peer;
+use super::server_process::Server;
 use crate::interrupt::Interrupt;
 
 /// How long the calls may take beyond the time that is measured.

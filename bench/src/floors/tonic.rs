@@ -23,10 +23,11 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::measured::{Measured, PeerError, Settings};
-use super::server::Launcher;
+use super::client_thread::value;
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
+use super::peer::Peer;
 use super::tokio_client::{self, runtime};
-use super::{Peer, value};
 use crate::interrupt::Interrupt;
 
 /// Longest message: of the longest value that is measured, and what stands around it.

@@ -9,11 +9,12 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::client_report;
+use super::launcher::Launcher;
+use super::measurement::{Measured, PeerError, Settings};
+use super::peer::Peer;
 use super::program::present;
-use super::server::{Launcher, Server};
-use super::told;
+use super::server_process::Server;
 use crate::interrupt::Interrupt;
 use crate::ports;
 use crate::scratch::Scratch;
@@ -85,7 +86,7 @@ fn run(
     let server = node(settings.server_cpu, SERVER);
     let server = Server::run(server, (peer.name(), "listening"), address, interrupt)?;
     let client = node(settings.client_cpu, CLIENT);
-    told::measure(peer, client, server.process(), settings, interrupt)
+    client_report::measure(peer, client, server.process(), settings, interrupt)
 }
 
 /// Writes the config of a node and the service that it starts.

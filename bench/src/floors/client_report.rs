@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::measurement::{Measured, PeerError, Settings};
 use super::meter::difference;
+use super::peer::Peer;
 use super::program::run_client;
 use crate::cpu::cpu_seconds;
 use crate::interrupt::Interrupt;
