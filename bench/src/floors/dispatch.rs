@@ -16,7 +16,7 @@ use skyring::config::NodeConfig;
 use skyring::{Kinds, NodeBuilder};
 
 use super::launcher::Launcher;
-use super::measurement::{Measured, PeerError, Settings};
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::peer::Peer;
 use super::redis::Test;
 use super::server_process::LISTENING;
@@ -37,7 +37,7 @@ impl Peer {
         settings: &Settings,
         launcher: &Launcher,
         interrupt: &Interrupt,
-    ) -> Result<Measured, PeerError> {
+    ) -> Result<PeerResult, PeerError> {
         match self {
             Peer::BlockingEcho => blocking::measure_echo(settings, launcher, interrupt),
             Peer::BlockingStream => blocking::measure_stream(settings, launcher, interrupt),

@@ -10,13 +10,13 @@ use std::process::Command;
 
 use super::client_report;
 use super::launcher::Launcher;
-use super::measurement::{Measured, PeerError, Settings};
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::peer::Peer;
 use super::program::installed;
-use super::server_process::Server;
+use super::server_process::ServerProcess;
 use crate::interrupt::Interrupt;
 use crate::ports;
-use crate::scratch::Scratch;
+use crate::temp_dir::TempDir;
 
 /// The module that both nodes run.
 const MODULE: &str = include_str!("floor.erl");
@@ -34,10 +34,10 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let program = installed("erl")?;
-    let scratch = Scratch::new("erlang")?;
-    fs::write(scratch.path().join("floor.erl"), MODULE)?;
+    let temp_dir = TempDir::new("erlang")?;
+    fs::write(temp_dir.path().join("floor.erl"), MODULE)?;
     let address = ports::free_loopback()?;
     let node = |cpu: usize, name: &str, more: &[&str], expression: &str| {
         let mut command = launcher.run(cpu, &program);
@@ -46,13 +46,13 @@ pub(super) fn measure(
             .args(["-name", name])
             .args(more)
             .args(["-eval", &format!("{LOAD}{expression}.")]);
-        stay_in(&mut command, scratch.path());
+        stay_in(&mut command, temp_dir.path());
         command
     };
     let server_name = format!("floor_server_{}@127.0.0.1", address.port());
     let client_name = format!("floor_client_{}@127.0.0.1", address.port());
     let server = node(settings.server_cpu, &server_name, &[], "floor:serve()");
-    let server = Server::run(server, ("erl", "listening"), address, interrupt)?;
+    let server = ServerProcess::run(server, ("erl", "listening"), address, interrupt)?;
     let call = format!(
         "floor:call('{server_name}',{},binary:copy(<<$v>>,{}),{},{},{CALL_TIME_MS_MAX})",
         settings.in_flight,

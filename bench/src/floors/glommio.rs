@@ -21,12 +21,11 @@ use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement, TaskQueueHandle};
 
 use super::call_loop::{Callees, Frame, Received, SILENCE_MAX, TARGET, put_frame, take_frames};
-use super::client_thread::{on_client_thread, value};
+use super::client::{self, value};
 use super::launcher::Launcher;
-use super::measurement::{Measured, PeerError, Settings};
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::meter::Meter;
 use super::peer::Peer;
-use super::server_process::Server;
 use crate::cpu::kernel_cpu;
 use crate::interrupt::Interrupt;
 
@@ -80,17 +79,20 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
-    let server = Server::start(launcher, Peer::Glommio, settings, interrupt)?;
-    let (address, process) = (server.address(), server.process());
+) -> Result<PeerResult, PeerError> {
+    // Looked up before the client's thread may use one only.
     let cpu = kernel_cpu(settings.client_cpu)?;
-    let interrupt = interrupt.clone();
-    on_client_thread(settings, move |settings| {
-        let meter = Meter::start(Peer::Glommio, settings, process, &interrupt);
-        let client = Client::new(settings.in_flight, meter);
-        call(&client, address, cpu, settings).map_err(|error| PeerError::Client(error.to_string()))?;
-        client.meter.borrow().finish()
-    })
+    client::measure(
+        Peer::Glommio,
+        settings,
+        launcher,
+        interrupt,
+        move |address, settings, meter| {
+            let client = Client::new(settings.in_flight, meter);
+            call(&client, address, cpu, settings).map_err(PeerError::client)?;
+            client.meter.borrow().finish()
+        },
+    )
 }
 
 /// Keeps calls in flight from this thread, pinned to the kernel's processor `cpu`, until the meter has enough.

@@ -1,14 +1,18 @@
-//! What is asked of every floor and peer, and what comes back: one shape for all of them.
+//! The settings and the result of a measurement, the same for every floor and peer.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use thiserror::Error;
 
-use crate::load::CpuSeconds;
-use crate::report::Latency;
-use crate::watch::WatchError;
+use super::peer::Peer;
+use crate::cpu::CpuSeconds;
+use crate::latency::Latency;
+use crate::node_process::NodeProcessError;
+use crate::supervisor::WaitError;
 
 /// How a floor or a peer is to be measured.
 #[derive(Debug, Clone)]
@@ -17,11 +21,11 @@ pub struct Settings {
     pub in_flight: usize,
     /// Size of the value that goes there and comes back, in bytes.
     pub size: usize,
-    /// The time that is measured.
+    /// The measured time.
     pub duration: Duration,
-    /// Calls of this time before it are not counted.
+    /// The time before it, whose calls are not counted.
     pub warm_up: Duration,
-    /// How long either side looks for I/O before it sleeps, where that can be set.
+    /// How long either side polls for I/O before it sleeps, where that can be set.
     pub spin: Duration,
     /// The processor of the server: a number among those that this process may use, counted round from 0.
     pub server_cpu: usize,
@@ -31,38 +35,38 @@ pub struct Settings {
     pub skynet: Option<PathBuf>,
 }
 
-/// What was measured of a floor or a peer.
+/// The figures of a floor or a peer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measured {
-    /// Its name, as [`Peer::name`](super::Peer::name) says it.
+pub struct PeerResult {
+    /// Its name, as [`Peer::name`] returns it.
     pub name: &'static str,
-    /// Calls that were answered while it was measured.
+    /// Calls that were answered in the measured time.
     pub calls: u64,
     /// The same a second.
     pub calls_per_second: f64,
     /// How long they took.
     pub latency_us: Latency,
-    /// Calls that failed, or whose value did not come back as it was.
+    /// Calls that failed or returned another value.
     pub errors: u64,
-    /// Calls that were in flight: fewer than asked for where the [`note`](Self::note) says why.
+    /// Calls in flight: fewer than the settings have where the [`note`](Self::note) says why.
     pub in_flight: usize,
     /// Size of the value, in bytes.
     pub size: usize,
     /// The time that was measured.
     pub seconds: f64,
-    /// What it cost.
+    /// The processor time that it used.
     pub cpu_seconds: CpuSeconds,
-    /// What is not as it is for the others.
+    /// What is not equal to the others.
     pub note: String,
 }
 
 /// Why there are no figures of a floor or a peer.
 #[derive(Debug, Error)]
 pub enum PeerError {
-    /// It is not on this machine, or not in this program; no fault, and nothing was started.
+    /// It is not on this machine, or not in this program. This is no failure, and nothing was started.
     #[error("{0}")]
     Unavailable(String),
-    /// Its server did not come up, or said something else than what it should.
+    /// Its server did not start, or wrote something unexpected.
     #[error("the server: {0}")]
     Server(String),
     /// Its client failed.
@@ -71,17 +75,58 @@ pub enum PeerError {
     /// A socket, a thread, a process or a file failed.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// Somebody wants the program to end.
+    /// The user interrupted the program.
     #[error("interrupted")]
     Interrupted,
 }
 
+impl PeerResult {
+    /// The result of a client that recorded every latency, in nanoseconds.
+    pub(super) fn of_latencies(
+        peer: Peer,
+        settings: &Settings,
+        latencies: &Histogram<u64>,
+        errors: u64,
+        (seconds, cpu_seconds): (f64, CpuSeconds),
+    ) -> PeerResult {
+        PeerResult {
+            name: peer.name(),
+            calls: latencies.len(),
+            calls_per_second: latencies.len() as f64 / seconds,
+            latency_us: Latency::of(latencies),
+            errors,
+            in_flight: settings.in_flight,
+            size: settings.size,
+            seconds,
+            cpu_seconds,
+            note: peer.note().to_owned(),
+        }
+    }
+}
+
 impl PeerError {
-    /// What a vain wait for something that `who` should have said means.
-    pub(crate) fn waited(error: WatchError, who: &str) -> PeerError {
+    /// A failure of the client.
+    pub(crate) fn client(error: impl fmt::Display) -> PeerError {
+        PeerError::Client(error.to_string())
+    }
+
+    /// A wait for the server `name` that ended without its event.
+    pub(crate) fn waited(error: WaitError, name: &str) -> PeerError {
         match error {
-            WatchError::Interrupted => PeerError::Interrupted,
-            WatchError::TimedOut(_) => PeerError::Server(format!("{who} said {error}")),
+            WaitError::Interrupted => PeerError::Interrupted,
+            WaitError::TimedOut(_) => PeerError::Server(format!("{name} wrote {error}")),
+        }
+    }
+}
+
+impl From<NodeProcessError> for PeerError {
+    fn from(error: NodeProcessError) -> PeerError {
+        match error {
+            NodeProcessError::Waited {
+                error: WaitError::Interrupted,
+                ..
+            } => PeerError::Interrupted,
+            error => PeerError::Server(error.to_string()),
         }
     }
 }

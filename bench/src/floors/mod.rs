@@ -9,7 +9,7 @@
 //! counted, and a closed loop (a caller begins its next call when its last one is answered). Clients that
 //! are written here look at the clock once a call, as Skyring's load does, and compare the whole answer.
 //!
-//! **What is not** stands in the note of each, [`Peer::note`], which every [`Measured`] carries. The widest
+//! **What is not** stands in the note of each, [`Peer::note`], which every [`PeerResult`] carries. The widest
 //! differences: only Skyring and the two call loops spin when they are told to, and only they have been
 //! written for many calls in flight on one connection; what `redis-benchmark` calls in flight is sent and
 //! awaited in one piece, so its connection idles between two pieces; Erlang and Skynet are interpreted or
@@ -20,8 +20,8 @@
 
 mod blocking;
 mod call_loop;
+mod client;
 mod client_report;
-mod client_thread;
 mod dispatch;
 mod erlang;
 mod glommio;
@@ -43,5 +43,5 @@ mod uring;
 
 pub use self::dispatch::serve;
 pub use self::launcher::Launcher;
-pub use self::measurement::{Measured, PeerError, Settings};
+pub use self::measurement::{PeerError, PeerResult, Settings};
 pub use self::peer::Peer;

@@ -1,4 +1,4 @@
-//! Servers of floors and peers: processes of their own that end with the value that stands for them.
+//! The server of a floor or a peer, as a process of its own.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -8,62 +8,62 @@ use super::launcher::Launcher;
 use super::measurement::{PeerError, Settings};
 use super::peer::Peer;
 use crate::interrupt::Interrupt;
-use crate::process::{Happening, Process};
-use crate::watch::Watch;
+use crate::process::Process;
+use crate::supervisor::{ReadyError, Supervisor};
 
 /// How long a server may take until it listens.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// What a server of ours says before its address.
+/// What a server of ours writes before its address.
 pub(super) const LISTENING: &str = "listening ";
 
-/// A server that runs. Dropping it kills it.
-pub(super) struct Server {
+/// A running server. Dropping it kills it.
+pub(super) struct ServerProcess {
     process: Process,
     address: SocketAddr,
-    /// Hears what it says, so that it never waits to say it.
-    _watch: Watch,
+    /// Reads what it writes, so that its output never blocks it.
+    _supervisor: Supervisor,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts our server of a peer, and returns when it listens.
     pub(super) fn start(
         launcher: &Launcher,
         peer: Peer,
         settings: &Settings,
         interrupt: &Interrupt,
-    ) -> Result<Server, PeerError> {
-        let mut watch = Watch::new(interrupt.clone(), |_| {});
+    ) -> Result<ServerProcess, PeerError> {
+        let mut supervisor = Supervisor::new(interrupt.clone(), |_| {});
         let mut command = launcher.serve(peer, settings);
         command.stdin(Stdio::null());
-        let process = watch.start(peer.name(), command)?;
-        let address = heard(&mut watch, &process, peer.name(), |line| {
+        let process = supervisor.start(peer.name(), command)?;
+        let address = wait_until_ready(&mut supervisor, &process, peer.name(), |line| {
             line.strip_prefix(LISTENING)?.parse().ok()
         })?;
-        Ok(Server {
+        Ok(ServerProcess {
             process,
             address,
-            _watch: watch,
+            _supervisor: supervisor,
         })
     }
 
-    /// Starts another program as a server, and returns when it has said a line with `ready` in it.
+    /// Starts another program as a server, and returns when it has written a line that contains `ready`.
     pub(super) fn run(
         mut command: Command,
         (name, ready): (&'static str, &str),
         address: SocketAddr,
         interrupt: &Interrupt,
-    ) -> Result<Server, PeerError> {
-        let mut watch = Watch::new(interrupt.clone(), |_| {});
+    ) -> Result<ServerProcess, PeerError> {
+        let mut supervisor = Supervisor::new(interrupt.clone(), |_| {});
         command.stdin(Stdio::null());
-        let process = watch.start(name, command)?;
-        heard(&mut watch, &process, name, |line| {
+        let process = supervisor.start(name, command)?;
+        wait_until_ready(&mut supervisor, &process, name, |line| {
             line.contains(ready).then_some(())
         })?;
-        Ok(Server {
+        Ok(ServerProcess {
             process,
             address,
-            _watch: watch,
+            _supervisor: supervisor,
         })
     }
 
@@ -72,36 +72,26 @@ impl Server {
         self.address
     }
 
-    /// Its process.
+    /// Its process id.
     pub(super) fn process(&self) -> u32 {
         self.process.id()
     }
 }
 
-/// Waits until a starting server says what `look` looks for; when it ends instead, tells its last line.
-fn heard<T>(
-    watch: &mut Watch,
+/// Waits until a starting server writes a line for which `find` returns a value.
+fn wait_until_ready<T>(
+    supervisor: &mut Supervisor,
     process: &Process,
     name: &str,
-    look: impl Fn(&str) -> Option<T>,
+    find: impl Fn(&str) -> Option<T>,
 ) -> Result<T, PeerError> {
-    let mut said = "nothing".to_owned();
-    let found = watch.wait(START_TIME_MAX, |event| match &event.happening {
-        _ if event.id != process.id() => None,
-        Happening::Line(line) => match look(line) {
-            Some(found) => Some(Some(found)),
-            None => {
-                said.clone_from(line);
-                None
-            }
-        },
-        Happening::Closed => Some(None),
-    });
-    match found {
-        Ok(Some(found)) => Ok(found),
-        Ok(None) => Err(PeerError::Server(format!(
-            "{name} ended instead of listening, and said last: {said}"
-        ))),
-        Err(error) => Err(PeerError::waited(error, name)),
-    }
+    supervisor
+        .wait_until_ready(process, START_TIME_MAX, find)
+        .map_err(|error| match error {
+            ReadyError::Ended { last_line } => PeerError::Server(format!(
+                "{name} ended instead of listening, and wrote last: {}",
+                last_line.as_deref().unwrap_or("nothing")
+            )),
+            ReadyError::Wait(error) => PeerError::waited(error, name),
+        })
 }

@@ -12,9 +12,9 @@ use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tarpc::{client, context, serde_transport, server};
 use tokio::net::TcpStream;
 
-use super::client_thread::value;
+use super::client::value;
 use super::launcher::Launcher;
-use super::measurement::{Measured, PeerError, Settings};
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::peer::Peer;
 use super::tokio_client::{self, runtime};
 use crate::interrupt::Interrupt;
@@ -66,7 +66,7 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     tokio_client::measure(
         Peer::Tarpc,
         settings,

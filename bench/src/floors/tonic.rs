@@ -23,9 +23,9 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::client_thread::value;
+use super::client::value;
 use super::launcher::Launcher;
-use super::measurement::{Measured, PeerError, Settings};
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::peer::Peer;
 use super::tokio_client::{self, runtime};
 use crate::interrupt::Interrupt;
@@ -104,7 +104,7 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     tokio_client::measure(
         Peer::Tonic,
         settings,

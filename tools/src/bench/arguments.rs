@@ -8,7 +8,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring::seri::Value;
 use skyring::{Address, DialectChoice, Payload};
-use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, PairPlan, Running};
+use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, PairPlan, RunningNode};
 
 use crate::{call, word};
 
@@ -214,7 +214,7 @@ fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
     Ok((payload, size))
 }
 
-fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
+fn running(arguments: &Arguments) -> Result<Option<RunningNode>, String> {
     let (Some(file), Some(node), Some(service)) = (&arguments.map, &arguments.node, &arguments.address)
     else {
         return Ok(None);
@@ -222,7 +222,7 @@ fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
     let map = call::load_map(file)?;
     call::known(&map, file, node)?;
     let address = Address::parse(service).ok_or_else(|| call::no_address(service))?;
-    Ok(Some(Running {
+    Ok(Some(RunningNode {
         map,
         node: node.clone(),
         address,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use skyring::DialectChoice;
 use skyring_bench::floors::{Launcher, Peer, PeerError};
 use skyring_bench::{
-    Calls, FloorError, Interrupt, LoadResult, Measurement, Objective, Pace, Pair, PairError, Profile,
+    Calls, FloorError, Interrupt, LoadModel, LoadResult, Measurement, Objective, Pair, PairError, Profile,
     ProfileError, Profiled, Recorder, Search, Settings, Trial, blocking_echo, duration, floors, grouped,
     highest_rate,
 };
@@ -58,8 +58,8 @@ pub(super) fn measure(
     pair.call_once(&plan.payload)?;
     let mut profile = None;
     let (load, search) = match plan.mode {
-        Mode::Closed => (one(&mut pair, plan, Pace::Closed, &mut profile)?, None),
-        Mode::Rate(rate) => (one(&mut pair, plan, Pace::Open(rate), &mut profile)?, None),
+        Mode::Closed => (one(&mut pair, plan, LoadModel::Closed, &mut profile)?, None),
+        Mode::Rate(rate) => (one(&mut pair, plan, LoadModel::Open(rate), &mut profile)?, None),
         Mode::FindMax(objective) => {
             let (load, search) = find(&mut pair, plan, objective)?;
             (load, Some(search))
@@ -93,12 +93,12 @@ pub(super) fn measure(
 fn one(
     pair: &mut Pair,
     plan: &Plan,
-    pace: Pace,
+    model: LoadModel,
     profile: &mut Option<Profile>,
 ) -> Result<LoadResult, BenchError> {
     let mut progress = Progress::start(plan.warm_up, plan.duration);
     let calls = Calls {
-        pace,
+        model,
         in_flight: plan.in_flight,
         keys: plan.keys,
         payload: plan.payload.clone(),
@@ -133,7 +133,7 @@ fn profiled(pair: &mut Pair) -> Vec<Profiled> {
 fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResult, Search), BenchError> {
     let first = pair.measure(
         Calls {
-            pace: Pace::Closed,
+            model: LoadModel::Closed,
             in_flight: FIRST_IN_FLIGHT,
             keys: plan.keys,
             payload: plan.payload.clone(),
@@ -153,7 +153,7 @@ fn find(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResul
     ));
     let (mut trials, mut best) = (Vec::<Trial>::new(), None);
     highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
-        let load = one(pair, plan, Pace::Open(rate), &mut None)?;
+        let load = one(pair, plan, LoadModel::Open(rate), &mut None)?;
         let latency_us = objective.percentile.of(&load.latency_us);
         let kept_up = load.calls_per_second >= rate * KEPT_UP && load.unanswered == 0;
         let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use skyring_bench::floors::Launcher;
-use skyring_bench::targets::{Course, Finding, Target, Wanted, findings_json};
+use skyring_bench::targets::{Context, Target, TargetResult, Wanted, results_json};
 use skyring_bench::{Interrupt, PairError};
 
 use crate::bench_peers::FLOOR_SERVER;
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(findings) => findings,
         Err(error) => return say::fail(FAILED, error),
     };
-    let json = findings_json(&findings);
+    let json = results_json(&findings);
     let written = file.map_or(Ok(()), |mut file| writeln!(file, "{json}"));
     let mut out = anstream::stdout();
     let told = if arguments.json.as_deref().is_some_and(is_stdout) {
@@ -83,10 +83,10 @@ fn is_stdout(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
+fn measure(arguments: &Arguments) -> Result<Vec<TargetResult>, PairError> {
     let interrupt = Interrupt::catch()?;
     let (node, launcher) = (node_program()?, Launcher::this_program(FLOOR_SERVER)?);
-    let course = Course {
+    let course = Context {
         node: &node,
         launcher: &launcher,
         interrupt: &interrupt,
@@ -115,7 +115,7 @@ fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
     Ok(findings)
 }
 
-fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
+fn print(out: &mut impl Write, findings: &[TargetResult]) -> io::Result<()> {
     writeln!(
         out,
         "{:<16}{:<62}{:>19}{:>19}{:>9}{:>10}  met",

@@ -11,8 +11,8 @@ use skyring::config::{ConfigError, Group, Policy};
 use skyring::log::Destination;
 use skyring::{Address, ClusterMap, DialectChoice, Error, Node, StartError};
 use skyring_bench::{
-    ChaosProxy, Interrupt, LedgerError, LedgerPlan, LedgerResult, NodePlan, RunningLedger, SAMPLES_MAX,
-    Sample, Scratch, Server, ServerError, Watch, resident_bytes, samples_csv, samples_page,
+    ChaosProxy, Interrupt, LedgerError, LedgerPlan, LedgerResult, NodePlan, NodeProcess, NodeProcessError,
+    RunningLedger, SAMPLES_MAX, Sample, Supervisor, TempDir, resident_bytes, samples_csv, samples_page,
 };
 use thiserror::Error as ThisError;
 
@@ -49,7 +49,7 @@ pub(super) enum CourseError {
     #[error("{0}")]
     System(#[from] io::Error),
     #[error("the callee: {0}")]
-    Server(#[from] ServerError),
+    Server(#[from] NodeProcessError),
     #[error("the calling node: {0}")]
     Client(#[from] StartError),
     #[error(transparent)]
@@ -66,16 +66,16 @@ pub(super) enum CourseError {
 
 /// What takes part.
 struct Course {
-    callee: Server,
-    backup: Option<(Server, ChaosProxy)>,
-    watch: Watch,
+    callee: NodeProcess,
+    backup: Option<(NodeProcess, ChaosProxy)>,
+    watch: Supervisor,
     /// Two ways to the callee, so that a reload can move it.
     proxies: [ChaosProxy; 2],
     node: Node,
     /// Which of the proxies the map names.
     way: usize,
     samples: Vec<Sample>,
-    scratch: Scratch,
+    scratch: TempDir,
 }
 
 /// Runs it all; gives the number of violations.
@@ -115,8 +115,8 @@ pub(super) fn run(plan: &Plan) -> Result<u64, CourseError> {
 
 impl Course {
     fn start(plan: &Plan, interrupt: Interrupt) -> Result<Course, CourseError> {
-        let scratch = Scratch::new("ledger")?;
-        let mut watch = Watch::new(interrupt, |_| {});
+        let scratch = TempDir::new("ledger")?;
+        let mut watch = Supervisor::new(interrupt, |_| {});
         let mut start = |name, (_, kind)| {
             let node_plan = NodePlan {
                 name,
@@ -124,12 +124,12 @@ impl Course {
                 spin_us: 0,
                 service: ("ledger", kind),
             };
-            Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
+            NodeProcess::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
                 .map_err(CourseError::from)
         };
         let callee = start(CALLEE, BOOKS[0])?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy = |callee: &Server| ChaosProxy::start(listen, callee.address(), plan.network);
+        let proxy = |callee: &NodeProcess| ChaosProxy::start(listen, callee.address(), plan.network);
         let proxies = [proxy(&callee)?, proxy(&callee)?];
         let mut map = ClusterMap::new().with(CALLEE, &proxies[0].address().to_string())?;
         let mut backup = None;

@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use skyring_bench::{Event, Happening, duration, grouped};
+use skyring_bench::{Event, EventKind, duration, grouped};
 
 use super::GATE;
 use super::steps::{LoadFigures, Reply};
@@ -38,7 +38,7 @@ pub(super) fn done(what: &str, text: &str) -> io::Result<()> {
 
 /// A line of a process, unless it is the gate's word to its parent.
 pub(super) fn show(event: &Event) {
-    let Happening::Line(text) = &event.happening else {
+    let EventKind::Line(text) = &event.kind else {
         return;
     };
     if event.name == GATE && Reply::read(text).is_some() {

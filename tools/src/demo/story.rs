@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use skyring_bench::{
-    Event, Happening, Interrupt, NodePlan, Process, Scratch, Server, ServerError, Watch, WatchError,
+    Event, EventKind, Interrupt, NodePlan, NodeProcess, NodeProcessError, Process, Supervisor, TempDir,
+    WaitError,
 };
 use thiserror::Error;
 
@@ -41,7 +42,7 @@ pub(super) enum DemoError {
     },
     /// A database did not come up.
     #[error(transparent)]
-    Server(ServerError),
+    Server(NodeProcessError),
     /// The gate says that a step failed.
     #[error("{step}: {text}")]
     Step {
@@ -72,11 +73,11 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> DemoError {
     move |error| DemoError::System { what, error }
 }
 
-impl From<ServerError> for DemoError {
-    fn from(error: ServerError) -> DemoError {
+impl From<NodeProcessError> for DemoError {
+    fn from(error: NodeProcessError) -> DemoError {
         match error {
-            ServerError::Waited {
-                error: WatchError::Interrupted,
+            NodeProcessError::Waited {
+                error: WaitError::Interrupted,
                 ..
             } => DemoError::Interrupted,
             other => DemoError::Server(other),
@@ -87,10 +88,10 @@ impl From<ServerError> for DemoError {
 /// The processes of a demo. The order of the fields is the order in which they are dropped.
 struct Demo {
     gate: Process,
-    db: Server,
-    backup: Server,
-    watch: Watch,
-    _scratch: Scratch,
+    db: NodeProcess,
+    backup: NodeProcess,
+    watch: Supervisor,
+    _scratch: TempDir,
 }
 
 /// Tells it all.
@@ -114,17 +115,17 @@ pub(super) fn tell(seconds: u64) -> Result<(), DemoError> {
 
 impl Demo {
     fn start(interrupt: Interrupt) -> Result<Demo, DemoError> {
-        let scratch = Scratch::new("demo").map_err(system("a folder for the demo's files"))?;
+        let scratch = TempDir::new("demo").map_err(system("a folder for the demo's files"))?;
         let program = node_program().map_err(system("this program's own file"))?;
-        let mut watch = Watch::new(interrupt, screen::show);
+        let mut watch = Supervisor::new(interrupt, screen::show);
         let plan = |name| NodePlan {
             name,
             threads: 1,
             spin_us: 0,
             service: ("sdb", "simpledb"),
         };
-        let mut db = Server::start(&mut watch, &program, scratch.path(), &plan(DB))?;
-        let mut backup = Server::start(&mut watch, &program, scratch.path(), &plan(BACKUP))?;
+        let mut db = NodeProcess::start(&mut watch, &program, scratch.path(), &plan(DB))?;
+        let mut backup = NodeProcess::start(&mut watch, &program, scratch.path(), &plan(BACKUP))?;
         let gate = start_gate(&watch, &program.file, scratch.path(), &db)?;
         let text = format!(
             "{DB} (pid {}, {}), {BACKUP} (pid {}, {}), {GATE} (pid {})",
@@ -223,7 +224,7 @@ impl Demo {
 
     fn ask(&mut self, step: &Step) -> Result<(), DemoError> {
         self.gate
-            .tell(&step.to_string())
+            .write_line(&step.to_string())
             .map_err(system("asking the gate for a step"))
     }
 
@@ -263,26 +264,31 @@ impl Demo {
     ) -> Result<T, DemoError> {
         let id = self.gate.id();
         let mut said = "nothing was said".to_owned();
-        let found = self.watch.wait(time_max, |event: &Event| match &event.happening {
+        let found = self.watch.wait(time_max, |event: &Event| match &event.kind {
             _ if event.id != id => None,
-            Happening::Line(line) => {
+            EventKind::Line(line) => {
                 said.clone_from(line);
                 look(line).map(Some)
             }
-            Happening::Closed => Some(None),
+            EventKind::Closed => Some(None),
         });
         let step = step.to_owned();
         match found {
             Ok(Some(found)) => Ok(found),
             Ok(None) => Err(DemoError::GateEnded { step, said }),
-            Err(WatchError::Interrupted) => Err(DemoError::Interrupted),
-            Err(WatchError::TimedOut(time_max)) => Err(DemoError::TimedOut { step, time_max }),
+            Err(WaitError::Interrupted) => Err(DemoError::Interrupted),
+            Err(WaitError::TimedOut(time_max)) => Err(DemoError::TimedOut { step, time_max }),
         }
     }
 }
 
 /// Writes the gate's config and map, which knows only the first database, and starts it.
-fn start_gate(watch: &Watch, program: &Path, folder: &Path, db: &Server) -> Result<Process, DemoError> {
+fn start_gate(
+    watch: &Supervisor,
+    program: &Path,
+    folder: &Path,
+    db: &NodeProcess,
+) -> Result<Process, DemoError> {
     let config = format!("thread = 1\nharbor = 0\ncluster = \"{GATE}_map.lua\"\n");
     let map = format!("{DB} = \"{}\"\n", db.address());
     fs::write(folder.join(format!("{GATE}.lua")), config)

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use self::ring::Ring;
 use super::call_loop::{Callees, Received, TARGET, invalid, put_frame, take_frames};
-use super::client_thread::{on_client_thread, value};
+use super::client::{self, value};
 use super::launcher::Launcher;
-use super::measurement::{Measured, PeerError, Settings};
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::meter::Meter;
 use super::peer::Peer;
-use super::server_process::Server;
 use crate::interrupt::Interrupt;
 
 pub(super) fn serve(listener: &TcpListener, spin: Duration) -> io::Result<()> {
@@ -54,15 +53,18 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
-    let server = Server::start(launcher, Peer::Uring, settings, interrupt)?;
-    let socket = TcpStream::connect(server.address())?;
-    let (process, interrupt) = (server.process(), interrupt.clone());
-    on_client_thread(settings, move |settings| {
-        let mut meter = Meter::start(Peer::Uring, settings, process, &interrupt);
-        call(socket, settings, &mut meter).map_err(|error| PeerError::Client(error.to_string()))?;
-        meter.finish()
-    })
+) -> Result<PeerResult, PeerError> {
+    client::measure(
+        Peer::Uring,
+        settings,
+        launcher,
+        interrupt,
+        |address, settings, mut meter| {
+            let socket = TcpStream::connect(address)?;
+            call(socket, settings, &mut meter).map_err(PeerError::client)?;
+            meter.finish()
+        },
+    )
 }
 
 /// Keeps calls in flight until the meter has enough.
