@@ -1,9 +1,9 @@
-//! Two measurements beside each other.
+//! The comparison of two measurements.
 
 use std::fmt::Write as _;
 
+use crate::format::{duration, grouped};
 use crate::measurement::Measurement;
-use crate::report::{duration, grouped};
 
 /// One figure of both.
 struct Line {
@@ -12,7 +12,7 @@ struct Line {
     show: fn(f64) -> String,
 }
 
-/// A table of both and of the second as a ratio to the first, and what is not alike in how they were made.
+/// A table of both, with the ratio of the second to the first, and the differences between their settings.
 pub fn compare(
     (first_name, first): (&str, &Measurement),
     (second_name, second): (&str, &Measurement),
@@ -74,7 +74,7 @@ pub fn compare(
     table
 }
 
-/// What was not the same for both, so that a ratio is not of the program alone.
+/// The settings that differ, because of which a ratio is not of the program alone.
 fn differences(first: &Measurement, second: &Measurement) -> Vec<(&'static str, String, String)> {
     let facts = |m: &Measurement| {
         let settings = &m.settings;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_otherwise_is_told() {
+    fn differences_between_the_settings_are_listed() {
         let (first, mut second) = (measurement(), measurement());
         second.in_flight = 256;
         second.settings.rate = None;

@@ -1,9 +1,10 @@
-//! Processors: which this process may use, pinning a thread to one, and what a process has used of them.
+//! Processors: which this process may use, pinning a thread to one, and the processor time of a process.
 
 use std::fs;
 use std::io;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde::{Deserialize, Serialize};
 
 /// Ticks a second in `/proc/PID/stat`: the same for every Linux that programs see, whatever the kernel's own.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -15,6 +16,15 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     let allowed = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect())
+}
+
+/// The kernel's number of the processor with that number among those allowed.
+pub(crate) fn kernel_cpu(number: usize) -> io::Result<usize> {
+    let allowed = allowed_cpus()?;
+    allowed
+        .get(number % allowed.len().max(1))
+        .copied()
+        .ok_or_else(|| io::Error::other("the kernel allows this process no processor"))
 }
 
 /// Pins this thread to the allowed processor with that number, counted round from 0.
@@ -38,6 +48,41 @@ pub fn cpu_seconds(process: u32) -> Option<f64> {
     let user: f64 = times.next()?.parse().ok()?;
     let system: f64 = times.next()?.parse().ok()?;
     Some((user + system) / TICKS_PER_SECOND)
+}
+
+/// Processor time of both sides of a measurement, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CpuSeconds {
+    /// Of this process.
+    pub client: f64,
+    /// Of the server's process; `None` when it was not given, or has ended.
+    pub server: Option<f64>,
+}
+
+impl CpuSeconds {
+    /// What this process, as the client, and the server have used until now.
+    pub(crate) fn now(server: Option<u32>) -> CpuSeconds {
+        CpuSeconds::of(std::process::id(), server)
+    }
+
+    /// What both processes have used until now.
+    pub(crate) fn of(client: u32, server: Option<u32>) -> CpuSeconds {
+        CpuSeconds {
+            client: cpu_seconds(client).unwrap_or(0.0),
+            server: server.and_then(cpu_seconds),
+        }
+    }
+
+    /// What both have used since `before`.
+    pub(crate) fn since(self, before: CpuSeconds) -> CpuSeconds {
+        CpuSeconds {
+            client: self.client - before.client,
+            server: self
+                .server
+                .zip(before.server)
+                .map(|(after, before)| after - before),
+        }
+    }
 }
 
 #[cfg(test)]

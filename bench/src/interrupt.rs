@@ -1,4 +1,4 @@
-//! Somebody wants this program to end.
+//! Interrupts: the signals that ask this program to end.
 
 use std::io;
 use std::sync::Arc;
@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Whether SIGINT, SIGTERM or SIGHUP has come. A clone sees the same.
+/// Whether SIGINT, SIGTERM or SIGHUP has arrived. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on those signals no longer end the process; whoever waits must ask
-    /// [`requested`](Self::requested).
+    /// From now on those signals no longer end the process; every wait must check [`requested`](Self::requested).
     ///
     /// # Errors
     /// When the system refuses.
@@ -24,7 +23,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Whether one of them has come.
+    /// Whether one of them has arrived.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

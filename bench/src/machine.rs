@@ -1,4 +1,4 @@
-//! What machine figures are from.
+//! The machine on which figures were measured.
 
 use std::fs;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::allowed_cpus;
 
-/// Facts of a machine that figures depend on. What the system does not say is empty or 0.
+/// Facts of a machine that figures depend on. A fact that the system does not provide is empty or 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Machine {
-    /// What its processors are called.
+    /// The model of its processors.
     pub processor: String,
     /// How many of them this process may use.
     pub processors: usize,
@@ -42,7 +42,7 @@ impl Machine {
     }
 }
 
-/// What follows the first `key` and its colon in a file of the kernel's.
+/// The text after the first `key` and its colon in a file of the kernel.
 fn after<'a>(file: &'a str, key: &str) -> &'a str {
     let line = file.lines().find(|line| line.starts_with(key));
     let value = line.and_then(|line| line.split_once(':'));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_does_not_say_is_empty() {
+    fn what_the_kernel_does_not_provide_is_empty() {
         assert_eq!(after("a : b\n", "c"), "");
         assert_eq!((kibibytes(""), kibibytes("12 kB")), (0, 12));
     }

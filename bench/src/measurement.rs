@@ -1,84 +1,85 @@
 //! A measurement with all that is needed to judge it: figures, settings, machine and floors.
 //!
-//! As JSON it is one object. Its first fields are for everybody: `calls_per_second`, `latency_us`, `errors`,
-//! `in_flight`, `channels`, `size`, `cpu_seconds`, `machine`. What follows says how it was made.
+//! As JSON it is one object. The fields `calls_per_second`, `latency_us`, `errors`, `in_flight`, `channels`, `size`,
+//! `cpu_seconds` and `machine` come first; the others describe how it was made.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::floor::Floor;
-use crate::floors::Measured;
-use crate::load::{CpuSeconds, LoadResult, Pace, Rate};
+use crate::blocking_echo::Floor;
+use crate::cpu::CpuSeconds;
+use crate::floors::PeerResult;
+use crate::latency::Latency;
+use crate::load::{LoadModel, LoadResult, Rate};
 use crate::machine::Machine;
 use crate::objective::Objective;
-use crate::report::Latency;
 
-/// What was measured, how, and where.
+/// The figures of a load, with its settings and its machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Calls that were answered, a second.
     pub calls_per_second: f64,
-    /// How long they took; in an open loop from when they should have begun.
+    /// How long they took; in an open loop since they were due.
     pub latency_us: Latency,
     /// Calls that failed.
     pub errors: u64,
-    /// Calls in flight; in an open loop the most that may be.
+    /// Calls in flight; in an open loop the most.
     pub in_flight: usize,
     /// Channels to the called node.
     pub channels: u32,
-    /// Size of the value that goes there, in bytes.
+    /// Size of the value, in bytes.
     pub size: usize,
-    /// Processor time that both processes used while it was measured.
+    /// Processor time of both processes in the measured time.
     pub cpu_seconds: CpuSeconds,
-    /// Where it was measured.
+    /// The machine.
     pub machine: Machine,
-    /// How it was measured.
+    /// The settings.
     #[serde(flatten)]
     pub settings: Settings,
-    /// Calls that were answered while it was measured.
+    /// Calls that were answered in the measured time.
     #[serde(default)]
     pub calls: u64,
     /// Calls that failed, by the code of their error.
     #[serde(default)]
     pub errors_by_code: BTreeMap<String, u64>,
-    /// The most calls of an open loop that waited to begin.
+    /// The most calls of an open loop that were due and could not begin.
     #[serde(default)]
     pub backlog_max: u64,
     /// Calls of an open loop that were never answered.
     #[serde(default)]
     pub unanswered: u64,
-    /// How the highest rate was found, if it was searched.
+    /// The search for the highest rate, if there was one.
     #[serde(default)]
     pub search: Option<Search>,
-    /// What was measured beside it.
+    /// The floors that were measured beside it.
     #[serde(default)]
     pub floors: Vec<FloorFigures>,
-    /// What is drawn, and not written as JSON.
+    /// The data of the charts, which are not written as JSON.
     #[serde(skip)]
-    pub drawn: Option<Drawn>,
+    pub chart_data: Option<ChartData>,
 }
 
-/// How it was measured.
+/// The settings of a measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// The time that was measured, in seconds.
+    /// The measured time, in seconds.
     pub seconds: f64,
-    /// Seconds before it that were not.
+    /// The warm-up before it, in seconds.
     pub warmup_seconds: f64,
-    /// Calls a second that were asked for; `None` in a closed loop.
+    /// Calls a second of an open loop; `None` in a closed loop.
     pub rate: Option<f64>,
     /// Shards of each side.
     pub threads: usize,
     /// Different keys of the calls; 0 = none.
     pub keys: usize,
-    /// How long shards look for work before they sleep, in microseconds.
+    /// How long shards poll for work before they sleep, in microseconds.
     pub spin_us: u32,
-    /// What the calling node speaks: `auto` or `skynet`.
+    /// The dialect of the calling node: `auto` or `skynet`.
     pub dialect: String,
-    /// Whom it called: a node and a service.
+    /// The called node and service.
     pub called: String,
     /// The processors of the server's shards; empty when the server was running already.
     pub server_cpus: Vec<usize>,
@@ -91,18 +92,18 @@ pub struct Settings {
 pub struct Search {
     /// The objective.
     pub objective: Objective,
-    /// What was tried, in that order.
+    /// The trials, in their order.
     pub trials: Vec<Trial>,
 }
 
 /// One rate that was tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Calls a second that were asked for.
+    /// Calls a second of the trial.
     pub rate: f64,
     /// Calls a second that were answered.
     pub calls_per_second: f64,
-    /// What the objective is about.
+    /// The latency at the objective's percentile.
     pub latency_us: f64,
     /// Whether the objective was met.
     pub met: bool,
@@ -121,13 +122,13 @@ pub struct FloorFigures {
     pub in_flight: usize,
     /// Size of the value.
     pub size: usize,
-    /// What is not equal.
+    /// What is not equal to Skyring.
     pub note: String,
 }
 
-/// What is drawn.
+/// The data of the charts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Drawn {
+pub struct ChartData {
     /// Every call: nanoseconds.
     pub latencies: Histogram<u64>,
     /// Calls a second, over time.
@@ -137,12 +138,12 @@ pub struct Drawn {
 }
 
 impl Measurement {
-    /// Puts together what a load measured and how it was made.
+    /// Makes a measurement of a load's result and its settings.
     pub fn new(load: LoadResult, channels: u32, mut settings: Settings) -> Measurement {
         settings.seconds = load.seconds;
-        settings.rate = match load.pace {
-            Pace::Closed => None,
-            Pace::Open(rate) => Some(rate),
+        settings.rate = match load.model {
+            LoadModel::Closed => None,
+            LoadModel::Open(rate) => Some(rate),
         };
         Measurement {
             calls_per_second: load.calls_per_second,
@@ -164,7 +165,7 @@ impl Measurement {
             unanswered: load.unanswered,
             search: None,
             floors: Vec::new(),
-            drawn: Some(Drawn {
+            chart_data: Some(ChartData {
                 latencies: load.latencies,
                 rates: load.rates,
                 floor: None,
@@ -172,7 +173,7 @@ impl Measurement {
         }
     }
 
-    /// Adds the blocking echo, whose round trips are drawn beside the calls.
+    /// Adds the blocking echo, whose latencies are in the chart beside those of the calls.
     pub fn add_echo(&mut self, echo: Floor) {
         self.floors.push(FloorFigures {
             name: "blocking TCP echo".to_owned(),
@@ -182,13 +183,13 @@ impl Measurement {
             size: echo.size,
             note: "two plain blocking sockets: no headers, no callee; never spins".to_owned(),
         });
-        if let Some(drawn) = &mut self.drawn {
-            drawn.floor = Some(echo.latencies);
+        if let Some(data) = &mut self.chart_data {
+            data.floor = Some(echo.latencies);
         }
     }
 
     /// Adds another floor.
-    pub fn add_floor(&mut self, name: &str, floor: Measured) {
+    pub fn add_floor(&mut self, name: &str, floor: PeerResult) {
         self.floors.push(FloorFigures {
             name: name.to_owned(),
             calls_per_second: floor.calls_per_second,
@@ -208,14 +209,14 @@ impl Measurement {
 
     /// The measurement as one line of JSON.
     pub fn to_json(&self) -> String {
-        // All keys are texts, so that there is a JSON of it.
+        // Cannot fail: all keys are texts.
         serde_json::to_string(&Rounded::of(self)).unwrap_or_default()
     }
 
     /// A measurement that was written as JSON.
     ///
     /// # Errors
-    /// A text that says what it is instead.
+    /// A text with the cause.
     pub fn from_json(text: &str) -> Result<Measurement, String> {
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
@@ -229,7 +230,7 @@ impl Measurement {
     }
 }
 
-/// A measurement whose figures are cut to what they are exact to.
+/// A measurement whose figures are rounded to their precision.
 struct Rounded;
 
 impl Rounded {
@@ -270,7 +271,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::report::histogram;
+    use crate::latency::histogram;
 
     /// A measurement of 1,000 calls that took 1 to 1,000 microseconds.
     pub(crate) fn measurement() -> Measurement {
@@ -284,7 +285,7 @@ pub(crate) mod tests {
             latency_us: Latency::of(&latencies),
             latencies,
             errors: [("timeout", 2), ("unreachable", 1)].into(),
-            pace: Pace::Open(500.0),
+            model: LoadModel::Open(500.0),
             in_flight: 4,
             backlog_max: 3,
             unanswered: 1,
@@ -314,7 +315,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_measurement_is_one_line_of_json_with_the_fields_that_are_promised() {
+    fn a_measurement_is_one_line_of_json_with_the_promised_fields() {
         let json = measurement().to_json();
         assert!(!json.contains('\n'), "{json}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -341,11 +342,11 @@ pub(crate) mod tests {
         let json = measurement().to_json();
         let read = Measurement::from_json(&json).unwrap();
         assert_eq!(read.to_json(), json);
-        assert_eq!(read.drawn, None);
+        assert_eq!(read.chart_data, None);
     }
 
     #[test]
-    fn what_is_no_measurement_says_what_is_missing() {
+    fn a_text_that_is_no_measurement_is_an_error_with_the_cause() {
         for (text, cause) in [
             ("hello", "not JSON"),
             ("{}", "missing field `calls_per_second`"),

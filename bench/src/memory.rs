@@ -1,8 +1,8 @@
-//! How much memory a process has.
+//! The resident memory of a process.
 
 use std::fs;
 
-/// The memory of a process that is in the machine's, in bytes; `None` when there is no such process.
+/// The resident memory of a process, in bytes; `None` when there is no such process.
 pub fn resident_bytes(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! What a service is to achieve: a percentile of its latencies, and how long that may be.
+//! A latency objective: a percentile of the latencies, and its limit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Latency, duration};
+use crate::format::duration;
+use crate::latency::Latency;
 
-/// Longest latency that can be asked for.
+/// Longest limit of an objective.
 const LIMIT_MAX: Duration = Duration::from_secs(60);
 
 /// Which latency is meant.
@@ -46,7 +47,7 @@ impl Percentile {
         ("p99.9", Percentile::P999),
     ];
 
-    /// That one of a measurement.
+    /// The value of this percentile.
     pub fn of(self, latency: &Latency) -> f64 {
         match self {
             Percentile::P50 => latency.p50,

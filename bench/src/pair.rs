@@ -10,24 +10,22 @@ use skyring::{Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload,
 use thiserror::Error as ThisError;
 
 use crate::cpu::allowed_cpus;
+use crate::floors::PeerError;
 use crate::interrupt::Interrupt;
-use crate::load::{Load, LoadError, LoadResult, Pace, RunningLoad};
-use crate::process::Happening;
-use crate::scratch::Scratch;
-use crate::server::{NodePlan, Program, Server, ServerError};
-use crate::watch::{Watch, WatchError};
+use crate::load::{Load, LoadError, LoadModel, LoadResult, RunningLoad};
+use crate::node_process::{NodePlan, NodeProcess, NodeProcessError, Program};
+use crate::process::EventKind;
+use crate::supervisor::{Supervisor, WaitError};
+use crate::temp_dir::TempDir;
 
 /// The server's name in the map, and its service.
 const SERVER: &str = "server";
 const SERVICE: &str = "echo";
 
-/// Time between two looks at whether the load is done or the program is to end.
-const POLL: Duration = Duration::from_millis(50);
-
 /// How long the server may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long the first call may take, which finds out whether there is somebody.
+/// How long the first call may take, which checks that the service answers.
 const FIRST_CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why there are no figures.
@@ -36,10 +34,10 @@ pub enum PairError {
     /// A file or the system failed.
     #[error("{0}")]
     System(#[from] io::Error),
-    /// The server did not come up.
+    /// The server did not start.
     #[error("the server: {0}")]
-    Server(ServerError),
-    /// The calling node did not.
+    Server(NodeProcessError),
+    /// The calling node did not start.
     #[error("the calling node: {0}")]
     Client(#[from] StartError),
     /// The calls could not be made.
@@ -48,7 +46,7 @@ pub enum PairError {
     /// The value cannot be sent.
     #[error("{0}")]
     Values(#[from] Error),
-    /// An address is none.
+    /// An address is invalid.
     #[error("{0}")]
     Map(#[from] ConfigError),
     /// The first call failed.
@@ -56,67 +54,88 @@ pub enum PairError {
     FirstCall {
         /// The node and the service.
         called: String,
-        /// How.
+        /// Why.
         error: Error,
     },
-    /// Somebody wants the program to end.
+    /// The user interrupted the program.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// What both sides are like.
+impl From<NodeProcessError> for PairError {
+    fn from(error: NodeProcessError) -> PairError {
+        match error {
+            NodeProcessError::Waited {
+                error: WaitError::Interrupted,
+                ..
+            } => PairError::Interrupted,
+            error => PairError::Server(error),
+        }
+    }
+}
+
+impl From<PeerError> for PairError {
+    fn from(error: PeerError) -> PairError {
+        match error {
+            PeerError::Interrupted => PairError::Interrupted,
+            error => PairError::System(io::Error::other(error.to_string())),
+        }
+    }
+}
+
+/// How both sides are set up.
 #[derive(Debug, Clone)]
 pub struct PairPlan {
     /// Shards of each side.
     pub threads: usize,
     /// Channels between them.
     pub channels: u32,
-    /// How long shards look for work before they sleep, in microseconds.
+    /// How long shards poll for work before they sleep, in microseconds.
     pub spin_us: u32,
-    /// What the calling node speaks.
+    /// The dialect of the calling node.
     pub dialect: DialectChoice,
-    /// What is called if it runs already; `None` = a server is started.
-    pub running: Option<Running>,
-    /// The kind of the one service that a server which is started here has, as configs name it.
+    /// The node that is called if it runs already; `None` = a server is started.
+    pub running: Option<RunningNode>,
+    /// The kind of the one service of a server that is started here, as configs name it.
     pub kind: &'static str,
 }
 
 /// A node that runs already.
 #[derive(Debug, Clone)]
-pub struct Running {
+pub struct RunningNode {
     /// The cluster map that names it.
     pub map: ClusterMap,
-    /// Its name in there.
+    /// Its name in the map.
     pub node: String,
     /// The service that is called.
     pub address: Address,
-    /// The same as people write it.
+    /// The same as text.
     pub service: String,
 }
 
-/// How a load is to be.
+/// The load.
 #[derive(Debug, Clone)]
 pub struct Calls {
     /// When calls begin.
-    pub pace: Pace,
+    pub model: LoadModel,
     /// Calls in flight, or at most in an open loop.
     pub in_flight: usize,
     /// Different keys; 0 = none.
     pub keys: usize,
-    /// What every call carries.
+    /// The payload of every call.
     pub payload: Payload,
     /// Its size, for the result.
     pub size: usize,
-    /// Time that is not counted.
+    /// The time before the measurement.
     pub warm_up: Duration,
-    /// Time that is.
+    /// The measured time.
     pub duration: Duration,
 }
 
 /// Both sides, running. Dropping it ends them.
 pub struct Pair {
     client: Node,
-    server: Option<Server>,
+    server: Option<NodeProcess>,
     node: String,
     address: Address,
     service: String,
@@ -124,8 +143,8 @@ pub struct Pair {
     server_cpus: Vec<usize>,
     client_cpus: Vec<usize>,
     // Dropped last: the client logs in there.
-    watch: Watch,
-    _scratch: Scratch,
+    supervisor: Supervisor,
+    _scratch: TempDir,
 }
 
 impl Pair {
@@ -134,8 +153,8 @@ impl Pair {
     /// # Errors
     /// [`PairError`]; then nothing is left.
     pub fn start(plan: &PairPlan, program: &Program, interrupt: &Interrupt) -> Result<Pair, PairError> {
-        let scratch = Scratch::new("bench")?;
-        let mut watch = Watch::new(interrupt.clone(), |_| {});
+        let temp_dir = TempDir::new("bench")?;
+        let mut supervisor = Supervisor::new(interrupt.clone(), |_| {});
         let allowed = allowed_cpus()?;
         let cpus = |first: usize| -> Vec<usize> {
             let round = allowed.iter().copied().cycle();
@@ -150,10 +169,10 @@ impl Pair {
                     spin_us: plan.spin_us,
                     service: (SERVICE, plan.kind),
                 };
-                let server = Server::start(&mut watch, program, scratch.path(), &node).map_err(started)?;
+                let server = NodeProcess::start(&mut supervisor, program, temp_dir.path(), &node)?;
                 let map = ClusterMap::new().with(SERVER, &server.address().to_string())?;
                 let service = format!("@{SERVICE}");
-                let running = Running {
+                let running = RunningNode {
                     map: map.clone(),
                     node: SERVER.to_owned(),
                     address: Address::from(service.as_str()),
@@ -170,7 +189,7 @@ impl Pair {
             .dialect(plan.dialect)
             .map(map)
             // The standard output is for the figures.
-            .log_to(Destination::File(scratch.path().join("client.log")))
+            .log_to(Destination::File(temp_dir.path().join("client.log")))
             .start()?;
         Ok(Pair {
             client,
@@ -181,12 +200,12 @@ impl Pair {
             address: running.address,
             service: running.service,
             interrupt: interrupt.clone(),
-            watch,
-            _scratch: scratch,
+            supervisor,
+            _scratch: temp_dir,
         })
     }
 
-    /// Whom the client calls, as people write it: the node and the service.
+    /// The called node and service, as text.
     pub fn called(&self) -> String {
         format!("{} {}", self.node, self.service)
     }
@@ -211,7 +230,7 @@ impl Pair {
         self.client.metrics()
     }
 
-    /// Makes one call, to learn at once that nobody is there or that the service wants something else.
+    /// Makes one call, to find out at once whether the service answers it.
     ///
     /// # Errors
     /// [`PairError::FirstCall`].
@@ -227,21 +246,21 @@ impl Pair {
         })
     }
 
-    /// Makes calls and measures them; `look` sees the load while it runs, about twenty times a second.
+    /// Makes calls and measures them; `observe` is called with the running load about twenty times a second.
     ///
     /// # Errors
     /// [`PairError`].
     pub fn measure(
         &mut self,
         calls: Calls,
-        mut look: impl FnMut(&RunningLoad),
+        observe: impl FnMut(&RunningLoad),
     ) -> Result<LoadResult, PairError> {
         let load = Load {
             node: self.node.clone(),
             address: self.address.clone(),
             payload: calls.payload,
             size: calls.size,
-            pace: calls.pace,
+            model: calls.model,
             in_flight: calls.in_flight,
             keys: calls.keys,
             warm_up: calls.warm_up,
@@ -249,48 +268,32 @@ impl Pair {
             server_process: self.server_process(),
         };
         let mut running = load.start(&self.client)?;
-        loop {
-            if let Some(result) = running.wait(POLL)? {
-                return Ok(result);
-            }
-            look(&running);
-            if self.interrupt.requested() {
-                return Err(PairError::Interrupted);
-            }
-        }
+        running
+            .wait_or_interrupt(&self.interrupt, observe)?
+            .ok_or(PairError::Interrupted)
     }
 
-    /// Ends both sides in order, and gives what the server said last: its counters, if any is not 0.
+    /// Ends both sides in order, and returns the last line of the server: its counters, if any is not 0.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn end(mut self) -> Result<String, PairError> {
         self.client.stop();
-        let mut said = String::new();
+        let mut last_line = String::new();
         if let Some(mut server) = self.server {
             let process = server.process();
             let id = process.id();
             process.end(STOP_TIME_MAX)?;
-            // It has ended, so what it said is here already; if not, nobody needs it that much.
-            let _ = self.watch.wait(STOP_TIME_MAX, |event| match &event.happening {
-                Happening::Line(line) if event.id == id => {
-                    said.clone_from(line);
+            // It has ended, so its lines have arrived; without them the result is not wrong.
+            let _ = self.supervisor.wait(STOP_TIME_MAX, |event| match &event.kind {
+                EventKind::Line(line) if event.id == id => {
+                    last_line.clone_from(line);
                     None
                 }
-                Happening::Closed if event.id == id => Some(()),
+                EventKind::Closed if event.id == id => Some(()),
                 _ => None,
             });
         }
-        Ok(said)
-    }
-}
-
-fn started(error: ServerError) -> PairError {
-    match error {
-        ServerError::Waited {
-            error: WatchError::Interrupted,
-            ..
-        } => PairError::Interrupted,
-        error => PairError::Server(error),
+        Ok(last_line)
     }
 }

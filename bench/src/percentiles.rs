@@ -60,7 +60,7 @@ pub fn to_percentiles(latencies: &Histogram<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::histogram;
+    use crate::latency::histogram;
 
     #[test]
     fn the_lines_are_as_the_plotter_reads_them() {

@@ -4,20 +4,20 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The ports that are tried. Below those from which Linux, as it comes, takes the local ports of outgoing
-/// connections: a node that keeps dialling a dead peer on such a port can end up connected to itself.
+/// The ports that are tried. They are below the range from which Linux by default takes the local ports of outgoing
+/// connections: a node that dials a dead peer on such a port can connect to itself.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// How far apart two searches of one process begin.
+/// The distance between the first ports of two searches of one process.
 const STRIDE: u16 = 37;
 
 static SEARCHES: AtomicU16 = AtomicU16::new(0);
 
-/// A loopback address on which nobody listens now. Somebody may the moment after.
+/// A loopback address on which no program listens now. One may a moment later.
 ///
 /// # Errors
-/// When every port is taken, or sockets cannot be had.
+/// When every port is taken, or the system refuses sockets.
 pub(crate) fn free_loopback() -> io::Result<SocketAddr> {
     // Programs that search at the same time begin at different ports.
     let search = SEARCHES.fetch_add(1, Ordering::Relaxed);
@@ -38,19 +38,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_somebody_listens_on_is_not_given() {
-        let mut held = Vec::new();
+    fn a_port_that_a_program_listens_on_is_not_returned() {
+        let mut taken_ports = Vec::new();
         for _ in 0..20 {
             let address = free_loopback().unwrap();
             assert!((FIRST..FIRST + COUNT).contains(&address.port()));
             if let Ok(listener) = TcpListener::bind(address) {
                 assert!(
-                    held.iter()
+                    taken_ports
+                        .iter()
                         .all(|taken: &TcpListener| taken.local_addr().unwrap() != address)
                 );
-                held.push(listener);
+                taken_ports.push(listener);
             }
         }
-        assert!(!held.is_empty());
+        assert!(!taken_ports.is_empty());
     }
 }

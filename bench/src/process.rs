@@ -1,4 +1,4 @@
-//! A child process: what it says, line by line, and its end.
+//! A child process: the lines that it writes, and its end.
 
 use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus};
@@ -8,34 +8,34 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-/// Longer lines of a process are given in pieces of this size.
+/// Longer lines of a process are passed in parts of this size.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Time between two looks at whether a process has ended.
-const END_POLL: Duration = Duration::from_millis(2);
+/// Time between two checks whether a process has ended.
+const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What a process did.
+/// What happened to a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
+pub enum EventKind {
     /// It wrote a line, to its standard output or error.
     Line(String),
     /// Both are closed: it has ended, or will in a moment.
     Closed,
 }
 
-/// What was heard of a process.
+/// An event of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The name that it was started under.
     pub name: &'static str,
-    /// Its process id, which tells two lives of one name apart.
+    /// Its process id, which distinguishes two processes of one name.
     pub id: u32,
-    /// What it did.
-    pub happening: Happening,
+    /// What happened.
+    pub kind: EventKind,
 }
 
-/// For a process that must not outlive the one that started it: the kernel kills it when the thread that
-/// started it ends, be it with SIGKILL, when no value is dropped any more. It lasts across `exec`.
+/// Makes the kernel kill this process when the thread that started it ends, even with SIGKILL, when no value is
+/// dropped any more. The setting lasts across `exec`.
 ///
 /// # Errors
 /// When the system refuses.
@@ -43,7 +43,7 @@ pub fn end_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
-/// A child process. Dropping it kills it, and waits for its end.
+/// A child process. Dropping it kills it and waits for its end.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -51,7 +51,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. Every line that it writes goes to `events`, which holds the process up when it is full.
+    /// Starts it. Every line that it writes goes to `events`, which blocks the process while it is full.
     pub(crate) fn start(
         name: &'static str,
         mut command: Command,
@@ -61,14 +61,14 @@ impl Process {
         let (reader, writer) = io::pipe()?;
         command.stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn()?;
-        // The command holds writing ends, and with them the pipe open.
+        // The command has writing ends, which would keep the pipe open.
         drop(command);
         let stdin = child.stdin.take();
         let process = Process { child, stdin };
         let id = process.id();
         thread::Builder::new()
-            .name(format!("hear-{name}"))
-            .spawn(move || hear(name, id, reader, &events))?;
+            .name(format!("read-{name}"))
+            .spawn(move || forward_lines(name, id, reader, &events))?;
         Ok(process)
     }
 
@@ -80,8 +80,8 @@ impl Process {
     /// Writes a line to its standard input, if the command that started it piped that.
     ///
     /// # Errors
-    /// When it does not listen, or not any more.
-    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+    /// When its standard input is closed.
+    pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         let Some(stdin) = self.stdin.as_mut() else {
             return Err(io::Error::new(
                 io::ErrorKind::BrokenPipe,
@@ -94,12 +94,12 @@ impl Process {
     /// Stops it with SIGSTOP: it does nothing until [`resume`](Self::resume), and its connections stay open.
     ///
     /// # Errors
-    /// When it is gone, or the system refuses.
+    /// When it has ended, or the system refuses.
     pub fn pause(&self) -> io::Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
     }
 
-    /// Lets it go on.
+    /// Lets it continue.
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
@@ -107,7 +107,7 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
     }
 
-    /// Ends it with SIGKILL, and waits until it is gone.
+    /// Ends it with SIGKILL, and waits for its end.
     ///
     /// # Errors
     /// When the system refuses.
@@ -117,23 +117,23 @@ impl Process {
     }
 
     /// Ends it by closing its standard input and with SIGTERM; with SIGKILL when it takes longer than
-    /// `patience`.
+    /// `time_max`.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn end(&mut self, patience: Duration) -> io::Result<ExitStatus> {
+    pub fn end(&mut self, time_max: Duration) -> io::Result<ExitStatus> {
         self.stdin = None;
         if let Some(status) = self.child.try_wait()? {
             return Ok(status);
         }
-        // It is not waited for yet, so the id is still its own.
+        // No one has waited for it yet, so the id is still its own.
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let started = Instant::now();
-        while started.elapsed() < patience {
+        while started.elapsed() < time_max {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            thread::sleep(END_POLL);
+            thread::sleep(END_POLL_INTERVAL);
         }
         self.kill()
     }
@@ -146,8 +146,8 @@ impl Drop for Process {
     }
 }
 
-/// Passes on what a process writes, until it writes no more or nobody listens.
-fn hear(name: &'static str, id: u32, pipe: PipeReader, events: &SyncSender<Event>) {
+/// Forwards the lines that a process writes, until it ends or the receiver is gone.
+fn forward_lines(name: &'static str, id: u32, pipe: PipeReader, events: &SyncSender<Event>) {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     loop {
@@ -155,12 +155,12 @@ fn hear(name: &'static str, id: u32, pipe: PipeReader, events: &SyncSender<Event
         let read = (&mut reader)
             .take(LINE_BYTES_MAX as u64)
             .read_until(b'\n', &mut line);
-        let happening = match read {
-            Ok(0) | Err(_) => Happening::Closed,
-            Ok(_) => Happening::Line(String::from_utf8_lossy(&line).trim_end().to_owned()),
+        let kind = match read {
+            Ok(0) | Err(_) => EventKind::Closed,
+            Ok(_) => EventKind::Line(String::from_utf8_lossy(&line).trim_end().to_owned()),
         };
-        let closed = happening == Happening::Closed;
-        if events.send(Event { name, id, happening }).is_err() || closed {
+        let is_closed = kind == EventKind::Closed;
+        if events.send(Event { name, id, kind }).is_err() || is_closed {
             return;
         }
     }

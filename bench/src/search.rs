@@ -1,19 +1,19 @@
-//! Finds the highest rate that still does what is wanted.
+//! A search for the highest rate that meets an objective.
 
 /// Rates below this many calls a second are not tried.
 const RATE_MIN: f64 = 10.0;
 
-/// The search ends when what did and what did not are this near to each other.
+/// The search ends when the highest rate that met and the lowest that missed differ by no more than this factor.
 const PRECISION: f64 = 1.02;
 
-/// Most trials, those that are repeated included.
+/// Most trials, repetitions included.
 pub const TRIALS_MAX: usize = 60;
 
-/// How much more is tried while everything does.
+/// The factor between two trials while all meet the objective.
 const GROWTH: f64 = 1.5;
 
-/// Tries rates, beginning with `first`, and gives the highest that did; `None` when none did. Whether a rate
-/// does may differ from time to time: one that did not is tried once more.
+/// Tries rates, beginning with `first`, and returns the highest that met the objective; `None` when none did. The result
+/// of a rate may differ from time to time: one that missed is tried once more.
 ///
 /// # Errors
 /// What `try_rate` fails with.
@@ -22,7 +22,7 @@ pub fn highest_rate<E>(
     ceiling: f64,
     mut try_rate: impl FnMut(f64) -> Result<bool, E>,
 ) -> Result<Option<f64>, E> {
-    let (mut does, mut does_not): (Option<f64>, Option<f64>) = (None, None);
+    let (mut met_max, mut missed_min): (Option<f64>, Option<f64>) = (None, None);
     let mut rate = first.clamp(RATE_MIN, ceiling);
     let mut trials = 0;
     while trials < TRIALS_MAX {
@@ -33,11 +33,11 @@ pub fn highest_rate<E>(
             met = try_rate(rate)?;
         }
         if met {
-            does = Some(rate);
+            met_max = Some(rate);
         } else {
-            does_not = Some(rate);
+            missed_min = Some(rate);
         }
-        rate = match (does, does_not) {
+        rate = match (met_max, missed_min) {
             (Some(low), Some(high)) if high / low <= PRECISION => break,
             (Some(low), Some(high)) => (low + high) / 2.0,
             (Some(low), None) if low >= ceiling => break,
@@ -48,7 +48,7 @@ pub fn highest_rate<E>(
             (None, None) => break,
         };
     }
-    Ok(does)
+    Ok(met_max)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
 use skyring_bench::Interrupt;
-use skyring_bench::floors::{Launcher, Measured, Peer, PeerError, Settings, serve};
+use skyring_bench::floors::{Launcher, Peer, PeerError, PeerResult, Settings, serve};
 
 /// The subcommand under which this program is a server.
 const SERVER: &str = "floor-server";
@@ -103,14 +103,14 @@ fn launcher() -> Launcher {
     Launcher::this_program(SERVER).expect("a program that runs has a path")
 }
 
-fn measure(peer: Peer, settings: &Settings) -> Measured {
+fn measure(peer: Peer, settings: &Settings) -> PeerResult {
     let measured = peer.measure(settings, &launcher(), &Interrupt::default());
     let measured = measured.unwrap_or_else(|error| panic!("{} {settings:?}: {error}", peer.name()));
     check(&measured, settings);
     measured
 }
 
-fn check(measured: &Measured, settings: &Settings) {
+fn check(measured: &PeerResult, settings: &Settings) {
     assert!(measured.calls > 0 && measured.errors == 0, "{measured:?}");
     assert!(
         measured.seconds > settings.duration.as_secs_f64() / 2.0,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skyring::log::Destination;
 use skyring::{Address, Answer, ClusterMap, Context, Message, Node, NodeBuilder, Payload, Service};
-use skyring_bench::{Load, LoadError, LoadResult, Pace};
+use skyring_bench::{Load, LoadError, LoadModel, LoadResult};
 use skyring_services::Echo;
 
 /// Time that is measured; long enough that every caller is answered many times on a busy machine.
@@ -36,7 +36,7 @@ fn load(address: &str, in_flight: usize) -> Load {
         address: Address::from(address),
         payload: Payload::pack("value").expect("a string can be packed"),
         size: 5,
-        pace: Pace::Closed,
+        model: LoadModel::Closed,
         in_flight,
         keys: 0,
         warm_up: Duration::from_millis(50),
@@ -118,7 +118,7 @@ impl Service for Silent {
 /// A load by a timetable of that many calls a second.
 fn timetable(calls_per_second: f64, in_flight: usize) -> Load {
     Load {
-        pace: Pace::Open(calls_per_second),
+        model: LoadModel::Open(calls_per_second),
         ..load("@echo", in_flight)
     }
 }

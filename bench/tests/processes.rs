@@ -6,7 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use skyring_bench::{
-    Event, Happening, Interrupt, NodePlan, Program, Scratch, Server, ServerError, Watch, WatchError,
+    Event, EventKind, Interrupt, NodePlan, NodeProcess, NodeProcessError, Program, Supervisor, TempDir,
+    WaitError,
 };
 
 /// Longest wait for anything here.
@@ -19,8 +20,8 @@ const PLAN: NodePlan = NodePlan {
     service: ("sdb", "simpledb"),
 };
 
-fn watch() -> Watch {
-    Watch::new(Interrupt::default(), |_| {})
+fn watch() -> Supervisor {
+    Supervisor::new(Interrupt::default(), |_| {})
 }
 
 fn is_alive(process: u32) -> bool {
@@ -29,7 +30,7 @@ fn is_alive(process: u32) -> bool {
 
 #[test]
 fn a_start_whose_port_was_taken_is_tried_once_more_on_another() {
-    let folder = Scratch::new("test").expect("a folder");
+    let folder = TempDir::new("test").expect("a folder");
     // The shell stands for `skyring run`.
     let program = Program {
         file: "sh".into(),
@@ -39,7 +40,7 @@ fn a_start_whose_port_was_taken_is_tried_once_more_on_another() {
              cp db_map.lua second; echo '[:00000001] Listen on it'; exec sleep 60\n",
         ],
     };
-    let server = Server::start(&mut watch(), &program, folder.path(), &PLAN).expect("the second start");
+    let server = NodeProcess::start(&mut watch(), &program, folder.path(), &PLAN).expect("the second start");
     let [first, second] = ["first", "second"].map(|file| fs::read_to_string(folder.path().join(file)));
     let (first, second) = (first.expect("first start"), second.expect("second start"));
     assert_ne!(first, second);
@@ -48,7 +49,7 @@ fn a_start_whose_port_was_taken_is_tried_once_more_on_another() {
 
 #[test]
 fn a_node_that_cannot_start_is_an_error_with_its_last_words() {
-    let folder = Scratch::new("test").expect("a folder");
+    let folder = TempDir::new("test").expect("a folder");
     let program = Program {
         file: "sh".into(),
         arguments: &[
@@ -56,9 +57,9 @@ fn a_node_that_cannot_start_is_an_error_with_its_last_words() {
             "echo run >> runs; echo 'error: no io_uring here' >&2; exit 1",
         ],
     };
-    let error = Server::start(&mut watch(), &program, folder.path(), &PLAN).err();
+    let error = NodeProcess::start(&mut watch(), &program, folder.path(), &PLAN).err();
     assert!(
-        matches!(&error, Some(ServerError::Ended { name: "db", said }) if said == "error: no io_uring here"),
+        matches!(&error, Some(NodeProcessError::Ended { name: "db", last_line }) if last_line == "error: no io_uring here"),
         "{error:?}"
     );
     let runs = fs::read_to_string(folder.path().join("runs")).expect("it ran");
@@ -84,7 +85,7 @@ fn a_process_that_ignores_sigterm_is_killed_when_patience_ends() {
     command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]);
     let mut process = watch.start("stubborn", command).expect("it starts");
     let ready = watch.wait(PATIENCE, |event: &Event| {
-        (event.happening == Happening::Line("ready".to_owned())).then_some(())
+        (event.kind == EventKind::Line("ready".to_owned())).then_some(())
     });
     assert_eq!(ready, Ok(()));
     let status = process.end(Duration::from_millis(50)).expect("it ends");
@@ -96,16 +97,16 @@ fn a_process_that_ignores_sigterm_is_killed_when_patience_ends() {
 fn an_interrupt_ends_a_wait_before_its_time() {
     // The signal goes to this whole process, which no longer ends of it; other tests do not look at it.
     let interrupt = Interrupt::catch().expect("signals can be watched");
-    let mut watch = Watch::new(interrupt, |_| {});
+    let mut watch = Supervisor::new(interrupt, |_| {});
     assert_eq!(
         watch.wait(Duration::from_millis(1), |_| None::<()>),
-        Err(WatchError::TimedOut(Duration::from_millis(1)))
+        Err(WaitError::TimedOut(Duration::from_millis(1)))
     );
     let sent = Command::new("sh")
         .args(["-c", &format!("kill -TERM {}", std::process::id())])
         .status();
     assert!(sent.expect("a shell").success());
     let started = Instant::now();
-    assert_eq!(watch.wait(PATIENCE, |_| None::<()>), Err(WatchError::Interrupted));
+    assert_eq!(watch.wait(PATIENCE, |_| None::<()>), Err(WaitError::Interrupted));
     assert!(started.elapsed() < PATIENCE);
 }

@@ -67,9 +67,6 @@ pub use config::{ClusterMap, Runtime};
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
 pub use node::{Node, NodeBuilder, StartError};
-#[cfg(feature = "floor")]
-#[doc(hidden)]
-pub use rt::floor;
 pub use service::Service;
 pub use service::call::Call;
 pub use service::caller::Caller;

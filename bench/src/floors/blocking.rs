@@ -1,32 +1,30 @@
 //! Plain blocking sockets: the floor under every latency, and under the time that a stream of bytes takes.
 //!
-//! The echo reads whole values and writes as many back; with several in flight the values that one read
-//! brings go back with one write, at both ends. The stream is one way: the server only takes.
+//! The echo reads whole values and writes as many back; with several in flight the values of one read return with one
+//! write, at both ends. The stream is one way: the server only reads.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Instant;
 
-use super::measured::{Measured, PeerError, Settings};
+use super::client::{self, value};
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::meter::Meter;
-use super::server::{Launcher, Server};
-use super::{Peer, on_client_thread, value};
+use super::peer::Peer;
+use crate::blocking_echo::prepare;
 use crate::interrupt::Interrupt;
-
-/// A socket that says nothing for this long is broken.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Size of the buffers that are read into, or of one value if that is longer.
 const READ_BYTES: usize = 256 << 10;
 
-/// Bytes in flight that the sockets' buffers hold under all circumstances. With more, both sides could be
-/// writing, and neither reading.
+/// Bytes in flight that the sockets' buffers always hold. With more, both sides could be writing, and neither reading.
 const IN_FLIGHT_BYTES_MAX: usize = 64 << 10;
 
 pub(super) fn serve_echo(listener: &TcpListener) -> io::Result<()> {
     let mut stream = accept(listener)?;
-    // The client says first how long a value is.
+    // The client first sends the size of a value.
     let mut size = [0; 4];
     stream.read_exact(&mut size)?;
     let size = (u32::from_le_bytes(size) as usize).max(1);
@@ -52,18 +50,16 @@ pub(super) fn serve_stream(listener: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// No silence is too long for a server: its client may be paused, and ends it.
+/// Without read timeouts: the client may be paused, and it ends the server.
 fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-fn connect(server: &Server) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(server.address())?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(SILENCE_MAX))?;
-    stream.set_write_timeout(Some(SILENCE_MAX))?;
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    prepare(&stream)?;
     Ok(stream)
 }
 
@@ -71,18 +67,21 @@ pub(super) fn measure_echo(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let mut settings = settings.clone();
     settings.size = settings.size.max(1);
     settings.in_flight = settings.in_flight.min(IN_FLIGHT_BYTES_MAX / settings.size).max(1);
-    let server = Server::start(launcher, Peer::BlockingEcho, &settings, interrupt)?;
-    let mut stream = connect(&server)?;
-    let (process, interrupt) = (server.process(), interrupt.clone());
-    on_client_thread(&settings, move |settings| {
-        let mut meter = Meter::start(Peer::BlockingEcho, settings, process, &interrupt);
-        echo(&mut stream, settings, &mut meter).map_err(|error| PeerError::Client(error.to_string()))?;
-        meter.finish()
-    })
+    client::measure(
+        Peer::BlockingEcho,
+        &settings,
+        launcher,
+        interrupt,
+        |address, settings, mut meter| {
+            let mut stream = connect(address)?;
+            echo(&mut stream, settings, &mut meter).map_err(PeerError::client)?;
+            meter.finish()
+        },
+    )
 }
 
 fn echo(stream: &mut TcpStream, settings: &Settings, meter: &mut Meter) -> io::Result<()> {
@@ -119,25 +118,26 @@ pub(super) fn measure_stream(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let mut settings = settings.clone();
     settings.in_flight = 1;
-    let server = Server::start(launcher, Peer::BlockingStream, &settings, interrupt)?;
-    let mut stream = connect(&server)?;
-    let (process, interrupt) = (server.process(), interrupt.clone());
-    on_client_thread(&settings, move |settings| {
-        let mut meter = Meter::start(Peer::BlockingStream, settings, process, &interrupt);
-        let value = value(settings);
-        let mut begun = Instant::now();
-        loop {
-            stream
-                .write_all(&value)
-                .map_err(|error| PeerError::Client(error.to_string()))?;
-            let ended = Instant::now();
-            if meter.answered(begun, ended, true).is_break() {
-                return meter.finish();
+    client::measure(
+        Peer::BlockingStream,
+        &settings,
+        launcher,
+        interrupt,
+        |address, settings, mut meter| {
+            let mut stream = connect(address)?;
+            let value = value(settings);
+            let mut begun = Instant::now();
+            loop {
+                stream.write_all(&value).map_err(PeerError::client)?;
+                let ended = Instant::now();
+                if meter.answered(begun, ended, true).is_break() {
+                    return meter.finish();
+                }
+                begun = ended;
             }
-            begun = ended;
-        }
-    })
+        },
+    )
 }

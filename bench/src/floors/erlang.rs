@@ -8,14 +8,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::client_report;
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
 use super::program::installed;
-use super::server::{Launcher, Server};
-use super::told;
+use super::server_process::ServerProcess;
 use crate::interrupt::Interrupt;
 use crate::ports;
-use crate::scratch::Scratch;
+use crate::temp_dir::TempDir;
 
 /// The module that both nodes run.
 const MODULE: &str = include_str!("floor.erl");
@@ -33,10 +34,10 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let program = installed("erl")?;
-    let scratch = Scratch::new("erlang")?;
-    fs::write(scratch.path().join("floor.erl"), MODULE)?;
+    let temp_dir = TempDir::new("erlang")?;
+    fs::write(temp_dir.path().join("floor.erl"), MODULE)?;
     let address = ports::free_loopback()?;
     let node = |cpu: usize, name: &str, more: &[&str], expression: &str| {
         let mut command = launcher.run(cpu, &program);
@@ -45,13 +46,13 @@ pub(super) fn measure(
             .args(["-name", name])
             .args(more)
             .args(["-eval", &format!("{LOAD}{expression}.")]);
-        stay_in(&mut command, scratch.path());
+        stay_in(&mut command, temp_dir.path());
         command
     };
     let server_name = format!("floor_server_{}@127.0.0.1", address.port());
     let client_name = format!("floor_client_{}@127.0.0.1", address.port());
     let server = node(settings.server_cpu, &server_name, &[], "floor:serve()");
-    let server = Server::run(server, ("erl", "listening"), address, interrupt)?;
+    let server = ServerProcess::run(server, ("erl", "listening"), address, interrupt)?;
     let call = format!(
         "floor:call('{server_name}',{},binary:copy(<<$v>>,{}),{},{},{CALL_TIME_MS_MAX})",
         settings.in_flight,
@@ -65,7 +66,7 @@ pub(super) fn measure(
         &["-dist_listen", "false"],
         &call,
     );
-    told::measure(Peer::Erlang, client, server.process(), settings, interrupt)
+    client_report::measure(Peer::Erlang, client, server.process(), settings, interrupt)
 }
 
 fn arguments(command: &mut Command, settings: &Settings, port: u16) {

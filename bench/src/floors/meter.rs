@@ -1,30 +1,29 @@
-//! Counts calls: not those of the warm-up, then those of the time that is measured, then no more.
+//! Counts the calls of the measured time: not those of the warm-up before it, nor later ones.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
-use crate::cpu::cpu_seconds;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
+use crate::cpu::CpuSeconds;
 use crate::interrupt::Interrupt;
-use crate::load::CpuSeconds;
-use crate::report::{self, Latency};
+use crate::latency;
 
-/// Calls between two looks at whether somebody wants the program to end.
-const ANSWERS_PER_LOOK: u32 = 1_024;
+/// Calls between two checks of the interrupt.
+const CALLS_PER_CHECK: u32 = 1_024;
 
-/// What one client measures. Every client that is written here tells it of every call, and stops when it
-/// says so; so all of them count the same things in the same way, at the same small cost.
+/// The measurement of one client. Every client of ours reports every call to it, and stops when it returns a break; so
+/// all of them count the same things in the same way, at the same small cost.
 pub(crate) struct Meter {
     peer: Peer,
     settings: Settings,
     server: u32,
     interrupt: Interrupt,
-    /// When the present stage ends: first the warm-up, then what is measured.
+    /// When the present stage ends: first the warm-up, then the measured time.
     stage_ends: Instant,
-    /// When counting began, and what processor time had been used by then.
+    /// When the measured time began, and the processor time that had been used by then.
     counting: Option<(Instant, CpuSeconds)>,
     answers: u32,
     latencies: Histogram<u64>,
@@ -33,7 +32,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Begins now with the warm-up. `server` is the process whose processor time counts for the server.
+    /// Begins the warm-up. `server` is the process whose processor time counts for the server.
     pub(crate) fn start(peer: Peer, settings: &Settings, server: u32, interrupt: &Interrupt) -> Meter {
         Meter {
             peer,
@@ -43,20 +42,20 @@ impl Meter {
             stage_ends: Instant::now() + settings.warm_up,
             counting: None,
             answers: 0,
-            latencies: report::histogram(),
+            latencies: latency::histogram(),
             errors: 0,
             done: None,
         }
     }
 
-    /// A call that began and ended then; `is_same`: its value came back as it was. Breaks when it is enough.
+    /// Records a call; `is_same`: it returned the value that was sent. Breaks when the measured time is over.
     #[inline]
     pub(crate) fn answered(&mut self, begun: Instant, ended: Instant, is_same: bool) -> ControlFlow<()> {
         if ended >= self.stage_ends {
             return self.next_stage(ended);
         }
         self.answers = self.answers.wrapping_add(1);
-        if self.answers.is_multiple_of(ANSWERS_PER_LOOK) && self.interrupt.requested() {
+        if self.answers.is_multiple_of(CALLS_PER_CHECK) && self.interrupt.requested() {
             return ControlFlow::Break(());
         }
         if self.counting.is_some() {
@@ -64,8 +63,7 @@ impl Meter {
                 self.errors += 1;
                 return ControlFlow::Continue(());
             }
-            self.latencies
-                .saturating_record(u64::try_from((ended - begun).as_nanos()).unwrap_or(u64::MAX));
+            latency::record(&mut self.latencies, ended - begun);
         }
         ControlFlow::Continue(())
     }
@@ -74,61 +72,38 @@ impl Meter {
     fn next_stage(&mut self, now: Instant) -> ControlFlow<()> {
         match self.counting {
             None => {
-                self.counting = Some((now, self.cpu_seconds()));
+                self.counting = Some((now, CpuSeconds::now(Some(self.server))));
                 self.stage_ends = now + self.settings.duration;
                 ControlFlow::Continue(())
             }
             Some((began, before)) => {
                 if self.done.is_none() {
-                    self.done = Some((now - began, difference(before, self.cpu_seconds())));
+                    self.done = Some((now - began, CpuSeconds::now(Some(self.server)).since(before)));
                 }
                 ControlFlow::Break(())
             }
         }
     }
 
-    fn cpu_seconds(&self) -> CpuSeconds {
-        CpuSeconds {
-            client: cpu_seconds(std::process::id()).unwrap_or(0.0),
-            server: cpu_seconds(self.server),
-        }
-    }
-
-    /// What was measured.
+    /// The result.
     ///
     /// # Errors
-    /// When the client ended before it was enough.
-    pub(crate) fn finish(&self) -> Result<Measured, PeerError> {
+    /// When the client ended before the measured time did.
+    pub(crate) fn finish(&self) -> Result<PeerResult, PeerError> {
         let Some((elapsed, cpu_seconds)) = self.done else {
             if self.interrupt.requested() {
                 return Err(PeerError::Interrupted);
             }
             return Err(PeerError::Client("it ended before its time".to_owned()));
         };
-        let seconds = elapsed.as_secs_f64();
-        Ok(Measured {
-            name: self.peer.name(),
-            calls: self.latencies.len(),
-            calls_per_second: self.latencies.len() as f64 / seconds,
-            latency_us: Latency::of(&self.latencies),
-            errors: self.errors,
-            in_flight: self.settings.in_flight,
-            size: self.settings.size,
-            seconds,
-            cpu_seconds,
-            note: self.peer.note().to_owned(),
-        })
-    }
-}
-
-/// Processor time used between two looks at it.
-pub(crate) fn difference(before: CpuSeconds, after: CpuSeconds) -> CpuSeconds {
-    CpuSeconds {
-        client: after.client - before.client,
-        server: before
-            .server
-            .zip(after.server)
-            .map(|(before, after)| after - before),
+        let measured = (elapsed.as_secs_f64(), cpu_seconds);
+        Ok(PeerResult::of_latencies(
+            self.peer,
+            &self.settings,
+            &self.latencies,
+            self.errors,
+            measured,
+        ))
     }
 }
 
@@ -172,11 +147,11 @@ mod tests {
         assert!(answered(20, false).is_continue());
         assert!(answered(30, true).is_break());
         assert!(answered(31, true).is_break());
-        let measured = meter.finish().unwrap();
-        assert_eq!((measured.calls, measured.errors, measured.seconds), (3, 1, 0.02));
+        let result = meter.finish().unwrap();
+        assert_eq!((result.calls, result.errors, result.seconds), (3, 1, 0.02));
         assert!(
-            (measured.latency_us.max / 29_000.0 - 1.0).abs() < 0.01,
-            "{measured:?}"
+            (result.latency_us.max / 29_000.0 - 1.0).abs() < 0.01,
+            "{result:?}"
         );
     }
 

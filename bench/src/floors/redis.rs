@@ -1,24 +1,24 @@
 //! Redis and its own load generator, `redis-benchmark`, where they are installed.
 //!
-//! One connection, `-P` as many commands as calls are in flight: the generator writes them in one piece and
-//! waits for all answers before the next. It counts commands and not time, so it is run three times: a
-//! moment to learn the rate, then the warm-up, then what is measured. Nothing is written to disk.
+//! One connection, with `-P` as many commands as calls are in flight: the generator writes them in one batch and waits
+//! for all replies before the next. It counts commands and not time, so it is run three times: shortly to learn the
+//! rate, then for the warm-up, then for the measurement. Nothing is written to disk.
 
 use std::time::Duration;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::client::value;
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
 use super::program::{installed, run_client};
-use super::server::{Launcher, Server};
-use super::value;
-use crate::cpu::cpu_seconds;
+use super::server_process::ServerProcess;
+use crate::cpu::CpuSeconds;
 use crate::interrupt::Interrupt;
-use crate::load::CpuSeconds;
+use crate::latency::Latency;
 use crate::ports;
-use crate::report::Latency;
-use crate::scratch::Scratch;
+use crate::temp_dir::TempDir;
 
-/// Fewest commands of a run whose rate means something, beside some for each in flight.
+/// Fewest commands of a run whose rate is of use, beside some for each call in flight.
 const COMMANDS_MIN: usize = 5_000;
 const COMMANDS_MIN_PER_CALL: usize = 100;
 
@@ -28,7 +28,7 @@ const COMMANDS_MAX: f64 = 2e9;
 /// How long a run may take beyond what it should.
 const EXTRA_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Longest value that is given as an argument of a command line.
+/// Longest value that is passed as an argument of a command line.
 const ARGUMENT_BYTES_MAX: usize = 100_000;
 
 /// Which command is measured.
@@ -39,7 +39,7 @@ pub(super) enum Test {
     Echo,
 }
 
-/// What one run of the generator said.
+/// The report of one run of the generator.
 #[derive(Debug, Default, PartialEq)]
 struct Figures {
     commands: u64,
@@ -62,7 +62,7 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let program = installed("redis-server")?;
     installed("redis-benchmark")?;
     if test == Test::Echo && settings.size > ARGUMENT_BYTES_MAX {
@@ -70,7 +70,7 @@ pub(super) fn measure(
             "redis-benchmark cannot echo more than {ARGUMENT_BYTES_MAX} bytes"
         )));
     }
-    let scratch = Scratch::new("redis")?;
+    let temp_dir = TempDir::new("redis")?;
     let address = ports::free_loopback()?;
     let mut command = launcher.run(settings.server_cpu, program);
     command
@@ -84,8 +84,8 @@ pub(super) fn measure(
             "--appendonly",
             "no",
         ])
-        .current_dir(scratch.path());
-    let server = Server::run(
+        .current_dir(temp_dir.path());
+    let server = ServerProcess::run(
         command,
         ("redis-server", "Ready to accept connections"),
         address,
@@ -100,15 +100,15 @@ pub(super) fn measure(
     };
     let fewest = COMMANDS_MIN + COMMANDS_MIN_PER_CALL * settings.in_flight;
     if test == Test::Get {
-        // What is read later has to be there.
+        // The value that is read later.
         generator.run(Test::Set, fewest)?;
     }
     let (first, _) = generator.run(test, fewest)?;
     let (warm, _) = generator.run(test, fewest.max(commands_for(settings.warm_up, &first)))?;
-    let before = cpu_seconds(server.process());
+    let before = CpuSeconds::now(Some(server.process()));
     let (figures, client) = generator.run(test, fewest.max(commands_for(settings.duration, &warm)))?;
-    let after = cpu_seconds(server.process());
-    Ok(Measured {
+    let used = CpuSeconds::now(Some(server.process())).since(before);
+    Ok(PeerResult {
         name: peer.name(),
         calls: figures.commands,
         calls_per_second: figures.commands_per_second,
@@ -119,7 +119,7 @@ pub(super) fn measure(
         seconds: figures.commands as f64 / figures.commands_per_second,
         cpu_seconds: CpuSeconds {
             client: client.unwrap_or(0.0),
-            server: before.zip(after).map(|(before, after)| after - before),
+            ..used
         },
         note: peer.note().to_owned(),
     })
@@ -131,7 +131,7 @@ fn commands_for(time: Duration, rate: &Figures) -> usize {
 }
 
 impl Generator<'_> {
-    /// Runs it, and gives what it said and the processor time that it used.
+    /// Runs it, and returns its report and the processor time that it used.
     fn run(&self, test: Test, commands: usize) -> Result<(Figures, Option<f64>), PeerError> {
         let mut command = self.launcher.run(self.settings.client_cpu, "redis-benchmark");
         let number = |number: usize| number.to_string();
@@ -144,32 +144,34 @@ impl Generator<'_> {
             Test::Set => command.args(["-t", "set"]),
             Test::Echo => command.args(["ECHO", &String::from_utf8_lossy(&value(self.settings))]),
         };
-        let mut said = Vec::new();
+        let mut lines = Vec::new();
         let client = run_client(
             "redis-benchmark",
             command,
             self.time_max,
             self.interrupt,
             |_, line| {
-                // It shows its progress on one line, which it writes again and again.
-                said.push(line.rsplit('\r').next().unwrap_or_default().to_owned());
+                // It shows its progress on one line, which it overwrites.
+                lines.push(line.rsplit('\r').next().unwrap_or_default().to_owned());
             },
         )?;
-        let figures = read(&said).ok_or_else(|| {
-            let last = said.last().map_or("nothing", String::as_str);
-            PeerError::Client(format!("redis-benchmark told no figures, and said last: {last}"))
+        let figures = read(&lines).ok_or_else(|| {
+            let last = lines.last().map_or("nothing", String::as_str);
+            PeerError::Client(format!(
+                "redis-benchmark reported no figures, and wrote last: {last}"
+            ))
         })?;
         Ok((figures, client))
     }
 }
 
-/// Reads the generator's report. It tells some percentiles exactly, others by lines that say which part of
-/// the commands took no longer than a time; of those, the first that covers a percentile stands for it.
-fn read(said: &[String]) -> Option<Figures> {
+/// Reads the generator's report. It has some percentiles exactly, others as lines with the part of the commands that
+/// took no longer than a time; of those, the first that covers a percentile is taken for it.
+fn read(lines: &[String]) -> Option<Figures> {
     let mut figures = Figures::default();
     let mut parts = Vec::new();
     let mut summary = None;
-    for (at, line) in said.iter().enumerate() {
+    for (at, line) in lines.iter().enumerate() {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         match words[..] {
             [commands, "requests", "completed", ..] => figures.commands = commands.parse().ok()?,
@@ -180,7 +182,7 @@ fn read(said: &[String]) -> Option<Figures> {
                     microseconds(milliseconds)?,
                 ));
             }
-            ["avg", "min", "p50", "p95", "p99", "max"] => summary = said.get(at + 1),
+            ["avg", "min", "p50", "p95", "p99", "max"] => summary = lines.get(at + 1),
             _ => {}
         }
     }
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_report_of_the_generator_is_read() {
-        let said = "====== GET ======\n  200000 requests completed in 0.50 seconds\n  1 parallel clients\n\n\
+        let report = "====== GET ======\n  200000 requests completed in 0.50 seconds\n  1 parallel clients\n\n\
                     Latency by percentile distribution:\n0.000% <= 0.015 milliseconds (cumulative count 1)\n\
                     50.000% <= 0.031 milliseconds (cumulative count 100000)\n\
                     93.750% <= 0.063 milliseconds (cumulative count 187500)\n\
@@ -226,8 +228,8 @@ mod tests {
                     Summary:\n  throughput summary: 400000.00 requests per second\n  latency summary (msec):\n\
                     \x20         avg       min       p50       p95       p99       max\n\
                     \x20       0.036     0.008     0.031     0.071     0.095     0.255\n";
-        let said: Vec<_> = said.lines().map(str::to_owned).collect();
-        let figures = read(&said).unwrap();
+        let lines: Vec<_> = report.lines().map(str::to_owned).collect();
+        let figures = read(&lines).unwrap();
         assert_eq!(
             (figures.commands, figures.commands_per_second),
             (200_000, 400_000.0)

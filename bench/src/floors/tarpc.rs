@@ -12,10 +12,11 @@ use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tarpc::{client, context, serde_transport, server};
 use tokio::net::TcpStream;
 
-use super::measured::{Measured, PeerError, Settings};
-use super::server::Launcher;
+use super::client::value;
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
 use super::tokio_client::{self, runtime};
-use super::{Peer, value};
 use crate::interrupt::Interrupt;
 
 /// Longest frame: of the longest value that is measured, and what stands around it.
@@ -65,7 +66,7 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     tokio_client::measure(
         Peer::Tarpc,
         settings,

@@ -23,10 +23,11 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::measured::{Measured, PeerError, Settings};
-use super::server::Launcher;
+use super::client::value;
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
 use super::tokio_client::{self, runtime};
-use super::{Peer, value};
 use crate::interrupt::Interrupt;
 
 /// Longest message: of the longest value that is measured, and what stands around it.
@@ -103,7 +104,7 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     tokio_client::measure(
         Peer::Tonic,
         settings,

@@ -167,7 +167,7 @@ fn read_all(file: &mut File, begun: &mut Vec<u8>, take: &mut impl FnMut(Record))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scratch;
+    use crate::TempDir;
 
     fn record(number: u64) -> Record {
         Record { caller: 7, number }
@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_book_is_followed_across_lives_and_its_read_parts_are_removed() {
-        let scratch = Scratch::new("book").unwrap();
-        let folder = scratch.path().join("book");
+        let temp_dir = TempDir::new("book").unwrap();
+        let folder = temp_dir.path().join("book");
         let mut reader = BookReader::new(&folder);
         assert_eq!(read(&mut reader), [0u64; 0]);
         let mut first = BookWriter::begin(&folder).unwrap();
@@ -202,12 +202,12 @@ mod tests {
 
     #[test]
     fn a_full_segment_is_followed_by_another() {
-        let scratch = Scratch::new("book").unwrap();
-        let mut writer = BookWriter::begin(scratch.path()).unwrap();
+        let temp_dir = TempDir::new("book").unwrap();
+        let mut writer = BookWriter::begin(temp_dir.path()).unwrap();
         writer.append(record(1)).unwrap();
         writer.records = SEGMENT_RECORDS;
         writer.append(record(2)).unwrap();
-        assert_eq!(segments(scratch.path()).unwrap(), [(0, 0), (0, 1)]);
-        assert_eq!(read(&mut BookReader::new(scratch.path())), [1, 2]);
+        assert_eq!(segments(temp_dir.path()).unwrap(), [(0, 0), (0, 1)]);
+        assert_eq!(read(&mut BookReader::new(temp_dir.path())), [1, 2]);
     }
 }

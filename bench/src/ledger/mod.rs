@@ -33,7 +33,7 @@ use thiserror::Error as ThisError;
 use self::book::BookReader;
 use self::caller::{Accounts, Orders, PostingCaller, Told, await_calls};
 use self::check::{Check, Fate, OPEN_CALLS_MAX};
-use crate::report::{self, Latency};
+use crate::latency::{self, Latency};
 
 /// Most callers of a ledger.
 pub const LEDGER_CALLERS_MAX: usize = 4_096;
@@ -193,8 +193,8 @@ impl LedgerPlan {
             books: self.books.iter().map(|folder| BookReader::new(folder)).collect(),
             timeout: self.timeout,
             counts: LedgerCounts::default(),
-            latencies: report::histogram(),
-            latencies_recent: report::histogram(),
+            latencies: latency::histogram(),
+            latencies_recent: latency::histogram(),
             begun: Instant::now(),
             marked: None,
             recoveries: Recoveries::default(),

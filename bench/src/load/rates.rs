@@ -1,14 +1,14 @@
-//! How many calls a second were answered when.
+//! Answered calls a second over time.
 
 use std::time::{Duration, Instant};
 
-/// Most figures that are kept of one load; with more, two neighbours become one.
+/// Most figures of one load; past them two neighbours become one.
 pub const RATES_MAX: usize = 512;
 
 /// Time between two figures at first.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Calls a second in the interval that ended then.
+/// Calls a second in one interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// When the interval ended, in seconds from the beginning of the warm-up.
@@ -17,13 +17,13 @@ pub struct Rate {
     pub calls_per_second: f64,
 }
 
-/// Calls that were answered by when.
+/// The numbers of answered calls over time.
 pub(super) struct Rates {
     started: Instant,
-    /// What comes later is not looked at.
+    /// Later calls are not recorded.
     time_max: Duration,
     interval: Duration,
-    seen: Vec<(Duration, u64)>,
+    recorded: Vec<(Duration, u64)>,
 }
 
 impl Rates {
@@ -32,25 +32,25 @@ impl Rates {
             started: Instant::now(),
             time_max,
             interval: INTERVAL,
-            seen: vec![(Duration::ZERO, 0)],
+            recorded: vec![(Duration::ZERO, 0)],
         }
     }
 
-    /// So many calls were answered by now.
-    pub(super) fn look(&mut self, calls: u64) {
-        self.saw(self.started.elapsed(), calls);
+    /// Records the number of calls that were answered until now.
+    pub(super) fn record(&mut self, calls: u64) {
+        self.record_at(self.started.elapsed(), calls);
     }
 
-    fn saw(&mut self, elapsed: Duration, calls: u64) {
-        let last = self.seen.last().map_or(Duration::ZERO, |(last, _)| *last);
+    fn record_at(&mut self, elapsed: Duration, calls: u64) {
+        let last = self.recorded.last().map_or(Duration::ZERO, |(last, _)| *last);
         if elapsed > self.time_max || elapsed < last + self.interval {
             return;
         }
-        self.seen.push((elapsed, calls));
-        if self.seen.len() > RATES_MAX {
+        self.recorded.push((elapsed, calls));
+        if self.recorded.len() > RATES_MAX {
             self.interval *= 2;
             let mut place = 0;
-            self.seen.retain(|_| {
+            self.recorded.retain(|_| {
                 place += 1;
                 place % 2 == 1
             });
@@ -58,7 +58,7 @@ impl Rates {
     }
 
     pub(super) fn read(&self) -> Vec<Rate> {
-        let pairs = self.seen.iter().zip(self.seen.iter().skip(1));
+        let pairs = self.recorded.iter().zip(self.recorded.iter().skip(1));
         pairs
             .map(|((from, before), (until, after))| Rate {
                 seconds: until.as_secs_f64(),
@@ -77,7 +77,7 @@ mod tests {
         let hour = Duration::from_secs(3_600);
         let mut rates = Rates::start(hour);
         for tenth in 1..=36_000u64 {
-            rates.saw(INTERVAL * tenth as u32, tenth * 100);
+            rates.record_at(INTERVAL * tenth as u32, tenth * 100);
         }
         let read = rates.read();
         assert!(
@@ -92,10 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_the_end_is_not_looked_at() {
+    fn calls_after_the_end_are_not_recorded() {
         let mut rates = Rates::start(Duration::from_secs(1));
-        rates.saw(Duration::from_millis(500), 5);
-        rates.saw(Duration::from_millis(1_500), 5);
+        rates.record_at(Duration::from_millis(500), 5);
+        rates.record_at(Duration::from_millis(1_500), 5);
         assert_eq!(
             rates.read(),
             [Rate {

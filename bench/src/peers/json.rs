@@ -1,8 +1,8 @@
-//! The table for programs.
+//! The table as JSON.
 
 use std::fmt::Write as _;
 
-use super::{Group, Missing, Row, Table};
+use super::table::{Group, Missing, Row, Table};
 
 impl Table {
     /// One JSON object, on one line.
@@ -82,7 +82,7 @@ fn text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::table;
+    use super::super::plan::tests::table;
     use super::*;
 
     #[test]

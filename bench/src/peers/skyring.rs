@@ -1,35 +1,32 @@
-//! Skyring as one of those that are measured: a node as a process that echoes, and one here that calls it.
+//! Skyring as a contender: a node as a process that echoes, and a node of this process that calls it.
 
 use std::time::Duration;
 
 use skyring::log::Destination;
 use skyring::{Address, ClusterMap, DialectChoice, Node, Payload};
 
-use crate::floors::{Measured, PeerError, Settings};
+use crate::floors::{PeerError, PeerResult, Settings};
 use crate::interrupt::Interrupt;
-use crate::load::{Load, Pace};
-use crate::scratch::Scratch;
-use crate::server::{NodePlan, Program, Server, ServerError};
-use crate::watch::{Watch, WatchError};
+use crate::load::{Load, LoadModel};
+use crate::node_process::{NodePlan, NodeProcess, Program};
+use crate::supervisor::Supervisor;
+use crate::temp_dir::TempDir;
 
 /// The server's name in the map.
 const SERVER: &str = "server";
 
-/// Time between two looks at whether the load is done or the program is to end.
-const POLL: Duration = Duration::from_millis(50);
-
 /// How long the server may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Measures it under a name; in Skynet's dialect because the calling node says so, as a Skynet node would.
+/// Measures it under a name. The calling node chooses Skynet's dialect, as a Skynet node does.
 pub(super) fn measure(
     (name, skynet_dialect): (&'static str, bool),
     settings: &Settings,
     program: &Program,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
-    let scratch = Scratch::new("peers")?;
-    let mut watch = Watch::new(interrupt.clone(), |_| {});
+) -> Result<PeerResult, PeerError> {
+    let temp_dir = TempDir::new("peers")?;
+    let mut supervisor = Supervisor::new(interrupt.clone(), |_| {});
     let plan = NodePlan {
         name: SERVER,
         threads: 1,
@@ -37,10 +34,10 @@ pub(super) fn measure(
         service: ("echo", "echo"),
     };
     // Its one shard has the first processor, as the server of every floor.
-    let mut server = Server::start(&mut watch, program, scratch.path(), &plan).map_err(started)?;
+    let mut server = NodeProcess::start(&mut supervisor, program, temp_dir.path(), &plan)?;
     let map = ClusterMap::new()
         .with(SERVER, &server.address().to_string())
-        .map_err(client)?;
+        .map_err(PeerError::client)?;
     let node = Node::builder()
         .first_cpu(settings.client_cpu)
         .spin(settings.spin)
@@ -51,30 +48,26 @@ pub(super) fn measure(
         })
         .map(map)
         // The standard output is for the figures.
-        .log_to(Destination::File(scratch.path().join("client.log")))
+        .log_to(Destination::File(temp_dir.path().join("client.log")))
         .start()
-        .map_err(client)?;
+        .map_err(PeerError::client)?;
     let load = Load {
         node: SERVER.to_owned(),
         address: Address::from("@echo"),
-        payload: Payload::pack(&"x".repeat(settings.size)).map_err(client)?,
+        payload: Payload::pack(&"x".repeat(settings.size)).map_err(PeerError::client)?,
         size: settings.size,
-        pace: Pace::Closed,
+        model: LoadModel::Closed,
         in_flight: settings.in_flight,
         keys: 0,
         warm_up: settings.warm_up,
         duration: settings.duration,
         server_process: Some(server.process().id()),
     };
-    let mut running = load.start(&node).map_err(client)?;
-    let result = loop {
-        if let Some(result) = running.wait(POLL).map_err(client)? {
-            break result;
-        }
-        if interrupt.requested() {
-            return Err(PeerError::Interrupted);
-        }
-    };
+    let mut running = load.start(&node).map_err(PeerError::client)?;
+    let result = running
+        .wait_or_interrupt(interrupt, |_| {})
+        .map_err(PeerError::client)?
+        .ok_or(PeerError::Interrupted)?;
     node.stop();
     server.process().end(STOP_TIME_MAX)?;
     if result.calls == 0 {
@@ -83,7 +76,7 @@ pub(super) fn measure(
             result.errors
         )));
     }
-    Ok(Measured {
+    Ok(PeerResult {
         name,
         calls: result.calls,
         calls_per_second: result.calls_per_second,
@@ -100,18 +93,4 @@ pub(super) fn measure(
         }
         .to_owned(),
     })
-}
-
-fn started(error: ServerError) -> PeerError {
-    match error {
-        ServerError::Waited {
-            error: WatchError::Interrupted,
-            ..
-        } => PeerError::Interrupted,
-        error => PeerError::Server(error.to_string()),
-    }
-}
-
-fn client(error: impl std::fmt::Display) -> PeerError {
-    PeerError::Client(error.to_string())
 }

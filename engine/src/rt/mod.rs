@@ -13,8 +13,6 @@
 
 pub(crate) mod cpus;
 pub(crate) mod doorbell;
-#[cfg(feature = "floor")]
-pub mod floor;
 #[cfg(feature = "glommio")]
 mod glommio;
 pub(crate) mod guard;

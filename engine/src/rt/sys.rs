@@ -67,6 +67,7 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     }
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
+<<<<<<< HEAD
 
 /// Registers the process for the memory barriers that glommio's executors need, before any of them starts: left to an
 /// executor's first sleep it takes 30 to 50 ms. On a kernel without it that sleep is late, which is no error.
@@ -139,3 +140,5 @@ pub(super) fn borrow_glommio_stream(stream: &glommio::net::TcpStream) -> std::os
     // SAFETY: the stream owns the open descriptor, and the borrow cannot outlive the stream.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }
+=======
+>>>>>>> bench-floors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use skyring::DialectChoice;
 use skyring_bench::floors::{Launcher, Peer, PeerError};
 use skyring_bench::{
-    Calls, FloorError, Interrupt, LoadResult, Measurement, Objective, Pace, Pair, PairError, Profile,
+    Calls, FloorError, Interrupt, LoadModel, LoadResult, Measurement, Objective, Pair, PairError, Profile,
     ProfileError, Profiled, Recorder, Search, Settings, Trial, blocking_echo, duration, floors, grouped,
     highest_rate,
 };
@@ -57,11 +57,16 @@ pub(super) fn measure(
     pair.call_once(&plan.payload)?;
     let mut profile = None;
     let (load, search) = match plan.mode {
+<<<<<<< HEAD
         Mode::Closed => (measure_load(&mut pair, plan, Pace::Closed, &mut profile)?, None),
         Mode::Rate(rate) => (
             measure_load(&mut pair, plan, Pace::Open(rate), &mut profile)?,
             None,
         ),
+=======
+        Mode::Closed => (one(&mut pair, plan, LoadModel::Closed, &mut profile)?, None),
+        Mode::Rate(rate) => (one(&mut pair, plan, LoadModel::Open(rate), &mut profile)?, None),
+>>>>>>> bench-floors
         Mode::FindMax(objective) => {
             let (load, search) = find_max(&mut pair, plan, objective)?;
             (load, Some(search))
@@ -95,12 +100,12 @@ pub(super) fn measure(
 fn measure_load(
     pair: &mut Pair,
     plan: &Plan,
-    pace: Pace,
+    model: LoadModel,
     profile: &mut Option<Profile>,
 ) -> Result<LoadResult, BenchError> {
     let mut progress = Progress::start(plan.warm_up, plan.duration);
     let calls = Calls {
-        pace,
+        model,
         in_flight: plan.in_flight,
         keys: plan.keys,
         payload: plan.payload.clone(),
@@ -134,7 +139,7 @@ fn profiled(pair: &mut Pair) -> Vec<Profiled> {
 fn find_max(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadResult, Search), BenchError> {
     let first = pair.measure(
         Calls {
-            pace: Pace::Closed,
+            model: LoadModel::Closed,
             in_flight: FIRST_IN_FLIGHT,
             keys: plan.keys,
             payload: plan.payload.clone(),
@@ -154,7 +159,11 @@ fn find_max(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadR
     ));
     let (mut trials, mut best) = (Vec::<Trial>::new(), None);
     highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
+<<<<<<< HEAD
         let load = measure_load(pair, plan, Pace::Open(rate), &mut None)?;
+=======
+        let load = one(pair, plan, LoadModel::Open(rate), &mut None)?;
+>>>>>>> bench-floors
         let latency_us = objective.percentile.of(&load.latency_us);
         let kept_up = load.calls_per_second >= rate * KEPT_UP_RATIO_MIN && load.unanswered == 0;
         let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;

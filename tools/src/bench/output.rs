@@ -36,8 +36,8 @@ impl OutputFiles {
         if let Some(file) = &mut self.json {
             file.write(json.as_bytes())?;
         }
-        if let (Some(file), Some(drawn)) = (&mut self.hgrm, &measured.drawn) {
-            file.write(to_percentiles(&drawn.latencies).as_bytes())?;
+        if let (Some(file), Some(data)) = (&mut self.hgrm, &measured.chart_data) {
+            file.write(to_percentiles(&data.latencies).as_bytes())?;
         }
         if let Some(file) = &mut self.html {
             file.write(measured.to_html().as_bytes())?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use skyring_bench::floors::Launcher;
-use skyring_bench::targets::{Course, Finding, Target, Wanted, findings_json};
+use skyring_bench::targets::{Context, Target, TargetResult, Wanted, results_json};
 use skyring_bench::{Interrupt, PairError};
 
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail, ignore_broken_pipe};
@@ -57,8 +57,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(findings) => findings,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
+<<<<<<< HEAD
     let json = format!("{}\n", findings_json(&findings));
     let written = file.map_or(Ok(()), |mut file| file.write(json.as_bytes()));
+=======
+    let json = results_json(&findings);
+    let written = file.map_or(Ok(()), |mut file| writeln!(file, "{json}"));
+>>>>>>> bench-floors
     let mut out = anstream::stdout();
     let printed = if arguments.json.as_deref().is_some_and(is_stdout) {
         out.write_all(json.as_bytes())
@@ -78,10 +83,18 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+<<<<<<< HEAD
 fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
+=======
+fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn measure(arguments: &Arguments) -> Result<Vec<TargetResult>, PairError> {
+>>>>>>> bench-floors
     let interrupt = Interrupt::catch()?;
     let (node, launcher) = (node_program()?, Launcher::this_program(FLOOR_SERVER)?);
-    let course = Course {
+    let course = Context {
         node: &node,
         launcher: &launcher,
         interrupt: &interrupt,
@@ -104,7 +117,7 @@ fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
     Ok(findings)
 }
 
-fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
+fn print(out: &mut impl Write, findings: &[TargetResult]) -> io::Result<()> {
     writeln!(
         out,
         "{:<16}{:<62}{:>19}{:>19}{:>9}{:>10}  met",

@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use skyring_bench::{Event, Happening, duration, grouped};
+use skyring_bench::{Event, EventKind, duration, grouped};
 
 use super::nodes::GATE;
 use super::protocol::{LoadFigures, Reply};
@@ -34,9 +34,15 @@ pub(super) fn print_ok(step: &str, outcome: &str) -> io::Result<()> {
     ))
 }
 
+<<<<<<< HEAD:tools/src/demo/display.rs
 /// Prints a line of a process, unless it is a reply of the gate to its parent.
 pub(super) fn print_event(event: &Event) {
     let Happening::Line(text) = &event.happening else {
+=======
+/// A line of a process, unless it is the gate's word to its parent.
+pub(super) fn show(event: &Event) {
+    let EventKind::Line(text) = &event.kind else {
+>>>>>>> bench-floors:tools/src/demo/screen.rs
         return;
     };
     if event.name == GATE && Reply::parse(text).is_some() {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use skyring::config::{ConfigError, NodeConfig};
 use skyring::{Address, Caller, Error, Node, NodeBuilder, Payload, StartError};
-use skyring_bench::{Load, LoadError, Pace, end_with_parent};
+use skyring_bench::{Load, LoadError, LoadModel, end_with_parent};
 use thiserror::Error as ThisError;
 
 use super::application;
@@ -248,7 +248,7 @@ impl Gate {
             address: Address::from(SERVICE),
             payload,
             size: VALUE_BYTES,
-            pace: Pace::Closed,
+            model: LoadModel::Closed,
             in_flight: IN_FLIGHT,
             keys: 0,
             warm_up: WARM_UP,

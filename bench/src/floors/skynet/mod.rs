@@ -9,14 +9,15 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
+use super::client_report;
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
 use super::program::present;
-use super::server::{Launcher, Server};
-use super::told;
+use super::server_process::ServerProcess;
 use crate::interrupt::Interrupt;
 use crate::ports;
-use crate::scratch::Scratch;
+use crate::temp_dir::TempDir;
 
 /// The services that the two nodes start, which are also the names of their configs.
 const SERVER: (&str, &str) = ("floor_server", include_str!("server.lua"));
@@ -26,7 +27,7 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let Some(checkout) = &settings.skynet else {
         return Err(PeerError::Unavailable("no checkout was given".to_owned()));
     };
@@ -52,7 +53,7 @@ pub(super) fn measure_on_skyring(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
+) -> Result<PeerResult, PeerError> {
     let spin_us = settings.spin.as_micros();
     let paths = format!("luaservice = \"./?.lua\"\nspin_us = {spin_us}\n");
     run(Peer::SkyringLua, &paths, settings, interrupt, |cpu, config| {
@@ -67,25 +68,25 @@ fn run(
     settings: &Settings,
     interrupt: &Interrupt,
     node: impl Fn(usize, String) -> Command,
-) -> Result<Measured, PeerError> {
-    let scratch = Scratch::new(peer.name())?;
+) -> Result<PeerResult, PeerError> {
+    let temp_dir = TempDir::new(peer.name())?;
     let address = ports::free_loopback()?;
     fs::write(
-        scratch.path().join("map.lua"),
+        temp_dir.path().join("map.lua"),
         format!("server = \"{address}\"\n"),
     )?;
     for service in [SERVER, CLIENT] {
-        write_node(scratch.path(), further, service, settings)?;
+        write_node(temp_dir.path(), further, service, settings)?;
     }
     let node = |cpu: usize, (name, _): (&str, &str)| {
         let mut command = node(cpu, format!("{name}.config"));
-        command.current_dir(scratch.path());
+        command.current_dir(temp_dir.path());
         command
     };
     let server = node(settings.server_cpu, SERVER);
-    let server = Server::run(server, (peer.name(), "listening"), address, interrupt)?;
+    let server = ServerProcess::run(server, (peer.name(), "listening"), address, interrupt)?;
     let client = node(settings.client_cpu, CLIENT);
-    told::measure(peer, client, server.process(), settings, interrupt)
+    client_report::measure(peer, client, server.process(), settings, interrupt)
 }
 
 /// Writes the config of a node and the service that it starts.

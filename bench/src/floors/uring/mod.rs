@@ -9,13 +9,13 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use skyring::floor::{self, Callees, Received, next_frame, put_frame};
-
 use self::ring::Ring;
-use super::measured::{Measured, PeerError, Settings};
+use super::call_loop::{Callees, Received, TARGET, invalid, put_frame, take_frames};
+use super::client::{self, value};
+use super::launcher::Launcher;
+use super::measurement::{PeerError, PeerResult, Settings};
 use super::meter::Meter;
-use super::server::{Launcher, Server};
-use super::{Peer, on_client_thread, value};
+use super::peer::Peer;
 use crate::interrupt::Interrupt;
 
 pub(super) fn serve(listener: &TcpListener, spin: Duration) -> io::Result<()> {
@@ -53,15 +53,18 @@ pub(super) fn measure(
     settings: &Settings,
     launcher: &Launcher,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
-    let server = Server::start(launcher, Peer::Uring, settings, interrupt)?;
-    let socket = TcpStream::connect(server.address())?;
-    let (process, interrupt) = (server.process(), interrupt.clone());
-    on_client_thread(settings, move |settings| {
-        let mut meter = Meter::start(Peer::Uring, settings, process, &interrupt);
-        call(socket, settings, &mut meter).map_err(|error| PeerError::Client(error.to_string()))?;
-        meter.finish()
-    })
+) -> Result<PeerResult, PeerError> {
+    client::measure(
+        Peer::Uring,
+        settings,
+        launcher,
+        interrupt,
+        |address, settings, mut meter| {
+            let socket = TcpStream::connect(address)?;
+            call(socket, settings, &mut meter).map_err(PeerError::client)?;
+            meter.finish()
+        },
+    )
 }
 
 /// Keeps calls in flight until the meter has enough.
@@ -71,7 +74,7 @@ fn call(socket: TcpStream, settings: &Settings, meter: &mut Meter) -> io::Result
     let mut begun = vec![Instant::now(); settings.in_flight];
     let (mut kept, mut out) = (Received::default(), Vec::new());
     for session in 0..settings.in_flight as u32 {
-        put_frame(&mut out, session, floor::TARGET, &value);
+        put_frame(&mut out, session, TARGET, &value);
     }
     let mut is_enough = false;
     while !is_enough {
@@ -80,18 +83,16 @@ fn call(socket: TcpStream, settings: &Settings, meter: &mut Meter) -> io::Result
         }
         let is_open = ring.turn(|received| {
             take_apart(received, &mut kept, |whole| {
-                let mut left = whole;
-                while let Some((answer, rest)) = next_frame(left)? {
-                    left = rest;
-                    let Some(began) = begun.get_mut(answer.session as usize) else {
-                        return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to no call"));
+                take_frames(whole, |reply| {
+                    let Some(began) = begun.get_mut(reply.session as usize) else {
+                        return Err(invalid("a reply to no call"));
                     };
                     let ended = Instant::now();
-                    is_enough |= meter.answered(*began, ended, answer.payload == value).is_break();
+                    is_enough |= meter.answered(*began, ended, reply.payload == value).is_break();
                     *began = ended;
-                    put_frame(&mut out, answer.session, floor::TARGET, &value);
-                }
-                Ok(whole.len() - left.len())
+                    put_frame(&mut out, reply.session, TARGET, &value);
+                    Ok(())
+                })
             })
         })?;
         if !is_open {

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use skyring::floor::SILENCE_MAX;
+
+use crate::floors::call_loop::SILENCE_MAX;
 
 /// Slots of the submission queue; two operations are under way at most.
 const RING_DEPTH: u32 = 8;

@@ -11,8 +11,8 @@ use skyring::config::{ConfigError, Group, Policy};
 use skyring::log::Destination;
 use skyring::{Address, ClusterMap, DialectChoice, Error, Node, StartError};
 use skyring_bench::{
-    ChaosProxy, Interrupt, LedgerError, LedgerPlan, LedgerResult, NodePlan, RunningLedger, SAMPLES_MAX,
-    Sample, Scratch, Server, ServerError, Watch, resident_bytes, samples_csv, samples_page,
+    ChaosProxy, Interrupt, LedgerError, LedgerPlan, LedgerResult, NodePlan, NodeProcess, NodeProcessError,
+    RunningLedger, SAMPLES_MAX, Sample, Supervisor, TempDir, resident_bytes, samples_csv, samples_page,
 };
 use thiserror::Error as ThisError;
 
@@ -55,7 +55,7 @@ pub(super) enum LedgerRunError {
     #[error("{0}")]
     System(#[from] io::Error),
     #[error("the callee: {0}")]
-    Server(#[from] ServerError),
+    Server(#[from] NodeProcessError),
     #[error("the calling node: {0}")]
     Client(#[from] StartError),
     #[error(transparent)]
@@ -70,18 +70,27 @@ pub(super) enum LedgerRunError {
     Interrupted,
 }
 
+<<<<<<< HEAD:tools/src/bench/ledger/run.rs
 /// The processes and the node of a run.
 struct LedgerRun {
     callee: Server,
     backup: Option<(Server, ChaosProxy)>,
     watch: Watch,
     /// Two addresses of the callee, so that a reload can change the address.
+=======
+/// What takes part.
+struct Course {
+    callee: NodeProcess,
+    backup: Option<(NodeProcess, ChaosProxy)>,
+    watch: Supervisor,
+    /// Two ways to the callee, so that a reload can move it.
+>>>>>>> bench-floors:tools/src/bench_ledger/course.rs
     proxies: [ChaosProxy; 2],
     node: Node,
     /// The index of the proxy that the map names.
     proxy: usize,
     samples: Vec<Sample>,
-    scratch: Scratch,
+    scratch: TempDir,
 }
 
 /// Runs the ledger; returns the number of violations.
@@ -119,10 +128,17 @@ pub(super) fn run(plan: &Plan) -> Result<u64, LedgerRunError> {
     Ok(result.violations.total())
 }
 
+<<<<<<< HEAD:tools/src/bench/ledger/run.rs
 impl LedgerRun {
     fn start(plan: &Plan, interrupt: Interrupt) -> Result<LedgerRun, LedgerRunError> {
         let scratch = Scratch::new("ledger")?;
         let mut watch = Watch::new(interrupt, |_| {});
+=======
+impl Course {
+    fn start(plan: &Plan, interrupt: Interrupt) -> Result<Course, CourseError> {
+        let scratch = TempDir::new("ledger")?;
+        let mut watch = Supervisor::new(interrupt, |_| {});
+>>>>>>> bench-floors:tools/src/bench_ledger/course.rs
         let mut start = |name, (_, kind)| {
             let node_plan = NodePlan {
                 name,
@@ -130,12 +146,17 @@ impl LedgerRun {
                 spin_us: 0,
                 service: ("ledger", kind),
             };
+<<<<<<< HEAD:tools/src/bench/ledger/run.rs
             Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
                 .map_err(LedgerRunError::from)
+=======
+            NodeProcess::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
+                .map_err(CourseError::from)
+>>>>>>> bench-floors:tools/src/bench_ledger/course.rs
         };
         let callee = start(CALLEE, JOURNALS[0])?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy = |callee: &Server| ChaosProxy::start(listen, callee.address(), plan.network);
+        let proxy = |callee: &NodeProcess| ChaosProxy::start(listen, callee.address(), plan.network);
         let proxies = [proxy(&callee)?, proxy(&callee)?];
         let mut map = ClusterMap::new().with(CALLEE, &proxies[0].address().to_string())?;
         let mut backup = None;

@@ -1,21 +1,23 @@
-//! Targets beside floors and peers: those of the table of peers, with what their ratios are to be.
+//! Targets whose ratios are those of the table of floors and peers.
 
 use std::time::Duration;
 
-use super::{Course, Finding, Target, Wanted, peer_error};
+use super::context::Context;
+use super::result::{TargetResult, Wanted};
+use super::target::Target;
 use crate::floors::Peer;
+use crate::format::{duration, grouped};
 use crate::pair::PairError;
 use crate::peers::{Plan, Row, SKYRING, Table};
-use crate::report::{duration, grouped};
 
-/// How long whoever can looks for work before it sleeps, in the spinning setting.
+/// How long those that can spin poll for work before they sleep, in the spinning setting.
 const SPIN: Duration = Duration::from_micros(50);
 
 /// Size of the values.
 const SIZE: usize = 64;
 
 fn table(
-    course: &Course<'_>,
+    context: &Context<'_>,
     peers: &[Peer],
     in_flight: usize,
     progress: &mut dyn FnMut(&str),
@@ -25,15 +27,15 @@ fn table(
         in_flight: vec![in_flight],
         size: SIZE,
         spin: SPIN,
-        duration: course.duration,
-        warm_up: course.duration / 4,
-        runs: course.runs,
+        duration: context.duration,
+        warm_up: context.duration / 4,
+        runs: context.runs,
         skynet: None,
     };
-    plan.measure(course.node, course.launcher, course.interrupt, |run, name| {
+    let table = plan.measure(context.node, context.launcher, context.interrupt, |run, name| {
         progress(&format!("run {run}, {name}"));
-    })
-    .map_err(peer_error)
+    })?;
+    Ok(table)
 }
 
 /// Both settings, parking first, each with Skyring's row and that of the peer with this name.
@@ -50,16 +52,16 @@ fn rate(row: &Row) -> String {
 }
 
 pub(super) fn throughput(
-    course: &Course<'_>,
+    context: &Context<'_>,
     progress: &mut dyn FnMut(&str),
-) -> Result<Vec<Finding>, PairError> {
-    let table = table(course, &[Peer::Glommio, Peer::RedisGet], 256, progress)?;
-    let mut findings = Vec::new();
+) -> Result<Vec<TargetResult>, PairError> {
+    let table = table(context, &[Peer::Glommio, Peer::RedisGet], 256, progress)?;
+    let mut results = Vec::new();
     for (peer, wanted) in [(Peer::Glommio, 0.9), (Peer::RedisGet, 1.3)] {
         for (setting, ours, theirs) in rows(&table, peer) {
-            // Redis is to be passed by a Skyring that spins.
+            // The target beside Redis is for a Skyring that spins.
             if peer == Peer::Glommio || setting == "spinning" {
-                findings.push(Finding::new(
+                results.push(TargetResult::new(
                     Target::Throughput,
                     &format!("256 in flight, {setting}, beside {}", peer.name()),
                     (rate(ours), rate(theirs)),
@@ -69,18 +71,18 @@ pub(super) fn throughput(
             }
         }
     }
-    Ok(findings)
+    Ok(results)
 }
 
 pub(super) fn round_trip(
-    course: &Course<'_>,
+    context: &Context<'_>,
     progress: &mut dyn FnMut(&str),
-) -> Result<Vec<Finding>, PairError> {
-    let table = table(course, &[Peer::BlockingEcho], 1, progress)?;
+) -> Result<Vec<TargetResult>, PairError> {
+    let table = table(context, &[Peer::BlockingEcho], 1, progress)?;
     let both = rows(&table, Peer::BlockingEcho);
     Ok(both
         .map(|(setting, ours, theirs)| {
-            Finding::new(
+            TargetResult::new(
                 Target::RoundTrip,
                 &format!("p50 of 1 in flight, {setting}, beside blocking-echo"),
                 (duration(ours.p50_us), duration(theirs.p50_us)),

@@ -1,4 +1,4 @@
-//! What the callers of one shard share: whom they call, and what is counted of it.
+//! The state that the callers of one shard share: the called service, and the counts.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,10 +10,13 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use skyring::{Address, Call, Caller, Error, NodeRef, Payload};
 
-use super::Load;
-use crate::report;
+use super::settings::Load;
+use crate::latency::{self, nanoseconds};
 
-pub(super) struct Work {
+/// A caller whose call failed pauses this long, so that immediate errors do not become a busy loop.
+pub(super) const ERROR_PAUSE: Duration = Duration::from_millis(1);
+
+pub(super) struct ShardLoad {
     node: NodeRef,
     address: Address,
     payload: Payload,
@@ -22,7 +25,7 @@ pub(super) struct Work {
     shards: usize,
     latencies: RefCell<Histogram<u64>>,
     errors: RefCell<BTreeMap<&'static str, u64>>,
-    /// Calls answered so far; only this shard writes its place in `progress`.
+    /// Calls answered so far; only this shard writes its entry of `progress`.
     calls: Cell<u64>,
     progress: Arc<[AtomicU64]>,
     over: Cell<bool>,
@@ -30,16 +33,16 @@ pub(super) struct Work {
     callers: Cell<usize>,
 }
 
-impl Work {
-    pub(super) fn new(caller: &Caller, load: &Load, progress: Arc<[AtomicU64]>) -> Rc<Work> {
-        Rc::new(Work {
+impl ShardLoad {
+    pub(super) fn new(caller: &Caller, load: &Load, progress: Arc<[AtomicU64]>) -> Rc<ShardLoad> {
+        Rc::new(ShardLoad {
             node: caller.node(load.node.as_str()),
             address: load.address.clone(),
             payload: load.payload.clone(),
             keys: load.keys as u64,
             shard: caller.shard_index(),
             shards: caller.shards(),
-            latencies: RefCell::new(report::histogram()),
+            latencies: RefCell::new(latency::histogram()),
             errors: RefCell::default(),
             calls: Cell::new(0),
             progress,
@@ -48,8 +51,8 @@ impl Work {
         })
     }
 
-    /// The node by the key of this shard's caller, or call, with that number. Neighbours in number go to
-    /// neighbours in channel, over all shards: with as many channels as shards a caller's channel is its shard's.
+    /// The node by the key of this shard's caller, or call, with that number. Consecutive numbers go to consecutive
+    /// channels, over all shards: with as many channels as shards a caller's channel is that of its shard.
     pub(super) fn node(&self, number: u64) -> NodeRef {
         let everywhere = number * self.shards as u64 + self.shard as u64;
         match everywhere.checked_rem(self.keys) {
@@ -64,7 +67,7 @@ impl Work {
         node.call_payload(self.address.clone(), Ok(self.payload.clone()))
     }
 
-    /// A call was answered.
+    /// Records that a call was answered.
     #[inline]
     pub(super) fn answered(&self) {
         let calls = self.calls.get() + 1;
@@ -74,32 +77,31 @@ impl Work {
         }
     }
 
-    /// It took so long, which counts.
+    /// Records the latency of a call.
     #[inline]
-    pub(super) fn took(&self, latency: Duration) {
-        self.took_each(latency, 1);
+    pub(super) fn record_latency(&self, latency: Duration) {
+        self.record_latencies(latency, 1);
     }
 
-    /// So many took so long.
+    /// Records the same latency for several calls.
     #[inline]
-    pub(super) fn took_each(&self, latency: Duration, calls: u64) {
-        let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+    pub(super) fn record_latencies(&self, latency: Duration, calls: u64) {
         let mut latencies = self.latencies.borrow_mut();
-        latencies.saturating_record_n(nanoseconds, calls);
+        latencies.saturating_record_n(nanoseconds(latency), calls);
     }
 
-    /// A call failed, which counts.
+    /// Records a call that failed.
     pub(super) fn failed(&self, error: &Error) {
         *self.errors.borrow_mut().entry(error.code()).or_insert(0) += 1;
     }
 
-    /// Forgets what was counted.
-    pub(super) fn forget(&self) {
+    /// Resets the latencies and errors.
+    pub(super) fn reset(&self) {
         self.latencies.borrow_mut().reset();
         self.errors.borrow_mut().clear();
     }
 
-    /// What was counted.
+    /// The latencies and errors.
     pub(super) fn counted(&self) -> (Histogram<u64>, BTreeMap<&'static str, u64>) {
         (self.latencies.borrow().clone(), self.errors.borrow().clone())
     }
@@ -109,7 +111,7 @@ impl Work {
         self.calls.get()
     }
 
-    /// No caller is to begin another call.
+    /// Makes the callers begin no more calls.
     pub(super) fn end(&self) {
         self.over.set(true);
     }

@@ -1,22 +1,21 @@
 //! The floor under every latency: the same bytes through plain blocking sockets.
 //!
-//! One thread echoes, another sends and waits, one value in flight, each pinned as the shards of a
-//! measurement are. Nothing that passes messages over TCP can be faster than this at one in flight
-//! without burning a processor, so its ratio holds on a noisy machine where the figures do not.
+//! One thread echoes, another sends and waits, one value in flight, each pinned as the shards of a measurement are. No
+//! program that passes messages over TCP can be faster than this at one in flight without burning a processor, so its
+//! ratio holds on a noisy machine where the figures do not.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use thiserror::Error;
 
-use crate::cpu::pin_this_thread;
 use crate::interrupt::Interrupt;
-use crate::report::{self, Latency};
+use crate::latency::{self, Latency};
+use crate::pinned_thread::PinnedThread;
 
-/// A socket that says nothing for this long is broken.
+/// A socket on which nothing arrives for this long is broken.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Why there is no floor.
@@ -25,12 +24,12 @@ pub enum FloorError {
     /// A socket or a thread failed.
     #[error("blocking echo: {0}")]
     System(#[from] io::Error),
-    /// Somebody wants the program to end.
+    /// The user interrupted the program.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// What a blocking echo took.
+/// The figures of a blocking echo.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Floor {
     /// Round trips.
@@ -61,31 +60,22 @@ pub fn blocking_echo(
 ) -> Result<Floor, FloorError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let server = thread::Builder::new()
-        .name("floor-server".to_owned())
-        .spawn(move || echo(&listener, size, server_cpu))?;
-    let client = {
-        let interrupt = interrupt.clone();
-        thread::Builder::new()
-            .name("floor-client".to_owned())
-            .spawn(move || measure(address, size, warm_up, duration, client_cpu, &interrupt))?
-    };
-    // Neither panics; if one did, its panic has been printed.
-    let measured = client
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("the client panicked").into()));
-    // Returns when the client's end is closed; if the client never connected, it must be let go.
+    let server: PinnedThread<(), io::Error> =
+        PinnedThread::start("floor-server", server_cpu, move || echo(&listener, size))?;
+    let interrupt = interrupt.clone();
+    let client = PinnedThread::start("floor-client", client_cpu, move || {
+        measure(address, size, warm_up, duration, &interrupt)
+    })?;
+    let measured = client.join();
+    // The server ends when the client's end is closed; if the client never connected, this connection ends it.
     let _ = TcpStream::connect(address);
-    let served = server
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
+    let served = server.join();
     let floor = measured?;
     served?;
     Ok(floor)
 }
 
-fn echo(listener: &TcpListener, size: usize, cpu: usize) -> io::Result<()> {
-    pin_this_thread(cpu)?;
+fn echo(listener: &TcpListener, size: usize) -> io::Result<()> {
     let (mut stream, _) = listener.accept()?;
     prepare(&stream)?;
     let mut value = vec![0; size];
@@ -103,10 +93,8 @@ fn measure(
     size: usize,
     warm_up: Duration,
     duration: Duration,
-    cpu: usize,
     interrupt: &Interrupt,
 ) -> Result<Floor, FloorError> {
-    pin_this_thread(cpu)?;
     let mut stream = TcpStream::connect(address)?;
     prepare(&stream)?;
     let (sent, mut received) = (vec![b'x'; size], vec![0; size]);
@@ -118,13 +106,13 @@ fn measure(
     while started.elapsed() < warm_up {
         round_trip(&mut stream)?;
     }
-    let mut latencies = report::histogram();
+    let mut latencies = latency::histogram();
     let started = Instant::now();
     let mut begun = started;
     while begun - started < duration {
         round_trip(&mut stream)?;
         let ended = Instant::now();
-        latencies.saturating_record(u64::try_from((ended - begun).as_nanos()).unwrap_or(u64::MAX));
+        latency::record(&mut latencies, ended - begun);
         begun = ended;
         if interrupt.requested() {
             return Err(FloorError::Interrupted);
@@ -141,7 +129,8 @@ fn measure(
     })
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// Sets what a blocking socket of a floor needs: no delay of small writes, and a bound on each wait.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))

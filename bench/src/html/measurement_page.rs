@@ -1,46 +1,13 @@
-//! A measurement as one page that needs nothing else: no script, no font, no other file.
-
-mod chart;
+//! A measurement as one page.
 
 use std::fmt::Write as _;
 
-use hdrhistogram::Histogram;
-
-use self::chart::{Axis, Chart, Line, Scale, linear};
-use crate::measurement::{Drawn, Measurement, Trial};
-use crate::report::{Latency, duration, grouped};
-
-/// How pages of the rig look, in light and in dark.
-pub(crate) const STYLE: &str = include_str!("style.css");
-
-/// Points of a curve for each halving of the distance to 1.
-const POINTS_PER_HALVING: u32 = 10;
-
-/// The percentiles that are marked.
-const MARKED: [(f64, &str); 5] = [
-    (0.5, "p50"),
-    (0.9, "p90"),
-    (0.99, "p99"),
-    (0.999, "p99.9"),
-    (1.0, "max"),
-];
-
-/// The beginning of a page, up to its first element.
-pub(crate) fn head(title: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <style>\n{STYLE}</style></head><body><main>\n"
-    )
-}
-
-/// Text that is no markup.
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
+use super::latency_chart::latency_chart;
+use super::page::{escaped, head};
+use super::rate_chart::rate_chart;
+use crate::format::{duration, grouped};
+use crate::latency::Latency;
+use crate::measurement::{Measurement, Trial};
 
 impl Measurement {
     /// The page.
@@ -58,16 +25,16 @@ impl Measurement {
             let _ = writeln!(page, "<p class=\"bad\">{}</p>", escaped(&warning));
         }
         self.write_figures(&mut page);
-        if let Some(drawn) = &self.drawn {
+        if let Some(data) = &self.chart_data {
             let _ = writeln!(
                 page,
                 "<h2>Latency by percentile</h2>\n<figure>\n{}</figure>",
-                self.percentiles(drawn).to_svg()
+                latency_chart(data).to_svg()
             );
             let _ = writeln!(
                 page,
                 "<h2>Calls a second over time</h2>\n<figure>\n{}</figure>",
-                self.rates(drawn).to_svg()
+                rate_chart(data, &self.settings).to_svg()
             );
         }
         self.write_floors(&mut page);
@@ -106,7 +73,7 @@ impl Measurement {
         )
     }
 
-    /// What a reader must not miss.
+    /// What a reader must notice.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.errors > 0 {
@@ -153,87 +120,6 @@ impl Measurement {
             let _ = writeln!(page, "<div><b>{figure}</b><span>{name}</span></div>");
         }
         page.push_str("</div>\n");
-    }
-
-    /// Latency over percentiles, beside the blocking echo's.
-    fn percentiles(&self, drawn: &Drawn) -> Chart {
-        let mut lines = vec![curve("Skyring".to_owned(), "ours", &drawn.latencies)];
-        if let Some(floor) = &drawn.floor {
-            lines.push(curve("blocking TCP echo, 1 in flight".to_owned(), "floor", floor));
-        }
-        let all = || lines.iter().flat_map(|line| &line.points);
-        let least = all().map(|(_, latency)| *latency).fold(f64::INFINITY, f64::min);
-        let most = all().map(|(_, latency)| *latency).fold(1.0, f64::max);
-        let nines = (drawn.latencies.len().max(10) as f64).log10();
-        let marks = std::iter::once((0.0, "0".to_owned())).chain((1..=nines as i32).map(|nines| {
-            let part = 1.0 - 10f64.powi(-nines);
-            (part, percent(nines))
-        }));
-        let dots = MARKED.iter().filter(|(part, _)| {
-            // Two marks at nearly the same place hide each other.
-            *part == 1.0 || -(1.0 - part).log10() < nines - 0.25
-        });
-        Chart {
-            title: "Latency by percentile",
-            x: Axis {
-                scale: Scale::Nines(nines),
-                name: "percentile",
-                marks: marks.collect(),
-            },
-            y: logarithmic("latency", if least.is_finite() { least } else { 1.0 }, most),
-            dots: dots
-                .map(|(part, name)| {
-                    let latency = at(&drawn.latencies, *part);
-                    (*part, latency, format!("{name} {}", duration(latency)))
-                })
-                .collect(),
-            lines,
-            band: None,
-        }
-    }
-
-    fn rates(&self, drawn: &Drawn) -> Chart {
-        let mut points: Vec<_> = drawn
-            .rates
-            .iter()
-            .map(|rate| (rate.seconds, rate.calls_per_second))
-            .collect();
-        // A figure is of the interval before it, and so is the first.
-        if let Some((_, first)) = points.first().copied() {
-            points.insert(0, (0.0, first));
-        }
-        let most = points.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-        let end = points.last().map_or(1.0, |(seconds, _)| *seconds);
-        let warm_up = self.settings.warmup_seconds;
-        let mut x = linear("seconds", end, |mark| format!("{mark}"));
-        x.scale = Scale::Linear(0.0, end);
-        x.marks.retain(|(mark, _)| *mark <= end);
-        let mut lines = vec![Line {
-            name: "answered".to_owned(),
-            class: "ours",
-            points,
-            is_filled: true,
-        }];
-        if let Some(rate) = self.settings.rate {
-            lines.push(Line {
-                name: "wanted".to_owned(),
-                class: "wanted",
-                points: vec![(0.0, rate), (end, rate)],
-                is_filled: false,
-            });
-        }
-        Chart {
-            title: "Calls a second over time",
-            x,
-            y: linear(
-                "calls/s",
-                most.max(self.settings.rate.unwrap_or(0.0)) * 1.05,
-                short,
-            ),
-            lines,
-            band: (warm_up > 0.0).then_some((0.0, warm_up, "warm-up")),
-            dots: Vec::new(),
-        }
     }
 
     fn write_floors(&self, page: &mut String) {
@@ -361,64 +247,11 @@ fn write_trials(page: &mut String, trials: &[Trial]) {
     page.push_str("</table></div>\n");
 }
 
-/// The latency in microseconds that so large a part of the calls does not pass.
-fn at(latencies: &Histogram<u64>, part: f64) -> f64 {
-    latencies.value_at_quantile(part) as f64 / 1e3
-}
-
-fn curve(name: String, class: &'static str, latencies: &Histogram<u64>) -> Line {
-    let steps = latencies.iter_quantiles(POINTS_PER_HALVING);
-    Line {
-        name,
-        class,
-        points: steps
-            .map(|step| (step.quantile_iterated_to(), step.value_iterated_to() as f64 / 1e3))
-            .collect(),
-        is_filled: false,
-    }
-}
-
-/// An axis of microseconds by powers of ten around all that is shown.
-fn logarithmic(name: &'static str, least: f64, most: f64) -> Axis {
-    let from = least.max(0.1).log10().floor() as i32;
-    let to = (most.max(0.2).log10().ceil() as i32).max(from + 1);
-    Axis {
-        scale: Scale::Log(10f64.powi(from), 10f64.powi(to)),
-        name,
-        marks: (from..=to)
-            .map(|power| {
-                let microseconds = 10f64.powi(power);
-                let (number, unit) = match power {
-                    ..=2 => (microseconds, "us"),
-                    3..=5 => (microseconds / 1e3, "ms"),
-                    _ => (microseconds / 1e6, "s"),
-                };
-                (microseconds, format!("{number} {unit}"))
-            })
-            .collect(),
-    }
-}
-
-/// 90 % for one nine, 99.9 % for three.
-fn percent(nines: i32) -> String {
-    let places = (nines - 2).max(0) as usize;
-    format!("{:.places$}", 100.0 - 10f64.powi(2 - nines))
-}
-
-/// A rate, short enough for an axis.
-fn short(rate: f64) -> String {
-    match rate {
-        rate if rate >= 1e6 => format!("{} M", (rate / 1e4).round() / 100.0),
-        rate if rate >= 1e3 => format!("{} k", (rate / 1e1).round() / 100.0),
-        rate => format!("{rate}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::histogram;
     use crate::measurement::tests::measurement;
-    use crate::report::histogram;
 
     #[test]
     fn a_page_has_both_curves_the_settings_and_the_floors_and_needs_no_other_file() {
@@ -456,9 +289,9 @@ mod tests {
     #[test]
     fn a_measurement_without_any_call_is_still_a_page() {
         let mut measured = measurement();
-        if let Some(drawn) = &mut measured.drawn {
-            drawn.latencies.reset();
-            drawn.rates.clear();
+        if let Some(data) = &mut measured.chart_data {
+            data.latencies.reset();
+            data.rates.clear();
         }
         let page = measured.to_html();
         assert!(page.ends_with("</html>\n") && !page.contains("NaN"), "{page}");

@@ -1,12 +1,12 @@
 //! The open loop: calls begin by a timetable.
 //!
-//! The timetable is arithmetic, so what is due and not begun costs no memory: call `n` of a shard is due at the
-//! start plus `n` times a distance. Workers carry the calls, each one at a time; there are as many as were
-//! ever needed at once, `in_flight` at most. A worker that has ended its call takes the next one that is due, and
-//! is idle when there is none; the timetable's own task wakes idle workers when calls become due.
+//! The timetable is arithmetic, so calls that are due and not begun cost no memory: call `n` of a shard is due at the
+//! start plus `n` times an interval. Workers make the calls, each one at a time; there are as many as were ever needed
+//! at once, `in_flight` at most. A worker that has ended its call takes the next one that is due, and is idle when there
+//! is none; the timetable's own task wakes idle workers when calls become due.
 //!
-//! Timers of the engine count milliseconds. So the task looks at the clock in every pass of the executor
-//! while the next call is near, and its processor is busy at rates above some hundreds a second.
+//! Timers of the engine count milliseconds. So the task reads the clock in every pass of the executor while the next
+//! call is near, and its processor is busy at rates above some hundreds a second.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -17,25 +17,25 @@ use std::time::Duration;
 use quanta::Instant;
 use skyring::Caller;
 
-use super::work::Work;
-use super::{ERROR_PAUSE, Load};
+use super::settings::Load;
+use super::shard_load::{ERROR_PAUSE, ShardLoad};
 
-/// With the next call further away than this, the timetable's task sleeps for [`NAP`]: never too long, since a
-/// sleep is longer than asked by a millisecond at most, and by how busy the shard is.
-const FAR: Duration = Duration::from_millis(4);
-const NAP: Duration = Duration::from_millis(1);
+/// When the next call is due later than this, the timetable's task sleeps for [`SLEEP`]: never too long, since a sleep
+/// is longer than requested by a millisecond at most, and by the work of the shard.
+const SLEEP_MIN: Duration = Duration::from_millis(4);
+const SLEEP: Duration = Duration::from_millis(1);
 
-/// Calls that were never answered are counted in at most about so many groups of nearly the same time.
+/// Calls that were never answered are counted in at most about so many groups of nearly the same latency.
 const GROUPS: u64 = 10_000;
 
 /// A shard's calls, in the order in which they are due.
 pub(super) struct Timetable {
-    work: Rc<Work>,
+    shard_load: Rc<ShardLoad>,
     caller: Caller,
     /// When call 0 is due.
     start: Instant,
-    /// Between two calls, in nanoseconds.
-    distance: f64,
+    /// Time between two calls, in nanoseconds.
+    interval: f64,
     /// The calls that count, and the first after them, which is never made.
     counts_from: u64,
     end: u64,
@@ -43,67 +43,67 @@ pub(super) struct Timetable {
     next: Cell<u64>,
     workers_max: usize,
     workers: RefCell<Vec<Worker>>,
-    /// Who waits for a call, by number; who was busy last is woken first.
+    /// Idle workers, by number; the one that was busy last is woken first.
     idle: RefCell<Vec<usize>>,
     backlog_max: Cell<u64>,
 }
 
 #[derive(Default)]
 struct Worker {
-    /// The call that it is to carry, or carries.
+    /// The call that it makes, or is to make.
     call: Option<u64>,
     is_idle: bool,
     waker: Option<Waker>,
 }
 
-/// Begins with the timetable of one shard, which makes its share of `rate` calls a second.
+/// Starts the timetable of one shard, which makes its share of `rate` calls a second.
 pub(super) fn start(
     caller: &Caller,
-    work: &Rc<Work>,
+    shard_load: &Rc<ShardLoad>,
     (rate, in_flight): (f64, usize),
     load: &Load,
 ) -> Rc<Timetable> {
     let shards = caller.shards() as f64;
-    let distance = shards * 1e9 / rate;
-    let count = |time: Duration| (time.as_nanos() as f64 / distance).ceil() as u64;
+    let interval = shards * 1e9 / rate;
+    let count = |time: Duration| (time.as_nanos() as f64 / interval).ceil() as u64;
     // The shards' calls alternate.
-    let offset = Duration::from_nanos((distance / shards * caller.shard_index() as f64) as u64);
+    let offset = Duration::from_nanos((interval / shards * caller.shard_index() as f64) as u64);
     let timetable = Rc::new(Timetable {
-        work: Rc::clone(work),
+        shard_load: Rc::clone(shard_load),
         caller: caller.clone(),
         start: Instant::now() + offset,
-        distance,
+        interval,
         counts_from: count(load.warm_up),
         end: count(load.warm_up + load.duration),
         next: Cell::new(0),
-        // A shard without one would make no calls at all.
+        // A shard without a worker would make no calls.
         workers_max: in_flight.max(1),
         workers: RefCell::default(),
         idle: RefCell::default(),
         backlog_max: Cell::new(0),
     });
-    work.caller_begins();
-    caller.spawn(keep(Rc::clone(&timetable)));
+    shard_load.caller_begins();
+    caller.spawn(hand_out_calls(Rc::clone(&timetable)));
     timetable
 }
 
-/// Hands out what becomes due, until all is.
-async fn keep(timetable: Rc<Timetable>) {
+/// Hands out calls as they become due, until the last one.
+async fn hand_out_calls(timetable: Rc<Timetable>) {
     while timetable.next.get() < timetable.end {
         let now = Instant::now();
         let is_behind = !timetable.hand_out(now);
         let due_next = timetable.due(timetable.next.get());
-        if is_behind || due_next > now + FAR {
-            timetable.caller.sleep(NAP).await;
+        if is_behind || due_next > now + SLEEP_MIN {
+            timetable.caller.sleep(SLEEP).await;
         } else {
-            pass().await;
+            yield_once().await;
         }
     }
-    timetable.work.caller_ends();
+    timetable.shard_load.caller_ends();
 }
 
-/// Lets the executor do everything else once.
-async fn pass() {
+/// Lets the executor run the other tasks once.
+async fn yield_once() {
     let mut is_over = false;
     poll_fn(|context| {
         if std::mem::replace(&mut is_over, true) {
@@ -117,7 +117,7 @@ async fn pass() {
 
 impl Timetable {
     fn due(&self, call: u64) -> Instant {
-        self.start + Duration::from_nanos((call as f64 * self.distance) as u64)
+        self.start + Duration::from_nanos((call as f64 * self.interval) as u64)
     }
 
     /// Begins the next call if it is due.
@@ -125,17 +125,17 @@ impl Timetable {
         let call = self.next.get();
         (call < self.end && self.due(call) <= now).then(|| {
             self.next.set(call + 1);
-            self.work.caller_begins();
+            self.shard_load.caller_begins();
             call
         })
     }
 
-    /// Gives every call that is due to a worker; `false` when there are not enough.
+    /// Hands every call that is due to a worker; `false` when there are not enough workers.
     fn hand_out(self: &Rc<Self>, now: Instant) -> bool {
         while self.next.get() < self.end && self.due(self.next.get()) <= now {
             let Some(number) = self.free_worker() else {
                 let elapsed = now.saturating_duration_since(self.start).as_nanos() as f64;
-                let due = ((elapsed / self.distance) as u64 + 1).min(self.end);
+                let due = ((elapsed / self.interval) as u64 + 1).min(self.end);
                 let waiting = due.saturating_sub(self.next.get());
                 self.backlog_max.set(self.backlog_max.get().max(waiting));
                 return false;
@@ -152,7 +152,7 @@ impl Timetable {
         true
     }
 
-    /// Takes one from those that are idle, or makes one.
+    /// Takes an idle worker, or makes one.
     fn free_worker(self: &Rc<Self>) -> Option<usize> {
         if let Some(worker) = self.idle.borrow_mut().pop() {
             return Some(worker);
@@ -160,7 +160,7 @@ impl Timetable {
         let number = self.workers.borrow().len();
         (number < self.workers_max).then(|| {
             self.workers.borrow_mut().push(Worker::default());
-            self.caller.spawn(carry(Rc::clone(self), number));
+            self.caller.spawn(make_calls(Rc::clone(self), number));
             number
         })
     }
@@ -186,23 +186,23 @@ impl Timetable {
         .await
     }
 
-    /// A worker has ended its call, and goes on with another or becomes idle.
+    /// A worker has ended its call, and begins another or becomes idle.
     fn ended(&self, number: usize, next: Option<u64>) {
-        self.work.caller_ends();
+        self.shard_load.caller_ends();
         if let Some(worker) = self.workers.borrow_mut().get_mut(number) {
             worker.call = next;
         }
     }
 
-    /// Counts what was never answered with the time that it had waited until now. Gives the greatest backlog, and
-    /// how many calls those are.
+    /// Records calls that were never answered with the time that they have waited. Returns the greatest backlog, and the
+    /// number of those calls.
     pub(super) fn close(&self) -> (u64, u64) {
         let now = Instant::now();
         let mut unanswered = 0;
         let mut count = |call: u64, calls: u64| {
             if call >= self.counts_from {
-                self.work
-                    .took_each(now.saturating_duration_since(self.due(call)), calls);
+                self.shard_load
+                    .record_latencies(now.saturating_duration_since(self.due(call)), calls);
                 unanswered += calls;
             }
         };
@@ -223,24 +223,24 @@ impl Timetable {
     }
 }
 
-/// Carries one call after the other. It is dropped with the service that it runs beside.
-async fn carry(timetable: Rc<Timetable>, number: usize) {
-    let work = &timetable.work;
+/// Makes one call after the other. The task is dropped with its service.
+async fn make_calls(timetable: Rc<Timetable>, number: usize) {
+    let shard_load = &timetable.shard_load;
     loop {
         let call = timetable.next_call(number).await;
-        let result = work.call(&work.node(call)).await;
+        let result = shard_load.call(&shard_load.node(call)).await;
         let ended = Instant::now();
         match result {
             Ok(_) => {
-                work.answered();
+                shard_load.answered();
                 if call >= timetable.counts_from {
-                    work.took(ended.saturating_duration_since(timetable.due(call)));
+                    shard_load.record_latency(ended.saturating_duration_since(timetable.due(call)));
                 }
                 timetable.ended(number, timetable.take(ended));
             }
             Err(error) => {
                 if call >= timetable.counts_from {
-                    work.failed(&error);
+                    shard_load.failed(&error);
                 }
                 timetable.ended(number, None);
                 timetable.caller.sleep(ERROR_PAUSE).await;

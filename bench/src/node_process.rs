@@ -1,4 +1,4 @@
-//! A node as a process of its own: its files, its start, and its next life.
+//! A node as a process of its own: its files, its start and its restart.
 
 use std::fs;
 use std::io;
@@ -10,18 +10,18 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::ports;
-use crate::process::{Happening, Process};
-use crate::watch::{Watch, WatchError};
+use crate::process::Process;
+use crate::supervisor::{ReadyError, Supervisor, WaitError};
 
 /// How long a node may take until it listens.
 const START_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How often a start is tried, each time on another port.
+/// Attempts to start a node, each on another port.
 const STARTS_MAX: usize = 2;
 
 /// Why a node's process did not come up.
 #[derive(Debug, Error)]
-pub enum ServerError {
+pub enum NodeProcessError {
     /// Its files could not be written, or it could not be started.
     #[error("{name} cannot be started: {error}")]
     System {
@@ -31,24 +31,24 @@ pub enum ServerError {
         error: io::Error,
     },
     /// It ended instead of listening.
-    #[error("{name} ended before it listened: {said}")]
+    #[error("{name} ended before it listened: {last_line}")]
     Ended {
         /// The node.
         name: &'static str,
         /// The last line that it wrote.
-        said: String,
+        last_line: String,
     },
-    /// It was waited for in vain.
+    /// It did not listen in time.
     #[error("{name} does not listen: {error}")]
     Waited {
         /// The node.
         name: &'static str,
-        /// Why not longer.
-        error: WatchError,
+        /// Why the wait ended.
+        error: WaitError,
     },
 }
 
-/// What runs a node, given the path of its config as one more argument.
+/// The program that runs a node, given the path of its config as one more argument.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The program's file.
@@ -64,15 +64,15 @@ pub struct NodePlan {
     pub name: &'static str,
     /// Its shards.
     pub threads: usize,
-    /// How long a shard looks for I/O before it sleeps, in microseconds.
+    /// How long a shard polls for I/O before it sleeps, in microseconds.
     pub spin_us: u32,
-    /// Its one service: the name that it is registered under, and its kind.
+    /// Its one service: its registered name, and its kind.
     pub service: (&'static str, &'static str),
 }
 
 /// A node that runs as a process. Dropping it kills it.
 #[derive(Debug)]
-pub struct Server {
+pub struct NodeProcess {
     name: &'static str,
     address: SocketAddr,
     program: Program,
@@ -80,28 +80,28 @@ pub struct Server {
     process: Process,
 }
 
-impl Server {
-    /// Writes a config and a map to `folder` and runs `program` on them there, on a free loopback port; should
-    /// that port be taken before the node has it, on another. Returns when it listens.
+impl NodeProcess {
+    /// Writes a config and a map to `folder` and runs `program` on them there, on a free loopback port, or on another
+    /// when that port is taken meanwhile. Returns when the node listens.
     ///
     /// # Errors
-    /// [`ServerError`]; then no process is left.
+    /// [`NodeProcessError`]; then no process is left.
     pub fn start(
-        watch: &mut Watch,
+        supervisor: &mut Supervisor,
         program: &Program,
         folder: &Path,
         plan: &NodePlan,
-    ) -> Result<Server, ServerError> {
+    ) -> Result<NodeProcess, NodeProcessError> {
         let name = plan.name;
-        let system = |error| ServerError::System { name, error };
+        let system = |error| NodeProcessError::System { name, error };
         let mut starts = 0;
         loop {
             starts += 1;
             let address = ports::free_loopback().map_err(system)?;
             write_files(folder, plan, address).map_err(system)?;
-            match run(watch, program, folder, name) {
+            match run(supervisor, program, folder, name) {
                 Ok(process) => {
-                    return Ok(Server {
+                    return Ok(NodeProcess {
                         name,
                         address,
                         program: program.clone(),
@@ -109,18 +109,18 @@ impl Server {
                         process,
                     });
                 }
-                Err(ServerError::Ended { .. }) if starts < STARTS_MAX => {}
+                Err(NodeProcessError::Ended { .. }) if starts < STARTS_MAX => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Starts it once more after its end, as it was, at the same address. Returns when it listens.
+    /// Starts it again after its end, at the same address. Returns when it listens.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn restart(&mut self, watch: &mut Watch) -> Result<(), ServerError> {
-        self.process = run(watch, &self.program, &self.folder, self.name)?;
+    pub fn restart(&mut self, supervisor: &mut Supervisor) -> Result<(), NodeProcessError> {
+        self.process = run(supervisor, &self.program, &self.folder, self.name)?;
         Ok(())
     }
 
@@ -154,34 +154,28 @@ fn write_files(folder: &Path, plan: &NodePlan, address: SocketAddr) -> io::Resul
 }
 
 fn run(
-    watch: &mut Watch,
+    supervisor: &mut Supervisor,
     program: &Program,
     folder: &Path,
     name: &'static str,
-) -> Result<Process, ServerError> {
+) -> Result<Process, NodeProcessError> {
     let mut command = Command::new(&program.file);
     command
         .args(program.arguments)
         .arg(folder.join(format!("{name}.lua")))
-        // Where the map is looked up first: a file of that name elsewhere must not be taken for it.
+        // The map is looked up here first: a file of that name elsewhere must not be read instead.
         .current_dir(folder)
         .stdin(Stdio::null());
-    let process = watch
+    let process = supervisor
         .start(name, command)
-        .map_err(|error| ServerError::System { name, error })?;
-    let mut said = "nothing was said".to_owned();
-    let listens = watch.wait(START_TIME_MAX, |event| match &event.happening {
-        _ if event.id != process.id() => None,
-        Happening::Line(line) if line.contains("Listen on") => Some(true),
-        Happening::Line(line) => {
-            said.clone_from(line);
-            None
-        }
-        Happening::Closed => Some(false),
-    });
-    match listens {
-        Ok(true) => Ok(process),
-        Ok(false) => Err(ServerError::Ended { name, said }),
-        Err(error) => Err(ServerError::Waited { name, error }),
+        .map_err(|error| NodeProcessError::System { name, error })?;
+    let listens = |line: &str| line.contains("Listen on").then_some(());
+    match supervisor.wait_until_ready(&process, START_TIME_MAX, listens) {
+        Ok(()) => Ok(process),
+        Err(ReadyError::Ended { last_line }) => Err(NodeProcessError::Ended {
+            name,
+            last_line: last_line.unwrap_or_else(|| "it wrote nothing".to_owned()),
+        }),
+        Err(ReadyError::Wait(error)) => Err(NodeProcessError::Waited { name, error }),
     }
 }

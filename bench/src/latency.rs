@@ -1,4 +1,6 @@
-//! Figures as people read them, and latencies as percentiles.
+//! Latencies: how they are recorded, and their percentiles.
+
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -6,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Nanoseconds in a microsecond.
 const NANOSECONDS: f64 = 1_000.0;
 
-/// The longest latency that is told apart from longer ones, in nanoseconds.
+/// The longest latency that is distinguished from longer ones, in nanoseconds.
 const LATENCY_NS_MAX: u64 = 120_000_000_000;
 
 /// Latencies in microseconds.
@@ -24,32 +26,20 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// A whole number with a comma between thousands.
-pub fn grouped(number: f64) -> String {
-    let digits = format!("{:.0}", number.abs());
-    let mut text = String::from(if number < 0.0 { "-" } else { "" });
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A time in microseconds with its unit, short enough for a table: `87 us`, `1.25 ms`, `2.00 s`.
-pub fn duration(microseconds: f64) -> String {
-    match microseconds {
-        short if short < 10.0 => format!("{short:.1} us"),
-        short if short < 1_000.0 => format!("{short:.0} us"),
-        middle if middle < 1_000_000.0 => format!("{:.2} ms", middle / 1_000.0),
-        long => format!("{:.2} s", long / 1_000_000.0),
-    }
-}
-
 /// An empty histogram of nanoseconds, exact to three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("constants that the library allows")
+}
+
+/// A time in the unit of the histogram.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Counts a call that took `time`.
+#[inline]
+pub(crate) fn record(histogram: &mut Histogram<u64>, time: Duration) {
+    histogram.saturating_record(nanoseconds(time));
 }
 
 impl Latency {
@@ -77,26 +67,6 @@ impl Latency {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_read_as_people_write_them() {
-        for (number, text) in [
-            (0.0, "0"),
-            (999.0, "999"),
-            (1_000.0, "1,000"),
-            (1_234_567.8, "1,234,568"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-        for (time, text) in [
-            (4.26, "4.3 us"),
-            (87.4, "87 us"),
-            (1_250.0, "1.25 ms"),
-            (2e6, "2.00 s"),
-        ] {
-            assert_eq!(duration(time), text);
-        }
-    }
 
     #[test]
     fn a_histogram_of_nanoseconds_reads_as_microseconds() {

@@ -1,51 +1,49 @@
-//! What clients in other languages tell of their calls: lines that all of them write alike.
+//! The report of a client in another language: lines in a format that all of them have in common.
 //!
-//! `begin` when the warm-up is over and `end` when the time that is measured is, each in the moment; then
-//! `seconds S`, `errors N`, for each latency that was seen `bucket MICROSECONDS CALLS`, and `done`.
+//! A client writes `begin` at the end of the warm-up and `end` at the end of the measured time; then `seconds S`,
+//! `errors N`, a line `bucket MICROSECONDS CALLS` for each latency, and `done`.
 
 use std::process::Command;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Peer;
-use super::measured::{Measured, PeerError, Settings};
-use super::meter::difference;
+use super::measurement::{PeerError, PeerResult, Settings};
+use super::peer::Peer;
 use super::program::run_client;
-use crate::cpu::cpu_seconds;
+use crate::cpu::CpuSeconds;
 use crate::interrupt::Interrupt;
-use crate::load::CpuSeconds;
-use crate::report::{self, Latency};
+use crate::latency;
 
-/// How long such a client may take in all, beyond the times that it is told to take.
+/// How long such a client may take beyond the times of its settings.
 const EXTRA_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// What has been told so far.
-struct Told {
+/// The report as far as it was read.
+struct ClientReport {
     latencies: Histogram<u64>,
     errors: u64,
     seconds: f64,
     begin: Option<CpuSeconds>,
     end: Option<CpuSeconds>,
     is_done: bool,
-    /// The last line that was none of ours.
-    said: String,
+    /// The last line in no known format.
+    last_line: String,
 }
 
-impl Told {
-    fn new() -> Told {
-        Told {
-            latencies: report::histogram(),
+impl ClientReport {
+    fn new() -> ClientReport {
+        ClientReport {
+            latencies: latency::histogram(),
             errors: 0,
             seconds: 0.0,
             begin: None,
             end: None,
             is_done: false,
-            said: "nothing".to_owned(),
+            last_line: "nothing".to_owned(),
         }
     }
 
-    fn hear(&mut self, line: &str, now: impl Fn() -> CpuSeconds) {
+    fn read(&mut self, line: &str, now: impl Fn() -> CpuSeconds) {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         match words[..] {
             ["begin"] => self.begin = Some(now()),
@@ -59,49 +57,43 @@ impl Told {
                 }
             }
             ["done"] => self.is_done = true,
-            _ => line.clone_into(&mut self.said),
+            _ => line.clone_into(&mut self.last_line),
         }
     }
 }
 
-/// Runs a client that tells of its calls as the module says.
+/// Runs a client that reports its calls in this format.
 ///
 /// # Errors
-/// When it cannot be run or does not tell.
+/// When it cannot be run or its report is incomplete.
 pub(super) fn measure(
     peer: Peer,
     client: Command,
     server: u32,
     settings: &Settings,
     interrupt: &Interrupt,
-) -> Result<Measured, PeerError> {
-    let mut told = Told::new();
+) -> Result<PeerResult, PeerError> {
+    let mut report = ClientReport::new();
     let time_max = settings.warm_up + settings.duration + EXTRA_TIME_MAX;
     run_client(peer.name(), client, time_max, interrupt, |process, line| {
-        told.hear(line, || CpuSeconds {
-            client: cpu_seconds(process).unwrap_or(0.0),
-            server: cpu_seconds(server),
-        });
+        report.read(line, || CpuSeconds::of(process, Some(server)));
     })?;
-    let (true, Some(begin), Some(end)) = (told.is_done && told.seconds > 0.0, told.begin, told.end) else {
+    let (true, Some(begin), Some(end)) = (report.is_done && report.seconds > 0.0, report.begin, report.end)
+    else {
         return Err(PeerError::Client(format!(
-            "{} told no figures, and said last: {}",
+            "{} reported no figures, and wrote last: {}",
             peer.name(),
-            told.said
+            report.last_line
         )));
     };
-    Ok(Measured {
-        name: peer.name(),
-        calls: told.latencies.len(),
-        calls_per_second: told.latencies.len() as f64 / told.seconds,
-        latency_us: Latency::of(&told.latencies),
-        errors: told.errors,
-        in_flight: settings.in_flight,
-        size: settings.size,
-        seconds: told.seconds,
-        cpu_seconds: difference(begin, end),
-        note: peer.note().to_owned(),
-    })
+    let measured = (report.seconds, end.since(begin));
+    Ok(PeerResult::of_latencies(
+        peer,
+        settings,
+        &report.latencies,
+        report.errors,
+        measured,
+    ))
 }
 
 #[cfg(test)]
@@ -109,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_tells_becomes_figures() {
-        let mut told = Told::new();
+    fn the_report_of_a_client_becomes_figures() {
+        let mut report = ClientReport::new();
         let now = || CpuSeconds {
             client: 1.0,
             server: Some(2.0),
@@ -125,12 +117,15 @@ mod tests {
             "bucket 5000 1",
             "done",
         ] {
-            told.hear(line, now);
+            report.read(line, now);
         }
-        assert!(told.is_done && told.begin.is_some() && told.end.is_some());
-        assert_eq!((told.seconds, told.errors, told.latencies.len()), (2.5, 3, 10));
-        assert_eq!(told.said, "warming up");
-        let latency = Latency::of(&told.latencies);
+        assert!(report.is_done && report.begin.is_some() && report.end.is_some());
+        assert_eq!(
+            (report.seconds, report.errors, report.latencies.len()),
+            (2.5, 3, 10)
+        );
+        assert_eq!(report.last_line, "warming up");
+        let latency = latency::Latency::of(&report.latencies);
         assert!(
             (latency.p50 - 100.0).abs() < 1.0 && (latency.max - 5_000.0).abs() < 10.0,
             "{latency:?}"
@@ -138,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_tells_nothing_is_an_error_with_its_last_words() {
+    fn a_client_that_reports_nothing_is_an_error_with_its_last_line() {
         let settings = Settings {
             in_flight: 1,
             size: 64,
@@ -151,13 +146,13 @@ mod tests {
         };
         let mut command = Command::new("sh");
         command.args(["-c", "echo I broke"]);
-        let measured = measure(
+        let result = measure(
             Peer::Erlang,
             command,
             std::process::id(),
             &settings,
             &Interrupt::default(),
         );
-        assert!(matches!(measured, Err(PeerError::Client(text)) if text.contains("I broke")));
+        assert!(matches!(result, Err(PeerError::Client(text)) if text.contains("I broke")));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Size of a chart, and of the room around its plot.
+/// Size of a chart, and of the margins around its plot.
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 330.0;
 const LEFT: f64 = 74.0;
@@ -13,18 +13,18 @@ const BOTTOM: f64 = 46.0;
 /// Marks of a linear axis, about.
 const MARKS: f64 = 5.0;
 
-/// How values become places.
+/// The mapping from values to places.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scale {
     /// Evenly, from the first to the second.
     Linear(f64, f64),
     /// By powers of ten, from the first to the second.
     Log(f64, f64),
-    /// Parts of a whole, by how little is missing: 0, 0.9, 0.99 and so on have the same distance; so many nines.
+    /// Parts of a whole with equal distances between 0, 0.9, 0.99 and so on; so many nines.
     Nines(f64),
 }
 
-/// An axis: what it shows, and the marks on it.
+/// An axis: its scale, its name and its marks.
 pub(super) struct Axis {
     pub(super) scale: Scale,
     pub(super) name: &'static str,
@@ -34,23 +34,23 @@ pub(super) struct Axis {
 /// A line through points, in the order of x.
 pub(super) struct Line {
     pub(super) name: String,
-    /// Of the style sheet, beside `curve`.
+    /// Its class in the style sheet, beside `curve`.
     pub(super) class: &'static str,
     pub(super) points: Vec<(f64, f64)>,
-    /// Whether what is below is filled.
+    /// Whether the area below is filled.
     pub(super) is_filled: bool,
 }
 
 /// A chart.
 pub(super) struct Chart {
-    /// For who cannot see it.
+    /// The text for screen readers.
     pub(super) title: &'static str,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) lines: Vec<Line>,
     /// A part of the x axis that is shaded, and why.
     pub(super) band: Option<(f64, f64, &'static str)>,
-    /// Points that are marked, with what stands at them.
+    /// Marked points, with their labels.
     pub(super) dots: Vec<(f64, f64, String)>,
 }
 
@@ -187,7 +187,7 @@ impl Chart {
         let _ = writeln!(svg, "<path class=\"curve {}\" d=\"{path}\"/>", line.class);
     }
 
-    /// Which line is which, if there are several.
+    /// Writes the legend, if there are several lines.
     fn write_key(&self, svg: &mut String) {
         if self.lines.len() < 2 {
             return;

@@ -1,10 +1,11 @@
-//! The table as one page that needs nothing else: no script, no font, no other file.
+//! The table as one HTML page without scripts, fonts or other files.
 
 use std::fmt::Write as _;
 
-use super::{Group, Row, SKYRING, Table};
-use crate::page::{escaped, head};
-use crate::report::{duration, grouped};
+use super::contender::SKYRING;
+use super::table::{Group, Row, Table};
+use crate::format::{duration, grouped};
+use crate::html::{escaped, head};
 
 impl Table {
     /// The page.
@@ -94,7 +95,7 @@ fn write_row(page: &mut String, row: &Row, most: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::table;
+    use super::super::plan::tests::table;
 
     #[test]
     fn a_page_has_every_setting_and_reason_and_needs_no_other_file() {

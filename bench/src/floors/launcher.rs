@@ -1,0 +1,61 @@
+//! The command lines that start this program once more: as the server of a peer, as a node, or to become another program.
+//!
+//! `serve NAME CPU SPIN_US` is the server itself, `run CPU PROGRAM ARGUMENT...` becomes another program, `lua CPU CONFIG`
+//! is a node of Skyring's that runs services in Lua. They stand under a subcommand that nobody types.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::measurement::Settings;
+use super::peer::Peer;
+
+/// How this program is started once more, as a server.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    program: PathBuf,
+    subcommand: &'static str,
+}
+
+impl Launcher {
+    /// The running program, under the subcommand whose arguments go to [`serve`](super::serve).
+    ///
+    /// # Errors
+    /// When the system does not say which program this is.
+    pub fn this_program(subcommand: &'static str) -> io::Result<Launcher> {
+        Ok(Launcher {
+            program: std::env::current_exe()?,
+            subcommand,
+        })
+    }
+
+    /// A command that runs our server of a peer.
+    pub(super) fn serve(&self, peer: Peer, settings: &Settings) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args([self.subcommand, "serve", peer.name()]);
+        command.args([
+            settings.server_cpu.to_string(),
+            settings.spin.as_micros().to_string(),
+        ]);
+        command
+    }
+
+    /// A command that runs another program on the processor with that number.
+    pub(super) fn run(&self, cpu: usize, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args([self.subcommand, "run", &cpu.to_string()])
+            .arg(program);
+        command
+    }
+
+    /// A command that runs a node with services in Lua on the processor with that number.
+    pub(super) fn lua(&self, cpu: usize, config: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args([self.subcommand, "lua", &cpu.to_string()])
+            .arg(config);
+        command
+    }
+}
