@@ -231,7 +231,7 @@ impl World {
             }
         }
         self.network.expect(&mut self.clock, connection, Side::Dialler, 0);
-        self.attend(id);
+        self.drive(id);
     }
 
     /// Writes the output of the dialling link, as far as the network takes it.
@@ -247,7 +247,7 @@ impl World {
         let (network, clock) = (&mut self.network, &mut self.clock);
         let (at, is_scheduled) = ((connection, Side::Dialler), &mut dialler.is_flush_scheduled);
         if write_output(&mut dialler.link, network, clock, at, bytes_max, is_scheduled) == Written::Done {
-            self.attend(id);
+            self.drive(id);
         }
     }
 
