@@ -1,4 +1,4 @@
-//! The handshake: which dialect the two ends agree on, and what happens to it when it fails.
+//! The handshake: which dialect the two ends agree on, and how it fails.
 
 use bytes::Bytes;
 use skyring_codec::link::{
@@ -283,7 +283,7 @@ fn a_handshake_that_takes_too_long_is_an_error_at_its_deadline() {
     );
     caller.disconnected();
     assert_eq!((caller.poll_event(end), caller.next_deadline()), (Ok(None), None));
-    // The deadline of a call can come first.
+    // The deadline of a call can be the earlier one.
     caller
         .request(end, call(TEN, &payload(1), Some(end + 50), 1))
         .expect("accepted");

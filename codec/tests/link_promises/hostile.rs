@@ -67,7 +67,7 @@ fn all_memory_that_a_connection_holds_is_counted() {
 }
 
 #[test]
-fn an_idle_connection_gives_its_memory_back() {
+fn an_idle_connection_releases_its_memory() {
     let mut callee = callee();
     for session in 1..=1_000 {
         let chunk = [head(0x01, session, 9), part(0x02, session, &payload(3))].concat();

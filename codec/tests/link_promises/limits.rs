@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[test]
-fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
+fn a_full_out_buffer_refuses_calls_until_bytes_are_transmitted() {
     // A message counts as its payload and 128 bytes.
     let limits = CallerLimits {
         out_buffer_bytes_max: 217,
@@ -227,7 +227,7 @@ fn queued_answers_are_counted_so_that_reading_can_stop() {
 }
 
 #[test]
-fn the_callee_counts_whole_requests_and_knows_of_a_partial_one() {
+fn the_callee_counts_whole_requests_and_reports_partial_input() {
     let (mut caller, mut callee) = (connected_caller(), callee());
     assert_eq!((callee.requests_seen(), callee.has_partial_input()), (0, false));
     ask(&mut caller, TEN, 40_000, None, 1);

@@ -83,11 +83,11 @@ fn names_of_queued_messages_are_bounded() {
     assert_eq!((got.len(), distinct.len()), (NAMES_MAX + 1, NAMES_MAX));
     caller
         .request(0, send(Address::Name(b"@new"), &payload(1)))
-        .expect("all have left");
+        .expect("all are transmitted");
 }
 
 #[test]
-fn every_way_in_which_a_message_goes_lets_go_of_its_name() {
+fn every_end_of_a_message_releases_its_name() {
     let (mut caller, _) = native_pair();
     let fill = |caller: &mut CallerLink, deadline| {
         for index in 0..NAMES_MAX {

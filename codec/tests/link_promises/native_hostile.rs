@@ -124,7 +124,7 @@ fn a_send_that_is_too_large_is_dropped_and_counted() {
 }
 
 #[test]
-fn declared_lengths_hold_no_memory_and_growth_follows_what_came() {
+fn declared_lengths_hold_no_memory_and_buffers_grow_with_the_input() {
     let (_, mut callee) = native_pair();
     let length = 16 << 20;
     assert_eq!(arrive(&mut callee, declared(1, length, 1)), Ok(vec![]));

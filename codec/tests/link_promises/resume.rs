@@ -118,7 +118,7 @@ fn a_connection_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
-fn answers_given_without_a_connection_are_retained_for_the_next_one() {
+fn answers_without_a_connection_are_retained_for_the_next_one() {
     let (mut caller, mut callee) = pair();
     ask_number(&mut caller, 1, None);
     ask_number(&mut caller, 2, None);
@@ -339,7 +339,7 @@ fn a_session_without_a_connection_ends_after_its_time() {
     ask_number(&mut caller, 2, None);
     post(&mut caller, TEN, 3);
     take_from_caller(&mut caller, 30);
-    // The last time that the link knows is long before the end of the connection.
+    // The link learns the current time only with the next poll.
     caller.disconnected();
     assert_eq!(events(&mut caller, 1_000), Ok(vec![]));
     assert_eq!(caller.next_deadline(), Some(1_000 + SESSION_KEPT_MS_MAX));

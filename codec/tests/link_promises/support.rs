@@ -45,7 +45,7 @@ pub(crate) fn answer() -> Hello {
     }
 }
 
-/// The limits of a caller that wants no session.
+/// The limits of a caller without a session.
 pub(crate) fn without_session() -> CallerLimits {
     CallerLimits {
         is_resumed: false,
@@ -53,7 +53,7 @@ pub(crate) fn without_session() -> CallerLimits {
     }
 }
 
-/// A caller that wants no session: what it has sent is lost with the connection.
+/// A caller without a session: messages that were begun are lost with the connection.
 pub(crate) fn caller() -> CallerLink {
     CallerLink::new(without_session())
 }
