@@ -1,5 +1,5 @@
-//! How many small calls a second two links exchange in memory, on one core and without a socket:
-//! the ceiling that the codec sets for one channel, in either dialect, and what sessions that outlive a connection cost.
+//! Small calls per second that two links exchange in memory, on one core and without a socket: the upper bound that the
+//! codec sets for one channel, in either dialect, and the cost of sessions that can be resumed.
 //!
 //! `cargo run --release -p skyring-codec --example link_throughput [payload bytes] [calls a pass]`
 
@@ -14,7 +14,7 @@ use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 use skyring_codec::outbuffer::SLICES_MAX;
 use skyring_codec::skynet::Address;
 
-/// What a socket would read into: one large buffer whose memory is used again.
+/// The size of a read buffer, whose memory is reused.
 const READ_BYTES: usize = 256 * 1024;
 
 type Failure = Box<dyn std::error::Error>;
@@ -81,7 +81,7 @@ fn run(
             pair.exchange(0)?;
         }
     }
-    // A caller gives its payload away; one that is never freed can be given away again and again.
+    // Each call takes its payload; a static one can be used for all calls without an allocation.
     let payload = Bytes::from_static(vec![b'x'; payload_bytes].leak());
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(500) {
@@ -105,7 +105,7 @@ fn run(
     Ok(pair.answered as f64 / begin.elapsed().as_secs_f64() / 1e6)
 }
 
-/// The two ends and what their sockets read into.
+/// The two ends and their read buffers.
 struct Pair {
     caller: CallerLink,
     callee: CalleeLink,
@@ -115,7 +115,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Carries over what each end has to write, and answers what comes.
+    /// Transfers the output of each end to the other, and answers the requests.
     fn exchange(&mut self, now: u64) -> Result<(), Failure> {
         while self.caller.has_output() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -149,7 +149,7 @@ impl Pair {
     }
 }
 
-/// Copies as a socket would, into a buffer that is used again once nobody refers to it.
+/// Copies as a socket would, into a buffer that is reused once no slice refers to it.
 fn read(slices: &[IoSlice<'_>], buffer: &mut BytesMut) -> (Bytes, usize) {
     buffer.reserve(READ_BYTES);
     for slice in slices {

@@ -1,9 +1,9 @@
-//! Runs the simulator of links, on any number of seeds or on one with its trace.
+//! Runs the simulator of links: any number of seeds, or one with its trace.
 //!
 //! `cargo run --release -p skyring-codec --example simulate -- [--first N] [--seeds N]`
 //! `cargo run --release -p skyring-codec --example simulate -- --seed N [--trace]`
 //!
-//! With the crate's feature `faults`, `--fault NAME` switches one of its deliberate bugs on.
+//! With the feature `faults` of the crate, `--fault NAME` injects one of its deliberate bugs.
 
 #[path = "../tests/simulator/simulation/mod.rs"]
 mod simulation;
@@ -15,7 +15,7 @@ use simulation::{Trace, check_all, run};
 
 const USAGE: &str = "usage: simulate [--first N] [--seeds N] | --seed N [--trace], with [--fault NAME]";
 
-/// Seeds that are run when nobody says otherwise.
+/// Seeds that are run by default.
 const SEEDS: u64 = 10_000;
 
 #[derive(Default)]
@@ -44,7 +44,7 @@ fn arguments() -> Option<Arguments> {
     Some(parsed)
 }
 
-/// Switches a deliberate bug on in this thread, or none.
+/// Injects a deliberate bug in this thread, or none.
 #[cfg(feature = "faults")]
 fn inject(name: Option<&str>) -> Result<(), String> {
     use skyring_codec::faults::{Fault, inject};
@@ -56,7 +56,7 @@ fn inject(name: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-/// There are none in an ordinary build.
+/// An ordinary build has none.
 #[cfg(not(feature = "faults"))]
 fn inject(name: Option<&str>) -> Result<(), String> {
     match name {
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
         }
         None => {
             let end = arguments.first.saturating_add(arguments.seeds.unwrap_or(SEEDS));
-            // It was known above.
+            // The name was checked above.
             let prepare = || drop(inject(fault));
             check_all(arguments.first..end, prepare).map_err(|failure| failure.to_string())
         }
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
                 println!("{what:>20}: {count}");
             }
             println!(
-                "\nmessages that disturbances found on their way:\n{}\n",
+                "\nmessages in flight that disturbances met:\n{}\n",
                 counts.coverage
             );
             println!("no violation, in {:.1} s", started.elapsed().as_secs_f64());

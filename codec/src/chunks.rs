@@ -1,20 +1,20 @@
-//! Chunks of a byte stream that were received and not cut yet.
+//! Received chunks of a byte stream that were not split into messages yet.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Chunks in order; readers take from the front of `current`.
+/// Chunks in order; readers take bytes from the front of `current`.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
-    /// What is being cut.
+    /// The chunk that is being read.
     pub(crate) current: Bytes,
-    /// What came before `current` was used up: as many as are pushed without being read.
+    /// Chunks that were received before `current` was consumed. The reader bounds their number.
     later: VecDeque<Bytes>,
 }
 
 impl Chunks {
-    /// Takes the next chunk of the stream.
+    /// Appends the next chunk of the stream.
     #[inline]
     pub(crate) fn push(&mut self, chunk: Bytes) {
         if self.current.is_empty() && self.later.is_empty() {
@@ -24,17 +24,17 @@ impl Chunks {
         }
     }
 
-    /// Goes on to the next chunk once `current` is used up; false when there is none.
+    /// Moves to the next chunk after `current` is consumed; false when there is none.
     #[inline]
     pub(crate) fn next_chunk(&mut self) -> bool {
         let next = self.later.pop_front();
-        let is_there = next.is_some();
-        // Even without a next one: an empty rest would keep the memory of its whole chunk.
+        let is_some = next.is_some();
+        // Also without a next chunk: an empty slice would keep the memory of its whole chunk.
         self.current = next.unwrap_or_default();
-        is_there
+        is_some
     }
 
-    /// Whether nothing is left.
+    /// Whether no bytes are left.
     pub(crate) fn is_empty(&self) -> bool {
         self.current.is_empty() && self.later.is_empty()
     }
@@ -45,7 +45,7 @@ impl Chunks {
         self.current.len() + later
     }
 
-    /// Copies what is left, so that it does not keep the memory that it was read into.
+    /// Copies the remaining bytes, so that they do not keep their read buffer.
     pub(crate) fn own(&mut self) {
         for chunk in std::iter::once(&mut self.current).chain(&mut self.later) {
             *chunk = Bytes::copy_from_slice(chunk);

@@ -1,45 +1,45 @@
-//! Deliberate bugs, to see that the simulator of links finds them.
+//! Deliberate bugs, which show that the simulator of links detects bugs.
 //!
-//! They exist in this crate's own tests and with its feature `faults` only; without, the places that ask for one are
-//! compiled as if they did not.
+//! They exist only in the tests of this crate and with its feature `faults`; otherwise the checks for them compile to
+//! nothing.
 
 use std::cell::Cell;
 
 /// A deliberate bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// What has come is never acknowledged for its age.
+    /// Received frames are never acknowledged after a time, only after a number of bytes.
     AckSkipped,
-    /// An answer is let go that the caller has not acknowledged.
+    /// An answer is dropped that the caller has not acknowledged.
     AnswerDropped,
     /// Calls have no timer.
     DeadlineIgnored,
-    /// A session goes on with another process.
+    /// A session is resumed with another process.
     EpochForgotten,
-    /// What has come of a package is kept beyond its connection.
+    /// Partial input survives its connection.
     InputKept,
-    /// The last message that is to be written again is not.
+    /// The last message of a replay is dropped.
     LastDropped,
-    /// What expired while there was no connection is sent nevertheless.
+    /// A message that expired without a connection is sent nevertheless.
     LateSent,
-    /// A name leads where it led before.
+    /// A name resolves to its previous handle.
     NameStale,
-    /// What is written again is so in reverse order.
+    /// A replay is in reverse order.
     OrderReversed,
-    /// A message is written again that the peer has.
+    /// A message is replayed that the peer has received.
     ReplayedTwice,
-    /// Requests that come the quick way are not counted as received.
+    /// Requests on the fast path are not counted as received.
     RequestUncounted,
-    /// Calls that are lost are said not to have run.
+    /// Lost calls are reported as not run.
     RunDenied,
-    /// The number of a call that has ended is given to the next one.
+    /// The session number of a call that has ended is given to the next call.
     SessionReused,
-    /// The timer of a call outlives it.
+    /// The timer of a call survives the call.
     TimerKept,
 }
 
 impl Fault {
-    /// Each of them.
+    /// All faults.
     pub const ALL: [Fault; 14] = [
         Fault::AckSkipped,
         Fault::AnswerDropped,
@@ -62,12 +62,12 @@ thread_local! {
     static INJECTED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
-/// Switches one bug on in this thread, and all others off.
+/// Injects one fault in this thread, and removes any other.
 pub fn inject(fault: Option<Fault>) {
     INJECTED.set(fault);
 }
 
-/// Whether a bug is switched on in this thread.
+/// Whether a fault is injected in this thread.
 pub(crate) fn is_injected(fault: Fault) -> bool {
     INJECTED.get() == Some(fault)
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::simulation::check_all;
 
-    /// Every bug shows in one of so many runs.
+    /// Every fault is found within this many runs.
     const SEEDS: u64 = 100;
 
     #[test]

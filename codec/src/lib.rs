@@ -1,13 +1,13 @@
 //! Bytes to messages and back: lua-seri values, the skynet and the native dialect, and the sans-I/O link.
 //!
-//! Nothing here knows a socket, a clock, a thread or an executor: bytes and `now` go in, bytes,
-//! events and the next deadline come out. Every decoder takes hostile input: it returns an error,
-//! never panics, and never reserves memory because of a length that a peer merely declared.
+//! This crate has no socket, clock, thread or executor: bytes and `now` go in; bytes, events and the next deadline
+//! come out. Every decoder accepts hostile input: it returns an error, never panics, and never reserves memory for a
+//! length that a peer only declares.
 
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 
-/// Whether a deliberate bug is switched on: never, and at no cost, but in this crate's own tests and with its
+/// Whether a deliberate bug is injected. Always false, at no cost, except in the tests of this crate and with its
 /// feature `faults`.
 macro_rules! fault {
     ($fault:ident) => {{
@@ -32,7 +32,7 @@ pub mod wheel;
 
 pub use millis::Millis;
 
-// The simulator's modules, which name this crate, run here too: against its faults.
+// The simulator, whose modules name this crate, also runs in its unit tests, with faults.
 #[cfg(test)]
 extern crate self as skyring_codec;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Bounds that both dialects keep.
+//! Limits of both dialects.
 
-/// Names have at most this many bytes, since one byte says how many.
+/// The longest name in bytes: one byte holds the length.
 pub const NAME_BYTES_MAX: usize = u8::MAX as usize;

@@ -1,4 +1,4 @@
 //! The unit of time of this crate.
 
-/// Milliseconds on the monotonic clock of whoever drives this crate; only differences mean anything.
+/// Milliseconds on a monotonic clock of the caller of this crate; only differences have a meaning.
 pub type Millis = u64;

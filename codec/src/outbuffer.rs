@@ -1,14 +1,14 @@
-//! Bytes that wait for the socket: small ones copied together, large ones chained by reference.
+//! Output bytes that are queued for the socket: small payloads copied together, large ones chained by reference.
 //!
-//! Copying a few hundred bytes costs less than another entry in a vectored write and another
-//! reference count; copying thousands does not. So [`OutBuffer::put_bytes`] copies what is at most
-//! [`COPY_BYTES_MAX`] long into one tail and keeps the rest as [`Bytes`].
+//! Copying a few hundred bytes costs less than another entry in a vectored write and another reference count; copying
+//! thousands costs more. So [`OutBuffer::put_bytes`] copies payloads of at most [`COPY_BYTES_MAX`] into one tail and
+//! holds longer ones as [`Bytes`].
 //!
 //! Invariants:
 //! - bytes leave in the order in which they were put;
 //! - `position_put() - position_transmitted() == len()`, and both positions only grow;
-//! - when nothing waits, at most [`KEPT_BYTES_MAX`] of memory are kept for the next burst, and a
-//!   steady flow within that allocates nothing.
+//! - an empty buffer retains at most [`KEPT_BYTES_MAX`] of memory for the next burst, and a steady flow within that
+//!   allocates nothing.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -18,61 +18,61 @@ use bytes::{Buf, Bytes};
 /// Payloads of at most this many bytes are copied; longer ones are chained by reference.
 pub const COPY_BYTES_MAX: usize = 512;
 
-/// How many slices one vectored write needs at most; more would not make it cheaper.
+/// The most slices of one vectored write; more would not make it cheaper.
 pub const SLICES_MAX: usize = 64;
 
-/// Memory, in bytes, that is kept for copied bytes once a burst is over.
+/// Memory, in bytes, that is retained for copied bytes after a burst.
 pub const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Entries for chained payloads that are kept once a burst is over.
+/// Entries for chained payloads that are retained after a burst.
 const KEPT_CHAINED_MAX: usize = 1024;
 
-/// Transmitted bytes at the front of the tail are worth moving the rest only from here on.
+/// The copied bytes are moved to the front only after this many transmitted ones.
 const COMPACT_BYTES_MIN: usize = 64 * 1024;
 
-/// A payload that is written from where it lies.
+/// A payload that is written from its own memory.
 #[derive(Debug)]
 struct Chained {
-    /// Where in the stream its first byte that has not been transmitted lies.
+    /// Position in the stream of its first byte that was not transmitted.
     position: u64,
     bytes: Bytes,
 }
 
-/// Bytes waiting for the socket, in order. See the module's page.
+/// Output bytes in order. See the module documentation.
 #[derive(Debug, Default)]
 pub struct OutBuffer {
-    /// All copied bytes that wait, in order, after `copied_start` bytes that were transmitted.
+    /// All copied bytes in order, after `copied_start` bytes that were transmitted.
     copied: Vec<u8>,
     copied_start: usize,
-    /// Chained payloads in order; copied bytes fill the stream between them.
+    /// Chained payloads in order; the copied bytes are between them in the stream.
     chained: VecDeque<Chained>,
     put: u64,
     transmitted: u64,
 }
 
 impl OutBuffer {
-    /// An empty buffer that has allocated nothing yet.
+    /// An empty buffer, without an allocation.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bytes that wait.
+    /// Queued bytes.
     pub fn len(&self) -> usize {
         (self.put - self.transmitted) as usize
     }
 
-    /// Whether nothing waits.
+    /// Whether no bytes are queued.
     pub fn is_empty(&self) -> bool {
         self.put == self.transmitted
     }
 
-    /// Bytes of memory that it keeps, for what waits and for the next burst.
+    /// Memory in bytes that it holds, for queued bytes and for the next burst.
     pub fn held_bytes(&self) -> usize {
         let copied = self.copied.len() - self.copied_start;
         self.copied.capacity() + (self.len() - copied) + self.chained.capacity() * size_of::<Chained>()
     }
 
-    /// Gives back the memory that is kept for the next burst, if nothing waits.
+    /// Frees the memory that is retained for the next burst, if the buffer is empty.
     pub fn release(&mut self) {
         if self.is_empty() {
             self.copied = Vec::new();
@@ -81,24 +81,24 @@ impl OutBuffer {
         }
     }
 
-    /// How many bytes were ever put: the position in the stream at which the next byte goes.
+    /// How many bytes were ever put: the position of the next byte in the stream.
     pub fn position_put(&self) -> u64 {
         self.put
     }
 
-    /// How many bytes were ever transmitted: the position of the first byte that waits.
+    /// How many bytes were ever transmitted: the position of the first queued byte.
     pub fn position_transmitted(&self) -> u64 {
         self.transmitted
     }
 
-    /// Copies `bytes` to the end.
+    /// Appends a copy of `bytes`.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
         self.copied.extend_from_slice(bytes);
         self.put += bytes.len() as u64;
     }
 
-    /// Puts `bytes` at the end: a copy when short, a reference when longer than [`COPY_BYTES_MAX`].
+    /// Appends `bytes`: a copy when short, a reference when longer than [`COPY_BYTES_MAX`].
     #[inline]
     pub fn put_bytes(&mut self, bytes: &Bytes) {
         if bytes.len() <= COPY_BYTES_MAX {
@@ -108,8 +108,7 @@ impl OutBuffer {
         }
     }
 
-    /// Puts a header and what follows it at the end, as [`OutBuffer::put_slice`] and
-    /// [`OutBuffer::put_bytes`] would.
+    /// Appends a header and its payload, as [`OutBuffer::put_slice`] and [`OutBuffer::put_bytes`] would.
     #[inline(always)]
     pub fn put_frame<const N: usize>(&mut self, header: &[u8; N], bytes: &Bytes) {
         if bytes.len() > COPY_BYTES_MAX {
@@ -129,8 +128,8 @@ impl OutBuffer {
         self.chained.push_back(Chained { position, bytes });
     }
 
-    /// Fills `slices` from the front of what waits and returns how many were filled. When there are
-    /// too few slices the rest simply stays for the next call.
+    /// Fills `slices` from the front of the buffer and returns how many were filled. Bytes for which there is no
+    /// slice remain for the next call.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         let mut position = self.transmitted;
@@ -161,13 +160,9 @@ impl OutBuffer {
     /// Removes `count` bytes from the front: the socket has taken them.
     ///
     /// # Panics
-    /// When more is removed than waits, which is a mistake of the program, never of a peer.
+    /// When `count` is larger than the buffer, which is a bug of the program, never caused by a peer.
     pub fn advance(&mut self, count: usize) {
-        assert!(
-            count <= self.len(),
-            "{count} bytes transmitted of {} that wait",
-            self.len()
-        );
+        assert!(count <= self.len(), "{count} bytes transmitted of {}", self.len());
         let mut left = count as u64;
         while left > 0 {
             let Some(chained) = self.chained.front_mut() else {
@@ -178,7 +173,7 @@ impl OutBuffer {
             let before = (chained.position - self.transmitted).min(left);
             self.copied_start += before as usize;
             let within = (left - before).min(chained.bytes.len() as u64);
-            // A payload whose turn has not come must not move, even by nothing.
+            // A payload after the transmitted bytes must not move.
             if within > 0 {
                 chained.bytes.advance(within as usize);
                 chained.position += within;
@@ -197,11 +192,7 @@ impl OutBuffer {
     /// # Panics
     /// As [`OutBuffer::advance`].
     pub fn move_front(&mut self, count: usize, other: &mut OutBuffer) {
-        assert!(
-            count <= self.len(),
-            "{count} bytes moved of {} that wait",
-            self.len()
-        );
+        assert!(count <= self.len(), "{count} bytes moved of {}", self.len());
         let mut left = count;
         while left > 0 {
             let mut slice = [IoSlice::new(&[])];
@@ -218,7 +209,7 @@ impl OutBuffer {
         }
     }
 
-    /// Puts all that waits at the end of `other` as well; chained payloads stay chained.
+    /// Appends all queued bytes to `other` too; chained payloads stay chained.
     pub fn copy_to(&self, other: &mut OutBuffer) {
         let mut position = self.transmitted;
         let mut copied = self.copied.get(self.copied_start..).unwrap_or_default();
@@ -232,7 +223,7 @@ impl OutBuffer {
         other.put_slice(copied);
     }
 
-    /// Drops everything that waits; the positions go on as if it had been transmitted.
+    /// Drops all queued bytes; the positions advance as if they had been transmitted.
     pub fn clear(&mut self) {
         self.chained.clear();
         self.copied_start = self.copied.len();
@@ -240,20 +231,19 @@ impl OutBuffer {
         self.reclaim();
     }
 
-    /// Gives back memory that a burst left behind. Moving what waits is paid for by at least as many
-    /// bytes transmitted before.
+    /// Frees memory after a burst. At least as many bytes were transmitted before as are moved here.
     fn reclaim(&mut self) {
-        let waiting = self.copied.len() - self.copied_start;
-        if waiting == 0 {
+        let remaining = self.copied.len() - self.copied_start;
+        if remaining == 0 {
             self.copied.clear();
             self.copied_start = 0;
-        } else if self.copied_start >= COMPACT_BYTES_MIN && self.copied_start >= waiting {
+        } else if self.copied_start >= COMPACT_BYTES_MIN && self.copied_start >= remaining {
             self.copied.drain(..self.copied_start);
             self.copied_start = 0;
         } else {
             return;
         }
-        if self.copied.capacity() > KEPT_BYTES_MAX && waiting <= KEPT_BYTES_MAX / 2 {
+        if self.copied.capacity() > KEPT_BYTES_MAX && remaining <= KEPT_BYTES_MAX / 2 {
             self.copied.shrink_to(KEPT_BYTES_MAX);
         }
         if self.chained.is_empty() && self.chained.capacity() > KEPT_CHAINED_MAX {
@@ -267,7 +257,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn waiting(out: &OutBuffer) -> Vec<u8> {
+    fn queued(out: &OutBuffer) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 4096];
         let filled = out.slices(&mut slices);
         slices[..filled]
@@ -290,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_leaves_bounded_memory_behind() {
+    fn memory_after_a_burst_is_bounded() {
         let mut out = OutBuffer::new();
         for _ in 0..100_000 {
             out.put_slice(&[7; 100]);
@@ -305,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_counted_and_given_back_when_nothing_waits() {
+    fn held_memory_is_counted_and_released_when_the_buffer_is_empty() {
         let mut out = OutBuffer::new();
         assert_eq!(out.held_bytes(), 0);
         out.put_slice(&[1; 1000]);
@@ -318,7 +308,7 @@ mod tests {
         out.release();
         assert_eq!(out.held_bytes(), 0);
         out.put_slice(b"again");
-        assert_eq!(waiting(&out), b"again");
+        assert_eq!(queued(&out), b"again");
     }
 
     #[test]
@@ -335,7 +325,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "bytes transmitted of")]
-    fn transmitting_more_than_waits_is_a_mistake() {
+    fn transmitting_more_than_is_queued_panics() {
         OutBuffer::new().advance(1);
     }
 
@@ -351,23 +341,23 @@ mod tests {
                 let piece: Vec<u8> = (0..size).map(|_| { byte = byte.wrapping_add(1); byte }).collect();
                 model.extend(&piece);
                 if by_reference { out.put_bytes(&Bytes::from(piece)) } else { out.put_slice(&piece) }
-                prop_assert_eq!(waiting(&out), &model[..]);
+                prop_assert_eq!(queued(&out), &model[..]);
                 let taken = taken.min(out.len());
                 out.advance(taken);
                 model.drain(..taken);
-                prop_assert_eq!(waiting(&out), &model[..]);
+                prop_assert_eq!(queued(&out), &model[..]);
                 prop_assert_eq!(out.position_put() - out.position_transmitted(), model.len() as u64);
             }
             let mut other = OutBuffer::new();
             out.copy_to(&mut other);
-            prop_assert_eq!(waiting(&other), &model[..]);
+            prop_assert_eq!(queued(&other), &model[..]);
             other.clear();
             let half = model.len() / 2;
             out.move_front(half, &mut other);
-            prop_assert_eq!(waiting(&other), &model[..half]);
-            prop_assert_eq!(waiting(&out), &model[half..]);
+            prop_assert_eq!(queued(&other), &model[..half]);
+            prop_assert_eq!(queued(&out), &model[half..]);
             out.clear();
-            prop_assert!(out.is_empty() && waiting(&out).is_empty());
+            prop_assert!(out.is_empty() && queued(&out).is_empty());
         }
     }
 }

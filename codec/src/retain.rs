@@ -1,16 +1,16 @@
-//! Whether to copy a payload that is kept for long.
+//! When to copy a payload that is stored for long.
 //!
-//! A payload is a slice of the chunk that it was read in, and keeps all of that chunk's memory as long as it
+//! A payload is a slice of the chunk that it was read in, and keeps the memory of the whole chunk as long as it
 //! lives. That costs nothing for a message that is handled at once, and much for a few bytes in a cache.
 
 use bytes::Bytes;
 
-/// Payloads of at most this many bytes are copied when they are kept. A longer one keeps its chunk: the copy
-/// would cost more, and wastes less of it.
+/// Payloads of at most this many bytes are copied when they are stored. A longer one keeps its chunk: a copy would
+/// cost more, and would save less memory.
 pub const RETAINED_COPY_BYTES_MAX: usize = 4 * 1024;
 
-/// The payload for keeping: a copy when it is small beside the chunk of `chunk_bytes` that it came in, else
-/// the payload itself.
+/// The payload to store: a copy when it is small and shorter than its chunk of `chunk_bytes`, else the payload
+/// itself.
 #[inline]
 pub fn detach(payload: Bytes, chunk_bytes: usize) -> Bytes {
     if payload.len() <= RETAINED_COPY_BYTES_MAX && payload.len() < chunk_bytes {

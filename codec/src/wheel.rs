@@ -1,22 +1,21 @@
-//! A hierarchical timer wheel: deadlines in, what has expired out.
+//! A hierarchical timer wheel: deadlines go in, expired timers come out.
 //!
-//! Time is counted in milliseconds. A deadline lies on the level of the highest 6-bit digit in which
-//! it differs from the time reached so far, in the slot of that digit; eleven levels of 64 slots hold
-//! every 64-bit deadline, so there is no furthest one and no special case. When time reaches a slot
-//! of a higher level, what it holds moves to lower levels: at most ten times in an entry's life, and
-//! never for one that is cancelled before.
+//! Time is counted in milliseconds. A deadline is on the level of the highest 6-bit digit in which it differs from the
+//! time reached so far, in the slot of that digit. Eleven levels of 64 slots hold every 64-bit deadline, so there is no
+//! largest delay and no special case. When time reaches a slot of a higher level, its entries move to lower levels: at
+//! most ten times per entry, and never after the entry was cancelled.
 //!
 //! Invariants:
-//! - nothing is given out before its deadline;
-//! - on each level only slots ahead of the time reached are occupied (on the lowest also the one it
-//!   is in), so the first occupied slot of the lowest occupied level holds what comes next;
-//! - insert and cancel cost the same whatever the number of timers, and allocate only when more
-//!   timers live at once than ever before;
-//! - a key is good for its own timer only, also after the entry was used again.
+//! - no timer expires before its deadline;
+//! - on each level only slots ahead of the time reached are occupied (on the lowest level also the current one), so the
+//!   first occupied slot of the lowest occupied level holds the next entries;
+//! - the cost of insert and cancel does not depend on the number of timers, and they allocate only when there are more
+//!   timers than ever before;
+//! - a key is valid only for its own timer, also after the entry was reused.
 
 use crate::Millis;
 
-/// Bits of a deadline that one level looks at.
+/// Bits of a deadline on one level.
 const LEVEL_BITS: u32 = 6;
 /// Slots of one level.
 const SLOTS: usize = 1 << LEVEL_BITS;
@@ -24,10 +23,10 @@ const SLOTS: usize = 1 << LEVEL_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(LEVEL_BITS) as usize;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
-/// Entries that are kept once no timer lives, so that a burst does not hold its memory for ever.
+/// Entries that are retained when no timer is left; the memory of a larger burst is freed.
 const KEPT_ENTRIES_MAX: usize = 16 * 1024;
 
-/// Names one timer in the wheel that made it.
+/// Identifies a timer of the wheel that returned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerKey {
     index: u32,
@@ -37,23 +36,23 @@ pub struct TimerKey {
 #[derive(Debug)]
 struct Entry<T> {
     deadline: Millis,
-    /// Neighbours in the ring of a slot; `next` alone links free entries.
+    /// Neighbours in the ring of a slot; free entries are linked by `next` only.
     previous: u32,
     next: u32,
     /// Counts the uses of this entry.
     generation: u32,
-    /// `level * SLOTS + slot`.
-    place: u16,
-    /// None when the entry is free.
+    /// Index of its ring: `level * SLOTS + slot`.
+    ring: u16,
+    /// None while the entry is free.
     value: Option<T>,
 }
 
-/// Timers that each carry a `T`. See the module's page.
+/// Timers that each hold a `T`. See the module documentation.
 #[derive(Debug)]
 pub struct TimerWheel<T> {
     entries: Vec<Entry<T>>,
     free: u32,
-    /// What a new entry's generation starts at, so that no key outlives the entries given back.
+    /// The first generation of new entries, so that no key is valid after its entry was freed.
     generation_first: u32,
     length: usize,
     /// The first entry of each slot's ring.
@@ -62,7 +61,7 @@ pub struct TimerWheel<T> {
     occupied: [u64; LEVELS],
     /// A bit for each level that is not empty.
     levels_occupied: u32,
-    /// The time reached: all before it has been given out.
+    /// The time reached: every timer before it has expired.
     reached: Millis,
 }
 
@@ -81,20 +80,20 @@ impl<T> TimerWheel<T> {
         }
     }
 
-    /// How many timers live.
+    /// How many timers are pending.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether no timer lives.
+    /// Whether no timer is pending.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Adds a timer. A deadline that has passed is given out by the next poll.
+    /// Adds a timer. A deadline that has passed expires with the next poll.
     ///
     /// # Panics
-    /// With 2^32 - 1 timers at once, which no bounded user of this wheel comes near.
+    /// With 2^32 - 1 timers at once, far above the limit of any user of this wheel.
     #[inline]
     pub fn insert(&mut self, deadline: Millis, value: T) -> TimerKey {
         let index = self.free;
@@ -123,13 +122,13 @@ impl<T> TimerWheel<T> {
             previous: NONE,
             next: NONE,
             generation: self.generation_first,
-            place: 0,
+            ring: 0,
             value: Some(value),
         });
         index
     }
 
-    /// Takes a timer out before it expires. None when it has expired or was cancelled before.
+    /// Removes a timer before it expires. None when it has expired or was cancelled before.
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let entry = self.entries.get(key.index as usize)?;
@@ -137,41 +136,41 @@ impl<T> TimerWheel<T> {
             return None;
         }
         self.unlink(key.index);
-        self.release(key.index)
+        self.free_entry(key.index)
     }
 
-    /// Moves time on to `now` and gives out one timer whose deadline is at or before it; None when
-    /// there is none left. Earlier deadlines come first; among equal ones there is no order. A `now`
-    /// before an earlier one is taken as no progress.
+    /// Advances time to `now` and returns one timer whose deadline is at or before it; None when there is none
+    /// left. Earlier deadlines come first; equal ones come in no particular order. A `now` before an earlier one is
+    /// no progress.
     #[inline]
     pub fn poll(&mut self, now: Millis) -> Option<T> {
-        // Each turn gives out an entry or moves one slot to lower levels, so the loop is bounded by
-        // the slots that time passes and that hold something, not by the milliseconds.
+        // Each iteration returns an entry or moves one slot to lower levels, so the loop is bounded by the occupied
+        // slots that time passes, not by the milliseconds.
         while let Some((level, slot, start)) = self.first_slot() {
             if start > now {
                 break;
             }
             self.reached = start;
-            let place = level * SLOTS + slot;
+            let ring = level * SLOTS + slot;
             if level == 0 {
-                let index = self.heads[place];
+                let index = self.heads[ring];
                 self.unlink(index);
-                return self.release(index);
+                return self.free_entry(index);
             }
-            self.cascade(place);
+            self.cascade(ring);
         }
         self.reached = self.reached.max(now);
         None
     }
 
-    /// When to poll next: exact when the next deadline is close (its lowest six bits are all that
-    /// is left to wait for), else a lower bound. Polling at that time always makes progress: it gives
-    /// out a timer or brings the bound closer to the deadline. None when no timer lives.
+    /// When to poll next: exact when the next deadline is near (it differs only in its lowest six bits), else a
+    /// lower bound. A poll at that time always makes progress: it returns a timer or brings the bound closer to the
+    /// deadline. None when no timer is pending.
     pub fn next_deadline(&self) -> Option<Millis> {
         self.first_slot().map(|(_, _, start)| start)
     }
 
-    /// Level, slot and first millisecond of the first slot that holds something.
+    /// Level, slot and first millisecond of the first occupied slot.
     #[inline]
     fn first_slot(&self) -> Option<(usize, usize, Millis)> {
         if self.levels_occupied == 0 {
@@ -180,22 +179,22 @@ impl<T> TimerWheel<T> {
         let level = self.levels_occupied.trailing_zeros();
         let slot = self.occupied[level as usize].trailing_zeros();
         let shift = level * LEVEL_BITS;
-        // Above the topmost level there are no digits left to keep.
+        // The topmost level has no digits above it.
         let digits_above = u64::MAX.checked_shl(shift + LEVEL_BITS).unwrap_or(0);
         let start = (self.reached & digits_above) | (u64::from(slot) << shift);
         Some((level as usize, slot as usize, start))
     }
 
-    /// Puts an entry at the end of the ring of the slot its deadline belongs to now.
+    /// Appends an entry to the ring of the slot that its deadline belongs to now.
     #[inline]
     fn link(&mut self, index: u32) {
         let deadline = self.entries[index as usize].deadline.max(self.reached);
         let level = (u64::BITS - 1 - ((deadline ^ self.reached) | 1).leading_zeros()) / LEVEL_BITS;
         let slot = (deadline >> (level * LEVEL_BITS)) as usize % SLOTS;
-        let place = level as usize * SLOTS + slot;
-        let head = self.heads[place];
+        let ring = level as usize * SLOTS + slot;
+        let head = self.heads[ring];
         let (previous, next) = if head == NONE {
-            self.heads[place] = index;
+            self.heads[ring] = index;
             self.occupied[level as usize] |= 1 << slot;
             self.levels_occupied |= 1 << level;
             (index, index)
@@ -208,44 +207,41 @@ impl<T> TimerWheel<T> {
         let entry = &mut self.entries[index as usize];
         entry.previous = previous;
         entry.next = next;
-        entry.place = place as u16;
+        entry.ring = ring as u16;
     }
 
     #[inline]
     fn unlink(&mut self, index: u32) {
         let Entry {
-            previous,
-            next,
-            place,
-            ..
+            previous, next, ring, ..
         } = self.entries[index as usize];
-        let place = usize::from(place);
+        let ring = usize::from(ring);
         if next == index {
-            self.heads[place] = NONE;
-            self.empty_slot(place);
+            self.heads[ring] = NONE;
+            self.empty_slot(ring);
             return;
         }
         self.entries[previous as usize].next = next;
         self.entries[next as usize].previous = previous;
-        if self.heads[place] == index {
-            self.heads[place] = next;
+        if self.heads[ring] == index {
+            self.heads[ring] = next;
         }
     }
 
     #[inline]
-    fn empty_slot(&mut self, place: usize) {
-        let level = place / SLOTS;
-        self.occupied[level] &= !(1 << (place % SLOTS));
+    fn empty_slot(&mut self, ring: usize) {
+        let level = ring / SLOTS;
+        self.occupied[level] &= !(1 << (ring % SLOTS));
         if self.occupied[level] == 0 {
             self.levels_occupied &= !(1 << level);
         }
     }
 
-    /// Moves all of a slot whose time has come to lower levels.
-    fn cascade(&mut self, place: usize) {
-        let head = self.heads[place];
-        self.heads[place] = NONE;
-        self.empty_slot(place);
+    /// Moves all entries of a slot that time has reached to lower levels.
+    fn cascade(&mut self, ring: usize) {
+        let head = self.heads[ring];
+        self.heads[ring] = NONE;
+        self.empty_slot(ring);
         let mut index = head;
         loop {
             let next = self.entries[index as usize].next;
@@ -259,7 +255,7 @@ impl<T> TimerWheel<T> {
 
     /// Frees an unlinked entry.
     #[inline]
-    fn release(&mut self, index: u32) -> Option<T> {
+    fn free_entry(&mut self, index: u32) -> Option<T> {
         let entry = &mut self.entries[index as usize];
         let value = entry.value.take();
         entry.generation = entry.generation.wrapping_add(1);
@@ -267,12 +263,12 @@ impl<T> TimerWheel<T> {
         self.free = index;
         self.length -= 1;
         if self.length == 0 && self.entries.len() > KEPT_ENTRIES_MAX {
-            self.give_back();
+            self.release_entries();
         }
         value
     }
 
-    fn give_back(&mut self) {
+    fn release_entries(&mut self) {
         let used = self
             .entries
             .iter()
@@ -292,7 +288,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
-    fn a_timer_is_given_out_at_its_deadline_and_not_before() {
+    fn a_timer_expires_at_its_deadline_and_not_before() {
         let mut wheel = TimerWheel::new(1_000);
         wheel.insert(31_000, "call");
         assert_eq!(wheel.poll(30_999), None);
@@ -302,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_has_passed_is_given_out_at_once() {
+    fn a_deadline_that_has_passed_expires_at_once() {
         let mut wheel = TimerWheel::new(1_000);
         wheel.insert(3, ());
         assert_eq!(wheel.next_deadline(), Some(1_000));
@@ -310,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_millisecond_of_all_can_be_a_deadline() {
+    fn the_largest_time_can_be_a_deadline() {
         let mut wheel = TimerWheel::new(0);
         wheel.insert(u64::MAX, ());
         assert_eq!(wheel.poll(u64::MAX - 1), None);
@@ -318,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_idle_jump_takes_no_turn_for_each_millisecond() {
+    fn a_long_jump_in_time_does_not_iterate_over_milliseconds() {
         let mut wheel = TimerWheel::new(0);
         wheel.insert(10, 1);
         wheel.insert(1 << 50, 2);
-        // Would not return in our lifetime if it went step by step.
+        // A loop over each millisecond would not end.
         assert_eq!(wheel.poll(1 << 60), Some(1));
         assert_eq!(wheel.poll(1 << 60), Some(2));
         assert_eq!(wheel.poll(1 << 60), None);
@@ -343,22 +339,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_outlive_its_timer() {
+    fn a_key_is_invalid_after_its_timer() {
         let mut wheel = TimerWheel::new(0);
         let first = wheel.insert(5, 1);
         assert_eq!(wheel.cancel(first), Some(1));
         let second = wheel.insert(5, 2);
-        assert_eq!(
-            first.index, second.index,
-            "the entry is used again, or this test says nothing"
-        );
+        assert_eq!(first.index, second.index, "this test needs a reused entry");
         assert_eq!(wheel.cancel(first), None);
         assert_eq!(wheel.poll(5), Some(2));
         assert_eq!(wheel.cancel(second), None);
     }
 
     #[test]
-    fn a_burst_gives_its_memory_back_and_its_keys_stay_dead() {
+    fn the_memory_of_a_burst_is_freed_and_its_keys_stay_invalid() {
         let mut wheel = TimerWheel::new(0);
         let keys: Vec<_> = (0..=KEPT_ENTRIES_MAX)
             .map(|number| wheel.insert(9, number))
@@ -374,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_flow_of_timers_uses_the_same_entries() {
+    fn a_steady_flow_of_timers_reuses_its_entries() {
         let mut wheel = TimerWheel::new(0);
         for now in 0..100_000 {
             let key = wheel.insert(now + 30_000, now);
@@ -405,7 +398,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_wheel_does_what_a_sorted_map_does(
+        fn the_wheel_agrees_with_a_sorted_map(
             start in prop_oneof![Just(0u64), any::<u32>().prop_map(u64::from), any::<u64>()],
             steps in proptest::collection::vec(step(), 1..200),
         ) {

@@ -1,4 +1,4 @@
-//! How often a steady flow of calls asks the allocator for memory: not at all on either end of a link.
+//! A steady flow of calls allocates nothing at either end of a link.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,7 +13,7 @@ use skyring_codec::outbuffer::COPY_BYTES_MAX;
 use skyring_codec::skynet::Address;
 
 thread_local! {
-    // Of this thread only: what others do meanwhile is not counted.
+    // Of this thread only, so that other threads are not counted.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -64,7 +64,7 @@ fn allocations() -> u64 {
 
 const CALLS_A_PASS: u64 = 64;
 
-/// Two ends and the memory that their sockets read into, which is made ready before anything is counted.
+/// Two ends and their read buffers, which are allocated before the count begins.
 struct Pair {
     caller: CallerLink,
     callee: CalleeLink,
@@ -165,7 +165,7 @@ impl Pair {
     }
 }
 
-/// Copies what a link shows, as a socket would.
+/// Copies the output of a link, as a socket would.
 fn read<'a>(buffer: &mut BytesMut, transmit: impl FnOnce(&mut [IoSlice<'a>]) -> usize) -> Bytes {
     buffer.reserve(256 * 1024);
     let mut slices = [IoSlice::new(&[]); 256];

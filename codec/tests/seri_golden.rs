@@ -1,26 +1,9 @@
-//! lua-seri against bytes that a real Skynet node packed.
+//! lua-seri against bytes that a Skynet node packed.
 
+mod hex;
+
+use hex::bytes_of as bytes;
 use skyring_codec::seri::{Table, Value, from_bytes, pack, to_bytes, unpack, unpack_all};
-
-/// Bytes from hexadecimal text in which `<78*3>` is the byte 0x78 three times.
-fn bytes(hex: &str) -> Vec<u8> {
-    let byte = |digits: &str| u8::from_str_radix(digits, 16).expect("two hexadecimal digits");
-    let mut bytes = Vec::new();
-    let mut rest = hex;
-    while !rest.is_empty() {
-        if let Some(run) = rest.strip_prefix('<') {
-            let (run, behind) = run.split_once('>').expect("a run like <78*3>");
-            let (digits, count) = run.split_once('*').expect("a run like <78*3>");
-            bytes.extend(std::iter::repeat_n(byte(digits), count.parse().expect("a count")));
-            rest = behind;
-        } else {
-            let (digits, behind) = rest.split_at(2);
-            bytes.push(byte(digits));
-            rest = behind;
-        }
-    }
-    bytes
-}
 
 fn list(items: impl IntoIterator<Item = i64>) -> Value {
     Value::from(items.into_iter().map(Value::from).collect::<Vec<_>>())
@@ -38,7 +21,7 @@ fn check(name: &str, values: &[Value], hex: &str) {
 }
 
 #[test]
-fn a_run_in_the_text_of_the_bytes_stands_for_that_many() {
+fn a_run_in_golden_bytes_stands_for_that_many() {
     assert_eq!(bytes("00<78*3>ff"), [0, 0x78, 0x78, 0x78, 0xff]);
 }
 

@@ -1,4 +1,4 @@
-//! lua-seri on bytes that no honest peer sends, and at the limits that honest ones may reach.
+//! lua-seri on malformed bytes, and at the limits that well-formed values may reach.
 
 use skyring_codec::seri::{
     DEPTH_MAX, PackError, Table, UnpackError, Value, from_bytes, pack, to_bytes, unpack, unpack_all, values,
@@ -9,7 +9,7 @@ fn nested(depth: usize, innermost: Value) -> Value {
     (0..depth).fold(innermost, |inner, _| Value::from(vec![inner]))
 }
 
-/// The error of every way to read, which must be the same.
+/// The error of reading, which must be the same in every way to read.
 fn error(payload: &[u8]) -> UnpackError {
     let copied = unpack_all(payload).expect_err("copying fails");
     let walked = values(payload).find_map(Result::err).expect("walking fails");
@@ -77,7 +77,7 @@ fn values_lie_inside_at_most_32_tables_when_read() {
 }
 
 #[test]
-fn a_tower_of_tables_is_refused_and_not_climbed() {
+fn deeply_nested_tables_are_refused_at_the_limit() {
     assert_eq!(error(&vec![0x0e; 1 << 20]), UnpackError::TooDeep { offset: 33 });
     assert_eq!(error(&vec![0x06; 1 << 20]), UnpackError::TooDeep { offset: 33 });
 }
@@ -85,7 +85,7 @@ fn a_tower_of_tables_is_refused_and_not_climbed() {
 #[test]
 fn a_declared_length_past_the_end_is_an_error() {
     let truncated = UnpackError::Truncated { offset: 1 };
-    // Each stands behind a nil, so that offsets are not all zero.
+    // A nil in front of each, so that the offsets are not all zero.
     for payload in [
         &b"\x00\x0a"[..],
         b"\x00\x12\x01",

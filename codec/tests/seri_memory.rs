@@ -1,12 +1,12 @@
-//! A declared length reserves no memory. Alone in its file, because it measures the whole process.
+//! A declared length reserves no memory. The test has a binary of its own, because it measures the whole process.
 
 use skyring_codec::seri::{UnpackError, Value, from_bytes, unpack_all};
 
 /// The length that every table of the hostile payload declares, and about the length of that payload.
 const DECLARED: u32 = 1 << 20;
 
-/// What reading it may add. Reserving for one declared length takes a good part of this, for all 33 of them
-/// several times as much.
+/// How much the address space may grow. Memory for one declared length would take a large part of this, for all 33
+/// of them several times as much.
 const GROWTH_KIB_MAX: u64 = 128 << 10;
 
 /// The most address space that this process has ever had, in KiB.
@@ -24,7 +24,7 @@ fn address_space_kib_max() -> u64 {
 }
 
 #[test]
-fn nested_declarations_of_all_bytes_left_reserve_next_to_nothing() {
+fn nested_declared_lengths_reserve_almost_nothing() {
     let mut payload = Vec::new();
     for _ in 0..33 {
         payload.extend_from_slice(b"\xfe\x22");

@@ -1,4 +1,4 @@
-//! Rust types through serde: which Lua values they become, and that they come back.
+//! Rust types through serde: the Lua values that they become, and the way back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -182,7 +182,7 @@ fn holes_in_a_list_survive() {
 }
 
 #[test]
-fn a_struct_ignores_what_it_does_not_know_and_takes_no_position_for_a_name() {
+fn a_struct_ignores_unknown_keys_and_does_not_take_a_position_for_a_name() {
     #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
     #[serde(default)]
     struct Pair {
@@ -204,7 +204,7 @@ fn a_struct_ignores_what_it_does_not_know_and_takes_no_position_for_a_name() {
 }
 
 #[test]
-fn a_variant_must_be_one_that_is_there_and_alone() {
+fn a_variant_must_exist_and_be_the_only_entry() {
     assert_eq!(from_bytes::<Item>(b"\x2cTorch"), Ok(Item::Torch));
     for wrong in [
         &b"\x2ctorch"[..],
@@ -228,7 +228,7 @@ fn a_sequence_of_unknown_length_is_packed_like_a_known_one() {
     struct Unknown(usize);
     impl Serialize for Unknown {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            // A filter makes the lower bound of the length zero, so serde does not say one.
+            // The filter makes the lower bound of the length zero, so serde passes no length.
             serializer.collect_seq((0..self.0).filter(|_| true))
         }
     }
@@ -274,7 +274,7 @@ fn types_nested_without_end_stop_at_the_limit() {
 }
 
 #[test]
-fn a_value_goes_through_serde_as_what_it_is() {
+fn a_value_survives_serde() {
     let mut table = Table::from(vec![Value::from(1), Value::from("two")]);
     table.set("name", "Alice");
     table.set(

@@ -1,4 +1,4 @@
-//! What `unpack` takes, and what it says about what it does not take.
+//! The values that `unpack` accepts, and its errors for others.
 
 use bytes::Bytes;
 use skyring_codec::seri::{
@@ -19,12 +19,12 @@ fn missing_values_are_nil_and_further_ones_ignored() {
             found: Kind::Nil
         })
     );
-    // What nobody asks for is not read, so it may even be broken.
+    // Further values are not read, so they may even be malformed.
     assert_eq!(unpack::<i64>(b"\x0a\x01\x07"), Ok(1));
 }
 
 #[test]
-fn an_error_says_which_value_was_wanted_and_what_is_there() {
+fn an_error_names_the_wanted_type_and_the_value_found() {
     let payload = pack(&(true, 300, 1.5, &b"\xff"[..], Value::from(Table::new()))).unwrap();
     let text = |error: UnpackError| error.to_string();
     assert_eq!(
@@ -108,7 +108,7 @@ fn the_rest_of_the_values_can_be_taken_as_they_are() {
 }
 
 #[test]
-fn a_table_is_walked_where_it_stands() {
+fn a_table_is_read_in_place() {
     let payload = b"\x16\x0c\x61\x0e\x0a\x05\x00\x0c\x6b\x0c\x76\x0a\x0a\x09\x00\x0a\x63";
     let (table, behind): (TableRef<'_>, u8) = unpack(payload).unwrap();
     assert_eq!(behind, 99);
@@ -131,7 +131,7 @@ fn a_table_is_walked_where_it_stands() {
 }
 
 #[test]
-fn behind_an_error_comes_nothing() {
+fn after_an_error_the_iterator_ends() {
     let mut values = values(b"\x0a\x01\x07\x0a\x01");
     assert!(matches!(values.next(), Some(Ok(ValueRef::Integer(1)))));
     assert!(matches!(

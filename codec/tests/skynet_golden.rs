@@ -1,11 +1,14 @@
-//! Packages as Skynet writes them (seen by running its commit f19d1605), in both directions: what we
-//! write is the same to the byte, and what it writes is read as what it means.
+//! Packages as Skynet writes them (recorded from its commit f19d1605), in both directions: the codec writes the
+//! same bytes, and reads each package as the message that Skynet sent.
 //!
-//! In the hex texts `<78*32764>` stands for the byte 0x78 that many times.
+//! In the hexadecimal texts `<78*32764>` stands for the byte 0x78 that many times.
+
+mod hex;
 
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use hex::bytes_of;
 use skyring_codec::link::{
     CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest, Inbound, ReplyError,
     Request,
@@ -218,32 +221,12 @@ const RESPONSES: &[ResponseRow] = &[
             "000a04000000047878787878",
         ],
     ),
-    // Written by the error of 40000 bytes below, cut.
+    // An error text of 40000 bytes, see below, is cut to this.
     (6, Err("<65*32768>"), &["80050600000000<65*32768>"]),
 ];
 
 const TRACE_TAG: &[u8] = b"(a-b-1)tag";
 const TRACE_PACKAGE: &str = "000b0428612d622d3129746167";
-
-/// Bytes of a hex text with repeats.
-fn bytes_of(text: &str) -> Vec<u8> {
-    let pair = |pair: &[u8]| {
-        let digits = std::str::from_utf8(pair).expect("hex digits");
-        u8::from_str_radix(digits, 16).expect("hex digits")
-    };
-    let mut bytes = Vec::new();
-    for piece in text.split_inclusive(['<', '>']) {
-        match piece.strip_suffix('>') {
-            Some(repeat) => {
-                let (byte, count) = repeat.split_once('*').expect("byte*count");
-                let count = count.parse().expect("a count");
-                bytes.extend(std::iter::repeat_n(pair(byte.as_bytes()), count));
-            }
-            None => bytes.extend(piece.trim_end_matches('<').as_bytes().chunks(2).map(pair)),
-        }
-    }
-    bytes
-}
 
 fn stream_of(packages: &[&str]) -> Bytes {
     packages
@@ -264,32 +247,20 @@ fn written(out: &OutBuffer) -> Vec<u8> {
 }
 
 #[test]
-fn requests_are_written_as_skynet_writes_them() {
-    for RequestRow {
-        address,
-        session,
-        payload,
-        packages,
-    } in REQUESTS
-    {
-        let mut out = OutBuffer::new();
-        encode_request(&mut out, *address, *session, &bytes_of(payload).into()).expect("valid");
-        assert!(written(&out) == stream_of(packages), "{address:?} {payload}");
-    }
-}
-
-#[test]
-fn pushes_are_written_as_skynet_writes_them() {
-    for RequestRow {
-        address,
-        session,
-        payload,
-        packages,
-    } in PUSHES
-    {
-        let mut out = OutBuffer::new();
-        encode_push(&mut out, *address, *session, &bytes_of(payload).into()).expect("valid");
-        assert!(written(&out) == stream_of(packages), "{address:?} {payload}");
+fn requests_and_pushes_are_written_as_skynet_writes_them() {
+    for (rows, is_push) in [(REQUESTS, false), (PUSHES, true)] {
+        let encode = if is_push { encode_push } else { encode_request };
+        for RequestRow {
+            address,
+            session,
+            payload,
+            packages,
+        } in rows
+        {
+            let mut out = OutBuffer::new();
+            encode(&mut out, *address, *session, &bytes_of(payload).into()).expect("valid");
+            assert!(written(&out) == stream_of(packages), "{address:?} {payload}");
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! An acknowledgement goes out with other output after so many frames or bytes, and on a timer when nothing else is
 //! going on. Small frames weigh more than they have bytes, because each costs its keeper a record.
 //!
-//! Invariant: while acknowledgements are on, what was received and not announced weighs less than
-//! [`ACK_WEIGHT_MAX`], or is announced at the next opportunity.
+//! Invariant: while acknowledgements are on, what was received and not written weighs less than
+//! [`ACK_WEIGHT_MAX`], or is written at the next opportunity.
 
 use crate::Millis;
 
@@ -23,11 +23,11 @@ pub const ACK_DELAY_MS_MAX: Millis = 20;
 pub(super) struct Acks {
     is_on: bool,
     received: u64,
-    /// Of what was received and not announced.
+    /// Of what was received and not written.
     weight: usize,
-    /// When that is to be announced; [`Millis::MAX`] while no time was set.
+    /// When that is to be written; [`Millis::MAX`] while no time was set.
     until: Millis,
-    is_put_off: bool,
+    is_deferred: bool,
     /// The latest time that it was told.
     now: Millis,
 }
@@ -39,7 +39,7 @@ impl Acks {
             received: 0,
             weight: 0,
             until: Millis::MAX,
-            is_put_off: false,
+            is_deferred: false,
             now: 0,
         }
     }
@@ -53,7 +53,7 @@ impl Acks {
     pub(super) fn pause(&mut self) {
         self.weight = 0;
         self.until = Millis::MAX;
-        self.is_put_off = false;
+        self.is_deferred = false;
     }
 
     /// A numbered frame has come; whether to announce it at once.
@@ -64,7 +64,7 @@ impl Acks {
             return false;
         }
         self.weight += FRAME_WEIGHT + payload_bytes;
-        self.weight >= ACK_WEIGHT_MAX && !self.is_put_off
+        self.weight >= ACK_WEIGHT_MAX && !self.is_deferred
     }
 
     /// Whether to announce now what has come. To be asked after everything that came was noted.
@@ -77,20 +77,20 @@ impl Acks {
         if self.until == Millis::MAX {
             self.until = now.saturating_add(ACK_DELAY_MS_MAX);
         }
-        now >= self.until || (self.weight >= ACK_WEIGHT_MAX && !self.is_put_off)
+        now >= self.until || (self.weight >= ACK_WEIGHT_MAX && !self.is_deferred)
     }
 
-    /// What was announced last has been written: what was put off since is due with the next frame that comes.
+    /// What was written last has been written: what was put off since is due with the next frame that comes.
     #[inline]
-    pub(super) fn announced(&mut self) {
-        self.is_put_off = false;
+    pub(super) fn written(&mut self) {
+        self.is_deferred = false;
     }
 
-    /// It could not be announced, because the last announcement is not written yet: it is due once that is, or
+    /// It could not be written, because the last announcement is not written yet: it is due once that is, or
     /// later, however much comes meanwhile.
-    pub(super) fn put_off(&mut self) {
+    pub(super) fn defer(&mut self) {
         self.until = self.now.saturating_add(ACK_DELAY_MS_MAX);
-        self.is_put_off = true;
+        self.is_deferred = true;
     }
 
     /// The number to announce, which counts as done.
@@ -151,24 +151,24 @@ mod tests {
         let mut acks = on();
         assert!(!acks.note(1) && !acks.is_due(50));
         assert!(acks.note(ACK_WEIGHT_MAX));
-        acks.put_off();
+        acks.defer();
         let until = 50 + ACK_DELAY_MS_MAX;
         assert!(!acks.note(ACK_WEIGHT_MAX) && !acks.is_due(until - 1));
         assert_eq!(acks.deadline(), Some(until));
         assert!(acks.is_due(until));
-        acks.put_off();
+        acks.defer();
         assert_eq!(acks.deadline(), Some(until + ACK_DELAY_MS_MAX));
         acks.announce();
         assert!(acks.note(ACK_WEIGHT_MAX));
     }
 
     #[test]
-    fn what_was_put_off_is_announced_with_the_next_frame_once_the_last_announcement_is_written() {
+    fn deferred_frames_are_announced_with_the_next_frame_once_the_last_announcement_is_written() {
         let mut acks = on();
         assert!(acks.note(ACK_WEIGHT_MAX));
-        acks.put_off();
+        acks.defer();
         assert!(!acks.note(1));
-        acks.announced();
+        acks.written();
         assert!(acks.note(1));
         assert_eq!((acks.announce(), acks.deadline()), (3, None));
     }

@@ -63,7 +63,7 @@ impl Deadlines {
 
     /// Enters a session; gives the group that its call is to name.
     #[inline]
-    pub(super) fn enter(&mut self, session: u32, deadline: Millis) -> GroupKey {
+    pub(super) fn add(&mut self, session: u32, deadline: Millis) -> GroupKey {
         if let Some(group) = self.groups.get_mut(self.newest.0 as usize)
             && group.deadline == deadline
             && session.wrapping_sub(group.last) <= GAP_MAX
@@ -96,7 +96,7 @@ impl Deadlines {
 
     /// A call that names this group has ended.
     #[inline]
-    pub(super) fn leave(&mut self, key: GroupKey) {
+    pub(super) fn remove(&mut self, key: GroupKey) {
         if let Some(group) = self.groups.get_mut(key.0 as usize) {
             group.live -= 1;
             if group.live == 0 {
@@ -180,7 +180,7 @@ mod tests {
             let call = Call {
                 token: 0,
                 number: 0,
-                deadline: self.deadlines.enter(session, deadline),
+                deadline: self.deadlines.add(session, deadline),
             };
             self.sessions.insert(session, call);
             session
@@ -188,7 +188,7 @@ mod tests {
 
         fn end(&mut self, session: u32) {
             if let Some(call) = self.sessions.remove(session) {
-                self.deadlines.leave(call.deadline);
+                self.deadlines.remove(call.deadline);
             }
         }
 

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - a connection never counts as silent unless a ping was due on it and had the rest of the time for its answer;
-//! - time in which nobody asked does not count: a process that was itself stopped does not find its peers
+//! - time in which nobody polled does not count: a process that was itself stopped does not find its peers
 //!   dead when it goes on;
 //! - each state is reported once, when it begins.
 
@@ -55,8 +55,8 @@ pub(super) struct Heartbeat {
     is_running: bool,
     /// When there was a sign of life last.
     heard: Millis,
-    /// When somebody asked last.
-    asked: Millis,
+    /// When somebody polled last.
+    polled: Millis,
     /// Something was received since then.
     is_fresh: bool,
     /// A ping is under way.
@@ -74,7 +74,7 @@ impl Heartbeat {
             limits,
             is_running: false,
             heard: 0,
-            asked: 0,
+            polled: 0,
             is_fresh: false,
             is_pinged: false,
             is_quiet: false,
@@ -87,7 +87,7 @@ impl Heartbeat {
     /// The peer has just been met.
     pub(super) fn start(&mut self, now: Millis) {
         self.is_running = self.limits.interval_ms > 0;
-        (self.heard, self.asked) = (now, now);
+        (self.heard, self.polled) = (now, now);
         (self.is_fresh, self.is_pinged, self.is_quiet) = (false, false, false);
     }
 
@@ -97,7 +97,7 @@ impl Heartbeat {
         self.is_pinged = false;
     }
 
-    /// Something was received: counts as heard when it is asked next.
+    /// Something was received: counts as heard when it is polled next.
     #[inline]
     pub(super) fn note(&mut self) {
         self.is_fresh = true;
@@ -113,35 +113,35 @@ impl Heartbeat {
         is_answer
     }
 
-    /// What is due now. To be asked until nothing is, so that states change one at a time.
+    /// What is due now. To be polled until nothing is, so that states change one at a time.
     #[inline]
-    pub(super) fn ask(&mut self, now: Millis) -> Beat {
+    pub(super) fn poll(&mut self, now: Millis) -> Beat {
         if !self.is_running {
             return Beat::Wait;
         }
         if self.is_fresh {
             self.is_fresh = false;
-            (self.heard, self.asked) = (now, now);
+            (self.heard, self.polled) = (now, now);
             if std::mem::replace(&mut self.is_quiet, false) {
                 return Beat::Heard;
             }
             return Beat::Wait;
         }
         if now.saturating_sub(self.heard) < self.limits.interval_ms {
-            self.asked = now;
+            self.polled = now;
             return Beat::Wait;
         }
-        self.ask_in_silence(now)
+        self.poll_silent(now)
     }
 
     #[inline(never)]
-    fn ask_in_silence(&mut self, now: Millis) -> Beat {
+    fn poll_silent(&mut self, now: Millis) -> Beat {
         let interval = self.limits.interval_ms;
-        let unasked = now.saturating_sub(self.asked);
-        self.asked = now;
-        if unasked > interval * 2 {
+        let unpolled = now.saturating_sub(self.polled);
+        self.polled = now;
+        if unpolled > interval * 2 {
             // Nobody looked for so long: the peer may have answered all the while.
-            self.heard += unasked;
+            self.heard += unpolled;
         }
         let silence = now.saturating_sub(self.heard);
         if silence < interval {
@@ -180,7 +180,7 @@ impl Heartbeat {
             (true, true) => self.limits.silence_ms_max.max(interval * 2),
         };
         // Never later than an interval from the last look, or the looking itself would be taken for a pause.
-        Some((self.heard + after).min(self.asked + interval))
+        Some((self.heard + after).min(self.polled + interval))
     }
 
     /// How many pings were due so far.
@@ -211,7 +211,7 @@ mod tests {
     fn beats_until(heartbeat: &mut Heartbeat, end: Millis) -> Vec<(Millis, Beat)> {
         let mut beats = Vec::new();
         while let Some(now) = heartbeat.deadline().filter(|now| *now <= end) {
-            match heartbeat.ask(now) {
+            match heartbeat.poll(now) {
                 Beat::Wait => {}
                 beat => beats.push((now, beat)),
             }
@@ -238,10 +238,10 @@ mod tests {
         let mut heartbeat = watched();
         for round in 1..100 {
             let now = heartbeat.deadline().unwrap();
-            assert_eq!(heartbeat.ask(now), Beat::Ping(round));
+            assert_eq!(heartbeat.poll(now), Beat::Ping(round));
             heartbeat.note();
             assert!(heartbeat.take_pong(round));
-            assert_eq!(heartbeat.ask(now + 1), Beat::Wait);
+            assert_eq!(heartbeat.poll(now + 1), Beat::Wait);
         }
         assert_eq!((heartbeat.pings(), heartbeat.pongs()), (99, 99));
     }
@@ -251,7 +251,7 @@ mod tests {
         let mut heartbeat = watched();
         for now in (1_000..60_000).step_by(499) {
             heartbeat.note();
-            assert_eq!(heartbeat.ask(now), Beat::Wait);
+            assert_eq!(heartbeat.poll(now), Beat::Wait);
         }
         assert_eq!(heartbeat.pings(), 0);
     }
@@ -261,8 +261,8 @@ mod tests {
         let mut heartbeat = watched();
         beats_until(&mut heartbeat, 2_500);
         heartbeat.note();
-        assert_eq!(heartbeat.ask(2_600), Beat::Heard);
-        assert_eq!(heartbeat.ask(2_601), Beat::Wait);
+        assert_eq!(heartbeat.poll(2_600), Beat::Heard);
+        assert_eq!(heartbeat.poll(2_601), Beat::Wait);
         assert!(!heartbeat.take_pong(2), "there was no second ping");
         assert!(heartbeat.take_pong(1));
     }
@@ -273,7 +273,7 @@ mod tests {
             let mut heartbeat = watched();
             beats_until(&mut heartbeat, asleep_from);
             let awake = asleep_from + 60_000;
-            let beat = heartbeat.ask(awake);
+            let beat = heartbeat.poll(awake);
             assert!(!matches!(beat, Beat::Silent(_)), "{asleep_from}: {beat:?}");
             // But a peer that is dead indeed is found out.
             let last = *beats_until(&mut heartbeat, awake + 3_000).last().unwrap();
@@ -286,6 +286,6 @@ mod tests {
         let mut heartbeat = Heartbeat::new(HeartbeatLimits::OFF);
         heartbeat.start(0);
         assert_eq!(heartbeat.deadline(), None);
-        assert_eq!(heartbeat.ask(1_000_000), Beat::Wait);
+        assert_eq!(heartbeat.poll(1_000_000), Beat::Wait);
     }
 }

@@ -6,7 +6,7 @@
 //! least a byte of each; up to `encoded` they lie in the out-buffer; the others wait for a connection.
 //!
 //! Invariants: numbers grow from front to back, and so do frames among those that were encoded; `cost` is the
-//! sum of what the messages cost that were not begun and `kept_cost` of the others; what a message costs is at
+//! sum of what the messages cost that were not begun and `retained_cost` of the others; what a message costs is at
 //! least what either dialect writes for it, and does not depend on which one does.
 
 use std::collections::VecDeque;
@@ -75,7 +75,7 @@ pub(super) struct Queue {
     begun: usize,
     encoded: usize,
     cost: usize,
-    kept_cost: usize,
+    retained_cost: usize,
     next_number: u64,
 }
 
@@ -86,7 +86,7 @@ impl Queue {
             begun: 0,
             encoded: 0,
             cost: 0,
-            kept_cost: 0,
+            retained_cost: 0,
             next_number: 0,
         }
     }
@@ -151,11 +151,11 @@ impl Queue {
     /// The socket has taken all bytes: every message was begun, and is kept until it is acknowledged. False when some
     /// wait, and one has to look which.
     #[inline]
-    pub(super) fn keep_all(&mut self) -> bool {
+    pub(super) fn retain_all(&mut self) -> bool {
         if self.encoded < self.messages.len() {
             return false;
         }
-        self.kept_cost += std::mem::take(&mut self.cost);
+        self.retained_cost += std::mem::take(&mut self.cost);
         self.begun = self.encoded;
         true
     }
@@ -163,13 +163,13 @@ impl Queue {
     /// The socket has taken all bytes before `transmitted`: the messages that were begun are kept until they
     /// are acknowledged.
     #[inline]
-    pub(super) fn keep_begun(&mut self, transmitted: u64) {
+    pub(super) fn retain_begun(&mut self, transmitted: u64) {
         while self.encoded > self.begun
             && let Some(message) = self.messages.get(self.begun)
             && message.start < transmitted
         {
             self.cost -= message.cost;
-            self.kept_cost += message.cost;
+            self.retained_cost += message.cost;
             self.begun += 1;
         }
     }
@@ -180,7 +180,7 @@ impl Queue {
     pub(super) fn acknowledge(&mut self, received: u64, mut take: impl FnMut(Message)) {
         while self.begun > 0 && self.messages.front().is_some_and(|first| first.frame < received) {
             if let Some(message) = self.messages.pop_front() {
-                self.kept_cost -= message.cost;
+                self.retained_cost -= message.cost;
                 take(message);
             }
             self.begun -= 1;
@@ -194,7 +194,7 @@ impl Queue {
     /// Takes those out that were begun.
     pub(super) fn take_begun(&mut self) -> Vec<Message> {
         self.encoded -= self.begun;
-        self.kept_cost = 0;
+        self.retained_cost = 0;
         self.messages.drain(..std::mem::take(&mut self.begun)).collect()
     }
 
@@ -238,7 +238,7 @@ impl Queue {
         self.messages.iter().for_each(forget);
         self.messages = VecDeque::new();
         (self.begun, self.encoded) = (0, 0);
-        (self.cost, self.kept_cost) = (0, 0);
+        (self.cost, self.retained_cost) = (0, 0);
     }
 
     /// How many messages there are that were not begun.
@@ -254,8 +254,8 @@ impl Queue {
 
     /// What those cost together that were begun and are kept.
     #[inline]
-    pub(super) fn kept_cost(&self) -> usize {
-        self.kept_cost
+    pub(super) fn retained_cost(&self) -> usize {
+        self.retained_cost
     }
 }
 
@@ -332,29 +332,35 @@ mod tests {
         }
         queue.push(message(3, 0, 10), false);
         let one = MESSAGE_BYTES_EXTRA + 10;
-        queue.keep_begun(151);
+        queue.retain_begun(151);
         assert_eq!((queue.first_number(), queue.first_start()), (2, Some(200)));
         assert_eq!(
-            (queue.cost(), queue.kept_cost(), queue.len()),
+            (queue.cost(), queue.retained_cost(), queue.len()),
             (2 * one, 2 * one, 2)
         );
         let mut taken = Vec::new();
         queue.acknowledge(1, |message| taken.push(message.number));
         // The frame with number 2 was not begun: nobody can have it.
-        queue.keep_begun(200);
+        queue.retain_begun(200);
         queue.acknowledge(3, |message| taken.push(message.number));
-        assert_eq!((taken, queue.kept_cost(), queue.cost()), (vec![0, 1], 0, 2 * one));
-        assert!(!queue.keep_all(), "one waits for a connection");
-        queue.keep_begun(201);
+        assert_eq!(
+            (taken, queue.retained_cost(), queue.cost()),
+            (vec![0, 1], 0, 2 * one)
+        );
+        assert!(!queue.retain_all(), "one waits for a connection");
+        queue.retain_begun(201);
         queue.wait(|_| false);
-        assert_eq!((queue.len(), queue.kept_cost(), queue.cost()), (0, one, 0));
+        assert_eq!((queue.len(), queue.retained_cost(), queue.cost()), (0, one, 0));
         let begun = queue.take_begun();
-        assert_eq!((begun.len(), queue.kept_cost(), queue.first_number()), (1, 0, 4));
+        assert_eq!(
+            (begun.len(), queue.retained_cost(), queue.first_number()),
+            (1, 0, 4)
+        );
         queue.put_back(begun.into_iter());
         assert_eq!((queue.len(), queue.cost(), queue.first_number()), (1, one, 2));
         queue.encode_waiting(|_| true);
-        assert!(queue.keep_all());
-        assert_eq!((queue.len(), queue.cost(), queue.kept_cost()), (0, 0, one));
+        assert!(queue.retain_all());
+        assert_eq!((queue.len(), queue.cost(), queue.retained_cost()), (0, 0, one));
     }
 
     #[test]

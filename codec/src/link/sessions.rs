@@ -1,7 +1,7 @@
 //! Who waits for which session number.
 //!
 //! Session numbers are dealt out in sequence, so the table is a ring whose size is a power of two and
-//! in which a session lies at `session & mask`: no hashing, no probing. A number whose place is taken
+//! in which a session lies at `session & mask`: no hashing, no probing. A number whose slot_index is taken
 //! is skipped, which cannot go on for long because at least half of the places are free; when they
 //! would not be, the ring doubles.
 //!
@@ -30,7 +30,7 @@ pub(super) struct Call {
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// 0 when the place is free.
+    /// 0 when the slot_index is free.
     session: u32,
     call: Call,
 }
@@ -49,7 +49,7 @@ const FREE: Slot = Slot {
 pub(super) struct Sessions {
     slots: Vec<Slot>,
     outstanding: usize,
-    /// The number to be dealt out next, unless its place is taken.
+    /// The number to be dealt out next, unless its slot_index is taken.
     next: u32,
 }
 
@@ -74,7 +74,7 @@ impl Sessions {
         if (self.outstanding + 1) * 2 > self.slots.len() {
             self.resize(self.slots.len() * 2);
         }
-        while self.slots[self.place(self.next)].session != 0 {
+        while self.slots[self.slot_index(self.next)].session != 0 {
             self.next = after(self.next);
         }
         let session = self.next;
@@ -85,27 +85,27 @@ impl Sessions {
     /// Enters a call under a number that [`Sessions::next_number`] gave just before.
     #[inline]
     pub(super) fn insert(&mut self, session: u32, call: Call) {
-        let place = self.place(session);
+        let slot_index = self.slot_index(session);
         debug_assert_eq!(
-            self.slots[place].session, 0,
-            "session {session} meets another in its place"
+            self.slots[slot_index].session, 0,
+            "session {session} meets another in its slot_index"
         );
-        self.slots[place] = Slot { session, call };
+        self.slots[slot_index] = Slot { session, call };
         self.outstanding += 1;
     }
 
     /// The call that waits for `session`.
     #[inline]
     pub(super) fn get(&self, session: u32) -> Option<&Call> {
-        let slot = &self.slots[self.place(session)];
+        let slot = &self.slots[self.slot_index(session)];
         (slot.session == session && session != 0).then_some(&slot.call)
     }
 
     /// Ends the wait for `session`.
     #[inline]
     pub(super) fn remove(&mut self, session: u32) -> Option<Call> {
-        let place = self.place(session);
-        let slot = &mut self.slots[place];
+        let slot_index = self.slot_index(session);
+        let slot = &mut self.slots[slot_index];
         if slot.session != session || session == 0 {
             return None;
         }
@@ -133,7 +133,7 @@ impl Sessions {
     }
 
     #[inline]
-    fn place(&self, session: u32) -> usize {
+    fn slot_index(&self, session: u32) -> usize {
         session as usize & (self.slots.len() - 1)
     }
 
@@ -141,8 +141,8 @@ impl Sessions {
     fn resize(&mut self, size: usize) {
         let old = std::mem::replace(&mut self.slots, vec![FREE; size]);
         for slot in old.into_iter().filter(|slot| slot.session != 0) {
-            let place = self.place(slot.session);
-            self.slots[place] = slot;
+            let slot_index = self.slot_index(slot.session);
+            self.slots[slot_index] = slot;
         }
     }
 }

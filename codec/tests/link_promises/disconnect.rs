@@ -1,61 +1,42 @@
-//! Broken connections: what is lost, what goes on, and in which order.
+//! Broken connections without a session: which messages are lost, which go on, and in which order.
 
-use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink};
+use skyring_codec::link::{CallerLimits, CallerLink};
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    TEN, call, callee, connected_caller, events, payload, requests, response, send, take_from_caller,
+    TEN, ask, call, callee, connected_caller, deliver, events, expired, lengths, lost, payload, post, reply,
+    requests, response, take_from_caller,
 };
 
-fn lost(token: u64, may_have_run: bool) -> CallerEvent {
-    CallerEvent::Lost { token, may_have_run }
-}
-
-/// What a new connection delivers: the lengths of the payloads, which the tests choose all different.
+/// The lengths of the payloads that a new connection delivers; each test chooses different ones.
 fn delivered(caller: &mut CallerLink) -> Vec<usize> {
     let mut callee = callee();
-    let got = requests(&mut callee, take_from_caller(caller, usize::MAX)).expect("well-formed");
+    let got = deliver(caller, &mut callee);
     assert!(
         !callee.has_partial_input(),
         "the connection ends within a message"
     );
-    got.into_iter()
-        .map(|request| {
-            assert!(request.payload == payload(request.payload.len()));
-            request.payload.len()
-        })
-        .collect()
+    lengths(&got)
 }
 
 #[test]
 fn sent_calls_are_lost_and_unsent_ones_go_on_in_order() {
-    // Break after every possible number of bytes of a first message of each size.
+    // The connection breaks within a short first message, and within each package of a long one.
     for (first, cuts) in [
         (20, vec![0, 1, 2, 30, 31]),
         (40_000, vec![0, 1, 15, 16, 32_800, 40_029]),
     ] {
         for cut in cuts {
             let mut caller = connected_caller();
-            caller
-                .request(0, call(TEN, &payload(first), None, 1))
-                .expect("accepted");
-            caller.request(0, send(TEN, &payload(21))).expect("accepted");
-            caller
-                .request(0, call(Address::Name(b"@big"), &payload(33_000), None, 2))
-                .expect("accepted");
-            caller
-                .request(0, send(Address::Name(b"@big"), &payload(33_001)))
-                .expect("accepted");
-            caller
-                .request(0, call(TEN, &payload(22), None, 3))
-                .expect("accepted");
+            ask(&mut caller, TEN, first, None, 1);
+            post(&mut caller, TEN, 21);
+            ask(&mut caller, Address::Name(b"@big"), 33_000, None, 2);
+            post(&mut caller, Address::Name(b"@big"), 33_001);
+            ask(&mut caller, TEN, 22, None, 3);
             assert_eq!(take_from_caller(&mut caller, cut).len(), cut);
             caller.disconnected();
             assert!(!caller.has_output() && take_from_caller(&mut caller, usize::MAX).is_empty());
-            caller
-                .request(0, call(TEN, &payload(23), None, 4))
-                .expect("accepted without a connection");
-
+            ask(&mut caller, TEN, 23, None, 4);
             let expected = if cut == 0 { vec![] } else { vec![lost(1, true)] };
             assert_eq!(events(&mut caller, 0), Ok(expected), "{first} cut at {cut}");
             caller.connected();
@@ -71,8 +52,8 @@ fn sent_calls_are_lost_and_unsent_ones_go_on_in_order() {
 #[test]
 fn a_send_that_was_begun_is_dropped_and_not_sent_twice() {
     let mut caller = connected_caller();
-    caller.request(0, send(TEN, &payload(100))).expect("accepted");
-    caller.request(0, send(TEN, &payload(101))).expect("accepted");
+    post(&mut caller, TEN, 100);
+    post(&mut caller, TEN, 101);
     take_from_caller(&mut caller, 1);
     caller.disconnected();
     caller.connected();
@@ -83,24 +64,16 @@ fn a_send_that_was_begun_is_dropped_and_not_sent_twice() {
 #[test]
 fn calls_that_go_on_are_answered_under_the_new_connection() {
     let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), None, 1))
-        .expect("accepted");
+    ask(&mut caller, TEN, 1, None, 1);
     take_from_caller(&mut caller, usize::MAX);
-    caller
-        .request(0, call(TEN, &payload(2), Some(100), 2))
-        .expect("accepted");
+    ask(&mut caller, TEN, 2, Some(100), 2);
     caller.disconnected();
     assert_eq!(events(&mut caller, 0), Ok(vec![lost(1, true)]));
     caller.connected();
     let mut callee = callee();
-    let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).expect("well-formed");
-    caller.receive(response(got[0].session, 1, b"v"));
-    let reply = CallerEvent::Reply {
-        token: 2,
-        result: Ok(b"v"[..].into()),
-    };
-    assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
+    let got = deliver(&mut caller, &mut callee);
+    caller.receive(response(got[0].session, 1, &payload(1)));
+    assert_eq!(events(&mut caller, 0), Ok(vec![reply(2, 1)]));
     assert!(caller.is_idle() && caller.next_deadline().is_none());
 }
 
@@ -108,9 +81,7 @@ fn calls_that_go_on_are_answered_under_the_new_connection() {
 fn unsent_calls_survive_many_broken_connections() {
     let mut caller = CallerLink::new(CallerLimits::default());
     for token in 0..50 {
-        caller
-            .request(0, call(TEN, &payload(600 + token as usize), None, token))
-            .expect("accepted");
+        ask(&mut caller, TEN, 600 + token as usize, None, token);
     }
     let mut arrived = Vec::new();
     let mut broken = 0;
@@ -119,7 +90,7 @@ fn unsent_calls_survive_many_broken_connections() {
         // Two messages and a byte of a third get through each time.
         let mut callee = callee();
         let taken = take_from_caller(&mut caller, 2 * (600 + 11 + 49) + 1);
-        let got = requests(&mut callee, taken).expect("well-formed");
+        let got = requests(&mut callee, taken);
         arrived.extend(got.into_iter().map(|request| request.payload.len() as u64 - 600));
         caller.disconnected();
         broken += 1;
@@ -135,22 +106,13 @@ fn unsent_calls_survive_many_broken_connections() {
 }
 
 #[test]
-fn a_peer_that_returns_gets_no_request_whose_caller_has_given_up() {
+fn a_peer_that_returns_gets_no_request_whose_deadline_has_passed() {
     let mut caller = CallerLink::new(CallerLimits::default());
-    caller
-        .request(0, call(TEN, &payload(1), Some(10), 1))
-        .expect("accepted");
-    caller.request(0, send(TEN, &payload(2))).expect("accepted");
-    caller
-        .request(0, call(TEN, &payload(40_003), Some(10), 2))
-        .expect("accepted");
-    caller
-        .request(0, call(TEN, &payload(4), Some(20), 3))
-        .expect("accepted");
-    let expired = [1, 2].map(|token| CallerEvent::Expired {
-        token,
-        may_have_run: false,
-    });
+    ask(&mut caller, TEN, 1, Some(10), 1);
+    post(&mut caller, TEN, 2);
+    ask(&mut caller, TEN, 40_003, Some(10), 2);
+    ask(&mut caller, TEN, 4, Some(20), 3);
+    let expired = [1, 2].map(|token| expired(token, false));
     assert_eq!(events(&mut caller, 10), Ok(expired.to_vec()));
     caller.connected();
     assert_eq!(delivered(&mut caller), [2, 4]);
@@ -166,7 +128,7 @@ fn calls_that_expire_without_a_connection_do_not_use_up_the_out_buffer() {
     for now in 0..10_000 {
         caller
             .request(0, call(TEN, &payload(100), Some(now + 20), now))
-            .expect("at most 20 are wanted at a time");
+            .expect("at most 20 have not expired");
         let expired = events(&mut caller, now).expect("no input");
         assert!(now < 20 || expired.len() == 1);
     }
@@ -176,12 +138,8 @@ fn calls_that_expire_without_a_connection_do_not_use_up_the_out_buffer() {
 #[test]
 fn half_a_reply_of_the_old_connection_is_not_joined_with_the_new_one() {
     let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), None, 1))
-        .expect("accepted");
-    caller
-        .request(0, call(TEN, &payload(2), None, 2))
-        .expect("accepted");
+    ask(&mut caller, TEN, 1, None, 1);
+    ask(&mut caller, TEN, 2, None, 2);
     take_from_caller(&mut caller, 12);
     caller.receive(response(2, 2, &4u32.to_le_bytes()));
     caller.receive(response(2, 3, b"ab"));
@@ -191,46 +149,33 @@ fn half_a_reply_of_the_old_connection_is_not_joined_with_the_new_one() {
     caller.receive(response(2, 1, b"after the end"));
     assert_eq!(events(&mut caller, 0), Ok(vec![lost(1, true)]));
     caller.connected();
-    caller.receive(response(2, 1, b"new"));
-    let reply = CallerEvent::Reply {
-        token: 2,
-        result: Ok(b"new"[..].into()),
-    };
-    assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
+    caller.receive(response(2, 1, &payload(7)));
+    assert_eq!(events(&mut caller, 0), Ok(vec![reply(2, 7)]));
 }
 
 #[test]
 fn closing_ends_every_call_and_drops_what_was_queued() {
     let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), Some(50), 1))
-        .expect("accepted");
+    ask(&mut caller, TEN, 1, Some(50), 1);
     take_from_caller(&mut caller, 5);
-    caller
-        .request(0, call(TEN, &payload(2), None, 2))
-        .expect("accepted");
-    caller.request(0, send(TEN, &payload(3))).expect("accepted");
+    ask(&mut caller, TEN, 2, None, 2);
+    post(&mut caller, TEN, 3);
     assert!(!caller.is_idle());
     caller.close();
     assert_eq!(events(&mut caller, 100), Ok(vec![lost(1, true), lost(2, false)]));
     assert!(caller.is_idle() && caller.next_deadline().is_none());
     caller.connected();
     assert_eq!(delivered(&mut caller), Vec::<usize>::new());
-    caller
-        .request(0, call(TEN, &payload(4), None, 4))
-        .expect("it can be used again");
+    // The link can be used again.
+    ask(&mut caller, TEN, 4, None, 4);
     assert_eq!(delivered(&mut caller), [4]);
 }
 
 #[test]
-fn a_connection_that_replaces_one_unnoticed_begins_with_a_whole_message() {
+fn a_connection_that_replaces_one_without_a_notice_begins_with_a_whole_message() {
     let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), None, 1))
-        .expect("accepted");
-    caller
-        .request(0, call(TEN, &payload(2), None, 2))
-        .expect("accepted");
+    ask(&mut caller, TEN, 1, None, 1);
+    ask(&mut caller, TEN, 2, None, 2);
     take_from_caller(&mut caller, 3);
     caller.connected();
     assert_eq!(delivered(&mut caller), [2]);

@@ -1,36 +1,46 @@
-//! Peers that send what they should not.
+//! Peers that violate the skynet dialect or its limits, and the memory that a connection holds.
 
 use bytes::Bytes;
 use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, ProtocolError, TRACE_KEPT_BYTES_MAX};
 use skyring_codec::skynet::DecodeError;
 
 use crate::support::{
-    TEN, call, callee, connected_caller, error_text, events, head, next_request, part, payload, request,
-    requests, response, take_from_callee,
+    TEN, arrive, ask, callee, connected_caller, error_text, events, frame, head, native_pair, part, payload,
+    request, requests, response, take_from_callee,
 };
 
 #[test]
-fn what_a_connection_keeps_does_not_keep_the_chunks_it_came_in() {
+fn partial_input_and_names_do_not_keep_the_chunks_that_they_arrived_in() {
     let name = b"\x04@sdb";
     let total = 40_000u32.to_le_bytes();
     let head_to_name = |session: u32| request(0x81, &[name, &session.to_le_bytes(), &total]);
-    for stream in [
+    let skynet = [
         // A tag alone, a tag with a head, a head to a name, a part, half a package.
         request(0x04, &[b"tag"]),
         [request(0x04, &[b"tag"]), head(0x01, 1, 40_000)].concat().into(),
         head_to_name(1),
         [head_to_name(1), part(0x02, 1, &payload(9))].concat().into(),
         Bytes::from_static(b"\x00\x0d\x01"),
-    ] {
+    ];
+    let call = frame(1, 0, [1, 10, 0, 0], &payload(100));
+    let native = [
+        // A name, the header of a call, half a call, half a header.
+        frame(5, 0, [0, 1, 0, 0], b"@name"),
+        call.slice(..24),
+        call.slice(..24 + 50),
+        frame(6, 0, [1, 0, 0, 0], b"").slice(..9),
+    ];
+    let skynet = skynet.into_iter().map(|stream| (callee(), stream));
+    let native = native.into_iter().map(|stream| (native_pair().1, stream));
+    for (mut callee, stream) in skynet.chain(native) {
         let chunk = Bytes::from(stream.to_vec());
-        let mut callee = callee();
-        assert_eq!(requests(&mut callee, chunk.clone()), Ok(vec![]));
+        assert_eq!(arrive(&mut callee, chunk.clone()), Ok(vec![]));
         assert!(chunk.is_unique(), "{stream:?}");
     }
 }
 
 #[test]
-fn everything_that_a_connection_keeps_is_counted() {
+fn all_memory_that_a_connection_holds_is_counted() {
     let mut callee = callee();
     assert_eq!(callee.held_bytes(), 0);
     let mut held = 0;
@@ -43,12 +53,12 @@ fn everything_that_a_connection_keeps_is_counted() {
         );
     };
     let heads: Vec<Bytes> = (1..=1_000).map(|session| head(0x01, session, 40_000)).collect();
-    assert_eq!(requests(&mut callee, heads.concat().into()), Ok(vec![]));
+    assert_eq!(arrive(&mut callee, heads.concat().into()), Ok(vec![]));
     more(&callee, 1_000 * 64, "heads");
-    assert_eq!(requests(&mut callee, part(0x02, 1, &payload(30_000))), Ok(vec![]));
+    assert_eq!(arrive(&mut callee, part(0x02, 1, &payload(30_000))), Ok(vec![]));
     more(&callee, 30_000, "a part");
     let whole = part(0x02, 2, &payload(20_000));
-    assert_eq!(requests(&mut callee, whole.slice(..10_000)), Ok(vec![]));
+    assert_eq!(arrive(&mut callee, whole.slice(..10_000)), Ok(vec![]));
     more(&callee, 10_000, "half a package");
     callee.receive(whole.slice(10_000..));
     more(&callee, 10_000, "a chunk that was not polled");
@@ -57,14 +67,14 @@ fn everything_that_a_connection_keeps_is_counted() {
 }
 
 #[test]
-fn an_idle_connection_gives_its_memory_back() {
+fn an_idle_connection_releases_its_memory() {
     let mut callee = callee();
     for session in 1..=1_000 {
         let chunk = [head(0x01, session, 9), part(0x02, session, &payload(3))].concat();
-        assert_eq!(requests(&mut callee, chunk.into()), Ok(vec![]));
+        assert_eq!(arrive(&mut callee, chunk.into()), Ok(vec![]));
     }
     for session in 1..=1_000 {
-        assert!(requests(&mut callee, part(0x03, session, &payload(6))).is_ok_and(|whole| whole.len() == 1));
+        assert_eq!(requests(&mut callee, part(0x03, session, &payload(6))).len(), 1);
         callee.respond(session, Ok(payload(500)));
     }
     take_from_callee(&mut callee);
@@ -79,13 +89,13 @@ fn a_long_trace_tag_is_dropped_and_its_request_is_not() {
         let tag = payload(tag_bytes);
         let handle_and_session = [10u32.to_le_bytes(), 1u32.to_le_bytes()].concat();
         let stream = [request(0x04, &[&tag]), request(0x00, &[&handle_and_session])].concat();
-        let taken = requests(&mut callee(), stream.into()).expect("well-formed");
+        let taken = requests(&mut callee(), stream.into());
         let traces: Vec<Option<Bytes>> = taken.into_iter().map(|request| request.trace).collect();
         assert_eq!(traces, [is_kept.then_some(tag)]);
     }
 }
 
-/// The answers that a callee has waiting, as session and error text.
+/// The queued answers of a callee, as session and error text.
 fn errors(callee: &mut CalleeLink) -> Vec<(u32, String)> {
     let stream = take_from_callee(callee);
     let mut rest = &stream[..];
@@ -113,7 +123,7 @@ fn a_declared_size_over_the_limit_is_answered_once_and_the_connection_goes_on() 
         head(0x41, 8, u32::MAX),
         part(0x03, 8, &payload(9)),
     ] {
-        assert_eq!(requests(&mut callee, chunk), Ok(vec![]));
+        assert_eq!(arrive(&mut callee, chunk), Ok(vec![]));
     }
     assert_eq!(errors(&mut callee), [(7, text)]);
     assert_eq!(
@@ -121,7 +131,7 @@ fn a_declared_size_over_the_limit_is_answered_once_and_the_connection_goes_on() 
         (2, false)
     );
     let next = request(0x00, &[&10u32.to_le_bytes(), &9u32.to_le_bytes(), b"still here"]);
-    assert_eq!(requests(&mut callee, next).map(|requests| requests.len()), Ok(1));
+    assert_eq!(requests(&mut callee, next).len(), 1);
 }
 
 #[test]
@@ -135,7 +145,7 @@ fn a_small_request_over_the_limit_is_answered_and_the_connection_goes_on() {
             0x00,
             &[&10u32.to_le_bytes(), &session.to_le_bytes(), &payload(11)],
         );
-        assert_eq!(requests(&mut callee, chunk), Ok(vec![]));
+        assert_eq!(arrive(&mut callee, chunk), Ok(vec![]));
     }
     assert_eq!(
         errors(&mut callee),
@@ -152,13 +162,13 @@ fn unfinished_requests_share_their_bound_and_the_one_that_crosses_it_is_answered
     let mut callee = CalleeLink::new(limits);
     for session in 1..=4 {
         let chunk = [head(0x01, session, 90_000), part(0x02, session, &payload(30_000))].concat();
-        assert_eq!(requests(&mut callee, chunk.into()), Ok(vec![]));
+        assert_eq!(arrive(&mut callee, chunk.into()), Ok(vec![]));
     }
     let text = "too-large: request of 90000 bytes, limit 100000".to_owned();
     assert_eq!(errors(&mut callee), [(4, text)]);
-    // The refused one leaves room for another.
+    // The memory of the refused one is free for another.
     let chunk = [part(0x03, 4, b"rest"), head(0x01, 5, 5), part(0x03, 5, b"short")].concat();
-    let got = requests(&mut callee, chunk.into()).expect("well-formed");
+    let got = requests(&mut callee, chunk.into());
     assert_eq!(got.iter().map(|request| request.session).collect::<Vec<_>>(), [5]);
 }
 
@@ -170,16 +180,16 @@ fn more_unfinished_messages_than_allowed_end_the_connection() {
     };
     let mut callee = CalleeLink::new(limits);
     for session in 1..=100 {
-        // Refused ones count as well, or their number would be without a bound.
+        // Refused ones count too, or their number would have no bound.
         let total = if session % 2 == 0 { u32::MAX } else { 50_000 };
-        assert_eq!(requests(&mut callee, head(0x41, session, total)), Ok(vec![]));
+        assert_eq!(arrive(&mut callee, head(0x41, session, total)), Ok(vec![]));
     }
     let error = Err(ProtocolError::PartialMessages { limit: 100 });
-    assert_eq!(requests(&mut callee, head(0x41, 101, 50_000)), error);
+    assert_eq!(arrive(&mut callee, head(0x41, 101, 50_000)), error);
 }
 
 #[test]
-fn parts_of_a_request_nobody_began_are_answered_at_the_last_one() {
+fn parts_of_a_request_without_a_head_are_answered_at_the_last_one() {
     let mut callee = callee();
     let chunk = [
         part(0x02, 3, b"a"),
@@ -188,7 +198,7 @@ fn parts_of_a_request_nobody_began_are_answered_at_the_last_one() {
         part(0x03, 0, b"d"),
     ]
     .concat();
-    assert_eq!(requests(&mut callee, chunk.into()), Ok(vec![]));
+    assert_eq!(arrive(&mut callee, chunk.into()), Ok(vec![]));
     assert_eq!(errors(&mut callee), [(3, "Invalid large req".to_owned())]);
 }
 
@@ -205,7 +215,7 @@ fn parts_that_do_not_add_up_are_answered_once() {
             callee.receive(head(head_type, 3, 10));
             for (type_byte, bytes) in &parts {
                 assert_eq!(
-                    requests(&mut callee, part(*type_byte, 3, &payload(*bytes))),
+                    arrive(&mut callee, part(*type_byte, 3, &payload(*bytes))),
                     Ok(vec![])
                 );
             }
@@ -227,7 +237,7 @@ fn a_second_head_for_an_unfinished_request_ends_the_connection() {
     callee.receive(head(0x01, 3, 40_000));
     callee.receive(head(0x01, 3, 40_000));
     assert_eq!(
-        next_request(&mut callee),
+        callee.poll_inbound(),
         Err(ProtocolError::HeadTwice { session: 3 })
     );
 }
@@ -246,7 +256,7 @@ fn requests_in_parts_may_be_interleaved_and_overtaken() {
         part(0x03, 1, b"def"),
     ]
     .concat();
-    let got = requests(&mut callee, chunk.into()).expect("well-formed");
+    let got = requests(&mut callee, chunk.into());
     let got: Vec<_> = got
         .iter()
         .map(|request| (request.session, &request.payload[..]))
@@ -255,10 +265,10 @@ fn requests_in_parts_may_be_interleaved_and_overtaken() {
 }
 
 #[test]
-fn a_request_in_parts_under_session_0_is_taken_as_a_push() {
+fn a_request_in_parts_with_session_0_is_a_push() {
     let mut callee = callee();
     let chunk = [head(0x01, 0, 3), part(0x03, 0, b"abc"), head(0x01, 0, u32::MAX)].concat();
-    let got = requests(&mut callee, chunk.into()).expect("well-formed");
+    let got = requests(&mut callee, chunk.into());
     assert_eq!((got.len(), got[0].session), (1, 0));
     assert!(!callee.has_output());
 }
@@ -271,7 +281,7 @@ fn a_malformed_package_is_an_error_at_both_ends() {
         type_byte: 0x77,
         bytes: 4,
     };
-    assert_eq!(next_request(&mut callee), Err(ProtocolError::Decode(error)));
+    assert_eq!(callee.poll_inbound(), Err(ProtocolError::Decode(error)));
 
     let mut caller = connected_caller();
     caller.receive(response(1, 9, b""));
@@ -298,9 +308,7 @@ fn a_reply_whose_parts_do_not_add_up_is_an_error() {
         (4, vec![(1, "abc")], length(4, 3)),
     ] {
         let mut caller = connected_caller();
-        caller
-            .request(0, call(TEN, &payload(1), None, 1))
-            .expect("accepted");
+        ask(&mut caller, TEN, 1, None, 1);
         caller.receive(response(1, 2, &declared.to_le_bytes()));
         for (type_byte, text) in parts {
             caller.receive(response(1, type_byte, text.as_bytes()));
@@ -308,9 +316,7 @@ fn a_reply_whose_parts_do_not_add_up_is_an_error() {
         assert_eq!(events(&mut caller, 0), expected);
     }
     let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), None, 1))
-        .expect("accepted");
+    ask(&mut caller, TEN, 1, None, 1);
     caller.receive(response(1, 3, b"abc"));
     assert_eq!(
         events(&mut caller, 0),
@@ -322,9 +328,7 @@ fn a_reply_whose_parts_do_not_add_up_is_an_error() {
 #[test]
 fn an_error_within_a_reply_in_parts_ends_the_call_as_it_does_in_skynet() {
     let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), None, 1))
-        .expect("accepted");
+    ask(&mut caller, TEN, 1, None, 1);
     caller.receive(response(1, 2, &6u32.to_le_bytes()));
     caller.receive(response(1, 3, b"abc"));
     caller.receive(response(1, 0, b"broke"));

@@ -1,15 +1,19 @@
-//! Every bound, and what is answered past it.
+//! Every bound, and the answer past it.
 
-use skyring_codec::link::{CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, LinkError};
+use bytes::Bytes;
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, Dialect, LinkError, ReplyError,
+};
+use skyring_codec::native::ErrorCode;
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    TEN, call, callee, connected_caller, error_text, events, payload, requests, response, send,
-    take_from_callee, take_from_caller,
+    DIALECTS, TEN, ask, call, callee, connected_caller, deliver, deliver_back, events, pair_of, payload,
+    reply, requests, response, send, take_from_callee, take_from_caller, without_session,
 };
 
 #[test]
-fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
+fn a_full_out_buffer_refuses_calls_until_bytes_are_transmitted() {
     // A message counts as its payload and 128 bytes.
     let limits = CallerLimits {
         out_buffer_bytes_max: 217,
@@ -35,7 +39,7 @@ fn a_full_out_buffer_refuses_calls_until_bytes_have_left() {
     assert_eq!(
         caller.out_buffer_bytes(),
         90,
-        "what is left of a message that was begun"
+        "the rest of a message that was begun"
     );
     assert_eq!(caller.request(0, call(TEN, &payload(0), None, 2)), Err(full));
     take_from_caller(&mut caller, 1);
@@ -50,9 +54,7 @@ fn more_calls_than_sessions_are_refused_until_one_ends() {
     });
     caller.connected();
     for token in 1..=2 {
-        caller
-            .request(0, call(TEN, &payload(1), None, token))
-            .expect("accepted");
+        ask(&mut caller, TEN, 1, None, token);
     }
     let full = LinkError::Overloaded {
         what: "sessions",
@@ -71,7 +73,7 @@ fn more_calls_than_sessions_are_refused_until_one_ends() {
     assert_eq!(
         caller.request(0, call(TEN, &payload(1), None, 4)),
         Err(full),
-        "its losses were not polled"
+        "the events of its lost calls were not polled"
     );
     assert_eq!(events(&mut caller, 0).map(|events| events.len()), Ok(2));
     assert_eq!(caller.request(0, call(TEN, &payload(1), None, 4)), Ok(()));
@@ -114,32 +116,74 @@ fn a_name_without_a_byte_or_with_too_many_is_refused() {
 
 #[test]
 fn a_reply_that_is_too_large_ends_its_call_and_not_the_connection() {
-    let limits = CallerLimits {
-        message_bytes_max: 50_000,
-        ..CallerLimits::default()
-    };
-    let mut caller = CallerLink::new(limits);
-    caller.connected();
-    let mut callee = callee();
-    for token in 1..=2 {
-        caller
-            .request(0, call(TEN, &payload(1), None, token))
-            .expect("accepted");
+    for (dialect, limit) in [(Dialect::Skynet, 50_000), (Dialect::Native, 1_000)] {
+        let limits = CallerLimits {
+            message_bytes_max: limit,
+            ..without_session()
+        };
+        let (mut caller, mut callee) = pair_of(dialect, limits, CalleeLimits::default());
+        for token in 1..=3 {
+            ask(&mut caller, TEN, 1, None, token);
+        }
+        let got = deliver(&mut caller, &mut callee);
+        callee.respond(got[0].session, Ok(payload(limit + 1)));
+        callee.respond(got[1].session, Ok(payload(limit)));
+        callee.respond_error(got[2].session, ErrorCode::Remote, &payload(1_001));
+        callee.respond(77, Ok(payload(limit + 1)));
+        let too_large = |token, bytes| CallerEvent::TooLarge { token, bytes };
+        // The skynet dialect cuts error texts at a length below this limit.
+        let last = match dialect {
+            Dialect::Native => too_large(3, 1_001),
+            Dialect::Skynet => CallerEvent::Reply {
+                token: 3,
+                result: Err(error(dialect, ErrorCode::Remote, payload(1_001))),
+            },
+        };
+        let expected = [too_large(1, limit + 1), reply(2, limit), last];
+        assert!(deliver_back(&mut callee, &mut caller, 0) == expected);
+        // In the skynet dialect the last part of a reply that was refused at its head counts as well.
+        let late = if dialect == Dialect::Native { 1 } else { 2 };
+        assert_eq!(caller.late_replies(), late);
     }
-    callee.respond(1, Ok(payload(50_001)));
-    callee.respond(2, Ok(payload(50_000)));
-    caller.receive(take_from_callee(&mut callee));
-    let expected = vec![
-        CallerEvent::TooLarge {
-            token: 1,
-            bytes: 50_001,
-        },
-        CallerEvent::Reply {
-            token: 2,
-            result: Ok(payload(50_000)),
-        },
-    ];
-    assert!(events(&mut caller, 0) == Ok(expected));
+}
+
+/// An error reply as it arrives in a dialect.
+fn error(dialect: Dialect, code: ErrorCode, text: impl Into<Bytes>) -> ReplyError {
+    ReplyError {
+        code: (dialect == Dialect::Native).then_some(code),
+        text: text.into(),
+    }
+}
+
+#[test]
+fn an_answer_that_is_too_large_becomes_an_error_and_a_long_text_is_cut_and_a_send_has_no_answer() {
+    let limits = CalleeLimits {
+        message_bytes_max: 50_000,
+        ..CalleeLimits::default()
+    };
+    for dialect in DIALECTS {
+        let (mut caller, mut callee) = pair_of(dialect, without_session(), limits);
+        for token in 1..=2 {
+            ask(&mut caller, TEN, 1, None, token);
+        }
+        let got = deliver(&mut caller, &mut callee);
+        callee.respond(0, Ok(payload(10)));
+        callee.respond(0, Err(b"no such service"));
+        callee.respond_error(0, ErrorCode::Remote, b"no such service");
+        assert!(!callee.has_output(), "a send has no answer");
+        callee.respond(got[0].session, Ok(payload(50_001)));
+        callee.respond(got[1].session, Err(&payload(32_769)));
+        let text = "too-large: response of 50001 bytes, limit 50000";
+        let expected = [
+            (1, error(dialect, ErrorCode::TooLarge, text)),
+            (2, error(dialect, ErrorCode::Remote, payload(32_768))),
+        ];
+        let expected = expected.map(|(token, error)| CallerEvent::Reply {
+            token,
+            result: Err(error),
+        });
+        assert!(deliver_back(&mut callee, &mut caller, 0) == expected);
+    }
 }
 
 #[test]
@@ -151,9 +195,7 @@ fn unfinished_replies_share_their_bound_and_the_one_that_crosses_it_ends() {
     let mut caller = CallerLink::new(limits);
     caller.connected();
     for token in 1..=2 {
-        caller
-            .request(0, call(TEN, &payload(1), None, token))
-            .expect("accepted");
+        ask(&mut caller, TEN, 1, None, token);
         caller.receive(response(token as u32, 2, &4_000u32.to_le_bytes()));
         caller.receive(response(token as u32, 3, &payload(3_000)));
     }
@@ -164,37 +206,13 @@ fn unfinished_replies_share_their_bound_and_the_one_that_crosses_it_ends() {
             token: 2,
             bytes: 4_000,
         },
-        CallerEvent::Reply {
-            token: 1,
-            result: Ok((*payload(4_000)).to_vec().into()),
-        },
+        reply(1, 4_000),
     ];
     assert!(events(&mut caller, 0) == Ok(expected));
 }
 
 #[test]
-fn an_answer_that_is_too_large_becomes_an_error_text() {
-    let limits = CalleeLimits {
-        message_bytes_max: 50_000,
-        ..CalleeLimits::default()
-    };
-    let mut callee = CalleeLink::new(limits);
-    let mut caller = connected_caller();
-    caller
-        .request(0, call(TEN, &payload(1), None, 1))
-        .expect("accepted");
-    callee.respond(1, Ok(payload(50_001)));
-    caller.receive(take_from_callee(&mut callee));
-    let text = b"too-large: response of 50001 bytes, limit 50000";
-    let reply = CallerEvent::Reply {
-        token: 1,
-        result: Err(error_text(&text[..])),
-    };
-    assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
-}
-
-#[test]
-fn waiting_answers_are_counted_so_that_reading_can_stop() {
+fn queued_answers_are_counted_so_that_reading_can_stop() {
     let limits = CalleeLimits {
         out_buffer_bytes_max: 1_000,
         ..CalleeLimits::default()
@@ -209,12 +227,10 @@ fn waiting_answers_are_counted_so_that_reading_can_stop() {
 }
 
 #[test]
-fn the_first_finished_request_and_held_bytes_show_whether_a_connection_is_of_use() {
+fn the_callee_counts_whole_requests_and_reports_partial_input() {
     let (mut caller, mut callee) = (connected_caller(), callee());
     assert_eq!((callee.requests_seen(), callee.has_partial_input()), (0, false));
-    caller
-        .request(0, call(TEN, &payload(40_000), None, 1))
-        .expect("accepted");
+    ask(&mut caller, TEN, 40_000, None, 1);
     for (count, seen, is_partial) in [
         (1, 0, true),
         (14, 0, true),
@@ -222,7 +238,7 @@ fn the_first_finished_request_and_held_bytes_show_whether_a_connection_is_of_use
         (usize::MAX, 1, false),
     ] {
         let chunk = take_from_caller(&mut caller, count);
-        requests(&mut callee, chunk).expect("well-formed");
+        requests(&mut callee, chunk);
         assert_eq!(
             (callee.requests_seen(), callee.has_partial_input()),
             (seen, is_partial),

@@ -1,21 +1,21 @@
-//! Whatever goes wrong with connections and processes, the link keeps its promises: many simulated runs,
-//! each from a seed that is printed when it fails.
+//! The link keeps its promises under failures of connections and processes: many simulated runs, each from a seed
+//! that is printed when the run fails.
 
 mod simulation;
 
 use simulation::{Trace, check_all, run};
 
-/// Seeds that are run with every test; `examples/simulate.rs` runs more.
+/// Seeds of the test; `examples/simulate.rs` runs more.
 const SEEDS: u64 = 2_000;
 
 #[test]
-fn every_promise_holds_whatever_goes_wrong() {
+fn every_promise_holds_under_all_disturbances() {
     let counts = check_all(0..SEEDS, || ()).unwrap_or_else(|failure| panic!("{failure}"));
-    // A simulator in which something never happens proves nothing about it.
+    // A simulator in which an incident never occurs proves nothing about it.
     for (what, count) in counts.all() {
         assert!(count >= SEEDS / 200, "{what}: {count} in {SEEDS} runs");
     }
-    // Nor does one in which some kind of message is never disturbed in some way.
+    // The same holds for a kind of message that some disturbance never meets.
     let missing = counts.coverage.missing();
     assert!(
         missing.is_empty(),
@@ -25,9 +25,9 @@ fn every_promise_holds_whatever_goes_wrong() {
     );
 }
 
-/// A run ended while an acknowledgement was still held up by a stall that had been called off.
+/// Regression test: a run ended while a stall that had been cancelled still delayed an acknowledgement.
 #[test]
-fn a_run_ends_only_when_what_was_held_up_has_arrived() {
+fn a_run_ends_only_when_all_delayed_bytes_have_arrived() {
     if let Err(failure) = check_all(7_099_870..7_099_871, || ()) {
         panic!("{failure}");
     }

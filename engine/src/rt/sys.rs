@@ -67,7 +67,6 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     }
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
-<<<<<<< HEAD
 
 /// Registers the process for the memory barriers that glommio's executors need, before any of them starts: left to an
 /// executor's first sleep it takes 30 to 50 ms. On a kernel without it that sleep is late, which is no error.
@@ -124,21 +123,3 @@ pub(super) fn receive(
     unsafe { buffer.advance_mut(count) };
     Ok((count, count == length))
 }
-
-/// Hands a connected TCP socket to glommio's executor of this thread, which closes it when dropped.
-#[cfg(feature = "floor")]
-pub(super) fn glommio_stream(socket: std::net::TcpStream) -> glommio::net::TcpStream {
-    use std::os::fd::{FromRawFd, IntoRawFd};
-    // SAFETY: into_raw_fd gives up our ownership, so the stream is the descriptor's only owner.
-    unsafe { glommio::net::TcpStream::from_raw_fd(socket.into_raw_fd()) }
-}
-
-/// Borrows the descriptor of a stream that glommio's executor owns.
-#[cfg(feature = "floor")]
-pub(super) fn borrow_glommio_stream(stream: &glommio::net::TcpStream) -> std::os::fd::BorrowedFd<'_> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: the stream owns the open descriptor, and the borrow cannot outlive the stream.
-    unsafe { std::os::fd::BorrowedFd::borrow_raw(stream.as_raw_fd()) }
-}
-=======
->>>>>>> bench-floors

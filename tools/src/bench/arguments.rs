@@ -7,13 +7,7 @@ use std::time::Duration;
 use skyring::DialectChoice;
 use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
-<<<<<<< HEAD
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective};
-=======
-use skyring::seri::Value;
-use skyring::{Address, DialectChoice, Payload};
-use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, PairPlan, RunningNode};
->>>>>>> bench-floors
 
 use super::{chaos, compare, ledger, peers, targets};
 
@@ -132,104 +126,7 @@ pub(super) enum Action {
     LedgerNode(ledger::NodeArguments),
 }
 
-<<<<<<< HEAD
 /// Parses a number of calls per second, with the suffix k or M for thousands or millions.
-=======
-/// When calls begin.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Mode {
-    Closed,
-    Rate(f64),
-    FindMax(Objective),
-}
-
-/// What is to be measured.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) pair: PairPlan,
-    pub(super) mode: Mode,
-    pub(super) in_flight: usize,
-    pub(super) keys: usize,
-    pub(super) payload: Payload,
-    pub(super) size: usize,
-    pub(super) warm_up: Duration,
-    pub(super) duration: Duration,
-    /// Whether both processes are profiled meanwhile.
-    pub(super) is_profiled: bool,
-}
-
-impl Plan {
-    /// Makes sense of the arguments.
-    pub(super) fn of(arguments: &Arguments) -> Result<Plan, String> {
-        let mode = match (arguments.rate, arguments.slo) {
-            (Some(rate), _) => Mode::Rate(rate),
-            (None, Some(objective)) => Mode::FindMax(objective),
-            (None, None) => Mode::Closed,
-        };
-        let (in_flight, duration) = match mode {
-            Mode::Closed => (IN_FLIGHT_CLOSED, MEASURED),
-            Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASURED),
-            Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL),
-        };
-        let keys = if arguments.channels > 1 { 65_536 } else { 0 };
-        let (payload, size) = payload(arguments)?;
-        Ok(Plan {
-            pair: PairPlan {
-                threads: arguments.threads as usize,
-                channels: arguments.channels,
-                spin_us: arguments.spin_us,
-                dialect: arguments.dialect,
-                running: running(arguments)?,
-                // With several shards each has an instance, and a key is always answered by the same one.
-                kind: if arguments.threads > 1 {
-                    "keyed echo"
-                } else {
-                    "echo"
-                },
-            },
-            mode,
-            in_flight: arguments.in_flight.unwrap_or(in_flight) as usize,
-            keys: arguments.keys.unwrap_or(keys) as usize,
-            payload,
-            size,
-            warm_up: arguments.warmup,
-            duration: arguments.seconds.unwrap_or(duration),
-            is_profiled: arguments.flamegraph.is_some(),
-        })
-    }
-}
-
-/// What every call carries, and its size: of the value, or of what was said.
-fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
-    let packed = |payload: Result<Payload, skyring::Error>| payload.map_err(|error| error.to_string());
-    if arguments.words.is_empty() {
-        let size = arguments.size as usize;
-        return Ok((packed(Payload::pack(&"x".repeat(size)))?, size));
-    }
-    let values: Vec<Value> = arguments.words.iter().cloned().map(word::value).collect();
-    let payload = packed(Payload::pack(&values))?;
-    let size = payload.0.len();
-    Ok((payload, size))
-}
-
-fn running(arguments: &Arguments) -> Result<Option<RunningNode>, String> {
-    let (Some(file), Some(node), Some(service)) = (&arguments.map, &arguments.node, &arguments.address)
-    else {
-        return Ok(None);
-    };
-    let map = call::load_map(file)?;
-    call::known(&map, file, node)?;
-    let address = Address::parse(service).ok_or_else(|| call::no_address(service))?;
-    Ok(Some(RunningNode {
-        map,
-        node: node.clone(),
-        address,
-        service: service.clone(),
-    }))
-}
-
-/// A number of calls a second, with k or M behind it for thousands or millions.
->>>>>>> bench-floors
 fn rate(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),

@@ -57,16 +57,14 @@ pub(super) fn measure(
     pair.call_once(&plan.payload)?;
     let mut profile = None;
     let (load, search) = match plan.mode {
-<<<<<<< HEAD
-        Mode::Closed => (measure_load(&mut pair, plan, Pace::Closed, &mut profile)?, None),
-        Mode::Rate(rate) => (
-            measure_load(&mut pair, plan, Pace::Open(rate), &mut profile)?,
+        Mode::Closed => (
+            measure_load(&mut pair, plan, LoadModel::Closed, &mut profile)?,
             None,
         ),
-=======
-        Mode::Closed => (one(&mut pair, plan, LoadModel::Closed, &mut profile)?, None),
-        Mode::Rate(rate) => (one(&mut pair, plan, LoadModel::Open(rate), &mut profile)?, None),
->>>>>>> bench-floors
+        Mode::Rate(rate) => (
+            measure_load(&mut pair, plan, LoadModel::Open(rate), &mut profile)?,
+            None,
+        ),
         Mode::FindMax(objective) => {
             let (load, search) = find_max(&mut pair, plan, objective)?;
             (load, Some(search))
@@ -159,11 +157,7 @@ fn find_max(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadR
     ));
     let (mut trials, mut best) = (Vec::<Trial>::new(), None);
     highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
-<<<<<<< HEAD
-        let load = measure_load(pair, plan, Pace::Open(rate), &mut None)?;
-=======
-        let load = one(pair, plan, LoadModel::Open(rate), &mut None)?;
->>>>>>> bench-floors
+        let load = measure_load(pair, plan, LoadModel::Open(rate), &mut None)?;
         let latency_us = objective.percentile.of(&load.latency_us);
         let kept_up = load.calls_per_second >= rate * KEPT_UP_RATIO_MIN && load.unanswered == 0;
         let met = kept_up && load.errors_total() == 0 && latency_us <= objective.limit_us;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skyring::Payload;
 use skyring::seri::Value;
-use skyring_bench::{Objective, PairPlan, Running};
+use skyring_bench::{Objective, PairPlan, RunningNode};
 
 use super::arguments::Arguments;
 use crate::shared::cluster_map::{check_named, load_map, parse_address};
@@ -97,7 +97,7 @@ fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
     Ok((payload, size))
 }
 
-fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
+fn running(arguments: &Arguments) -> Result<Option<RunningNode>, String> {
     let (Some(file), Some(node), Some(service)) = (&arguments.map, &arguments.node, &arguments.address)
     else {
         return Ok(None);
@@ -105,7 +105,7 @@ fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
     let map = load_map(file)?;
     check_named(&map, file, node)?;
     let address = parse_address(service)?;
-    Ok(Some(Running {
+    Ok(Some(RunningNode {
         map,
         node: node.clone(),
         address,

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Milliseconds of each measurement, after a quarter of them as warm-up
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     milliseconds: u64,
-    /// Write the findings to this file as JSON; - is the standard output, without the table
+    /// Write the results to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -53,45 +53,29 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(file) => file,
         Err(cause) => return fail(EXIT_USAGE, cause),
     };
-    let findings = match measure(arguments) {
-        Ok(findings) => findings,
+    let results = match measure(arguments) {
+        Ok(results) => results,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
-<<<<<<< HEAD
-    let json = format!("{}\n", findings_json(&findings));
+    let json = format!("{}\n", results_json(&results));
     let written = file.map_or(Ok(()), |mut file| file.write(json.as_bytes()));
-=======
-    let json = results_json(&findings);
-    let written = file.map_or(Ok(()), |mut file| writeln!(file, "{json}"));
->>>>>>> bench-floors
     let mut out = anstream::stdout();
     let printed = if arguments.json.as_deref().is_some_and(is_stdout) {
         out.write_all(json.as_bytes())
     } else {
-        print(&mut out, &findings)
+        print(&mut out, &results)
     };
     let printed = ignore_broken_pipe(printed).map_err(|error| error.to_string());
     if let Err(cause) = written.and(printed) {
         return fail(EXIT_FAILURE, cause);
     }
-    match findings.iter().filter(|finding| !finding.met).count() {
+    match results.iter().filter(|finding| !finding.met).count() {
         0 => ExitCode::SUCCESS,
-        missed => fail(
-            EXIT_FAILURE,
-            format!("{missed} of {} are not met", findings.len()),
-        ),
+        missed => fail(EXIT_FAILURE, format!("{missed} of {} are not met", results.len())),
     }
 }
 
-<<<<<<< HEAD
-fn measure(arguments: &Arguments) -> Result<Vec<Finding>, PairError> {
-=======
-fn is_stdout(file: &Path) -> bool {
-    file.as_os_str() == "-"
-}
-
 fn measure(arguments: &Arguments) -> Result<Vec<TargetResult>, PairError> {
->>>>>>> bench-floors
     let interrupt = Interrupt::catch()?;
     let (node, launcher) = (node_program()?, Launcher::this_program(FLOOR_SERVER)?);
     let course = Context {
@@ -104,7 +88,7 @@ fn measure(arguments: &Arguments) -> Result<Vec<TargetResult>, PairError> {
     let mut targets = Target::ALL.to_vec();
     targets.retain(|target| arguments.names.is_empty() || arguments.names.contains(target));
     let status = StatusLine::new();
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     for target in targets {
         if !status.is_terminal() {
             status.print_line(target.name());
@@ -112,19 +96,19 @@ fn measure(arguments: &Arguments) -> Result<Vec<TargetResult>, PairError> {
         let found = target.measure(&course, &mut |what| {
             status.show(format_args!("{}: {what}", target.name()));
         })?;
-        findings.extend(found);
+        results.extend(found);
     }
-    Ok(findings)
+    Ok(results)
 }
 
-fn print(out: &mut impl Write, findings: &[TargetResult]) -> io::Result<()> {
+fn print(out: &mut impl Write, results: &[TargetResult]) -> io::Result<()> {
     writeln!(
         out,
         "{:<16}{:<62}{:>19}{:>19}{:>9}{:>10}  met",
         "", "", "figure", "beside", "ratio", "wanted"
     )?;
     let mut last = "";
-    for finding in findings {
+    for finding in results {
         let name = if finding.target == last {
             ""
         } else {

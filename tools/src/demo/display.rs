@@ -34,15 +34,9 @@ pub(super) fn print_ok(step: &str, outcome: &str) -> io::Result<()> {
     ))
 }
 
-<<<<<<< HEAD:tools/src/demo/display.rs
 /// Prints a line of a process, unless it is a reply of the gate to its parent.
 pub(super) fn print_event(event: &Event) {
-    let Happening::Line(text) = &event.happening else {
-=======
-/// A line of a process, unless it is the gate's word to its parent.
-pub(super) fn show(event: &Event) {
     let EventKind::Line(text) = &event.kind else {
->>>>>>> bench-floors:tools/src/demo/screen.rs
         return;
     };
     if event.name == GATE && Reply::parse(text).is_some() {

@@ -116,15 +116,9 @@ pub(super) fn run(seconds: u64) -> Result<(), DemoError> {
 
 impl Demo {
     fn start(interrupt: Interrupt) -> Result<Demo, DemoError> {
-<<<<<<< HEAD:tools/src/demo/scenario.rs
-        let scratch = Scratch::new("demo").map_err(system("creating a folder"))?;
+        let scratch = TempDir::new("demo").map_err(system("creating a folder"))?;
         let program = node_program().map_err(system("finding this program"))?;
-        let mut watch = Watch::new(interrupt, display::print_event);
-=======
-        let scratch = TempDir::new("demo").map_err(system("a folder for the demo's files"))?;
-        let program = node_program().map_err(system("this program's own file"))?;
-        let mut watch = Supervisor::new(interrupt, screen::show);
->>>>>>> bench-floors:tools/src/demo/story.rs
+        let mut watch = Supervisor::new(interrupt, display::print_event);
         let plan = |name| NodePlan {
             name,
             threads: 1,
@@ -232,13 +226,8 @@ impl Demo {
 
     fn send(&mut self, command: &GateCommand) -> Result<(), DemoError> {
         self.gate
-<<<<<<< HEAD:tools/src/demo/scenario.rs
-            .tell(&command.to_string())
+            .write_line(&command.to_string())
             .map_err(system("sending a command to the gate"))
-=======
-            .write_line(&step.to_string())
-            .map_err(system("asking the gate for a step"))
->>>>>>> bench-floors:tools/src/demo/story.rs
     }
 
     /// Waits for the reply to the last command; rates that are reported before it go to `on_rate`.
@@ -276,52 +265,32 @@ impl Demo {
         mut find: impl FnMut(&str) -> Option<T>,
     ) -> Result<T, DemoError> {
         let id = self.gate.id();
-<<<<<<< HEAD:tools/src/demo/scenario.rs
         let mut last_line = "no output".to_owned();
-        let found = self.watch.wait(time_max, |event: &Event| match &event.happening {
-            _ if event.id != id => None,
-            Happening::Line(line) => {
-                last_line.clone_from(line);
-                find(line).map(Some)
-=======
-        let mut said = "nothing was said".to_owned();
         let found = self.watch.wait(time_max, |event: &Event| match &event.kind {
             _ if event.id != id => None,
             EventKind::Line(line) => {
-                said.clone_from(line);
-                look(line).map(Some)
->>>>>>> bench-floors:tools/src/demo/story.rs
+                last_line.clone_from(line);
+                find(line).map(Some)
             }
             EventKind::Closed => Some(None),
         });
         let step = step.to_owned();
         match found {
             Ok(Some(found)) => Ok(found),
-<<<<<<< HEAD:tools/src/demo/scenario.rs
             Ok(None) => Err(DemoError::GateEnded { step, last_line }),
-            Err(WatchError::Interrupted) => Err(DemoError::Interrupted),
-            Err(WatchError::TimedOut(time_max)) => Err(DemoError::TimedOut { step, time_max }),
-=======
-            Ok(None) => Err(DemoError::GateEnded { step, said }),
             Err(WaitError::Interrupted) => Err(DemoError::Interrupted),
             Err(WaitError::TimedOut(time_max)) => Err(DemoError::TimedOut { step, time_max }),
->>>>>>> bench-floors:tools/src/demo/story.rs
         }
     }
 }
 
-<<<<<<< HEAD:tools/src/demo/scenario.rs
 /// Writes the config and the map of the gate, which names only the first database, and starts the gate.
-fn start_gate(watch: &Watch, program: &Path, folder: &Path, db: &Server) -> Result<Process, DemoError> {
-=======
-/// Writes the gate's config and map, which knows only the first database, and starts it.
 fn start_gate(
     watch: &Supervisor,
     program: &Path,
     folder: &Path,
     db: &NodeProcess,
 ) -> Result<Process, DemoError> {
->>>>>>> bench-floors:tools/src/demo/story.rs
     let config = format!("thread = 1\nharbor = 0\ncluster = \"{GATE}_map.lua\"\n");
     let map = format!("{DB} = \"{}\"\n", db.address());
     fs::write(folder.join(format!("{GATE}.lua")), config)

@@ -64,8 +64,10 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Err(error @ StartError::Log { .. }) => {
             return fail(EXIT_USAGE, format!("{file}: logger: {error}"));
         }
-        // The engine names the file and the key.
-        Err(error @ StartError::Service { .. }) => return fail(EXIT_USAGE, error),
+        // The engine names the variable, or the file and the key.
+        Err(error @ (StartError::Environment { .. } | StartError::Service { .. })) => {
+            return fail(EXIT_USAGE, error);
+        }
     };
     signals::set_stop_timeout_ms(stop_timeout_ms);
     // An error means that the watching thread has ended: then no signal could stop the node any more.

@@ -21,7 +21,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use self::resume::{Greeting, Session};
+use self::resume::{PendingHello, Session};
 use super::acks::Acks;
 use super::reassembly::{Reassembly, ReassemblyLimits};
 use super::retained::Retained;
@@ -116,7 +116,7 @@ enum Stage {
     /// In the skynet dialect, as every connection begins.
     Skynet,
     /// With the answer to a hello.
-    Greeted(Greeting),
+    HelloPending(PendingHello),
     /// In the native dialect.
     Native,
     /// With another connection, if one comes: this one is over.
@@ -183,7 +183,7 @@ impl CalleeLink {
     #[inline]
     pub fn receive(&mut self, chunk: Bytes) {
         match self.stage {
-            Stage::Skynet | Stage::Greeted(_) => self.framer.push(chunk),
+            Stage::Skynet | Stage::HelloPending(_) => self.framer.push(chunk),
             Stage::Native => self.frames.push(chunk),
             Stage::Detached => {}
         }
@@ -193,7 +193,7 @@ impl CalleeLink {
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self.stage {
             Stage::Native => self.frames.room(),
-            Stage::Skynet | Stage::Greeted(_) | Stage::Detached => None,
+            Stage::Skynet | Stage::HelloPending(_) | Stage::Detached => None,
         }
     }
 
@@ -207,7 +207,7 @@ impl CalleeLink {
         match self.stage {
             Stage::Skynet => self.poll_skynet(),
             Stage::Native => self.poll_native(),
-            Stage::Greeted(_) | Stage::Detached => Ok(None),
+            Stage::HelloPending(_) | Stage::Detached => Ok(None),
         }
     }
 
@@ -218,16 +218,16 @@ impl CalleeLink {
     /// # Errors
     /// [`HelloError`] for a hello that no peer would take; the peer's still awaits its answer then.
     pub fn accept_hello(&mut self, hello: &Hello) -> Result<(), HelloError> {
-        let Stage::Greeted(greeting) = self.stage else {
+        let Stage::HelloPending(pending) = self.stage else {
             return Ok(());
         };
         let answer = Hello {
-            version: hello.version.min(greeting.version),
-            resume: self.begin_session(&greeting, hello),
+            version: hello.version.min(pending.version),
+            resume: self.begin_session(&pending, hello),
             ..hello.clone()
         };
         let payload = answer.pack()?;
-        encode_ok_response(&mut self.out, greeting.session, &payload)
+        encode_ok_response(&mut self.out, pending.session, &payload)
             .map_err(|_| HelloError::Length { bytes: payload.len() })?;
         self.frames = FrameReader::starting_with(self.framer.take_chunks());
         self.stage = Stage::Native;
@@ -237,7 +237,7 @@ impl CalleeLink {
     /// Answers a hello as a Skynet node does; both ends speak the skynet dialect from there on. Without a
     /// hello that awaits an answer this does nothing.
     pub fn refuse_hello(&mut self) {
-        if let Stage::Greeted(Greeting { session, .. }) = self.stage {
+        if let Stage::HelloPending(PendingHello { session, .. }) = self.stage {
             encode_error_response(&mut self.out, session, NAME_NOT_FOUND);
             self.stage = Stage::Skynet;
         }
@@ -246,7 +246,7 @@ impl CalleeLink {
     /// What is spoken on the connection so far.
     pub fn dialect(&self) -> Dialect {
         match self.stage {
-            Stage::Skynet | Stage::Greeted(_) => Dialect::Skynet,
+            Stage::Skynet | Stage::HelloPending(_) => Dialect::Skynet,
             Stage::Native | Stage::Detached => Dialect::Native,
         }
     }
@@ -272,7 +272,7 @@ impl CalleeLink {
             }
             Ok(payload) => match self.stage {
                 Stage::Native | Stage::Detached => self.answer_native(session, &payload),
-                Stage::Skynet | Stage::Greeted(_) => self.answer_skynet(session, &payload),
+                Stage::Skynet | Stage::HelloPending(_) => self.answer_skynet(session, &payload),
             },
             Err(text) => self.respond_error(session, ErrorCode::Remote, text),
         }
@@ -287,7 +287,7 @@ impl CalleeLink {
                 let (header, text) = error_frame(session, code, text);
                 self.put_answer(header, &text);
             }
-            Stage::Skynet | Stage::Greeted(_) => encode_error_response(&mut self.out, session, text),
+            Stage::Skynet | Stage::HelloPending(_) => encode_error_response(&mut self.out, session, text),
         }
     }
 
@@ -326,7 +326,7 @@ impl CalleeLink {
     pub fn transmitted(&mut self, count: usize) {
         self.out.advance(count);
         if self.out.position_transmitted() >= self.ack_end {
-            self.acks.announced();
+            self.acks.written();
         }
     }
 

@@ -22,7 +22,7 @@ use crate::skynet::{Framer, encode_ok_response};
 
 /// What a hello says that is needed to answer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Greeting {
+pub(super) struct PendingHello {
     /// What to answer it with.
     pub(super) session: u32,
     /// The version that it offers.
@@ -32,7 +32,7 @@ pub(super) struct Greeting {
     resume: Resumption,
 }
 
-impl Greeting {
+impl PendingHello {
     pub(super) fn new(session: u32, hello: &Hello) -> Self {
         Self {
             session,
@@ -54,12 +54,12 @@ pub(super) struct Session {
 
 impl CalleeLink {
     /// Begins a session, if both ends want one; gives what to say of it in the answer to the hello.
-    pub(super) fn begin_session(&mut self, greeting: &Greeting, hello: &Hello) -> Resumption {
-        let is_new = greeting.resume != Resumption::Off && self.limits.retained_bytes_max > 0;
+    pub(super) fn begin_session(&mut self, pending: &PendingHello, hello: &Hello) -> Resumption {
+        let is_new = pending.resume != Resumption::Off && self.limits.retained_bytes_max > 0;
         self.session = is_new.then_some(Session {
             secret: hello.nonce,
-            epoch: greeting.epoch,
-            channel: greeting.channel,
+            epoch: pending.epoch,
+            channel: pending.channel,
         });
         self.acks.start(is_new);
         if is_new { Resumption::New } else { Resumption::Off }
@@ -101,24 +101,24 @@ impl CalleeLink {
     }
 
     /// What `greeted` has to be answered with, and how many answers its caller has.
-    fn resumable(&self, greeted: &CalleeLink) -> Option<(Greeting, u64)> {
+    fn resumable(&self, greeted: &CalleeLink) -> Option<(PendingHello, u64)> {
         self.named_by(greeted)
             .filter(|(_, received)| self.retained.can_replay(*received))
     }
 
     /// The hello of `greeted`, if it names this link's session, and how many answers its caller has.
-    fn named_by(&self, greeted: &CalleeLink) -> Option<(Greeting, u64)> {
-        let (Some(own), Stage::Greeted(greeting)) = (self.session, greeted.stage) else {
+    fn named_by(&self, greeted: &CalleeLink) -> Option<(PendingHello, u64)> {
+        let (Some(own), Stage::HelloPending(pending)) = (self.session, greeted.stage) else {
             return None;
         };
-        let Resumption::Session { session, received } = greeting.resume else {
+        let Resumption::Session { session, received } = pending.resume else {
             return None;
         };
         // Compared whole, so that the time it takes says nothing of how much is right.
         let bytes = own.secret.iter().zip(session);
         let differing = bytes.fold(0, |bits, (one, other)| bits | (one ^ other));
-        let is_own = differing == 0 && own.epoch == greeting.epoch && own.channel == greeting.channel;
-        is_own.then_some((greeting, received))
+        let is_own = differing == 0 && own.epoch == pending.epoch && own.channel == pending.channel;
+        is_own.then_some((pending, received))
     }
 
     /// Goes on with the connection of `greeted`, whose hello names this link's session, and answers that with
@@ -128,14 +128,14 @@ impl CalleeLink {
     /// [`HelloError`] when the session [cannot be resumed](CalleeLink::can_resume), and for a hello that no peer
     /// would take. The link is as it was then.
     pub fn resume(&mut self, mut greeted: CalleeLink, hello: &Hello) -> Result<(), HelloError> {
-        let Some((greeting, received)) = self.resumable(&greeted) else {
+        let Some((pending, received)) = self.resumable(&greeted) else {
             return Err(HelloError::Session);
         };
         let Some(session) = self.session_secret() else {
             return Err(HelloError::Session);
         };
         let answer = Hello {
-            version: hello.version.min(greeting.version),
+            version: hello.version.min(pending.version),
             resume: Resumption::Session {
                 session,
                 received: self.acks.received(),
@@ -143,7 +143,7 @@ impl CalleeLink {
             ..hello.clone()
         };
         let payload = answer.pack()?;
-        encode_ok_response(&mut greeted.out, greeting.session, &payload)
+        encode_ok_response(&mut greeted.out, pending.session, &payload)
             .map_err(|_| HelloError::Length { bytes: payload.len() })?;
         self.disconnected();
         let is_known = self.retained.acknowledge(received);
@@ -190,7 +190,7 @@ impl CalleeLink {
     #[inline(never)]
     fn put_ack(&mut self) {
         if self.out.position_transmitted() < self.ack_end {
-            return self.acks.put_off();
+            return self.acks.defer();
         }
         put_ack(&mut self.out, &mut self.acks);
         self.ack_end = self.out.position_put();

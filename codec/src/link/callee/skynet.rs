@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CalleeLink, Greeting, INVALID_PARTS, Inbound, Kept, Request, Stage, TRACE_KEPT_BYTES_MAX};
+use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage, TRACE_KEPT_BYTES_MAX};
 use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
 use crate::native::{ErrorCode, Hello};
@@ -77,7 +77,7 @@ impl CalleeLink {
     fn hello(&mut self, session: u32, payload: &[u8]) -> Result<Inbound, ProtocolError> {
         match Hello::unpack(payload) {
             Ok(hello) => {
-                self.stage = Stage::Greeted(Greeting::new(session, &hello));
+                self.stage = Stage::HelloPending(PendingHello::new(session, &hello));
                 Ok(Inbound::Hello(hello))
             }
             Err(error) => {

@@ -17,7 +17,7 @@ const REFUSAL_BYTES_MAX: usize = 256;
 
 impl CallerLink {
     /// Writes the hello.
-    pub(super) fn greet(&mut self, hello: &Hello) -> Result<(), HelloError> {
+    pub(super) fn send_hello(&mut self, hello: &Hello) -> Result<(), HelloError> {
         let payload = hello.pack()?;
         let address = Address::Handle(0);
         // A packed hello is far shorter than what has to go in parts.
@@ -26,7 +26,7 @@ impl CallerLink {
     }
 
     /// Looks for the answer to the hello.
-    pub(super) fn poll_greeting(
+    pub(super) fn poll_handshake(
         &mut self,
         until: Millis,
         offered: u32,
@@ -45,7 +45,7 @@ impl CallerLink {
                     let version = peer.version;
                     return Err(HelloError::Version { version, offered }.into());
                 }
-                self.settle(&peer)?;
+                self.settle_session(&peer)?;
                 self.frames = FrameReader::starting_with(self.framer.take_chunks());
                 self.shards = ShardsOut::new(self.channel, peer.threads);
                 self.begin(Dialect::Native, self.now);

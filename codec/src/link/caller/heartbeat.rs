@@ -26,7 +26,7 @@ impl CallerLink {
     /// Does what the heartbeat wants done.
     #[inline]
     pub(super) fn beat(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
-        match self.heartbeat.ask(now) {
+        match self.heartbeat.poll(now) {
             Beat::Wait => Ok(None),
             Beat::Ping(session) => {
                 self.put_ping(session);
@@ -39,7 +39,7 @@ impl CallerLink {
     }
 
     fn put_ping(&mut self, session: u32) {
-        let (Stage::Up(dialect) | Stage::Leaving(dialect)) = self.stage else {
+        let (Stage::Up(dialect) | Stage::Draining(dialect)) = self.stage else {
             return;
         };
         match dialect {
@@ -80,7 +80,7 @@ impl CallerLink {
     /// transmitted on an earlier one. What this connection takes is not touched.
     pub fn withdraw(&mut self, condition: impl Fn(u64) -> bool) {
         let first = self.queue.first_waiting_number();
-        let is_up = !matches!(self.stage, Stage::Down | Stage::Greeting { .. });
+        let is_up = !matches!(self.stage, Stage::Down | Stage::Handshake { .. });
         let before = self.failures.len();
         self.lose(
             first,
@@ -88,7 +88,7 @@ impl CallerLink {
             lost,
         );
         // Those of a connection that the peer leaves are left out when the next one begins.
-        if self.failures.len() > before && matches!(self.stage, Stage::Down | Stage::Greeting { .. }) {
+        if self.failures.len() > before && matches!(self.stage, Stage::Down | Stage::Handshake { .. }) {
             self.drop_unwanted();
         }
     }

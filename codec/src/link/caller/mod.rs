@@ -52,7 +52,7 @@ enum Stage {
     /// There is none.
     Down,
     /// The hello is on its way, or its answer.
-    Greeting {
+    Handshake {
         /// When the answer comes too late.
         until: Millis,
         /// The version that was offered.
@@ -61,7 +61,7 @@ enum Stage {
     /// Messages can be transmitted.
     Up(Dialect),
     /// The same, but the peer has said goodbye: no new ones.
-    Leaving(Dialect),
+    Draining(Dialect),
 }
 
 /// The dialler's end of a channel. See the module's page.
@@ -173,7 +173,7 @@ impl CallerLink {
         };
         let is_encoded = match self.stage {
             Stage::Up(dialect) => self.encode(dialect, &mut message),
-            Stage::Down | Stage::Greeting { .. } | Stage::Leaving(_) => false,
+            Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
         };
         self.queue.push(message, is_encoded);
         Ok(())
@@ -214,7 +214,7 @@ impl CallerLink {
         let session = self.sessions.next_number();
         let deadline = deadline.filter(|_| !fault!(DeadlineIgnored));
         let deadline = match deadline {
-            Some(deadline) => self.deadlines.enter(session, deadline),
+            Some(deadline) => self.deadlines.add(session, deadline),
             None => GroupKey::NONE,
         };
         let call = Call {
@@ -256,12 +256,12 @@ impl CallerLink {
     pub fn dial(&mut self, now: Millis, hello: &Hello) -> Result<(), HelloError> {
         self.disconnected();
         self.now = self.now.max(now);
-        self.greet(&Hello {
+        self.send_hello(&Hello {
             resume: self.resume.offer(),
             ..hello.clone()
         })?;
         self.channel = hello.channel;
-        self.stage = Stage::Greeting {
+        self.stage = Stage::Handshake {
             until: self.now.saturating_add(HANDSHAKE_MS_MAX),
             offered: hello.version,
         };
@@ -331,7 +331,7 @@ impl CallerLink {
     /// connection, or before the peer has answered the hello.
     pub fn goodbye(&mut self) {
         if let Stage::Up(dialect) = self.stage {
-            self.stage = Stage::Leaving(dialect);
+            self.stage = Stage::Draining(dialect);
             if dialect == Dialect::Native {
                 put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
                 self.forget_session();
@@ -346,7 +346,7 @@ impl CallerLink {
         self.heartbeat.note();
         match self.stage {
             Stage::Down => {}
-            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.frames.push(chunk),
+            Stage::Up(Dialect::Native) | Stage::Draining(Dialect::Native) => self.frames.push(chunk),
             _ => self.framer.push(chunk),
         }
     }
@@ -354,7 +354,7 @@ impl CallerLink {
     /// Where the next bytes may be read to without a chunk, and how many: see [`FrameReader::room`].
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self.stage {
-            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.frames.room(),
+            Stage::Up(Dialect::Native) | Stage::Draining(Dialect::Native) => self.frames.room(),
             _ => None,
         }
     }
@@ -368,16 +368,16 @@ impl CallerLink {
     #[inline]
     pub fn poll_event(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         self.now = self.now.max(now);
-        if let Some(loss) = self.failures.pop_front() {
+        if let Some(failure) = self.failures.pop_front() {
             if self.failures.is_empty() {
                 self.failures = VecDeque::new();
             }
-            return Ok(Some(loss));
+            return Ok(Some(failure));
         }
         let event = match self.stage {
-            Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native) => self.poll_native(now)?,
-            Stage::Up(Dialect::Skynet) | Stage::Leaving(Dialect::Skynet) => self.poll_skynet(now)?,
-            Stage::Greeting { until, offered } => match self.poll_greeting(until, offered)? {
+            Stage::Up(Dialect::Native) | Stage::Draining(Dialect::Native) => self.poll_native(now)?,
+            Stage::Up(Dialect::Skynet) | Stage::Draining(Dialect::Skynet) => self.poll_skynet(now)?,
+            Stage::Handshake { until, offered } => match self.poll_handshake(until, offered)? {
                 Some(event) => Some(event),
                 None => self.expire(now),
             },
@@ -423,7 +423,7 @@ impl CallerLink {
     fn end(&mut self, session: u32) -> Option<Call> {
         let call = self.sessions.remove(session)?;
         if !fault!(TimerKept) {
-            self.deadlines.leave(call.deadline);
+            self.deadlines.remove(call.deadline);
         }
         if let Some(message) = self.resume.forget(call.number) {
             release(&mut self.names, &message);
@@ -442,7 +442,7 @@ impl CallerLink {
         let is_begun = number < self.queue.first_waiting_number();
         let may_have_run = is_begun || self.resume.is_repeated(number);
         let Call { token, .. } = self.end(session)?;
-        if matches!(self.stage, Stage::Down | Stage::Greeting { .. }) && !is_begun {
+        if matches!(self.stage, Stage::Down | Stage::Handshake { .. }) && !is_begun {
             // Nothing of it was transmitted. Once half of what waits is stale it is dropped, so that it does not
             // use up the out-buffer.
             self.stale += 1;
@@ -456,8 +456,8 @@ impl CallerLink {
     /// When to poll next although nothing was received: never later than the earliest deadline, and
     /// maybe earlier, in which case the poll finds nothing and this gives a later time.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let greeting = match self.stage {
-            Stage::Greeting { until, .. } => Some(until),
+        let handshake = match self.stage {
+            Stage::Handshake { until, .. } => Some(until),
             _ => None,
         };
         let of_session = match self.stage {
@@ -467,7 +467,7 @@ impl CallerLink {
         let all = [
             self.deadlines.next(),
             self.heartbeat.deadline(),
-            greeting,
+            handshake,
             of_session,
         ];
         all.into_iter().flatten().min()
@@ -492,8 +492,8 @@ impl CallerLink {
     /// What is spoken on the connection; None without one, and until the peer has answered the hello.
     pub fn dialect(&self) -> Option<Dialect> {
         match self.stage {
-            Stage::Up(dialect) | Stage::Leaving(dialect) => Some(dialect),
-            Stage::Down | Stage::Greeting { .. } => None,
+            Stage::Up(dialect) | Stage::Draining(dialect) => Some(dialect),
+            Stage::Down | Stage::Handshake { .. } => None,
         }
     }
 
@@ -530,8 +530,8 @@ impl CallerLink {
         let transmitted = self.out.position_transmitted();
         if self.resume.has_session() {
             self.resume.written(transmitted);
-            if !self.out.is_empty() || !self.queue.keep_all() {
-                self.queue.keep_begun(transmitted);
+            if !self.out.is_empty() || !self.queue.retain_all() {
+                self.queue.retain_begun(transmitted);
             }
             return;
         }
@@ -550,7 +550,7 @@ impl CallerLink {
     #[inline]
     pub fn out_buffer_bytes(&self) -> usize {
         if self.resume.has_session() {
-            return self.queue.cost() + self.queue.kept_cost() + self.resume.kept_cost();
+            return self.queue.cost() + self.queue.retained_cost() + self.resume.retained_cost();
         }
         let begun_end = self.queue.first_start().unwrap_or(self.out.position_put());
         self.queue.cost() + (begun_end - self.out.position_transmitted()) as usize

@@ -60,7 +60,7 @@ impl CallerLink {
         if !self.failures.is_empty()
             || !matches!(
                 self.stage,
-                Stage::Up(Dialect::Native) | Stage::Leaving(Dialect::Native)
+                Stage::Up(Dialect::Native) | Stage::Draining(Dialect::Native)
             )
         {
             return None;
@@ -163,7 +163,7 @@ impl CallerLink {
                 Ok(None)
             }
             FrameKind::Goodbye => {
-                self.stage = Stage::Leaving(Dialect::Native);
+                self.stage = Stage::Draining(Dialect::Native);
                 Ok(Some(CallerEvent::Goodbye))
             }
             kind @ (FrameKind::Call | FrameKind::Send | FrameKind::DefineName) => {

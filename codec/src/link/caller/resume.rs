@@ -41,7 +41,7 @@ pub(super) enum Ended {
     /// The acceptor has dropped the session.
     Forgotten,
     /// There was no connection for too long, or there will be none.
-    GivenUp,
+    Expired,
 }
 
 impl Ended {
@@ -49,7 +49,7 @@ impl Ended {
         match self {
             Self::Restarted => CallerEvent::Restarted { token },
             Self::Forgotten => CallerEvent::Forgotten { token },
-            Self::GivenUp => CallerEvent::Lost {
+            Self::Expired => CallerEvent::Lost {
                 token,
                 may_have_run: true,
             },
@@ -78,7 +78,7 @@ pub(super) struct Resume {
     /// When the session ends, unless there is a connection again.
     until: Option<Millis>,
     /// Nobody has said what time it is since the connection ended, so that `until` may be too early.
-    is_unclocked: bool,
+    is_time_unknown: bool,
 }
 
 impl Resume {
@@ -94,7 +94,7 @@ impl Resume {
             repeatable_cost: 0,
             repeated: BTreeSet::new(),
             until: None,
-            is_unclocked: false,
+            is_time_unknown: false,
         }
     }
 
@@ -118,14 +118,14 @@ impl Resume {
 
     /// What the idempotent calls cost that are kept though the acceptor has them.
     #[inline]
-    pub(super) fn kept_cost(&self) -> usize {
+    pub(super) fn retained_cost(&self) -> usize {
         self.repeatable_cost
     }
 
     /// The connection is over.
     pub(super) fn pause(&mut self, now: Millis) {
         self.acks.pause();
-        self.is_unclocked |= self.until.is_none();
+        self.is_time_unknown |= self.until.is_none();
         self.until.get_or_insert(now.saturating_add(SESSION_KEPT_MS_MAX));
     }
 
@@ -133,7 +133,7 @@ impl Resume {
     #[inline]
     pub(super) fn written(&mut self, transmitted: u64) {
         if transmitted >= self.ack_end {
-            self.acks.announced();
+            self.acks.written();
         }
     }
 
@@ -180,7 +180,7 @@ impl Resume {
 
 impl CallerLink {
     /// The peer has answered the hello: goes on with the session, or begins another one.
-    pub(super) fn settle(&mut self, peer: &Hello) -> Result<(), ProtocolError> {
+    pub(super) fn settle_session(&mut self, peer: &Hello) -> Result<(), ProtocolError> {
         match (self.resume.session, peer.resume) {
             (Some(Session { secret, epoch }), Resumption::Session { session, received })
                 if session == secret && epoch == peer.epoch =>
@@ -297,11 +297,11 @@ impl CallerLink {
 
     /// The next event without a connection.
     pub(super) fn poll_down(&mut self, now: Millis) -> Option<CallerEvent> {
-        if std::mem::take(&mut self.resume.is_unclocked) && self.resume.until.is_some() {
+        if std::mem::take(&mut self.resume.is_time_unknown) && self.resume.until.is_some() {
             self.resume.until = Some(now.saturating_add(SESSION_KEPT_MS_MAX));
         }
         if self.resume.until.is_some_and(|until| until <= now) {
-            self.end_session(Ended::GivenUp);
+            self.end_session(Ended::Expired);
             self.drop_unwanted();
         }
         self.failures.pop_front().or_else(|| self.expire(now))
@@ -310,7 +310,7 @@ impl CallerLink {
     /// Takes what an acknowledgement says.
     pub(super) fn take_ack(&mut self, header: &Header) -> Result<(), FrameError> {
         // What was sent before this end said goodbye may still be acknowledged.
-        if matches!(self.stage, Stage::Leaving(_)) && !self.resume.has_session() {
+        if matches!(self.stage, Stage::Draining(_)) && !self.resume.has_session() {
             return Ok(());
         }
         self.acknowledge(header.received())
@@ -321,7 +321,7 @@ impl CallerLink {
     #[inline(never)]
     pub(super) fn put_ack(&mut self) {
         if self.out.position_transmitted() < self.resume.ack_end {
-            return self.resume.acks.put_off();
+            return self.resume.acks.defer();
         }
         put_ack(&mut self.out, &mut self.resume.acks);
         self.resume.ack_end = self.out.position_put();

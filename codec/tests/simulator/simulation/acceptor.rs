@@ -1,6 +1,6 @@
-//! The accepting side of a channel, driven as the engine does it: requests come out and go to services (see
-//! `services`), whose answers go back; it is not read while too much waits; it outlives its connection when it
-//! has a session (see `sessions`).
+//! The accepting side of a channel, driven as the engine does it: it passes requests to services (see `services`)
+//! and their answers back; it stops reading while too much is queued; with a session it outlives its connection (see
+//! `sessions`).
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use skyring_codec::link::{CalleeLink, SESSION_KEPT_MS_MAX};
 
 use super::clock::Event;
 use super::ledger::Process;
-use super::messages::Order;
+use super::messages::Command;
 use super::network::Side;
 use super::world::World;
 
-/// What an acceptor without work may hold: the table of names and buffers that are used again.
+/// Memory that an idle acceptor may hold: the table of names, and buffers that are reused.
 const IDLE_BYTES_MAX: usize = 64 * 1024;
 
-/// The accepting side of a channel; see the module.
+/// The accepting side of a channel; see the module documentation.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     pub(super) process: Process,
@@ -26,32 +26,32 @@ pub(super) struct Acceptor {
     /// Since when there is none.
     pub(super) detached_since: Millis,
     /// Requests that are being handled, by message.
-    pub(super) handled: BTreeMap<u64, Order>,
-    /// It is not read, because too much waits.
+    pub(super) handled: BTreeMap<u64, Command>,
+    /// It is not read, because too much is queued.
     pub(super) is_paused: bool,
     pub(super) is_flush_scheduled: bool,
-    /// The next time to say that it lives is scheduled.
-    is_pulse_scheduled: bool,
-    /// The deadline that a look is scheduled for.
-    armed: Option<Millis>,
-    /// Answers that its caller may lack were let go.
+    /// The next heartbeat is scheduled.
+    is_heartbeat_scheduled: bool,
+    /// The deadline that a tick is scheduled for.
+    deadline_scheduled: Option<Millis>,
+    /// Answers were dropped that its caller may not have received.
     pub(super) is_trimmed: bool,
 }
 
 impl Acceptor {
-    /// Whether nothing is half done: no answer waits or is to come, and no request has come in part.
+    /// Whether no answer is queued or to come, and no request has arrived in part.
     pub(super) fn is_idle(&self) -> bool {
         let link = &self.link;
         self.handled.is_empty() && !self.is_paused && !link.has_output() && !link.has_partial_input()
     }
 
-    /// It reads another connection: what was scheduled for the old one does not count.
+    /// Resets what was scheduled for the previous connection.
     pub(super) fn forget_schedule(&mut self) {
         self.is_paused = false;
         self.is_flush_scheduled = false;
     }
 
-    /// At the end of a run: what there is although nothing is asked for.
+    /// Checks the link at the end of a run; describes what is left over, if anything.
     pub(super) fn close(&mut self) -> Option<String> {
         let link = &mut self.link;
         if link.has_output() {
@@ -59,14 +59,14 @@ impl Acceptor {
         }
         link.release_memory();
         let held = link.held_bytes();
-        // Without a connection answers may be kept for one that does not come; for a while.
+        // Without a connection it may retain answers until the session expires.
         let is_too_much = self.connection.is_some() && held > IDLE_BYTES_MAX;
         is_too_much.then(|| format!("{held} bytes of memory"))
     }
 }
 
 impl World {
-    /// A connection was accepted.
+    /// Accepts a connection.
     pub(super) fn accept(&mut self, connection: usize) {
         let process = self.network.get(connection).process(Side::Acceptor);
         self.network.set_acceptor(connection, self.acceptors.len());
@@ -78,30 +78,32 @@ impl World {
             handled: BTreeMap::new(),
             is_paused: false,
             is_flush_scheduled: false,
-            is_pulse_scheduled: false,
-            armed: None,
+            is_heartbeat_scheduled: false,
+            deadline_scheduled: None,
             is_trimmed: false,
         }));
     }
 
-    /// The acceptor that reads a connection, unless that is over at its side.
+    /// The acceptor that reads a connection; None when its side is closed.
     pub(super) fn acceptor_of(&self, connection: usize) -> Option<usize> {
         let id = self.network.get(connection).acceptor;
         let acceptor = self.acceptors[id].as_ref()?;
         (acceptor.connection == Some(connection)).then_some(id)
     }
 
-    /// Looks after an acceptor that something happened to: acknowledgements that are due, output, timers.
-    pub(super) fn attend_acceptor(&mut self, id: usize) {
+    /// Schedules the work of an acceptor after an event: acknowledgements, output, timers.
+    pub(super) fn drive_acceptor(&mut self, id: usize) {
         let now = self.clock.now();
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
         acceptor.link.tick(now);
         if let Some(deadline) = acceptor.link.next_deadline()
-            && acceptor.armed.is_none_or(|armed| deadline < armed)
+            && acceptor
+                .deadline_scheduled
+                .is_none_or(|deadline_scheduled| deadline < deadline_scheduled)
         {
-            acceptor.armed = Some(deadline.max(now + 1));
+            acceptor.deadline_scheduled = Some(deadline.max(now + 1));
             self.clock
                 .schedule(deadline.max(now + 1), Event::Tick { acceptor: id });
         }
@@ -117,8 +119,8 @@ impl World {
     /// A deadline of the link has come.
     pub(super) fn tick(&mut self, id: usize) {
         if let Some(acceptor) = &mut self.acceptors[id] {
-            acceptor.armed = None;
-            self.attend_acceptor(id);
+            acceptor.deadline_scheduled = None;
+            self.drive_acceptor(id);
         }
     }
 
@@ -128,7 +130,7 @@ impl World {
         acceptor.handled.len() >= self.settings.handled_max || acceptor.link.is_output_full()
     }
 
-    /// Stops reading while too much waits; whether it does.
+    /// Stops reading if too much is queued; whether it has.
     pub(super) fn pause_if_full(&mut self, id: usize) -> bool {
         let Some(acceptor) = &self.acceptors[id] else {
             return true;
@@ -147,7 +149,7 @@ impl World {
         true
     }
 
-    /// Reads on, if that was stopped.
+    /// Resumes reading, if it was stopped.
     pub(super) fn read_on(&mut self, id: usize) {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
@@ -170,47 +172,47 @@ impl World {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        if interval > 0 && !std::mem::replace(&mut acceptor.is_pulse_scheduled, true) {
+        if interval > 0 && !std::mem::replace(&mut acceptor.is_heartbeat_scheduled, true) {
             let at = self.clock.now() + interval;
             self.clock.schedule(at, Event::SendHeartbeat { acceptor: id });
         }
     }
 
-    /// When it has not been read for a while, the peer is to know that it lives.
+    /// Sends a heartbeat while the acceptor does not read.
     pub(super) fn send_heartbeat(&mut self, id: usize) {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        acceptor.is_pulse_scheduled = false;
+        acceptor.is_heartbeat_scheduled = false;
         if acceptor.is_paused {
             acceptor.link.send_heartbeat();
-            self.attend_acceptor(id);
+            self.drive_acceptor(id);
             self.send_heartbeat_later(id);
         }
     }
 
     // ---- its end ----
 
-    /// Says goodbye, and closes a little later.
+    /// Sends goodbye, and closes some time later.
     pub(super) fn send_goodbye(&mut self, connection: usize, closes_after: Millis) {
         if let Some(id) = self.acceptor_of(connection)
             && let Some(acceptor) = &mut self.acceptors[id]
         {
             acceptor.link.goodbye();
-            self.attend_acceptor(id);
+            self.drive_acceptor(id);
             let at = self.clock.now() + closes_after;
-            self.clock.schedule(at, Event::Leave { connection });
+            self.clock.schedule(at, Event::CloseAfterGoodbye { connection });
         }
     }
 
     /// Closes after a goodbye.
-    pub(super) fn leave(&mut self, connection: usize) {
+    pub(super) fn close_after_goodbye(&mut self, connection: usize) {
         if let Some(id) = self.acceptor_of(connection) {
-            self.end_acceptor(id, "it has said goodbye");
+            self.end_acceptor(id, "it has sent goodbye");
         }
     }
 
-    /// Its connection is over: it is kept if it has a session that may go on.
+    /// Its connection is over. The acceptor is kept if its session can be resumed.
     pub(super) fn end_acceptor(&mut self, id: usize, why: &str) {
         let now = self.clock.now();
         let Some(acceptor) = &mut self.acceptors[id] else {
@@ -225,7 +227,7 @@ impl World {
         let is_kept = acceptor.link.disconnected();
         if is_kept {
             let at = now + SESSION_KEPT_MS_MAX;
-            self.clock.schedule(at, Event::Forget { acceptor: id });
+            self.clock.schedule(at, Event::DropSession { acceptor: id });
         } else {
             self.acceptors[id] = None;
         }

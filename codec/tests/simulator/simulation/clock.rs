@@ -1,4 +1,4 @@
-//! Virtual time: what is to happen, in order. It costs nothing to wait.
+//! Virtual time: scheduled events in order. Waiting costs no real time.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,58 +7,58 @@ use skyring_codec::Millis;
 
 use super::network::Side;
 
-/// What happens at some time.
+/// An event at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// A process makes calls, sends, or changes something.
     Operate { node: usize, generation: u32 },
-    /// Something goes wrong.
+    /// A disturbance is applied.
     Disturb,
     /// A process starts.
     Start { node: usize },
-    /// A connect has come to its end.
+    /// An attempt to connect has succeeded or failed.
     Connected { dialler: usize, attempt: u64 },
     /// The pause after a failed attempt is over.
     Retry { dialler: usize, attempt: u64 },
-    /// A deadline of a dialler's link has come.
+    /// A deadline of a dialler's link has passed.
     Deadline { dialler: usize },
-    /// Bytes, or the end of them, have come to one side of a connection.
+    /// Bytes, or the end of the stream, have arrived at one side of a connection.
     Readable { connection: usize, side: Side },
     /// One side of a connection may write again.
     Writable { connection: usize, side: Side },
     /// One side of a connection has output, and its turn ends.
     Flush { connection: usize, side: Side },
-    /// A handler is done.
+    /// A handler has finished.
     Answer {
         acceptor: usize,
         session: u32,
         message: u64,
     },
-    /// A deadline of an acceptor's link has come.
+    /// A deadline of an acceptor's link has passed.
     Tick { acceptor: usize },
-    /// An acceptor that does not read says that it lives.
+    /// An acceptor that does not read sends a heartbeat.
     SendHeartbeat { acceptor: usize },
-    /// An acceptor has kept a session for long enough.
-    Forget { acceptor: usize },
-    /// An acceptor that said goodbye closes.
-    Leave { connection: usize },
+    /// An acceptor drops a session that has expired.
+    DropSession { acceptor: usize },
+    /// An acceptor that has sent goodbye closes.
+    CloseAfterGoodbye { connection: usize },
     /// Everything has been idle for a while.
     Settled,
-    /// A connection that lets nothing pass does so again.
-    Heal { connection: usize },
+    /// The stall or silence of a connection ends.
+    EndDisturbance { connection: usize },
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Scheduled {
     at: Millis,
-    /// Counts what was scheduled: of two at the same time the first one happens first.
+    /// The number of the event: of two at the same time the first one scheduled takes place first.
     number: u64,
     event: Event,
 }
 
 impl Ord for Scheduled {
     fn cmp(&self, other: &Self) -> Ordering {
-        // The heap gives out the greatest: that is to be the earliest.
+        // The heap returns the greatest, which must be the earliest.
         (other.at, other.number).cmp(&(self.at, self.number))
     }
 }
@@ -69,7 +69,7 @@ impl PartialOrd for Scheduled {
     }
 }
 
-/// The time, and what is to happen.
+/// The time, and the scheduled events.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     now: Millis,
@@ -82,7 +82,7 @@ impl Clock {
         self.now
     }
 
-    /// Has something happen at a time; at once when that has passed.
+    /// Schedules an event; at once when its time has passed.
     pub(super) fn schedule(&mut self, at: Millis, event: Event) {
         self.number += 1;
         self.scheduled.push(Scheduled {
@@ -92,7 +92,7 @@ impl Clock {
         });
     }
 
-    /// Goes on to what happens next.
+    /// Advances to the next event.
     pub(super) fn next(&mut self) -> Option<Event> {
         let Scheduled { at, event, .. } = self.scheduled.pop()?;
         self.now = at;

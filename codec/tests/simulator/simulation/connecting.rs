@@ -1,4 +1,4 @@
-//! How a dialler gets a connection, and what it does when it gets none, as the engine does it.
+//! How a dialler connects, and how it retries, as the engine does it.
 
 use skyring_codec::Millis;
 use skyring_codec::link::Dialect;
@@ -41,7 +41,7 @@ impl World {
         self.clock.schedule(self.clock.now() + takes, event);
     }
 
-    /// An attempt to connect has come to its end.
+    /// An attempt to connect has succeeded or failed.
     pub(super) fn connected(&mut self, id: usize, attempt: u64) {
         let now = self.clock.now();
         let Some(dialler) = &self.diallers[id] else { return };
@@ -50,10 +50,10 @@ impl World {
         }
         let place = dialler.place;
         let target = &self.nodes[place];
-        if !target.is_alive || target.deaf_until > now {
-            return self.fail_attempt(id, "nobody listens");
+        if !target.is_alive || target.not_listening_until > now {
+            return self.fail_attempt(id, "connection refused");
         }
-        // Calls that expired meanwhile go first, so that they are not sent at all.
+        // Ends the calls that have expired meanwhile, so that they are not sent.
         self.take_events(id);
         let Some(dialler) = &mut self.diallers[id] else {
             return;
@@ -64,8 +64,8 @@ impl World {
         let buffer = self.settings.buffer_bytes_max;
         let connection = self.network.connect(id, processes, latency, pieces, buffer);
         dialler.stage = Stage::Up { connection };
-        dialler.is_met = false;
-        dialler.is_leaving = false;
+        dialler.is_ready = false;
+        dialler.has_said_goodbye = false;
         dialler.is_flush_scheduled = false;
         let dialled = match dialler.dialect {
             Dialect::Skynet => {
@@ -86,7 +86,7 @@ impl World {
         if let Err(error) = dialled {
             self.ledger.fail(|| format!("dialler {id}: {error}"));
         }
-        self.attend(id);
+        self.drive(id);
     }
 
     fn fail_attempt(&mut self, id: usize, why: &str) {
@@ -101,23 +101,23 @@ impl World {
         let pause = self.random.between(longest / 2..=longest);
         let event = Event::Retry { dialler: id, attempt };
         self.clock.schedule(self.clock.now() + pause, event);
-        if self.random.chance(self.settings.verdicts) {
-            self.give_up(id);
+        if self.random.chance(self.settings.withdrawals) {
+            self.withdraw_calls(id);
         }
     }
 
-    /// The peer is judged to be down: whoever waits for it waits no longer.
-    fn give_up(&mut self, id: usize) {
+    /// The peer is marked down: queued calls are withdrawn.
+    fn withdraw_calls(&mut self, id: usize) {
         let Some(dialler) = &mut self.diallers[id] else {
             return;
         };
-        dialler.is_given_up = true;
+        dialler.is_withdrawing = true;
         dialler.link.withdraw(|_| true);
-        self.ledger.counts.verdicts += 1;
-        self.note(|_| format!("dialler {id} waits no longer"));
+        self.ledger.counts.withdrawals += 1;
+        self.note(|_| format!("dialler {id} withdraws its queued calls"));
         self.take_events(id);
         if let Some(dialler) = &mut self.diallers[id] {
-            dialler.is_given_up = false;
+            dialler.is_withdrawing = false;
         }
     }
 
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// The connection is of no use any more: what was sent on it is lost, and the next one is made.
+    /// Closes the connection, and connects again if there is something to send.
     pub(super) fn lose_connection(&mut self, id: usize, why: &str) {
         let Some(dialler) = &mut self.diallers[id] else {
             return;
@@ -139,13 +139,13 @@ impl World {
         let Stage::Up { connection } = dialler.stage else {
             return;
         };
-        self.note(|_| format!("dialler {id} gives connection {connection} up: {why}"));
+        self.note(|_| format!("dialler {id} closes connection {connection}: {why}"));
         self.close_side(connection, Side::Dialler);
         let Some(dialler) = &mut self.diallers[id] else {
             return;
         };
-        let was_met = std::mem::replace(&mut dialler.is_met, false);
-        if was_met {
+        let was_ready = std::mem::replace(&mut dialler.is_ready, false);
+        if was_ready {
             dialler.down_since = self.clock.now();
         }
         dialler.stage = Stage::Idle;
@@ -158,13 +158,13 @@ impl World {
         let Some(dialler) = &mut self.diallers[id] else {
             return;
         };
-        if was_met || dialler.is_retired {
+        if was_ready || dialler.is_retired {
             dialler.failures = 0;
             self.connect_if_needed(id);
         } else {
             self.fail_attempt(id, "it did not answer the hello");
         }
-        self.attend(id);
+        self.drive(id);
     }
 
     /// Closes one side of a connection.

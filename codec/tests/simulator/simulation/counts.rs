@@ -1,14 +1,14 @@
-//! How often what happened, over one run or many: to see that it did.
+//! Counts of incidents over one run or many, which show that each of them occurred.
 
 use super::coverage::Coverage;
 
 macro_rules! counts {
     ($($count:ident $name:literal,)*) => {
-        /// How often what happened.
+        /// Counts of incidents.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub(crate) struct Counts {
             $(pub(crate) $count: u64,)*
-            /// What the disturbances found on its way.
+            /// The messages that the disturbances met.
             pub(crate) coverage: Coverage,
         }
 
@@ -30,7 +30,7 @@ macro_rules! counts {
 counts! {
     calls "calls",
     sends "sends",
-    not_taken "not taken by the link",
+    not_taken "refused by the link",
     runs "runs",
     answered "answered",
     refused "refused by the peer",
@@ -44,10 +44,10 @@ counts! {
     connections_native "native connections",
     connections_skynet "skynet connections",
     sessions_resumed "sessions resumed",
-    sessions_taken "sessions taken from old connections",
-    sessions_forgotten "sessions or answers dropped",
-    calls_given_up "calls given up with a session",
-    verdicts "peers judged to be down",
+    sessions_taken_over "sessions taken over",
+    sessions_dropped "sessions or answers dropped",
+    lost_with_session "lost with a session",
+    withdrawals "peers marked down",
     cuts "cuts",
     stalls "stalls",
     silences "silences",

@@ -1,4 +1,4 @@
-//! What the seeds cover: how often each kind of disturbance finds each kind of message on its way.
+//! Coverage of the seeds: how often each kind of disturbance meets each kind of message in flight.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::settings::Disturbance;
 
 const KINDS: usize = MessageKind::ALL.len();
 
-/// How many disturbances found a message of a kind on its way, by disturbance and kind.
+/// How many disturbances met a message of a kind in flight, by disturbance and kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
     /// How many disturbances there were.
@@ -16,12 +16,12 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// Counts a disturbance, and what was on its way on the connections that it is about.
-    pub(super) fn count(&mut self, disturbance: Disturbance, under_way: impl Iterator<Item = MessageKind>) {
+    /// Counts a disturbance, and the messages in flight on the connections that it affects.
+    pub(super) fn count(&mut self, disturbance: Disturbance, in_flight: impl Iterator<Item = MessageKind>) {
         let row = disturbance as usize;
         self.disturbances[row] += 1;
         let mut is_found = [false; KINDS];
-        for kind in under_way {
+        for kind in in_flight {
             is_found[kind as usize] = true;
         }
         for (count, is_found) in self.found[row].iter_mut().zip(is_found) {
@@ -39,13 +39,10 @@ impl Coverage {
         }
     }
 
-    /// The combinations that were not met, except those with disturbances that are about no connection.
+    /// The combinations that did not occur, except those with disturbances that affect no connection.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        for disturbance in Disturbance::ALL
-            .into_iter()
-            .filter(|it| it.is_about_connections())
-        {
+        for disturbance in Disturbance::ALL.into_iter().filter(|it| it.affects_connections()) {
             for kind in MessageKind::ALL {
                 if self.found[disturbance as usize][kind as usize] == 0 {
                     missing.push(format!("{disturbance:?} with {}", kind.name()));
@@ -76,7 +73,7 @@ impl fmt::Display for Coverage {
         }
         match &self.missing()[..] {
             [] => Ok(()),
-            missing => write!(formatter, "\nnever found: {}", missing.join(", ")),
+            missing => write!(formatter, "\nnever met: {}", missing.join(", ")),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The dialling side of a channel, driven as the engine does it: it connects when there is something to
-//! send, serves the connection until it breaks, and connects again, with growing pauses when nobody answers.
+//! The dialling side of a channel, driven as the engine does it: it connects when there is something to send,
+//! serves the connection until it breaks, and reconnects, with growing pauses after failed attempts.
 
 use bytes::Bytes;
 use skyring_codec::Millis;
@@ -10,14 +10,14 @@ use skyring_codec::native::{Hello, Resumption};
 use skyring_codec::skynet::Address;
 
 use super::clock::Event;
-use super::ledger::{Issue, Loss, Process};
-use super::messages::{Kind, Order, Target};
+use super::ledger::{Issue, LossCause, Process};
+use super::messages::{Command, Kind, Target};
 use super::network::Side;
 use super::node::{HANDLE, name_text};
 use super::sessions::Secret;
 use super::world::World;
 
-/// What a dialler is at.
+/// The stage of a dialler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// It has nothing to send, and no connection.
@@ -29,7 +29,7 @@ pub(super) enum Stage {
     },
 }
 
-/// The dialling side of a channel; see the module.
+/// The dialling side of a channel; see the module documentation.
 #[derive(Debug)]
 pub(super) struct Dialler {
     pub(super) id: usize,
@@ -43,36 +43,36 @@ pub(super) struct Dialler {
     pub(super) stage: Stage,
     pub(super) attempt: u64,
     pub(super) failures: u32,
-    /// The peer of the connection has said what it speaks.
-    pub(super) is_met: bool,
-    /// It takes no more, and ends when it has nothing left.
+    /// The handshake of the connection is complete.
+    pub(super) is_ready: bool,
+    /// It accepts no more messages, and ends when it is idle.
     pub(super) is_retired: bool,
-    /// It has said goodbye.
-    pub(super) is_leaving: bool,
-    /// Calls that waited for it were given back.
-    pub(super) is_given_up: bool,
+    /// It has sent goodbye.
+    pub(super) has_said_goodbye: bool,
+    /// It withdraws its queued calls.
+    pub(super) is_withdrawing: bool,
     pub(super) is_flush_scheduled: bool,
-    /// The deadline that a look is scheduled for.
-    armed: Option<Millis>,
-    /// The session that it has.
+    /// The deadline that a poll is scheduled for.
+    deadline_scheduled: Option<Millis>,
+    /// Its session.
     session: Option<Secret>,
-    /// The one that ended with the last hello.
+    /// The session that ended with the last hello.
     session_before: Option<Secret>,
     /// Since when it has no connection.
     pub(super) down_since: Millis,
-    /// The map turned its node off.
+    /// The map has disabled its node.
     is_turned_off: bool,
 }
 
 impl Dialler {
-    /// Whether nothing is half done: nothing waits, and nothing has come in part.
+    /// Whether no call or output is left and no message has arrived in part.
     pub(super) fn is_idle(&self) -> bool {
         self.link.is_idle() && !self.link.has_partial_input()
     }
 
-    /// Whether a connection is up and the peer has said what it speaks.
-    pub(super) fn is_met(&self) -> bool {
-        self.is_met
+    /// Whether the handshake of its connection is complete.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
     }
 
     pub(super) fn connection(&self) -> Option<usize> {
@@ -82,7 +82,7 @@ impl Dialler {
         }
     }
 
-    /// At the end of a run: what there is although nothing is asked for.
+    /// Closes the link at the end of a run; describes what is left over, if anything.
     pub(super) fn close(&mut self) -> Option<String> {
         let link = &mut self.link;
         if link.outstanding() > 0 || link.out_buffer_bytes() > 0 {
@@ -90,7 +90,7 @@ impl Dialler {
             return Some(format!("{calls} calls and {bytes} bytes of output"));
         }
         link.close();
-        // Before a poll, which takes timers out that have nobody any more.
+        // Checked before a poll, which removes the timers of calls that have ended.
         if let Some(deadline) = link.next_deadline() {
             return Some(format!("a timer at {deadline}"));
         }
@@ -105,7 +105,7 @@ impl Dialler {
 impl World {
     // ---- requests ----
 
-    /// The dialler of a channel; there is one as soon as somebody asks.
+    /// The dialler of a channel; the first request creates it.
     pub(super) fn dialler_of(&mut self, node: usize, peer: usize, channel: u32, place: usize) -> usize {
         let number = (peer, channel);
         if let Some(id) = self.nodes[node].channels.get(&number) {
@@ -127,12 +127,12 @@ impl World {
             stage: Stage::Idle,
             attempt: 0,
             failures: 0,
-            is_met: false,
+            is_ready: false,
             is_retired: false,
-            is_leaving: false,
-            is_given_up: false,
+            has_said_goodbye: false,
+            is_withdrawing: false,
             is_flush_scheduled: false,
-            armed: None,
+            deadline_scheduled: None,
             session: None,
             session_before: None,
             down_since: 0,
@@ -146,7 +146,7 @@ impl World {
     pub(super) fn request(
         &mut self,
         id: usize,
-        order: Order,
+        command: Command,
         kind: Kind,
         payload: Bytes,
         time: Option<Millis>,
@@ -162,39 +162,39 @@ impl World {
         let taken = dialler.link.request(
             now,
             CallerRequest {
-                address: match order.target {
+                address: match command.target {
                     Target::Handle => Address::Handle(HANDLE),
                     Target::Name(number) => Address::Name(name_text(number)),
                 },
                 source: id as u32 + 1,
                 payload,
                 deadline,
-                token: is_call.then_some(order.message),
+                token: is_call.then_some(command.message),
                 is_idempotent,
                 key: u64::from(dialler.channel),
             },
         );
         let process = dialler.process;
         self.note(|_| {
-            format!("dialler {id}: {kind:?} {order:?}, {bytes} bytes, deadline {deadline:?}: {taken:?}")
+            format!("dialler {id}: {kind:?} {command:?}, {bytes} bytes, deadline {deadline:?}: {taken:?}")
         });
         let issue = Issue {
             caller: process,
             dialler: id,
-            order,
+            command,
             is_call,
             is_idempotent,
             issued: now,
             deadline,
         };
         self.ledger.enter(issue, taken.is_ok());
-        self.attend(id);
+        self.drive(id);
     }
 
-    // ---- what has to be done ----
+    // ---- work that is due ----
 
-    /// Looks after a dialler that something happened to.
-    pub(super) fn attend(&mut self, id: usize) {
+    /// Schedules the work of a dialler after an event: deadlines, output, connecting.
+    pub(super) fn drive(&mut self, id: usize) {
         let now = self.clock.now();
         let Some(dialler) = &mut self.diallers[id] else {
             return;
@@ -202,16 +202,18 @@ impl World {
         let link = &dialler.link;
         let (calls, bytes) = (link.outstanding(), link.out_buffer_bytes());
         let limits = self.settings.caller_limits;
-        // A ping goes out whatever else waits.
+        // A ping is sent even when the buffer is full.
         if calls > limits.sessions_max || bytes > limits.out_buffer_bytes_max + 1_000 {
             self.ledger
                 .fail(|| format!("dialler {id} has {calls} calls and {bytes} bytes, past its limits"));
         }
         if let Some(deadline) = dialler.link.next_deadline()
-            && dialler.armed.is_none_or(|armed| deadline < armed)
+            && dialler
+                .deadline_scheduled
+                .is_none_or(|deadline_scheduled| deadline < deadline_scheduled)
         {
-            dialler.armed = Some(deadline);
-            // One that is not over yet is looked at again no sooner than time has gone on.
+            dialler.deadline_scheduled = Some(deadline);
+            // `drive_later` polls again at a later time if the deadline has not passed.
             self.clock.schedule(deadline, Event::Deadline { dialler: id });
         }
         match dialler.stage {
@@ -222,10 +224,10 @@ impl World {
                     self.clock.schedule(now, Event::Flush { connection, side });
                 }
                 if dialler.is_retired && dialler.link.is_idle() {
-                    if std::mem::replace(&mut dialler.is_leaving, true) {
+                    if std::mem::replace(&mut dialler.has_said_goodbye, true) {
                         return self.lose_connection(id, "no longer used");
                     }
-                    // The peer need not keep its session. This is looked at again once it was written.
+                    // The goodbye lets the peer drop its session. The next call closes, once it is written.
                     dialler.link.goodbye();
                     self.flush_dialler(connection);
                 }
@@ -238,26 +240,26 @@ impl World {
     /// A deadline of the link has come.
     pub(super) fn deadline(&mut self, id: usize) {
         if let Some(dialler) = &mut self.diallers[id] {
-            dialler.armed = None;
+            dialler.deadline_scheduled = None;
             self.take_events(id);
-            self.attend_later(id);
+            self.drive_later(id);
         }
     }
 
-    /// The same as [`World::attend`], after a look that may have been too early: time goes on before the next.
-    fn attend_later(&mut self, id: usize) {
+    /// The same as [`World::drive`] after a poll that may have been too early: the next poll is at a later time.
+    fn drive_later(&mut self, id: usize) {
         let later = self.clock.now() + 1;
         if let Some(dialler) = &mut self.diallers[id]
             && let Some(deadline) = dialler.link.next_deadline()
             && deadline < later
         {
-            dialler.armed = Some(later);
+            dialler.deadline_scheduled = Some(later);
             self.clock.schedule(later, Event::Deadline { dialler: id });
         }
-        self.attend(id);
+        self.drive(id);
     }
 
-    /// Hears what the link has to tell.
+    /// Takes the events of the link.
     pub(super) fn take_events(&mut self, id: usize) {
         if let Err(error) = self.poll_events(id) {
             self.lose_connection(id, &error.to_string());
@@ -271,13 +273,13 @@ impl World {
                 return Ok(());
             };
             let process = dialler.process;
-            let excuse = self.nodes[process.node].excuse();
-            // The quick way, and the one that finds everything, by turns.
+            let paused_until = self.nodes[process.node].paused_until();
+            // The fast path and the general one, at random.
             if self.random.chance(500)
                 && let Some((message, answer)) = dialler.link.next_reply()
             {
                 self.note(|_| format!("dialler {id}: answer to message {message}"));
-                self.ledger.reply(now, process, message, Ok(answer), excuse);
+                self.ledger.reply(now, process, message, Ok(answer), paused_until);
                 continue;
             }
             let Some(event) = dialler.link.poll_event(now)? else {
@@ -296,18 +298,19 @@ impl World {
                 CallerEvent::Ready { dialect, peer } => self.ready(id, dialect, peer.as_deref()),
                 CallerEvent::Goodbye | CallerEvent::Quiet | CallerEvent::Heard => {}
                 CallerEvent::Reply { token, result } => {
-                    self.ledger.reply(now, process, token, result, excuse)
+                    self.ledger.reply(now, process, token, result, paused_until)
                 }
                 CallerEvent::Expired { token, may_have_run } => {
-                    self.ledger.expire(now, process, token, may_have_run, excuse);
+                    self.ledger
+                        .expire(now, process, token, may_have_run, paused_until);
                 }
                 CallerEvent::Lost { token, may_have_run } => {
-                    self.lose(id, token, Loss::Broken { may_have_run });
+                    self.lose(id, token, LossCause::Broken { may_have_run });
                 }
-                CallerEvent::Restarted { token } => self.lose(id, token, Loss::Restarted),
-                CallerEvent::Forgotten { token } => self.lose(id, token, Loss::Forgotten),
+                CallerEvent::Restarted { token } => self.lose(id, token, LossCause::Restarted),
+                CallerEvent::Forgotten { token } => self.lose(id, token, LossCause::Forgotten),
                 CallerEvent::TooLarge { token, .. } => {
-                    self.ledger.answer_too_large(now, process, token, excuse);
+                    self.ledger.answer_too_large(now, process, token, paused_until);
                 }
             }
         }
@@ -315,7 +318,7 @@ impl World {
 
     pub(super) fn ready(&mut self, id: usize, dialect: Dialect, peer: Option<&Hello>) {
         if let Some(dialler) = &mut self.diallers[id] {
-            dialler.is_met = true;
+            dialler.is_ready = true;
             let session = match peer.map(|peer| (peer.resume, peer.nonce)) {
                 Some((Resumption::New, nonce)) => Some(nonce),
                 Some((Resumption::Session { session, .. }, _)) => Some(session),
@@ -332,60 +335,61 @@ impl World {
         }
     }
 
-    /// A call is lost: with a session that must have had a reason to end, or because there was none.
-    fn lose(&mut self, id: usize, message: u64, loss: Loss) {
+    /// A call is lost. If there was a session, it must have had a reason to end.
+    fn lose(&mut self, id: usize, message: u64, cause: LossCause) {
         let now = self.clock.now();
         let Some(dialler) = &self.diallers[id] else { return };
         let process = dialler.process;
         let peer = dialler
             .connection()
             .map(|connection| self.network.get(connection).process(Side::Acceptor));
-        let is_excused = match loss {
-            Loss::Broken { .. } if dialler.is_turned_off || dialler.is_given_up => true,
-            Loss::Broken { .. } if dialler.session.is_none() => true,
-            Loss::Broken { .. } => {
-                self.ledger.counts.calls_given_up += 1;
+        let may_lose = match cause {
+            LossCause::Broken { .. } if dialler.is_turned_off || dialler.is_withdrawing => true,
+            LossCause::Broken { .. } if dialler.session.is_none() => true,
+            LossCause::Broken { .. } => {
+                self.ledger.counts.lost_with_session += 1;
                 dialler.connection().is_none() && now >= dialler.down_since + SESSION_KEPT_MS_MAX
             }
-            Loss::Restarted | Loss::Forgotten => match (dialler.session_before, peer) {
+            LossCause::Restarted | LossCause::Forgotten => match (dialler.session_before, peer) {
                 (Some(session), Some(peer)) => {
                     let is_other = self
-                        .fates
+                        .session_records
                         .process(&session)
                         .is_some_and(|process| process != peer);
-                    self.fates.is_excused(&session, peer) && (loss == Loss::Forgotten || is_other)
+                    self.session_records.may_lose(&session, peer)
+                        && (cause == LossCause::Forgotten || is_other)
                 }
                 _ => false,
             },
         };
-        if !is_excused {
+        if !may_lose {
             return self
                 .ledger
-                .fail(|| format!("message {message} is lost without a reason: {loss:?}"));
+                .fail(|| format!("message {message} is lost without a reason: {cause:?}"));
         }
-        let excuse = self.nodes[process.node].excuse();
-        self.ledger.lose(now, process, message, loss, excuse);
+        let paused_until = self.nodes[process.node].paused_until();
+        self.ledger.lose(now, process, message, cause, paused_until);
     }
 
     // ---- changes of the map ----
 
-    /// Has a dialler finish what it has and then end.
+    /// Lets a dialler finish its messages, and then ends it.
     pub(super) fn retire(&mut self, id: usize) {
         if let Some(dialler) = &mut self.diallers[id] {
             dialler.is_retired = true;
-            self.attend(id);
+            self.drive(id);
         }
     }
 
-    /// Connects elsewhere from now on.
+    /// Sets the node that later connections go to.
     pub(super) fn set_place(&mut self, id: usize, place: usize) {
         if let Some(dialler) = &mut self.diallers[id] {
             dialler.place = place;
         }
     }
 
-    /// Loses all that a dialler has, and ends it.
-    pub(super) fn end_now(&mut self, id: usize) {
+    /// Ends a dialler at once; its messages are lost.
+    pub(super) fn turn_off(&mut self, id: usize) {
         let Some(dialler) = &mut self.diallers[id] else {
             return;
         };

@@ -1,17 +1,17 @@
-//! What goes wrong: with connections, with processes.
+//! Disturbances of connections and of processes.
 
 use skyring_codec::Millis;
 
 use super::clock::Event;
 use super::ledger::Process;
-use super::network::{FOR_EVER, Side};
+use super::network::{FOREVER, Side};
 use super::settings::Disturbance;
 use super::world::World;
 
-/// How much later one side of a connection may learn that it was cut, in milliseconds.
+/// How much later one side of a connection may detect that it was cut, in milliseconds.
 const LATE_MS_MAX: Millis = 8_000;
 
-/// How long a connection may be silent before it is cut or heals, in milliseconds.
+/// How long a connection may be silent before the silence ends or the connection is cut, in milliseconds.
 const SILENCE_MS_MAX: Millis = 20_000;
 
 /// How long a connection may stall, and a process pause, in milliseconds.
@@ -20,34 +20,34 @@ const PAUSE_MS_MAX: Millis = 6_000;
 /// How long a node may be without a process, in milliseconds.
 const DOWN_MS_MAX: Millis = 5_000;
 
-/// The same, once in a while: longer than either end keeps a session.
+/// The same, in rare cases: longer than either end keeps a session.
 const DOWN_LONG_MS_MAX: Millis = 100_000;
 
 impl World {
-    /// Something goes wrong, and will again.
+    /// Applies a disturbance, and schedules the next one.
     pub(super) fn disturb(&mut self) {
         if self.is_ending() {
             return;
         }
         if let Some(disturbance) = self.random.pick_weighted(&self.settings.disturbances) {
-            self.bring_about(disturbance);
+            self.apply(disturbance);
         }
         let gap = self.random.up_to(self.settings.disturbance_gap_ms_max);
         self.clock.schedule(self.clock.now() + 1 + gap, Event::Disturb);
     }
 
-    fn bring_about(&mut self, disturbance: Disturbance) {
+    fn apply(&mut self, disturbance: Disturbance) {
         let now = self.clock.now();
         match disturbance {
             Disturbance::Cut => {
                 if let Some(connection) = self.any_connection() {
-                    self.cover(disturbance, &[connection]);
+                    self.count_coverage(disturbance, &[connection]);
                     self.cut(connection, [now, now]);
                 }
             }
             Disturbance::HalfOpen => {
                 if let Some(connection) = self.any_connection() {
-                    self.cover(disturbance, &[connection]);
+                    self.count_coverage(disturbance, &[connection]);
                     let late = now + self.random.up_to(LATE_MS_MAX);
                     let seen = if self.random.chance(500) {
                         [now, late]
@@ -59,23 +59,23 @@ impl World {
             }
             Disturbance::Stall => {
                 if let Some(connection) = self.any_connection() {
-                    self.cover(disturbance, &[connection]);
+                    self.count_coverage(disturbance, &[connection]);
                     let until = now + self.random.up_to(PAUSE_MS_MAX);
                     self.ledger.counts.stalls += 1;
                     self.hold(connection, until);
-                    self.clock.schedule(until, Event::Heal { connection });
+                    self.clock.schedule(until, Event::EndDisturbance { connection });
                 }
             }
             Disturbance::Silence => {
                 if let Some(connection) = self.any_connection() {
-                    self.cover(disturbance, &[connection]);
+                    self.count_coverage(disturbance, &[connection]);
                     self.ledger.counts.silences += 1;
-                    self.hold(connection, FOR_EVER);
+                    self.hold(connection, FOREVER);
                     let until = now + self.random.up_to(SILENCE_MS_MAX);
                     if self.random.chance(500) {
-                        self.clock.schedule(until, Event::Heal { connection });
+                        self.clock.schedule(until, Event::EndDisturbance { connection });
                     } else {
-                        // At last the kernels notice, each in its time.
+                        // Both kernels detect it in the end, at different times.
                         let late = until + self.random.up_to(LATE_MS_MAX);
                         self.cut(connection, [until, late]);
                     }
@@ -83,24 +83,24 @@ impl World {
             }
             Disturbance::Crash => self.crash(),
             Disturbance::Pause => self.pause(),
-            Disturbance::Deafness => {
-                self.cover(disturbance, &[]);
-                self.deafen();
+            Disturbance::NotListening => {
+                self.count_coverage(disturbance, &[]);
+                self.stop_listening();
             }
             Disturbance::Goodbye => self.goodbye(),
-            Disturbance::Forgetting => {
+            Disturbance::SessionDrop => {
                 if let Some(acceptor) = self.any_session() {
-                    self.cover(disturbance, &[]);
-                    self.forget(acceptor);
+                    self.count_coverage(disturbance, &[]);
+                    self.drop_session(acceptor);
                 }
             }
         }
     }
 
-    /// Notes what a disturbance finds on its way on these connections.
-    fn cover(&mut self, disturbance: Disturbance, connections: &[usize]) {
-        let under_way = self.network.under_way(connections);
-        self.ledger.counts.coverage.count(disturbance, under_way);
+    /// Counts the messages in flight on the connections that a disturbance affects.
+    fn count_coverage(&mut self, disturbance: Disturbance, connections: &[usize]) {
+        let in_flight = self.network.in_flight(connections);
+        self.ledger.counts.coverage.count(disturbance, in_flight);
     }
 
     /// The connections of a process that were not cut.
@@ -120,14 +120,14 @@ impl World {
         (!whole.is_empty()).then(|| self.random.pick(&whole))
     }
 
-    /// A process accepts nothing for a while; once in a while for so long that sessions are given up, and then
-    /// it loses its connections as well.
-    fn deafen(&mut self) {
+    /// A process accepts no connections for a while; in rare cases for longer than sessions are kept, and then it
+    /// loses its connections as well.
+    fn stop_listening(&mut self) {
         let (node, now) = (self.any_node(), self.clock.now());
         let is_long = self.random.chance(100);
         let until = now + self.down_ms(is_long);
-        self.nodes[node].deaf_until = until;
-        self.note(|_| format!("node {node} accepts nothing until {until}"));
+        self.nodes[node].not_listening_until = until;
+        self.note(|_| format!("node {node} accepts no connections until {until}"));
         if is_long {
             for connection in self.network.whole() {
                 if self.network.get(connection).process(Side::Acceptor).node == node {
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// How long nobody is at home.
+    /// How long a process is down or accepts no connections.
     fn down_ms(&mut self, is_long: bool) -> Millis {
         match is_long {
             true => self.random.between(DOWN_LONG_MS_MAX / 2..=DOWN_LONG_MS_MAX),
@@ -149,7 +149,7 @@ impl World {
         self.random.below(self.nodes.len() as u64) as usize
     }
 
-    /// Cuts a connection: each side learns of it at its time, and gets some of what was under way.
+    /// Cuts a connection: each side detects it at its own time, and receives some of the bytes in flight.
     fn cut(&mut self, connection: usize, seen: [Millis; 2]) {
         self.ledger.counts.cuts += 1;
         for (side, seen) in Side::BOTH.into_iter().zip(seen) {
@@ -167,18 +167,18 @@ impl World {
         }
     }
 
-    /// Lets nothing pass until then, in one direction or in both.
+    /// Lets no bytes pass until then, in one direction or in both.
     fn hold(&mut self, connection: usize, until: Millis) {
         let sides = self
             .random
             .pick(&[&Side::BOTH[..], &Side::BOTH[..1], &Side::BOTH[1..]]);
-        self.note(|_| format!("connection {connection}: nothing comes to its {sides:?} until {until}"));
+        self.note(|_| format!("connection {connection}: no bytes reach its {sides:?} until {until}"));
         for side in sides {
             self.network.hold(connection, *side, until);
         }
     }
 
-    /// A process ends, with its machine or without it, and starts again later.
+    /// A process ends, with its machine or without it, and restarts later.
     fn crash(&mut self) {
         let (node, now) = (self.any_node(), self.clock.now());
         if !self.nodes[node].is_alive {
@@ -190,7 +190,7 @@ impl World {
         let is_machine = self.random.chance(300);
         self.note(|_| format!("node {node} ends, its machine too: {is_machine}; it starts at {starts}"));
         let process = self.nodes[node].process;
-        self.cover(Disturbance::Crash, &self.connections_of(process));
+        self.count_coverage(Disturbance::Crash, &self.connections_of(process));
         self.nodes[node].is_alive = false;
         self.nodes[node].is_unreachable = is_machine;
         self.nodes[node].paused_until = 0;
@@ -218,7 +218,7 @@ impl World {
         self.clock.schedule(starts, Event::Start { node });
     }
 
-    /// One side of a connection is gone with its process; the other one sees it some time after `seen`.
+    /// The process of one side of a connection has ended; the other side sees the end some time after `seen`.
     fn end_side(&mut self, connection: usize, side: Side, seen: Millis) {
         self.network.forget_side(&mut self.clock, connection, side);
         let other = side.other();
@@ -239,7 +239,7 @@ impl World {
             self.ledger.counts.pauses += 1;
             let until = place.paused_until;
             let process = place.process;
-            self.cover(Disturbance::Pause, &self.connections_of(process));
+            self.count_coverage(Disturbance::Pause, &self.connections_of(process));
             self.note(|_| format!("node {node} is paused until {until}"));
         }
     }
@@ -249,21 +249,21 @@ impl World {
             return;
         };
         self.ledger.counts.goodbyes += 1;
-        self.cover(Disturbance::Goodbye, &[connection]);
+        self.count_coverage(Disturbance::Goodbye, &[connection]);
         let closes_after = self.random.up_to(PAUSE_MS_MAX);
         self.note(|_| {
-            format!("connection {connection}: its acceptor says goodbye, and closes after {closes_after} ms")
+            format!("connection {connection}: its acceptor sends goodbye, and closes after {closes_after} ms")
         });
         self.send_goodbye(connection, closes_after);
     }
 
-    /// Nothing goes wrong any more: what is held up passes. Who is away comes back in its time.
-    pub(super) fn heal_everything(&mut self) {
-        self.note(|_| "nothing goes wrong any more".to_owned());
+    /// Ends the disturbances of connections. Processes that are down or paused return at their time.
+    pub(super) fn end_disturbances(&mut self) {
+        self.note(|_| "the disturbances end".to_owned());
         for connection in self.network.select(|connection| connection.is_alive()) {
-            self.network.heal(&mut self.clock, connection);
+            self.network.end_disturbance(&mut self.clock, connection);
         }
-        // The end is looked at anew when the last of them is back.
+        // The end of the run is checked again when the last process has returned.
         let paused_until = self.nodes.iter().map(|node| node.paused_until).max();
         self.clock.schedule(paused_until.unwrap_or(0), Event::Settled);
     }

@@ -1,9 +1,9 @@
-//! Which messages are on their way in one direction of a connection, by the bytes that are written to it.
+//! Which messages are in flight in one direction of a connection, derived from the bytes written to it.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// What a frame, or a package of the skynet dialect, carries.
+/// The kind of message in a frame, or in a package of the skynet dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MessageKind {
     Hello,
@@ -52,7 +52,7 @@ impl MessageKind {
 /// A frame with more bytes than this is long.
 const LONG_BYTES_MIN: usize = 4_096;
 
-/// Bytes from which both dialects tell kind and length.
+/// Bytes that are enough for kind and length in both dialects.
 const HEADER_BYTES: usize = 24;
 
 /// One direction of a connection.
@@ -60,17 +60,17 @@ const HEADER_BYTES: usize = 24;
 pub(super) struct Frames {
     /// The first bytes of a frame whose header is not complete.
     begun: Vec<u8>,
-    /// Bytes of the frame whose header was seen that are still to be written.
+    /// Bytes of the current frame that are still to be written.
     left: usize,
-    /// Frames that were written, and not read to their end: what each is, and where it ends.
-    under_way: VecDeque<(MessageKind, u64)>,
+    /// Frames that were written and not read to their end: kind and position of the end.
+    in_flight: VecDeque<(MessageKind, u64)>,
     has_begun: bool,
     written: u64,
     read: u64,
 }
 
 impl Frames {
-    /// So many bytes of these slices were written, after the handshake in the native dialect if it is that.
+    /// Counts `count` written bytes of these slices. `is_native` holds after the handshake in the native dialect.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>], count: usize, is_native: bool, is_answer: bool) {
         let mut rest = count;
         for slice in slices {
@@ -89,7 +89,7 @@ impl Frames {
             self.written += count as u64;
             return &bytes[count..];
         }
-        // The first package is of the skynet dialect in any case.
+        // The first package is always of the skynet dialect.
         let is_native = is_native && self.has_begun;
         self.begun.push(bytes[0]);
         self.written += 1;
@@ -102,31 +102,31 @@ impl Frames {
             false if begun.len() < 2 => None,
             false => Some(2 + usize::from(u16::from_be_bytes([begun[0], begun[1]]))),
         };
-        // A package may be shorter than what tells its kind.
+        // A package may be shorter than a header.
         if let Some(whole) = whole.filter(|whole| is_native || begun.len() >= (*whole).min(HEADER_BYTES)) {
             let kind = match is_native {
                 true => native_kind(begun, whole),
                 false => skynet_kind(begun, is_answer, !self.has_begun),
             };
             self.left = whole - begun.len();
-            self.under_way.push_back((kind, self.written + self.left as u64));
+            self.in_flight.push_back((kind, self.written + self.left as u64));
             self.begun.clear();
             self.has_begun = true;
         }
         &bytes[1..]
     }
 
-    /// So many bytes were read, or will never be.
+    /// Counts bytes that were read.
     pub(super) fn read(&mut self, count: usize) {
         self.read += count as u64;
-        while self.under_way.front().is_some_and(|(_, end)| *end <= self.read) {
-            self.under_way.pop_front();
+        while self.in_flight.front().is_some_and(|(_, end)| *end <= self.read) {
+            self.in_flight.pop_front();
         }
     }
 
-    /// What is on its way.
-    pub(super) fn under_way(&self) -> impl Iterator<Item = MessageKind> {
-        self.under_way.iter().map(|(kind, _)| *kind)
+    /// The kinds of the messages in flight.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = MessageKind> {
+        self.in_flight.iter().map(|(kind, _)| *kind)
     }
 }
 
@@ -156,7 +156,7 @@ fn skynet_kind(package: &[u8], is_answer: bool, is_first: bool) -> MessageKind {
         };
     }
     let session = match byte(2) {
-        // A hello asks for the handle behind a name.
+        // A hello is a query for the handle of a name.
         0 if is_first && package[3..7.min(package.len())].iter().all(|byte| *byte == 0) => {
             return MessageKind::Hello;
         }

@@ -1,5 +1,5 @@
-//! The ledger: what was asked for, what ran, and what the callers were told. Whatever does not agree is a
-//! violation, and the first one ends the run.
+//! The ledger: every message, its runs, and the outcome that its caller was given. A contradiction is a violation, and
+//! the first one ends the run.
 
 use std::collections::BTreeMap;
 
@@ -9,76 +9,76 @@ use skyring_codec::link::ReplyError;
 use skyring_codec::native::ErrorCode;
 
 use super::counts::Counts;
-use super::messages::{Answer, Order, answer_bytes, error_text};
+use super::messages::{Answer, Command, answer_bytes, error_text};
 
 /// How much later than its deadline a call may end, in milliseconds, while its process is not paused.
 pub(super) const DEADLINE_SLACK_MS: Millis = 1;
 
-/// A process: a node from one start to its end.
+/// A process: a node between a start and the next end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Process {
     pub(super) node: usize,
     pub(super) generation: u32,
 }
 
-/// What became of a message, as far as its caller was told.
+/// The outcome of a message for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A send, of which nobody is told anything.
+    /// A send, which has no outcome.
     Sent,
     /// A call that has not ended.
     Waiting,
     /// The service's answer or error came.
     Answered,
-    /// It was answered with an error of a link's, of this kind.
+    /// A link answered it with an error of this kind.
     Refused(Option<ErrorCode>),
     Expired {
         may_have_run: bool,
     },
-    Lost(Loss),
-    /// There is an answer, but it is too large.
+    Lost(LossCause),
+    /// The answer is too large.
     TooLarge,
-    /// The link did not take it.
+    /// The link refused it.
     NotTaken,
-    /// Its caller's process has ended.
+    /// The process of its caller has ended.
     Abandoned,
 }
 
-/// A message as its caller gave it to a link.
+/// A message as its caller issued it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Issue {
     pub(super) caller: Process,
     pub(super) dialler: usize,
-    pub(super) order: Order,
+    pub(super) command: Command,
     pub(super) is_call: bool,
     pub(super) is_idempotent: bool,
     pub(super) issued: Millis,
     pub(super) deadline: Option<Millis>,
 }
 
-/// How a call was lost.
+/// Why a call was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// With its connection, or with its link.
+pub(super) enum LossCause {
+    /// Its connection broke, or its link was closed.
     Broken { may_have_run: bool },
-    /// With the process that it was sent to.
+    /// The process that it was sent to has ended.
     Restarted,
-    /// With the session that the peer has dropped.
+    /// The peer has dropped the session.
     Forgotten,
 }
 
-/// What is known of a message.
+/// The entry of a message.
 #[derive(Debug)]
 struct Entry {
     issue: Issue,
     state: State,
-    /// The acceptors that it came out of, and their processes.
+    /// The acceptors that it ran at, and their processes.
     runs: Vec<(usize, Process)>,
     /// Its service has answered.
     is_answered: bool,
 }
 
-/// How a request came to a service.
+/// How a request arrived at a service.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) process: Process,
@@ -88,12 +88,12 @@ pub(super) struct Arrival {
     pub(super) remaining_ms: Option<u32>,
 }
 
-/// The ledger of a run; see the module.
+/// The ledger of a run; see the module documentation.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: Vec<Entry>,
     waiting: usize,
-    /// The message that ran last of those that came from a dialler and out of an acceptor.
+    /// By dialler and acceptor: the message that ran last.
     last_runs: BTreeMap<(usize, usize), u64>,
     pub(super) counts: Counts,
     violation: Option<String>,
@@ -105,7 +105,7 @@ impl Ledger {
         self.entries.len() as u64
     }
 
-    /// Calls that have not ended, of processes that live.
+    /// Calls that have not ended, of processes that are alive.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
@@ -120,7 +120,7 @@ impl Ledger {
         self.violation.as_deref()
     }
 
-    /// A message was given to a link, which took it or not.
+    /// Enters a message that a link has accepted or refused.
     pub(super) fn enter(&mut self, issue: Issue, is_taken: bool) {
         let state = match (is_taken, issue.is_call) {
             (false, _) => State::NotTaken,
@@ -142,11 +142,11 @@ impl Ledger {
     // ---- at the callee ----
 
     /// A service takes a request.
-    pub(super) fn run(&mut self, now: Millis, order: &Order, arrival: &Arrival) {
+    pub(super) fn run(&mut self, now: Millis, command: &Command, arrival: &Arrival) {
         self.counts.runs += 1;
-        let message = order.message;
+        let message = command.message;
         let Some(entry) = self.entries.get_mut(message as usize) else {
-            return self.fail(|| format!("message {message} runs, but nobody sent it"));
+            return self.fail(|| format!("message {message} runs, but was never sent"));
         };
         let Issue {
             is_call,
@@ -156,36 +156,36 @@ impl Ledger {
         } = entry.issue;
         let before = entry.runs.clone();
         entry.runs.push((arrival.acceptor, arrival.process));
-        if entry.issue.order != *order {
-            let sent = entry.issue.order;
-            return self.fail(|| format!("message {message} arrives as {order:?}, sent was {sent:?}"));
+        if entry.issue.command != *command {
+            let sent = entry.issue.command;
+            return self.fail(|| format!("message {message} arrives as {command:?}, sent was {sent:?}"));
         }
         if (arrival.session != 0) != is_call {
             return self.fail(|| format!("message {message} arrives with session {}", arrival.session));
         }
-        // Only what may run again may come out again, and never out of the same session.
+        // Only an idempotent call may run again, and never in the same session.
         let is_again = before.iter().any(|(acceptor, _)| *acceptor == arrival.acceptor);
         if is_again || (!before.is_empty() && !is_idempotent) {
-            return self.fail(|| format!("message {message} runs again, it did at {before:?}"));
+            return self.fail(|| format!("message {message} runs again, after {before:?}"));
         }
         self.counts.run_again += u64::from(!before.is_empty());
         let may_run = match entry.state {
             State::Sent | State::Waiting | State::Abandoned => true,
             State::Expired { may_have_run } => may_have_run,
-            State::Lost(Loss::Broken { may_have_run }) => may_have_run,
-            State::Lost(Loss::Restarted | Loss::Forgotten) => true,
+            State::Lost(LossCause::Broken { may_have_run }) => may_have_run,
+            State::Lost(LossCause::Restarted | LossCause::Forgotten) => true,
             State::Answered | State::TooLarge | State::Refused(_) => is_idempotent,
             State::NotTaken => false,
         };
         if !may_run {
-            let told = entry.state;
-            return self.fail(|| format!("message {message} runs though its caller was told {told:?}"));
+            let reported = entry.state;
+            return self.fail(|| format!("message {message} runs, but its caller was given {reported:?}"));
         }
         self.check_time(now, message, arrival);
         self.check_order(message, dialler, arrival.acceptor, is_idempotent);
     }
 
-    /// The time that a call has is carried to the callee, and never grows on its way.
+    /// The remaining time of a call arrives at the callee, and never grows.
     fn check_time(&mut self, now: Millis, message: u64, arrival: &Arrival) {
         let Issue { issued, deadline, .. } = self.entries[message as usize].issue;
         let time = deadline.map(|deadline| deadline.saturating_sub(issued).max(1));
@@ -202,15 +202,15 @@ impl Ledger {
         }
     }
 
-    /// What a dialler sends runs in its order: within a session, or a connection without one, and what goes on
-    /// with a later one behind all that came before.
+    /// The messages of a dialler run in order: within a session, within a connection without one, and those of a later
+    /// session or connection after those of the earlier ones.
     fn check_order(&mut self, message: u64, dialler: usize, acceptor: usize, is_idempotent: bool) {
         let earlier = self.last_runs.range((dialler, 0)..=(dialler, acceptor));
         let mut earlier = earlier.map(|((_, at), last)| (*at, *last));
         let ahead = earlier.rfind(|(at, last)| *last > message && (*at == acceptor || !is_idempotent));
         self.last_runs.insert((dialler, acceptor), message);
         if let Some((at, last)) = ahead {
-            self.fail(|| format!("message {message} runs behind {last}, which did at acceptor {at}"));
+            self.fail(|| format!("message {message} runs after {last}, which ran at acceptor {at}"));
         }
     }
 
@@ -223,20 +223,20 @@ impl Ledger {
 
     // ---- at the caller ----
 
-    /// An answer came to a caller.
+    /// A caller receives an answer.
     pub(super) fn reply(
         &mut self,
         now: Millis,
         process: Process,
         message: u64,
         result: Result<Bytes, ReplyError>,
-        excuse: Millis,
+        paused_until: Millis,
     ) {
         let Some(entry) = self.entries.get(message as usize) else {
-            return self.fail(|| format!("an answer to message {message}, which nobody sent"));
+            return self.fail(|| format!("an answer to message {message}, which was never sent"));
         };
-        let (order, runs, is_answered) = (entry.issue.order, entry.runs.len(), entry.is_answered);
-        let expected = match order.answer {
+        let (command, runs, is_answered) = (entry.issue.command, entry.runs.len(), entry.is_answered);
+        let expected = match command.answer {
             Answer::Bytes(count) => Ok(answer_bytes(message, count)),
             Answer::Error | Answer::Never => Err(error_text(message)),
         };
@@ -251,33 +251,34 @@ impl Ledger {
                 return self.fail(|| format!("message {message} was answered and ran {runs} times"));
             }
             self.counts.answered += 1;
-            return self.end(now, process, message, State::Answered, excuse);
+            return self.end(now, process, message, State::Answered, paused_until);
         }
         let Err(error) = result else {
-            return self.fail(|| format!("message {message} got the answer of another, or a damaged one"));
+            return self
+                .fail(|| format!("message {message} got the answer of another message, or a damaged one"));
         };
         let text = String::from_utf8_lossy(&error.text).into_owned();
-        let words = [
+        let known = [
             "too-large",
             "no-such-service",
             "name not found",
             "Invalid large req",
         ];
-        if !words.iter().any(|word| text.starts_with(word)) {
+        if !known.iter().any(|start| text.starts_with(start)) {
             return self.fail(|| format!("message {message} got the error {text:?}"));
         }
         self.counts.refused += 1;
-        self.end(now, process, message, State::Refused(error.code), excuse);
+        self.end(now, process, message, State::Refused(error.code), paused_until);
     }
 
-    /// The time of a call is over.
+    /// A call expires.
     pub(super) fn expire(
         &mut self,
         now: Millis,
         process: Process,
         message: u64,
         may_have_run: bool,
-        excuse: Millis,
+        paused_until: Millis,
     ) {
         let entry = self.entries.get(message as usize);
         let deadline = entry.and_then(|entry| entry.issue.deadline);
@@ -286,38 +287,57 @@ impl Ledger {
         }
         self.check_denial(message, may_have_run);
         self.counts.expired += 1;
-        self.end(now, process, message, State::Expired { may_have_run }, excuse);
+        self.end(
+            now,
+            process,
+            message,
+            State::Expired { may_have_run },
+            paused_until,
+        );
     }
 
     /// A call is lost.
-    pub(super) fn lose(&mut self, now: Millis, process: Process, message: u64, loss: Loss, excuse: Millis) {
-        match loss {
-            Loss::Broken { may_have_run } => {
+    pub(super) fn lose(
+        &mut self,
+        now: Millis,
+        process: Process,
+        message: u64,
+        cause: LossCause,
+        paused_until: Millis,
+    ) {
+        match cause {
+            LossCause::Broken { may_have_run } => {
                 self.check_denial(message, may_have_run);
                 match may_have_run {
                     true => self.counts.lost_perhaps_run += 1,
                     false => self.counts.lost_not_run += 1,
                 }
             }
-            Loss::Restarted => self.counts.restarted += 1,
-            Loss::Forgotten => self.counts.forgotten += 1,
+            LossCause::Restarted => self.counts.restarted += 1,
+            LossCause::Forgotten => self.counts.forgotten += 1,
         }
-        self.end(now, process, message, State::Lost(loss), excuse);
+        self.end(now, process, message, State::Lost(cause), paused_until);
     }
 
-    /// What has run is not denied.
+    /// A caller must not be given "not run" for a message that ran.
     fn check_denial(&mut self, message: u64, may_have_run: bool) {
         let runs = self
             .entries
             .get(message as usize)
             .map_or(0, |entry| entry.runs.len());
         if runs > 0 && !may_have_run {
-            self.fail(|| format!("message {message} ran, but its caller is told that it did not"));
+            self.fail(|| format!("message {message} ran, but its caller is given that it did not"));
         }
     }
 
     /// The answer to a call is too large.
-    pub(super) fn answer_too_large(&mut self, now: Millis, process: Process, message: u64, excuse: Millis) {
+    pub(super) fn answer_too_large(
+        &mut self,
+        now: Millis,
+        process: Process,
+        message: u64,
+        paused_until: Millis,
+    ) {
         let runs = self
             .entries
             .get(message as usize)
@@ -326,13 +346,13 @@ impl Ledger {
             return self.fail(|| format!("message {message} has an answer that is too large, but never ran"));
         }
         self.counts.too_large += 1;
-        self.end(now, process, message, State::TooLarge, excuse);
+        self.end(now, process, message, State::TooLarge, paused_until);
     }
 
-    /// Whatever ends a call: it does so once, and in time. `excuse` is until when the process was paused.
-    fn end(&mut self, now: Millis, process: Process, message: u64, state: State, excuse: Millis) {
+    /// Ends a call, which must be the first time and in time. The process was paused until `paused_until`.
+    fn end(&mut self, now: Millis, process: Process, message: u64, state: State, paused_until: Millis) {
         let Some(entry) = self.entries.get_mut(message as usize) else {
-            return self.fail(|| format!("an event of message {message}, which nobody sent"));
+            return self.fail(|| format!("an event of message {message}, which was never sent"));
         };
         if entry.issue.caller != process {
             return self.fail(|| format!("message {message} ends at another process"));
@@ -344,13 +364,13 @@ impl Ledger {
         entry.state = state;
         self.waiting -= 1;
         if let Some(deadline) = entry.issue.deadline
-            && now > deadline.max(excuse) + DEADLINE_SLACK_MS
+            && now > deadline.max(paused_until) + DEADLINE_SLACK_MS
         {
             self.fail(|| format!("message {message} ends at {now}, its deadline was {deadline}"));
         }
     }
 
-    /// A process has ended, and its calls with it.
+    /// A process has ended, and so have its calls.
     pub(super) fn abandon(&mut self, process: Process) {
         for entry in &mut self.entries {
             if entry.issue.caller == process && entry.state == State::Waiting {
@@ -367,24 +387,25 @@ impl Ledger {
         let mut entries = self.entries.iter();
         let entry = entries.find(|entry| entry.state == State::Waiting)?;
         let Issue {
-            order,
+            command,
             dialler,
             issued,
             deadline,
             ..
         } = entry.issue;
-        let message = order.message;
+        let message = command.message;
         Some(format!(
             "message {message} of dialler {dialler}, issued at {issued} ms, deadline {deadline:?}, has no end"
         ))
     }
 
-    /// What is known only now: nothing that was said not to have run has, and what was refused has not.
+    /// The checks at the end of a run: no message has run that was reported as not run or refused, and every answered
+    /// one has.
     pub(super) fn close(&mut self) {
         let wrong = self.entries.iter().find(|entry| {
             let runs = entry.runs.len();
             match entry.state {
-                State::Lost(Loss::Broken { may_have_run: false })
+                State::Lost(LossCause::Broken { may_have_run: false })
                 | State::Expired { may_have_run: false }
                 | State::NotTaken => runs > 0,
                 State::Answered | State::TooLarge => runs == 0,
@@ -392,7 +413,7 @@ impl Ledger {
             }
         });
         if let Some(entry) = wrong {
-            let (message, state, runs) = (entry.issue.order.message, entry.state, &entry.runs);
+            let (message, state, runs) = (entry.issue.command.message, entry.state, &entry.runs);
             let text = format!("message {message} ended with {state:?} and ran at {runs:?}");
             self.fail(|| text);
         }

@@ -1,17 +1,17 @@
-//! What requests and answers say: who they are, and what is to be done, so that each can be told from all
-//! others and checked byte by byte.
+//! The contents of requests and answers: their number and what the service is to do, so that each message is unique
+//! and can be checked byte by byte.
 
 use std::sync::LazyLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes of a request before those that only fill it.
+/// Bytes of a request in front of its filling.
 pub(super) const HEADER_BYTES: usize = 16;
 
-/// What fills messages repeats after so many bytes, a prime, so that shifts show.
+/// The filling repeats after this many bytes, a prime, so that a shift is found.
 const PATTERN_PERIOD: usize = 251;
 
-/// The longest message, in bytes.
+/// The longest filling, in bytes.
 pub(super) const FILL_BYTES_MAX: usize = 128 * 1024;
 
 static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
@@ -19,7 +19,7 @@ static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
     bytes.map(|index| (index % PATTERN_PERIOD) as u8).collect()
 });
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Call,
@@ -28,28 +28,28 @@ pub(super) enum Kind {
     Send,
 }
 
-/// What a service does with a request.
+/// How a service answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It answers with so many bytes.
+    /// With this many bytes.
     Bytes(u32),
-    /// It answers with an error.
+    /// With an error.
     Error,
-    /// It never answers.
+    /// Never.
     Never,
 }
 
-/// Whom a request is for.
+/// The address of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Handle,
-    /// The name with that number.
+    /// The name with this number.
     Name(u8),
 }
 
-/// What a request says.
+/// The contents of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct Command {
     /// No other message of the run has this number.
     pub(super) message: u64,
     pub(super) target: Target,
@@ -67,8 +67,8 @@ fn fill(message: u64, count: usize) -> Bytes {
     PATTERN.slice(start..start + count)
 }
 
-impl Order {
-    /// The request, with so many bytes more than it needs.
+impl Command {
+    /// The request, with a filling of `fill_bytes`.
     pub(super) fn pack(&self, fill_bytes: usize) -> Bytes {
         let mut bytes = BytesMut::with_capacity(HEADER_BYTES + fill_bytes);
         bytes.put_u64_le(self.message);
@@ -87,8 +87,8 @@ impl Order {
         bytes.freeze()
     }
 
-    /// Reads a request; None for what is none.
-    pub(super) fn unpack(payload: &[u8]) -> Option<Order> {
+    /// Reads a request; None when it is malformed.
+    pub(super) fn unpack(payload: &[u8]) -> Option<Command> {
         let (header, rest) = payload.split_first_chunk::<HEADER_BYTES>()?;
         let message = u64::from_le_bytes(header[..8].try_into().ok()?);
         let answer = match u32::from_le_bytes(header[8..12].try_into().ok()?) {
@@ -102,7 +102,7 @@ impl Order {
             number => Target::Name(number),
         };
         let is_whole = rest.len() <= FILL_BYTES_MAX && fill(message, rest.len()) == *rest;
-        is_whole.then_some(Order {
+        is_whole.then_some(Command {
             message,
             target,
             answer,
@@ -110,7 +110,7 @@ impl Order {
         })
     }
 
-    /// The answer; the text of the error when it is to be one.
+    /// The answer, or the text of the error.
     pub(super) fn answer(&self) -> Result<Bytes, String> {
         match self.answer {
             Answer::Bytes(count) => Ok(answer_bytes(self.message, count)),
@@ -119,14 +119,14 @@ impl Order {
     }
 }
 
-/// What answers a message with so many bytes.
+/// The answer to a message, with a filling of `count` bytes.
 pub(super) fn answer_bytes(message: u64, count: u32) -> Bytes {
     let mut bytes = BytesMut::from(&message.to_le_bytes()[..]);
     bytes.extend_from_slice(&fill(message, count as usize));
     bytes.freeze()
 }
 
-/// What answers a message that is to fail.
+/// The error text of a message that fails.
 pub(super) fn error_text(message: u64) -> String {
     format!("message {message} fails")
 }

@@ -1,11 +1,11 @@
-//! A simulator of links: a few nodes in virtual time, which call each other through a network that cuts,
-//! stalls and swallows, while processes pause, end and start again. One seed is one run, always the same.
+//! A simulator of links: a few nodes in virtual time call each other through a network that cuts connections,
+//! stalls and loses bytes, while processes pause, end and restart. One seed is one run, always the same.
 //!
-//! What drives the links here is what the engine does with sockets and timers; what is checked are the
-//! promises of [`skyring_codec::link`], by the ledger of both sides (see `ledger`).
+//! The simulator drives the links as the engine does with sockets and timers. It checks the promises of
+//! [`skyring_codec::link`] with a ledger of both sides (see `ledger`).
 //!
-//! The tests of this folder run many seeds, and `cargo run --release -p skyring-codec --example simulate`
-//! any number of them, or one with its trace.
+//! The tests of this folder run many seeds. `cargo run --release -p skyring-codec --example simulate` runs any
+//! number of them, or one with its trace.
 
 mod acceptor;
 mod ledger;
@@ -71,7 +71,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs one seed: how often what happened, or which promise was broken.
+/// Runs one seed. Returns the counts of its incidents, or the promise that was broken.
 pub(crate) fn run(seed: u64, trace: &Trace) -> Result<Counts, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed, trace.clone());
@@ -87,10 +87,10 @@ pub(crate) fn run(seed: u64, trace: &Trace) -> Result<Counts, String> {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "of unknown cause".to_owned())
+    text.unwrap_or_else(|| "with a value that is no text".to_owned())
 }
 
-/// Runs one seed, and again with a trace when it fails.
+/// Runs one seed, and repeats it with a trace when it fails.
 pub(crate) fn check(seed: u64) -> Result<Counts, Failure> {
     run(seed, &Trace::none()).map_err(|violation| {
         let trace = Trace::kept();
@@ -104,7 +104,7 @@ pub(crate) fn check(seed: u64) -> Result<Counts, Failure> {
     })
 }
 
-/// Runs all seeds of a range on all processors, to the first failure. Each thread begins with `prepare`.
+/// Runs all seeds of a range on all processors, up to the first failure. Each thread calls `prepare` first.
 pub(crate) fn check_all(seeds: Range<u64>, prepare: impl Fn() + Sync) -> Result<Counts, Failure> {
     let next = AtomicU64::new(seeds.start);
     let outcome = Mutex::new(Ok(Counts::default()));

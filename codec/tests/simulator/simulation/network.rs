@@ -1,7 +1,7 @@
-//! Connections: two streams of bytes each, which arrive late, in pieces, or not at all.
+//! Connections: each has two streams of bytes, which arrive late, in pieces, or not at all.
 //!
-//! What a side writes is taken by a buffer of bounded size, as by a kernel, and counts as transmitted from
-//! then on. What lies in such a buffer when the connection is cut may be lost, from any byte on.
+//! A buffer of bounded size takes the bytes that a side writes, as a kernel does; they count as transmitted from
+//! then on. Bytes in such a buffer may be lost when the connection is cut, from any byte on.
 
 use std::io::IoSlice;
 
@@ -12,8 +12,8 @@ use super::clock::{Clock, Event};
 use super::frames::{Frames, MessageKind};
 use super::ledger::Process;
 
-/// Nothing passes until somebody says so.
-pub(super) const FOR_EVER: Millis = Millis::MAX;
+/// No bytes pass until the disturbance ends.
+pub(super) const FOREVER: Millis = Millis::MAX;
 
 /// A side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Side {
 /// How bytes arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pieces {
-    /// As many as there are.
+    /// All that there are.
     Whole,
     /// Up to so many at a time.
     UpTo(usize),
@@ -44,7 +44,7 @@ pub(super) enum Pieces {
     Single,
 }
 
-/// What a look at a connection found.
+/// The result of reading a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
     Bytes(Bytes),
@@ -53,23 +53,23 @@ pub(super) enum Read {
     Nothing,
 }
 
-/// What one side has of a connection.
+/// One end of a connection.
 #[derive(Debug)]
 struct End {
-    /// Bytes that are on their way to this side.
+    /// Bytes in flight to this side.
     incoming: BytesMut,
-    /// Nothing follows them.
+    /// The stream ends after them.
     has_ended: bool,
-    /// Nothing of this is seen before.
+    /// This side sees none of them before this time.
     held_until: Millis,
     /// This side uses the connection.
     is_open: bool,
-    /// When the next look at it is scheduled.
+    /// When the next read is scheduled.
     expected_at: Option<Millis>,
-    /// The messages that they carry.
+    /// The messages in `incoming`.
     frames: Frames,
-    /// The other side waits for room to write.
-    is_awaited: bool,
+    /// The other side waits for capacity to write.
+    is_writer_waiting: bool,
 }
 
 /// A connection.
@@ -82,7 +82,7 @@ pub(super) struct Connection {
     processes: [Process; 2],
     pub(super) latency_ms: Millis,
     pub(super) pieces: Pieces,
-    /// Bytes that lie in one direction at most.
+    /// The most bytes in flight in one direction.
     buffer_bytes_max: usize,
     ends: [End; 2],
 }
@@ -96,23 +96,23 @@ impl Connection {
         self.processes[side as usize]
     }
 
-    /// Whether that side uses it.
+    /// Whether a side uses it.
     pub(super) fn is_open(&self, side: Side) -> bool {
         self.ends[side as usize].is_open
     }
 
-    /// Whether something can happen on it.
+    /// Whether a side uses it.
     pub(super) fn is_alive(&self) -> bool {
         self.ends.iter().any(|end| end.is_open)
     }
 
-    /// Whether it was cut, though a side may not know it yet.
+    /// Whether it was cut, even if a side has not detected it yet.
     fn is_cut(&self) -> bool {
         self.ends.iter().any(|end| end.has_ended)
     }
 }
 
-/// All connections there have been.
+/// All connections of the run, closed ones included.
 #[derive(Debug, Default)]
 pub(super) struct Network {
     connections: Vec<Connection>,
@@ -134,7 +134,7 @@ impl Network {
             is_open: true,
             expected_at: None,
             frames: Frames::default(),
-            is_awaited: false,
+            is_writer_waiting: false,
         };
         self.connections.push(Connection {
             dialler,
@@ -164,25 +164,25 @@ impl Network {
             .collect()
     }
 
-    /// Those that can be cut.
+    /// The connections that can be cut.
     pub(super) fn whole(&self) -> Vec<usize> {
         self.select(|connection| connection.is_alive() && !connection.is_cut())
     }
 
-    /// Has a side look at what came, once there is something; at once, or when it no longer is held up.
+    /// Schedules a read of a side if there is something to read: at `at`, or when its delay ends.
     pub(super) fn expect(&mut self, clock: &mut Clock, id: usize, side: Side, at: Millis) {
         let end = self.connections[id].end(side);
         let is_something = !end.incoming.is_empty() || end.has_ended;
         let at = at.max(end.held_until).max(clock.now());
-        // What is no longer held up must not wait for a look that was scheduled while it was.
+        // After the end of a delay the read that was scheduled for it is too late.
         let is_late = end.expected_at.is_none_or(|expected| at < expected);
-        if end.is_open && is_late && is_something && end.held_until != FOR_EVER {
+        if end.is_open && is_late && is_something && end.held_until != FOREVER {
             end.expected_at = Some(at);
             clock.schedule(at, Event::Readable { connection: id, side });
         }
     }
 
-    /// Takes bytes of a side; gives how many.
+    /// Takes bytes that a side writes; returns how many.
     pub(super) fn write(
         &mut self,
         clock: &mut Clock,
@@ -197,7 +197,7 @@ impl Network {
         let other = connection.end(side.other());
         let offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
         if other.has_ended || !other.is_open {
-            // The kernel takes them and nobody gets them.
+            // The kernel takes them, and they are lost.
             return offered.min(bytes_max);
         }
         let room = room.saturating_sub(other.incoming.len());
@@ -211,18 +211,18 @@ impl Network {
         other
             .frames
             .write(slices, count, is_native, side == Side::Acceptor);
-        other.is_awaited |= count == room;
+        other.is_writer_waiting |= count == room;
         let at = clock.now() + latency;
         self.expect(clock, id, side.other(), at);
         count
     }
 
-    /// The look that was scheduled takes place.
+    /// The scheduled read takes place.
     pub(super) fn begin_read(&mut self, id: usize, side: Side) {
         self.connections[id].end(side).expected_at = None;
     }
 
-    /// Takes up to `bytes_max` bytes that came to a side.
+    /// Reads up to `bytes_max` bytes that have arrived at a side.
     pub(super) fn read(&mut self, clock: &mut Clock, id: usize, side: Side, bytes_max: usize) -> Read {
         let end = self.connections[id].end(side);
         if !end.is_open || clock.now() < end.held_until {
@@ -235,20 +235,20 @@ impl Network {
         let count = end.incoming.len().min(bytes_max);
         let bytes = end.incoming.split_to(count).freeze();
         end.frames.read(count);
-        self.let_write(clock, id, side);
+        self.wake_writer(clock, id, side);
         Read::Bytes(bytes)
     }
 
-    /// Tells whoever waits for room to write to a side that there is some, or that no room is needed any more.
-    fn let_write(&mut self, clock: &mut Clock, id: usize, side: Side) {
-        if std::mem::take(&mut self.connections[id].end(side).is_awaited) {
+    /// Schedules a write of the other side if it waits for capacity: there is some, or the connection is over.
+    fn wake_writer(&mut self, clock: &mut Clock, id: usize, side: Side) {
+        if std::mem::take(&mut self.connections[id].end(side).is_writer_waiting) {
             let side = side.other();
             clock.schedule(clock.now(), Event::Writable { connection: id, side });
         }
     }
 
-    /// A side closes: the other one sees the end behind what was written. What this side has not read may
-    /// cost the other one some of that, as with TCP: then only `kept_bytes` are left.
+    /// A side closes: the other one reads what was written and then sees the end. If this side has unread bytes,
+    /// the connection is reset, as with TCP: then only `kept_bytes` of what was written arrive.
     pub(super) fn close(&mut self, clock: &mut Clock, id: usize, side: Side, kept_bytes: usize) {
         let connection = &mut self.connections[id];
         let latency = connection.latency_ms;
@@ -265,11 +265,10 @@ impl Network {
         other.has_ended = true;
         let at = clock.now() + latency;
         self.expect(clock, id, side.other(), at);
-        self.let_write(clock, id, side);
+        self.wake_writer(clock, id, side);
     }
 
-    /// Cuts a connection: of what is on its way to a side so many bytes still arrive, and at its time it
-    /// sees the end.
+    /// Cuts a connection: of the bytes in flight to a side `kept_bytes` still arrive, and at `seen` it sees the end.
     pub(super) fn cut(&mut self, clock: &mut Clock, id: usize, side: Side, kept_bytes: usize, seen: Millis) {
         let end = self.connections[id].end(side);
         if !end.has_ended {
@@ -278,44 +277,44 @@ impl Network {
         }
         end.held_until = seen;
         self.expect(clock, id, side, seen);
-        self.let_write(clock, id, side);
+        self.wake_writer(clock, id, side);
     }
 
-    /// A side that uses a connection although it is none any more.
-    pub(super) fn end_unseen(&self) -> Option<String> {
-        let is_deceived = |end: &End| end.is_open && end.has_ended;
+    /// A side that has not detected that its connection has ended.
+    pub(super) fn unnoticed_end(&self) -> Option<String> {
+        let is_unnoticed = |end: &End| end.is_open && end.has_ended;
         let all = self.connections.iter().enumerate();
-        let mut deceived = all.filter(|(_, connection)| connection.ends.iter().any(is_deceived));
-        deceived
+        let mut unnoticed = all.filter(|(_, connection)| connection.ends.iter().any(is_unnoticed));
+        unnoticed
             .next()
-            .map(|(id, _)| format!("connection {id} has ended, which a side has not seen"))
+            .map(|(id, _)| format!("connection {id} has ended, and a side has not detected it"))
     }
 
-    /// Whether anything is held up on its way to a side that uses its connection.
-    pub(super) fn is_held_up(&self, now: Millis) -> bool {
+    /// Whether a stall or a silence delays bytes to a side that uses its connection.
+    pub(super) fn is_delayed(&self, now: Millis) -> bool {
         let mut ends = self.connections.iter().flat_map(|connection| &connection.ends);
         ends.any(|end| end.is_open && end.held_until > now)
     }
 
-    /// The messages that are on their way on some connections.
-    pub(super) fn under_way(&self, connections: &[usize]) -> impl Iterator<Item = MessageKind> {
+    /// The messages in flight on some connections.
+    pub(super) fn in_flight(&self, connections: &[usize]) -> impl Iterator<Item = MessageKind> {
         let ends = connections.iter().flat_map(|id| &self.connections[*id].ends);
-        ends.flat_map(|end| end.frames.under_way())
+        ends.flat_map(|end| end.frames.in_flight())
     }
 
-    /// How many bytes are on their way to a side.
+    /// How many bytes are in flight to a side.
     pub(super) fn incoming_bytes(&self, id: usize, side: Side) -> usize {
         self.connections[id].ends[side as usize].incoming.len()
     }
 
-    /// Lets nothing pass to a side before that time.
+    /// Delays all bytes to a side until that time.
     pub(super) fn hold(&mut self, id: usize, side: Side, until: Millis) {
         let end = self.connections[id].end(side);
         end.held_until = end.held_until.max(until);
     }
 
-    /// Lets everything pass again.
-    pub(super) fn heal(&mut self, clock: &mut Clock, id: usize) {
+    /// Ends all delays of a connection.
+    pub(super) fn end_disturbance(&mut self, clock: &mut Clock, id: usize) {
         for side in Side::BOTH {
             let end = self.connections[id].end(side);
             end.held_until = end.held_until.min(clock.now());
@@ -323,11 +322,11 @@ impl Network {
         }
     }
 
-    /// A process is gone: its side of a connection with it.
+    /// The process of a side has ended.
     pub(super) fn forget_side(&mut self, clock: &mut Clock, id: usize, side: Side) {
         let end = self.connections[id].end(side);
         end.is_open = false;
         end.incoming = BytesMut::new();
-        self.let_write(clock, id, side);
+        self.wake_writer(clock, id, side);
     }
 }

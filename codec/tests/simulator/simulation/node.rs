@@ -17,25 +17,25 @@ const HANDLE_FIRST: u32 = 1_000;
 /// The service that has no name.
 pub(super) const HANDLE: u32 = 7;
 
-/// What the map of a process says of another node.
+/// The entry of another node in the map of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// It is there: at the place of the node with that number.
+    /// It is at the address of the node with this number.
     At(usize),
     Disabled,
 }
 
-/// A node and the process that it is now.
+/// A node and its current process.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) process: Process,
     pub(super) epoch: u64,
     pub(super) is_alive: bool,
-    /// Not even its machine answers.
+    /// Its machine does not answer either.
     pub(super) is_unreachable: bool,
-    /// It accepts no connections before.
-    pub(super) deaf_until: Millis,
-    /// It does nothing before.
+    /// It accepts no connections before this time.
+    pub(super) not_listening_until: Millis,
+    /// It is paused until this time.
     pub(super) paused_until: Millis,
     /// The handle behind each name.
     names: [Option<u32>; NAMES as usize],
@@ -53,7 +53,7 @@ impl Node {
             epoch: 0,
             is_alive: false,
             is_unreachable: false,
-            deaf_until: 0,
+            not_listening_until: 0,
             paused_until: 0,
             names: [None; NAMES as usize],
             names_state: 0,
@@ -62,7 +62,7 @@ impl Node {
         }
     }
 
-    /// A new process, which knows nothing of the one before.
+    /// Starts a new process, without any state of the previous one.
     pub(super) fn start(&mut self, random: &mut Random) {
         let Process { node, generation } = self.process;
         *self = Node {
@@ -98,7 +98,7 @@ impl Node {
         self.names.get(usize::from(number)).copied().flatten()
     }
 
-    /// What it says of itself.
+    /// Its hello.
     pub(super) fn hello(&self, random: &mut Random, channel: u32, channels: u32) -> Hello {
         let mut nonce = [0; NONCE_BYTES];
         nonce[..8].copy_from_slice(&random.next().to_le_bytes());
@@ -110,18 +110,18 @@ impl Node {
             threads: 1,
             epoch: self.epoch,
             nonce,
-            // A link says what it wants.
+            // The link sets this field.
             resume: Resumption::Off,
         }
     }
 
-    /// Until when a call may end whose deadline came while the process was paused; 0 when none may.
-    pub(super) fn excuse(&self) -> Millis {
+    /// Until when the process was paused: calls whose deadline has passed meanwhile may end then.
+    pub(super) fn paused_until(&self) -> Millis {
         self.paused_until
     }
 }
 
-/// A name as requests say it.
+/// The text of a name in requests.
 pub(super) fn name_text(number: u8) -> &'static [u8] {
     const TEXTS: [&[u8]; NAMES as usize] = [b"@sdb", b".agent", b"@a.name.that.is.longer.than.the.others"];
     TEXTS[usize::from(number)]

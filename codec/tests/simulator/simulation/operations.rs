@@ -1,21 +1,21 @@
-//! What processes do of their own accord: calls, sends, other names, other maps.
+//! The actions of processes: calls, sends, and changes of names and maps.
 
 use skyring_codec::Millis;
 
 use super::clock::Event;
-use super::messages::{Answer, FILL_BYTES_MAX, HEADER_BYTES, Kind, Order, Target};
+use super::messages::{Answer, Command, FILL_BYTES_MAX, HEADER_BYTES, Kind, Target};
 use super::node::{Entry, NAMES};
 use super::settings::Operation;
 use super::world::World;
 
-/// Messages of a run at most; processes do nothing more then.
+/// The most messages of a run; processes stop then.
 const MESSAGES_MAX: u64 = 250;
 
-/// Bytes of long messages in a run at most: they cost the most time.
+/// The most bytes of long messages in a run: they cost the most time.
 const LONG_BYTES_MAX: u64 = 800_000;
 
 impl World {
-    /// A process does what it does at a time, and will again.
+    /// A process acts, and schedules its next actions.
     pub(super) fn operate(&mut self, node: usize, generation: u32) {
         let place = &self.nodes[node];
         let is_same = place.is_alive && place.process.generation == generation;
@@ -58,11 +58,11 @@ impl World {
         };
         let answer = match self.random.below(20) {
             0 => Answer::Error,
-            // Whoever may have to wait for ever does not ask for it.
+            // A call without a deadline would never end.
             1 if time.is_some() => Answer::Never,
             _ => Answer::Bytes(self.fill_bytes() as u32),
         };
-        let order = Order {
+        let command = Command {
             message: self.ledger.next_message(),
             target: match self.random.chance(400) {
                 true => Target::Handle,
@@ -77,19 +77,19 @@ impl World {
             true if self.random.chance(self.settings.idempotent) => Kind::IdempotentCall,
             true => Kind::Call,
         };
-        self.request(id, order, kind, order.pack(fill_bytes), time);
+        self.request(id, command, kind, command.pack(fill_bytes), time);
     }
 
-    /// The time that a call has; None for as long as it takes.
+    /// The time of a call until its deadline; None for no deadline.
     fn time_of_call(&mut self) -> Option<Millis> {
         let has_deadline = self.random.chance(self.settings.deadlines);
         has_deadline.then(|| self.random.up_to(self.settings.deadline_ms_max))
     }
 
-    /// How long a message is, beside its header.
+    /// Bytes of the filling of a message.
     fn fill_bytes(&mut self) -> usize {
         if self.random.chance(self.settings.long_messages) && self.ledger.counts.long_bytes < LONG_BYTES_MAX {
-            // Around the lengths where one dialect or the other begins to say it in another way.
+            // Around the lengths at which a dialect changes its encoding.
             let long = self
                 .random
                 .pick(&[512, 32_768, 65_536, FILL_BYTES_MAX as u64 - 64]);
@@ -113,7 +113,7 @@ impl World {
 
     // ---- the map ----
 
-    /// The map says of a node that it is elsewhere, or where it was.
+    /// The map moves a node to another address, or back.
     fn move_peer(&mut self, node: usize) {
         let peer = self.any_peer(node);
         let place = self.any_peer(node);
@@ -121,12 +121,12 @@ impl World {
             return;
         }
         self.ledger.counts.nodes_moved += 1;
-        self.note(|_| format!("node {node}: its map has node {peer} at the place of node {place}"));
+        self.note(|_| format!("node {node}: its map has node {peer} at the address of node {place}"));
         self.nodes[node].map[peer] = Entry::At(place);
         self.entry_changed(node, peer);
     }
 
-    /// The map turns a node off, or on again.
+    /// The map disables or enables a node.
     fn toggle_peer(&mut self, node: usize) {
         let peer = self.any_peer(node);
         let entry = match self.nodes[node].map[peer] {
@@ -134,12 +134,12 @@ impl World {
             Entry::Disabled => Entry::At(peer),
         };
         self.ledger.counts.nodes_disabled += 1;
-        self.note(|_| format!("node {node}: its map says of node {peer} {entry:?}"));
+        self.note(|_| format!("node {node}: its map has node {peer} as {entry:?}"));
         self.nodes[node].map[peer] = entry;
         self.entry_changed(node, peer);
     }
 
-    /// What the engine does when an entry has changed.
+    /// Applies a changed entry, as the engine does.
     fn entry_changed(&mut self, node: usize, peer: usize) {
         let channels = &self.nodes[node].channels;
         let of_peer = channels.iter().filter(|((to, _), _)| *to == peer);
@@ -148,8 +148,8 @@ impl World {
         let diallers = || own.iter().filter_map(|id| self.diallers[*id].as_ref());
         match entry {
             Entry::At(place) if diallers().all(|dialler| dialler.place == place) => {}
-            Entry::At(place) if !diallers().any(|dialler| dialler.is_met()) => {
-                // Nothing was sent to the old place that is not known to be lost: go to the new one.
+            Entry::At(place) if !diallers().any(|dialler| dialler.is_ready()) => {
+                // No connection to the old address is ready, so no call is in flight: connect to the new one.
                 for id in own {
                     self.set_place(id, place);
                 }
@@ -163,7 +163,7 @@ impl World {
             Entry::Disabled => {
                 self.nodes[node].channels.retain(|(to, _), _| *to != peer);
                 for id in own {
-                    self.end_now(id);
+                    self.turn_off(id);
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! The only source of chance: the same seed gives the same run.
+//! The only source of randomness: the same seed gives the same run.
 
 use std::ops::RangeInclusive;
 
-/// A generator of 64-bit numbers (SplitMix64): no two seeds share a sequence that anybody would notice.
+/// A generator of 64-bit numbers (SplitMix64).
 #[derive(Debug)]
 pub(super) struct Random {
     state: u64,
@@ -21,24 +21,24 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; 0 when there is none.
+    /// A number below `bound`; 0 when `bound` is 0.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
-    /// A number of the range, each as likely as the others.
+    /// A number of the range, uniformly distributed.
     pub(super) fn between(&mut self, range: RangeInclusive<u64>) -> u64 {
         range.start() + self.below(range.end().saturating_sub(*range.start()) + 1)
     }
 
-    /// A number up to `most`, of any order of magnitude.
+    /// A number up to `most`; every order of magnitude is equally likely.
     pub(super) fn up_to(&mut self, most: u64) -> u64 {
         let digits = u64::BITS - most.leading_zeros();
         let shift = self.below(u64::from(digits) + 1);
         self.below((most >> shift) + 1)
     }
 
-    /// True so many times in a thousand.
+    /// True with a probability of `per_mille` in a thousand.
     pub(super) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
@@ -48,7 +48,7 @@ impl Random {
         choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// One of several, each as often as its weight says; None when all weights are 0.
+    /// One of several, with a probability by weight; None when all weights are 0.
     pub(super) fn pick_weighted<T: Copy>(&mut self, choices: &[(T, u64)]) -> Option<T> {
         let sum = choices.iter().map(|(_, weight)| weight).sum::<u64>();
         if sum == 0 {

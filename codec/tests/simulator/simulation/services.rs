@@ -1,4 +1,4 @@
-//! The services of a process: what becomes of the requests that come out of an acceptor.
+//! The services of a process, which take the requests of its acceptors.
 
 use bytes::Bytes;
 use skyring_codec::link::{Dialect, Inbound, ProtocolError};
@@ -8,13 +8,13 @@ use skyring_codec::skynet::RequestAddress;
 
 use super::clock::Event;
 use super::ledger::Arrival;
-use super::messages::{Answer, Order, Target};
+use super::messages::{Answer, Command, Target};
 use super::node::HANDLE;
 use super::world::World;
 
 /// A request on its way to a service.
 struct Taken {
-    /// The handle that its name stands for, or that it says; None for a name that nobody has.
+    /// The handle of its address; None for a name that is not registered.
     target: Option<u32>,
     session: u32,
     remaining_ms: Option<u32>,
@@ -22,16 +22,16 @@ struct Taken {
 }
 
 impl World {
-    /// Passes on what has come.
+    /// Passes the requests that have arrived to their services.
     pub(super) fn serve(&mut self, id: usize) {
         match self.take_requests(id) {
-            Ok(id) => self.attend_acceptor(id),
-            // Whoever is at the other end is one of ours.
+            Ok(id) => self.drive_acceptor(id),
+            // The other end is a link of the simulator, which sends nothing malformed.
             Err(error) => self.ledger.fail(|| format!("acceptor {id} reads {error}")),
         }
     }
 
-    /// Takes all that has come; gives the acceptor that reads the connection then.
+    /// Takes all requests that have arrived. Returns the acceptor that has the connection then.
     fn take_requests(&mut self, mut id: usize) -> Result<usize, ProtocolError> {
         loop {
             if self.pause_if_full(id) {
@@ -41,7 +41,7 @@ impl World {
                 return Ok(id);
             };
             let node = &self.nodes[acceptor.process.node];
-            // The quick way, and the one that finds everything, by turns.
+            // The fast path and the general one, at random.
             if self.random.chance(700)
                 && let Some(request) = acceptor
                     .link
@@ -60,7 +60,7 @@ impl World {
             match acceptor.link.poll_inbound()? {
                 None => return Ok(id),
                 Some(Inbound::Goodbye) => {}
-                Some(Inbound::Hello(hello)) => id = self.greet(id, &hello),
+                Some(Inbound::Hello(hello)) => id = self.answer_hello(id, &hello),
                 Some(Inbound::Request(request)) => {
                     let target = match &request.address {
                         RequestAddress::Handle(0) => {
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// Nobody asks for a name but the heartbeat.
+    /// Answers a query for a name, which only the heartbeat sends.
     fn answer_query(&mut self, id: usize, session: u32, payload: &[u8]) {
         if seri::unpack::<&str>(payload) != Ok("skyring.ping") {
             self.ledger
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// A request comes to a service.
+    /// A service takes a request.
     fn take(&mut self, id: usize, taken: Taken) {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
@@ -105,13 +105,13 @@ impl World {
             remaining_ms,
             payload,
         } = taken;
-        let Some(order) = Order::unpack(&payload) else {
+        let Some(command) = Command::unpack(&payload) else {
             let bytes = payload.len();
-            let text = format!("acceptor {id}: a request of {bytes} bytes that nobody sent");
+            let text = format!("acceptor {id}: a request of {bytes} bytes that was never sent");
             return self.ledger.fail(|| text);
         };
-        let message = order.message;
-        let expected = match order.target {
+        let message = command.message;
+        let expected = match command.target {
             Target::Handle => Some(HANDLE),
             Target::Name(number) => self.nodes[process.node].handle_of(number),
         };
@@ -134,51 +134,51 @@ impl World {
             session,
             remaining_ms,
         };
-        self.ledger.run(self.clock.now(), &order, &arrival);
-        self.handle(id, session, order);
+        self.ledger.run(self.clock.now(), &command, &arrival);
+        self.handle(id, session, command);
     }
 
-    fn handle(&mut self, id: usize, session: u32, order: Order) {
-        if session == 0 || order.answer == Answer::Never {
+    fn handle(&mut self, id: usize, session: u32, command: Command) {
+        if session == 0 || command.answer == Answer::Never {
             return;
         }
-        if order.takes_ms == 0 {
-            return self.respond(id, session, order);
+        if command.takes_ms == 0 {
+            return self.respond(id, session, command);
         }
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        acceptor.handled.insert(order.message, order);
+        acceptor.handled.insert(command.message, command);
         let event = Event::Answer {
             acceptor: id,
             session,
-            message: order.message,
+            message: command.message,
         };
         self.clock
-            .schedule(self.clock.now() + u64::from(order.takes_ms), event);
+            .schedule(self.clock.now() + u64::from(command.takes_ms), event);
     }
 
-    fn respond(&mut self, id: usize, session: u32, order: Order) {
-        self.ledger.answer(order.message);
+    fn respond(&mut self, id: usize, session: u32, command: Command) {
+        self.ledger.answer(command.message);
         if let Some(acceptor) = &mut self.acceptors[id] {
-            match order.answer() {
+            match command.answer() {
                 Ok(answer) => acceptor.link.respond(session, Ok(answer)),
                 Err(text) => acceptor.link.respond(session, Err(text.as_bytes())),
             }
         }
     }
 
-    /// A service is done.
+    /// A service has finished.
     pub(super) fn answer(&mut self, id: usize, session: u32, message: u64) {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        let Some(order) = acceptor.handled.remove(&message) else {
+        let Some(command) = acceptor.handled.remove(&message) else {
             return;
         };
         self.note(|_| format!("acceptor {id}: message {message} is answered"));
-        self.respond(id, session, order);
+        self.respond(id, session, command);
         self.read_on(id);
-        self.attend_acceptor(id);
+        self.drive_acceptor(id);
     }
 }

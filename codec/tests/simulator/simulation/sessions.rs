@@ -1,5 +1,5 @@
-//! Sessions, as acceptors keep them for diallers that come back, and what has become of each: who loses calls
-//! with a session must have a reason.
+//! Sessions, which acceptors keep for diallers that reconnect, and a record of each: a dialler may lose calls of a
+//! session only for a recorded reason.
 
 use std::collections::BTreeMap;
 
@@ -10,52 +10,58 @@ use super::ledger::Process;
 use super::network::Side;
 use super::world::World;
 
-/// What names a session.
+/// The secret that names a session.
 pub(super) type Secret = [u8; NONCE_BYTES];
 
-/// What has become of a session.
+/// The record of a session.
 #[derive(Debug, Clone, Copy)]
-struct Fate {
+struct SessionRecord {
     process: Process,
-    /// Its acceptor had leave to forget it.
-    is_dropped: bool,
+    /// Its acceptor was allowed to drop it.
+    may_be_dropped: bool,
 }
 
-/// All sessions there have been.
+/// The records of all sessions of the run.
 #[derive(Debug, Default)]
-pub(super) struct Fates {
-    fates: BTreeMap<Secret, Fate>,
+pub(super) struct SessionRecords {
+    session_records: BTreeMap<Secret, SessionRecord>,
 }
 
-impl Fates {
+impl SessionRecords {
     /// A session begins.
     fn begin(&mut self, secret: Secret, process: Process) {
-        let is_dropped = false;
-        self.fates.insert(secret, Fate { process, is_dropped });
+        let may_be_dropped = false;
+        self.session_records.insert(
+            secret,
+            SessionRecord {
+                process,
+                may_be_dropped,
+            },
+        );
     }
 
-    /// Its acceptor may forget it.
+    /// Its acceptor may drop it.
     fn drop(&mut self, secret: Option<Secret>) {
-        if let Some(fate) = secret.and_then(|secret| self.fates.get_mut(&secret)) {
-            fate.is_dropped = true;
+        if let Some(record) = secret.and_then(|secret| self.session_records.get_mut(&secret)) {
+            record.may_be_dropped = true;
         }
     }
 
-    /// Whether that process has a reason not to go on with a session.
-    pub(super) fn is_excused(&self, secret: &Secret, process: Process) -> bool {
-        let fate = self.fates.get(secret);
-        fate.is_some_and(|fate| fate.is_dropped || fate.process != process)
+    /// Whether a process has a reason not to resume a session.
+    pub(super) fn may_lose(&self, secret: &Secret, process: Process) -> bool {
+        let record = self.session_records.get(secret);
+        record.is_some_and(|record| record.may_be_dropped || record.process != process)
     }
 
-    /// The process that a session was begun with.
+    /// The process that began a session.
     pub(super) fn process(&self, secret: &Secret) -> Option<Process> {
-        self.fates.get(secret).map(|fate| fate.process)
+        self.session_records.get(secret).map(|record| record.process)
     }
 }
 
 impl World {
-    /// A dialler says hello; gives the acceptor that goes on with the connection.
-    pub(super) fn greet(&mut self, id: usize, hello: &Hello) -> usize {
+    /// Answers the hello of a dialler. Returns the acceptor that has the connection then.
+    pub(super) fn answer_hello(&mut self, id: usize, hello: &Hello) -> usize {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return id;
         };
@@ -66,7 +72,7 @@ impl World {
         }
         let answer = self.nodes[process.node].hello(&mut self.random, hello.channel, hello.channels);
         if let Resumption::Session { session, .. } = hello.resume
-            && let Some(holder) = self.go_on(id, process, session, &answer)
+            && let Some(holder) = self.resume_session(id, process, session, &answer)
         {
             return holder;
         }
@@ -77,21 +83,27 @@ impl World {
             self.ledger
                 .fail(|| format!("acceptor {id} does not accept the hello: {error}"));
         } else if let Some(secret) = acceptor.link.session_secret() {
-            self.fates.begin(secret, process);
+            self.session_records.begin(secret, process);
         }
         id
     }
 
-    /// Goes on with a session, if that can be; gives the acceptor that holds it.
-    fn go_on(&mut self, id: usize, process: Process, secret: Secret, answer: &Hello) -> Option<usize> {
+    /// Resumes a session, if possible. Returns the acceptor that holds it.
+    fn resume_session(
+        &mut self,
+        id: usize,
+        process: Process,
+        secret: Secret,
+        answer: &Hello,
+    ) -> Option<usize> {
         let holder = self.acceptors.iter().position(|acceptor| {
             let own = acceptor.as_ref().filter(|acceptor| acceptor.process == process);
             own.is_some_and(|acceptor| acceptor.link.session_secret() == Some(secret))
         });
         let Some(holder) = holder else {
-            if self.fates.process(&secret).is_none() {
+            if self.session_records.process(&secret).is_none() {
                 self.ledger
-                    .fail(|| format!("acceptor {id}: a session that never was"));
+                    .fail(|| format!("acceptor {id}: a session that never existed"));
             }
             return None;
         };
@@ -102,10 +114,10 @@ impl World {
             let is_bounded =
                 self.settings.callee_limits.retained_bytes_max < CalleeLimits::default().retained_bytes_max;
             if is_bounded || old.is_trimmed {
-                self.fates.drop(Some(secret));
+                self.session_records.drop(Some(secret));
             }
-            // It is left alone: the hello may be one that was held up while newer ones went on with the session.
-            self.note(|_| format!("acceptor {holder} cannot go on with its session"));
+            // The session stays: this hello may have been delayed while a newer one resumed the session.
+            self.note(|_| format!("acceptor {holder} cannot resume its session"));
             return None;
         }
         let greeted = self.acceptors[id].take()?;
@@ -115,44 +127,44 @@ impl World {
         old.connection = greeted.connection;
         old.forget_schedule();
         self.ledger.counts.sessions_resumed += 1;
-        self.note(|_| format!("acceptor {holder} goes on with its session in the place of acceptor {id}"));
+        self.note(|_| format!("acceptor {holder} resumes its session in place of acceptor {id}"));
         if let Err(error) = resumed {
             self.ledger
-                .fail(|| format!("acceptor {holder} does not go on with its session: {error}"));
+                .fail(|| format!("acceptor {holder} does not resume its session: {error}"));
         }
         if let Some(connection) = greeted.connection {
             self.network.set_acceptor(connection, holder);
         }
         if let Some(connection) = connection_before {
-            self.ledger.counts.sessions_taken += 1;
+            self.ledger.counts.sessions_taken_over += 1;
             self.close_side(connection, Side::Acceptor);
         }
         Some(holder)
     }
 
-    /// A session without a connection has been kept for long enough.
-    pub(super) fn forget_if_old(&mut self, id: usize) {
+    /// Drops a session without a connection after its time.
+    pub(super) fn drop_session_if_old(&mut self, id: usize) {
         let Some(acceptor) = &self.acceptors[id] else {
             return;
         };
         let kept_until = acceptor.detached_since + SESSION_KEPT_MS_MAX;
         if acceptor.connection.is_none() && kept_until <= self.clock.now() {
-            self.forget(id);
+            self.drop_session(id);
         }
     }
 
-    /// Drops a session that has no connection, or answers that are kept for one.
-    pub(super) fn forget(&mut self, id: usize) {
+    /// Drops a session that has no connection, or else the answers that it retains.
+    pub(super) fn drop_session(&mut self, id: usize) {
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
         };
-        self.ledger.counts.sessions_forgotten += 1;
+        self.ledger.counts.sessions_dropped += 1;
         if acceptor.connection.is_some() {
             acceptor.is_trimmed = true;
             acceptor.link.trim_retained(0);
-            return self.note(|_| format!("acceptor {id} lets go of the answers that it keeps"));
+            return self.note(|_| format!("acceptor {id} drops the answers that it retains"));
         }
-        self.fates.drop(acceptor.link.session_secret());
+        self.session_records.drop(acceptor.link.session_secret());
         self.acceptors[id] = None;
         self.note(|_| format!("acceptor {id} drops its session"));
     }

@@ -1,5 +1,5 @@
-//! What a run is like: drawn from its seed, each run another mixture. Most runs leave some kinds of trouble
-//! out, so that those that are there meet each other more often.
+//! The settings of a run, drawn from its seed. Most runs leave out some kinds of disturbance, so that the others
+//! coincide more often.
 
 use skyring_codec::Millis;
 use skyring_codec::link::{CalleeLimits, CallerLimits, Dialect, HeartbeatLimits};
@@ -7,27 +7,27 @@ use skyring_codec::link::{CalleeLimits, CallerLimits, Dialect, HeartbeatLimits};
 use super::network::Pieces;
 use super::random::Random;
 
-/// What can go wrong.
+/// A kind of disturbance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disturbance {
-    /// A connection is cut; what is under way may be lost, from any byte on.
+    /// A connection is cut; the bytes in flight may be lost, from any byte on.
     Cut,
-    /// The same, but one side learns of it much later.
+    /// The same, but one side detects it much later.
     HalfOpen,
-    /// Nothing passes for a while.
+    /// No bytes pass for a while.
     Stall,
-    /// Nothing passes any more, in one direction or in both, and nobody says so.
+    /// No bytes pass any more, in one direction or in both, without an error.
     Silence,
-    /// A process ends and starts again.
+    /// A process ends and restarts.
     Crash,
-    /// A process does nothing for a while.
+    /// A process is stopped for a while.
     Pause,
     /// A process accepts no connections for a while.
-    Deafness,
-    /// An acceptor says goodbye and closes.
+    NotListening,
+    /// An acceptor sends goodbye and closes.
     Goodbye,
-    /// An acceptor drops a session that has no connection, or answers that it keeps for one.
-    Forgetting,
+    /// An acceptor drops a session that has no connection, or the answers that it retains.
+    SessionDrop,
 }
 
 impl Disturbance {
@@ -38,46 +38,46 @@ impl Disturbance {
         Disturbance::Silence,
         Disturbance::Crash,
         Disturbance::Pause,
-        Disturbance::Deafness,
+        Disturbance::NotListening,
         Disturbance::Goodbye,
-        Disturbance::Forgetting,
+        Disturbance::SessionDrop,
     ];
 
-    /// Whether it always touches a connection, or all of a process.
-    pub(super) fn is_about_connections(self) -> bool {
-        !matches!(self, Disturbance::Deafness | Disturbance::Forgetting)
+    /// Whether it affects connections: one, or all of a process.
+    pub(super) fn affects_connections(self) -> bool {
+        !matches!(self, Disturbance::NotListening | Disturbance::SessionDrop)
     }
 }
 
-/// What a process does of its own accord.
+/// An action of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Call,
     Send,
     /// A name gets another handle, or none.
     Register,
-    /// Another node, or the same anew, takes the place of one in the map.
+    /// The map moves a node to the address of another node, or back.
     Move,
-    /// The map turns a node off, or on again.
+    /// The map disables or enables a node.
     Toggle,
 }
 
-/// What a node is, whichever of its processes runs.
+/// Settings of a node, the same for each of its processes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NodeSettings {
     pub(super) dialect: Dialect,
-    /// Channels that it uses to each other node.
+    /// Channels to each other node.
     pub(super) channels: u32,
 }
 
-/// What a run is like.
+/// The settings of a run.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) nodes: Vec<NodeSettings>,
-    /// How long operations and disturbances go on.
+    /// How long operations and disturbances continue.
     pub(super) duration_ms: Millis,
     pub(super) operation_gap_ms_max: Millis,
-    /// Operations at a time.
+    /// Operations in one burst.
     pub(super) burst_max: u64,
     pub(super) operations: Vec<(Operation, u64)>,
     pub(super) disturbance_gap_ms_max: Millis,
@@ -85,23 +85,23 @@ pub(super) struct Settings {
     pub(super) latency_ms_max: Millis,
     pub(super) buffer_bytes_max: usize,
     pub(super) pieces: Vec<Pieces>,
-    /// Writes in a thousand that the socket takes only some bytes of.
+    /// Short writes per thousand writes.
     pub(super) short_writes: u64,
-    /// Failed attempts to connect in a thousand after which the peer is judged to be down.
-    pub(super) verdicts: u64,
-    /// Messages in a thousand that are long.
+    /// Failed attempts to connect, per thousand, after which the peer is marked down and queued calls are withdrawn.
+    pub(super) withdrawals: u64,
+    /// Long messages per thousand messages.
     pub(super) long_messages: u64,
-    /// How long a service takes at most.
+    /// The longest time that a service takes.
     pub(super) takes_ms_max: u64,
-    /// Calls in a thousand that may run twice.
+    /// Idempotent calls per thousand calls.
     pub(super) idempotent: u64,
-    /// Calls in a thousand that have a deadline.
+    /// Calls with a deadline per thousand calls.
     pub(super) deadlines: u64,
     pub(super) deadline_ms_max: Millis,
     pub(super) heartbeat: HeartbeatLimits,
     pub(super) caller_limits: CallerLimits,
     pub(super) callee_limits: CalleeLimits,
-    /// Requests of one connection that are handled at a time; past it, it is not read.
+    /// Requests of one connection that are handled at a time; at this number the connection is not read.
     pub(super) handled_max: usize,
 }
 
@@ -135,7 +135,7 @@ impl Settings {
             disturbance_gap_ms_max: random.pick(&[50, 300, 1_500]),
             disturbances: disturbances(random),
             latency_ms_max,
-            // At least 100 KB/s, so that what is long arrives at all.
+            // At least 100 KB/s, so that long messages arrive before the run must end.
             buffer_bytes_max: buffer_bytes_max.max(latency_ms_max as usize * 100),
             pieces: random
                 .pick(&[
@@ -146,7 +146,7 @@ impl Settings {
                 ])
                 .to_vec(),
             short_writes: random.pick(&[0, 100, 600]),
-            verdicts: random.pick(&[0, 0, 300]),
+            withdrawals: random.pick(&[0, 0, 300]),
             long_messages: random.pick(&[0, 0, 30, 200]),
             takes_ms_max: random.pick(&[0, 10, 200, 3_000]),
             idempotent: random.pick(&[0, 200, 1_000]),
@@ -164,7 +164,7 @@ impl Settings {
     }
 }
 
-/// Each kind left out of every third run.
+/// Leaves out each kind in a third of the runs.
 fn mixed<T: Copy>(random: &mut Random, kinds: &[(T, u64)]) -> Vec<(T, u64)> {
     let mut mixture = Vec::new();
     for (kind, weight) in kinds {
@@ -199,17 +199,17 @@ fn disturbances(random: &mut Random) -> Vec<(Disturbance, u64)> {
             (Disturbance::Silence, 3),
             (Disturbance::Crash, 3),
             (Disturbance::Pause, 3),
-            (Disturbance::Deafness, 2),
+            (Disturbance::NotListening, 2),
             (Disturbance::Goodbye, 2),
-            (Disturbance::Forgetting, 1),
+            (Disturbance::SessionDrop, 1),
         ],
     )
 }
 
-/// The usual limits, or such that runs go past them.
+/// The default limits, or limits that a run exceeds.
 fn limits(random: &mut Random) -> (CallerLimits, CalleeLimits) {
     let (mut caller, mut callee) = (CallerLimits::default(), CalleeLimits::default());
-    // With sessions that outlive connections, mostly.
+    // Most runs have sessions that outlive connections.
     caller.is_resumed = random.chance(850);
     if random.chance(250) {
         callee.retained_bytes_max = random.pick(&[0, 300, 5_000]);

@@ -1,25 +1,25 @@
-//! What happened, one line each. Nothing is written, or even made up, unless somebody wants to read it.
+//! The trace of a run, one line per event. Lines are formatted only when the trace is kept.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use skyring_codec::Millis;
 
-/// The lines of a run; shared with whoever reads them, so that they outlive a panic.
+/// The lines of a run; shared with the reader, so that they survive a panic.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trace {
     lines: Option<Rc<RefCell<Vec<String>>>>,
 }
 
 impl Trace {
-    /// One that keeps what it is told.
+    /// A trace that keeps its lines.
     pub(crate) fn kept() -> Self {
         Self {
             lines: Some(Rc::default()),
         }
     }
 
-    /// One that keeps nothing.
+    /// A trace that keeps nothing.
     pub(crate) fn none() -> Self {
         Self::default()
     }

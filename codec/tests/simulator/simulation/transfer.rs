@@ -1,26 +1,153 @@
-//! Bytes on their way between links and the network, at both sides: in pieces, and as far as they are taken.
+//! Bytes between the links and the network, at both sides: read in pieces, and written as far as the network takes
+//! them.
 
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use skyring_codec::link::Dialect;
+use skyring_codec::link::{CalleeLink, CallerLink, Dialect};
 
-use super::clock::Event;
-use super::network::{Pieces, Read, Side};
+use super::clock::{Clock, Event};
+use super::network::{Network, Pieces, Read, Side};
 use super::world::World;
 
 /// Slices of one write.
 const SLICES: usize = 16;
 
-/// Bytes that come one by one before a look at something else.
+/// Single bytes that are read in one turn.
 const SINGLE_BYTES_MAX: usize = 400;
 
-/// So many bytes do not come one by one, which would take for ever; only the last of them.
+/// A longer backlog is read in larger pieces, and only the rest of it in single bytes: a run must end.
 const SINGLE_BACKLOG_BYTES_MAX: usize = 2_000;
 
+/// What both ends of a channel do with bytes.
+trait Link {
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)>;
+    fn receive(&mut self, chunk: Bytes);
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
+    fn transmitted(&mut self, count: usize);
+    fn has_output(&self) -> bool;
+    fn is_native(&self) -> bool;
+}
+
+impl Link for CallerLink {
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        self.room()
+    }
+
+    fn receive(&mut self, chunk: Bytes) {
+        self.receive(chunk);
+    }
+
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.transmit(slices)
+    }
+
+    fn transmitted(&mut self, count: usize) {
+        self.transmitted(count);
+        self.note_progress();
+    }
+
+    fn has_output(&self) -> bool {
+        self.has_output()
+    }
+
+    fn is_native(&self) -> bool {
+        self.dialect() == Some(Dialect::Native)
+    }
+}
+
+impl Link for CalleeLink {
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        self.room()
+    }
+
+    fn receive(&mut self, chunk: Bytes) {
+        self.receive(chunk);
+    }
+
+    fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.transmit(slices)
+    }
+
+    fn transmitted(&mut self, count: usize) {
+        self.transmitted(count);
+    }
+
+    fn has_output(&self) -> bool {
+        self.has_output()
+    }
+
+    fn is_native(&self) -> bool {
+        self.dialect() == Dialect::Native
+    }
+}
+
+/// Reads one piece into a link, in place where it has room.
+fn read_piece(
+    link: &mut impl Link,
+    network: &mut Network,
+    clock: &mut Clock,
+    (connection, side): (usize, Side),
+    bytes_each: Option<usize>,
+) -> Read {
+    let room = link.room().map(|(_, bytes_max)| bytes_max);
+    let bytes_max = bytes_each.or(room).unwrap_or(usize::MAX);
+    let read = network.read(clock, connection, side, bytes_max);
+    if let Read::Bytes(bytes) = &read {
+        match link.room() {
+            Some((payload, bytes_max)) if bytes.len() <= bytes_max => {
+                payload.extend_from_slice(bytes);
+                link.receive(Bytes::new());
+            }
+            _ => link.receive(bytes.clone()),
+        }
+    }
+    read
+}
+
+/// The end of a write.
+#[derive(Debug, PartialEq, Eq)]
+enum Written {
+    /// The network is full: it schedules an event when it has capacity again.
+    Full,
+    /// Everything is written, or as much as one turn writes.
+    Done,
+}
+
+/// Writes the output of a link, at most `left` bytes. Schedules the next turn if there is more.
+fn write_output(
+    link: &mut impl Link,
+    network: &mut Network,
+    clock: &mut Clock,
+    (connection, side): (usize, Side),
+    mut left: usize,
+    is_flush_scheduled: &mut bool,
+) -> Written {
+    *is_flush_scheduled = false;
+    let is_native = link.is_native();
+    while left > 0 {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = link.transmit(&mut slices);
+        if count == 0 {
+            break;
+        }
+        let slices = &slices[..count];
+        let written = network.write(clock, connection, side, slices, left, is_native);
+        if written == 0 {
+            return Written::Full;
+        }
+        left -= written;
+        link.transmitted(written);
+    }
+    if link.has_output() {
+        *is_flush_scheduled = true;
+        clock.schedule(clock.now() + 1, Event::Flush { connection, side });
+    }
+    Written::Done
+}
+
 impl World {
-    /// In how many pieces bytes are read in this turn, and how many bytes each has; None for as many as there
-    /// are.
+    /// How many pieces are read in this turn, and how many bytes each has; None for all that there are.
     pub(super) fn pieces(&mut self, connection: usize, side: Side) -> (usize, Option<usize>) {
         let backlog = self.network.incoming_bytes(connection, side);
         match self.network.get(connection).pieces {
@@ -31,8 +158,9 @@ impl World {
         }
     }
 
-    /// Bytes have come to the accepting side.
+    /// Reads the bytes that have arrived at the accepting side.
     pub(super) fn read_acceptor(&mut self, connection: usize) {
+        let at = (connection, Side::Acceptor);
         let (pieces, bytes_each) = self.pieces(connection, Side::Acceptor);
         for _ in 0..pieces {
             let Some(id) = self.acceptor_of(connection) else {
@@ -44,25 +172,14 @@ impl World {
             if acceptor.is_paused {
                 return;
             }
-            let bytes_max = match (acceptor.link.room(), bytes_each) {
-                (_, Some(count)) => count,
-                (Some((_, bytes_max)), None) => bytes_max,
-                (None, None) => usize::MAX,
-            };
-            match self
-                .network
-                .read(&mut self.clock, connection, Side::Acceptor, bytes_max)
-            {
-                Read::Bytes(bytes) => {
-                    match acceptor.link.room() {
-                        Some((payload, bytes_max)) if bytes.len() <= bytes_max => {
-                            payload.extend_from_slice(&bytes);
-                            acceptor.link.receive(Bytes::new());
-                        }
-                        _ => acceptor.link.receive(bytes),
-                    }
-                    self.serve(id);
-                }
+            match read_piece(
+                &mut acceptor.link,
+                &mut self.network,
+                &mut self.clock,
+                at,
+                bytes_each,
+            ) {
+                Read::Bytes(_) => self.serve(id),
                 Read::End => return self.end_acceptor(id, "closed"),
                 Read::Nothing => break,
             }
@@ -71,9 +188,9 @@ impl World {
             .expect(&mut self.clock, connection, Side::Acceptor, 0);
     }
 
-    /// Writes what the link has, as far as it is taken.
+    /// Writes the output of the accepting link, as far as the network takes it.
     pub(super) fn flush_acceptor(&mut self, connection: usize) {
-        let mut left = self.write_bytes_max();
+        let bytes_max = self.write_bytes_max();
         let id = self.network.get(connection).acceptor;
         let Some(acceptor) = &mut self.acceptors[id] else {
             return;
@@ -81,44 +198,19 @@ impl World {
         if acceptor.connection != Some(connection) {
             return;
         }
-        acceptor.is_flush_scheduled = false;
-        let is_native = acceptor.link.dialect() == Dialect::Native;
-        while left > 0 {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = acceptor.link.transmit(&mut slices);
-            if count == 0 {
-                break;
-            }
-            let slices = &slices[..count];
-            let written = self.network.write(
-                &mut self.clock,
-                connection,
-                Side::Acceptor,
-                slices,
-                left,
-                is_native,
-            );
-            if written == 0 {
-                // It is told when there is room.
-                return;
-            }
-            left -= written;
-            acceptor.link.transmitted(written);
+        let (network, clock) = (&mut self.network, &mut self.clock);
+        let (at, is_scheduled) = ((connection, Side::Acceptor), &mut acceptor.is_flush_scheduled);
+        if write_output(&mut acceptor.link, network, clock, at, bytes_max, is_scheduled) == Written::Done {
+            // Its reading may have stopped because of the answers that are now written.
+            self.read_on(id);
         }
-        if acceptor.link.has_output() {
-            acceptor.is_flush_scheduled = true;
-            let side = Side::Acceptor;
-            self.clock
-                .schedule(self.clock.now() + 1, Event::Flush { connection, side });
-        }
-        // Answers may be what its reading waits for.
-        self.read_on(id);
     }
 
-    /// Bytes have come to the dialling side.
+    /// Reads the bytes that have arrived at the dialling side.
     pub(super) fn read_dialler(&mut self, connection: usize) {
+        let at = (connection, Side::Dialler);
         let id = self.network.get(connection).dialler;
-        let (pieces, is_single) = self.pieces(connection, Side::Dialler);
+        let (pieces, bytes_each) = self.pieces(connection, Side::Dialler);
         for _ in 0..pieces {
             let Some(dialler) = &mut self.diallers[id] else {
                 return;
@@ -126,79 +218,40 @@ impl World {
             if dialler.connection() != Some(connection) {
                 return;
             }
-            let bytes_max = match (dialler.link.room(), is_single) {
-                (_, Some(count)) => count,
-                (Some((_, bytes_max)), None) => bytes_max,
-                (None, None) => usize::MAX,
-            };
-            match self
-                .network
-                .read(&mut self.clock, connection, Side::Dialler, bytes_max)
-            {
-                Read::Bytes(bytes) => {
-                    match dialler.link.room() {
-                        Some((payload, bytes_max)) if bytes.len() <= bytes_max => {
-                            payload.extend_from_slice(&bytes);
-                            dialler.link.receive(Bytes::new());
-                        }
-                        _ => dialler.link.receive(bytes),
-                    }
-                    self.take_events(id);
-                }
+            match read_piece(
+                &mut dialler.link,
+                &mut self.network,
+                &mut self.clock,
+                at,
+                bytes_each,
+            ) {
+                Read::Bytes(_) => self.take_events(id),
                 Read::End => return self.lose_connection(id, "closed"),
                 Read::Nothing => break,
             }
         }
         self.network.expect(&mut self.clock, connection, Side::Dialler, 0);
-        self.attend(id);
+        self.drive(id);
     }
 
-    /// Writes what the link has, as far as it is taken.
+    /// Writes the output of the dialling link, as far as the network takes it.
     pub(super) fn flush_dialler(&mut self, connection: usize) {
         let id = self.network.get(connection).dialler;
-        let most = self.write_bytes_max();
+        let bytes_max = self.write_bytes_max();
         let Some(dialler) = &mut self.diallers[id] else {
             return;
         };
         if dialler.connection() != Some(connection) {
             return;
         }
-        dialler.is_flush_scheduled = false;
-        let is_native = dialler.link.dialect() == Some(Dialect::Native);
-        let mut left = most;
-        loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = dialler.link.transmit(&mut slices);
-            if count == 0 || left == 0 {
-                break;
-            }
-            let slices = &slices[..count];
-            let written = self.network.write(
-                &mut self.clock,
-                connection,
-                Side::Dialler,
-                slices,
-                left,
-                is_native,
-            );
-            if written == 0 {
-                // It is told when there is room.
-                return;
-            }
-            left -= written;
-            dialler.link.transmitted(written);
-            dialler.link.note_progress();
+        let (network, clock) = (&mut self.network, &mut self.clock);
+        let (at, is_scheduled) = ((connection, Side::Dialler), &mut dialler.is_flush_scheduled);
+        if write_output(&mut dialler.link, network, clock, at, bytes_max, is_scheduled) == Written::Done {
+            self.drive(id);
         }
-        if dialler.link.has_output() {
-            dialler.is_flush_scheduled = true;
-            let side = Side::Dialler;
-            self.clock
-                .schedule(self.clock.now() + 1, Event::Flush { connection, side });
-        }
-        self.attend(id);
     }
 
-    /// How much the socket takes in this turn.
+    /// How many bytes the socket takes in this turn.
     pub(super) fn write_bytes_max(&mut self) -> usize {
         if self.random.chance(self.settings.short_writes) {
             1 + self.random.up_to(500) as usize

@@ -1,4 +1,4 @@
-//! Everything there is in a run, and what happens to it.
+//! The state of a run, and its event loop.
 
 use skyring_codec::Millis;
 
@@ -9,34 +9,34 @@ use super::ledger::Ledger;
 use super::network::{Network, Side};
 use super::node::Node;
 use super::random::Random;
-use super::sessions::Fates;
+use super::sessions::SessionRecords;
 use super::settings::Settings;
 use super::trace::Trace;
 
-/// How long after the last operation every call must have ended and all be idle, in milliseconds: longer
-/// than any deadline, any pause between attempts and any silence.
+/// How long after the last operation every call must have ended and every link must be idle, in milliseconds:
+/// longer than any deadline, any pause between attempts and any silence.
 const ENDING_MS_MAX: Millis = 250_000;
 
-/// How long a run goes on when everything has been idle, in milliseconds: what is under way arrives, and is
-/// acknowledged. Heartbeats go on meanwhile.
+/// How long a run continues after everything is idle, in milliseconds: bytes in flight arrive and are
+/// acknowledged. Heartbeats continue meanwhile.
 const SETTLING_MS: Millis = 1_000;
 
-/// Events of a run at most; more would be a loop that makes no progress.
+/// The most events of a run; more indicate a loop without progress.
 const EVENTS_MAX: u64 = 3_000_000;
 
-/// A run; see the module.
+/// A run; see the module documentation.
 pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) random: Random,
     pub(super) clock: Clock,
     pub(super) network: Network,
     pub(super) nodes: Vec<Node>,
-    /// By number; those of processes that have ended, and those that were done, are gone.
+    /// By number; None for those that were closed or whose process has ended.
     pub(super) diallers: Vec<Option<Dialler>>,
-    /// The same.
+    /// By number, as the diallers.
     pub(super) acceptors: Vec<Option<Acceptor>>,
     pub(super) ledger: Ledger,
-    pub(super) fates: Fates,
+    pub(super) session_records: SessionRecords,
     pub(super) trace: Trace,
 }
 
@@ -54,7 +54,7 @@ impl World {
             diallers: Vec::new(),
             acceptors: Vec::new(),
             ledger: Ledger::default(),
-            fates: Fates::default(),
+            session_records: SessionRecords::default(),
             trace,
         };
         world.note(|world| format!("{:?}", world.settings));
@@ -78,14 +78,14 @@ impl World {
 
     /// Runs to the end, or to the first violation.
     pub(super) fn run(&mut self) {
-        let mut is_healed = false;
+        let mut has_ended_disturbances = false;
         let mut done_since = None;
         while self.ledger.violation().is_none() {
-            if self.is_ending() && !is_healed {
-                is_healed = true;
-                self.heal_everything();
+            if self.is_ending() && !has_ended_disturbances {
+                has_ended_disturbances = true;
+                self.end_disturbances();
             }
-            if is_healed && self.is_done() {
+            if has_ended_disturbances && self.is_done() {
                 let now = self.clock.now();
                 match done_since {
                     None => {
@@ -97,36 +97,36 @@ impl World {
                 }
             }
             let Some(event) = self.clock.next() else {
-                return self.hang("nothing is scheduled any more");
+                return self.fail_stuck("nothing is scheduled any more");
             };
             self.ledger.counts.events += 1;
             if self.clock.now() > self.settings.duration_ms + ENDING_MS_MAX {
-                return self.hang("it is far too late");
+                return self.fail_stuck("the run did not end in time");
             }
             if self.ledger.counts.events > EVENTS_MAX {
-                return self.hang("there is no end of events");
+                return self.fail_stuck("too many events");
             }
-            self.happen(event);
+            self.handle_event(event);
         }
     }
 
-    /// Whether all has ended that must end.
+    /// Whether every call has ended and every link is idle.
     fn is_done(&self) -> bool {
         let now = self.clock.now();
-        // Whatever was kept from a side for a while has reached it by then, too; and nobody is away who has still to
-        // take what came, such as an acknowledgement.
+        // Delayed bytes must have arrived too, and no process may be paused or down that still has to read, for
+        // example an acknowledgement.
         self.ledger.waiting() == 0
             && self
                 .nodes
                 .iter()
                 .all(|node| node.is_alive && node.paused_until <= now)
-            && !self.network.is_held_up(now)
+            && !self.network.is_delayed(now)
             && self.diallers.iter().flatten().all(Dialler::is_idle)
             && self.acceptors.iter().flatten().all(Acceptor::is_idle)
-            && self.network.end_unseen().is_none()
+            && self.network.unnoticed_end().is_none()
     }
 
-    fn hang(&mut self, why: &str) {
+    fn fail_stuck(&mut self, why: &str) {
         let mut left: Vec<String> = self.ledger.first_waiting().into_iter().collect();
         let mut diallers = self.diallers.iter().flatten();
         if let Some(dialler) = diallers.find(|dialler| !dialler.is_idle()) {
@@ -137,11 +137,11 @@ impl World {
         if let Some(id) = self.acceptors.iter().position(is_busy) {
             left.push(format!("acceptor {id} has something left"));
         }
-        left.extend(self.network.end_unseen());
+        left.extend(self.network.unnoticed_end());
         self.ledger.fail(|| format!("{why}: {}", left.join(", ")));
     }
 
-    /// The node at which something happens, and which may be paused.
+    /// The node at which an event takes place; it may be paused.
     fn node_of(&self, event: &Event) -> Option<usize> {
         match *event {
             Event::Operate { node, .. } => Some(node),
@@ -155,16 +155,18 @@ impl World {
             Event::Answer { acceptor, .. }
             | Event::Tick { acceptor }
             | Event::SendHeartbeat { acceptor }
-            | Event::Forget { acceptor } => {
+            | Event::DropSession { acceptor } => {
                 let acceptor = self.acceptors[acceptor].as_ref()?;
                 Some(acceptor.process.node)
             }
-            Event::Leave { connection } => Some(self.network.get(connection).process(Side::Acceptor).node),
-            Event::Disturb | Event::Start { .. } | Event::Heal { .. } | Event::Settled => None,
+            Event::CloseAfterGoodbye { connection } => {
+                Some(self.network.get(connection).process(Side::Acceptor).node)
+            }
+            Event::Disturb | Event::Start { .. } | Event::EndDisturbance { .. } | Event::Settled => None,
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    fn handle_event(&mut self, event: Event) {
         if let Some(node) = self.node_of(&event) {
             let paused_until = self.nodes[node].paused_until;
             if paused_until > self.clock.now() {
@@ -196,14 +198,14 @@ impl World {
             } => self.answer(acceptor, session, message),
             Event::Tick { acceptor } => self.tick(acceptor),
             Event::SendHeartbeat { acceptor } => self.send_heartbeat(acceptor),
-            Event::Forget { acceptor } => self.forget_if_old(acceptor),
-            Event::Leave { connection } => self.leave(connection),
-            Event::Heal { connection } => self.network.heal(&mut self.clock, connection),
+            Event::DropSession { acceptor } => self.drop_session_if_old(acceptor),
+            Event::CloseAfterGoodbye { connection } => self.close_after_goodbye(connection),
+            Event::EndDisturbance { connection } => self.network.end_disturbance(&mut self.clock, connection),
             Event::Settled => {}
         }
     }
 
-    /// A node's process starts.
+    /// Starts the process of a node.
     fn start(&mut self, node: usize) {
         let place = &mut self.nodes[node];
         if place.is_alive {
@@ -216,7 +218,7 @@ impl World {
             .schedule(self.clock.now(), Event::Operate { node, generation });
     }
 
-    /// Nothing is left over, and after everything is closed there is nothing at all.
+    /// Closes every link and checks that no call, timer, output or memory is left.
     fn close(&mut self) {
         for id in 0..self.diallers.len() {
             if let Some(leftover) = self.diallers[id].as_mut().and_then(|dialler| dialler.close()) {

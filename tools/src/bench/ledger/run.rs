@@ -70,21 +70,12 @@ pub(super) enum LedgerRunError {
     Interrupted,
 }
 
-<<<<<<< HEAD:tools/src/bench/ledger/run.rs
 /// The processes and the node of a run.
 struct LedgerRun {
-    callee: Server,
-    backup: Option<(Server, ChaosProxy)>,
-    watch: Watch,
-    /// Two addresses of the callee, so that a reload can change the address.
-=======
-/// What takes part.
-struct Course {
     callee: NodeProcess,
     backup: Option<(NodeProcess, ChaosProxy)>,
     watch: Supervisor,
-    /// Two ways to the callee, so that a reload can move it.
->>>>>>> bench-floors:tools/src/bench_ledger/course.rs
+    /// Two addresses of the callee, so that a reload can change the address.
     proxies: [ChaosProxy; 2],
     node: Node,
     /// The index of the proxy that the map names.
@@ -128,17 +119,10 @@ pub(super) fn run(plan: &Plan) -> Result<u64, LedgerRunError> {
     Ok(result.violations.total())
 }
 
-<<<<<<< HEAD:tools/src/bench/ledger/run.rs
 impl LedgerRun {
     fn start(plan: &Plan, interrupt: Interrupt) -> Result<LedgerRun, LedgerRunError> {
-        let scratch = Scratch::new("ledger")?;
-        let mut watch = Watch::new(interrupt, |_| {});
-=======
-impl Course {
-    fn start(plan: &Plan, interrupt: Interrupt) -> Result<Course, CourseError> {
         let scratch = TempDir::new("ledger")?;
         let mut watch = Supervisor::new(interrupt, |_| {});
->>>>>>> bench-floors:tools/src/bench_ledger/course.rs
         let mut start = |name, (_, kind)| {
             let node_plan = NodePlan {
                 name,
@@ -146,13 +130,8 @@ impl Course {
                 spin_us: 0,
                 service: ("ledger", kind),
             };
-<<<<<<< HEAD:tools/src/bench/ledger/run.rs
-            Server::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
-                .map_err(LedgerRunError::from)
-=======
             NodeProcess::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
-                .map_err(CourseError::from)
->>>>>>> bench-floors:tools/src/bench_ledger/course.rs
+                .map_err(LedgerRunError::from)
         };
         let callee = start(CALLEE, JOURNALS[0])?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -1,6 +1,6 @@
-//! Sessions that outlive their connections: what goes on, what is said to be lost, and who may go on.
+//! Sessions that outlive their connections: which messages go on, which are reported as lost, and which peer may
+//! resume a session.
 
-use bytes::Bytes;
 use skyring_codec::link::{
     ACK_DELAY_MS_MAX, CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, CallerRequest,
     Inbound, LinkError, ProtocolError, SESSION_KEPT_MS_MAX,
@@ -9,7 +9,8 @@ use skyring_codec::native::{FrameError, Hello, HelloError, Resumption};
 use skyring_codec::skynet::Address;
 
 use crate::support::{
-    TEN, answer, arrive, call, callee, events, frame, hello, native_pair_of, payload, requests, send,
+    TEN, answer, arrive, ask, call, deliver, deliver_back, dial, events, expired, frame, hello,
+    hello_request, lengths, lost, native_pair_of, ok_answer, payload, post, reply, requests, send,
     take_from_callee, take_from_caller, without_session,
 };
 
@@ -18,7 +19,7 @@ pub(crate) fn pair() -> (CallerLink, CalleeLink) {
     native_pair_of(CallerLimits::default(), CalleeLimits::default())
 }
 
-/// The answer of an acceptor to a further connection: each has a nonce of its own.
+/// The answer of an acceptor to a further connection: each has another nonce.
 fn later_answer() -> Hello {
     Hello {
         nonce: *b"another-nonce---",
@@ -26,32 +27,19 @@ fn later_answer() -> Hello {
     }
 }
 
-/// The caller dials, and a new link gets its hello.
-fn dial(caller: &mut CallerLink, now: u64) -> CalleeLink {
-    caller.dial(now, &hello()).expect("a valid hello");
-    let mut greeted = callee();
-    let inbound = arrive(&mut greeted, take_from_caller(caller, usize::MAX));
-    assert!(
-        matches!(&inbound.as_deref(), Ok([Inbound::Hello(_)])),
-        "{inbound:?}"
-    );
-    greeted
-}
-
-/// The caller dials again, and the old link goes on with the connection.
+/// The caller dials again, and the callee resumes its session on the new connection.
 pub(crate) fn resume(caller: &mut CallerLink, callee: &mut CalleeLink, now: u64) -> Vec<CallerEvent> {
     let greeted = dial(caller, now);
     assert!(callee.can_resume(&greeted));
     callee
         .resume(greeted, &later_answer())
         .expect("it can be resumed");
-    caller.receive(take_from_callee(callee));
-    let mut all = events(caller, now).expect("well-formed");
+    let mut all = deliver_back(callee, caller, now);
     assert!(matches!(all.remove(0), CallerEvent::Ready { .. }));
     all
 }
 
-/// The caller dials again, and the acceptor, this one or another, knows nothing of it.
+/// The caller dials again, and an acceptor without its session answers.
 fn begin_anew(caller: &mut CallerLink, epoch: u64, now: u64) -> (CalleeLink, Vec<CallerEvent>) {
     let mut callee = dial(caller, now);
     let answer = Hello {
@@ -59,16 +47,14 @@ fn begin_anew(caller: &mut CallerLink, epoch: u64, now: u64) -> (CalleeLink, Vec
         ..later_answer()
     };
     callee.accept_hello(&answer).expect("a valid hello");
-    caller.receive(take_from_callee(&mut callee));
-    let mut all = events(caller, now).expect("well-formed");
+    let mut all = deliver_back(&mut callee, caller, now);
     assert!(matches!(all.remove(0), CallerEvent::Ready { .. }));
     (callee, all)
 }
 
-pub(crate) fn ask(caller: &mut CallerLink, number: usize, deadline: Option<u64>) {
-    caller
-        .request(0, call(TEN, &payload(number), deadline, number as u64))
-        .expect("accepted");
+/// Makes a call whose token and payload length are `number`.
+pub(crate) fn ask_number(caller: &mut CallerLink, number: usize, deadline: Option<u64>) {
+    ask(caller, TEN, number, deadline, number as u64);
 }
 
 fn ask_idempotent(caller: &mut CallerLink, number: usize) {
@@ -79,7 +65,7 @@ fn ask_idempotent(caller: &mut CallerLink, number: usize) {
     caller.request(0, request).expect("accepted");
 }
 
-/// What an acknowledgement that cannot be is.
+/// The error of an acknowledgement that is impossible.
 fn impossible<T>(received: u64, acknowledged: u64, sent: u64) -> Result<T, ProtocolError> {
     Err(ProtocolError::from(FrameError::Acknowledgement {
         received,
@@ -88,33 +74,16 @@ fn impossible<T>(received: u64, acknowledged: u64, sent: u64) -> Result<T, Proto
     }))
 }
 
-/// The lengths of the payloads of all that arrives.
-fn lengths(callee: &mut CalleeLink, chunk: Bytes) -> Vec<usize> {
-    requests(callee, chunk)
-        .iter()
-        .map(|request| request.payload.len())
-        .collect()
-}
-
-pub(crate) fn reply(token: u64, bytes: usize) -> CallerEvent {
-    CallerEvent::Reply {
-        token,
-        result: Ok(payload(bytes)),
-    }
-}
-
 #[test]
 fn a_connection_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
     let there = 3 * 24 + 1_800 + 24 + 4 + 24 + 7;
     for cut in 0..=there {
         let (mut caller, mut callee) = pair();
         for number in 1..=3 {
-            ask(&mut caller, number * 300, None);
+            ask_number(&mut caller, number * 300, None);
         }
-        caller
-            .request(0, send(Address::Name(b"@sdb"), &payload(7)))
-            .expect("accepted");
-        let mut seen = lengths(&mut callee, take_from_caller(&mut caller, cut));
+        post(&mut caller, Address::Name(b"@sdb"), 7);
+        let mut seen = lengths(&requests(&mut callee, take_from_caller(&mut caller, cut)));
         caller.disconnected();
         assert!(
             callee.disconnected(),
@@ -122,16 +91,16 @@ fn a_connection_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
         );
         assert_eq!(events(&mut caller, 0), Ok(vec![]), "cut at {cut}");
         assert_eq!(resume(&mut caller, &mut callee, 0), []);
-        seen.extend(lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)));
+        seen.extend(lengths(&deliver(&mut caller, &mut callee)));
         assert_eq!(seen, [300, 600, 900, 7], "cut at {cut}");
     }
     let back = 3 * 24 + 100 + 600 + 1_100;
     for cut in 0..=back {
         let (mut caller, mut callee) = pair();
         for number in 1..=3 {
-            ask(&mut caller, number, None);
+            ask_number(&mut caller, number, None);
         }
-        let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        let arrived = deliver(&mut caller, &mut callee);
         for (request, bytes) in arrived.iter().zip([100, 600, 1_100]) {
             callee.respond(request.session, Ok(payload(bytes)));
         }
@@ -144,19 +113,16 @@ fn a_connection_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
             ended == [reply(1, 100), reply(2, 600), reply(3, 1_100)],
             "cut at {cut}"
         );
-        assert_eq!(
-            lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
-            [0; 0]
-        );
+        assert_eq!(lengths(&deliver(&mut caller, &mut callee)), [0; 0]);
     }
 }
 
 #[test]
-fn answers_given_without_a_connection_are_kept_for_the_next_one() {
+fn answers_without_a_connection_are_retained_for_the_next_one() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    ask(&mut caller, 2, None);
-    let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    ask_number(&mut caller, 1, None);
+    ask_number(&mut caller, 2, None);
+    let arrived = deliver(&mut caller, &mut callee);
     caller.disconnected();
     assert!(callee.disconnected());
     callee.respond(arrived[1].session, Err(b"no"));
@@ -170,28 +136,25 @@ fn answers_given_without_a_connection_are_kept_for_the_next_one() {
 }
 
 #[test]
-fn a_session_goes_on_while_its_old_connection_still_seems_to_be_there() {
+fn a_session_resumes_while_the_acceptor_still_has_the_old_connection() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    ask(&mut caller, 2, None);
+    ask_number(&mut caller, 1, None);
+    ask_number(&mut caller, 2, None);
     let sent = take_from_caller(&mut caller, usize::MAX);
-    assert_eq!(lengths(&mut callee, sent.slice(..30)), [1]);
+    assert_eq!(lengths(&requests(&mut callee, sent.slice(..30))), [1]);
     caller.disconnected();
-    // The acceptor has noticed nothing. What is still on the old connection is not read any more.
+    // The acceptor has not seen the end of the old connection. The rest of it is not read any more.
     assert_eq!(resume(&mut caller, &mut callee, 0), []);
-    assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
-        [2]
-    );
+    assert_eq!(lengths(&deliver(&mut caller, &mut callee)), [2]);
 }
 
 #[test]
-fn a_handshake_that_breaks_is_begun_again() {
+fn a_handshake_that_breaks_is_repeated() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    ask(&mut caller, 2, None);
+    ask_number(&mut caller, 1, None);
+    ask_number(&mut caller, 2, None);
     let sent = take_from_caller(&mut caller, usize::MAX);
-    assert_eq!(lengths(&mut callee, sent.slice(..30)), [1]);
+    assert_eq!(lengths(&requests(&mut callee, sent.slice(..30))), [1]);
     for _ in 0..3 {
         caller.disconnected();
         let greeted = dial(&mut caller, 0);
@@ -205,35 +168,31 @@ fn a_handshake_that_breaks_is_begun_again() {
     }
     caller.disconnected();
     assert_eq!(resume(&mut caller, &mut callee, 0), []);
-    assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
-        [2]
-    );
+    assert_eq!(lengths(&deliver(&mut caller, &mut callee)), [2]);
 }
 
 #[test]
 fn after_a_restart_what_was_begun_may_have_run_and_the_rest_goes_on() {
     for (epoch, is_restart) in [(1, true), (answer().epoch, false)] {
         let (mut caller, mut callee) = pair();
-        ask(&mut caller, 1, None);
+        ask_number(&mut caller, 1, None);
         ask_idempotent(&mut caller, 2);
         ask_idempotent(&mut caller, 3);
-        caller.request(0, send(TEN, &payload(4))).expect("accepted");
-        // The callee has all of them, and says so, and has answered one.
-        let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        post(&mut caller, TEN, 4);
+        // The callee receives and acknowledges all of them, and answers one.
+        let arrived = deliver(&mut caller, &mut callee);
         callee.tick(0);
         callee.tick(ACK_DELAY_MS_MAX);
         callee.respond(arrived[1].session, Ok(payload(1)));
-        caller.receive(take_from_callee(&mut callee));
-        assert_eq!(events(&mut caller, 0), Ok(vec![reply(2, 1)]));
-        // Of these it has not got all, and of the last nothing was transmitted.
-        ask(&mut caller, 5, None);
+        assert_eq!(deliver_back(&mut callee, &mut caller, 0), vec![reply(2, 1)]);
+        // Of these the first is transmitted whole, the next one in part and the last ones not at all.
+        ask_number(&mut caller, 5, None);
         ask_idempotent(&mut caller, 6);
-        ask(&mut caller, 7, None);
-        caller.request(0, send(TEN, &payload(8))).expect("accepted");
+        ask_number(&mut caller, 7, None);
+        post(&mut caller, TEN, 8);
         take_from_caller(&mut caller, 24 + 5 + 1);
         caller.disconnected();
-        ask(&mut caller, 9, None);
+        ask_number(&mut caller, 9, None);
 
         let (mut callee, ended) = begin_anew(&mut caller, epoch, 0);
         let lost = |token| match is_restart {
@@ -241,7 +200,7 @@ fn after_a_restart_what_was_begun_may_have_run_and_the_rest_goes_on() {
             false => CallerEvent::Forgotten { token },
         };
         assert_eq!(ended, [lost(1), lost(5)]);
-        let arrived = lengths(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        let arrived = lengths(&deliver(&mut caller, &mut callee));
         assert_eq!(
             arrived,
             [3, 6, 7, 8, 9],
@@ -252,41 +211,34 @@ fn after_a_restart_what_was_begun_may_have_run_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_call_whose_time_is_over_is_not_written_again_and_others_have_the_time_that_is_left() {
+fn a_call_past_its_deadline_is_not_replayed_and_others_carry_their_remaining_time() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, Some(1_000));
-    ask(&mut caller, 2, Some(5_000));
-    ask(&mut caller, 3, None);
+    ask_number(&mut caller, 1, Some(1_000));
+    ask_number(&mut caller, 2, Some(5_000));
+    ask_number(&mut caller, 3, None);
     take_from_caller(&mut caller, usize::MAX);
     caller.disconnected();
-    let expired = CallerEvent::Expired {
-        token: 1,
-        may_have_run: true,
-    };
-    assert_eq!(events(&mut caller, 1_500), Ok(vec![expired]));
+    assert_eq!(events(&mut caller, 1_500), Ok(vec![expired(1, true)]));
     assert_eq!(resume(&mut caller, &mut callee, 2_000), []);
-    let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
-    let left: Vec<_> = arrived
+    let arrived = deliver(&mut caller, &mut callee);
+    let remaining: Vec<_> = arrived
         .iter()
         .map(|request| (request.payload.len(), request.remaining_ms))
         .collect();
-    assert_eq!(left, [(2, Some(3_000)), (3, None)]);
-    // The numbers fit nevertheless: the next break loses and repeats nothing either.
+    assert_eq!(remaining, [(2, Some(3_000)), (3, None)]);
+    // The frame numbers still agree: the next break loses and repeats nothing either.
     caller.disconnected();
     callee.respond(arrived[0].session, Ok(payload(1)));
     assert_eq!(resume(&mut caller, &mut callee, 2_000), [reply(2, 1)]);
-    assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
-        [0; 0]
-    );
+    assert_eq!(lengths(&deliver(&mut caller, &mut callee)), [0; 0]);
 }
 
 #[test]
-fn an_acknowledgement_that_cannot_be_ends_the_connection() {
+fn an_impossible_acknowledgement_ends_the_connection() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    ask(&mut caller, 2, None);
-    let arrived = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    ask_number(&mut caller, 1, None);
+    ask_number(&mut caller, 2, None);
+    let arrived = deliver(&mut caller, &mut callee);
     callee.respond(arrived[0].session, Ok(payload(1)));
     let ack = |received: u32| frame(9, 0, [0, received, 0, 0], b"");
     caller.receive(ack(1));
@@ -299,7 +251,7 @@ fn an_acknowledgement_that_cannot_be_ends_the_connection() {
     assert_eq!(events(&mut caller, 0), impossible(1 << 32, 1, 2));
     assert_eq!(arrive(&mut callee, ack(1)), Ok(vec![]));
     assert_eq!(arrive(&mut callee, ack(2)), impossible(2, 1, 1));
-    // Nor where nothing is acknowledged.
+    // Without a session every acknowledgement is impossible.
     let (mut caller, mut callee) = native_pair_of(without_session(), CalleeLimits::default());
     caller.receive(ack(0));
     assert_eq!(events(&mut caller, 0), impossible(0, 0, 0));
@@ -307,32 +259,26 @@ fn an_acknowledgement_that_cannot_be_ends_the_connection() {
 }
 
 #[test]
-fn an_answer_that_claims_what_was_never_sent_ends_the_session() {
+fn a_hello_that_acknowledges_what_was_never_sent_ends_the_session() {
     for received in [0, 3] {
         let (mut caller, mut callee) = pair();
-        ask(&mut caller, 1, None);
-        ask(&mut caller, 2, None);
-        requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        ask_number(&mut caller, 1, None);
+        ask_number(&mut caller, 2, None);
+        deliver(&mut caller, &mut callee);
         caller.receive(frame(9, 0, [0, 1, 0, 0], b""));
         assert_eq!(events(&mut caller, 0), Ok(vec![]));
         caller.disconnected();
-        let mut greeted = dial(&mut caller, 0);
-        let lie = Hello {
+        dial(&mut caller, 0);
+        let false_answer = Hello {
             resume: Resumption::Session {
                 session: answer().nonce,
                 received,
             },
             ..later_answer()
         };
-        // A link does not lie, so its answer is put together here.
-        greeted.refuse_hello();
-        take_from_callee(&mut greeted);
-        let packed = lie.pack().expect("a valid hello");
-        let mut package = (packed.len() as u16 + 5).to_be_bytes().to_vec();
-        package.extend([1, 0, 0, 0, 1]);
-        package.extend(&packed);
-        caller.receive(package.into());
-        let error = events(&mut caller, 0).expect_err("a lie");
+        // No link sends this answer, so the test encodes it.
+        caller.receive(ok_answer(1, &false_answer.pack().expect("a valid hello")));
+        let error = events(&mut caller, 0).expect_err("a false acknowledgement");
         assert!(
             matches!(error, ProtocolError::Frame(FrameError::Acknowledgement { .. })),
             "{error}"
@@ -340,24 +286,21 @@ fn an_answer_that_claims_what_was_never_sent_ends_the_session() {
         caller.disconnected();
         let lost = [1, 2].map(|token| CallerEvent::Forgotten { token });
         assert_eq!(events(&mut caller, 0), Ok(lost.to_vec()));
-        // The next connection begins anew.
+        // The next connection begins a new session.
         let (_, ended) = begin_anew(&mut caller, 3, 0);
         assert_eq!(ended, []);
     }
 }
 
 #[test]
-fn only_who_knows_the_secret_takes_a_session_over() {
+fn only_a_hello_with_the_secret_takes_over_a_session() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    ask_number(&mut caller, 1, None);
+    deliver(&mut caller, &mut callee);
     let mut refused = |hello: Hello| {
-        let mut stranger = self::callee();
+        let mut stranger = crate::support::callee();
         let packed = hello.pack().expect("a valid hello");
-        let mut package = (packed.len() as u16 + 9).to_be_bytes().to_vec();
-        package.extend([0, 0, 0, 0, 0, 1, 0, 0, 0]);
-        package.extend(&packed);
-        let inbound = arrive(&mut stranger, package.into());
+        let inbound = arrive(&mut stranger, hello_request(&packed));
         assert!(
             matches!(inbound.as_deref(), Ok([Inbound::Hello(_)])),
             "{inbound:?}"
@@ -376,7 +319,7 @@ fn only_who_knows_the_secret_takes_a_session_over() {
     other[15] ^= 1;
     assert!(refused(of(other, 0)));
     assert!(refused(of(hello().nonce, 0)));
-    assert!(refused(of(answer().nonce, 1)), "of answers that there are not");
+    assert!(refused(of(answer().nonce, 1)), "more answers than there are");
     assert!(refused(Hello {
         epoch: 8,
         ..of(answer().nonce, 0)
@@ -390,33 +333,29 @@ fn only_who_knows_the_secret_takes_a_session_over() {
 }
 
 #[test]
-fn a_session_without_a_connection_is_given_up_after_its_time() {
+fn a_session_without_a_connection_ends_after_its_time() {
     let (mut caller, _) = pair();
-    ask(&mut caller, 1, None);
-    ask(&mut caller, 2, None);
-    caller.request(0, send(TEN, &payload(3))).expect("accepted");
+    ask_number(&mut caller, 1, None);
+    ask_number(&mut caller, 2, None);
+    post(&mut caller, TEN, 3);
     take_from_caller(&mut caller, 30);
-    // The link was last told the time long before the connection broke.
+    // The link learns the current time only with the next poll.
     caller.disconnected();
     assert_eq!(events(&mut caller, 1_000), Ok(vec![]));
     assert_eq!(caller.next_deadline(), Some(1_000 + SESSION_KEPT_MS_MAX));
     assert_eq!(events(&mut caller, 999 + SESSION_KEPT_MS_MAX), Ok(vec![]));
-    // An attempt that comes to nothing does not put it off.
+    // A failed attempt to connect does not postpone the end.
     caller.dial(2_000, &hello()).expect("a valid hello");
     caller.disconnected();
-    let lost = |token| CallerEvent::Lost {
-        token,
-        may_have_run: true,
-    };
     assert_eq!(
         events(&mut caller, 1_000 + SESSION_KEPT_MS_MAX),
-        Ok(vec![lost(1), lost(2)])
+        Ok(vec![lost(1, true), lost(2, true)])
     );
     assert_eq!(caller.next_deadline(), None);
     let (mut callee, ended) = begin_anew(&mut caller, answer().epoch, 70_000);
     assert_eq!(ended, []);
     assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
+        lengths(&deliver(&mut caller, &mut callee)),
         [3],
         "it was not begun"
     );
@@ -434,14 +373,15 @@ fn without_a_session_what_was_sent_is_lost_with_its_connection() {
     ] {
         let (mut caller, mut callee) = native_pair_of(here, there);
         assert_eq!((caller.session_frames(), callee.session_secret()), (None, None));
-        ask(&mut caller, 1, None);
-        ask(&mut caller, 2, None);
-        assert_eq!(lengths(&mut callee, take_from_caller(&mut caller, 30)), [1]);
+        ask_number(&mut caller, 1, None);
+        ask_number(&mut caller, 2, None);
+        assert_eq!(
+            lengths(&requests(&mut callee, take_from_caller(&mut caller, 30))),
+            [1]
+        );
         caller.disconnected();
         assert!(!callee.disconnected());
-        let may_have_run = true;
-        let lost = [1, 2].map(|token| CallerEvent::Lost { token, may_have_run });
-        assert_eq!(events(&mut caller, 0), Ok(lost.to_vec()));
+        assert_eq!(events(&mut caller, 0), Ok(vec![lost(1, true), lost(2, true)]));
     }
 }
 
@@ -452,7 +392,7 @@ fn messages_that_are_not_acknowledged_are_bounded_in_bytes() {
         ..CallerLimits::default()
     };
     let (mut caller, mut callee) = native_pair_of(limits, CalleeLimits::default());
-    let request = || send(TEN, &Bytes::from_static(&[7; 872]));
+    let request = || send(TEN, &payload(872));
     for _ in 0..10 {
         caller.request(0, request()).expect("accepted");
         take_from_caller(&mut caller, usize::MAX);
@@ -465,14 +405,10 @@ fn messages_that_are_not_acknowledged_are_bounded_in_bytes() {
     caller.disconnected();
     assert_eq!(caller.request(0, request()), refused);
     assert_eq!(resume(&mut caller, &mut callee, 0), []);
-    assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)).len(),
-        10
-    );
+    assert_eq!(lengths(&deliver(&mut caller, &mut callee)).len(), 10);
     callee.tick(0);
     callee.tick(ACK_DELAY_MS_MAX);
-    caller.receive(take_from_callee(&mut callee));
-    assert_eq!(events(&mut caller, 0), Ok(vec![]));
+    assert_eq!(deliver_back(&mut callee, &mut caller, 0), vec![]);
     assert_eq!(caller.request(0, request()), Ok(()));
 }
 
@@ -485,9 +421,9 @@ fn a_caller_that_acknowledges_nothing_loses_the_oldest_answers_and_the_session_o
     for is_received in [true, false] {
         let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), limits);
         for number in 1..=20 {
-            ask(&mut caller, number, None);
+            ask_number(&mut caller, number, None);
         }
-        for request in requests(&mut callee, take_from_caller(&mut caller, usize::MAX)) {
+        for request in deliver(&mut caller, &mut callee) {
             callee.respond(request.session, Ok(payload(1_000)));
             assert!(callee.out_buffer_bytes() + callee.held_bytes() < 100_000);
         }
@@ -504,49 +440,37 @@ fn a_caller_that_acknowledges_nothing_loses_the_oldest_answers_and_the_session_o
 }
 
 #[test]
-fn who_says_goodbye_ends_the_session_with_the_connection() {
+fn after_goodbye_the_session_ends_with_the_connection() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
+    ask_number(&mut caller, 1, None);
     caller.goodbye();
     assert_eq!(
         arrive(&mut callee, take_from_caller(&mut caller, usize::MAX)).map(|all| all.len()),
         Ok(2)
     );
     assert!(!callee.disconnected());
-    // An acknowledgement that was under way is no error.
+    // An acknowledgement that was in flight is no error.
     caller.receive(frame(9, 0, [0, 1, 0, 0], b""));
     assert_eq!(events(&mut caller, 0), Ok(vec![]));
     caller.disconnected();
-    let lost = CallerEvent::Lost {
-        token: 1,
-        may_have_run: true,
-    };
-    assert_eq!(events(&mut caller, 0), Ok(vec![lost]));
+    assert_eq!(events(&mut caller, 0), Ok(vec![lost(1, true)]));
     assert!(caller.is_idle());
 }
 
 #[test]
-fn a_peer_that_is_given_up_may_still_come_back_with_the_session() {
+fn an_abandoned_peer_may_still_resume_the_session() {
     let (mut caller, mut callee) = pair();
-    ask(&mut caller, 1, None);
-    assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
-        [1]
-    );
-    ask(&mut caller, 2, None);
+    ask_number(&mut caller, 1, None);
+    assert_eq!(lengths(&deliver(&mut caller, &mut callee)), [1]);
+    ask_number(&mut caller, 2, None);
     caller.abandon();
-    let may_have_run = true;
-    let lost = [1, 2].map(|token| CallerEvent::Lost { token, may_have_run });
     assert_eq!(
         events(&mut caller, 0),
-        Ok(lost.to_vec()),
+        Ok(vec![lost(1, true), lost(2, true)]),
         "the second is still transmitted"
     );
-    ask(&mut caller, 3, None);
+    ask_number(&mut caller, 3, None);
     caller.disconnected();
     assert_eq!(resume(&mut caller, &mut callee, 0), []);
-    assert_eq!(
-        lengths(&mut callee, take_from_caller(&mut caller, usize::MAX)),
-        [3]
-    );
+    assert_eq!(lengths(&deliver(&mut caller, &mut callee)), [3]);
 }

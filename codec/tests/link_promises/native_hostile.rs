@@ -1,12 +1,12 @@
-//! Peers that send what they should not, in the native dialect.
+//! Peers that violate the native dialect or its limits.
 
 use bytes::Bytes;
 use skyring_codec::link::{CalleeLimits, CallerEvent, CallerLimits, Inbound, ProtocolError, ReplyError};
 use skyring_codec::native::{ErrorCode, FrameError, FrameKind};
 
 use crate::support::{
-    TEN, arrive, call, events, frame, native_pair, native_pair_of, payload, requests, take_from_callee,
-    take_from_caller,
+    TEN, arrive, ask, deliver, events, frame, in_pieces, native_pair, native_pair_of, payload, requests,
+    take_from_callee, take_from_caller,
 };
 
 /// A header alone that declares `length` bytes.
@@ -31,13 +31,13 @@ fn a_malformed_frame_is_an_error_at_both_ends() {
         for cut in [1, 10, 24] {
             let (mut caller, mut callee) = native_pair();
             let mut outcome = (Ok(vec![]), Ok(vec![]));
-            crate::support::in_pieces(bytes.clone(), &[cut], |piece| {
+            in_pieces(bytes.clone(), &[cut], |piece| {
                 caller.receive(piece.clone());
                 outcome = (events(&mut caller, 0), arrive(&mut callee, piece));
             });
             let expected = Err(ProtocolError::Frame(error));
             assert_eq!(outcome, (expected.clone(), Err(ProtocolError::Frame(error))));
-            assert_eq!(events(&mut caller, 0), expected, "it comes again");
+            assert_eq!(events(&mut caller, 0), expected, "the error is repeated");
         }
     }
 }
@@ -61,7 +61,7 @@ fn a_frame_in_the_wrong_direction_is_an_error() {
             Err(wrong(kind))
         );
     }
-    // The same for what is too large to be taken in at all.
+    // Also for a frame that is larger than the limit.
     let (mut caller, mut callee) = native_pair();
     caller.receive(declared(2, u32::MAX, 0));
     assert_eq!(events(&mut caller, 0), Err(wrong(FrameKind::Send)));
@@ -79,9 +79,7 @@ fn a_call_that_is_too_large_is_answered_at_its_header_and_the_connection_goes_on
     };
     let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), limits);
     for length in [1_001, 1_000] {
-        caller
-            .request(0, call(TEN, &payload(length), None, length as u64))
-            .expect("accepted");
+        ask(&mut caller, TEN, length, None, length as u64);
     }
     let stream = take_from_caller(&mut caller, usize::MAX);
     let rest = stream.slice(24..);
@@ -95,7 +93,7 @@ fn a_call_that_is_too_large_is_answered_at_its_header_and_the_connection_goes_on
         }),
     };
     assert_eq!(events(&mut caller, 0), Ok(vec![refused]));
-    assert!(callee.has_partial_input(), "the rest of it is awaited");
+    assert!(callee.has_partial_input(), "its payload is still to come");
     let got = requests(&mut callee, rest);
     assert_eq!(
         got.iter()
@@ -116,7 +114,7 @@ fn a_send_that_is_too_large_is_dropped_and_counted() {
     assert_eq!(arrive(&mut callee, declared(2, length, 0)), Ok(vec![]));
     assert_eq!(callee.requests_refused(), 1);
     assert!(!callee.has_output());
-    // 20 MiB come in pieces, and none of them is kept.
+    // 20 MiB arrive in pieces, and none of them is kept.
     let piece = Bytes::from(vec![0; 1 << 20]);
     for _ in 0..20 {
         assert_eq!(arrive(&mut callee, piece.clone()), Ok(vec![]));
@@ -126,7 +124,7 @@ fn a_send_that_is_too_large_is_dropped_and_counted() {
 }
 
 #[test]
-fn declared_lengths_hold_no_memory_and_growth_follows_what_came() {
+fn declared_lengths_hold_no_memory_and_buffers_grow_with_the_input() {
     let (_, mut callee) = native_pair();
     let length = 16 << 20;
     assert_eq!(arrive(&mut callee, declared(1, length, 1)), Ok(vec![]));
@@ -146,40 +144,11 @@ fn declared_lengths_hold_no_memory_and_growth_follows_what_came() {
 }
 
 #[test]
-fn a_reply_that_is_too_large_ends_its_call_and_not_the_connection() {
-    let limits = CallerLimits {
-        message_bytes_max: 1_000,
-        ..CallerLimits::default()
-    };
-    let (mut caller, mut callee) = native_pair_of(limits, CalleeLimits::default());
-    for token in 1..=3 {
-        caller
-            .request(0, call(TEN, &payload(1), None, token))
-            .expect("accepted");
-    }
-    let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
-    callee.respond(got[0].session, Ok(payload(1_001)));
-    callee.respond_error(got[1].session, ErrorCode::Remote, &payload(1_001));
-    callee.respond(got[2].session, Ok(payload(1_000)));
-    callee.respond(77, Ok(payload(1_001)));
-    caller.receive(take_from_callee(&mut callee));
-    let too_large = |token| CallerEvent::TooLarge { token, bytes: 1_001 };
-    let reply = CallerEvent::Reply {
-        token: 3,
-        result: Ok(payload(1_000)),
-    };
-    assert!(events(&mut caller, 0) == Ok(vec![too_large(1), too_large(2), reply]));
-    assert_eq!(caller.late_replies(), 1);
-}
-
-#[test]
-fn errors_carry_their_code_and_a_later_ones_code_is_none() {
+fn errors_carry_their_code_and_a_code_of_a_later_version_is_none() {
     let (mut caller, mut callee) = native_pair();
     for (token, code) in ErrorCode::ALL.into_iter().enumerate() {
-        caller
-            .request(0, call(TEN, &payload(1), None, token as u64))
-            .expect("accepted");
-        let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+        ask(&mut caller, TEN, 1, None, token as u64);
+        let got = deliver(&mut caller, &mut callee);
         callee.respond_error(got[0].session, code, b"why");
         caller.receive(take_from_callee(&mut callee));
         let text = Bytes::from_static(b"why");
@@ -192,10 +161,8 @@ fn errors_carry_their_code_and_a_later_ones_code_is_none() {
         };
         assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
     }
-    caller
-        .request(0, call(TEN, &payload(1), None, 99))
-        .expect("accepted");
-    let session = requests(&mut callee, take_from_caller(&mut caller, usize::MAX))[0].session;
+    ask(&mut caller, TEN, 1, None, 99);
+    let session = deliver(&mut caller, &mut callee)[0].session;
     caller.receive(frame(4, 0, [session, 14, 0, 0], b"new"));
     let text = Bytes::from_static(b"new");
     let reply = CallerEvent::Reply {
@@ -203,39 +170,6 @@ fn errors_carry_their_code_and_a_later_ones_code_is_none() {
         result: Err(ReplyError { code: None, text }),
     };
     assert_eq!(events(&mut caller, 0), Ok(vec![reply]));
-}
-
-#[test]
-fn an_answer_that_is_too_large_becomes_an_error_and_a_long_text_is_cut() {
-    let limits = CalleeLimits {
-        message_bytes_max: 50_000,
-        ..CalleeLimits::default()
-    };
-    let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), limits);
-    for token in 1..=2 {
-        caller
-            .request(0, call(TEN, &payload(1), None, token))
-            .expect("accepted");
-    }
-    let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
-    callee.respond(got[0].session, Ok(payload(50_001)));
-    callee.respond(got[1].session, Err(&payload(40_000)));
-    callee.respond(0, Ok(payload(1)));
-    callee.respond_error(0, ErrorCode::Remote, b"to nobody");
-    caller.receive(take_from_callee(&mut callee));
-    let error = |token, code, text| CallerEvent::Reply {
-        token,
-        result: Err(ReplyError {
-            code: Some(code),
-            text,
-        }),
-    };
-    let text = Bytes::from_static(b"too-large: response of 50001 bytes, limit 50000");
-    let expected = vec![
-        error(1, ErrorCode::TooLarge, text),
-        error(2, ErrorCode::Remote, payload(32_768)),
-    ];
-    assert!(events(&mut caller, 0) == Ok(expected));
 }
 
 #[test]
@@ -252,22 +186,7 @@ fn a_flood_of_pings_fills_the_output_until_reading_stops() {
 }
 
 #[test]
-fn what_a_connection_keeps_does_not_keep_the_chunks_it_came_in() {
-    for stream in [
-        frame(5, 0, [0, 1, 0, 0], b"@name"),
-        declared(1, 100, 1),
-        [declared(1, 100, 1), payload(50)].concat().into(),
-        frame(6, 0, [1, 0, 0, 0], b"").slice(..9),
-    ] {
-        let (_, mut callee) = native_pair();
-        let chunk = Bytes::from(stream.to_vec());
-        assert_eq!(arrive(&mut callee, chunk.clone()), Ok(vec![]));
-        assert!(chunk.is_unique(), "{stream:?}");
-    }
-}
-
-#[test]
-fn names_count_as_held_and_goodbye_is_told() {
+fn names_count_as_held_memory_and_goodbye_is_an_event() {
     let (_, mut callee) = native_pair();
     callee.release_memory();
     assert_eq!(callee.held_bytes(), 0);

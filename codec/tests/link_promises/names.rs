@@ -1,13 +1,14 @@
-//! Names on a connection: defined once, in order, and again where that is due.
+//! Names on a connection: defined once, before their first use, and again when their number was reused.
 
 use std::collections::HashSet;
 
-use skyring_codec::link::{LinkError, ProtocolError};
+use skyring_codec::link::{CallerLink, LinkError, ProtocolError};
 use skyring_codec::native::{FrameError, HEADER_BYTES, NAMES_MAX};
 use skyring_codec::skynet::{Address, RequestAddress};
 
 use crate::support::{
-    arrive, call, callee, events, frame, greet, native_pair, payload, requests, send, take_from_caller,
+    arrive, ask, call, callee, deliver, events, frame, greet, native_pair, payload, post, requests, send,
+    take_from_caller,
 };
 
 fn name(index: usize) -> Vec<u8> {
@@ -15,13 +16,11 @@ fn name(index: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_name_is_sent_once_and_every_request_has_it() {
+fn a_name_is_sent_once_and_every_request_carries_it() {
     let (mut caller, mut callee) = native_pair();
     let mut sizes = Vec::new();
     for token in 0..3 {
-        caller
-            .request(0, call(Address::Name(b"@sdb"), &payload(5), None, token))
-            .expect("accepted");
+        ask(&mut caller, Address::Name(b"@sdb"), 5, None, token);
         let bytes = take_from_caller(&mut caller, usize::MAX);
         sizes.push(bytes.len());
         let got = requests(&mut callee, bytes);
@@ -44,7 +43,7 @@ fn more_names_than_numbers_are_defined_again_and_never_confused() {
         let request = send(Address::Name(&name), &payload(1));
         caller.request(0, request).expect("accepted");
         expected.push(RequestAddress::Name(name.into()));
-        // Only what waits holds its number, so each leaves at once.
+        // Only queued messages hold the number of their name, so each is transmitted at once.
         bytes.extend(take_from_caller(&mut caller, usize::MAX));
     }
     let got: Vec<_> = requests(&mut callee, bytes.into())
@@ -55,12 +54,10 @@ fn more_names_than_numbers_are_defined_again_and_never_confused() {
 }
 
 #[test]
-fn names_of_waiting_messages_are_bounded_and_refused_beyond() {
+fn names_of_queued_messages_are_bounded() {
     let (mut caller, mut callee) = native_pair();
     for index in 0..NAMES_MAX {
-        caller
-            .request(0, send(Address::Name(&name(index)), &payload(1)))
-            .expect("accepted");
+        post(&mut caller, Address::Name(&name(index)), 1);
     }
     let full = LinkError::Overloaded {
         what: "names of waiting messages",
@@ -78,7 +75,7 @@ fn names_of_waiting_messages_are_bounded_and_refused_beyond() {
     caller
         .request(0, send(Address::Name(&name(5)), &payload(1)))
         .expect("a name that is there");
-    let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    let got = deliver(&mut caller, &mut callee);
     let distinct: HashSet<_> = got
         .iter()
         .map(|request| format!("{:?}", request.address))
@@ -86,13 +83,13 @@ fn names_of_waiting_messages_are_bounded_and_refused_beyond() {
     assert_eq!((got.len(), distinct.len()), (NAMES_MAX + 1, NAMES_MAX));
     caller
         .request(0, send(Address::Name(b"@new"), &payload(1)))
-        .expect("all have left");
+        .expect("all are transmitted");
 }
 
 #[test]
-fn every_way_in_which_a_message_goes_lets_go_of_its_name() {
+fn every_end_of_a_message_releases_its_name() {
     let (mut caller, _) = native_pair();
-    let fill = |caller: &mut skyring_codec::link::CallerLink, deadline| {
+    let fill = |caller: &mut CallerLink, deadline| {
         for index in 0..NAMES_MAX {
             let name = name(index);
             let request = call(Address::Name(&name), &payload(1), deadline, index as u64);

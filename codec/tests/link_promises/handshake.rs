@@ -1,19 +1,17 @@
-//! The first exchange: who meets whom, and what they speak then.
+//! The handshake: which dialect the two ends agree on, and how it fails.
 
 use bytes::Bytes;
 use skyring_codec::link::{
     CalleeLink, CallerEvent, CallerLink, Dialect, HANDSHAKE_MS_MAX, Inbound, ProtocolError,
 };
 use skyring_codec::native::{Hello, HelloError};
-use skyring_codec::outbuffer::OutBuffer;
 use skyring_codec::seri::{Table, Value, pack};
-use skyring_codec::skynet::{
-    Address, RequestAddress, encode_error_response, encode_ok_response, encode_request,
-};
+use skyring_codec::skynet::{Address, RequestAddress, encode_error_response, encode_request};
 
 use crate::support::{
-    TEN, answer, arrive, call, callee, caller, events, greet, hello, native_pair, payload, requests, send,
-    take_from_callee, take_from_caller,
+    TEN, answer, arrive, ask, call, callee, caller, deliver, deliver_back, events, expired, greet, hello,
+    hello_request, in_pieces, lengths, native_pair, ok_answer, payload, post, reply, requests,
+    take_from_callee, take_from_caller, written,
 };
 
 const READY_SKYNET: CallerEvent = CallerEvent::Ready {
@@ -21,77 +19,47 @@ const READY_SKYNET: CallerEvent = CallerEvent::Ready {
     peer: None,
 };
 
-fn written(write: impl FnOnce(&mut OutBuffer)) -> Bytes {
-    let mut out = OutBuffer::new();
-    write(&mut out);
-    let mut slices = [std::io::IoSlice::new(&[]); 8];
-    let filled = out.slices(&mut slices);
-    slices[..filled]
-        .iter()
-        .flat_map(|slice| slice.iter().copied())
-        .collect::<Vec<_>>()
-        .into()
-}
-
 fn error_answer(session: u32, text: &[u8]) -> Bytes {
     written(|out| encode_error_response(out, session, text))
 }
 
-fn ok_answer(session: u32, payload: &Bytes) -> Bytes {
-    written(|out| encode_ok_response(out, session, payload).expect("short"))
+/// Makes a call, a send and a call to a name before there is a connection.
+fn queue_messages(caller: &mut CallerLink) {
+    ask(caller, TEN, 20, Some(5_000), 1);
+    post(caller, TEN, 40_000);
+    ask(caller, Address::Name(b"@db"), 50_000, None, 2);
 }
 
-/// A call, a send and a call to a name, accepted before there is a connection.
-fn wait_for_connection(caller: &mut CallerLink) {
-    caller
-        .request(0, call(TEN, &payload(20), Some(5_000), 1))
-        .expect("accepted");
-    caller.request(0, send(TEN, &payload(40_000))).expect("accepted");
-    caller
-        .request(0, call(Address::Name(b"@db"), &payload(50_000), None, 2))
-        .expect("accepted");
-}
-
-fn assert_waiting_arrives(caller: &mut CallerLink, callee: &mut CalleeLink) {
-    let arrived = requests(callee, take_from_caller(caller, usize::MAX));
-    let lengths: Vec<_> = arrived.iter().map(|request| request.payload.len()).collect();
-    assert_eq!(lengths, [20, 40_000, 50_000]);
-    assert!(
-        arrived
-            .iter()
-            .all(|request| request.payload == payload(request.payload.len()))
-    );
+/// The queued messages arrive, and so do their answers.
+fn assert_queued_arrive(caller: &mut CallerLink, callee: &mut CalleeLink) {
+    let arrived = deliver(caller, callee);
+    assert_eq!(lengths(&arrived), [20, 40_000, 50_000]);
     for request in arrived {
         callee.respond(request.session, Ok(request.payload));
     }
-    caller.receive(take_from_callee(callee));
-    let replies = [(1, 20), (2, 50_000)].map(|(token, length)| CallerEvent::Reply {
-        token,
-        result: Ok(payload(length)),
-    });
-    assert!(events(caller, 0) == Ok(replies.to_vec()));
+    assert!(deliver_back(callee, caller, 0) == [reply(1, 20), reply(2, 50_000)]);
     assert!(caller.is_idle());
 }
 
 #[test]
-fn two_skyring_nodes_go_native_and_what_waited_goes_out() {
+fn two_skyring_nodes_agree_on_the_native_dialect_and_queued_messages_are_sent() {
     let (mut caller, mut callee) = (caller(), callee());
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     greet(&mut caller, &mut callee, 0);
     assert_eq!(
         (caller.dialect(), callee.dialect()),
         (Some(Dialect::Native), Dialect::Native)
     );
-    assert_waiting_arrives(&mut caller, &mut callee);
+    assert_queued_arrive(&mut caller, &mut callee);
 }
 
 #[test]
-fn nothing_but_the_hello_is_shown_before_it_is_answered() {
+fn nothing_but_the_hello_is_transmitted_before_its_answer() {
     let mut caller = caller();
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     caller.dial(0, &hello()).expect("a valid hello");
     let greeting = take_from_caller(&mut caller, usize::MAX);
-    caller.request(0, send(TEN, &payload(3))).expect("accepted");
+    post(&mut caller, TEN, 3);
     assert!(!caller.has_output() && caller.dialect().is_none() && caller.is_connected());
     let expected = hello().pack().expect("a valid hello");
     assert_eq!(
@@ -101,23 +69,11 @@ fn nothing_but_the_hello_is_shown_before_it_is_answered() {
 }
 
 #[test]
-fn a_skynet_node_that_knows_no_such_name_is_spoken_to_as_one() {
-    let (mut caller, mut callee) = (caller(), callee());
-    wait_for_connection(&mut caller);
-    caller.dial(0, &hello()).expect("a valid hello");
-    // A Skynet node sees a query for a name that it does not have, and nothing of what follows it.
-    let _ = take_from_caller(&mut caller, usize::MAX);
-    caller.receive(written(|out| encode_error_response(out, 1, b"name not found")));
-    assert_eq!(events(&mut caller, 0), Ok(vec![READY_SKYNET]));
-    assert_waiting_arrives(&mut caller, &mut callee);
-}
-
-#[test]
 fn a_skynet_dialler_is_served_in_its_own_dialect() {
     let (mut caller, mut callee) = (caller(), callee());
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     caller.connected();
-    assert_waiting_arrives(&mut caller, &mut callee);
+    assert_queued_arrive(&mut caller, &mut callee);
     assert_eq!(
         (caller.dialect(), callee.dialect()),
         (Some(Dialect::Skynet), Dialect::Skynet)
@@ -125,16 +81,19 @@ fn a_skynet_dialler_is_served_in_its_own_dialect() {
 }
 
 #[test]
-fn a_hello_that_is_not_wanted_leaves_both_in_the_skynet_dialect() {
+fn after_a_refused_hello_both_speak_the_skynet_dialect() {
     let (mut caller, mut callee) = (caller(), callee());
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     caller.dial(0, &hello()).expect("a valid hello");
     let greeting = take_from_caller(&mut caller, usize::MAX);
     assert_eq!(arrive(&mut callee, greeting), Ok(vec![Inbound::Hello(hello())]));
     callee.refuse_hello();
-    caller.receive(take_from_callee(&mut callee));
+    // A Skynet node without such a name answers the same bytes.
+    let refusal = take_from_callee(&mut callee);
+    assert_eq!(refusal, error_answer(1, b"name not found"));
+    caller.receive(refusal);
     assert_eq!(events(&mut caller, 0), Ok(vec![READY_SKYNET]));
-    assert_waiting_arrives(&mut caller, &mut callee);
+    assert_queued_arrive(&mut caller, &mut callee);
     callee.refuse_hello();
     callee.accept_hello(&answer()).expect("a valid hello");
     assert!(!callee.has_output(), "it is answered once");
@@ -147,9 +106,9 @@ fn nothing_comes_out_while_a_hello_awaits_its_answer() {
     let greeting = take_from_caller(&mut first, usize::MAX);
     let mut frames = caller();
     greet(&mut frames, &mut callee(), 0);
-    frames.request(0, send(TEN, &payload(5))).expect("accepted");
+    post(&mut frames, TEN, 5);
     let early = take_from_caller(&mut frames, usize::MAX);
-    // A dialler that is sure of its peer may send on at once, in the same chunk or the next ones.
+    // A dialler may send frames before the answer, in the same chunk or the next ones.
     let chunk = [greeting, early.slice(..9)].concat();
     assert_eq!(
         arrive(&mut second, chunk.into()),
@@ -162,7 +121,7 @@ fn nothing_comes_out_while_a_hello_awaits_its_answer() {
 }
 
 #[test]
-fn the_lower_version_counts() {
+fn both_speak_the_lower_version() {
     for (dialled, accepted, spoken) in [(1, 1, 1), (2, 1, 1), (1, 2, 1), (3, 2, 2)] {
         let (mut caller, mut callee) = (caller(), callee());
         let (dialler, acceptor) = (
@@ -210,12 +169,8 @@ fn an_answer_with_a_version_that_was_not_offered_is_an_error() {
     assert_eq!(events(&mut caller, 0), Err(error.into()));
 }
 
-fn hello_request(payload: &Bytes) -> Bytes {
-    written(|out| encode_request(out, Address::Handle(0), 1, payload).expect("short"))
-}
-
 #[test]
-fn a_hello_without_a_version_or_with_garbage_is_refused_with_its_reason() {
+fn a_malformed_hello_is_refused_with_the_reason() {
     let table = |entries: Vec<(Value, Value)>| {
         Value::Table(Table {
             array: vec![],
@@ -246,7 +201,7 @@ fn a_hello_without_a_version_or_with_garbage_is_refused_with_its_reason() {
         let text = format!("invalid: {expected}");
         let refusal = take_from_callee(&mut callee);
         assert_eq!(refusal, error_answer(1, text.as_bytes()));
-        // The dialler learns it.
+        // The dialler reports the reason.
         let mut caller = caller();
         caller.dial(0, &hello()).expect("a valid hello");
         caller.receive(refusal);
@@ -268,7 +223,7 @@ fn a_hello_without_a_version_or_with_garbage_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_query_for_the_name_alone_and_a_hello_that_comes_late_are_queries() {
+fn a_query_for_the_name_alone_and_a_late_hello_are_queries() {
     let query = pack(&"skyring.hello").expect("packable");
     let got = requests(&mut callee(), hello_request(&query));
     assert_eq!((got.len(), &got[0].address), (1, &RequestAddress::Handle(0)));
@@ -282,9 +237,9 @@ fn a_query_for_the_name_alone_and_a_hello_that_comes_late_are_queries() {
 }
 
 #[test]
-fn an_answer_that_is_none_is_an_error_and_what_waits_goes_on_with_the_next_connection() {
+fn a_malformed_answer_is_an_error_and_queued_messages_are_sent_on_the_next_connection() {
     let mut caller = caller();
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     let handle = pack(&10).expect("packable");
     let head = Bytes::from_static(b"\x00\x09\x01\x00\x00\x00\x02\x00\x00\x01\x00");
     let refused = |text: &str| ProtocolError::HelloRefused {
@@ -311,7 +266,7 @@ fn an_answer_that_is_none_is_an_error_and_what_waits_goes_on_with_the_next_conne
     }
     let mut callee = callee();
     greet(&mut caller, &mut callee, 0);
-    assert_waiting_arrives(&mut caller, &mut callee);
+    assert_queued_arrive(&mut caller, &mut callee);
 }
 
 #[test]
@@ -328,19 +283,13 @@ fn a_handshake_that_takes_too_long_is_an_error_at_its_deadline() {
     );
     caller.disconnected();
     assert_eq!((caller.poll_event(end), caller.next_deadline()), (Ok(None), None));
-    // The deadline of a call can come first.
+    // The deadline of a call can be the earlier one.
     caller
         .request(end, call(TEN, &payload(1), Some(end + 50), 1))
         .expect("accepted");
     caller.dial(end, &hello()).expect("a valid hello");
     assert!(caller.next_deadline().is_some_and(|next| next <= end + 50));
-    assert_eq!(
-        caller.poll_event(end + 50),
-        Ok(Some(CallerEvent::Expired {
-            token: 1,
-            may_have_run: false
-        }))
-    );
+    assert_eq!(caller.poll_event(end + 50), Ok(Some(expired(1, false))));
 }
 
 #[test]
@@ -353,7 +302,7 @@ fn a_connection_cut_at_any_byte_of_the_handshake_loses_nothing() {
     let back = take_from_callee(&mut acceptor);
 
     let mut caller = caller();
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     for cut in 0..there.len() {
         caller.dial(0, &hello()).expect("a valid hello");
         let mut callee = callee();
@@ -372,31 +321,31 @@ fn a_connection_cut_at_any_byte_of_the_handshake_loses_nothing() {
     }
     let mut callee = callee();
     greet(&mut caller, &mut callee, 0);
-    assert_waiting_arrives(&mut caller, &mut callee);
+    assert_queued_arrive(&mut caller, &mut callee);
 }
 
 #[test]
-fn a_handshake_that_comes_byte_by_byte_is_the_same() {
+fn a_handshake_that_arrives_byte_by_byte_succeeds() {
     let (mut caller, mut callee) = (caller(), callee());
-    wait_for_connection(&mut caller);
+    queue_messages(&mut caller);
     caller.dial(0, &hello()).expect("a valid hello");
     let mut seen = Vec::new();
-    crate::support::in_pieces(take_from_caller(&mut caller, usize::MAX), &[1], |byte| {
+    in_pieces(take_from_caller(&mut caller, usize::MAX), &[1], |byte| {
         seen.extend(arrive(&mut callee, byte).expect("well-formed"));
     });
     assert_eq!(seen, [Inbound::Hello(hello())]);
     callee.accept_hello(&answer()).expect("a valid hello");
     let mut ready = Vec::new();
-    crate::support::in_pieces(take_from_callee(&mut callee), &[1], |byte| {
+    in_pieces(take_from_callee(&mut callee), &[1], |byte| {
         caller.receive(byte);
         ready.extend(events(&mut caller, 0).expect("well-formed"));
     });
     assert_eq!(ready.len(), 1);
-    assert_waiting_arrives(&mut caller, &mut callee);
+    assert_queued_arrive(&mut caller, &mut callee);
 }
 
 #[test]
-fn a_hello_that_no_peer_would_take_is_refused_where_it_begins() {
+fn an_invalid_own_hello_is_refused_before_anything_is_written() {
     let (mut caller, mut callee) = (caller(), callee());
     let invalid = Hello {
         threads: 0,
@@ -420,22 +369,20 @@ fn a_hello_that_no_peer_would_take_is_refused_where_it_begins() {
 fn after_goodbye_new_messages_wait_for_the_next_connection_and_sent_calls_are_answered() {
     for is_callee_first in [true, false] {
         let (mut caller, mut callee) = native_pair();
-        caller
-            .request(0, call(TEN, &payload(1), None, 1))
-            .expect("accepted");
+        ask(&mut caller, TEN, 1, None, 1);
         let sent = take_from_caller(&mut caller, usize::MAX);
         if is_callee_first {
             callee.goodbye();
-            caller.receive(take_from_callee(&mut callee));
-            assert_eq!(events(&mut caller, 0), Ok(vec![CallerEvent::Goodbye]));
+            assert_eq!(
+                deliver_back(&mut callee, &mut caller, 0),
+                vec![CallerEvent::Goodbye]
+            );
         } else {
             caller.goodbye();
             let goodbye = take_from_caller(&mut caller, usize::MAX);
             assert_eq!(arrive(&mut callee, goodbye), Ok(vec![Inbound::Goodbye]));
         }
-        caller
-            .request(0, call(TEN, &payload(2), None, 2))
-            .expect("accepted");
+        ask(&mut caller, TEN, 2, None, 2);
         assert!(!caller.has_output());
         let session = requests(&mut callee, sent)[0].session;
         callee.respond(session, Ok(payload(3)));
@@ -446,7 +393,7 @@ fn after_goodbye_new_messages_wait_for_the_next_connection_and_sent_calls_are_an
             Ok(vec![CallerEvent::Reply { token: 1, result }])
         );
         caller.disconnected();
-        let mut next = crate::support::callee();
+        let mut next = self::callee();
         greet(&mut caller, &mut next, 0);
         assert_eq!(
             requests(&mut next, take_from_caller(&mut caller, usize::MAX)).len(),
@@ -460,7 +407,7 @@ fn a_link_can_move_to_another_thread() {
     fn is_send<T: Send + 'static>() {}
     is_send::<CalleeLink>();
     is_send::<CallerLink>();
-    // In the middle of the handshake, and with frames that came early.
+    // In the middle of the handshake.
     let (mut caller, mut callee) = (caller(), callee());
     caller.dial(0, &hello()).expect("a valid hello");
     let greeting = take_from_caller(&mut caller, usize::MAX);
@@ -472,9 +419,6 @@ fn a_link_can_move_to_another_thread() {
     let mut callee = moved.join().expect("it does not panic");
     caller.receive(take_from_callee(&mut callee));
     assert_eq!(events(&mut caller, 0).map(|events| events.len()), Ok(1));
-    caller.request(0, send(TEN, &payload(5))).expect("accepted");
-    assert_eq!(
-        requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).len(),
-        1
-    );
+    post(&mut caller, TEN, 5);
+    assert_eq!(deliver(&mut caller, &mut callee).len(), 1);
 }

@@ -1,12 +1,14 @@
-//! What waits: bounded, and good for whichever dialect comes.
+//! Queued messages: bounded, and written in the dialect of the connection that comes.
 
 use bytes::Bytes;
-use skyring_codec::link::{CalleeLimits, CallerEvent, CallerLimits, CallerLink, LinkError};
+use skyring_codec::link::{
+    CalleeLimits, CalleeLink, CallerEvent, CallerLimits, CallerLink, Dialect, LinkError,
+};
 use skyring_codec::skynet::{Address, RequestAddress};
 
 use crate::support::{
-    TEN, call, callee, caller, events, greet, native_pair_of, payload, requests, send, take_from_callee,
-    take_from_caller,
+    TEN, ask, callee, caller, connect, deliver, events, greet, lengths, lost, native_pair, native_pair_of,
+    payload, post, requests, send, take_from_caller,
 };
 
 #[test]
@@ -18,24 +20,16 @@ fn messages_that_were_not_begun_go_on_in_the_dialect_of_the_next_connection() {
         Address::Name(b".local"),
         Address::Name(b"@db"),
     ];
-    // Native, skynet and native again; of each connection only the first message gets through.
     for (token, address) in addresses.into_iter().enumerate() {
-        caller
-            .request(0, call(address, &payload(40_000 + token), None, token as u64))
-            .expect("accepted");
-        caller
-            .request(0, send(address, &payload(50 + token)))
-            .expect("accepted");
+        ask(&mut caller, address, 40_000 + token, None, token as u64);
+        post(&mut caller, address, 50 + token);
     }
+    // Of each connection only the first message arrives.
     let (mut arrived, mut lost) = (Vec::new(), Vec::new());
-    for is_native in [true, false, true, false] {
+    for dialect in [Dialect::Native, Dialect::Skynet, Dialect::Native, Dialect::Skynet] {
         let mut callee = callee();
-        if is_native {
-            greet(&mut caller, &mut callee, 0);
-        } else {
-            caller.connected();
-        }
-        // One byte of the next message is begun and lost with the connection.
+        connect(dialect, &mut caller, &mut callee, 0);
+        // The next message is begun and lost with the connection.
         while requests_seen(&callee) < 1 {
             arrived.extend(requests(&mut callee, take_from_caller(&mut caller, 1_000)));
         }
@@ -51,13 +45,11 @@ fn messages_that_were_not_begun_go_on_in_the_dialect_of_the_next_connection() {
     )));
     let mut callee = callee();
     greet(&mut caller, &mut callee, 0);
-    arrived.extend(requests(&mut callee, take_from_caller(&mut caller, usize::MAX)));
+    arrived.extend(deliver(&mut caller, &mut callee));
     assert_eq!(lost.len() + caller.outstanding(), 4);
-    let mut lengths: Vec<_> = arrived.iter().map(|request| request.payload.len()).collect();
+    let mut lengths = lengths(&arrived);
     for request in &arrived {
-        assert!(request.payload == payload(request.payload.len()));
-        let place = request.payload.len() % 10;
-        let expected = match addresses[place] {
+        let expected = match addresses[request.payload.len() % 10] {
             Address::Handle(handle) => RequestAddress::Handle(handle),
             Address::Name(name) => RequestAddress::Name(Bytes::copy_from_slice(name)),
         };
@@ -70,13 +62,13 @@ fn messages_that_were_not_begun_go_on_in_the_dialect_of_the_next_connection() {
     assert!(count >= 5);
 }
 
-fn requests_seen(callee: &skyring_codec::link::CalleeLink) -> u64 {
-    // The hello counts as one on the connections that begin with it.
-    callee.requests_seen() - u64::from(callee.dialect() == skyring_codec::link::Dialect::Native)
+fn requests_seen(callee: &CalleeLink) -> u64 {
+    // A hello counts as a request.
+    callee.requests_seen() - u64::from(callee.dialect() == Dialect::Native)
 }
 
 #[test]
-fn the_bound_on_waiting_bytes_is_the_same_whether_what_waits_is_written_or_not() {
+fn the_bound_on_queued_bytes_is_the_same_with_and_without_a_connection() {
     let limits = CallerLimits {
         out_buffer_bytes_max: 10_000,
         ..CallerLimits::default()
@@ -105,19 +97,16 @@ fn the_bound_on_waiting_bytes_is_the_same_whether_what_waits_is_written_or_not()
         );
         caller.disconnected();
         assert_eq!(caller.out_buffer_bytes(), held);
-        callee = crate::support::callee();
+        callee = self::callee();
     }
     caller.connected();
     assert_eq!(caller.out_buffer_bytes(), held);
-    assert_eq!(
-        requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).len(),
-        accepted
-    );
+    assert_eq!(deliver(&mut caller, &mut callee).len(), accepted);
     assert_eq!(caller.out_buffer_bytes(), 0);
 }
 
 #[test]
-fn a_large_payload_is_written_from_where_it_lies_and_small_ones_together() {
+fn a_large_payload_is_written_by_reference_and_small_ones_are_copied_together() {
     let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), CalleeLimits::default());
     let large = payload(100_000);
     for request in [
@@ -132,7 +121,7 @@ fn a_large_payload_is_written_from_where_it_lies_and_small_ones_together() {
     let filled = caller.transmit(&mut slices);
     assert_eq!(filled, 3);
     assert_eq!(slices[1].as_ptr(), large.as_ptr());
-    let got = requests(&mut callee, take_from_caller(&mut caller, usize::MAX));
+    let got = deliver(&mut caller, &mut callee);
     assert_eq!(got.len(), 4);
     callee.respond(1, Ok(large.clone()));
     let mut slices = [std::io::IoSlice::new(&[]); 8];
@@ -141,53 +130,45 @@ fn a_large_payload_is_written_from_where_it_lies_and_small_ones_together() {
 }
 
 #[test]
-fn payloads_that_arrive_whole_are_slices_of_what_was_read() {
-    let (mut caller, mut callee) = native_pair_of(CallerLimits::default(), CalleeLimits::default());
-    for length in [10, 100_000] {
-        caller
-            .request(0, call(TEN, &payload(length), None, 1))
-            .expect("accepted");
-        let chunk = take_from_caller(&mut caller, usize::MAX);
-        let got = requests(&mut callee, chunk.clone());
-        assert!(chunk.as_ptr_range().contains(&got[0].payload.as_ptr()));
-        callee.respond(got[0].session, Ok(got[0].payload.clone()));
-        let chunk = take_from_callee(&mut callee);
-        caller.receive(chunk.clone());
-        let got = events(&mut caller, 0).expect("well-formed");
-        let CallerEvent::Reply {
-            result: Ok(reply), ..
-        } = &got[0]
-        else {
-            panic!("{got:?}")
-        };
-        assert!(chunk.as_ptr_range().contains(&reply.as_ptr()));
-    }
-}
-
-#[test]
-fn a_call_of_which_a_part_of_the_name_was_transmitted_is_lost_like_any_other() {
+fn a_call_is_lost_when_a_part_of_its_name_was_transmitted() {
     let mut caller = caller();
     greet(&mut caller, &mut callee(), 0);
     for token in 1..=2 {
-        caller
-            .request(0, call(Address::Name(b"@db"), &payload(3), None, token))
-            .expect("accepted");
+        ask(&mut caller, Address::Name(b"@db"), 3, None, token);
     }
     assert_eq!(take_from_caller(&mut caller, 1).len(), 1);
     caller.disconnected();
-    let may_have_run = true;
-    assert_eq!(
-        events(&mut caller, 0),
-        Ok(vec![CallerEvent::Lost {
-            token: 1,
-            may_have_run
-        }])
-    );
-    // The other one finds its name defined anew.
+    assert_eq!(events(&mut caller, 0), Ok(vec![lost(1, true)]));
+    // The name of the other one is defined again.
     let mut callee = callee();
     greet(&mut caller, &mut callee, 0);
-    assert_eq!(
-        requests(&mut callee, take_from_caller(&mut caller, usize::MAX)).len(),
-        1
-    );
+    assert_eq!(deliver(&mut caller, &mut callee).len(), 1);
+}
+
+#[test]
+fn calls_queued_for_a_connection_can_be_withdrawn_and_are_not_sent() {
+    let (mut caller, mut callee) = native_pair();
+    for token in 1..=2 {
+        ask(&mut caller, TEN, 3, None, token);
+    }
+    assert_eq!(deliver(&mut caller, &mut callee).len(), 2);
+    caller.disconnected();
+    for token in 3..=5 {
+        ask(&mut caller, TEN, 3, None, token);
+    }
+    caller.withdraw(|token| token % 2 == 1);
+    let all_lost = [(1, true), (2, true), (3, false), (5, false)].map(|(token, begun)| lost(token, begun));
+    assert_eq!(events(&mut caller, 1), Ok(all_lost.to_vec()));
+    let mut callee = self::callee();
+    greet(&mut caller, &mut callee, 2);
+    assert_eq!(deliver(&mut caller, &mut callee).len(), 1);
+}
+
+#[test]
+fn a_call_that_is_written_to_a_connection_is_not_withdrawn() {
+    let (mut caller, mut callee) = native_pair();
+    ask(&mut caller, TEN, 3, None, 1);
+    caller.withdraw(|_| true);
+    assert_eq!(events(&mut caller, 1), Ok(vec![]));
+    assert_eq!(deliver(&mut caller, &mut callee).len(), 1);
 }
