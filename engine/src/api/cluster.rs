@@ -169,11 +169,11 @@ impl Cluster {
         let node: Text = node.into();
         let handle = self.caller.launch(move |_| Proxy { node, address }).await?;
         // Somebody may have been faster on another shard; then that proxy is the one.
-        let (kept, is_ours) = shared.keep_proxy(key, handle);
+        let (stored, is_ours) = shared.insert_proxy(key, handle);
         if !is_ours {
             self.caller.shard.end_service(handle);
         }
-        Ok(kept)
+        Ok(stored)
     }
 
     /// The same from one text, `"db@sdb"` or `"db.name"`.
