@@ -72,7 +72,7 @@ impl Shard {
         let Some(service) = self.services.get(request.target) else {
             return refuse_unknown(shard, &request);
         };
-        if !service.life().enter(request.payload.0.len(), request.waits) {
+        if !service.life().try_enqueue(request.payload.0.len(), request.waits) {
             return refuse_full(shard, &request);
         }
         self.queue(shard, Due::Request(request));
@@ -91,7 +91,7 @@ impl Shard {
             match due {
                 Due::Request(request) => match self.services.get(request.target) {
                     Some(service) => {
-                        service.life().leave(request.payload.0.len());
+                        service.life().dequeue(request.payload.0.len());
                         handle(shard, request, service);
                     }
                     None => refuse_unknown(shard, &request),
@@ -160,7 +160,7 @@ impl Shard {
         let socket = event.socket;
         match self.services.get(owner) {
             Some(service) => service.socket_event(event),
-            None => self.sockets.owner_is_gone(shard, owner, event),
+            None => self.sockets.close_unowned_sockets(shard, owner, event),
         }
         self.sockets.event_handled(shard, socket, bytes);
     }

@@ -13,7 +13,7 @@ use skyring_codec::Millis;
 use crate::cluster::rate_limit::RateLimit;
 
 /// Sources without a connection whose rate is still recorded.
-const IDLE_SOURCES_MAX: usize = 16_384;
+const SOURCES_KEPT_MAX: usize = 16_384;
 
 /// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -103,12 +103,12 @@ impl Clients {
 impl Count {
     /// Removes sources without a connection when the table is too large.
     fn remove_idle(&mut self, now: Millis) {
-        if self.sources.len() <= self.clients + IDLE_SOURCES_MAX {
+        if self.sources.len() <= self.clients + SOURCES_KEPT_MAX {
             return;
         }
         self.sources
             .retain(|_, source| source.clients > 0 || !source.accepts.is_fully_available(now));
-        if self.sources.len() > self.clients + IDLE_SOURCES_MAX {
+        if self.sources.len() > self.clients + SOURCES_KEPT_MAX {
             self.sources.retain(|_, source| source.clients > 0);
         }
     }
@@ -217,14 +217,14 @@ mod tests {
     fn the_table_of_sources_stays_small() {
         let clients = Clients::new(limits(1, 1, 1));
         let _admission = admit(&clients, 0, "10.0.0.1").expect("there is space");
-        for number in 0..3 * IDLE_SOURCES_MAX as u32 {
+        for number in 0..3 * SOURCES_KEPT_MAX as u32 {
             let address = IpAddr::from((0x0b00_0000 + number).to_be_bytes());
             let refused = clients.admit(u64::from(number), SocketAddr::new(address, 1), None);
             assert_eq!(refused.unwrap_err(), Refusal::Full);
         }
         let count = clients.count();
         assert!(
-            count.sources.len() <= IDLE_SOURCES_MAX + 2,
+            count.sources.len() <= SOURCES_KEPT_MAX + 2,
             "{}",
             count.sources.len()
         );
