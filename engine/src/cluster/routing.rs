@@ -30,7 +30,7 @@ impl ClusterShard {
         if self.map.is_stale() {
             return None;
         }
-        let index = route.place(self.peers_version.get(), |node| {
+        let index = route.index(self.peers_version.get(), |node| {
             // Pending requests go first.
             let may_pass = !self.pending.is_draining(node);
             may_pass.then(|| self.peers.borrow().index(node)).flatten()
@@ -71,7 +71,7 @@ impl ClusterShard {
         {
             shard.refuse(
                 refused.reply_to,
-                Error::overloaded(format!("shard {owner} is behind")),
+                Error::overloaded(format!("the queue to shard {owner} is full")),
             );
         }
     }

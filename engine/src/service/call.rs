@@ -209,7 +209,7 @@ impl Future for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let State::Waiting(key) = self.state {
-            self.shard.forget_waiter(key);
+            self.shard.remove_waiter(key);
         }
     }
 }

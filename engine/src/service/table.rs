@@ -48,7 +48,7 @@ impl ServiceShard {
         if let Some(service) = removed {
             if shard.names.read(|names| names.has(handle)) {
                 let _ = shard.node.names.update(|names| {
-                    names.forget(handle);
+                    names.remove(handle);
                     Ok::<(), ()>(())
                 });
             }

@@ -94,7 +94,7 @@ impl StreamPart {
             )));
         }
         self.connection.link.borrow_mut().push(bytes, is_low);
-        self.connection.message_put(shard);
+        self.connection.message_queued(shard);
         self.update_stats(socket);
         let waiting = self.waiting();
         if waiting > SOCKET_OUT_BYTES_MAX {

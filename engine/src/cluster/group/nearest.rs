@@ -54,7 +54,7 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
     // The channel enforces the deadline.
     let key = shard.insert_waiter(None);
     let Ok(mut payload) = Payload::pack(PROBE_NAME) else {
-        return shard.forget_waiter(key);
+        return shard.remove_waiter(key);
     };
     shard.request_by_route(
         &member.route,

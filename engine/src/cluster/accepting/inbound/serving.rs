@@ -64,7 +64,7 @@ impl Inbound {
                 }
             }
             self.is_active.set(true);
-            self.connection.message_put(shard);
+            self.connection.message_queued(shard);
             // While it dispatches requests, the reader counts for all of them afterwards.
             if !self.is_dispatching.get() {
                 self.count_held(shard);

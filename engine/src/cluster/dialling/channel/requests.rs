@@ -86,7 +86,7 @@ impl Channel {
             self.arm(shard, deadline);
         }
         if self.is_open() {
-            self.connection.message_put(shard);
+            self.connection.message_queued(shard);
         } else {
             self.connect_requested.wake();
         }
