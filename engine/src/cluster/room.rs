@@ -21,7 +21,7 @@ use crate::core::settings::DialectChoice;
 use crate::core::slab::{Key, Slab};
 use crate::core::versioned::Reader;
 
-/// What the map says of a node.
+/// The entry of a node in the map.
 pub(in crate::cluster) enum Entry {
     At(NodeAddress),
     Disabled,
@@ -73,7 +73,7 @@ impl ClusterShard {
         }
     }
 
-    /// What the map says of a node.
+    /// The entry of a node in the map.
     pub(in crate::cluster) fn entry(&self, node: &str) -> Entry {
         self.map.read(|map| match map.nodes.get(node) {
             Some(NodeEntry::Address(address)) => Entry::At(address.clone()),

@@ -48,8 +48,8 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(crate) is_handling: Cell<bool>,
     /// Connections with output.
     unflushed: RefCell<Vec<Rc<dyn Flush>>>,
-    pub(crate) turn_wanted: Notify,
-    turn_wanted_since: Cell<Option<Instant>>,
+    pub(crate) turn_requested: Notify,
+    turn_requested_since: Cell<Option<Instant>>,
     /// The shard is stopping.
     pub(crate) stopping: Cell<bool>,
     /// Woken when it begins to stop.
@@ -71,8 +71,8 @@ impl<R> ShardCore<R> {
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),
-            turn_wanted: Notify::default(),
-            turn_wanted_since: Cell::new(None),
+            turn_requested: Notify::default(),
+            turn_requested_since: Cell::new(None),
             stopping: Cell::new(false),
             stopped: Notify::default(),
             node,
@@ -110,7 +110,7 @@ impl<R: ?Sized> ShardCore<R> {
     }
 
     /// Records that the executor has polled its I/O.
-    pub(crate) fn io_seen(&self) {
+    pub(crate) fn note_io_polled(&self) {
         self.fairness.reset();
         self.update_now();
     }
@@ -131,14 +131,14 @@ impl<R: ?Sized> ShardCore<R> {
 
     /// Requests a turn after the tasks that are runnable now.
     pub(crate) fn request_turn(&self) {
-        if self.turn_wanted.wake() {
-            self.turn_wanted_since.set(Some(Instant::now()));
+        if self.turn_requested.wake() {
+            self.turn_requested_since.set(Some(Instant::now()));
         }
     }
 
     /// Takes the time since which the current turn was requested.
-    pub(crate) fn take_turn_wanted_since(&self) -> Option<Instant> {
-        self.turn_wanted_since.take()
+    pub(crate) fn take_turn_requested_since(&self) -> Option<Instant> {
+        self.turn_requested_since.take()
     }
 
     /// Schedules a connection with output to be written at the end of the turn.

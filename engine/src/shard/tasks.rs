@@ -91,7 +91,7 @@ impl Tasks {
         let injector = &core.node.injectors[core.index];
         injector.close();
         core.end_external_waiters();
-        core.turn_wanted.wake();
+        core.turn_requested.wake();
         core.timers.changed.wake();
         core.fairness.poll_requested.wake();
         self.guard_cancelled.wake();
@@ -105,15 +105,15 @@ impl Tasks {
     /// Runs the requested turns.
     async fn run_turns(self: Rc<Self>) {
         while !self.is_stopping() {
-            self.core.turn_wanted.wait().await;
-            if let Some(since) = self.core.take_turn_wanted_since()
+            self.core.turn_requested.wait().await;
+            if let Some(since) = self.core.take_turn_requested_since()
                 && self.guard.is_lost_sleep(since)
             {
                 self.record_rescued_sleep("work was waiting in its executor");
             }
             if self.rooms().turn(&self.core) {
                 rt::relax().await;
-                self.core.io_seen();
+                self.core.note_io_polled();
                 self.core.request_turn();
             }
         }
@@ -129,7 +129,7 @@ impl Tasks {
             let next = self.core.timers.arm();
             let wait = next.map(|deadline| Duration::from_millis(deadline.saturating_sub(now).max(1)));
             sleep_or_wake(wait, &self.core.timers.changed).await;
-            self.core.io_seen();
+            self.core.note_io_polled();
         }
     }
 
@@ -161,7 +161,7 @@ impl Tasks {
         while !self.is_stopping() {
             sleep_or_wake(Some(GUARD_TICK), &self.guard_cancelled).await;
             self.guard.tick();
-            core.io_seen();
+            core.note_io_polled();
             ticks = ticks.wrapping_add(1);
             // A message waits and a sleep is announced: was the ring lost? A sender may be between its push and its
             // ring: only if the state is the same a while later was the wake-up lost.
@@ -195,7 +195,7 @@ impl Tasks {
         while !self.is_stopping() {
             self.core.fairness.poll_requested.wait().await;
             rt::relax().await;
-            self.core.io_seen();
+            self.core.note_io_polled();
             self.core.fairness.wake_waiting();
         }
     }

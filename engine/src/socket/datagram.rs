@@ -209,6 +209,6 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
             }
         }
         rt::relax().await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }

@@ -76,6 +76,6 @@ async fn read(shard: &Rc<ShardCore>, socket: &Rc<Socket>, input: &Watched<File>)
         let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
         socket.notify(shard, SocketNews::Data(bytes));
         rt::relax().await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }

@@ -172,6 +172,6 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
             }
         }
         rt::relax().await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }

@@ -303,7 +303,7 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
         if reads_in_a_row >= READS_IN_A_ROW_MAX {
             reads_in_a_row = 0;
             rt::relax().await;
-            shard.io_seen();
+            shard.note_io_polled();
         }
     }
 }

@@ -20,7 +20,7 @@ pub(in crate::cluster) struct GroupCall {
     pub(super) source: Handle,
     pub(super) key: u64,
     pub(super) payload: Payload,
-    /// `Nobody` once it is answered.
+    /// `ReplyTo::Nobody` once it is answered.
     pub(super) reply_to: ReplyTo,
     pub(super) deadline: Option<Millis>,
     pub(super) timeout_ms: u64,

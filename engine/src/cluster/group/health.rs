@@ -77,7 +77,7 @@ impl ClusterShard {
         let (shard, node) = (Rc::clone(shard), Text::clone(member.name()));
         rt::spawn(async move {
             rt::timer::sleep(Duration::from_millis(SWITCH_PAUSE_MS)).await;
-            shard.io_seen();
+            shard.note_io_polled();
             shard.cluster().end_pauses(&shard, &node);
         });
     }

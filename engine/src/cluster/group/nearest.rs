@@ -44,7 +44,7 @@ pub(super) async fn measure(shard: Rc<ShardCore>, name: Text) {
         shard.cluster().publish_switch(&shard, &group);
         drop(group);
         rt::timer::sleep(MEASURE_PAUSE).await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }
 

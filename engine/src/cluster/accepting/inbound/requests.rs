@@ -52,7 +52,7 @@ impl Inbound {
                 unchecked = 0;
                 if is_turn_over(started) {
                     rt::relax().await;
-                    shard.io_seen();
+                    shard.note_io_polled();
                     started = Instant::now();
                 }
             }

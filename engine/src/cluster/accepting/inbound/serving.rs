@@ -124,7 +124,7 @@ impl Inbound {
                 return Closed::Ended;
             }
             if waited {
-                shard.io_seen();
+                shard.note_io_polled();
                 reads_in_a_row = 0;
             } else {
                 shard.update_now();
@@ -159,7 +159,7 @@ impl Inbound {
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;
-                shard.io_seen();
+                shard.note_io_polled();
             }
         }
     }

@@ -20,7 +20,7 @@ const READS_IN_A_ROW_MAX: u32 = 16;
 impl Channel {
     /// Serves one connection to its end; returns its cause.
     pub(super) async fn serve(&self, shard: &Rc<ShardCore>, stream: Rc<Stream>) -> Ended {
-        shard.io_seen();
+        shard.note_io_polled();
         self.state.borrow_mut().fault = None;
         // Calls whose deadline has passed end first, so that they are not sent.
         let _ = self.handle_events(shard, Failure::Broken(&self.last_cause()));
@@ -111,7 +111,7 @@ impl Channel {
                 Err(error) => return Fault::new(error.to_string().into()),
             };
             if waited {
-                shard.io_seen();
+                shard.note_io_polled();
                 reads_in_a_row = 0;
             } else {
                 shard.update_now();
@@ -126,7 +126,7 @@ impl Channel {
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;
-                shard.io_seen();
+                shard.note_io_polled();
             }
         }
     }
