@@ -1,8 +1,8 @@
-//! Calls from outside: a handle for any thread and any async runtime of the process.
+//! Calls from other threads: a client for any thread and any async runtime of the process.
 //!
-//! A [`Client`] hands its calls to the shard that carries them, and the answer comes back through a slot
-//! that wakes whoever polls it: a task of any runtime, or a thread that blocks in [`ClientCall::wait`].
-//! No shard ever waits for a client; what a client asks for and does not take is dropped.
+//! A [`Client`] passes its calls to the shard that sends them, and the answer comes back through a waiter that wakes
+//! its poller: a task of any runtime, or a thread that blocks in [`ClientCall::wait`]. No shard ever waits for a
+//! client; an answer that a client does not take is dropped.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,18 +26,18 @@ use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::service::target::Target;
 
-/// Calls services of a node, and through it those of other nodes, from outside its shards. Cheap to clone.
+/// Calls services of a node, and through it services of other nodes, from any thread. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     node: Arc<NodeShared>,
-    /// What decides on the channel to another node, and on the instance of a keyed service.
+    /// Selects the channel to another node, and the instance of a keyed service.
     key: u64,
     options: CallOptions,
 }
 
 impl Client {
     pub(crate) fn new(node: Arc<NodeShared>) -> Client {
-        // Taken from the handles, so that clients spread over the channels as services do.
+        // A handle as the key, so that clients spread over the channels as services do.
         let key = u64::from(node.next_handle().0);
         Client {
             node,
@@ -49,7 +49,7 @@ impl Client {
     /// Calls a service of the node. The call begins now; await it, or block with [`ClientCall::wait`].
     ///
     /// # Errors
-    /// As [`Caller::call`](crate::Caller::call), and [`Error::Overloaded`] when the shard takes no more.
+    /// As [`Caller::call`](crate::Caller::call), and [`Error::Overloaded`] when the shard's job queue is full.
     pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> ClientCall {
         self.begin(
             Target {
@@ -62,22 +62,22 @@ impl Client {
         )
     }
 
-    /// The same client with another key for what it calls and sends: a keyed service gets it on the instance
-    /// of the key, another node by its channel. Without one all clones of a client share a key.
+    /// The same client with another key for its calls and sends: they go to the instance of the key of a keyed
+    /// service, and use its channel to another node. Without one, all clones of a client share a key.
     pub fn key(&self, key: u64) -> Client {
         Client { key, ..self.clone() }
     }
 
-    /// The same client that gives its calls so long, those to other nodes too; zero = no limit. Else calls on
-    /// the node have no limit, and those to other nodes its `call_timeout_ms`.
+    /// The same client with another timeout for its calls, those to other nodes too; zero = no limit. Without one,
+    /// calls on the node have no limit, and those to other nodes have its `call_timeout_ms`.
     pub fn timeout(&self, timeout: Duration) -> Client {
         let mut client = self.clone();
         client.options.timeout = Some(timeout);
         client
     }
 
-    /// The same client whose calls wait for room; see [`Call::wait_for_room`](crate::Call::wait_for_room). A shard
-    /// that takes no more from threads outside is `overloaded` all the same.
+    /// The same client whose calls wait for space; see [`Call::wait_for_room`](crate::Call::wait_for_room). A full
+    /// job queue of a shard still fails with `overloaded`.
     pub fn wait_for_room(&self) -> Client {
         let mut client = self.clone();
         client.options.waits = true;
@@ -94,18 +94,19 @@ impl Client {
         }
     }
 
-    /// Sends to a service of the node; nothing comes back.
+    /// Sends a message to a service of the node, without a reply.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for values that cannot be packed, [`Error::Overloaded`] when the shard takes no
-    /// more. What is lost further on is counted.
+    /// [`Error::Invalid`] for values that cannot be packed, [`Error::Overloaded`] when the shard's job queue is full.
+    /// A send that is lost later is counted.
     pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
         let (address, payload) = (address.into(), Payload::pack(values)?);
         let (shard, key) = (self.shard_of(None, &address, self.key), self.key);
         self.inject(
             shard,
             Box::new(move |shard| {
-                if let Err(error) = send_here(shard, (&address, key), payload, ReplyTo::Nobody, (None, false))
+                if let Err(error) =
+                    send_on_shard(shard, (&address, key), payload, ReplyTo::Nobody, (None, false))
                 {
                     shard.refuse(ReplyTo::Nobody, error);
                 }
@@ -113,7 +114,7 @@ impl Client {
         )
     }
 
-    /// The shard that carries a call, so that it crosses no other.
+    /// The shard that sends a call, so that it crosses no other shard.
     fn shard_of(&self, node: Option<&Text>, address: &Address, key: u64) -> usize {
         let shards = self.node.shards();
         let shard_of = |handle: Handle| match handle.0 & KEYED {
@@ -132,7 +133,7 @@ impl Client {
         let injector = &self.node.injectors[shard];
         injector.push(job).map_err(|_| match injector.is_closed() {
             true => Error::ShuttingDown,
-            false => Error::overloaded(format!("shard {shard} has as many jobs as it takes")),
+            false => Error::overloaded(format!("shard {shard} has a full job queue")),
         })
     }
 
@@ -151,7 +152,7 @@ impl Client {
                 shard,
                 Box::new(move |shard| {
                     if let Some(waiter) = in_transit.arrive() {
-                        begin_here(shard, target, payload, (timeout_ms, options), waiter);
+                        begin_on_shard(shard, target, payload, (timeout_ms, options), waiter);
                     }
                 }),
             )
@@ -167,17 +168,17 @@ impl Client {
     }
 }
 
-/// How long a call waits, whether it may be sent again, and whether it waits for room.
+/// The options of a call.
 #[derive(Clone, Copy, Default)]
 struct CallOptions {
-    /// `None`: as long as the node's config says.
+    /// `None`: the node's default.
     timeout: Option<Duration>,
     is_idempotent: bool,
-    /// It waits for room.
+    /// It waits for space.
     waits: bool,
 }
 
-/// Another node, as a client sees it.
+/// A reference to another node, for the calls of a client.
 #[derive(Clone)]
 pub struct ClientNode {
     client: Client,
@@ -187,27 +188,26 @@ pub struct ClientNode {
 }
 
 impl ClientNode {
-    /// Gives calls through this value so long, instead of the node's `call_timeout_ms`; zero = no limit.
+    /// Sets the timeout of calls through this value, instead of the node's `call_timeout_ms`; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> ClientNode {
         self.options.timeout = Some(timeout);
         self
     }
 
-    /// Has the calls through this value wait for room; see [`Client::wait_for_room`].
+    /// Makes the calls through this value wait for space; see [`Client::wait_for_room`].
     pub fn wait_for_room(mut self) -> ClientNode {
         self.options.waits = true;
         self
     }
 
-    /// Says of the calls through this value that they may be run more than once; see
-    /// [`Call::idempotent`](crate::Call::idempotent).
+    /// Marks the calls through this value as idempotent; see [`Call::idempotent`](crate::Call::idempotent).
     pub fn idempotent(mut self) -> ClientNode {
         self.options.is_idempotent = true;
         self
     }
 
-    /// The same node by the channel of this key; see [`NodeRef::key`](crate::NodeRef::key). Without one all
-    /// calls of a client, its clones included, use one channel.
+    /// The same node, by the channel of this key; see [`NodeRef::key`](crate::NodeRef::key). Without one, all calls
+    /// of a client and its clones use one channel.
     pub fn key(mut self, key: u64) -> ClientNode {
         self.key = key;
         self
@@ -216,12 +216,12 @@ impl ClientNode {
     /// Calls a service there. The call begins now.
     ///
     /// # Errors
-    /// As [`NodeRef::call`](crate::NodeRef::call), and [`Error::Overloaded`] when the shard takes no more.
+    /// As [`NodeRef::call`](crate::NodeRef::call), and [`Error::Overloaded`] when the shard's job queue is full.
     pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> ClientCall {
         self.call_payload(address, Payload::pack(values))
     }
 
-    /// The same with values that are packed already.
+    /// Like [`call`](Self::call), with packed values.
     pub fn call_payload(
         &self,
         address: impl Into<Address>,
@@ -236,8 +236,8 @@ impl ClientNode {
     }
 }
 
-/// Begins a call from outside on its shard.
-fn begin_here(
+/// Begins a call of another thread on its shard.
+fn begin_on_shard(
     shard: &Rc<ShardCore>,
     target: Target,
     payload: Payload,
@@ -270,7 +270,7 @@ fn begin_here(
         None => {
             let key = shard.insert_external_waiter(waiter, deadline);
             let reply_to = shard.waiter(key);
-            if let Err(error) = send_here(
+            if let Err(error) = send_on_shard(
                 shard,
                 (&target.address, target.key),
                 payload,
@@ -283,7 +283,7 @@ fn begin_here(
     }
 }
 
-fn send_here(
+fn send_on_shard(
     shard: &Rc<ShardCore>,
     (address, key): (&Address, u64),
     payload: Payload,
@@ -303,8 +303,8 @@ fn send_here(
     Ok(())
 }
 
-/// A call from outside: await it, or block with [`wait`](Self::wait). Dropping it drops its reply.
-#[must_use = "the answer comes only to whoever waits for it"]
+/// A call from another thread: await it, or block with [`wait`](Self::wait). Dropping it drops its reply.
+#[must_use = "the answer is dropped unless it is awaited"]
 pub struct ClientCall {
     waiter: Arc<ExternalWaiter>,
     target: Target,
@@ -312,10 +312,10 @@ pub struct ClientCall {
 }
 
 impl ClientCall {
-    /// Blocks this thread until the answer is there. Not to be called from a shard or an async runtime.
+    /// Blocks this thread until the answer arrives. Do not call it on a shard or in an async runtime.
     ///
     /// # Errors
-    /// As the call's.
+    /// Those of the call.
     pub fn wait(self) -> Result<Payload, Error> {
         let mut state = self.waiter.lock();
         loop {

@@ -1,7 +1,7 @@
 //! Why a call or an operation failed: one enum, one stable code for each cause, one text for it.
 //!
-//! The text starts with the code, so that it says the same in Rust, in a log and at the far side of a
-//! wire that carries only text. [`Error::from_wire`] reads such a text back.
+//! The text starts with the code, so that it has the same meaning in Rust, in a log and at the other side of a wire
+//! that transmits only text. [`Error::from_wire`] parses such a text.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use skyring_codec::native::ErrorCode;
 use skyring_codec::seri::{PackError, UnpackError};
 use thiserror::Error;
 
-/// Text that errors share cheaply: they are cloned once for each caller that waits on a lost channel.
+/// Text that is cheap to clone: an error is cloned for each caller of a lost channel.
 pub type Text = Arc<str>;
 
 /// Why a call or an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No reply came before the deadline. The call may have run.
+    /// No reply arrived before the deadline. The call may have run.
     #[error("timeout: no reply from {target} within {timeout_ms} ms")]
     Timeout {
-        /// Whom the call went to.
+        /// The target of the call.
         target: Text,
-        /// The time that the call was given, in milliseconds.
+        /// The timeout of the call, in milliseconds.
         timeout_ms: u64,
     },
     /// The node could not be reached before the deadline. The call did not run.
@@ -30,7 +30,7 @@ pub enum Error {
     Unreachable {
         /// The node's name in the cluster map.
         node: Text,
-        /// What stood in the way, for example the error of the last attempt to connect.
+        /// The cause, for example the error of the last attempt to connect.
         cause: Text,
     },
     /// The cluster map does not name the node. The call did not run.
@@ -44,10 +44,10 @@ pub enum Error {
     Disabled {
         /// The node's name in the cluster map.
         node: Text,
-        /// Whether the call had been sent when the node was turned off.
+        /// Whether the call had been sent when the node was disabled.
         may_have_run: bool,
     },
-    /// The connection broke before the reply came.
+    /// The connection broke before the reply arrived.
     #[error("connection-lost: node {node}: {cause}{}", may_have_run_text(*.may_have_run))]
     ConnectionLost {
         /// The node's name in the cluster map.
@@ -57,7 +57,7 @@ pub enum Error {
         /// Whether any byte of the call had been sent.
         may_have_run: bool,
     },
-    /// The other process is not the one that the call was sent to any more. The call may have run.
+    /// Another process has replaced the one that the call was sent to. The call may have run.
     #[error("restarted: node {node} was restarted before it replied")]
     Restarted {
         /// The node's name in the cluster map.
@@ -69,16 +69,16 @@ pub enum Error {
         /// The address as it was given.
         address: Text,
     },
-    /// The service answered with an error of its own; the text is all that it said.
+    /// The service answered with an error of its own; the text is all that it sent.
     #[error("{text}")]
     Remote {
-        /// The far side's text.
+        /// The text of the other side.
         text: Text,
     },
     /// A bounded queue or buffer is full. The call did not run.
     #[error("overloaded: {what}")]
     Overloaded {
-        /// Which bound was reached.
+        /// The bound that was reached.
         what: Text,
     },
     /// A message is larger than the limit.
@@ -86,19 +86,19 @@ pub enum Error {
     TooLarge {
         /// Size of the message.
         bytes: u64,
-        /// The limit that it passed.
+        /// The limit that it exceeded.
         limit: u64,
     },
     /// The other side refuses to serve this caller.
     #[error("denied: {reason}")]
     Denied {
-        /// Why.
+        /// The reason.
         reason: Text,
     },
     /// The node is stopping, this one or the one that was called.
     #[error("shutting-down: this node is stopping")]
     ShuttingDown,
-    /// The caller asked for something that cannot be: a malformed address, a value that cannot be sent.
+    /// The caller's request is not valid: a malformed address, a value that cannot be sent.
     #[error("invalid: {what}")]
     Invalid {
         /// What is wrong with it.
@@ -121,13 +121,13 @@ fn may_have_run_text(may_have_run: bool) -> &'static str {
 }
 
 impl Error {
-    /// An error that a service answers with: the caller sees exactly this text.
+    /// An error that a service answers with: the caller gets exactly this text.
     pub fn remote(text: impl Into<Text>) -> Error {
         Error::Remote { text: text.into() }
     }
 
-    /// The error as a service answers with it, whatever it came from: the codes of the engine are the engine's
-    /// alone, so that what they say of the call, above all whether it may have run, is true.
+    /// The error as a service answers with it. Only the engine uses its own codes, so that what they state about the
+    /// call, above all whether it may have run, is true.
     pub(crate) fn into_remote(self) -> Error {
         match self {
             Error::Remote { .. } => self,
@@ -146,7 +146,9 @@ impl Error {
 
     pub(crate) fn bind(address: SocketAddr, error: &std::io::Error) -> Error {
         let advice = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "the port is in use; stop who uses it or choose another",
+            std::io::ErrorKind::AddrInUse => {
+                "the port is in use; stop the program that uses it or choose another"
+            }
             std::io::ErrorKind::AddrNotAvailable => "this machine has no such address",
             std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege",
             _ => "the system refused",
@@ -176,7 +178,7 @@ impl Error {
         }
     }
 
-    /// The code as the native dialect numbers it.
+    /// The code in the native dialect.
     pub(crate) fn wire_code(&self) -> ErrorCode {
         match self {
             Error::Timeout { .. } => ErrorCode::Timeout,
@@ -196,23 +198,23 @@ impl Error {
         }
     }
 
-    /// Whether the callee may have run the call although it failed. False is a promise, true is not.
+    /// Whether the callee may have run the call although it failed. False is certain, true is not.
     pub fn may_have_run(&self) -> bool {
         match self {
             Error::Timeout { .. } | Error::Restarted { .. } | Error::Remote { .. } => true,
             Error::Disabled { may_have_run, .. } | Error::ConnectionLost { may_have_run, .. } => {
                 *may_have_run
             }
-            // The limit can be passed by the reply, after the call has run.
+            // The reply may exceed the limit, after the call has run.
             Error::TooLarge { .. } => true,
-            // Calls that were under way when the node stopped get it too.
+            // Calls that were in flight when the node stopped get it too.
             Error::ShuttingDown => true,
             _ => false,
         }
     }
 
-    /// The error behind the text of an error reply. Skynet's own words for an unknown name, and the texts
-    /// that Skyring itself gives to callers, come back as what they mean; all else is the service's own.
+    /// The error of the text of an error reply. Skynet's texts for an unknown name, and the texts of Skyring itself,
+    /// become the errors that they mean; any other text is the service's own.
     pub fn from_wire(text: &[u8], address: &str) -> Error {
         let text = String::from_utf8_lossy(text);
         match text.as_ref() {
@@ -241,7 +243,7 @@ impl Error {
     }
 }
 
-/// The error behind what a peer says of a request or of its response that is too large.
+/// The error of a peer's text about a request or a response that is too large.
 fn too_large(sizes: &str) -> Option<Error> {
     let sizes = sizes
         .strip_prefix("request of ")
@@ -274,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_crossed_the_wire_means_what_it_meant() {
+    fn an_error_survives_its_text_on_the_wire() {
         for error in [
             Error::NoSuchService {
                 address: ":0000000a".into(),
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_but_a_services_own_starts_with_its_code() {
+    fn every_text_except_a_services_own_starts_with_its_code() {
         for error in [
             Error::Timeout {
                 target: "db @sdb".into(),

@@ -1,8 +1,8 @@
-//! Skyring: services that pass messages, on pinned io_uring threads, within a node and across a cluster.
+//! Skyring: message-passing services on pinned io_uring threads, within a node and across a cluster.
 //!
-//! A [`Node`] has one shard per thread. A [`Service`] lives on one shard and owns its state. Through its
-//! [`Context`] it calls and sends to services of its node, by [`Handle`], `.name` or `@name`, and to
-//! services of other nodes by [`Caller::node`], in the wire format of Skynet's cluster.
+//! A [`Node`] has one shard per thread. A [`Service`] is on one shard and owns its state. Through its [`Context`] it
+//! calls and sends to services of its node, by [`Handle`], `.name` or `@name`, and to services of other nodes by
+//! [`Caller::node`], in the wire format of Skynet's cluster.
 //!
 //! ```no_run
 //! use skyring::{Answer, ClusterMap, Context, Error, Message, Node, Service};
@@ -34,8 +34,8 @@
 //! ```
 //!
 //! The rooms, from top to bottom: `node` composes shards; a `shard` is one thread with its `service`, `cluster` and
-//! `socket` rooms, which know `core` and neither each other nor the shard; `core` is what they share; `rt` is the
-//! runtime, the only room that names an executor. `client` and `api` are the public face.
+//! `socket` rooms, which depend on `core` and neither on each other nor on the shard; `core` is what they share; `rt`
+//! is the runtime, the only room that names an executor. `client` and `api` are the public interface.
 //!
 //! Invariants of the whole: imports point down; every queue, buffer and wait has a bound.
 

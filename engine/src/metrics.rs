@@ -1,5 +1,4 @@
-//! Counters of what is rare and worth knowing. Written from any thread, read at any time; the hot path
-//! counts nothing here.
+//! Counters of rare events. Written from any thread, read at any time; the hot path counts nothing here.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +12,7 @@ impl Counter {
         self.0.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// Events so far.
+    /// The number of events so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -39,33 +38,33 @@ macro_rules! metrics {
 metrics! {
     /// Connections accepted by the cluster listeners.
     connections_accepted,
-    /// Connections closed at once because a listener had its maximum, or no descriptor was left.
+    /// Connections closed at once because a listener had its maximum, or no descriptor was available.
     connections_refused,
     /// Connections closed at once because their source opened too many a second.
     connections_throttled,
-    /// Connections closed because what they sent is not the protocol.
+    /// Connections closed because their bytes violated the protocol.
     connections_malformed,
     /// Connections closed because they did not finish a package in time.
     connections_silent,
-    /// Connections closed because they took no bytes for too long while replies waited.
+    /// Connections closed because they accepted no bytes for too long while replies waited.
     connections_stalled,
-    /// Connections closed because they held the most when all of a shard held more than they may.
+    /// Connections closed because they held the most memory when those of a shard exceeded their limit.
     connections_greedy,
-    /// Requests of peers refused because too many bytes of others were being handled.
+    /// Requests of peers refused because too many bytes of other requests were in progress.
     requests_refused,
-    /// Times that a connection was not read for a while because too many of its replies waited.
+    /// Pauses in the reading of a connection, because too many of its replies waited.
     reads_paused,
-    /// Messages refused because they passed a size limit, or because their parts did not add up.
+    /// Messages refused because they exceeded a size limit, or because their parts were inconsistent.
     messages_too_large,
     /// Messages dropped because their caller's deadline had passed.
     messages_expired,
-    /// Sends dropped because nobody or nothing could take them.
+    /// Sends dropped because they had no receiver or no space.
     sends_dropped,
-    /// Messages, replies and socket events that one shard of the node handed to another.
+    /// Messages, replies and socket events from one shard of the node to another.
     messages_crossed,
-    /// Replies that came after their caller had given up.
+    /// Replies that arrived after their caller had stopped waiting.
     replies_late,
-    /// Calls to groups that were sent to another member, because one could not take them or is suspect.
+    /// Calls to groups that were sent to another member, because one refused them or was suspect.
     group_calls_moved,
     /// Idempotent calls to groups that were sent to a second member, because the first took long.
     group_calls_hedged,
@@ -75,25 +74,25 @@ metrics! {
     connections_lost,
     /// Connections to listening sockets of services closed at once, because there were too many sockets.
     sockets_refused,
-    /// Sockets of services that were cut because too much waited for a peer that does not read.
+    /// Sockets of services that were cut because too many bytes waited for a peer that did not read.
     sockets_overflowed,
-    /// UDP datagrams of services that the kernel did not take.
+    /// UDP datagrams of services that the kernel did not accept.
     datagrams_dropped,
-    /// Times that another node became suspect: its last connection broke or went quiet.
+    /// Changes of another node to suspect: its last connection broke or went quiet.
     nodes_suspected,
-    /// Times that another node was called down.
+    /// Changes of another node to down.
     nodes_down,
-    /// Times that another node answered as another process than before.
+    /// Restarts of another node: it answered as another process than before.
     nodes_restarted,
     /// Calls that failed at once because their node was down.
     calls_refused_down,
-    /// Sessions of peers that went on with another connection.
+    /// Sessions of peers that resumed on another connection.
     sessions_resumed,
-    /// Sessions of peers that ended without a connection.
+    /// Detached sessions of peers that ended.
     sessions_dropped,
     /// Service handlers and tasks that panicked.
     panics,
-    /// Sleeps of a shard that only the guard tick ended. Should stay 0.
+    /// Sleeps of a shard that only the guard tick ended. It should stay 0.
     sleeps_rescued,
 }
 

@@ -40,12 +40,12 @@ impl From<u16> for Open {
 pub struct OpenOptions {
     /// Most connections of the listener; `None`: [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
     pub clients_max: Option<usize>,
-    /// How many channels a peer may have, 1 to [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX); `None`: what the
-    /// map says of the name that is opened, else the node's config, else what the peer wants.
+    /// How many channels a peer may have, 1 to [`CHANNELS_MAX`](crate::limits::CHANNELS_MAX); `None`: the number that
+    /// the map has for the opened name, else the node config's, else the peer's.
     pub channels: Option<u32>,
 }
 
-/// The cluster, in one service's name; from [`Caller::cluster`].
+/// The cluster operations of one service; from [`Caller::cluster`].
 pub struct Cluster {
     caller: Caller,
 }
@@ -55,12 +55,12 @@ impl Cluster {
         Cluster { caller }
     }
 
-    /// Listens for peers, and returns the address in force. `clients_max` bounds the connections of this
-    /// listener; `None` is [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
+    /// Listens for peers, and returns the actual address. `clients_max` bounds the connections of this listener;
+    /// `None` is [`CLIENTS_MAX_DEFAULT`](crate::limits::CLIENTS_MAX_DEFAULT).
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the map has no address for the name, [`Error::System`] when the port is
-    /// in use or may not be used.
+    /// [`Error::Invalid`] when the map has no address for the name, [`Error::System`] when the port is in use or not
+    /// permitted.
     pub async fn open(
         &self,
         place: impl Into<Open>,
@@ -76,7 +76,7 @@ impl Cluster {
         .await
     }
 
-    /// The same with further options.
+    /// Like [`open`](Self::open), with further options.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -95,9 +95,9 @@ impl Cluster {
                         "{name} is down: the cluster map has no address for it"
                     )));
                 };
-                let places = blocking::resolve(&self.caller.shard, address.host(), address.port()).await;
-                let places = places.map_err(|cause| Error::System { what: cause })?;
-                places.into_iter().next().ok_or_else(|| Error::System {
+                let addresses = blocking::resolve(&self.caller.shard, address.host(), address.port()).await;
+                let addresses = addresses.map_err(|cause| Error::System { what: cause })?;
+                addresses.into_iter().next().ok_or_else(|| Error::System {
                     what: "no address".into(),
                 })?
             }
@@ -108,8 +108,8 @@ impl Cluster {
         Ok(local)
     }
 
-    /// Publishes a service as `@name` for the cluster; `None` = this service. Another name for the same
-    /// service replaces its old one.
+    /// Registers a service as `@name` for the cluster; `None` = this service. A new name readdresses the service's old
+    /// one.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the name is taken or too long.
@@ -125,7 +125,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes `@name` back. A name that nobody has is no error.
+    /// Unregisters `@name`. An unknown name is no error.
     pub fn unregister(&self, name: &str) {
         let name = name.strip_prefix('@').unwrap_or(name);
         let removed = self
@@ -139,10 +139,10 @@ impl Cluster {
         }
     }
 
-    /// Asks a node for the handle behind `@name`.
+    /// Queries a node for the handle of `@name`.
     ///
     /// # Errors
-    /// [`Error::NoSuchService`] when it has none, and whatever a call can meet.
+    /// [`Error::NoSuchService`] when it has none, and any error of a call.
     pub async fn query(&self, node: &str, name: &str) -> Result<Handle, Error> {
         let bare = name.strip_prefix('@').unwrap_or(name);
         let answer = self.caller.node(node).call(Handle::NONE, &bare).await;
@@ -155,10 +155,10 @@ impl Cluster {
         }
     }
 
-    /// A local service that forwards to one of another node; the same one each time.
+    /// A local service that forwards to a service of another node. Repeated calls return the same handle.
     ///
     /// # Errors
-    /// Whatever launching it can meet.
+    /// Any error of its launch.
     pub async fn proxy(&self, node: &str, address: impl Into<Address>) -> Result<Handle, Error> {
         let address = address.into();
         let shared = &self.caller.shard.cluster().shared;
@@ -168,15 +168,15 @@ impl Cluster {
         }
         let node: Text = node.into();
         let handle = self.caller.launch(move |_| Proxy { node, address }).await?;
-        // Somebody may have been faster on another shard; then that proxy is the one.
-        let (kept, is_ours) = shared.keep_proxy(key, handle);
+        // Another shard may have been faster; then its proxy is used.
+        let (stored, is_ours) = shared.insert_proxy(key, handle);
         if !is_ours {
             self.caller.shard.end_service(handle);
         }
-        Ok(kept)
+        Ok(stored)
     }
 
-    /// The same from one text, `"db@sdb"` or `"db.name"`.
+    /// Like [`proxy`](Self::proxy), from one text, `"db@sdb"` or `"db.name"`.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the text has no `@` or `.` after a node's name.
@@ -193,8 +193,8 @@ impl Cluster {
         self.proxy(node, address).await
     }
 
-    /// Merges entries into the cluster map; those it does not name stay. In force when this returns: calls
-    /// to a node that is now `false` have failed, and a changed address is used from the next call on.
+    /// Merges entries into the cluster map; other entries stay. In effect when this returns: calls to a node that is
+    /// now `false` have failed, and a changed address is used from the next call on.
     pub fn reload(&self, changes: ClusterMap) {
         let shard = &self.caller.shard;
         for warning in changes.warnings() {
@@ -224,13 +224,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// What this node thinks of another: whether it is up.
+    /// The state of another node.
     pub fn state(&self, node: &str) -> NodeState {
         self.caller.shard.cluster().node_state(node)
     }
 
-    /// Has a node watched from now on, whether it is called or not, and gives what becomes of it. The node need
-    /// not be in the map yet.
+    /// Watches a node from now on, with or without calls, and returns a monitor of its events. The node need not be
+    /// in the map yet.
     ///
     /// # Errors
     /// [`Error::Overloaded`] when the shard has [`MONITORS_MAX`](crate::limits::MONITORS_MAX) monitors.
@@ -239,10 +239,10 @@ impl Cluster {
         shard.cluster().monitor(shard, node.into())
     }
 
-    /// The same by messages to this service: of [`Kind::SYSTEM`](crate::Kind::SYSTEM), with the values `"node"`,
-    /// the node's name, `"up"`, `"restarted"`, `"suspect"`, `"down"`, `"forgotten"` or `"switched"`, the cause, and
-    /// the time in milliseconds since 1970. The first is about the present state, unless nothing is known yet. They come until
-    /// the service ends.
+    /// Like [`monitor`](Self::monitor), with messages to this service: of [`Kind::SYSTEM`](crate::Kind::SYSTEM), with
+    /// the values `"node"`, the node's name, `"up"`, `"restarted"`, `"suspect"`, `"down"`, `"forgotten"` or
+    /// `"switched"`, the cause, and the time in milliseconds since 1970. The first message has the present state,
+    /// unless that is unknown. The subscription lasts until the service ends.
     ///
     /// # Errors
     /// As [`monitor`](Self::monitor).
@@ -253,7 +253,7 @@ impl Cluster {
             .subscribe(shard, node.into(), self.caller.handle())
     }
 
-    /// Ends what [`subscribe`](Self::subscribe) began.
+    /// Ends a subscription of [`subscribe`](Self::subscribe).
     pub fn unsubscribe(&self, node: &str) {
         self.caller
             .shard
@@ -261,7 +261,7 @@ impl Cluster {
             .unsubscribe(node, self.caller.handle());
     }
 
-    /// The cluster map in force.
+    /// The current cluster map.
     pub fn map(&self) -> Arc<ClusterMap> {
         self.caller.shard.cluster().shared.map.get()
     }

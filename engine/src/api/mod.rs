@@ -1,4 +1,4 @@
-//! What a service finds at its [`Caller`](crate::Caller) beside other services: the cluster, and sockets.
+//! The operations of a [`Caller`](crate::Caller) on the cluster and on sockets.
 
 pub(crate) mod cluster;
 mod proxy;

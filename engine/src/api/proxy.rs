@@ -1,5 +1,4 @@
-//! A local service that stands for one of another node: whatever it gets, it forwards, and the answer
-//! goes straight back to the caller.
+//! A local service that forwards to a service of another node; the answer goes directly back to the caller.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::service::Service;
 use crate::service::context::Context;
 use crate::service::message::{Answer, Message};
 
-/// Forwards to one service of one node.
+/// Forwards every message to one service of another node.
 pub(crate) struct Proxy {
     pub(crate) node: Text,
     pub(crate) address: Address,

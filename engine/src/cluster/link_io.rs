@@ -1,4 +1,4 @@
-//! The links of channels, as a connection carries them.
+//! Link I/O: the links of both directions behind the one trait that a connection uses.
 
 use std::io::IoSlice;
 

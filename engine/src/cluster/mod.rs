@@ -1,13 +1,13 @@
-//! The cluster, as one shard sees it: its channels to peers, the connections that peers opened, who is up, and the
-//! groups of nodes.
+//! The cluster room of one shard: its channels to peers, the connections that peers opened, the state of other nodes,
+//! and the groups of nodes.
 //!
 //! - `dialling`: channels to peers, and the requests that wait for one;
-//! - `accepting`: listeners, the connections that peers opened, and what they may hold;
-//! - `membership`: the map, which nodes are up, and who is told;
+//! - `accepting`: listeners, inbound connections, their sessions and their limits;
+//! - `membership`: the map, the failure detector and the monitors;
 //! - `group`: several nodes behind one name.
 //!
-//! A peer's channel belongs to one shard; requests from other shards come there by way of the router. The
-//! map is shared by all shards and changed by `reload`; each shard then looks at its own channels.
+//! One shard owns each channel of a peer; the router brings requests from other shards there. All shards share the
+//! map, which `reload` changes; each shard then updates its own channels.
 
 pub(crate) mod accepting;
 pub(crate) mod dialling;

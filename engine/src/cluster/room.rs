@@ -1,4 +1,4 @@
-//! The cluster room of one shard: what it keeps.
+//! The state of the cluster room of one shard.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -21,36 +21,36 @@ use crate::core::settings::DialectChoice;
 use crate::core::slab::{Key, Slab};
 use crate::core::versioned::Reader;
 
-/// What the map says of a node.
+/// The entry of a node in the map.
 pub(in crate::cluster) enum Entry {
     At(NodeAddress),
     Disabled,
     Absent { nowaiting: bool },
 }
 
-/// One shard's part of the cluster.
+/// The cluster room of one shard.
 pub(crate) struct ClusterShard {
-    /// What all shards know.
+    /// The state that all shards share.
     pub(crate) shared: Arc<ClusterShared>,
     pub(in crate::cluster) map: Reader<ClusterMap>,
-    /// The nodes that this shard has to do with.
+    /// The nodes that this shard has requests or channels for.
     pub(in crate::cluster) peers: RefCell<Peers>,
-    /// Counts the changes of `peers`, from 1 on.
+    /// Counts the changes of `peers`, from 1.
     pub(in crate::cluster) peers_version: Cell<u64>,
-    /// Every channel, those too that only finish what they have.
+    /// Every channel, retired ones included.
     pub(in crate::cluster) channels: RefCell<Slab<Rc<Channel>>>,
-    /// The requests that cannot go on yet.
+    /// The pending requests.
     pub(in crate::cluster) pending: Pending,
-    /// Every connection that a peer opened, and every session that waits for one.
+    /// Every inbound connection, and every detached session.
     pub(in crate::cluster) inbound: RefCell<Slab<Rc<Inbound>>>,
     pub(in crate::cluster) sessions: Sessions,
-    /// What the accepted connections hold.
+    /// The memory that the inbound connections hold.
     pub(in crate::cluster) budget: Rc<Budget>,
     pub(in crate::cluster) incidents: Incidents,
-    /// Who is up and who is down.
+    /// The state of other nodes.
     pub(in crate::cluster) states: States,
     pub(in crate::cluster) groups: Groups,
-    /// The node stops: peers are told to go elsewhere.
+    /// The node is stopping, and has said goodbye to its peers.
     pub(in crate::cluster) is_draining: Cell<bool>,
 }
 
@@ -73,7 +73,7 @@ impl ClusterShard {
         }
     }
 
-    /// What the map says of a node.
+    /// The entry of a node in the map.
     pub(in crate::cluster) fn entry(&self, node: &str) -> Entry {
         self.map.read(|map| match map.nodes.get(node) {
             Some(NodeEntry::Address(address)) => Entry::At(address.clone()),
@@ -84,52 +84,52 @@ impl ClusterShard {
         })
     }
 
-    /// Whether there is one channel to a node, whatever that says.
+    /// Whether the configuration alone fixes one channel to a node.
     pub(in crate::cluster) fn has_one_channel(&self, shard: &ShardCore, node: &str) -> bool {
         let is_skynet = shard.node.settings.dialect == DialectChoice::Skynet;
         is_skynet || self.channels_wanted(shard, node) == Some(1)
     }
 
-    /// How many channels to have to a node: what the map says, else the node's config; `None`: any number.
+    /// The configured number of channels to a node: the map's, else the node config's; `None`: any number.
     pub(in crate::cluster) fn channels_wanted(&self, shard: &ShardCore, node: &str) -> Option<u32> {
         self.map
             .read(|map| map.channels(node))
             .or(shard.node.settings.channels)
     }
 
-    /// The nodes, to be changed: routes that are remembered are looked up again.
+    /// The peers, for a change; invalidates the cached routes.
     pub(in crate::cluster) fn peers_mut(&self) -> RefMut<'_, Peers> {
         self.peers_version.set(self.peers_version.get() + 1);
         self.peers.borrow_mut()
     }
 
-    /// The channels of a node that this shard has.
+    /// The channels of a node that this shard owns.
     pub(in crate::cluster) fn channels_of(&self, node: &str) -> Vec<Rc<Channel>> {
         let peers = self.peers.borrow();
         peers.get(node).map_or_else(Vec::new, |peer| peer.own().to_vec())
     }
 
-    /// The channel with that number of a node, if this shard has it.
+    /// The channel of a node with this number, if this shard owns it and has opened it.
     pub(in crate::cluster) fn channel_numbered(&self, node: &str, number: u32) -> Option<Rc<Channel>> {
         self.peers.borrow().get(node)?.channel(number).cloned()
     }
 
-    /// How many channels a node has, if that is known.
+    /// The number of channels of a node, if it is known.
     pub(in crate::cluster) fn known_channels(&self, node: &str) -> Option<u32> {
         self.peers.borrow().get(node)?.channels()
     }
 
-    /// The channel with that key.
+    /// The channel with this key.
     pub(in crate::cluster) fn channel(&self, key: Key) -> Option<Rc<Channel>> {
         self.channels.borrow().get(key).cloned()
     }
 
-    /// Every connection that a peer opened, and every session that waits for one.
+    /// Every inbound connection, and every detached session.
     pub(in crate::cluster) fn all_inbound(&self) -> Vec<Rc<Inbound>> {
         self.inbound.borrow().iter().cloned().collect()
     }
 
-    /// Whether the node stops, and peers are told to go elsewhere.
+    /// Whether the node is stopping and has said goodbye to its peers.
     pub(in crate::cluster) fn is_draining(&self) -> bool {
         self.is_draining.get()
     }

@@ -1,4 +1,4 @@
-//! Requests to other nodes on their way to a channel.
+//! Routing of requests for other nodes to a channel.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use crate::error::{Error, Text};
 use crate::rt;
 
 impl ClusterShard {
-    /// Sends a request by a remembered route; without one it goes the long way, by [`ClusterShard::route`].
+    /// Sends a request by a cached route; without one, by [`ClusterShard::route`].
     #[inline]
     pub(crate) fn request_by_route(&self, shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>) {
-        match self.remembered(route, outgoing.key) {
+        match self.cached_channel(route, outgoing.key) {
             Some(channel) => channel.request(shard, outgoing),
             None => self.route(shard, outgoing.into_request(Text::clone(&route.node))),
         }
     }
 
-    /// The channel of a key by a remembered route; `None`: there is none.
+    /// The channel of a key by a cached route; `None`: the route is not valid.
     #[inline(always)]
-    pub(in crate::cluster) fn remembered(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
+    pub(in crate::cluster) fn cached_channel(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
         if self.map.is_stale() {
             return None;
         }
-        let place = route.place(self.peers_version.get(), |node| {
-            // Others have waited longer.
-            let is_free = !self.pending.is_draining(node);
-            is_free.then(|| self.peers.borrow().place(node)).flatten()
+        let index = route.index(self.peers_version.get(), |node| {
+            // Pending requests go first.
+            let may_pass = !self.pending.is_draining(node);
+            may_pass.then(|| self.peers.borrow().index(node)).flatten()
         })?;
-        self.peers.borrow().at(place)?.channel_of_key(key).cloned()
+        self.peers.borrow().at(index)?.channel_of_key(key).cloned()
     }
 
-    /// Sends a request to another node on the channel of its key; what cannot go on is answered.
+    /// Sends a request to another node, on the channel of its key; refuses it where there is no way.
     pub(crate) fn route(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
-        // Who has seen a reload return may call before the news of it has come to this shard.
+        // A caller that has seen a reload return may call before this shard learns of the change.
         if self.map.is_stale() {
             self.map_changed(shard);
         }
@@ -49,17 +49,17 @@ impl ClusterShard {
         }
     }
 
-    /// The same for a request whose name is a node's.
+    /// Like `route`, for a request whose name is a node's.
     pub(in crate::cluster) fn route_to_node(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
         if self.pending.is_draining(&request.node) {
-            // Others have waited longer.
-            return self.hold(shard, request);
+            // Pending requests go first.
+            return self.add_pending(shard, request);
         }
-        self.route_now(shard, request);
+        self.route_past_pending(shard, request);
     }
 
-    /// The same although others wait.
-    pub(in crate::cluster) fn route_now(&self, shard: &Rc<ShardCore>, mut request: RemoteRequest) {
+    /// Like `route_to_node`, ahead of the pending requests.
+    pub(in crate::cluster) fn route_past_pending(&self, shard: &Rc<ShardCore>, mut request: RemoteRequest) {
         let Some(channels) = self.known_channels(&request.node) else {
             return self.await_handshake(shard, request);
         };
@@ -71,7 +71,7 @@ impl ClusterShard {
         {
             shard.refuse(
                 refused.reply_to,
-                Error::overloaded(format!("shard {owner} is behind")),
+                Error::overloaded(format!("the queue to shard {owner} is full")),
             );
         }
     }
@@ -82,14 +82,14 @@ impl ClusterShard {
             Some(channel) => channel,
             None => match self.entry(&request.node) {
                 Entry::At(address) => self.open_channel(shard, &request.node, request.channel, address),
-                entry => return self.refuse_or_hold(shard, entry, request),
+                entry => return self.refuse_or_add_pending(shard, entry, request),
             },
         };
         channel.request_remote(shard, &mut request);
     }
 
-    /// Takes a request for a node that the map has no address for.
-    pub(in crate::cluster) fn refuse_or_hold(
+    /// Refuses a request for a node that the map has no address for, or adds it to the pending ones.
+    pub(in crate::cluster) fn refuse_or_add_pending(
         &self,
         shard: &Rc<ShardCore>,
         entry: Entry,
@@ -105,11 +105,11 @@ impl ClusterShard {
                 shard.refuse(request.reply_to, error);
             }
             Entry::Absent { nowaiting: true } => shard.refuse(request.reply_to, Error::Absent { node }),
-            Entry::Absent { nowaiting: false } | Entry::At(_) => self.hold(shard, request),
+            Entry::Absent { nowaiting: false } | Entry::At(_) => self.add_pending(shard, request),
         }
     }
 
-    /// Opens a channel of a node, which connects when it is first used.
+    /// Opens a channel to a node; it connects when it is first used.
     pub(in crate::cluster) fn open_channel(
         &self,
         shard: &Rc<ShardCore>,

@@ -1,4 +1,4 @@
-//! What the cluster rooms of all shards of a node share.
+//! The state that the cluster rooms of all shards of a node share.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,14 +18,14 @@ use crate::rt::listener::Listener;
 /// Most listeners of a node.
 pub const LISTENERS_MAX: usize = 64;
 
-/// What all shards know of the cluster. What has a lock is used when something is opened, launched or fails.
+/// The state that all shards share. Fields with a lock are used only when something is opened or launched, or fails.
 pub(crate) struct ClusterShared {
     pub(crate) map: Arc<Versioned<ClusterMap>>,
     listeners: Mutex<Vec<Listener>>,
     proxies: Mutex<HashMap<String, Handle>>,
-    /// Shards that have drained: their peers know that the node stops, and have their answers.
+    /// The number of shards that have drained: their peers have the goodbye and their answers.
     pub(crate) shards_drained: AtomicUsize,
-    /// Why each node that is not reached is not.
+    /// Why each unreachable node cannot be reached.
     failures: Mutex<HashMap<Text, Text>>,
 }
 
@@ -40,8 +40,8 @@ impl ClusterShared {
         })
     }
 
-    /// Notes why a node is not reached; `None`: it is.
-    pub(crate) fn note_failure(&self, node: &Text, cause: Option<&Text>) {
+    /// Records why a node cannot be reached; `None`: it is reachable.
+    pub(crate) fn set_failure(&self, node: &Text, cause: Option<&Text>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match cause {
             Some(cause) => failures.insert(Text::clone(node), Text::clone(cause)),
@@ -49,7 +49,7 @@ impl ClusterShared {
         };
     }
 
-    /// Why a node is not reached, if that is known.
+    /// Why a node cannot be reached, if that is known.
     pub(crate) fn failure(&self, node: &Text) -> Option<Text> {
         self.failures
             .lock()
@@ -59,7 +59,7 @@ impl ClusterShared {
     }
 
     /// Keeps a listener open until the node stops.
-    pub(crate) fn keep_listener(&self, listener: Listener) -> Result<(), Error> {
+    pub(crate) fn add_listener(&self, listener: Listener) -> Result<(), Error> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if listeners.len() >= LISTENERS_MAX {
             return Err(Error::overloaded(format!(
@@ -70,13 +70,13 @@ impl ClusterShared {
         Ok(())
     }
 
-    /// Stops accepting.
+    /// Closes all listeners.
     pub(crate) fn close_listeners(&self) {
         let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
         drop(listeners);
     }
 
-    /// The proxy that stands for that service, if there is one.
+    /// The proxy of this service, if there is one.
     pub(crate) fn proxy(&self, key: &str) -> Option<Handle> {
         self.proxies
             .lock()
@@ -85,15 +85,15 @@ impl ClusterShared {
             .copied()
     }
 
-    /// Keeps a proxy unless there is one already; says which it is, and whether it is this one.
-    pub(crate) fn keep_proxy(&self, key: String, handle: Handle) -> (Handle, bool) {
+    /// Stores a proxy unless there is one; returns the stored proxy, and whether it is `handle`.
+    pub(crate) fn insert_proxy(&self, key: String, handle: Handle) -> (Handle, bool) {
         let mut proxies = self.proxies.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = *proxies.entry(key).or_insert(handle);
-        (kept, kept == handle)
+        let stored = *proxies.entry(key).or_insert(handle);
+        (stored, stored == handle)
     }
 }
 
-/// What a node says of itself when a connection begins.
+/// The hello of this node.
 pub(crate) fn hello(node: &NodeShared, channel: u32, channels: u32) -> Hello {
     Hello {
         version: VERSION,
@@ -107,12 +107,12 @@ pub(crate) fn hello(node: &NodeShared, channel: u32, channels: u32) -> Hello {
     }
 }
 
-/// Bytes that nobody can guess, whatever of them was seen before.
+/// Unpredictable bytes for a nonce.
 fn secret_bytes() -> [u8; NONCE_BYTES] {
     let mut bytes = [0; NONCE_BYTES];
     let random = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
     if random.is_err() {
-        // A machine without it: these are hard to guess as well.
+        // A machine without that device: these are hard to guess too.
         for half in bytes.chunks_mut(8) {
             half.copy_from_slice(&random_number().to_le_bytes()[..half.len()]);
         }

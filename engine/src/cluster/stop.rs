@@ -1,4 +1,4 @@
-//! The end of a shard's part of the cluster.
+//! Closing the cluster room of a shard.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use crate::core::ShardCore;
 use crate::core::slab::Key;
 
 impl ClusterShard {
-    /// Ends every connection, because the shard stops.
+    /// Ends every connection: the shard stops.
     pub(crate) fn close(&self, shard: &Rc<ShardCore>) {
         let channels: Vec<Rc<Channel>> = self.channels.borrow().iter().cloned().collect();
         for channel in channels {
@@ -26,7 +26,7 @@ impl ClusterShard {
         self.channels.borrow().len() == 0 && self.inbound.borrow().len() == 0
     }
 
-    /// Forgets a channel that has ended.
+    /// Removes a channel that has ended.
     pub(in crate::cluster) fn remove_channel(&self, key: Key) {
         let removed = self.channels.borrow_mut().remove(key);
         if let Some(channel) = removed
@@ -36,7 +36,7 @@ impl ClusterShard {
         }
     }
 
-    /// A deadline of a channel has come.
+    /// Handles a deadline of a channel.
     pub(crate) fn channel_deadline(&self, shard: &Rc<ShardCore>, key: Key) {
         if let Some(channel) = self.channel(key) {
             channel.deadline(shard);

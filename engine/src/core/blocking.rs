@@ -1,4 +1,4 @@
-//! Blocking work of a shard: it is done on the control thread, and a task waits for it as for anything else.
+//! Blocking work of a shard: the control thread does it, and a task awaits its result.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
@@ -13,38 +13,38 @@ use crate::error::{Error, Text};
 /// Most addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// Runs `work` on the control thread and waits for what it gives.
+/// Runs `work` on the control thread and awaits its result.
 pub(crate) async fn run<T: Send + 'static>(
     shard: &Rc<ShardCore>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     let key = shard.insert_waiter(None);
-    let place = Arc::new(Mutex::new(None));
+    let slot = Arc::new(Mutex::new(None));
     let (node, index) = (Arc::clone(&shard.node), shard.index);
     let job: control::Job = Box::new({
-        let place = Arc::clone(&place);
+        let slot = Arc::clone(&slot);
         move || {
             let value = work();
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-            // A shard that takes no more jobs is stopping, and its waiters with it.
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            // A shard that refuses jobs is stopping, and so are its waiters.
             let _ = node.injectors[index].push(Box::new(move |shard: &Rc<ShardCore>| {
                 shard.complete_waiter(key, Outcome::Answer(Ok(Payload::default())));
             }));
         }
     });
     if !shard.node.control.submit(job) {
-        shard.forget_waiter(key);
+        shard.remove_waiter(key);
         return Err(Error::overloaded(format!(
             "{CONTROL_JOBS_MAX} jobs wait for the control thread"
         )));
     }
     shard.wait(key).await;
-    let value = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let value = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     value.ok_or(Error::ShuttingDown)
 }
 
-/// Looks up a host: its addresses, at least one and at most [`ADDRESSES_MAX`], in the system's order. An
-/// address needs no look-up. The error's text names the host.
+/// Looks up the addresses of a host, at least one and at most [`ADDRESSES_MAX`], in the system's order. An address
+/// needs no look-up. The error's text names the host.
 pub(crate) async fn resolve(shard: &Rc<ShardCore>, host: &str, port: u16) -> Result<Vec<SocketAddr>, Text> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);

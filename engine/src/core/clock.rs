@@ -16,16 +16,16 @@ pub(crate) fn now_ms() -> Millis {
     EPOCH.get_or_init(Instant::now).elapsed().as_millis() as Millis
 }
 
-/// A duration in milliseconds, rounded up so that no wait is shorter than asked; at most some 49 days.
+/// A duration in milliseconds, rounded up so that no wait is too short; at most about 49 days.
 pub(crate) fn whole_milliseconds(duration: Duration) -> u64 {
     let rounded = duration.as_nanos().div_ceil(1_000_000);
     rounded.min(u128::from(u32::MAX)) as u64
 }
 
-/// A turn of a shard ends after this long even if messages are left, so that connections get theirs.
+/// The longest turn of a shard. It ends then even if messages are left, so that connections get their share.
 pub(crate) const TURN_TIME_MAX: Duration = Duration::from_micros(500);
 
-/// Whether a turn, or any work of the same sort, that began at `started` has used up its time.
+/// Whether a turn, or similar work, that began at `started` has used up its time.
 pub(crate) fn is_turn_over(started: Instant) -> bool {
     started.elapsed() > TURN_TIME_MAX
 }

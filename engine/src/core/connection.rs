@@ -1,7 +1,7 @@
-//! A link with its socket: has what the link has written, and knows when the socket takes no more.
+//! A link and its socket: reads into the link, and writes the link's output, as far as the socket accepts it.
 //!
-//! Invariants: the link is never borrowed while anything else runs; a failed write shuts the stream down and wakes its
-//! reader, which then sees the end and is the only place where a connection is taken apart.
+//! Invariants: the link is never borrowed while other code runs; a failed write shuts the stream down and wakes its
+//! reader, which then sees the end. Only the reader ends a connection.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -17,41 +17,41 @@ use crate::error::Text;
 use crate::rt::notify::Notify;
 use crate::rt::stream::{Stream, Writer, Wrote};
 
-/// Messages after which the output is written without waiting for the end of the turn. Both ends of a
-/// connection then work at the same time: with one write for each turn, and as many calls in flight as one turn takes,
-/// they were measured to take turns, and to make half as many calls.
+/// Messages after which the output is written without waiting for the end of the turn, so that both ends of a
+/// connection work at the same time. With only one write a turn, and as many calls in flight as one turn handles, the
+/// two ends were measured to work alternately, at half the rate.
 const MESSAGES_PER_WRITE: u32 = 128;
 
-/// The part of a link that carries bytes.
+/// The link I/O: the part of a link that reads and writes bytes.
 pub(crate) trait LinkIo {
-    /// Takes the next bytes of the stream.
+    /// Accepts the next bytes of the stream.
     fn receive(&mut self, chunk: Bytes);
-    /// Where they may go without a chunk, and how many.
+    /// The buffer for the next bytes of a large message, and how many it may take; `None`: they go to `receive`.
     fn room(&mut self) -> Option<(&mut Vec<u8>, usize)>;
-    /// What to write next.
+    /// Fills the slices with the next bytes to write; returns their number.
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
-    /// So many bytes of it were written.
+    /// Removes bytes that were written.
     fn transmitted(&mut self, count: usize);
-    /// The peer shows a sign of life that [`LinkIo::receive`] does not see: it took bytes after it had taken
-    /// none for a while, or its bytes went straight into their place. For those that watch their peer.
+    /// Records a sign of life that [`LinkIo::receive`] does not see: the peer accepted bytes after a pause, or its
+    /// bytes were read into [`LinkIo::room`]. For links that watch their peer.
     fn note_progress(&mut self) {}
 }
 
-/// A link and the stream that carries it now, if any.
+/// A link and its stream, if it has one.
 pub(crate) struct Connection<L> {
     pub(crate) link: RefCell<L>,
     stream: RefCell<Option<Rc<Stream>>>,
-    /// The stream was shut down from this side, or a write failed: nothing more is written.
+    /// This side has shut the stream down, or a write failed: nothing more is written.
     ended: Cell<bool>,
     /// It is in the shard's list of connections to flush.
     listed: Cell<bool>,
-    /// Messages that were put since the last write; see `message_put`.
+    /// Messages that were queued since the last write; see `message_queued`.
     unwritten: Cell<u32>,
-    /// The socket has taken no bytes since this time although there are some.
+    /// Since when the socket has accepted no bytes although there is output.
     blocked_since: Cell<Option<Millis>>,
-    /// Why a write failed, for whoever takes the connection apart.
+    /// Why a write failed, for the reader, which ends the connection.
     write_error: RefCell<Option<Text>>,
-    /// Woken whenever bytes were written, and when none will be any more.
+    /// Woken whenever bytes were written, and when no more will be.
     pub(crate) written: Notify,
 }
 
@@ -77,7 +77,7 @@ impl<L: LinkIo + 'static> Connection<L> {
         *self.stream.borrow_mut() = Some(stream);
     }
 
-    /// Lets go of the stream; says why a write failed, if one did.
+    /// Ends and releases the stream; returns why a write failed, if one did.
     pub(crate) fn detach(&self) -> Option<Text> {
         let stream = self.stream.borrow_mut().take();
         if let Some(stream) = stream {
@@ -87,7 +87,7 @@ impl<L: LinkIo + 'static> Connection<L> {
         self.write_error.borrow_mut().take()
     }
 
-    /// Lets go of the stream without ending its connection, which somebody else goes on with.
+    /// Releases the stream without ending its connection, which another owner continues.
     pub(crate) fn forget(&self) {
         self.stream.borrow_mut().take();
         self.blocked_since.set(None);
@@ -95,19 +95,19 @@ impl<L: LinkIo + 'static> Connection<L> {
 
     /// Shuts the stream down, so that its reader sees the end.
     pub(crate) fn shutdown(&self) {
-        self.shut(Stream::shutdown);
-        // Its reader may be waiting for room, which there will not be.
+        self.shut_with(Stream::shutdown);
+        // Its reader may be waiting for space that will not become free.
         self.written.wake();
     }
 
-    /// Writes nothing more, and says so to the peer, which gets all that was written before.
+    /// Shuts the stream down for writing; the peer still gets everything that was written before.
     pub(crate) fn close_for_writing(&self) {
-        self.shut(Stream::finish);
+        self.shut_with(Stream::finish);
         self.written.wake();
     }
 
-    /// What the stream was to write before is written first, as far as the socket takes it.
-    fn shut(&self, shut: impl FnOnce(&Stream)) {
+    /// Bytes that the stream has accepted are written first, as far as the socket accepts them.
+    fn shut_with(&self, shut: impl FnOnce(&Stream)) {
         let stream = self.stream.borrow().clone();
         if let Some(stream) = stream
             && !self.ended.get()
@@ -117,34 +117,34 @@ impl<L: LinkIo + 'static> Connection<L> {
         self.ended.set(true);
     }
 
-    /// Writes what there is, as far as the socket takes it at once, and then shuts the stream down.
+    /// Writes the output as far as the socket accepts it at once, and then shuts the stream down.
     pub(crate) fn shutdown_after_writing(self: &Rc<Self>) {
         self.write_now();
         self.shutdown();
     }
 
-    /// Whether a stream carries it that still takes bytes. A reader that waits for room must look:
-    /// otherwise it waits for ever.
+    /// Whether it has a stream that still accepts bytes. A reader that waits for space must check this: otherwise it
+    /// waits for ever.
     pub(crate) fn is_open(&self) -> bool {
         self.stream.borrow().is_some() && !self.ended.get()
     }
 
-    /// Since when the socket has taken no bytes although there are some.
+    /// Since when the socket has accepted no bytes although there is output.
     pub(crate) fn blocked_since(&self) -> Option<Millis> {
         self.blocked_since.get()
     }
 
-    /// Has the output written at the end of the turn.
+    /// Schedules the output to be written at the end of the turn.
     pub(crate) fn flush_later(self: &Rc<Self>, shard: &Rc<ShardCore>) {
         if !self.listed.replace(true) {
             shard.flush_later(Rc::clone(self) as Rc<dyn Flush>);
         }
     }
 
-    /// A message was put: it is written at the end of the turn, or at once when many are. What the link says of its own
-    /// does not count, so that an acknowledgement never splits what would have been one write.
+    /// Schedules a queued message to be written: at the end of the turn, or at once when many are queued. The link's
+    /// own frames do not count, so that an acknowledgement never splits one write into two.
     #[inline]
-    pub(crate) fn message_put(self: &Rc<Self>, shard: &Rc<ShardCore>) {
+    pub(crate) fn message_queued(self: &Rc<Self>, shard: &Rc<ShardCore>) {
         self.flush_later(shard);
         let unwritten = self.unwritten.get() + 1;
         self.unwritten.set(unwritten);
@@ -153,7 +153,7 @@ impl<L: LinkIo + 'static> Connection<L> {
         }
     }
 
-    /// Writes what there is, as far as the socket takes it, and leaves the rest to the stream.
+    /// Writes the output as far as the socket accepts it, and leaves the rest to the stream.
     pub(crate) fn write_now(self: &Rc<Self>) {
         self.write(Stream::write_now);
     }
@@ -169,14 +169,14 @@ impl<L: LinkIo + 'static> Connection<L> {
         }
     }
 
-    /// Reads what is there into the link, once there is something. False at the end of the stream; the flag
-    /// beside it says whether it had to wait.
+    /// Waits until the stream is readable, and reads into the link. The first flag is false at the end of the stream;
+    /// the second says whether it had to wait.
     pub(crate) async fn read(&self, stream: &Stream, shard: &ShardCore) -> io::Result<(bool, bool)> {
         let mut waited = false;
         loop {
             waited |= stream.readable().await?;
-            if !self.carries(stream) {
-                // Another stream carries the link now, and this one's bytes are nothing to it.
+            if !self.is_current(stream) {
+                // The link has another stream now: the bytes of this one are dropped.
                 return Ok((false, waited));
             }
             let read = {
@@ -212,13 +212,13 @@ impl<L: LinkIo + 'static> Connection<L> {
         self.shutdown();
     }
 
-    /// Whether this stream carries the link.
+    /// Whether the link uses this stream.
     pub(crate) fn uses(&self, stream: &Rc<Stream>) -> bool {
-        self.carries(stream)
+        self.is_current(stream)
     }
 
     #[inline]
-    fn carries(&self, stream: &Stream) -> bool {
+    fn is_current(&self, stream: &Stream) -> bool {
         let used = self.stream.borrow();
         used.as_ref().is_some_and(|used| std::ptr::eq(&**used, stream))
     }

@@ -1,5 +1,5 @@
-//! The control thread: the slow, blocking work that no shard may wait for by blocking, such as looking up
-//! host names and reading files.
+//! The control thread: it does the blocking work that no shard may do, such as looking up host names and reading
+//! files.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -16,7 +16,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// One without a thread, that takes no jobs.
+    /// A queue without a thread, which refuses all jobs.
     #[cfg(test)]
     pub(crate) fn disabled() -> Control {
         Control {
@@ -24,7 +24,7 @@ impl Control {
         }
     }
 
-    /// Has a job done; false when too many wait.
+    /// Queues a job; returns false when the queue is full.
     pub(crate) fn submit(&self, job: Job) -> bool {
         self.jobs.try_send(job).is_ok()
     }

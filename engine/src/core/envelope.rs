@@ -1,4 +1,4 @@
-//! What travels between the shards of a node.
+//! The messages between the shards of a node.
 
 use crate::core::payload::Payload;
 use crate::core::request::{RemoteRequest, ReplyTo, Request};
@@ -6,21 +6,21 @@ use crate::core::router::Job;
 use crate::core::socket_event::{Delivery, SocketId};
 use crate::error::Error;
 
-/// One thing that a shard hands to another.
+/// One message from a shard to another.
 pub(crate) enum Envelope {
     Request(Request),
     Reply {
         reply_to: ReplyTo,
         result: Result<Payload, Error>,
     },
-    /// Boxed, so that it does not make every envelope as large.
+    /// Boxed, to keep the other envelopes small.
     Remote(Box<RemoteRequest>),
     Job(Job),
-    /// What a service wants of a socket: a job that counts as a message.
+    /// A command to a socket: a job that counts as a message.
     SocketCommand(Job),
-    /// What happened to a socket, for its owner.
+    /// A socket event for the socket's owner.
     Delivery(Delivery),
-    /// The owner of a socket has handled so much of what happened.
+    /// The owner of a socket has handled events of this many bytes.
     Handled {
         socket: SocketId,
         bytes: u32,
@@ -28,18 +28,18 @@ pub(crate) enum Envelope {
 }
 
 impl Envelope {
-    /// The bytes of its payload, and whether it may be refused for want of room. Jobs and replies are not: there
-    /// are never more than what was let in.
+    /// The bytes of its payload, and whether it may be refused when the queue is full. Jobs and replies are never
+    /// refused: there are no more of them than accepted requests.
     #[inline]
     pub(crate) fn weight(&self) -> (usize, Refusal) {
         match self {
-            Envelope::Request(request) => (request.payload.0.len(), Refusal::of(request.waits)),
-            Envelope::Remote(request) => (request.payload.0.len(), Refusal::of(request.waits)),
+            Envelope::Request(request) => (request.payload.0.len(), Refusal::new(request.waits)),
+            Envelope::Remote(request) => (request.payload.0.len(), Refusal::new(request.waits)),
             Envelope::Reply { result, .. } => {
                 let bytes = result.as_ref().map_or(0, |payload| payload.0.len());
                 (bytes, Refusal::Never)
             }
-            // What sockets hand over has bounds of its own.
+            // Socket commands and events have bounds of their own.
             Envelope::Job(_)
             | Envelope::SocketCommand(_)
             | Envelope::Delivery(_)
@@ -48,19 +48,19 @@ impl Envelope {
     }
 }
 
-/// When something is refused that there is no room for.
+/// When a message is refused because a queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// When there is none.
+    /// When the queue is full.
     AtOnce,
-    /// When as many again wait for room.
+    /// When the calls that wait for space have reached their limit too.
     Late,
-    /// It is let in always.
+    /// Never.
     Never,
 }
 
 impl Refusal {
-    fn of(waits: bool) -> Refusal {
+    fn new(waits: bool) -> Refusal {
         if waits { Refusal::Late } else { Refusal::AtOnce }
     }
 }

@@ -1,4 +1,4 @@
-//! A caller on another thread: where the outcome of its call is put, and how it learns of it.
+//! The waiter of a caller on another thread: it stores the outcome of the call, and wakes the caller.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -12,7 +12,7 @@ pub(crate) enum ExternalState {
     Taken,
 }
 
-/// Where the answer to a call from outside is put.
+/// The waiter of a call from another thread.
 pub(crate) struct ExternalWaiter {
     state: Mutex<ExternalState>,
     /// For threads that block.
@@ -20,7 +20,7 @@ pub(crate) struct ExternalWaiter {
 }
 
 impl ExternalWaiter {
-    /// One that has no outcome yet.
+    /// A waiter without an outcome.
     pub(crate) fn new() -> Arc<ExternalWaiter> {
         Arc::new(ExternalWaiter {
             state: Mutex::new(ExternalState::Waiting(None)),
@@ -38,7 +38,7 @@ impl ExternalWaiter {
         self.done.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the outcome in and wakes whoever waits. The first one counts.
+    /// Stores the outcome and wakes the caller. Only the first outcome counts.
     pub(crate) fn complete(&self, outcome: Outcome) {
         let mut state = self.lock();
         if let ExternalState::Waiting(waker) = &mut *state {
@@ -53,7 +53,7 @@ impl ExternalWaiter {
     }
 }
 
-/// An external waiter on its way to a shard: if it never arrives, its caller is told that the node stops.
+/// An external waiter in transit to a shard: if it is dropped there, its call fails because the node stops.
 pub(crate) struct ExternalInTransit(Option<Arc<ExternalWaiter>>);
 
 impl ExternalInTransit {

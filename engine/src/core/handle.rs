@@ -4,7 +4,7 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-/// The 32-bit address of a service on its node, printed as `:0000000a`. 0 is nobody.
+/// The 32-bit address of a service on its node, printed as `:0000000a`. 0 addresses no service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Handle(pub u32);
 
@@ -12,7 +12,7 @@ pub struct Handle(pub u32);
 pub(crate) const KEYED: u32 = 1 << 31;
 
 impl Handle {
-    /// The address of nobody: the source of messages that no service sent.
+    /// The handle of no service: the source of messages that no service sent.
     pub const NONE: Handle = Handle(0);
 }
 
@@ -22,10 +22,10 @@ impl fmt::Display for Handle {
     }
 }
 
-/// The name of a service in an address. A short one, which nearly all are, is copied without a reference count.
+/// The name of a service in an address. A short name, as nearly all are, is copied without a reference count.
 pub type Name = SmolStr;
 
-/// Whom a message goes to, as callers write it.
+/// The address of a message's target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A handle.
@@ -35,7 +35,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Reads `:0000000a`, `10`, `.name` or `@name`, as Skynet does.
+    /// Parses `:0000000a`, `10`, `.name` or `@name`, as Skynet does.
     pub fn parse(text: &str) -> Option<Address> {
         if let Some(hex) = text.strip_prefix(':') {
             return u32::from_str_radix(hex, 16)
@@ -65,7 +65,7 @@ impl From<Handle> for Address {
 }
 
 impl From<&str> for Address {
-    /// A text that is no address becomes a name that nobody has, so that the call says so.
+    /// A text that is no address becomes a name that does not exist, so that the call fails with that error.
     fn from(text: &str) -> Address {
         Address::parse(text).unwrap_or_else(|| Address::Name(text.into()))
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_not_taken_for_one() {
+    fn a_text_that_is_no_address_does_not_parse() {
         for text in ["", "@", ".", ":", ":xyz", "sdb", "-1", "4294967296"] {
             assert_eq!(Address::parse(text), None, "{text}");
         }

@@ -1,7 +1,7 @@
-//! How threads that are no shard hand a job to one: a bounded queue and the shard's doorbell.
+//! The injector of a shard: a bounded queue of jobs from other threads, and the shard's doorbell.
 //!
-//! Invariants: whoever pushes rings afterwards; a job that the shard no longer runs is dropped, so whoever waits for
-//! it must be told by its drop.
+//! Invariants: every push is followed by a ring; a job that the shard no longer runs is dropped, so its drop must
+//! notify its waiter.
 
 use std::io;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::core::router::Job;
 use crate::rt::Runtime;
 use crate::rt::doorbell::Bell;
 
-/// Most jobs from threads outside that wait for one shard.
+/// Most jobs from other threads that wait for one shard.
 const JOBS_MAX: usize = 16_384;
 
-/// What other threads see of a shard.
+/// The injector of a shard.
 pub(crate) struct Injector {
     bell: Arc<Bell>,
     jobs: ArrayQueue<Job>,
@@ -34,21 +34,21 @@ impl Injector {
         })
     }
 
-    /// Hands over a job from any thread; gives it back when the queue is full or the shard has ended.
+    /// Queues a job from any thread; returns it when the queue is full or the shard has ended.
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(job);
         }
         self.jobs.push(job)?;
         if self.closed.load(Ordering::SeqCst) {
-            // It was closed meanwhile, maybe after its last look at the queue.
+            // It was closed meanwhile, and may not drain the queue again.
             self.drop_jobs();
         }
         self.bell.ring();
         Ok(())
     }
 
-    /// The next job. Only the shard itself takes.
+    /// Removes the next job. Only the shard itself calls this.
     pub(crate) fn pop(&self) -> Option<Job> {
         self.jobs.pop()
     }
@@ -58,7 +58,7 @@ impl Injector {
         self.jobs.is_empty()
     }
 
-    /// Takes no more jobs, and drops those that wait.
+    /// Refuses further jobs, and drops those that wait.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.drop_jobs();

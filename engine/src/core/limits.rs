@@ -1,11 +1,10 @@
-//! Bounds that more than one room keeps.
+//! Bounds that several rooms share.
 
-/// Most messages for one service that wait or are being answered later.
+/// Most messages for one service that are queued or that a task answers later.
 pub const INBOX_MESSAGES_MAX: usize = 65_536;
 
-/// Most bytes that the payloads of the messages have which are queued for one service. A larger one is queued
-/// alone.
+/// Most bytes of the payloads of the messages that are queued for one service. A larger message is queued alone.
 pub const INBOX_BYTES_MAX: usize = 64 << 20;
 
-/// Most calls that wait for room in one place, beside what has room there.
+/// Most calls that wait for space in one buffer, beside its regular contents.
 pub const WAITING_CALLS_MAX: usize = 65_536;

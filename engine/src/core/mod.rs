@@ -1,11 +1,11 @@
-//! What the rooms of a shard share: its clock, timers, waiters and names, the messages, and the [`Router`] by which
-//! a room hands a message on without knowing who takes it.
+//! The core: what the rooms of a shard share. The clock, timers, waiters and names, the messages, and the [`Router`]
+//! through which a room sends a message without depending on its receiver.
 //!
-//! Services, cluster and sockets of a shard know this room and neither each other nor the shard. Each holds a
-//! reference to the shard's [`ShardCore`], whose last field is the router: the shard itself, or the recorder of the
+//! The service, cluster and socket rooms depend on this room, and neither on each other nor on the shard. Each holds
+//! a reference to the shard's [`ShardCore`], whose last field is the router: the shard itself, or the recorder of the
 //! component tests. So shared state is a plain field, and only what leaves a room is a virtual call.
 //!
-//! Invariants: everything in a [`ShardCore`] belongs to one thread; no `RefCell` of it stays borrowed while foreign
+//! Invariants: everything in a [`ShardCore`] belongs to one thread; no `RefCell` of it stays borrowed while other
 //! code runs (handlers, wakers, jobs).
 
 pub(crate) mod blocking;

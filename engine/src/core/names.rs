@@ -1,6 +1,6 @@
 //! The names of services: `.name` within the node, `@name` for the cluster.
 //!
-//! Names are looked up on every message that carries one, so that a name that moved is never stale.
+//! Every message with a name looks it up, so that a name that moved is never stale.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::core::handle::Handle;
 use crate::error::{Error, Text};
 
-/// Longest name in bytes, its first character counted: what the wire can say.
+/// Longest name in bytes, with its first character: the limit of the wire.
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// Most names of each sort on a node.
@@ -21,10 +21,10 @@ pub(crate) struct Names {
     local: FxHashMap<Text, Handle>,
     registered: FxHashMap<Text, Handle>,
     registered_name: FxHashMap<Handle, Text>,
-    /// The instances of each keyed service, by shard; [`Handle::NONE`] in the place of one that has ended.
+    /// The instances of each keyed service, by shard; [`Handle::NONE`] in place of an instance that has ended.
     keyed: FxHashMap<Handle, Arc<[Handle]>>,
     /// The keyed service that each instance belongs to.
-    keyed_of: FxHashMap<Handle, Handle>,
+    keyed_by_instance: FxHashMap<Handle, Handle>,
 }
 
 fn check(name: &str, count: usize) -> Result<Text, Error> {
@@ -53,7 +53,7 @@ impl Names {
         }
     }
 
-    /// Gives a service the name `.name`; `name` comes without its point.
+    /// Gives a service the name `.name`; `name` has no leading `.`.
     pub(crate) fn name_local(&mut self, name: &str, handle: Handle) -> Result<(), Error> {
         let key = check(name, self.local.len())?;
         match self.local.get(&key) {
@@ -67,8 +67,8 @@ impl Names {
         }
     }
 
-    /// Publishes a service as `@name`; `name` comes without its `@`. A service has one such name: a new
-    /// one replaces the old.
+    /// Registers a service as `@name`; `name` has no leading `@`. A service has one such name: a new one replaces the
+    /// old.
     pub(crate) fn register(&mut self, name: &str, handle: Handle) -> Result<(), Error> {
         let key = check(name, self.registered.len())?;
         if let Some(owner) = self.registered.get(&key) {
@@ -83,43 +83,43 @@ impl Names {
         Ok(())
     }
 
-    /// Takes `@name` back and says whose it was. A name that nobody has is no error.
+    /// Unregisters `@name` and returns its service. An unknown name is no error.
     pub(crate) fn unregister(&mut self, name: &str) -> Option<Handle> {
         let handle = self.registered.remove(name)?;
         self.registered_name.remove(&handle);
         Some(handle)
     }
 
-    /// Takes a keyed service in: its own handle, and those of its instances by shard.
+    /// Adds a keyed service: its own handle, and those of its instances by shard.
     pub(crate) fn add_keyed(&mut self, handle: Handle, instances: Arc<[Handle]>) -> Result<(), Error> {
         if self.keyed.len() >= NAMES_MAX {
             return Err(Error::overloaded(format!(
                 "{NAMES_MAX} keyed services are the most a node has"
             )));
         }
-        self.keyed_of
+        self.keyed_by_instance
             .extend(instances.iter().map(|instance| (*instance, handle)));
         self.keyed.insert(handle, instances);
         Ok(())
     }
 
-    /// The instance of a keyed service on a shard; a number past the last one starts anew.
+    /// The instance of a keyed service on a shard; a shard number past the last one wraps around.
     pub(crate) fn instance(&self, handle: Handle, shard: usize) -> Option<Handle> {
         let instances = self.keyed.get(&handle)?;
         let instance = instances.get(shard % instances.len().max(1))?;
         Some(*instance).filter(|instance| *instance != Handle::NONE)
     }
 
-    /// The instances of a keyed service that live.
+    /// The live instances of a keyed service.
     pub(crate) fn instances(&self, handle: Handle) -> Vec<Handle> {
         let instances = self.keyed.get(&handle).map_or(&[][..], |instances| instances);
         let live = instances.iter().filter(|instance| **instance != Handle::NONE);
         live.copied().collect()
     }
 
-    /// Takes an instance out of its keyed service; the last one takes that with it.
-    fn forget_instance(&mut self, instance: Handle) {
-        let Some(handle) = self.keyed_of.remove(&instance) else {
+    /// Removes an instance from its keyed service; removing the last one removes the keyed service.
+    fn remove_instance(&mut self, instance: Handle) {
+        let Some(handle) = self.keyed_by_instance.remove(&instance) else {
             return;
         };
         let Some(instances) = self.keyed.get_mut(&handle) else {
@@ -132,13 +132,13 @@ impl Names {
         *instances = left.collect();
         if instances.iter().all(|instance| *instance == Handle::NONE) {
             self.keyed.remove(&handle);
-            self.forget(handle);
+            self.remove(handle);
         }
     }
 
-    /// Forgets every name of a service that is gone.
-    pub(crate) fn forget(&mut self, handle: Handle) {
-        self.forget_instance(handle);
+    /// Removes every name of a service that has ended.
+    pub(crate) fn remove(&mut self, handle: Handle) {
+        self.remove_instance(handle);
         if let Some(name) = self.registered_name.remove(&handle) {
             self.registered.remove(&name);
         }
@@ -148,7 +148,7 @@ impl Names {
     /// Whether a service has any name.
     pub(crate) fn has(&self, handle: Handle) -> bool {
         self.registered_name.contains_key(&handle)
-            || self.keyed_of.contains_key(&handle)
+            || self.keyed_by_instance.contains_key(&handle)
             || self.local.values().any(|owner| *owner == handle)
     }
 }
@@ -189,19 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_gone_leaves_no_name_behind() {
+    fn a_service_that_has_ended_leaves_no_name_behind() {
         let mut names = Names::default();
         names.register("sdb", A).unwrap();
         names.name_local("db", A).unwrap();
         assert!(names.has(A));
-        names.forget(A);
+        names.remove(A);
         assert!(!names.has(A));
         assert_eq!((names.resolve("@sdb"), names.resolve(".db")), (None, None));
         names.register("sdb", B).unwrap();
     }
 
     #[test]
-    fn the_two_sorts_of_names_do_not_mix_and_a_bare_word_is_none() {
+    fn local_and_registered_names_do_not_mix_and_a_text_without_a_prefix_is_no_name() {
         let mut names = Names::default();
         names.register("x", A).unwrap();
         names.name_local("x", B).unwrap();
@@ -220,16 +220,16 @@ mod tests {
         let instances = |names: &Names| [0, 1, 2].map(|shard| names.instance(keyed, shard));
         assert_eq!(instances(&names), [Some(A), Some(B), Some(A)]);
         assert!(names.has(A));
-        names.forget(A);
+        names.remove(A);
         assert_eq!(instances(&names), [None, Some(B), None]);
         assert_eq!(names.resolve("@sdb"), Some(keyed));
-        names.forget(B);
+        names.remove(B);
         assert_eq!(names.resolve("@sdb"), None);
         assert_eq!((instances(&names), names.has(B)), ([None; 3], false));
     }
 
     #[test]
-    fn names_have_a_longest_length() {
+    fn the_length_of_names_is_bounded() {
         let mut names = Names::default();
         names.register(&"n".repeat(NAME_BYTES_MAX - 1), A).unwrap();
         assert!(names.register(&"n".repeat(NAME_BYTES_MAX), B).is_err());

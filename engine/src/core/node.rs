@@ -1,4 +1,4 @@
-//! What all shards of a node share, whichever room asks. All of it is reached without a lock on the way of a message.
+//! The state that all shards of a node share, for every room. The path of a message reads it without a lock.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -14,40 +14,40 @@ use crate::core::versioned::Versioned;
 use crate::log::Logger;
 use crate::metrics::Metrics;
 
-/// What all shards share.
+/// The state that all shards share.
 pub(crate) struct NodeShared {
-    /// By which other threads reach each shard.
+    /// The queues from other threads to each shard.
     pub(crate) injectors: Box<[Injector]>,
     pub(crate) names: Arc<Versioned<Names>>,
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
     pub(crate) control: Control,
-    /// How many descriptors the process may have.
+    /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
     handles: AtomicU32,
-    /// A random number that this process drew for the node when it started.
+    /// A random number that the process generates for the node at its start.
     pub(crate) epoch: u64,
 }
 
-/// A number that nobody can guess and no other process draws.
+/// A random number, unpredictable and unique to this process.
 pub(crate) fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// A node's log, for threads that are no shards. From [`Caller::node_log`](crate::Caller::node_log).
+/// A node's log, for threads other than shards. From [`Caller::node_log`](crate::Caller::node_log).
 #[derive(Clone)]
 pub struct NodeLog(pub(crate) Arc<NodeShared>);
 
 impl NodeLog {
-    /// Writes a log line in a service's name; [`Handle::NONE`] is the node's own.
+    /// Writes a log line of a service; [`Handle::NONE`] is the node itself.
     pub fn log(&self, source: Handle, text: impl std::fmt::Display) {
         self.0.logger.log(source.0, text);
     }
 }
 
 impl NodeShared {
-    /// What the shards of a new node share; it has as many shards as injectors.
+    /// The shared state of a new node, which has as many shards as injectors.
     pub(crate) fn new(
         injectors: Box<[Injector]>,
         settings: Settings,
@@ -75,12 +75,11 @@ impl NodeShared {
 
     /// A handle that no service of this process has had.
     pub(crate) fn next_handle(&self) -> Handle {
-        // 2^31 launches in one process's life are out of reach; 0 is nobody's.
+        // 2^31 launches in one process are out of reach; 0 addresses no service.
         Handle((self.handles.fetch_add(1, Ordering::Relaxed) & !KEYED).max(1))
     }
 
-    /// One that hashes to a shard: so many handles are drawn as that takes, as many as there are shards in the
-    /// middle.
+    /// A new handle that hashes to a shard. It takes as many attempts as there are shards, on average.
     pub(crate) fn next_handle_on(&self, shard: usize) -> Handle {
         loop {
             let handle = self.next_handle();

@@ -1,4 +1,4 @@
-//! The body of messages and replies, and what sort of message carries it.
+//! The body of messages and replies, and the kind of a message.
 
 use std::cell::RefCell;
 
@@ -7,32 +7,32 @@ use skyring_codec::seri::{self, Pack, Unpack, Value};
 
 use crate::error::Error;
 
-/// What sort of message it is; the numbers are Skynet's.
+/// The kind of a message; the numbers are Skynet's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kind(pub u8);
 
 impl Kind {
-    /// Bytes without a form.
+    /// Bytes without a format.
     pub const TEXT: Kind = Kind(0);
-    /// What the node itself has to say: what becomes of other nodes. Lua values, packed.
+    /// Messages of the node itself: events of other nodes. Lua values, packed.
     pub const SYSTEM: Kind = Kind(4);
-    /// Lua values, packed. Everything that crosses the cluster is of this kind.
+    /// Lua values, packed. Every message between nodes is of this kind.
     pub const LUA: Kind = Kind(10);
 }
 
-/// Packed values of at most so many bytes are copied out of the buffer that they were packed into, into memory
-/// of just their size: one allocation. Longer ones take the buffer with them.
+/// Packed values of at most so many bytes are copied out of the scratch buffer into memory of their exact size: one
+/// allocation. Longer ones take the buffer with them.
 const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 thread_local! {
-    /// What values are packed into.
+    /// The buffer that values are packed into.
     static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
 fn pack_with<T: Pack + ?Sized>(scratch: &mut BytesMut, values: &T) -> Result<Payload, Error> {
     scratch.clear();
     if let Err(error) = seri::pack_into(scratch, values) {
-        // It may have grown much before that.
+        // It may have grown much before the error.
         *scratch = BytesMut::new();
         return Err(error.into());
     }
@@ -54,7 +54,7 @@ impl Payload {
     pub fn pack<T: Pack + ?Sized>(values: &T) -> Result<Payload, Error> {
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
             Ok(mut scratch) => pack_with(&mut scratch, values),
-            // A value that packs others while it is being packed.
+            // A value packs others while it is being packed.
             Err(_) => Ok(Payload(seri::pack(values)?)),
         })
     }

@@ -1,13 +1,14 @@
-//! Which shard and which channel a key belongs to. The whole rule is here, and it is public: other
-//! programs compute the same numbers.
+//! The placement of keys on shards and channels. The whole rule is here, and it is public: other programs compute the
+//! same numbers.
 //!
 //! A key is a 64-bit number: an integer is its own key, anything else is hashed by [`hash_bytes`].
 //! `shard = key % threads`, `channel = key % channels + 1`. A service without a key is placed by
 //! [`hash_number`] of its handle, since handles are given in sequence.
 //!
-//! A keyed service has an instance on each shard, and a message goes to that of [`shard_of_key`]. Who sends it
-//! knows the threads of the other node from the hello and says the shard in the header where the channel does
-//! not (`docs/chapters/wire-native.md`), so a key meets the same instance by any number of channels.
+//! A keyed service has an instance on each shard, and a message goes to the instance of [`shard_of_key`]. Its sender
+//! knows the number of threads of the other node from the hello, and names the shard in the header where the channel
+//! does not determine it (`docs/chapters/wire-native.md`). So a key reaches the same instance with any number of
+//! channels.
 
 use super::handle::Handle;
 
@@ -38,7 +39,7 @@ pub fn shard_of_handle(handle: Handle, shards: usize) -> usize {
     (hash_number(u64::from(handle.0)) % shards as u64) as usize
 }
 
-/// The shard, from 0, of the instance of a keyed service that a key's messages meet.
+/// The shard, from 0, of the instance of a keyed service that gets a key's messages.
 pub fn shard_of_key(key: u64, shards: usize) -> usize {
     (key % shards.max(1) as u64) as usize
 }
@@ -53,15 +54,15 @@ pub fn shard_of_channel(channel: u32, shards: usize) -> usize {
     (channel as usize - 1) % shards
 }
 
-/// The member of a group with the policy `hash` that has a key, as an index; `None` when there are no members.
+/// The member of a group with the policy `hash` that owns a key, as an index; `None` when there are no members.
 ///
-/// Each member draws the number `hash_number(hash_bytes(member) ^ hash_number(key))`, and the highest has the
-/// key (rendezvous hashing). So who has a key depends on no order and no other key, and when a member goes
-/// only its own keys move, to all others alike.
+/// The score of a member is `hash_number(hash_bytes(member) ^ hash_number(key))`, and the highest owns the key
+/// (rendezvous hashing). So the owner depends neither on the order of the members nor on other keys, and when a
+/// member leaves, only its own keys move, evenly to all others.
 pub fn member_of_key<'a>(key: u64, members: impl IntoIterator<Item = &'a str>) -> Option<usize> {
     let key = hash_number(key);
-    let draws = members.into_iter().enumerate();
-    let highest = draws.max_by_key(|(_, member)| hash_number(hash_bytes(member.as_bytes()) ^ key));
+    let scores = members.into_iter().enumerate();
+    let highest = scores.max_by_key(|(_, member)| hash_number(hash_bytes(member.as_bytes()) ^ key));
     highest.map(|(index, _)| index)
 }
 

@@ -1,4 +1,4 @@
-//! Messages on their way: to a service of this node, to another node, and where the answer goes.
+//! Requests to services of this node and to other nodes, and the addresses of their answers.
 
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
@@ -6,23 +6,23 @@ use crate::core::slab::Key;
 use crate::error::Text;
 use skyring_codec::Millis;
 
-/// Where the answer to a request goes. Copied freely: answering twice finds nobody the second time.
+/// The address of the answer to a request. It may be copied: a second answer is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplyTo {
-    /// It was a send.
+    /// The request is a send: there is no answer.
     Nobody,
     /// A call that waits on a shard of this node.
     Waiter { shard: u16, key: Key },
-    /// A message that a service posted with a session of its own; see `service::posting`.
+    /// A service that posted the message with a session of its own; see `service::posting`.
     Service {
         shard: u16,
         handle: Handle,
         session: u32,
     },
-    /// A call to a group that was sent to one of its members, by the member's number.
+    /// A call to a group, and the number of the member that the request was sent to.
     Group { shard: u16, key: Key, member: u8 },
-    /// A request that came over a connection that a shard of this node owns. It is answered even if it
-    /// was a send, with session 0: the answer goes nowhere, but ends the counting of its `bytes`.
+    /// An inbound connection of a shard of this node. A send is answered too, with session 0: the answer is dropped,
+    /// but its `bytes` are uncounted.
     Connection {
         shard: u16,
         connection: Key,
@@ -43,7 +43,7 @@ impl ReplyTo {
         }
     }
 
-    /// The shard that takes the answer; `None`: nobody does.
+    /// The shard that gets the answer; `None`: there is no answer.
     #[inline]
     pub(crate) fn shard(self) -> Option<usize> {
         match self {
@@ -56,7 +56,7 @@ impl ReplyTo {
     }
 }
 
-/// A message on its way to a service of this node.
+/// A request to a service of this node.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) target: Handle,
@@ -64,36 +64,36 @@ pub(crate) struct Request {
     pub(crate) kind: Kind,
     pub(crate) payload: Payload,
     pub(crate) reply_to: ReplyTo,
-    /// Its caller waits for room instead of being refused.
+    /// The call waits for space instead of being refused.
     pub(crate) waits: bool,
-    /// When its caller gives up; nobody handles it after that.
+    /// When its caller stops waiting; it is not handled after that.
     pub(crate) deadline: Option<Millis>,
 }
 
-/// A message on its way to another node, kept until it can go on.
+/// A request to another node, which owns its fields, so that it can wait.
 #[derive(Debug)]
 pub(crate) struct RemoteRequest {
     pub(crate) node: Text,
     pub(crate) address: Address,
-    /// The service that asks; [`Handle::NONE`] for a caller that is none.
+    /// The calling service; [`Handle::NONE`] for any other caller.
     pub(crate) source: Handle,
-    /// What decides on the channel: messages of one key keep their order.
+    /// Selects the channel: messages of one key keep their order.
     pub(crate) key: u64,
     /// The channel of the key, once the number of the node's channels is known.
     pub(crate) channel: u32,
     pub(crate) payload: Payload,
     pub(crate) reply_to: ReplyTo,
     pub(crate) deadline: Option<Millis>,
-    /// The time that the call was given, for the text of its error; 0 = no limit.
+    /// The timeout of the call, for the text of its error; 0 = no limit.
     pub(crate) timeout_ms: u64,
     /// The call may be run more than once.
     pub(crate) is_idempotent: bool,
-    /// It waits for room instead of being refused.
+    /// The call waits for space instead of being refused.
     pub(crate) waits: bool,
 }
 
 impl RemoteRequest {
-    /// The same, borrowed.
+    /// The request, borrowed.
     #[inline]
     pub(crate) fn outgoing(&mut self) -> Outgoing<'_> {
         Outgoing {
@@ -110,27 +110,27 @@ impl RemoteRequest {
     }
 }
 
-/// A call, or a send, to another node, borrowed from whoever makes it until a channel has taken it.
+/// A request to another node, borrowed from its caller until a channel accepts it.
 pub(crate) struct Outgoing<'a> {
     pub(crate) address: &'a Address,
     pub(crate) source: Handle,
-    /// What decides on the channel, and on the instance of a keyed service.
+    /// Selects the channel, and the instance of a keyed service.
     pub(crate) key: u64,
-    /// Taken by whoever it goes on with. By reference, because each move of it is two loads that wait for the stores
-    /// of the move before.
+    /// The receiver takes it. By reference, because each move costs two loads that wait for the stores of the move
+    /// before.
     pub(crate) payload: &'a mut Payload,
     pub(crate) reply_to: ReplyTo,
     pub(crate) deadline: Option<Millis>,
-    /// The time that the call was given, for the text of its error; 0 = no limit.
+    /// The timeout of the call, for the text of its error; 0 = no limit.
     pub(crate) timeout_ms: u64,
-    /// The call waits for room in the link instead of being refused.
+    /// The call waits for space in the link instead of being refused.
     pub(crate) waits: bool,
     /// The call may be run more than once.
     pub(crate) is_idempotent: bool,
 }
 
 impl Outgoing<'_> {
-    /// The same as a value of its own, for whoever has to keep it.
+    /// The request with fields of its own, so that it can wait.
     pub(crate) fn into_request(self, node: Text) -> RemoteRequest {
         RemoteRequest {
             node,

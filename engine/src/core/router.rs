@@ -1,4 +1,4 @@
-//! The one way out of a room: whoever has a message for somebody else hands it to the router.
+//! The router: everything that leaves a room goes through it.
 
 use std::any::{Any, TypeId};
 use std::rc::Rc;
@@ -12,30 +12,30 @@ use crate::core::route::Route;
 use crate::core::socket_event::Delivery;
 use crate::error::Error;
 
-/// Work that a shard does on its own thread for another thread.
+/// A job: work that a shard runs on its own thread for another thread.
 pub(crate) type Job = Box<dyn FnOnce(&Rc<ShardCore>) + Send>;
 
-/// Something whose output is written at the end of a turn.
+/// A connection whose output is written at the end of a turn.
 pub(crate) trait Flush {
-    /// Writes what there is.
+    /// Writes the output.
     fn flush(self: Rc<Self>, shard: &Rc<ShardCore>);
 }
 
-/// Hands messages on. `shard` is the core that the router is part of, for those who take the message.
+/// Routes messages between the rooms of a shard and to other shards. `shard` is the core that contains the router.
 pub(crate) trait Router {
-    /// Sends a message to a service of this node, whichever shard it is on. Failures are answered.
+    /// Sends a message to a service of this node, on any shard. Failures are answered.
     fn request(&self, shard: &Rc<ShardCore>, request: Request);
 
-    /// Sends a message to another node whose route the caller remembers. Failures are answered.
+    /// Sends a message to another node by a cached route. Failures are answered.
     fn request_by_route(&self, shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>);
 
     /// Sends a message to another node by its name. Failures are answered.
     fn request_remote(&self, shard: &Rc<ShardCore>, request: RemoteRequest);
 
-    /// Carries an answer to whoever waits for it, on this shard or on another.
+    /// Delivers an answer to its waiter, on this shard or another.
     fn reply(&self, shard: &Rc<ShardCore>, reply_to: ReplyTo, result: Result<Payload, Error>);
 
-    /// Gives a service of this shard the answer to what it posted: at once, or behind what waits.
+    /// Delivers to a service of this shard the answer to its post: at once, or behind the queued messages.
     fn answer_service(
         &self,
         shard: &Rc<ShardCore>,
@@ -44,19 +44,19 @@ pub(crate) trait Router {
         result: Result<Payload, Error>,
     );
 
-    /// Hands what happened to a socket to the socket's owner, whichever shard that is on.
+    /// Delivers a socket event to the socket's owner, on any shard.
     fn deliver_event(&self, shard: &Rc<ShardCore>, delivery: Delivery);
 
-    /// Stages a message for another shard, which gets it at the end of the turn. `Err` gives a message back that may
-    /// be refused when too many wait.
+    /// Stages a message for another shard, which gets it at the end of the turn. `Err` returns a message that may be
+    /// refused when the queue is full.
     fn stage(&self, shard: &ShardCore, to: usize, envelope: Envelope) -> Result<(), Envelope>;
 
-    /// Whether a service of this shard has that handle.
+    /// Whether a service of this shard has this handle.
     fn has_service(&self, handle: Handle) -> bool;
 
-    /// A service of this shard has ended: what others keep for it goes.
+    /// Notifies the other rooms that a service of this shard has ended.
     fn service_ended(&self, shard: &Rc<ShardCore>, handle: Handle);
 
-    /// The room of the shard that is of this type. A room finds its own state so, and no other.
+    /// The room of the shard with this type. A room finds its own state with this, and no other.
     fn room(&self, wanted: TypeId) -> Option<&dyn Any>;
 }

@@ -30,31 +30,31 @@ use crate::error::Error;
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
 
-/// What all rooms of a shard share, and the router between them.
+/// The state that all rooms of a shard share, and the router between them.
 pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     /// The shard's number, 0..threads.
     pub(crate) index: usize,
-    /// What all shards of the node share.
+    /// The state that all shards of the node share.
     pub(crate) node: Arc<NodeShared>,
-    /// Names, as of the newest change.
+    /// The names of services.
     pub(crate) names: Reader<Names>,
-    /// What its connections read into.
+    /// The buffer that its connections read into.
     pub(crate) read_buffer: ReadBuffer,
     pub(super) waiters: RefCell<Waiters>,
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
     now: Cell<Millis>,
-    /// A handler runs: what comes meanwhile waits behind it.
+    /// A handler runs: further messages are queued.
     pub(crate) is_handling: Cell<bool>,
     /// Connections with output.
     unflushed: RefCell<Vec<Rc<dyn Flush>>>,
-    pub(crate) turn_wanted: Notify,
-    turn_wanted_since: Cell<Option<Instant>>,
-    /// The shard ends.
+    pub(crate) turn_requested: Notify,
+    turn_requested_since: Cell<Option<Instant>>,
+    /// The shard is stopping.
     pub(crate) stopping: Cell<bool>,
-    /// Woken when it begins to.
+    /// Woken when it begins to stop.
     pub(crate) stopped: Notify,
-    /// Takes what leaves a room. Last, so that a core with any router is one with `dyn Router`.
+    /// Routes what leaves a room. The last field, so that a core with any router coerces to one with `dyn Router`.
     pub(crate) router: R,
 }
 
@@ -71,8 +71,8 @@ impl<R> ShardCore<R> {
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),
-            turn_wanted: Notify::default(),
-            turn_wanted_since: Cell::new(None),
+            turn_requested: Notify::default(),
+            turn_requested_since: Cell::new(None),
             stopping: Cell::new(false),
             stopped: Notify::default(),
             node,
@@ -88,7 +88,7 @@ impl<R: ?Sized> ShardCore<R> {
         self.node.injectors.len()
     }
 
-    /// Has the shard end.
+    /// Stops the shard.
     pub(crate) fn stop(&self) {
         self.stopping.set(true);
         self.stopped.wake();
@@ -96,32 +96,32 @@ impl<R: ?Sized> ShardCore<R> {
 
     // ---- time ----
 
-    /// The shard's time: looked up when it wakes, so at most a turn old.
+    /// The shard's time: updated when it wakes, so at most a turn old.
     #[inline]
     pub(crate) fn now(&self) -> Millis {
         self.now.get()
     }
 
-    /// Looks at the clock.
+    /// Reads the clock.
     pub(crate) fn update_now(&self) -> Millis {
         let now = clock::now_ms();
         self.now.set(now);
         now
     }
 
-    /// Says that the executor has looked at its I/O.
-    pub(crate) fn io_seen(&self) {
+    /// Records that the executor has polled its I/O.
+    pub(crate) fn note_io_polled(&self) {
         self.fairness.reset();
         self.update_now();
     }
 
-    /// Sets a timer. Never early; late by at most a millisecond and the turn that runs.
+    /// Sets a timer. It is never early, and late by at most a millisecond and the current turn.
     #[inline]
     pub(crate) fn set_timer(&self, deadline: Millis, timer: Timer) -> TimerKey {
         self.timers.set(deadline, timer)
     }
 
-    /// Cancels a timer; one that has gone off is no error.
+    /// Cancels a timer; one that has expired is no error.
     #[inline]
     pub(crate) fn cancel_timer(&self, key: TimerKey) {
         self.timers.cancel(key);
@@ -129,32 +129,32 @@ impl<R: ?Sized> ShardCore<R> {
 
     // ---- turns ----
 
-    /// Asks for a turn after the tasks that are runnable now.
+    /// Requests a turn after the tasks that are runnable now.
     pub(crate) fn request_turn(&self) {
-        if self.turn_wanted.wake() {
-            self.turn_wanted_since.set(Some(Instant::now()));
+        if self.turn_requested.wake() {
+            self.turn_requested_since.set(Some(Instant::now()));
         }
     }
 
-    /// Since when a turn was wanted that runs now.
-    pub(crate) fn take_turn_wanted_since(&self) -> Option<Instant> {
-        self.turn_wanted_since.take()
+    /// Takes the time since which the current turn was requested.
+    pub(crate) fn take_turn_requested_since(&self) -> Option<Instant> {
+        self.turn_requested_since.take()
     }
 
-    /// Remembers a connection that has output, for the end of the turn.
+    /// Schedules a connection with output to be written at the end of the turn.
     pub(crate) fn flush_later(&self, connection: Rc<dyn Flush>) {
         self.unflushed.borrow_mut().push(connection);
         self.request_turn();
     }
 
-    /// A connection that has output.
+    /// Removes one connection with output.
     pub(crate) fn pop_unflushed(&self) -> Option<Rc<dyn Flush>> {
         self.unflushed.borrow_mut().pop()
     }
 
-    /// Runs `work` as if a message were being handled: what it sends on this shard waits behind it.
+    /// Runs `work` as if a message were being handled: messages that it sends on this shard are queued.
     pub(crate) fn hold_messages<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Lets messages through again, after a panic too.
+        /// Restores the flag, after a panic too.
         struct Hold<'a>(&'a Cell<bool>, bool);
         impl Drop for Hold<'_> {
             fn drop(&mut self) {
@@ -167,7 +167,7 @@ impl<R: ?Sized> ShardCore<R> {
 
     // ---- names ----
 
-    /// The service behind an address on this node; of a keyed service the instance of the key.
+    /// The service at an address of this node; of a keyed service, the instance of the key.
     #[inline]
     pub(crate) fn resolve(&self, address: &Address, key: u64) -> Result<Handle, Error> {
         let handle = match address {
@@ -183,8 +183,8 @@ impl<R: ?Sized> ShardCore<R> {
         Ok(self.instance(handle, key))
     }
 
-    /// Whom a message with that key for that handle goes to: an instance when it is a keyed service, which
-    /// has none left when that comes back.
+    /// The target of a message with this key for this handle: an instance, when it is a keyed service. If the keyed
+    /// service handle itself comes back, no instance is left.
     #[inline]
     pub(crate) fn instance(&self, handle: Handle, key: u64) -> Handle {
         if handle.0 & KEYED == 0 {
@@ -193,14 +193,14 @@ impl<R: ?Sized> ShardCore<R> {
         self.instance_on(handle, shard_of_key(key, self.shards()))
     }
 
-    /// The same for a shard, by its number.
+    /// Like `instance`, by the number of the shard.
     pub(crate) fn instance_on(&self, handle: Handle, shard: usize) -> Handle {
         self.names
             .read(|names| names.instance(handle, shard))
             .unwrap_or(handle)
     }
 
-    /// Writes a log line in a service's name; 0 is the node's own.
+    /// Writes a log line of a service; 0 is the node itself.
     pub(crate) fn log(&self, source: Handle, text: impl std::fmt::Display) {
         self.node.logger.log(source.0, text);
     }
@@ -226,7 +226,7 @@ impl ShardCore {
         self.router.request_remote(self, request);
     }
 
-    /// Carries an answer to whoever waits for it.
+    /// Delivers an answer to its waiter.
     #[inline]
     pub(crate) fn reply(self: &Rc<Self>, reply_to: ReplyTo, result: Result<Payload, Error>) {
         match reply_to {
@@ -236,7 +236,7 @@ impl ShardCore {
         }
     }
 
-    /// Answers a message that goes no further: a call with the error, a send by counting it.
+    /// Refuses a message: fails a call with the error, and counts a send as dropped.
     pub(crate) fn refuse(self: &Rc<Self>, reply_to: ReplyTo, error: Error) {
         if reply_to.session() == 0 {
             self.node.metrics.sends_dropped.add(1);
@@ -270,7 +270,7 @@ impl ShardCore {
         debug_assert!(staged.is_ok());
     }
 
-    /// Runs `work` on a shard: on this one now, on another when its turn comes.
+    /// Runs `work` on a shard: on this one now, on another in its next turn.
     pub(crate) fn run_on(self: &Rc<Self>, to: usize, work: impl FnOnce(&Rc<ShardCore>) + Send + 'static) {
         if to == self.index {
             work(self);
@@ -279,7 +279,7 @@ impl ShardCore {
         }
     }
 
-    /// Runs `work` on every shard: on this one now, on the others when their turn comes.
+    /// Runs `work` on every shard: on this one now, on the others in their next turn.
     pub(crate) fn run_on_all(self: &Rc<Self>, work: impl Fn(&Rc<ShardCore>) + Clone + Send + 'static) {
         for index in 0..self.shards() {
             self.run_on(index, work.clone());
@@ -296,10 +296,10 @@ impl ShardCore {
         self.router.service_ended(self, handle);
     }
 
-    /// The room of that type.
+    /// The room with this type.
     ///
     /// # Panics
-    /// When the shard has no such room, which is a mistake of whoever composed it.
+    /// When the shard has no such room, which is a mistake in its composition.
     pub(crate) fn room<T: Any>(&self) -> &T {
         let room = self.router.room(std::any::TypeId::of::<T>());
         match room.and_then(|room| room.downcast_ref()) {

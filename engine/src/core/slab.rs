@@ -1,7 +1,7 @@
-//! A slab whose keys carry a generation: a key of something that is gone never finds what took its place.
+//! A slab whose keys have a generation: the key of a removed entry never finds the next entry of its slot.
 
-/// Names one entry of a [`Slab`]; the high half is the generation of its slot, the low half the slot. The
-/// highest bit is never set: who hands a key on as a number may use it.
+/// The key of one entry of a [`Slab`]: the high half is the generation of its slot, the low half the slot. The
+/// highest bit is never set: a user of the key as a number may set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
 
@@ -19,12 +19,12 @@ impl Key {
         (self.0 >> 32) as u32
     }
 
-    /// The key as a plain number, for those who hand it through as a token.
+    /// The key as a number, for use as a token.
     pub(crate) fn to_u64(self) -> u64 {
         self.0
     }
 
-    /// The key behind such a number. A number that never was a key finds nothing.
+    /// The key of such a number. A number that never was a key finds nothing.
     pub(crate) fn from_u64(number: u64) -> Key {
         Key(number)
     }
@@ -56,7 +56,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Stores an entry. More than 2^32 at once is impossible: memory ends first.
+    /// Stores an entry. More than 2^32 at once are impossible: memory ends first.
     #[inline(always)]
     pub(crate) fn insert(&mut self, entry: T) -> Key {
         self.taken += 1;
@@ -73,7 +73,7 @@ impl<T> Slab<T> {
         Key::new(1, index)
     }
 
-    /// The entry of that key, if it is still there.
+    /// The entry with this key, if it still exists.
     #[inline(always)]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index()) {
@@ -82,7 +82,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The entry of that key, if it is still there.
+    /// The entry with this key, if it still exists.
     #[inline(always)]
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         match self.slots.get(key.index()) {
@@ -91,7 +91,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes the entry out.
+    /// Removes the entry with this key.
     #[inline(always)]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let (generation, slot) = self.slots.get_mut(key.index())?;
@@ -108,12 +108,12 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Entries in it.
+    /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.taken
     }
 
-    /// Every entry, in no order that means anything.
+    /// Every entry, in an arbitrary order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|(_, slot)| match slot {
             Slot::Taken(entry) => Some(entry),
@@ -121,7 +121,7 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Every entry with its key, in no order that means anything.
+    /// Every entry with its key, in an arbitrary order.
     pub(crate) fn keyed(&self) -> impl Iterator<Item = (Key, &T)> {
         let slots = self.slots.iter().enumerate();
         slots.filter_map(|(index, (generation, slot))| match slot {
@@ -130,7 +130,7 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Takes the entries out that satisfy `condition`.
+    /// Removes the entries that satisfy `condition`.
     pub(crate) fn drain_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<T> {
         let keys: Vec<Key> = self
             .slots

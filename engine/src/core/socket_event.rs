@@ -1,4 +1,4 @@
-//! What happens to the sockets of services, as their owners are told of it.
+//! The events of sockets of services, which their owners receive.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 use crate::core::handle::Handle;
 use crate::error::Text;
 
-/// What an event counts beside its bytes.
+/// Bytes that an event counts for beside its data.
 pub(crate) const EVENT_OVERHEAD_BYTES: usize = 256;
 
-/// Names a socket of a node.
+/// The number of a socket of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
 
@@ -21,16 +21,16 @@ impl fmt::Display for SocketId {
     }
 }
 
-/// What happened to a socket.
+/// An event of a socket.
 #[derive(Debug)]
 pub struct SocketEvent {
-    /// Which socket.
+    /// The socket.
     pub socket: SocketId,
-    /// What happened.
+    /// The kind of event.
     pub news: SocketNews,
 }
 
-/// What can happen to a socket.
+/// The kinds of socket events.
 #[derive(Debug)]
 pub enum SocketNews {
     /// It is connected, listens, or was started.
@@ -40,39 +40,39 @@ pub enum SocketNews {
         /// The port of that address.
         port: u16,
     },
-    /// A listener has a new connection, which is not read until somebody starts it.
+    /// A listener has a new connection, which is not read until a service starts it.
     Accepted {
         /// The new connection.
         socket: SocketId,
         /// Where it comes from.
         peer: SocketAddr,
     },
-    /// Bytes came.
+    /// Bytes were received.
     Data(Bytes),
-    /// A datagram came.
+    /// A datagram was received.
     Datagram {
         /// Where it comes from.
         from: SocketAddr,
-        /// What it holds.
+        /// Its data.
         bytes: Bytes,
     },
-    /// The peer reads too slowly: so many bytes wait to be written. 0: all of them are written now.
+    /// The peer reads too slowly: `waiting` bytes wait to be written. 0: all of them are written now.
     Warning {
-        /// Bytes that wait.
+        /// The waiting bytes.
         waiting: usize,
     },
-    /// The peer has sent all that it will, or the socket was closed on this side. In the first case it may
-    /// still be written to, and must be closed.
+    /// The peer has sent the end of its stream, or this side has closed the socket. In the first case it can still be
+    /// written to, and must be closed.
     Closed,
-    /// It does not work, or does not any more; it is closed already. A listener goes on.
+    /// It failed, and is closed. A listener continues.
     Failed {
-        /// Why.
+        /// The cause.
         cause: Text,
     },
 }
 
 impl SocketNews {
-    /// What it counts until its owner has handled it.
+    /// Bytes that it counts for until its owner has handled it.
     pub(crate) fn bytes(&self) -> usize {
         EVENT_OVERHEAD_BYTES
             + match self {
@@ -82,11 +82,11 @@ impl SocketNews {
     }
 }
 
-/// An event on its way to the owner of its socket.
+/// An event for the owner of its socket.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) owner: Handle,
     pub(crate) event: SocketEvent,
-    /// What it counts until it was handled.
+    /// Bytes that it counts for until it is handled.
     pub(crate) bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! The timers of a shard: what each is for, and the wheel that they wait in.
+//! The timers of a shard: the kinds of timers, and the wheel that holds them.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,31 +9,31 @@ use crate::core::handle::Handle;
 use crate::core::slab::Key;
 use crate::rt::notify::Notify;
 
-/// What a timer of the shard is for.
+/// The kinds of timers of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// Ends a sleep, or the time of a call.
+    /// The end of a sleep, or the deadline of a call.
     Waiter(Key),
-    /// A channel to a peer has a deadline to look at.
+    /// A deadline of a channel to a peer.
     Channel(Key),
-    /// An accepted connection has something to do.
+    /// A deadline of an inbound connection.
     Inbound(Key),
-    /// A call that waits for its node has run out of time.
+    /// The deadline of a pending request.
     PendingRequest(Key),
-    /// Calls that have waited for their node go on their way.
+    /// The next step of the drain of pending requests.
     Drain,
-    /// A node may have been away for too long.
+    /// The time after which a node may be down.
     Detector,
-    /// A call to a group is to be sent to a second member.
+    /// The time to send a call to a group to a second member.
     Hedge(Key),
-    /// A service asked to be woken; see `service::posting`.
+    /// A wake-up that a service requested; see `service::posting`.
     Service(Handle, u32),
 }
 
-/// The timers of one shard. Whoever drives them waits on `changed` and sleeps until `next_deadline`.
+/// The timers of one shard. The driver waits on `changed` and sleeps until the deadline of `arm`.
 pub(crate) struct Timers {
     wheel: RefCell<TimerWheel<Timer>>,
-    /// What the driver sleeps until.
+    /// The time until which the driver sleeps.
     armed: Cell<Millis>,
     pub(crate) changed: Notify,
 }
@@ -58,18 +58,18 @@ impl Timers {
         key
     }
 
-    /// Cancels a timer; one that has gone off is no error.
+    /// Cancels a timer; one that has expired is no error.
     #[inline]
     pub(crate) fn cancel(&self, key: TimerKey) {
         self.wheel.borrow_mut().cancel(key);
     }
 
-    /// One timer whose time has come. To be asked until there is none.
+    /// Removes one timer that has expired. Call it until it returns `None`.
     pub(crate) fn poll(&self, now: Millis) -> Option<Timer> {
         self.wheel.borrow_mut().poll(now)
     }
 
-    /// When the next one goes off. The driver sleeps until then.
+    /// The deadline of the next timer, until which the driver sleeps.
     pub(crate) fn arm(&self) -> Option<Millis> {
         let next = self.wheel.borrow().next_deadline();
         self.armed.set(next.unwrap_or(Millis::MAX));

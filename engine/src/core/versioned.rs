@@ -1,8 +1,7 @@
-//! Shared values that are read on every message and changed seldom: names, the cluster map.
+//! Shared values that every message reads and that change seldom: names, the cluster map.
 //!
-//! A reader keeps a reference to the value it saw last and looks at one number to know whether it is
-//! still the newest, so reading takes no lock. A change copies the value, which readers see from their
-//! next look on.
+//! A reader keeps a reference to the last value it has read, and compares one version number to know whether it is
+//! still the newest, so reading takes no lock. A change copies the value; readers get it from their next read on.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,16 +22,16 @@ impl<T: Clone> Versioned<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<T>> {
-        // A panic in a change leaves the old value in place, which is whole.
+        // A panic in a change leaves the old value in place, which is consistent.
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value now.
+    /// The current value.
     pub(crate) fn get(&self) -> Arc<T> {
         Arc::clone(&self.lock())
     }
 
-    /// Changes the value; when `change` fails it stays as it was.
+    /// Changes the value; when `change` fails, the value stays unchanged.
     pub(crate) fn update<R, E>(&self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E> {
         let mut value = self.lock();
         let mut changed = T::clone(&value);
@@ -60,25 +59,25 @@ impl<T: Clone> Reader<T> {
         }
     }
 
-    /// Whether the value has changed since this reader looked at it last.
+    /// Whether the value has changed since the last read of this reader.
     pub(crate) fn is_stale(&self) -> bool {
         self.source.version.load(Ordering::Acquire) != self.version.get()
     }
 
-    /// The number of the newest value: as long as it is the same, so is the value.
+    /// The version of the current value: while it is the same, so is the value.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         self.source.version.load(Ordering::Acquire)
     }
 
-    /// Looks at the newest value.
-    pub(crate) fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+    /// Reads the current value.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         let version = self.source.version.load(Ordering::Acquire);
         if version != self.version.get() {
             *self.value.borrow_mut() = self.source.get();
             self.version.set(version);
         }
-        look(&self.value.borrow())
+        read(&self.value.borrow())
     }
 }
 

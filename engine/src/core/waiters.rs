@@ -1,4 +1,4 @@
-//! The calls and sleeps of a shard that wait for something, and what they got.
+//! The waiters of a shard: its pending calls and sleeps, and their outcomes.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -10,35 +10,35 @@ use crate::core::payload::Payload;
 use crate::core::slab::{GENERATION_MAX, Key};
 use crate::error::Error;
 
-/// What a waiter got.
+/// The outcome of a waiter.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The answer to its call.
     Answer(Result<Payload, Error>),
-    /// Its time was over: the end of a sleep, or of a call's patience.
+    /// Its time has elapsed: the end of a sleep, or the timeout of a call.
     Elapsed,
 }
 
-/// What a waiter is at.
+/// The stage of a waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody has the slot.
+    /// The slot is vacant.
     Vacant,
     Waiting,
-    /// The answer to its call lies in `payload`, as for nearly every call.
+    /// The answer to its call is in `payload`, as for nearly every call.
     Answered,
-    /// Any other outcome lies in `rare`.
+    /// Any other outcome is in `rare`.
     Done,
 }
 
-/// What few waiters have.
+/// The fields that few waiters have.
 enum Rare {
-    /// A caller on another thread, who is given the outcome.
+    /// A caller on another thread, which gets the outcome.
     External(Arc<ExternalWaiter>),
     Outcome(Outcome),
 }
 
-/// What a look at a waiter finds.
+/// The result of a poll of a waiter.
 pub(crate) enum Polled {
     /// Nothing yet.
     Pending,
@@ -48,22 +48,22 @@ pub(crate) enum Polled {
     Outcome(Outcome),
 }
 
-/// A slot. Its parts are fields and no states of an enum, so that a waiter's life moves only what it has: moving
-/// the largest state about was measured to cost as much as all else. A vacant one holds nothing.
+/// A slot. Its state is in fields and not in the variants of an enum, so that a waiter moves only the fields that it
+/// uses: moving the largest variant was measured to cost as much as everything else. A vacant slot holds nothing.
 struct Waiter {
     generation: u32,
     stage: Stage,
-    /// The next vacant slot, of a vacant one.
+    /// The next vacant slot, if this one is vacant.
     next: u32,
     timer: Option<TimerKey>,
-    /// Of a future of this shard, which polls for the outcome.
+    /// The waker of a future of this shard, which polls for the outcome.
     waker: Option<Waker>,
     payload: Payload,
     rare: Option<Box<Rare>>,
 }
 
-/// Whom to tell that a waiter has its outcome.
-pub(crate) enum Notice {
+/// The receiver of the notification that a waiter has its outcome.
+pub(crate) enum Notification {
     Task(Option<Waker>),
     External(Arc<ExternalWaiter>, Outcome),
 }
@@ -71,7 +71,7 @@ pub(crate) enum Notice {
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// All waiters of a shard, under keys with a generation. An answer to one that is gone is dropped, and said to be
+/// All waiters of a shard, under keys with a generation. An answer to a removed waiter is dropped, and counts as
 /// late.
 pub(crate) struct Waiters {
     slots: Vec<Waiter>,
@@ -91,7 +91,7 @@ impl Default for Waiters {
 }
 
 impl Waiters {
-    /// A new waiter of this shard, without a timer.
+    /// Adds a waiter of this shard, without a timer.
     #[inline(always)]
     pub(crate) fn insert(&mut self) -> Key {
         self.taken += 1;
@@ -108,7 +108,7 @@ impl Waiters {
 
     #[cold]
     fn grow(&mut self) -> Key {
-        // So many at once are impossible: memory ends first.
+        // 2^32 waiters at once are impossible: memory ends first.
         let index = self.slots.len() as u32;
         let generation = 1;
         self.slots.push(Waiter {
@@ -123,7 +123,7 @@ impl Waiters {
         Key::new(generation, index)
     }
 
-    /// A new waiter for a caller on another thread.
+    /// Adds a waiter for a caller on another thread.
     pub(crate) fn insert_external(&mut self, external: Arc<ExternalWaiter>) -> Key {
         let key = self.insert();
         if let Some(waiter) = self.find(key) {
@@ -139,7 +139,7 @@ impl Waiters {
             .filter(|waiter| waiter.generation == key.generation() && waiter.stage != Stage::Vacant)
     }
 
-    /// Makes a slot vacant that was found under this key, and that holds nothing any more.
+    /// Frees the slot of this key, which must hold nothing any more.
     #[inline(always)]
     fn vacate(&mut self, key: Key) {
         if let Some(waiter) = self.slots.get_mut(key.index()) {
@@ -151,7 +151,7 @@ impl Waiters {
         }
     }
 
-    /// Remembers the timer that limits a waiter, so that its end cancels it.
+    /// Sets the timer of a waiter, so that its end cancels it.
     #[inline]
     pub(crate) fn set_timer(&mut self, key: Key, timer: TimerKey) {
         if let Some(waiter) = self.find(key) {
@@ -159,31 +159,34 @@ impl Waiters {
         }
     }
 
-    /// Gives a waiter its outcome; says whom to tell, and which timer to cancel. `None`: it is gone, or has
-    /// an outcome already.
+    /// Stores the outcome of a waiter; returns the receiver of the notification, and the timer to cancel. `None`: the
+    /// waiter was removed, or has an outcome already.
     #[inline]
-    pub(crate) fn complete(&mut self, key: Key, outcome: Outcome) -> Option<(Notice, Option<TimerKey>)> {
+    pub(crate) fn complete(
+        &mut self,
+        key: Key,
+        outcome: Outcome,
+    ) -> Option<(Notification, Option<TimerKey>)> {
         let waiter = self.find(key)?;
         if waiter.stage != Stage::Waiting {
             return None;
         }
         let timer = waiter.timer.take();
-        let notice = match waiter.rare.take().map(|rare| *rare) {
+        let notification = match waiter.rare.take().map(|rare| *rare) {
             Some(Rare::External(external)) => {
                 self.vacate(key);
-                Notice::External(external, outcome)
+                Notification::External(external, outcome)
             }
             _ => {
                 waiter.stage = Stage::Done;
                 waiter.rare = Some(Box::new(Rare::Outcome(outcome)));
-                Notice::Task(waiter.waker.take())
+                Notification::Task(waiter.waker.take())
             }
         };
-        Some((notice, timer))
+        Some((notification, timer))
     }
 
-    /// Gives a waiter the answer to its call, as [`complete`](Self::complete) does; the payload comes back if that
-    /// has to do it.
+    /// The fast path of [`complete`](Self::complete) for an answer; returns the payload when it does not apply.
     #[inline(always)]
     pub(crate) fn answer(
         &mut self,
@@ -200,7 +203,7 @@ impl Waiters {
         }
     }
 
-    /// The outcome, if there is one, which ends the waiter; else keeps `waker` for it.
+    /// Takes the outcome, if there is one, which ends the waiter; otherwise stores `waker`.
     #[inline(always)]
     pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Polled {
         let Some(waiter) = self.find(key) else {
@@ -213,7 +216,11 @@ impl Waiters {
                 Polled::Payload(payload)
             }
             Stage::Waiting => {
-                if !waiter.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                if !waiter
+                    .waker
+                    .as_ref()
+                    .is_some_and(|stored| stored.will_wake(waker))
+                {
                     waiter.waker = Some(waker.clone());
                 }
                 Polled::Pending
@@ -233,9 +240,9 @@ impl Waiters {
         }
     }
 
-    /// Ends a waiter that nobody polls any more; gives back its timer to cancel.
+    /// Removes a waiter that is no longer polled; returns its timer to cancel.
     #[inline]
-    pub(crate) fn forget(&mut self, key: Key) -> Option<TimerKey> {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<TimerKey> {
         let waiter = self.find(key)?;
         let timer = waiter.timer.take();
         waiter.waker = None;
@@ -245,7 +252,7 @@ impl Waiters {
         timer
     }
 
-    /// Takes every waiter of another thread out.
+    /// Removes every waiter of another thread.
     pub(crate) fn drain_external(&mut self) -> Vec<Arc<ExternalWaiter>> {
         let mut external = Vec::new();
         for index in 0..self.slots.len() {
@@ -267,7 +274,7 @@ impl Waiters {
         external
     }
 
-    /// Waiters now.
+    /// The number of waiters.
     pub(crate) fn len(&self) -> usize {
         self.taken
     }

@@ -1,4 +1,4 @@
-//! The calls and sleeps of a shard that wait, as its rooms begin, end and poll them.
+//! The operations of the rooms on the waiters of their shard.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,38 +12,38 @@ use crate::core::payload::Payload;
 use crate::core::request::ReplyTo;
 use crate::core::slab::Key;
 use crate::core::timers::Timer;
-use crate::core::waiters::{Notice, Outcome, Polled};
+use crate::core::waiters::{Notification, Outcome, Polled};
 use crate::error::Error;
 
 impl<R: ?Sized> ShardCore<R> {
-    /// A new waiter, limited by `deadline` if there is one.
+    /// Adds a waiter, with a timer if there is a `deadline`.
     #[inline(always)]
     pub(crate) fn insert_waiter(&self, deadline: Option<Millis>) -> Key {
         let key = self.waiters.borrow_mut().insert();
-        self.limit_waiter(key, deadline);
+        self.set_waiter_deadline(key, deadline);
         key
     }
 
-    /// A new waiter for a caller on another thread, limited by `deadline` if there is one.
+    /// Adds a waiter for a caller on another thread, with a timer if there is a `deadline`.
     pub(crate) fn insert_external_waiter(
         &self,
         external: Arc<ExternalWaiter>,
         deadline: Option<Millis>,
     ) -> Key {
         let key = self.waiters.borrow_mut().insert_external(external);
-        self.limit_waiter(key, deadline);
+        self.set_waiter_deadline(key, deadline);
         key
     }
 
     #[inline(always)]
-    fn limit_waiter(&self, key: Key, deadline: Option<Millis>) {
+    fn set_waiter_deadline(&self, key: Key, deadline: Option<Millis>) {
         if let Some(deadline) = deadline {
             let timer = self.set_timer(deadline, Timer::Waiter(key));
             self.waiters.borrow_mut().set_timer(key, timer);
         }
     }
 
-    /// Where the answer for a waiter of this shard goes.
+    /// The reply address of a waiter of this shard.
     #[inline]
     pub(crate) fn waiter(&self, key: Key) -> ReplyTo {
         ReplyTo::Waiter {
@@ -52,11 +52,11 @@ impl<R: ?Sized> ShardCore<R> {
         }
     }
 
-    /// Gives a waiter of this shard its outcome. One that is gone counts as a late reply.
+    /// Completes a waiter of this shard. An outcome for a removed waiter counts as a late reply.
     pub(crate) fn complete_waiter(&self, key: Key, outcome: Outcome) {
         let completed = self.waiters.borrow_mut().complete(key, outcome);
-        let Some((notice, timer)) = completed else {
-            // A stopping node has dropped its callers, and nobody is late for them.
+        let Some((notification, timer)) = completed else {
+            // A stopping node has dropped its callers: their replies do not count as late.
             if !self.stopping.get() {
                 self.node.metrics.replies_late.add(1);
             }
@@ -65,14 +65,14 @@ impl<R: ?Sized> ShardCore<R> {
         if let Some(timer) = timer {
             self.cancel_timer(timer);
         }
-        match notice {
-            Notice::Task(Some(waker)) => waker.wake(),
-            Notice::Task(None) => {}
-            Notice::External(external, outcome) => external.complete(outcome),
+        match notification {
+            Notification::Task(Some(waker)) => waker.wake(),
+            Notification::Task(None) => {}
+            Notification::External(external, outcome) => external.complete(outcome),
         }
     }
 
-    /// Tells the callers on other threads that the shard stops.
+    /// Fails the calls of other threads: the shard stops.
     pub(crate) fn end_external_waiters(&self) {
         let external = self.waiters.borrow_mut().drain_external();
         for waiter in external {
@@ -80,7 +80,8 @@ impl<R: ?Sized> ShardCore<R> {
         }
     }
 
-    /// Gives a waiter of this shard the answer to its call, as [`complete_waiter`](Self::complete_waiter) does.
+    /// Completes a waiter of this shard with the answer to its call, as [`complete_waiter`](Self::complete_waiter)
+    /// does.
     #[inline(always)]
     pub(crate) fn answer_waiter(&self, key: Key, payload: Payload) {
         let answered = self.waiters.borrow_mut().answer(key, payload);
@@ -97,7 +98,7 @@ impl<R: ?Sized> ShardCore<R> {
         }
     }
 
-    /// The same for an answer that may be an error.
+    /// Like `answer_waiter`, for an answer that may be an error.
     #[inline]
     pub(crate) fn answer(&self, key: Key, result: Result<Payload, Error>) {
         match result {
@@ -112,7 +113,7 @@ impl<R: ?Sized> ShardCore<R> {
         self.waiters.borrow_mut().poll(key, waker)
     }
 
-    /// The same for those who look at every outcome alike.
+    /// Like `poll_call`, with every outcome in one form.
     pub(crate) fn poll_waiter(&self, key: Key, waker: &Waker) -> Option<Outcome> {
         match self.poll_call(key, waker) {
             Polled::Pending => None,
@@ -121,8 +122,8 @@ impl<R: ?Sized> ShardCore<R> {
         }
     }
 
-    /// Waits for the outcome of a waiter. Whoever drops this ends the waiter with
-    /// [`forget_waiter`](Self::forget_waiter).
+    /// Awaits the outcome of a waiter. A caller that drops this future removes the waiter with
+    /// [`remove_waiter`](Self::remove_waiter).
     pub(crate) async fn wait(&self, key: Key) -> Outcome {
         poll_fn(|context| match self.poll_waiter(key, context.waker()) {
             Some(outcome) => Poll::Ready(outcome),
@@ -131,15 +132,15 @@ impl<R: ?Sized> ShardCore<R> {
         .await
     }
 
-    /// Ends a waiter that nobody polls any more.
-    pub(crate) fn forget_waiter(&self, key: Key) {
-        let timer = self.waiters.borrow_mut().forget(key);
+    /// Removes a waiter that is no longer polled.
+    pub(crate) fn remove_waiter(&self, key: Key) {
+        let timer = self.waiters.borrow_mut().remove(key);
         if let Some(timer) = timer {
             self.cancel_timer(timer);
         }
     }
 
-    /// How many calls and sleeps wait on this shard.
+    /// The number of pending calls and sleeps of this shard.
     pub(crate) fn waiters(&self) -> usize {
         self.waiters.borrow().len()
     }

@@ -1,21 +1,21 @@
-//! What one log line looks like: cut to a bound by who logs it, escaped by who writes it.
+//! The format of a log line: the logging thread cuts it to a bound, the log thread escapes it.
 
 use std::fmt::{self, Write as _};
 
-/// The longest text of a line, in bytes; what is longer is cut.
+/// The longest text of a line, in bytes; the rest is cut.
 pub const LINE_BYTES_MAX: usize = 4096;
 
-/// What stands in front of the further lines of a text.
+/// The prefix of the further lines of a text.
 const CONTINUATION: &str = "    ";
 
-/// The text, cut to [`LINE_BYTES_MAX`] bytes and with a mark where it was cut. Never holds more than that in
-/// memory, however long the text is.
+/// The text, cut to [`LINE_BYTES_MAX`] bytes, with a mark at the cut. Never holds more than that in memory, however
+/// long the text is.
 pub(super) fn cut(text: impl fmt::Display) -> String {
     let mut bounded = Bounded {
         text: String::new(),
         bytes_cut: 0,
     };
-    // A text whose formatting fails is logged as far as it got.
+    // A text whose formatting fails is logged up to the failure.
     let _ = write!(bounded, "{text}");
     if bounded.bytes_cut > 0 {
         let _ = write!(bounded.text, " ...[{} bytes cut]", bounded.bytes_cut);
@@ -30,13 +30,13 @@ struct Bounded {
 
 impl fmt::Write for Bounded {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        // Once something is cut nothing may follow, even if it would fit.
-        let room = if self.bytes_cut > 0 {
+        // After a cut nothing may follow, even if it would fit.
+        let space = if self.bytes_cut > 0 {
             0
         } else {
             LINE_BYTES_MAX - self.text.len()
         };
-        let end = piece.floor_char_boundary(room);
+        let end = piece.floor_char_boundary(space);
         let (head, tail) = piece.split_at(end);
         self.text.push_str(head);
         self.bytes_cut += tail.len();
@@ -66,8 +66,8 @@ pub(super) fn append(buffer: &mut Vec<u8>, source: u32, text: &str) {
     buffer.extend_from_slice(line.as_bytes());
 }
 
-/// Characters that a terminal or an editor acts on instead of showing them: control characters but the tab, the
-/// Unicode line and paragraph separators, and the marks that reverse the direction of writing.
+/// Characters that a terminal or an editor interprets instead of showing: control characters but the tab, the Unicode
+/// line and paragraph separators, and the marks that reverse the direction of writing.
 fn is_hidden(character: char) -> bool {
     (character.is_control() && character != '\t')
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_at_the_limit_and_says_by_how_much() {
+    fn a_text_is_cut_at_the_limit_and_the_mark_counts_the_rest() {
         let exact = "x".repeat(LINE_BYTES_MAX);
         assert_eq!(cut(&exact), exact);
         assert_eq!(

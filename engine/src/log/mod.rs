@@ -2,12 +2,12 @@
 //!
 //! Invariants:
 //!
-//! - Logging never waits. A line that finds the queue full is dropped and counted, and the log says how many
-//!   were dropped as soon as there is room.
+//! - Logging never waits. A line that finds the queue full is dropped and counted, and the log reports the number of
+//!   dropped lines as soon as the queue has space.
 //! - Memory is bounded: [`LINES_QUEUED_MAX`] lines of at most [`LINE_BYTES_MAX`] bytes of text.
-//! - One message cannot pass for two. Control characters are escaped, and the further lines of a text (a
-//!   traceback) are indented, so that only a real message begins with `[:`.
-//! - A destination that fails (disk full, closed pipe) costs lines, which are counted, and nothing else.
+//! - One message cannot look like two. Control characters are escaped, and the further lines of a text (a traceback)
+//!   are indented, so that only a real message begins with `[:`.
+//! - A destination that fails (disk full, closed pipe) loses lines, which are counted, and has no other effect.
 //! - Lines of one thread keep their order.
 
 mod line;
@@ -34,24 +34,24 @@ pub(crate) use time::time_text;
 use line::cut;
 use writer::{Entry, Writer};
 
-/// Lines that wait to be written; one more is dropped.
+/// Most lines that wait to be written; further ones are dropped.
 pub const LINES_QUEUED_MAX: usize = 8192;
 
-/// How long [`Logger::shutdown`] waits for a destination that does not take what is queued.
+/// How long [`Logger::shutdown`] waits for a destination that does not accept the queued lines.
 pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Where the lines go.
+/// The destination of the lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// The standard output of the process.
     Stdout,
-    /// A file; it is created if it is not there, and lines are added at its end.
+    /// A file; it is created if it does not exist, and lines are appended.
     File(PathBuf),
 }
 
 /// A handle to the log, cheap to clone and usable from every thread.
 ///
-/// When the last clone is gone the log thread writes what is queued and ends; [`Logger::shutdown`] does so and
+/// When the last clone is dropped, the log thread writes the queued lines and ends; [`Logger::shutdown`] does so and
 /// waits for it.
 #[derive(Clone)]
 pub struct Logger {
@@ -72,7 +72,7 @@ impl Logger {
     /// When the destination cannot be opened or the thread cannot be started.
     pub fn start(destination: Destination) -> io::Result<Logger> {
         let file = match destination {
-            // A descriptor of our own, without the buffer that std puts in front of the standard output.
+            // A separate descriptor, without the buffer of `std`'s standard output.
             Destination::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
             Destination::File(path) => OpenOptions::new().append(true).create(true).open(path)?,
         };
@@ -109,12 +109,12 @@ impl Logger {
         }
     }
 
-    /// Queues a line from the service with this handle; 0 is the node itself. Never waits.
+    /// Queues a line of the service with this handle; 0 is the node itself. Never waits.
     ///
-    /// `text` is anything that prints: a `&str`, a `String`, or `format_args!(…)`, which saves a copy. A text of
-    /// more than [`LINE_BYTES_MAX`] bytes is cut, and a mark says by how much.
+    /// `text` is anything that prints: a `&str`, a `String`, or `format_args!(…)`, which saves a copy. A text of more
+    /// than [`LINE_BYTES_MAX`] bytes is cut, with a mark that counts the rest.
     pub fn log(&self, source: u32, text: impl fmt::Display) {
-        // Looked at first, so that a flood of lines does not even pay for their formatting.
+        // Checked first, so that dropped lines are not even formatted.
         let queued = !self.shared.entries.is_full()
             && self
                 .shared
@@ -126,16 +126,16 @@ impl Logger {
                 .is_ok();
         if !queued {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            // Should the queue have run empty by now, the log thread sleeps and would not report this line
-            // before the next one; if it has not, the report follows anyway.
+            // If the queue has become empty, the log thread sleeps and would not report this line before the next
+            // one; otherwise the report follows anyway.
             let _ = self.shared.entries.try_send(Entry::Report);
         }
     }
 
-    /// Waits until every line logged before this call is written, or lost to a failing destination. Gives
-    /// `false` if that takes longer than `timeout` or the log is shut down.
+    /// Waits until every line logged before this call is written, or lost to a failing destination. Returns `false`
+    /// if that takes longer than `timeout` or the log is shut down.
     ///
-    /// Waits, unlike [`Logger::log`]: not for the threads that run services.
+    /// Unlike [`Logger::log`] it waits: do not call it on threads that run services.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let (done, closed_when_done) = channel::bounded::<()>(1);
@@ -150,9 +150,8 @@ impl Logger {
         closed_when_done.recv_deadline(deadline).is_ok()
     }
 
-    /// Writes what is queued and ends the log thread; waits for it, but no longer than [`SHUTDOWN_TIME_MAX`]
-    /// for a destination that is stuck. Lines logged from now on are dropped and counted. A second call does
-    /// nothing.
+    /// Writes the queued lines and ends the log thread; waits for it, but no longer than [`SHUTDOWN_TIME_MAX`] for a
+    /// destination that is stuck. Later lines are dropped and counted. A second call does nothing.
     pub fn shutdown(&self) {
         let taken = self
             .shared
@@ -172,15 +171,15 @@ impl Logger {
         {
             return;
         }
-        // Nothing is ever sent on it, so it is the closing that ends the wait.
+        // Nothing is ever sent on it: its closing ends the wait.
         let ended = closed_when_done.recv_deadline(deadline);
         if ended == Err(channel::RecvTimeoutError::Disconnected) {
-            // A log thread that panicked has said so itself, and there is nobody left to log it to.
+            // A log thread that panicked has reported that on the standard error; there is no log to report it to.
             let _ = thread.join();
         }
     }
 
-    /// How many lines were lost since the start: to a full queue, to a failing destination, or after shutdown.
+    /// The number of lines lost since the start: to a full queue, to a failing destination, or after shutdown.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
-//! At most one line per interval for a case that may repeat without end.
+//! At most one line per interval for a repeating event.
 
 use std::cell::Cell;
 
-/// Decides whether a repeating case is logged this time. Keep one for each case.
+/// Decides whether a repeating event is logged this time. Keep one throttle for each kind of event.
 ///
 /// ```
 /// use skyring::log::Throttle;
@@ -10,7 +10,7 @@ use std::cell::Cell;
 /// let refused = Throttle::new(1000);
 /// assert_eq!(refused.allow(5000), Some(0)); // log it
 /// assert_eq!(refused.allow(5400), None);    // too soon
-/// assert_eq!(refused.allow(6000), Some(1)); // log it, and say that one was left out
+/// assert_eq!(refused.allow(6000), Some(1)); // log it, with the number of suppressed lines
 /// ```
 #[derive(Debug)]
 pub struct Throttle {
@@ -29,7 +29,7 @@ impl Throttle {
         }
     }
 
-    /// Whether to log now: `Some` with the number of times the answer was `None` since the last `Some`.
+    /// Whether to log now: `Some`, with the number of suppressed lines since the last `Some`, or `None`.
     ///
     /// `now_ms` is read from a clock that does not go back, in milliseconds from any start.
     pub fn allow(&self, now_ms: u64) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! A moment as text: for the lines that say when something happened.
+//! A time as text, for log lines with a time.
 
 use skyring_codec::Millis;
 
@@ -13,8 +13,8 @@ pub(crate) fn time_text(since_1970: Millis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}Z")
 }
 
-/// The date so many days after the first of January 1970. Years are counted from the first of March, so that
-/// the leap day comes last.
+/// The date `days` days after the first of January 1970. Years are counted from the first of March, so that the leap
+/// day comes last.
 fn date(days: u64) -> (u64, u64, u64) {
     // From 0000-03-01 on; 400 years have always as many days.
     let days = days + 719_468;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_read_as_the_calendar_has_them() {
+    fn times_have_the_date_of_the_calendar() {
         for (milliseconds, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_399_999, "2000-02-28T23:59:59.999Z"),

@@ -1,4 +1,4 @@
-//! The log thread: takes lines from the queue, and writes as many at once as are there.
+//! The log thread: takes lines from the queue, and writes all available ones at once.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use crossbeam::channel::{Receiver, Sender};
 
 use super::{LINES_QUEUED_MAX, line};
 
-/// Bytes that are gathered before they are written; one write holds at most a line more.
+/// Bytes of a batch; one write has at most one line more.
 const BATCH_BYTES_MAX: usize = 64 << 10;
 
-/// What the log thread is asked to do.
+/// A request to the log thread.
 pub(super) enum Entry {
     /// Write a line.
     Line { source: u32, text: String },
-    /// Look at the counter of dropped lines.
+    /// Check the counter of dropped lines.
     Report,
-    /// Write what is gathered, then answer.
+    /// Write the batch, then answer.
     Flush(Sender<()>),
-    /// Write what is queued, then end.
+    /// Write the queued lines, then end.
     Shutdown,
 }
 
@@ -28,14 +28,14 @@ pub(super) struct Writer<W> {
     queue: Receiver<Entry>,
     destination: W,
     dropped: Arc<AtomicU64>,
-    /// How many of `dropped` the log has told of.
+    /// How many of `dropped` the log has reported.
     reported: u64,
     batch: Vec<u8>,
-    /// Where each logged line of the batch ends, to tell how many a failed write has lost.
+    /// The end of each line in the batch, to count the lines that a failed write has lost.
     ends: Vec<usize>,
-    /// Whether a failed write has left half a line at the end of the destination.
+    /// Whether a failed write has left a partial line at the end of the destination.
     torn: bool,
-    /// Whether a failed write was told of on the standard error.
+    /// Whether a failed write was reported on the standard error.
     failed: bool,
 }
 
@@ -53,20 +53,20 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes until it is told to end or every logger is gone.
+    /// Writes until a shutdown is requested or every logger is dropped.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.queue.recv() {
             if !self.take_batch(first) {
                 break;
             }
         }
-        // Logged after the end was asked for. Bounded, because others may go on logging.
+        // Lines that were logged after the shutdown. Bounded, because other threads may continue to log.
         let late = self.queue.try_iter().take(LINES_QUEUED_MAX);
         let late = late.filter(|entry| matches!(entry, Entry::Line { .. })).count() as u64;
         self.dropped.fetch_add(late, Ordering::Relaxed);
     }
 
-    /// Handles `first` and what is queued behind it, and writes it. Gives `false` when this was the end.
+    /// Handles `first` and the queue behind it, and writes the batch. Returns `false` after a shutdown.
     fn take_batch(&mut self, first: Entry) -> bool {
         let mut running = true;
         let mut flushes = Vec::new();
@@ -90,12 +90,12 @@ impl<W: Write> Writer<W> {
             let lines = if missing == 1 { "line was" } else { "lines were" };
             self.append(0, &format!("{missing} log {lines} dropped"));
         }
-        // What the log has said counts only when it is in the log.
+        // The report counts only if it was written.
         if self.write() {
             self.reported = dropped;
         }
         for done in flushes {
-            // Who waited for it may have given up.
+            // The waiting thread may have timed out.
             let _ = done.try_send(());
         }
         running
@@ -108,7 +108,8 @@ impl<W: Write> Writer<W> {
         line::append(&mut self.batch, source, text);
     }
 
-    /// Writes the batch; what the destination does not take is lost and counted. Whether all was written.
+    /// Writes the batch; lines that the destination does not accept are lost and counted. Returns whether all was
+    /// written.
     fn write(&mut self) -> bool {
         let mut written = 0;
         let mut failure = None;
@@ -132,18 +133,18 @@ impl<W: Write> Writer<W> {
         self.ends.clear();
         match failure {
             Some(error) => {
-                self.complain(&error);
+                self.report_failure(&error);
                 false
             }
             None => true,
         }
     }
 
-    /// Tells of a failing destination, once: the standard error may be as full as the log.
-    fn complain(&mut self, error: &io::Error) {
+    /// Reports a failing destination, once: the standard error may be as full as the log.
+    fn report_failure(&mut self, error: &io::Error) {
         if !self.failed {
             self.failed = true;
-            // In one piece: the standard error has no buffer, and others write there too.
+            // In one write: the standard error has no buffer, and other threads write there too.
             let line = format!("skyring: cannot write the log: {error}; lines are lost\n");
             let _ = io::stderr().write_all(line.as_bytes());
         }
@@ -159,10 +160,10 @@ mod tests {
 
     use super::*;
 
-    /// Takes as many bytes per write as its script says, `None` being a full disk; then everything.
+    /// Accepts as many bytes per write as its script has, where `None` is a full disk; then everything.
     struct Scripted {
         script: Vec<Option<usize>>,
-        taken: Arc<Mutex<Vec<u8>>>,
+        accepted: Arc<Mutex<Vec<u8>>>,
     }
 
     impl Write for Scripted {
@@ -173,8 +174,8 @@ mod tests {
                 self.script.remove(0)
             };
             let count = step.ok_or(ErrorKind::StorageFull)?.min(bytes.len());
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            taken.extend_from_slice(&bytes[..count]);
+            let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+            accepted.extend_from_slice(&bytes[..count]);
             Ok(count)
         }
 
@@ -183,14 +184,14 @@ mod tests {
         }
     }
 
-    /// Writes each group of lines as one batch, and gives what the destination took and the count of lost lines.
+    /// Writes each group of lines as one batch, and returns the text at the destination and the number of lost lines.
     fn written(script: Vec<Option<usize>>, batches: &[&[&str]]) -> (String, u64) {
         let (sender, queue) = channel::bounded(LINES_QUEUED_MAX);
-        let taken = Arc::new(Mutex::new(Vec::new()));
+        let accepted = Arc::new(Mutex::new(Vec::new()));
         let dropped = Arc::new(AtomicU64::new(0));
         let destination = Scripted {
             script,
-            taken: Arc::clone(&taken),
+            accepted: Arc::clone(&accepted),
         };
         let mut writer = Writer::new(queue, destination, Arc::clone(&dropped));
         for batch in batches {
@@ -204,12 +205,15 @@ mod tests {
             }
             assert!(writer.take_batch(Entry::Report));
         }
-        let taken = taken.lock().unwrap().clone();
-        (String::from_utf8(taken).unwrap(), dropped.load(Ordering::Relaxed))
+        let accepted = accepted.lock().unwrap().clone();
+        (
+            String::from_utf8(accepted).unwrap(),
+            dropped.load(Ordering::Relaxed),
+        )
     }
 
     #[test]
-    fn a_destination_that_takes_little_at_a_time_gets_every_byte() {
+    fn a_destination_that_accepts_little_at_a_time_gets_every_byte() {
         let (text, dropped) = written(vec![Some(1), Some(5), Some(14)], &[&["a", "b"]]);
         assert_eq!((text.as_str(), dropped), ("[:00000001] a\n[:00000001] b\n", 0));
     }
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_ended_before_the_next_line_begins() {
+    fn a_partial_line_is_ended_before_the_next_line_begins() {
         let (text, dropped) = written(vec![Some(14 + 3), None], &[&["a", "b"], &["c"]]);
         assert_eq!(dropped, 1);
         assert_eq!(
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_that_takes_nothing_does_not_hold_the_thread() {
+    fn a_destination_that_accepts_nothing_does_not_block_the_thread() {
         let (text, dropped) = written(vec![Some(0)], &[&["a"], &[]]);
         assert_eq!(
             (text.as_str(), dropped),

@@ -1,4 +1,4 @@
-//! A call under way.
+//! A call: a future that sends its request when it is first polled.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,24 +18,24 @@ use crate::error::{Error, Text};
 use crate::service::target::Target;
 
 enum State {
-    /// Nothing was sent yet: a call begins when it is first polled.
+    /// Nothing was sent yet.
     Unsent(Payload),
-    /// Its values could not be packed. Beside the other and not within it: a payload in a result lies where the
-    /// processor is slow to move it.
+    /// Its values could not be packed. A variant of its own, not a `Result` in `Unsent`: moving a payload inside a
+    /// result was measured to be slower.
     Failed(Box<Error>),
     Waiting(Key),
     Done,
 }
 
-/// A call; await it. Dropping it gives it up: its reply, if one comes, is dropped.
+/// A call; await it. Dropping it cancels it: a reply that arrives later is dropped.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call {
     shard: Rc<ShardCore>,
     source: Handle,
-    /// The way to another node; `None`: the service is on this one.
+    /// The route to another node; `None`: the service is on this node.
     route: Option<Rc<Route>>,
     address: Address,
-    /// What decides on the channel to another node, and on the instance of a keyed service.
+    /// Selects the channel to another node, and the instance of a keyed service.
     key: u64,
     timeout_ms: u64,
     is_idempotent: bool,
@@ -76,39 +76,38 @@ impl Call {
         }
     }
 
-    /// Gives the call this long, instead of the node's default (`call_timeout_ms` for other nodes, no
-    /// limit on the same node). Whole milliseconds, rounded up; zero = no limit.
+    /// Sets the timeout of the call, instead of the node's default (`call_timeout_ms` for other nodes, no limit on
+    /// the same node). Whole milliseconds, rounded up; zero = no limit.
     pub fn timeout(mut self, timeout: Duration) -> Call {
         self.timeout_ms = whole_milliseconds(timeout);
         self
     }
 
-    /// Says that the call may be run more than once: the same values twice do what they do once. It is sent
-    /// again where nobody can know whether it ran, as after a restart of the other node, until its deadline.
-    /// On the same node, where every call runs once, it means nothing.
+    /// Marks the call as idempotent: running it twice has the effect of running it once. It is sent again when it is
+    /// not known whether it ran, as after a restart of the other node, until its deadline. On the same node, where
+    /// every call runs once, this has no effect.
     pub fn idempotent(mut self) -> Call {
         self.is_idempotent = true;
         self
     }
 
-    /// Has the call wait until there is room where a buffer is full (the out-buffer of a channel, the inbox of a
-    /// service of this node, what waits for another shard), instead of failing with `overloaded` at once. It
-    /// waits in its turn, until its deadline at the longest, and then fails with `overloaded`, never run. So
-    /// many wait in one place as [`WAITING_CALLS_MAX`](crate::limits::WAITING_CALLS_MAX); one more is
-    /// `overloaded` all the same.
+    /// Makes the call wait for space in a full buffer (the out-buffer of a channel, the inbox of a service of this
+    /// node, the queue to another shard), instead of failing with `overloaded` at once. Calls wait in order, at most
+    /// until their deadlines, and then fail with `overloaded` without having run. At most
+    /// [`WAITING_CALLS_MAX`](crate::limits::WAITING_CALLS_MAX) calls wait for one buffer; further ones fail with
+    /// `overloaded` at once.
     pub fn wait_for_room(mut self) -> Call {
         self.waits = true;
         self
     }
 
-    /// Sends it as another kind of message. Only on the same node: the cluster carries Lua values.
+    /// Sends it as another kind of message. Only on the same node: the cluster transfers Lua values only.
     pub fn kind(mut self, kind: Kind) -> Call {
         self.kind = kind;
         self
     }
 
-    /// Sends what the unsent call carries. In one piece with `poll`, so that the payload goes from its place there
-    /// to where it is kept without a stop.
+    /// Sends the request. Inlined into `poll`, so that the payload is moved only once.
     #[inline(always)]
     fn begin(&mut self) -> Result<Key, Error> {
         let State::Unsent(payload) = &mut self.state else {
@@ -134,7 +133,7 @@ impl Call {
             });
             return Ok(key);
         };
-        // The channel keeps the deadline of a call to another node.
+        // The channel enforces the deadline of a call to another node.
         let key = shard.insert_waiter(None);
         let reply_to = shard.waiter(key);
         shard.request_by_route(
@@ -210,7 +209,7 @@ impl Future for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let State::Waiting(key) = self.state {
-            self.shard.forget_waiter(key);
+            self.shard.remove_waiter(key);
         }
     }
 }

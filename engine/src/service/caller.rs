@@ -1,4 +1,4 @@
-//! Who calls and sends: every service, through its context.
+//! The operations that a service has through its context: calls, sends, sleeps, names and more.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::service::life::Life;
 use crate::service::node_ref::NodeRef;
 use crate::service::sleep::Sleep;
 
-/// What a service can do. A clone acts in the same service's name.
+/// The operations of a service. A clone acts for the same service.
 #[derive(Clone)]
 pub struct Caller {
     pub(crate) shard: Rc<ShardCore>,
     pub(crate) handle: Handle,
-    /// What decides on the instance of a keyed service, and on the channel to another node.
+    /// Selects the instance of a keyed service, and the channel to another node.
     pub(crate) key: u64,
     pub(crate) life: Rc<Life>,
 }
@@ -33,7 +33,7 @@ impl Caller {
         self.handle
     }
 
-    /// The number of the shard it lives on, from 0.
+    /// The number of its shard, from 0.
     pub fn shard_index(&self) -> usize {
         self.shard.index
     }
@@ -53,7 +53,7 @@ impl Caller {
         self.call_payload(address, Payload::pack(values))
     }
 
-    /// The same with values that are packed already.
+    /// Like [`call`](Self::call), with packed values.
     #[inline(always)]
     pub fn call_payload(
         &self,
@@ -70,19 +70,19 @@ impl Caller {
         )
     }
 
-    /// Sends to a service of this node; nothing comes back.
+    /// Sends a message to a service of this node, without a reply.
     ///
     /// # Errors
-    /// [`Error::NoSuchService`] when nobody has the name, [`Error::Invalid`] for values that cannot be
-    /// packed. A send that is refused further on is counted, not reported.
+    /// [`Error::NoSuchService`] when no service has the name, [`Error::Invalid`] for values that cannot be packed. A
+    /// send that is refused later is counted, not reported.
     pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
         self.send_payload(address, Payload::pack(values)?)
     }
 
-    /// The same with values that are packed already.
+    /// Like [`send`](Self::send), with packed values.
     ///
     /// # Errors
-    /// [`Error::NoSuchService`] when nobody has the name.
+    /// [`Error::NoSuchService`] when no service has the name.
     pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) -> Result<(), Error> {
         let target = self.shard.resolve(&address.into(), self.key)?;
         self.shard.request(Request {
@@ -102,17 +102,16 @@ impl Caller {
         NodeRef::new(self.clone(), name.into())
     }
 
-    /// The same service with another key for what it calls and sends, on this node and on others: a
-    /// [keyed service](Self::launch_keyed) gets it on the instance of the key. Without one the key is the
-    /// service's handle.
+    /// The same service with another key for its calls and sends, on this node and on others: they go to the instance
+    /// of the key of a [keyed service](Self::launch_keyed). Without a key of its own, a service uses its handle.
     pub fn key(&self, key: u64) -> Caller {
         Caller { key, ..self.clone() }
     }
 
-    /// Sleeps. Never shorter than asked.
+    /// Sleeps, never shorter than `duration`.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        // Timers count whole milliseconds: the part that was asked for counts as one, and so does the part
-        // of the present one that is over.
+        // Timers count whole milliseconds: a partial millisecond of the duration counts as one, and so does the
+        // elapsed part of the current millisecond.
         let milliseconds = whole_milliseconds(duration) + u64::from(!duration.is_zero());
         let key = self
             .shard
@@ -123,7 +122,7 @@ impl Caller {
         }
     }
 
-    /// Gives this service the local name `.name`; write it without its point, or with.
+    /// Gives this service the local name `.name`; the leading `.` may be omitted.
     ///
     /// # Errors
     /// [`Error::Invalid`] when another service has it, or it is too long.
@@ -140,13 +139,13 @@ impl Caller {
         self.shard.names.read(|names| names.resolve(name))
     }
 
-    /// Ends this service once the message that is being handled, or the poll of its task, is done. Its
-    /// names are free then, its tasks are dropped, and what it owes is answered with an error.
+    /// Ends this service after the current message, or the current poll of its task. Then its names are free, its
+    /// tasks are dropped, and its unanswered calls fail.
     pub fn exit(&self) {
         self.life.request_exit();
     }
 
-    /// Writes a log line in this service's name.
+    /// Writes a log line of this service.
     pub fn log(&self, text: impl std::fmt::Display) {
         self.shard.log(self.handle, text);
     }
@@ -161,7 +160,7 @@ impl Caller {
         self.shard.node.settings.environment.get(key).cloned()
     }
 
-    /// How many calls and sleeps wait on this shard.
+    /// The number of pending calls and sleeps of this shard.
     pub fn waiting(&self) -> usize {
         self.shard.waiters()
     }

@@ -1,4 +1,4 @@
-//! A running service: its state, and how a message gets to it.
+//! A running service: its state, and the delivery of messages to it.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -21,9 +21,9 @@ use crate::service::task::panic_text;
 /// A service with its state.
 pub(crate) struct ServiceCell<S> {
     pub(crate) caller: Caller,
-    /// `None` before it is made and after it has ended.
+    /// `None` before it is constructed and after it has ended.
     pub(crate) state: RefCell<Option<S>>,
-    /// Whom the message that is being handled wants answered.
+    /// Where the answer to the current message goes.
     current: Cell<ReplyTo>,
 }
 
@@ -36,10 +36,10 @@ impl<S: Service> ServiceCell<S> {
         })
     }
 
-    /// Makes the state and lets it start; an error, or a panic, ends the service.
+    /// Constructs the state and calls `start`; an error, or a panic, ends the service.
     pub(crate) fn start(self: &Rc<Self>, make: impl FnOnce(&Context<S>) -> S) -> Result<(), Error> {
         let context = Context(Rc::clone(self));
-        // A message that it sends to itself finds the state in its place.
+        // A message that it sends to itself is handled only once the state is stored.
         let shard = &self.caller.shard;
         let started = shard.hold_messages(|| {
             catch_unwind(AssertUnwindSafe(|| {
@@ -56,7 +56,7 @@ impl<S: Service> ServiceCell<S> {
         result
     }
 
-    /// Takes over the answer to the message that is being handled.
+    /// Takes the responder of the current message.
     pub(crate) fn take_responder(&self) -> Responder {
         Responder::new(
             Rc::clone(&self.caller.shard),
@@ -87,7 +87,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
         };
         let context = Context(Rc::clone(&self));
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            // The state is there: messages come only between start and end.
+            // The state exists: messages are delivered only between start and end.
             self.state
                 .borrow_mut()
                 .as_mut()
@@ -108,11 +108,11 @@ impl<S: Service> Deliver for ServiceCell<S> {
                 };
                 self.caller.spawn_counted(task);
             }
-            Ok(Some(Answer(AnswerKind::Kept))) if reply_to.session() == 0 => {
-                // Even a send is over only now, for the connection that it came over.
+            Ok(Some(Answer(AnswerKind::None))) if reply_to.session() == 0 => {
+                // A send ends only now, for the count of its connection.
                 shard.reply(reply_to, Ok(Payload::default()));
             }
-            Ok(Some(Answer(AnswerKind::Kept))) => {
+            Ok(Some(Answer(AnswerKind::None))) => {
                 shard.reply(reply_to, Err(Error::remote("the service did not answer")));
             }
             Ok(None) => {
@@ -159,7 +159,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
             }
         }));
         if let Err(panic) = handled {
-            let _ = self.panicked("while it took what happened to a socket", &*panic);
+            let _ = self.panicked("while it handled a socket event", &*panic);
             self.caller.life.request_exit();
         }
         if self.caller.life.is_exiting() {
@@ -173,7 +173,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
 
     fn end(&self) {
         self.caller.life.end();
-        // A handler that ends its own service still borrows the state; then `deliver` has the last word.
+        // A handler that ends its own service still borrows the state; then `deliver` removes the service.
         let state = self
             .state
             .try_borrow_mut()

@@ -1,4 +1,4 @@
-//! What a service sees of the world.
+//! The context of a service.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use crate::service::caller::Caller;
 use crate::service::cell::ServiceCell;
 use crate::service::responder::Responder;
 
-/// A service's own context. Clone it into futures; everything a [`Caller`] can do, it can do.
+/// The context of a service. Clone it into futures; it has every operation of [`Caller`].
 pub struct Context<S>(pub(crate) Rc<ServiceCell<S>>);
 
 impl<S> Clone for Context<S> {
@@ -26,13 +26,13 @@ impl<S> Deref for Context<S> {
 }
 
 impl<S: Service> Context<S> {
-    /// Looks at the service's state, or changes it, from one of its futures. Nothing else of the service
-    /// runs meanwhile, as the closure cannot wait.
+    /// Reads or changes the service's state from one of its futures. Nothing else of the service runs meanwhile, as
+    /// the closure cannot wait.
     ///
     /// # Panics
     /// When called inside the handler, which has the state already as `&mut self`.
     pub fn update<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
-        // A message that the closure sends to the service itself would be handled while it is borrowed.
+        // A message that the closure sends to the service itself must wait until the state is no longer borrowed.
         self.shard.hold_messages(|| {
             let mut state = self.0.state.borrow_mut();
             match state.as_mut() {
@@ -42,8 +42,8 @@ impl<S: Service> Context<S> {
         })
     }
 
-    /// Takes over the answer to the message that is being handled; the handler then returns
-    /// [`Answer::none`](crate::Answer::none). Outside a handler there is nothing to answer.
+    /// Takes the responder of the current message; the handler then returns [`Answer::none`](crate::Answer::none).
+    /// Outside a handler there is nothing to answer.
     pub fn responder(&self) -> Responder {
         self.0.take_responder()
     }

@@ -1,11 +1,11 @@
-//! Keyed services: one instance on each shard behind one handle and one name. A message meets the instance of
-//! its key, `key % threads`, and so one key always the same.
+//! Keyed services: one instance on each shard behind one handle and one name. A message goes to the instance of its
+//! key, `key % threads`.
 //!
-//! A keyed service has a handle of its own, with [`KEYED`](crate::core::handle::KEYED) set, which stands for all instances; each instance
-//! has an ordinary handle beside, which hashes to its shard. Whoever sends a message replaces the one by the
-//! other, so the way of a message knows nothing of this.
+//! A keyed service has a handle with [`KEYED`](crate::core::handle::KEYED) set, which stands for all instances. Each
+//! instance also has an ordinary handle, which hashes to its shard. The sender of a message replaces the first by the
+//! second, so routing needs no special case.
 //!
-//! Invariant: instances are listed by shard, and an instance that has ended leaves its place to nobody.
+//! Invariant: instances are listed by shard, and no other instance replaces one that has ended.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::service::context::Context;
 use crate::service::launch::{kind_work, launch_at, launch_here};
 
 impl Caller {
-    /// Launches a keyed service: an instance on each shard, and a handle that stands for all of them. Each
-    /// message goes to the instance of its key, [`placement::shard_of_key`](crate::placement::shard_of_key):
-    /// what [`key`](Self::key) or [`NodeRef::key`] says, or the handle of who sends it. Give the handle a name
-    /// with [`Cluster::register`] or [`name_service`](Self::name_service).
+    /// Launches a keyed service: an instance on each shard, and a handle that stands for all of them. Each message
+    /// goes to the instance of its key, [`placement::shard_of_key`](crate::placement::shard_of_key): the key of
+    /// [`key`](Self::key) or [`NodeRef::key`], or else the sender's handle. Give the handle a name with
+    /// [`Cluster::register`] or [`name_service`](Self::name_service).
     ///
     /// # Errors
-    /// Whatever [`Service::start`] of an instance returns; then none is left.
+    /// The error that [`Service::start`] of an instance returns; then all instances end.
     pub async fn launch_keyed<S, M>(&self, make: M) -> Result<Handle, Error>
     where
         S: Service,
@@ -36,7 +36,7 @@ impl Caller {
         launch_keyed(self, make).await
     }
 
-    /// The same by a kind's name, with arguments as text: `"keyed KIND ARGUMENTS"` in a config.
+    /// Launches a keyed service by its kind's name, with arguments as text: `"keyed KIND ARGUMENTS"` in a config.
     ///
     /// # Errors
     /// As [`launch_kind`](Self::launch_kind).
@@ -45,7 +45,7 @@ impl Caller {
     }
 }
 
-/// Makes an instance on each shard, in turn; when one fails, those before it end.
+/// Launches an instance on each shard in sequence; when one fails, those before it end.
 async fn launch_all<W>(caller: &Caller, mut work: impl FnMut() -> Result<W, Error>) -> Result<Handle, Error>
 where
     W: FnOnce(&Rc<ShardCore>, Handle) -> Result<(), Error> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The kinds of services that configs can name.
+//! The kinds of services that a config can name.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,17 +10,17 @@ use crate::error::Error;
 use crate::service::Service;
 use crate::service::launch::launch_here;
 
-/// Makes a service of one kind on its shard.
+/// Constructs a service of one kind on its shard.
 pub(crate) type Factory = Arc<dyn Fn(&Rc<ShardCore>, Handle, &str) -> Result<(), Error> + Send + Sync>;
 
 /// The kinds of services that a node can launch by name: `services = { sdb = "simpledb" }`.
 ///
-/// The engine knows none; a program adds those that it brings.
+/// The engine has none; a program adds its own.
 #[derive(Clone, Default)]
 pub struct Kinds(BTreeMap<String, Factory>);
 
 impl Kinds {
-    /// Adds a kind. `make` gets the arguments that stand behind the kind's name in the config.
+    /// Adds a kind. `make` gets the arguments that follow the kind's name in the config.
     pub fn add<S, M>(mut self, name: &str, make: M) -> Kinds
     where
         S: Service,
@@ -41,10 +41,10 @@ impl Kinds {
 
     pub(crate) fn get(&self, name: &str) -> Result<Factory, Error> {
         self.0.get(name).cloned().ok_or_else(|| {
-            let known: Vec<&str> = self.names().collect();
+            let available: Vec<&str> = self.names().collect();
             Error::invalid(format!(
                 "there is no service kind \"{name}\"; this program has: {}",
-                known.join(", ")
+                available.join(", ")
             ))
         })
     }

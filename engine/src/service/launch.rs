@@ -1,4 +1,4 @@
-//! How services come to be.
+//! Launching services.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl Caller {
     /// Launches a service on the shard that its handle hashes to, and waits until it has started.
     ///
     /// # Errors
-    /// Whatever its [`Service::start`] returns.
+    /// The error that its [`Service::start`] returns.
     pub async fn launch<S, M>(&self, make: M) -> Result<Handle, Error>
     where
         S: Service,
@@ -30,14 +30,13 @@ impl Caller {
     /// Launches a service by its kind's name, as configs do, with arguments as text.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a kind that nobody added, which lists those there are; else as
-    /// [`launch`](Self::launch).
+    /// [`Error::Invalid`] for an unknown kind, with the list of kinds; else as [`launch`](Self::launch).
     pub async fn launch_kind(&self, kind: &str, arguments: &str) -> Result<Handle, Error> {
         launch_kind(self, kind, arguments).await
     }
 }
 
-/// Makes a service on this shard, which must be the one that its handle hashes to.
+/// Launches a service on this shard, which must be the shard that its handle hashes to.
 pub(crate) fn launch_here<S: Service>(
     shard: &Rc<ShardCore>,
     handle: Handle,
@@ -54,7 +53,7 @@ pub(crate) fn launch_here<S: Service>(
     cell.start(make)
 }
 
-/// Runs `work` on the shard of a new handle and waits for its answer.
+/// Runs `work` on the shard of a new handle and waits for its result.
 async fn launch_with(
     caller: &Caller,
     work: impl FnOnce(&Rc<ShardCore>, Handle) -> Result<(), Error> + Send + 'static,
@@ -63,7 +62,7 @@ async fn launch_with(
     launch_at(caller, handle, work).await
 }
 
-/// The same with a handle that was drawn for it.
+/// Like `launch_with`, with a handle that exists already.
 pub(crate) async fn launch_at(
     caller: &Caller,
     handle: Handle,
@@ -99,7 +98,7 @@ async fn launch_kind(caller: &Caller, kind: &str, arguments: &str) -> Result<Han
     launch_with(caller, kind_work(caller, kind, arguments)?).await
 }
 
-/// Begins the same without waiting. The job goes the way of the caller's messages, so these come after it.
+/// Like `launch_kind`, without waiting. The job uses the queue of the caller's messages, so these arrive after it.
 pub(crate) fn begin_launch_kind(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
     let work = kind_work(caller, kind, arguments)?;
     let shard = &caller.shard;

@@ -1,4 +1,4 @@
-//! Whether a service lives, what waits for it, and the tasks that live with it.
+//! The life cycle of a service, the counters of its inbox, and its tasks.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
@@ -6,14 +6,14 @@ use std::task::Waker;
 use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
 use crate::core::slab::Slab;
 
-/// Whether a service lives, and the tasks that live with it.
+/// The life cycle of a service, the counters of its inbox, and its tasks.
 #[derive(Default)]
 pub(crate) struct Life {
     pub(super) ended: Cell<bool>,
     exiting: Cell<bool>,
-    /// Messages for it that are queued or being answered later.
+    /// Messages that are queued, or that a task answers later.
     pub(crate) waiting: Cell<usize>,
-    /// Bytes of those that are queued.
+    /// Bytes of the queued messages.
     queued_bytes: Cell<usize>,
     pub(super) tasks: RefCell<Slab<Option<Waker>>>,
 }
@@ -27,14 +27,14 @@ impl Life {
         }
     }
 
-    /// Whether so many messages wait already that one more is refused. `waits`: its caller waits for room.
+    /// Whether the inbox is full. `waits`: the caller chose to wait for space.
     pub(crate) fn is_full(&self, waits: bool) -> bool {
         let more = if waits { WAITING_CALLS_MAX } else { 0 };
         self.waiting.get() >= INBOX_MESSAGES_MAX + more
     }
 
-    /// Takes a message of so many bytes into the inbox, if there is room.
-    pub(crate) fn enter(&self, bytes: usize, waits: bool) -> bool {
+    /// Counts a message of `bytes` into the inbox; returns false when the inbox is full.
+    pub(crate) fn try_enqueue(&self, bytes: usize, waits: bool) -> bool {
         let queued = self.queued_bytes.get();
         let is_too_much = !waits && queued > 0 && queued + bytes > INBOX_BYTES_MAX;
         if is_too_much || self.is_full(waits) {
@@ -45,14 +45,14 @@ impl Life {
         true
     }
 
-    /// Takes one out of the inbox.
-    pub(crate) fn leave(&self, bytes: usize) {
+    /// Counts a message out of the inbox.
+    pub(crate) fn dequeue(&self, bytes: usize) {
         self.waiting.set(self.waiting.get().saturating_sub(1));
         self.queued_bytes
             .set(self.queued_bytes.get().saturating_sub(bytes));
     }
 
-    /// Asks for the end once the message that is being handled is done.
+    /// Requests the end of the service after the current message.
     pub(crate) fn request_exit(&self) {
         self.exiting.set(true);
     }

@@ -1,4 +1,4 @@
-//! What a service receives, and what it answers.
+//! Messages to a service, and its answers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,21 +9,21 @@ use crate::core::handle::Handle;
 use crate::core::payload::{Kind, Payload};
 use crate::error::Error;
 
-/// What a service receives.
+/// A message to a service.
 #[derive(Debug)]
 pub struct Message {
-    /// The service that sent it, on this node; [`Handle::NONE`] when it came from elsewhere.
+    /// The service of this node that sent it; [`Handle::NONE`] for any other sender.
     pub source: Handle,
-    /// 0 for a send; anything else for a call, which wants an answer.
+    /// 0 for a send; anything else for a call, which expects an answer.
     pub session: u32,
-    /// What sort of message it is.
+    /// The kind of message.
     pub kind: Kind,
     /// Its values.
     pub payload: Payload,
 }
 
 impl Message {
-    /// Whether an answer is wanted.
+    /// Whether it is a call, which expects an answer.
     pub fn is_call(&self) -> bool {
         self.session != 0
     }
@@ -31,7 +31,7 @@ impl Message {
     /// Reads the values; see [`Payload::unpack`].
     ///
     /// # Errors
-    /// [`Error::Invalid`], as there.
+    /// [`Error::Invalid`], like that method.
     pub fn unpack<'a, T: Unpack<'a>>(&'a self) -> Result<T, Error> {
         self.payload.unpack()
     }
@@ -40,13 +40,13 @@ impl Message {
 /// A future that a service answers with.
 pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Result<Payload, Error>>>>;
 
-/// What a handler makes of a message.
+/// The answer of a handler to a message.
 pub struct Answer(pub(crate) AnswerKind);
 
 pub(crate) enum AnswerKind {
     Now(Result<Payload, Error>),
     Later(LaterAnswer),
-    Kept,
+    None,
 }
 
 impl Answer {
@@ -60,22 +60,21 @@ impl Answer {
         Answer(AnswerKind::Now(Ok(payload)))
     }
 
-    /// Answers at once with an error; the caller sees its text.
+    /// Answers at once with an error; the caller gets its text.
     pub fn error(error: impl Into<Error>) -> Answer {
         Answer(AnswerKind::Now(Err(error.into())))
     }
 
-    /// Answers when the future is done. Other messages are handled meanwhile. The future is dropped, and
-    /// the caller told, if the service exits first.
+    /// Answers when the future completes. Other messages are handled meanwhile. If the service exits first, the
+    /// future is dropped and the call fails.
     pub fn later(future: impl Future<Output = Result<Payload, Error>> + 'static) -> Answer {
         Answer(AnswerKind::Later(Box::pin(future)))
     }
 
-    /// Nothing to say: the message was a send, or its [`Responder`](crate::Responder) was taken and will
-    /// answer. A call that is neither answered nor kept gets an error, so that its caller does not wait
-    /// in vain.
+    /// No answer: the message was a send, or its [`Responder`](crate::Responder) was taken and will answer. A call
+    /// that has neither an answer nor a taken responder fails, so that its caller does not wait in vain.
     pub fn none() -> Answer {
-        Answer(AnswerKind::Kept)
+        Answer(AnswerKind::None)
     }
 }
 

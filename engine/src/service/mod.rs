@@ -1,12 +1,11 @@
-//! Services: actors whose state only their own shard touches.
+//! Services: actors whose state only their own shard accesses.
 //!
-//! A service is a plain struct that implements [`Service`]. Its handler gets one message at a time and
-//! answers at once ([`Answer::now`]), later from a future ([`Answer::later`]), or whenever it likes through
-//! a [`Responder`]. Through its [`Context`] it calls and sends to others, sleeps, spawns tasks, launches
-//! services and exits.
+//! A service is a struct that implements [`Service`]. Its handler gets one message at a time, and answers at once
+//! ([`Answer::now`]), later from a future ([`Answer::later`]), or at any time through a [`Responder`]. Through its
+//! [`Context`] it calls and sends to others, sleeps, spawns tasks, launches services and exits.
 //!
-//! Invariants: a service's handler and its tasks run on one thread, one at a time; a caller's messages
-//! arrive in order; a call is answered exactly once, if only by the news that nobody will.
+//! Invariants: a service's handler and its tasks run on one thread, one at a time; a caller's messages arrive in
+//! order; a call is answered exactly once, with an error if there is no answer.
 
 pub(crate) mod call;
 pub(crate) mod caller;

@@ -1,4 +1,4 @@
-//! Another node, as a service calls it.
+//! A reference to another node, for calls and sends.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::error::{Error, Text};
 use crate::service::call::Call;
 use crate::service::caller::Caller;
 
-/// Another node, as one service sees it. Keep it to save the look-up of its name.
+/// A reference to another node. Keep it to save the look-up of its name.
 #[derive(Clone)]
 pub struct NodeRef {
     caller: Caller,
     route: Rc<Route>,
     key: u64,
-    /// Its calls wait for room.
+    /// Its calls wait for space in full buffers.
     waits: bool,
 }
 
@@ -39,17 +39,16 @@ impl NodeRef {
         &self.route.node
     }
 
-    /// The same node by the channel of this key: whatever is called and sent with one key arrives in its
-    /// order, whoever sends it, and at the same instance of a keyed service. Without a key that holds for each
-    /// caller, whose handle is the key. A text's
-    /// key is [`placement::hash_bytes`](crate::placement::hash_bytes) of it.
+    /// The same node, by the channel of this key: calls and sends with one key arrive in order, whichever service
+    /// sends them, and at the same instance of a keyed service. Without a key this holds for each caller, whose
+    /// handle is the key. The key of a text is [`placement::hash_bytes`](crate::placement::hash_bytes) of it.
     pub fn key(mut self, key: u64) -> NodeRef {
         self.key = key;
         self
     }
 
-    /// Has all calls through this value wait for room; see [`Call::wait_for_room`]. Sends do not: what there is
-    /// no room for is dropped and counted.
+    /// Makes all calls through this value wait for space; see [`Call::wait_for_room`]. Sends do not wait: those
+    /// without space are dropped and counted.
     pub fn wait_for_room(mut self) -> NodeRef {
         self.waits = true;
         self
@@ -60,12 +59,12 @@ impl NodeRef {
     /// [`Call::timeout`] says otherwise.
     ///
     /// # Errors
-    /// Awaiting it gives any cause that [`Error`] names.
+    /// Awaiting it may give any [`Error`].
     pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Call {
         self.call_payload(address, Payload::pack(values))
     }
 
-    /// The same with values that are packed already.
+    /// Like [`call`](Self::call), with packed values.
     #[inline(always)]
     pub fn call_payload(
         &self,
@@ -84,21 +83,21 @@ impl NodeRef {
         call
     }
 
-    /// Sends to a service there, in order, best effort; nothing comes back.
+    /// Sends a message to a service there, in order, best effort, without a reply.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for values that cannot be packed. A send that is lost further on is counted.
+    /// [`Error::Invalid`] for values that cannot be packed. A send that is lost later is counted.
     pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
         self.send_payload(address, Payload::pack(values)?);
         Ok(())
     }
 
-    /// The same with values that are packed already.
+    /// Like [`send`](Self::send), with packed values.
     pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) {
         self.request(address.into(), payload, ReplyTo::Nobody, None);
     }
 
-    /// Sends a message there whose answer goes where `reply_to` says.
+    /// Sends a message there whose answer goes to `reply_to`.
     pub(super) fn request(
         &self,
         address: Address,

@@ -1,8 +1,8 @@
-//! Messages for services that keep sessions of their own, as interpreters do: what they ask, they ask
-//! without a future, and the answer comes as a message, to [`Service::answered`](crate::Service::answered).
+//! Posting: messages of services that manage their own sessions, as interpreters do. They send requests without a
+//! future, and get the answer as a message, through [`Service::answered`](crate::Service::answered).
 //!
-//! Invariants: a post whose session is not 0 is answered exactly once while its asker lives, if only by
-//! the news that nobody will; answers and messages from one service arrive in the order in which it sent them.
+//! Invariants: a post whose session is not 0 is answered exactly once while its sender lives, with an error if there
+//! is no answer; answers and messages from one service arrive in the order in which it sent them.
 
 use std::time::Duration;
 
@@ -19,26 +19,26 @@ use crate::service::node_ref::NodeRef;
 use crate::service::responder::Responder;
 
 impl Caller {
-    /// Sends a message to a service of this node. With a `session` that is not 0 it is a call, whose answer
-    /// comes to this service's [`answered`](crate::Service::answered).
+    /// Sends a message to a service of this node. With a `session` other than 0 it is a call, and this service's
+    /// [`answered`](crate::Service::answered) gets the answer.
     pub fn post(&self, target: Handle, kind: Kind, session: u32, payload: Payload) {
         self.post_as(self.handle, target, kind, session, payload);
     }
 
-    /// The same in the name of another service of this node, which gets the answer.
+    /// Like [`post`](Self::post), for another service of this node, which gets the answer.
     pub fn post_as(&self, source: Handle, target: Handle, kind: Kind, session: u32, payload: Payload) {
         self.shard.request(Request {
             target: self.shard.instance(target, u64::from(source.0)),
             source,
             kind,
             payload,
-            reply_to: self.asker(source, session),
+            reply_to: self.reply_to_service(source, session),
             waits: false,
             deadline: None,
         });
     }
 
-    /// Hands a message on together with the duty to answer it.
+    /// Forwards a message together with its responder.
     pub fn forward(
         &self,
         source: Handle,
@@ -58,8 +58,8 @@ impl Caller {
         });
     }
 
-    /// Sends a message to a service of another node; with a `session` that is not 0 it is a call, and its
-    /// answer comes to [`answered`](crate::Service::answered). `timeout`: as [`Call::timeout`](crate::Call::timeout);
+    /// Sends a message to a service of another node; with a `session` other than 0 it is a call, and
+    /// [`answered`](crate::Service::answered) gets the answer. `timeout`: as [`Call::timeout`](crate::Call::timeout);
     /// `None` is the node's `call_timeout_ms`.
     pub fn post_remote(
         &self,
@@ -69,39 +69,44 @@ impl Caller {
         payload: Payload,
         timeout: Option<Duration>,
     ) {
-        node.request(address, payload, self.asker(self.handle, session), timeout);
+        node.request(
+            address,
+            payload,
+            self.reply_to_service(self.handle, session),
+            timeout,
+        );
     }
 
-    /// Answers what another service posted with `session`. One that does not wait for it drops it.
+    /// Answers a post of another service with `session`. A service that does not wait for it drops it.
     pub fn answer_post(&self, asker: Handle, session: u32, result: Result<Payload, Error>) {
-        self.shard.reply(self.asker(asker, session), result);
+        self.shard.reply(self.reply_to_service(asker, session), result);
     }
 
-    /// Has [`answered`](crate::Service::answered) called with `session` and an empty payload after this
-    /// time, never earlier; zero is after the messages that wait now.
+    /// Calls [`answered`](crate::Service::answered) with `session` and an empty payload after `duration`, never
+    /// earlier; zero is after the messages that are queued now.
     pub fn wake_after(&self, duration: Duration, session: u32) {
         let milliseconds = whole_milliseconds(duration);
         if milliseconds == 0 {
             let answer = Ok(Payload::default());
             self.shard.answer_service(self.handle, session, answer);
         } else {
-            // The part of the present millisecond that is over counts as one.
+            // The elapsed part of the current millisecond counts as one.
             let deadline = self.shard.update_now() + milliseconds + 1;
             self.shard
                 .set_timer(deadline, Timer::Service(self.handle, session));
         }
     }
 
-    /// Begins to launch a service by its kind's name and gives its handle without waiting: messages that
-    /// this service sends there find it. One that fails to start says so in the log.
+    /// Begins to launch a service by its kind's name and returns its handle without waiting: messages that this
+    /// service sends there arrive after the launch. A failure to start is logged.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a kind that nobody added.
+    /// [`Error::Invalid`] for an unknown kind.
     pub fn begin_launch_kind(&self, kind: &str, arguments: &str) -> Result<Handle, Error> {
         launch::begin_launch_kind(self, kind, arguments)
     }
 
-    /// Gives any service of this node the local name `.name`; write it without its point, or with.
+    /// Gives any service of this node the local name `.name`; the leading `.` may be omitted.
     ///
     /// # Errors
     /// [`Error::Invalid`] when another service has it, or it is too long.
@@ -113,7 +118,7 @@ impl Caller {
             .update(|names| names.name_local(name, handle))
     }
 
-    /// Ends a service of this node. What it leaves unanswered is answered with an error.
+    /// Ends a service of this node. Its unanswered calls fail.
     pub fn end_service(&self, handle: Handle) {
         if handle == self.handle {
             self.exit();
@@ -122,17 +127,17 @@ impl Caller {
         }
     }
 
-    /// How many messages wait for this service.
+    /// The number of messages that wait for this service.
     pub fn messages_waiting(&self) -> usize {
         self.life.waiting.get()
     }
 
-    /// Whether a service has that handle, as far as this shard can tell: of other shards it says yes.
+    /// Whether a service may have this handle: for handles of other shards, always true.
     pub fn may_exist(&self, handle: Handle) -> bool {
         shard_of_handle(handle, self.shard.shards()) != self.shard.index || self.shard.has_service(handle)
     }
 
-    fn asker(&self, handle: Handle, session: u32) -> ReplyTo {
+    fn reply_to_service(&self, handle: Handle, session: u32) -> ReplyTo {
         if session == 0 {
             return ReplyTo::Nobody;
         }
@@ -145,9 +150,8 @@ impl Caller {
 }
 
 impl Responder {
-    /// The service and the session that the answer goes to, if the message was posted
-    /// ([`Caller::post`]); then the duty to answer is over, and whoever likes may call
-    /// [`Caller::answer_post`]. Else the responder comes back.
+    /// The service and the session that the answer goes to, if the message was posted ([`Caller::post`]); then any
+    /// service may answer with [`Caller::answer_post`]. Otherwise, returns the responder.
     ///
     /// # Errors
     /// The responder itself, when a future or another node waits for the answer.

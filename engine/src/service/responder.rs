@@ -1,4 +1,4 @@
-//! The right and the duty to answer one message.
+//! The responder: it answers one message.
 
 use std::rc::Rc;
 
@@ -7,8 +7,8 @@ use crate::core::payload::Payload;
 use crate::core::request::ReplyTo;
 use crate::error::Error;
 
-/// Answers one call, whenever its holder likes: keep it in the service's state, or move it into a task.
-/// Dropped without an answer it tells the caller so. For a send it does nothing.
+/// Answers one call, at any time: keep it in the service's state, or move it into a task. Dropped without an answer,
+/// it fails the call. For a send it does nothing.
 pub struct Responder {
     shard: Rc<ShardCore>,
     reply_to: ReplyTo,
@@ -30,7 +30,7 @@ impl Responder {
         self.reply_to
     }
 
-    /// Hands the duty to answer to whoever gets this.
+    /// Passes the obligation to answer to the owner of the result.
     pub(crate) fn into_reply_to(mut self) -> ReplyTo {
         std::mem::replace(&mut self.reply_to, ReplyTo::Nobody)
     }

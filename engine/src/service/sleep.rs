@@ -28,6 +28,6 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.shard.forget_waiter(self.key);
+        self.shard.remove_waiter(self.key);
     }
 }

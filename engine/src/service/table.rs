@@ -14,7 +14,7 @@ use crate::service::kinds::Kinds;
 /// The service room of one shard.
 pub(crate) struct ServiceShard {
     services: RefCell<FxHashMap<Handle, Rc<dyn Deliver>>>,
-    /// What can be launched by name.
+    /// The kinds that can be launched by name.
     pub(super) kinds: Kinds,
 }
 
@@ -26,29 +26,29 @@ impl ServiceShard {
         }
     }
 
-    /// The service with that handle.
+    /// The service with this handle.
     #[inline]
     pub(crate) fn get(&self, handle: Handle) -> Option<Rc<dyn Deliver>> {
         self.services.borrow().get(&handle).cloned()
     }
 
-    /// Whether there is a service with that handle.
+    /// Whether there is a service with this handle.
     pub(crate) fn has(&self, handle: Handle) -> bool {
         self.services.borrow().contains_key(&handle)
     }
 
-    /// Takes a service in.
+    /// Adds a service.
     pub(super) fn insert(&self, handle: Handle, service: Rc<dyn Deliver>) {
         self.services.borrow_mut().insert(handle, service);
     }
 
-    /// Takes a service out, with its names. What it leaves unanswered is answered with an error.
+    /// Removes a service and its names. Its unanswered calls fail.
     pub(super) fn remove(&self, shard: &Rc<ShardCore>, handle: Handle) {
         let removed = self.services.borrow_mut().remove(&handle);
         if let Some(service) = removed {
             if shard.names.read(|names| names.has(handle)) {
                 let _ = shard.node.names.update(|names| {
-                    names.forget(handle);
+                    names.remove(handle);
                     Ok::<(), ()>(())
                 });
             }
@@ -57,7 +57,7 @@ impl ServiceShard {
         }
     }
 
-    /// Takes all services out, because the shard stops.
+    /// Removes all services: the shard stops.
     pub(crate) fn end_all(&self, shard: &Rc<ShardCore>) {
         let handles: Vec<Handle> = self.services.borrow().keys().copied().collect();
         for handle in handles {
@@ -72,12 +72,12 @@ impl ShardCore {
         self.room()
     }
 
-    /// Takes a service of this shard out.
+    /// Removes a service of this shard.
     pub(super) fn remove_service(self: &Rc<Self>, handle: Handle) {
         self.services().remove(self, handle);
     }
 
-    /// Ends a service, whichever shard it is on; a keyed one with all its instances.
+    /// Ends a service, whichever shard it is on; a keyed service with all its instances.
     pub(crate) fn end_service(self: &Rc<Self>, handle: Handle) {
         for instance in self.names.read(|names| names.instances(handle)) {
             self.end_service(instance);

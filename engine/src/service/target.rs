@@ -1,4 +1,4 @@
-//! Whom a call goes to, and the error that its caller gets.
+//! The target of a call, and the error that its caller gets.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::core::handle::Address;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 
-/// Whom a call goes to.
+/// The target of a call.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// `None`: a service of this node.
     pub(crate) node: Option<Text>,
     pub(crate) address: Address,
-    /// What decides on the channel to another node, and on the instance of a keyed service.
+    /// Selects the channel to another node, and the instance of a keyed service.
     pub(crate) key: u64,
 }
 
@@ -26,11 +26,11 @@ impl fmt::Display for Target {
 }
 
 impl Outcome {
-    /// The error of a call that got no answer, or the one that it got. `target` is whom the call went to.
+    /// The error of a call without an answer, or the error that it got. `target` is the target of the call.
     #[cold]
     pub(crate) fn into_error(self, timeout_ms: u64, target: impl FnOnce() -> Target) -> Error {
         match self {
-            // Only the caller knows how it wrote the address that its channel got an error for.
+            // Only the caller has the address as it was written.
             Outcome::Answer(Err(Error::NoSuchService { address })) if address.is_empty() => {
                 Error::NoSuchService {
                     address: target().address.to_string().into(),

@@ -22,7 +22,7 @@ impl Caller {
     }
 }
 
-/// What a panic said.
+/// The text of a panic.
 pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
@@ -31,7 +31,7 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no text".to_owned())
 }
 
-/// A task of a service: it ends with its service, and its panic is the service's.
+/// A task of a service: it ends with its service, and its panic ends the service.
 pub(crate) struct ServiceTask {
     caller: Caller,
     key: Key,
@@ -40,7 +40,7 @@ pub(crate) struct ServiceTask {
 }
 
 impl ServiceTask {
-    /// Starts it. `counted`: it stands for a message, whose place in the inbox it gives back at its end.
+    /// Starts a task. `counted`: it answers a message, which counts in the inbox until the task ends.
     pub(crate) fn start(caller: Caller, counted: bool, future: impl Future<Output = ()> + 'static) {
         let key = caller.life.tasks.borrow_mut().insert(None);
         rt::spawn(ServiceTask {
@@ -82,12 +82,12 @@ impl Future for ServiceTask {
             return Poll::Ready(());
         }
         let mut tasks = this.caller.life.tasks.borrow_mut();
-        if let Some(kept) = tasks.get_mut(this.key)
-            && !kept
+        if let Some(stored) = tasks.get_mut(this.key)
+            && !stored
                 .as_ref()
                 .is_some_and(|waker| waker.will_wake(context.waker()))
         {
-            *kept = Some(context.waker().clone());
+            *stored = Some(context.waker().clone());
         }
         Poll::Pending
     }

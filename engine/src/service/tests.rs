@@ -1,6 +1,5 @@
 //! Component tests of the service room: services without a node, threads or sockets, in virtual time.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,23 +21,20 @@ use crate::service::{Kinds, Service, ServiceShard};
 /// The service under test.
 const SERVICE: Handle = Handle(5);
 
-/// Does what each message says.
+/// Executes the command of each message.
 #[derive(Default)]
 struct Puppet {
     kept: Vec<Responder>,
-    /// What it was told.
-    seen: Rc<RefCell<Vec<String>>>,
 }
 
 impl Service for Puppet {
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
         let command: String = message.unpack().expect("the tests send texts");
-        self.seen.borrow_mut().push(command.clone());
         match command.as_str() {
             "now" => Answer::now("done"),
             "error" => Answer::error(Error::remote("no")),
             "inner error" => Answer::error(Error::ShuttingDown),
-            "panic" => panic!("told to"),
+            "panic" => panic!("on command"),
             "silent" => Answer::none(),
             "keep" => {
                 self.kept.push(context.responder());
@@ -74,35 +70,24 @@ impl Service for Puppet {
             _ => Answer::error(Error::remote("unknown command")),
         }
     }
-
-    fn answered(&mut self, _context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
-        let mut seen = self.seen.borrow_mut();
-        seen.push(format!("answered {session}: {}", result.is_ok()));
-    }
 }
 
 struct Services {
     component: Component,
-    seen: Rc<RefCell<Vec<String>>>,
 }
 
 impl Services {
     fn new() -> Services {
         let component = Component::new(2, Settings::default(), |_| ServiceShard::new(Kinds::default()));
-        let seen = Rc::default();
-        let puppet = Puppet {
-            kept: Vec::new(),
-            seen: Rc::clone(&seen),
-        };
-        launch_here(&component.shard, SERVICE, |_| puppet).expect("the puppet starts");
-        Services { component, seen }
+        launch_here(&component.shard, SERVICE, |_| Puppet::default()).expect("the puppet starts");
+        Services { component }
     }
 
     fn shard(&self) -> &Rc<ShardCore> {
         &self.component.shard
     }
 
-    /// Delivers a call that came over a connection, as the router does.
+    /// Delivers a call from a connection, as the router does.
     fn call(&self, session: u32, command: &str) {
         let service = self.shard().services().get(SERVICE).expect("the service lives");
         service.deliver(Request {
@@ -117,7 +102,7 @@ impl Services {
         manual::run();
     }
 
-    /// The answers that were given: sessions, and texts or errors.
+    /// The answers so far: sessions, and texts or errors.
     fn answers(&self) -> Vec<(u32, Result<String, Error>)> {
         let handed = self.component.handed().into_iter();
         let answers = handed.filter_map(|handed| match handed {
@@ -168,7 +153,7 @@ fn an_answer_at_once_goes_to_its_call_and_an_error_only_with_its_text() {
 }
 
 #[test]
-fn a_later_answer_comes_in_its_time_and_other_messages_do_not_wait_for_it() {
+fn a_later_answer_is_sent_when_it_is_ready_and_other_messages_do_not_wait_for_it() {
     let services = Services::new();
     services.call(1, "later");
     services.call(2, "now");
@@ -181,7 +166,7 @@ fn a_later_answer_comes_in_its_time_and_other_messages_do_not_wait_for_it() {
 }
 
 #[test]
-fn a_call_that_is_neither_answered_nor_kept_gets_an_error_and_a_dropped_responder_too() {
+fn a_call_without_an_answer_or_a_taken_responder_fails_and_so_does_a_dropped_responder() {
     let services = Services::new();
     services.call(1, "silent");
     services.call(2, "keep");
@@ -195,7 +180,7 @@ fn a_call_that_is_neither_answered_nor_kept_gets_an_error_and_a_dropped_responde
 }
 
 #[test]
-fn a_panic_answers_its_call_ends_the_service_and_answers_what_it_owes() {
+fn a_panic_fails_its_call_ends_the_service_and_fails_its_unanswered_calls() {
     let services = Services::new();
     services.call(1, "keep");
     services.call(2, "later");
@@ -213,7 +198,7 @@ fn a_panic_answers_its_call_ends_the_service_and_answers_what_it_owes() {
 }
 
 #[test]
-fn a_service_that_ends_in_the_turn_in_which_its_reply_comes_drops_the_reply_and_counts_it() {
+fn a_service_that_ends_in_the_turn_of_its_reply_drops_the_reply_and_counts_it() {
     let services = Services::new();
     services
         .shard()
@@ -230,7 +215,7 @@ fn a_service_that_ends_in_the_turn_in_which_its_reply_comes_drops_the_reply_and_
             Handed::Request(request) => Some(request.reply_to),
             _ => None,
         });
-    let reply_to = reply_to.expect("its call is on its way");
+    let reply_to = reply_to.expect("its call was sent");
     services.call(2, "exit");
     services.shard().reply(reply_to, Payload::pack("too late"));
     manual::run();
@@ -242,7 +227,7 @@ fn a_service_that_ends_in_the_turn_in_which_its_reply_comes_drops_the_reply_and_
 }
 
 #[test]
-fn a_wake_up_comes_in_its_time_and_not_to_a_service_that_has_ended() {
+fn a_wake_up_is_never_early() {
     let services = Services::new();
     services.call(0, "wake");
     services.pass(5);
@@ -258,7 +243,7 @@ fn a_wake_up_comes_in_its_time_and_not_to_a_service_that_has_ended() {
 }
 
 #[test]
-fn a_name_that_nobody_has_fails_the_call_and_nothing_leaves_the_room() {
+fn an_unknown_name_fails_the_call_and_nothing_leaves_the_room() {
     let services = Services::new();
     services.call(1, "call out");
     let answers = services.answers();
@@ -268,7 +253,7 @@ fn a_name_that_nobody_has_fails_the_call_and_nothing_leaves_the_room() {
 }
 
 #[test]
-fn an_ended_service_leaves_no_name_and_its_room_is_told() {
+fn an_ended_service_leaves_no_name_and_the_other_rooms_are_notified() {
     let services = Services::new();
     let names = &services.shard().node.names;
     names
@@ -288,7 +273,7 @@ fn an_ended_service_leaves_no_name_and_its_room_is_told() {
 }
 
 #[test]
-fn a_call_to_another_node_leaves_the_room_with_its_deadline_its_key_and_what_its_caller_chose() {
+fn a_call_to_another_node_leaves_the_room_with_its_deadline_its_key_and_its_options() {
     let services = Services::new();
     let now = services.shard().now();
     services.call(1, "call db");
@@ -300,7 +285,7 @@ fn a_call_to_another_node_leaves_the_room_with_its_deadline_its_key_and_what_its
             Handed::Remote(request) => Some(request),
             _ => None,
         });
-    let remote = remote.expect("it is on its way");
+    let remote = remote.expect("the call was sent");
     assert_eq!(
         (&*remote.node, remote.address.to_string().as_str()),
         ("db", "@sdb")

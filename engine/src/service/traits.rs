@@ -1,4 +1,4 @@
-//! What a service is.
+//! The trait of services.
 
 use crate::core::payload::Payload;
 use crate::core::socket_event::SocketEvent;
@@ -11,7 +11,7 @@ use crate::service::message::{Answer, Message};
 /// ```
 /// use skyring::{Answer, Context, Message, Service};
 ///
-/// /// Counts what it is sent.
+/// /// Sums the numbers that it receives.
 /// #[derive(Default)]
 /// struct Counter {
 ///     total: i64,
@@ -31,26 +31,26 @@ use crate::service::message::{Answer, Message};
 /// }
 /// ```
 pub trait Service: Sized + 'static {
-    /// Runs once, before the first message. An error ends the service, and whoever launched it gets it.
+    /// Runs once, before the first message. An error ends the service, and the launching caller gets it.
     ///
     /// # Errors
-    /// Whatever keeps the service from working.
+    /// Any error that prevents the service from working.
     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
         let _ = context;
         Ok(())
     }
 
     /// Handles one message. It must not block and should take microseconds: the shard's other services and
-    /// connections wait for it. Longer work belongs into [`Answer::later`], where it lets go at every `await`.
+    /// connections wait for it. Longer work belongs in [`Answer::later`], which yields at every `await`.
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer;
 
-    /// Takes the answer to a message that this service posted with a session of its own
-    /// ([`Caller::post`](crate::Caller::post)). Services that await their calls have no use for it.
+    /// Handles the answer to a message that this service posted with a session of its own
+    /// ([`Caller::post`](crate::Caller::post)). Services that await their calls do not need it.
     fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         let _ = (context, session, result);
     }
 
-    /// Takes what happened to one of this service's sockets; see [`Sockets`](crate::Sockets).
+    /// Handles an event of one of this service's sockets; see [`Sockets`](crate::Sockets).
     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
         let _ = (context, event);
     }

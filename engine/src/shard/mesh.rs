@@ -1,7 +1,7 @@
 //! The queues between the shards of a node: one bounded queue of batches for each pair.
 //!
-//! Invariants: a shard pushes only into its own queues, so order per pair holds; nothing here grows past its bound,
-//! in messages and in bytes; whoever pushes rings afterwards.
+//! Invariants: a shard pushes only into its own queues, so order per pair holds; every queue is bounded, in messages
+//! and in bytes; every push is followed by a ring.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,39 +15,39 @@ use crate::core::limits::WAITING_CALLS_MAX;
 /// Most messages of one batch.
 pub(crate) const BATCH_MESSAGES_MAX: usize = 256;
 
-/// Most messages that wait to be handed to one other shard. Past it requests are refused; replies, which
-/// are never more than the requests that were let in, are not.
+/// Most staged messages for one other shard. Past it requests are refused; replies, of which there are no more than
+/// accepted requests, are not.
 pub(crate) const STAGED_MESSAGES_MAX: usize = 65_536;
 
-/// Most bytes of theirs. A larger message waits alone.
+/// Most bytes of the staged messages. A larger message is staged alone.
 pub(crate) const STAGED_BYTES_MAX: usize = 64 << 20;
 
-/// A batch that has so many bytes gets no further message.
+/// A batch of so many bytes gets no further message.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes in the queue of one pair of shards from which on it takes no further batch.
+/// Bytes in the queue of one pair of shards; past it the queue takes no further batch.
 const PAIR_BYTES_MAX: usize = 64 << 20;
 
 /// Most batches in the queue of one pair of shards.
 const INBOX_BATCHES_MAX: usize = 256;
 
-/// Messages that one shard hands to another at once.
+/// A batch of messages from one shard to another.
 pub(crate) struct Batch {
     pub(crate) messages: Vec<Envelope>,
     /// Bytes of their payloads.
     bytes: usize,
 }
 
-/// What waits to be handed to one shard.
+/// The staged messages for one shard.
 #[derive(Default)]
 pub(crate) struct Staged {
     messages: VecDeque<Envelope>,
-    /// Bytes of those that could have been refused: long answers keep nobody from asking.
+    /// Bytes of the messages that may be refused: long answers must not block requests.
     bytes: usize,
 }
 
 impl Staged {
-    /// Takes a message if there is room for it; gives it back if not.
+    /// Stages a message; returns it when the queue is full.
     #[inline]
     pub(crate) fn push(&mut self, envelope: Envelope) -> Result<(), Envelope> {
         let (bytes, refusal) = envelope.weight();
@@ -67,12 +67,12 @@ impl Staged {
         Ok(())
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing is staged.
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// Takes the next batch out.
+    /// Removes the next batch.
     pub(crate) fn next_batch(&mut self) -> Batch {
         let count = self.messages.len().min(BATCH_MESSAGES_MAX);
         let mut batch = Batch {
@@ -91,7 +91,7 @@ impl Staged {
         batch
     }
 
-    /// Puts a batch back that was not taken.
+    /// Puts a refused batch back.
     pub(crate) fn put_back(&mut self, batch: Batch) {
         for envelope in batch.messages.into_iter().rev() {
             let (bytes, refusal) = envelope.weight();
@@ -101,7 +101,7 @@ impl Staged {
     }
 }
 
-/// What a message counts for of the bound on bytes.
+/// The bytes that a message counts for.
 fn counted(bytes: usize, refusal: Refusal) -> usize {
     if refusal == Refusal::Never { 0 } else { bytes }
 }
@@ -128,7 +128,7 @@ pub(crate) struct Mesh {
 }
 
 impl Mesh {
-    /// The queues of a node with so many shards.
+    /// The queues of a node with `shards` shards.
     pub(crate) fn new(shards: usize) -> Mesh {
         let inboxes = || (0..shards).map(|_| Inbox::new()).collect();
         Mesh {
@@ -136,11 +136,11 @@ impl Mesh {
         }
     }
 
-    /// Hands over a batch; gives it back when the queue is full. Whoever pushes rings the receiver's bell.
+    /// Pushes a batch; returns it when the queue is full. The caller must ring the receiver's bell.
     pub(crate) fn push(&self, from: usize, to: usize, batch: Batch) -> Result<(), Batch> {
         let inbox = &self.inboxes[to][from];
         let bytes = batch.bytes;
-        // Only shard `from` adds to it, so it cannot pass the bound between the look and the push.
+        // Only shard `from` adds to it, so it cannot pass the bound between the check and the push.
         if inbox.bytes.load(Ordering::Relaxed) >= PAIR_BYTES_MAX {
             return Err(batch);
         }
@@ -152,7 +152,7 @@ impl Mesh {
         Ok(())
     }
 
-    /// The next batch that shard `from` has for shard `to`, which alone takes.
+    /// Removes the next batch from shard `from` for shard `to`. Only shard `to` calls this.
     pub(crate) fn pop(&self, from: usize, to: usize) -> Option<Vec<Envelope>> {
         let inbox = &self.inboxes[to][from];
         let batch = inbox.batches.pop()?;
@@ -160,7 +160,7 @@ impl Mesh {
         Some(batch.messages)
     }
 
-    /// Whether nothing waits for a shard.
+    /// Whether no batch waits for a shard.
     pub(crate) fn is_empty(&self, to: usize) -> bool {
         self.inboxes[to].iter().all(|inbox| inbox.batches.is_empty())
     }

@@ -1,9 +1,9 @@
 //! A shard: one thread's services, cluster and sockets, the router between them, and the loop that serves them.
 //!
-//! A [`Shard`] is the router of its [`ShardCore`]. Its work comes in turns: a turn takes what other shards sent, runs
-//! it, hands over what is staged for them, and writes every connection that has output. A turn is asked for
-//! (`ShardCore::request_turn`) by whoever leaves something behind that a turn must finish; several requests make one
-//! turn, after the tasks that are runnable by then: so replies and calls leave in batches.
+//! A [`Shard`] is the router of its [`ShardCore`]. It works in turns: a turn takes the messages of other shards,
+//! handles them, pushes the staged messages to other shards, and writes every connection that has output. Code that
+//! leaves work for the end of a turn requests one (`ShardCore::request_turn`). Several requests make one turn, after
+//! the tasks that are runnable by then: so replies and calls leave in batches.
 //!
 //! Invariants: a turn is bounded in time; order from one shard to another is kept.
 
@@ -25,10 +25,10 @@ use crate::core::ShardCore;
 use crate::core::node::NodeShared;
 use crate::service::{Kinds, ServiceShard};
 use crate::shard::mesh::{Mesh, Staged};
-use crate::shard::run_queue::Due;
+use crate::shard::run_queue::Queued;
 use crate::socket::{SocketRegistry, SocketShard};
 
-/// What the shards of a node are made of.
+/// The parts that the shards of a node are composed of.
 pub(crate) struct Parts {
     pub(crate) node: Arc<NodeShared>,
     pub(crate) mesh: Arc<Mesh>,
@@ -37,17 +37,17 @@ pub(crate) struct Parts {
     pub(crate) kinds: Kinds,
 }
 
-/// One thread's rooms, and what passes between them and to other shards.
+/// The rooms of one shard, and the messages between them and to other shards.
 pub(crate) struct Shard {
     services: ServiceShard,
     cluster: ClusterShard,
     sockets: SocketShard,
     mesh: Arc<Mesh>,
-    /// Messages for services of this shard that came while another was being handled.
-    run_queue: RefCell<VecDeque<Due>>,
-    /// Messages for other shards, handed over at the end of a turn.
+    /// Messages for services of this shard that arrived while another was being handled.
+    run_queue: RefCell<VecDeque<Queued>>,
+    /// Messages for other shards, pushed at the end of a turn.
     staged: Box<[RefCell<Staged>]>,
-    /// Messages and replies that were staged since the last hand-over.
+    /// Messages and replies that were staged since the last push.
     crossed: Cell<u64>,
 }
 

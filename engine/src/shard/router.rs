@@ -1,4 +1,4 @@
-//! The router of a shard: every message between its rooms, to other shards and back goes through here.
+//! The router of a shard: every message between its rooms, to other shards and back passes through it.
 
 use std::any::{Any, TypeId};
 use std::rc::Rc;
@@ -23,7 +23,7 @@ impl Router for Shard {
         } else if let Err(Envelope::Request(refused)) = self.stage(shard, owner, Envelope::Request(request)) {
             shard.refuse(
                 refused.reply_to,
-                Error::overloaded(format!("shard {owner} is behind")),
+                Error::overloaded(format!("the queue to shard {owner} is full")),
             );
         }
     }
@@ -71,21 +71,20 @@ impl Router for Shard {
         session: u32,
         result: Result<Payload, Error>,
     ) {
-        self.take_answer(shard, handle, session, result);
+        self.deliver_answer(shard, handle, session, result);
     }
 
     fn deliver_event(&self, shard: &Rc<ShardCore>, delivery: Delivery) {
         let owner = shard_of_handle(delivery.owner, shard.shards());
         if owner == shard.index {
-            self.take_event(shard, delivery);
+            self.deliver_event_here(shard, delivery);
         } else {
-            // Never refused: what an owner has not handled is bounded.
+            // Never refused: unhandled events are bounded.
             let _ = self.stage(shard, owner, Envelope::Delivery(delivery));
         }
     }
 
-    /// Requests are given back when too many wait; see
-    /// [`STAGED_MESSAGES_MAX`](super::mesh::STAGED_MESSAGES_MAX).
+    /// Returns requests when too many are staged; see [`STAGED_MESSAGES_MAX`](super::mesh::STAGED_MESSAGES_MAX).
     fn stage(&self, shard: &ShardCore, to: usize, envelope: Envelope) -> Result<(), Envelope> {
         let is_message = !matches!(envelope, Envelope::Job(_));
         self.staged[to].borrow_mut().push(envelope)?;

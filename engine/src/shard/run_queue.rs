@@ -1,6 +1,6 @@
-//! How messages get to the services of a shard: at once, or behind what is being handled.
+//! Delivery of messages to the services of a shard: at once, or queued behind the current handler.
 //!
-//! Invariant: no handler is entered while another runs, so a chain of sends is a loop here and no recursion.
+//! Invariant: no handler is entered while another runs, so a chain of sends is a loop and not a recursion.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -16,22 +16,21 @@ use crate::error::Error;
 use crate::service::Deliver;
 use crate::shard::Shard;
 
-/// What waits on a shard until no handler runs.
-pub(super) enum Due {
+/// An entry of the run queue.
+pub(super) enum Queued {
     Request(Request),
-    /// The answer to what a service posted.
+    /// The answer to a post of a service.
     Answer {
         handle: Handle,
         session: u32,
         result: Result<Payload, Error>,
     },
-    /// What happened to a socket of a service.
+    /// An event of a socket of a service.
     Event(Delivery),
 }
 
 impl Shard {
-    /// Takes a message for a service of this shard: handles it at once, or queues it behind the one that
-    /// is being handled.
+    /// Delivers a message to a service of this shard: at once, or queued behind the current handler.
     #[inline]
     pub(super) fn deliver(&self, shard: &Rc<ShardCore>, request: Request) {
         if self.must_queue(shard) {
@@ -43,18 +42,18 @@ impl Shard {
         if service.life().is_full(request.waits) {
             return refuse_full(shard, &request);
         }
-        self.enter(shard, || handle(shard, request, service));
+        self.run_handler(shard, || handle(shard, request, service));
     }
 
-    /// Whether something is being handled, or waits to be.
+    /// Whether a handler runs, or entries are queued.
     #[inline]
     fn must_queue(&self, shard: &ShardCore) -> bool {
         shard.is_handling.get() || !self.run_queue.borrow().is_empty()
     }
 
-    /// Handles something while nothing else is; what comes meanwhile waits.
+    /// Runs a handler; messages that arrive meanwhile are queued.
     #[inline(always)]
-    fn enter(&self, shard: &ShardCore, work: impl FnOnce()) {
+    fn run_handler(&self, shard: &ShardCore, work: impl FnOnce()) {
         shard.is_handling.set(true);
         work();
         shard.is_handling.set(false);
@@ -63,8 +62,8 @@ impl Shard {
         }
     }
 
-    fn queue(&self, shard: &ShardCore, due: Due) {
-        self.run_queue.borrow_mut().push_back(due);
+    fn queue(&self, shard: &ShardCore, queued: Queued) {
+        self.run_queue.borrow_mut().push_back(queued);
         shard.request_turn();
     }
 
@@ -72,39 +71,39 @@ impl Shard {
         let Some(service) = self.services.get(request.target) else {
             return refuse_unknown(shard, &request);
         };
-        if !service.life().enter(request.payload.0.len(), request.waits) {
+        if !service.life().try_enqueue(request.payload.0.len(), request.waits) {
             return refuse_full(shard, &request);
         }
-        self.queue(shard, Due::Request(request));
+        self.queue(shard, Queued::Request(request));
     }
 
-    /// Handles queued messages until there are none or the turn is over; true when some are left.
+    /// Handles queued messages until there are none or the turn is over; returns true when some are left.
     pub(super) fn drain_run_queue(&self, shard: &Rc<ShardCore>, started: Instant) -> bool {
         if shard.is_handling.replace(true) {
             return false;
         }
         let mut handled = 0u32;
         let more = loop {
-            let Some(due) = self.run_queue.borrow_mut().pop_front() else {
+            let Some(queued) = self.run_queue.borrow_mut().pop_front() else {
                 break false;
             };
-            match due {
-                Due::Request(request) => match self.services.get(request.target) {
+            match queued {
+                Queued::Request(request) => match self.services.get(request.target) {
                     Some(service) => {
-                        service.life().leave(request.payload.0.len());
+                        service.life().dequeue(request.payload.0.len());
                         handle(shard, request, service);
                     }
                     None => refuse_unknown(shard, &request),
                 },
-                Due::Answer {
+                Queued::Answer {
                     handle,
                     session,
                     result,
-                } => self.hand_answer(shard, handle, session, result),
-                Due::Event(delivery) => self.hand_event(shard, delivery),
+                } => self.handle_answer(shard, handle, session, result),
+                Queued::Event(delivery) => self.handle_event(shard, delivery),
             }
             handled += 1;
-            // The clock is looked at seldom: handlers take far less than a turn.
+            // The clock is read seldom: handlers take far less than a turn.
             if handled.is_multiple_of(64) && is_turn_over(started) {
                 break !self.run_queue.borrow().is_empty();
             }
@@ -113,8 +112,8 @@ impl Shard {
         more
     }
 
-    /// Takes the answer to what a service of this shard posted.
-    pub(super) fn take_answer(
+    /// Delivers the answer to a post of a service of this shard.
+    pub(super) fn deliver_answer(
         &self,
         shard: &Rc<ShardCore>,
         handle: Handle,
@@ -122,17 +121,17 @@ impl Shard {
         result: Result<Payload, Error>,
     ) {
         if self.must_queue(shard) {
-            let due = Due::Answer {
+            let queued = Queued::Answer {
                 handle,
                 session,
                 result,
             };
-            return self.queue(shard, due);
+            return self.queue(shard, queued);
         }
-        self.enter(shard, || self.hand_answer(shard, handle, session, result));
+        self.run_handler(shard, || self.handle_answer(shard, handle, session, result));
     }
 
-    fn hand_answer(
+    fn handle_answer(
         &self,
         shard: &Rc<ShardCore>,
         handle: Handle,
@@ -146,21 +145,21 @@ impl Shard {
         }
     }
 
-    /// Takes an event for a service of this shard.
-    pub(super) fn take_event(&self, shard: &Rc<ShardCore>, delivery: Delivery) {
+    /// Delivers a socket event to a service of this shard.
+    pub(super) fn deliver_event_here(&self, shard: &Rc<ShardCore>, delivery: Delivery) {
         if self.must_queue(shard) {
-            return self.queue(shard, Due::Event(delivery));
+            return self.queue(shard, Queued::Event(delivery));
         }
-        self.enter(shard, || self.hand_event(shard, delivery));
+        self.run_handler(shard, || self.handle_event(shard, delivery));
     }
 
-    /// Gives a service its event, and tells the socket that it was handled.
-    fn hand_event(&self, shard: &Rc<ShardCore>, delivery: Delivery) {
+    /// Calls a service with its event, and counts the event as handled.
+    fn handle_event(&self, shard: &Rc<ShardCore>, delivery: Delivery) {
         let Delivery { owner, event, bytes } = delivery;
         let socket = event.socket;
         match self.services.get(owner) {
             Some(service) => service.socket_event(event),
-            None => self.sockets.owner_is_gone(shard, owner, event),
+            None => self.sockets.close_unowned_sockets(shard, owner, event),
         }
         self.sockets.event_handled(shard, socket, bytes);
     }
@@ -169,7 +168,7 @@ impl Shard {
 #[inline(always)]
 fn handle(shard: &ShardCore, request: Request, service: Rc<dyn Deliver>) {
     if request.deadline.is_some_and(|deadline| deadline < shard.now()) {
-        // Its caller has its timeout already; running it now would be work for nobody.
+        // Its caller has failed with a timeout already: running it would be wasted work.
         shard.node.metrics.messages_expired.add(1);
         return;
     }

@@ -1,4 +1,4 @@
-//! The tasks of a shard: they run its turns, drive its timers, end lost sleeps, and let I/O have its share.
+//! The tasks of a shard: they run its turns, drive its timers, recover from lost wake-ups, and poll I/O on request.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -19,29 +19,29 @@ use crate::shard::Shard;
 /// How long a shard that stops waits for its tasks and connections to end.
 const STOP_TIME_MAX: Duration = Duration::from_millis(300);
 
-/// Time between two looks at connections that may have gone silent, in guard ticks.
+/// Time between two sweeps of inbound connections, in guard ticks.
 const SWEEP_TICKS: u32 = 10;
 
-/// The tasks of one shard, and what they share.
+/// The tasks of one shard, and their shared state.
 struct Tasks {
     shard: Rc<ShardCore<Shard>>,
-    /// The same, as the rooms see it.
+    /// The same core, as the rooms use it.
     core: Rc<ShardCore>,
     guard: Guard,
     /// Ends the guard's wait when the shard stops.
-    guard_hurried: Notify,
-    /// The tasks that run.
+    guard_cancelled: Notify,
+    /// The number of running tasks.
     running: Cell<usize>,
 }
 
-/// Starts the shard's own tasks, and ends when the shard was told to stop and everything has ended.
+/// Starts the shard's own tasks, and returns when the shard has stopped and everything has ended.
 pub(crate) async fn run(shard: Rc<ShardCore<Shard>>) {
     let core: Rc<ShardCore> = Rc::clone(&shard) as _;
     rt::watch({
         let shard = Rc::clone(&shard);
         let core = Rc::clone(&core);
         move || {
-            // What comes after the end is nobody's: asking for turns that are not run would keep it awake.
+            // Messages after the stop are dropped: requesting turns that do not run would keep the shard awake.
             if shard.router.has_messages(&core) && !core.stopping.get() {
                 core.request_turn();
             }
@@ -51,12 +51,12 @@ pub(crate) async fn run(shard: Rc<ShardCore<Shard>>) {
         shard,
         core,
         guard: Guard::default(),
-        guard_hurried: Notify::default(),
+        guard_cancelled: Notify::default(),
         running: Cell::new(0),
     });
     tasks.spawn(Rc::clone(&tasks).run_turns());
     tasks.spawn(Rc::clone(&tasks).drive_timers());
-    tasks.spawn(Rc::clone(&tasks).watch_over());
+    tasks.spawn(Rc::clone(&tasks).run_guard());
     tasks.spawn(Rc::clone(&tasks).yield_to_io());
     tasks.core.stopped.wait().await;
     tasks.stop().await;
@@ -83,7 +83,7 @@ impl Tasks {
     async fn stop(&self) {
         let (core, rooms) = (&self.core, self.rooms());
         rooms.services.end_all(core);
-        // What services said last still goes out.
+        // The last messages of services still go out.
         rooms.turn(core);
         rooms.cluster.close(core);
         rooms.sockets.close_all();
@@ -91,10 +91,10 @@ impl Tasks {
         let injector = &core.node.injectors[core.index];
         injector.close();
         core.end_external_waiters();
-        core.turn_wanted.wake();
+        core.turn_requested.wake();
         core.timers.changed.wake();
-        core.fairness.wanted.wake();
-        self.guard_hurried.wake();
+        core.fairness.poll_requested.wake();
+        self.guard_cancelled.wake();
         injector.bell().ring();
         let started = Instant::now();
         while (self.running.get() > 0 || !rooms.cluster.is_closed()) && started.elapsed() < STOP_TIME_MAX {
@@ -102,18 +102,18 @@ impl Tasks {
         }
     }
 
-    /// Runs the turns that were asked for.
+    /// Runs the requested turns.
     async fn run_turns(self: Rc<Self>) {
         while !self.is_stopping() {
-            self.core.turn_wanted.wait().await;
-            if let Some(since) = self.core.take_turn_wanted_since()
+            self.core.turn_requested.wait().await;
+            if let Some(since) = self.core.take_turn_requested_since()
                 && self.guard.is_lost_sleep(since)
             {
-                self.count_rescued_sleep("work was waiting in its executor");
+                self.record_rescued_sleep("work was waiting in its executor");
             }
             if self.rooms().turn(&self.core) {
                 rt::relax().await;
-                self.core.io_seen();
+                self.core.note_io_polled();
                 self.core.request_turn();
             }
         }
@@ -129,7 +129,7 @@ impl Tasks {
             let next = self.core.timers.arm();
             let wait = next.map(|deadline| Duration::from_millis(deadline.saturating_sub(now).max(1)));
             sleep_or_wake(wait, &self.core.timers.changed).await;
-            self.core.io_seen();
+            self.core.note_io_polled();
         }
     }
 
@@ -144,7 +144,7 @@ impl Tasks {
             Timer::Detector => cluster.detector_deadline(core),
             Timer::Hedge(key) => cluster.hedge(core, key),
             Timer::Service(handle, session) => {
-                // A sleep ends with its service, and nobody is late for it.
+                // A sleep ends with its service: its timer does not count as a late reply.
                 if core.has_service(handle) {
                     core.answer_service(handle, session, Ok(Payload::default()));
                 }
@@ -152,24 +152,24 @@ impl Tasks {
         }
     }
 
-    /// Ends lost sleeps, and looks at silent connections.
-    async fn watch_over(self: Rc<Self>) {
+    /// Wakes the shard after a lost wake-up, and sweeps inbound connections.
+    async fn run_guard(self: Rc<Self>) {
         let core = &self.core;
         let bell = core.node.injectors[core.index].bell();
-        let is_left_alone = || self.rooms().has_messages(core) && bell.is_announced();
+        let is_stalled = || self.rooms().has_messages(core) && bell.is_announced();
         let mut ticks = 0u32;
         while !self.is_stopping() {
-            sleep_or_wake(Some(GUARD_TICK), &self.guard_hurried).await;
+            sleep_or_wake(Some(GUARD_TICK), &self.guard_cancelled).await;
             self.guard.tick();
-            core.io_seen();
+            core.note_io_polled();
             ticks = ticks.wrapping_add(1);
-            // A message waits, a sleep is announced, and so nobody is on the way to ring? A sender may be
-            // between its push and its ring: only if it still is so a while later was the sleep lost.
-            if is_left_alone() {
+            // A message waits and a sleep is announced: was the ring lost? A sender may be between its push and its
+            // ring: only if the state is the same a while later was the wake-up lost.
+            if is_stalled() {
                 let rings = bell.rings();
                 rt::sleep(Duration::from_millis(1)).await;
-                if is_left_alone() && bell.rings() == rings {
-                    self.count_rescued_sleep("its doorbell was not rung");
+                if is_stalled() && bell.rings() == rings {
+                    self.record_rescued_sleep("its doorbell was not rung");
                     bell.ring();
                 }
             }
@@ -179,7 +179,7 @@ impl Tasks {
         }
     }
 
-    fn count_rescued_sleep(&self, why: &str) {
+    fn record_rescued_sleep(&self, why: &str) {
         self.core.node.metrics.sleeps_rescued.add(1);
         self.core.log(
             Handle::NONE,
@@ -190,12 +190,12 @@ impl Tasks {
         );
     }
 
-    /// Has the executor look at its I/O for those who asked for it.
+    /// Makes the executor poll its I/O for the tasks that requested it.
     async fn yield_to_io(self: Rc<Self>) {
         while !self.is_stopping() {
-            self.core.fairness.wanted.wait().await;
+            self.core.fairness.poll_requested.wait().await;
             rt::relax().await;
-            self.core.io_seen();
+            self.core.note_io_polled();
             self.core.fairness.wake_waiting();
         }
     }

@@ -10,26 +10,26 @@ use crate::core::envelope::Envelope;
 use crate::shard::Shard;
 
 impl Shard {
-    /// Takes what other threads have for this shard, runs it, and lets go of what there is for others; true when more
-    /// is left than there was time for.
+    /// Handles the messages of other threads, and pushes the staged messages to other shards; returns true when work
+    /// is left.
     pub(super) fn turn(&self, shard: &Rc<ShardCore>) -> bool {
         let started = Instant::now();
         shard.update_now();
-        let mut more = self.take_from_others(shard, started);
+        let mut more = self.handle_from_others(shard, started);
         more |= self.drain_run_queue(shard, started);
-        more |= self.hand_over(shard);
+        more |= self.push_staged(shard);
         while let Some(connection) = shard.pop_unflushed() {
             connection.flush(shard);
         }
         more
     }
 
-    /// Whether other threads have something for this shard.
+    /// Whether other threads have messages for this shard.
     pub(super) fn has_messages(&self, shard: &ShardCore) -> bool {
         !shard.node.injectors[shard.index].is_empty() || !self.mesh.is_empty(shard.index)
     }
 
-    fn take_from_others(&self, shard: &Rc<ShardCore>, started: Instant) -> bool {
+    fn handle_from_others(&self, shard: &Rc<ShardCore>, started: Instant) -> bool {
         let injector = &shard.node.injectors[shard.index];
         loop {
             let mut took = false;
@@ -37,11 +37,11 @@ impl Shard {
                 job(shard);
                 took = true;
             }
-            // One batch of each in turn, so that no shard starves another.
+            // One batch of each shard in rotation, so that no shard starves another.
             for from in 0..shard.shards() {
                 if let Some(batch) = self.mesh.pop(from, shard.index) {
                     for envelope in batch {
-                        self.open(shard, envelope);
+                        self.handle_envelope(shard, envelope);
                     }
                     took = true;
                 }
@@ -55,19 +55,19 @@ impl Shard {
         }
     }
 
-    fn open(&self, shard: &Rc<ShardCore>, envelope: Envelope) {
+    fn handle_envelope(&self, shard: &Rc<ShardCore>, envelope: Envelope) {
         match envelope {
             Envelope::Request(request) => self.deliver(shard, request),
             Envelope::Reply { reply_to, result } => self.reply(shard, reply_to, result),
             Envelope::Remote(request) => self.cluster.request(shard, *request),
             Envelope::Job(job) | Envelope::SocketCommand(job) => job(shard),
-            Envelope::Delivery(delivery) => self.take_event(shard, delivery),
+            Envelope::Delivery(delivery) => self.deliver_event_here(shard, delivery),
             Envelope::Handled { socket, bytes } => self.sockets.event_handled(shard, socket, bytes as usize),
         }
     }
 
-    /// Hands what is staged to the other shards; true when some had no room.
-    fn hand_over(&self, shard: &ShardCore) -> bool {
+    /// Pushes the staged messages to the other shards; returns true when a queue was full.
+    fn push_staged(&self, shard: &ShardCore) -> bool {
         let crossed = self.crossed.take();
         if crossed > 0 {
             shard.node.metrics.messages_crossed.add(crossed);

@@ -1,4 +1,4 @@
-//! What a service can do with sockets.
+//! The socket operations of a service.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -18,10 +18,10 @@ use crate::core::socket_event::SocketId;
 use crate::error::Error;
 use crate::rt;
 
-/// The sockets of a service. Nothing here waits: what comes of it is told to
+/// The sockets of a service. No method waits: results arrive as events at
 /// [`Service::socket`](crate::Service::socket).
 ///
-/// A host is an address or a name; names are looked up on the control thread, so that no shard waits.
+/// A host is an address or a name; names are looked up on the control thread, so that no shard blocks.
 ///
 /// ```
 /// use skyring::{Answer, Context, Error, Message, Service, SocketEvent, SocketNews};
@@ -41,7 +41,7 @@ use crate::rt;
 ///
 ///     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
 ///         let sockets = context.sockets();
-///         // A write that is refused is a connection that is being closed.
+///         // A write is refused while its connection is being closed.
 ///         let _ = match event.news {
 ///             SocketNews::Accepted { socket, .. } => sockets.start(socket),
 ///             SocketNews::Data(bytes) => sockets.write(event.socket, bytes),
@@ -62,27 +62,27 @@ impl Sockets {
         Sockets { shard, owner }
     }
 
-    /// Opens a socket for this service, whose task `begin` starts.
+    /// Opens a socket for this service; `begin` starts its task.
     fn open(
         &self,
         sort: SocketSort,
         part: Part,
         begin: impl FnOnce(Rc<ShardCore>, Rc<Socket>),
     ) -> Result<SocketId, Error> {
-        self.shard.sockets().note_owner(self.owner);
+        self.shard.sockets().add_owner(self.owner);
         let socket = insert(&self.shard, self.owner, sort, part)?;
         let id = socket.id;
         begin(Rc::clone(&self.shard), socket);
         Ok(id)
     }
 
-    /// Listens; port 0 is any free one, an empty host every IPv4 address, and the kernel holds `backlog`
-    /// connections until they are accepted. [`SocketNews::Opened`] tells the
-    /// address; connections are accepted once it is [started](Self::start).
+    /// Listens. Port 0 is any free port, an empty host is every IPv4 address, and the kernel queues up to `backlog`
+    /// connections. [`SocketNews::Opened`] has the address; connections are accepted once the socket is
+    /// [started](Self::start).
     ///
     /// # Errors
-    /// [`Error::System`] when an address cannot be bound (for a name that comes as
-    /// [`SocketNews::Failed`]), [`Error::Overloaded`] when the node has as many sockets as it may have.
+    /// [`Error::System`] when an address cannot be bound (for a name, [`SocketNews::Failed`] reports it),
+    /// [`Error::Overloaded`] when the node has as many sockets as it may have.
     ///
     /// [`SocketNews::Opened`]: crate::SocketNews::Opened
     /// [`SocketNews::Failed`]: crate::SocketNews::Failed
@@ -100,8 +100,8 @@ impl Sockets {
         })
     }
 
-    /// Connects. [`SocketNews::Opened`] or [`SocketNews::Failed`] tells what came of it; what is written
-    /// meanwhile waits. It is read from the beginning.
+    /// Connects. [`SocketNews::Opened`] or [`SocketNews::Failed`] reports the result; bytes that are written
+    /// meanwhile wait. The socket is started from the beginning.
     ///
     /// # Errors
     /// [`Error::Overloaded`] when the node has as many sockets as it may have.
@@ -109,7 +109,7 @@ impl Sockets {
     /// [`SocketNews::Opened`]: crate::SocketNews::Opened
     /// [`SocketNews::Failed`]: crate::SocketNews::Failed
     pub fn connect(&self, host: &str, port: u16) -> Result<SocketId, Error> {
-        self.shard.sockets().note_owner(self.owner);
+        self.shard.sockets().add_owner(self.owner);
         let origin = Origin::Connect {
             host: host.to_owned(),
             port,
@@ -117,7 +117,7 @@ impl Sockets {
         begin_stream(&self.shard, self.owner, origin, true)
     }
 
-    /// Opens a UDP socket; `None` is a free port for IPv4. It is read from the beginning.
+    /// Opens a UDP socket; `None` is a free port for IPv4. The socket is started from the beginning.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -141,7 +141,8 @@ impl Sockets {
         })
     }
 
-    /// Sets whom [`write`](Self::write) to a UDP socket goes to. It receives from anybody all the same.
+    /// Sets the peer of a UDP socket, which [`write`](Self::write) sends to. The socket still receives from any
+    /// address.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not an open UDP socket, as far as this shard can tell.
@@ -150,7 +151,7 @@ impl Sockets {
         self.command(socket, Action::SetPeer { host, port })
     }
 
-    /// Sends a datagram. One that the kernel does not take is dropped and counted.
+    /// Sends a datagram. One that the kernel does not accept is dropped and counted.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -161,7 +162,7 @@ impl Sockets {
     /// Reads the standard input of the process.
     ///
     /// # Errors
-    /// [`Error::System`] when there is none, [`Error::Overloaded`] as for others.
+    /// [`Error::System`] when there is none, [`Error::Overloaded`] when the node has as many sockets as it may have.
     pub fn input(&self) -> Result<SocketId, Error> {
         let input = input::open().map_err(|error| Error::System {
             what: format!("the standard input cannot be read: {error}").into(),
@@ -172,18 +173,18 @@ impl Sockets {
         })
     }
 
-    /// Has a socket read from now on, and makes it this service's own: accepted connections, listeners, and
-    /// what was paused. [`SocketNews::Opened`](crate::SocketNews::Opened) follows; of a socket that is not
-    /// there, [`SocketNews::Failed`](crate::SocketNews::Failed).
+    /// Starts to read a socket, and makes this service its owner: accepted connections, listeners, and paused
+    /// sockets. [`SocketNews::Opened`](crate::SocketNews::Opened) follows; for a socket that does not exist,
+    /// [`SocketNews::Failed`](crate::SocketNews::Failed).
     ///
     /// # Errors
     /// None today.
     pub fn start(&self, socket: SocketId) -> Result<(), Error> {
-        self.shard.sockets().note_owner(self.owner);
+        self.shard.sockets().add_owner(self.owner);
         self.command(socket, Action::Start)
     }
 
-    /// Has a socket not read until it is started again. What was read already still comes.
+    /// Stops reading a socket until it is started again. Events of earlier reads still arrive.
     ///
     /// # Errors
     /// None today.
@@ -191,17 +192,17 @@ impl Sockets {
         self.command(socket, Action::Pause)
     }
 
-    /// Writes to a connection, or to the peer of a UDP socket. The bytes wait until the peer takes them; see
+    /// Writes to a connection, or to the peer of a UDP socket. The bytes wait until the peer accepts them; see
     /// [`SocketNews::Warning`](crate::SocketNews::Warning).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a socket of this shard that is not open, [`Error::Overloaded`] when more waits
-    /// than may; then the connection is cut, if it is of this shard.
+    /// [`Error::Invalid`] for a socket of this shard that is not open, [`Error::Overloaded`] when too many bytes
+    /// wait; then the connection is cut, if it belongs to this shard.
     pub fn write(&self, socket: SocketId, bytes: Bytes) -> Result<(), Error> {
         self.command(socket, Action::Write { bytes, is_low: false })
     }
 
-    /// The same for bytes that are written only when no others wait.
+    /// Writes bytes with low priority: only when no others wait.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -209,7 +210,7 @@ impl Sockets {
         self.command(socket, Action::Write { bytes, is_low: true })
     }
 
-    /// Tells the peer of a connection, after what waits, that nothing more is written. It is read on.
+    /// Shuts a connection down for writing, after the bytes that wait. Reading continues.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is no open connection, as far as this shard can tell.
@@ -217,8 +218,8 @@ impl Sockets {
         self.command(socket, Action::Finish)
     }
 
-    /// Closes a socket when what waits is written; [`SocketNews::Closed`](crate::SocketNews::Closed) follows,
-    /// unless it came before. Closing what is not open is no error.
+    /// Closes a socket once the waiting bytes are written; [`SocketNews::Closed`](crate::SocketNews::Closed) follows,
+    /// unless it came before. Closing a socket that is not open is no error.
     ///
     /// # Errors
     /// None today.
@@ -226,7 +227,7 @@ impl Sockets {
         self.command(socket, Action::Close)
     }
 
-    /// Closes a socket at once; what waits is lost.
+    /// Closes a socket at once; the waiting bytes are lost.
     ///
     /// # Errors
     /// None today.
@@ -258,7 +259,7 @@ impl Sockets {
     }
 }
 
-/// The address that a host is, if it is none that must be looked up.
+/// The address of a host that needs no look-up.
 fn literal(host: &str) -> Option<IpAddr> {
     if host.is_empty() {
         return Some(Ipv4Addr::UNSPECIFIED.into());

@@ -1,4 +1,4 @@
-//! How sockets come to be.
+//! Opening sockets.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::core::socket_event::SocketId;
 use crate::error::Error;
 use crate::rt;
 
-/// Enters a socket into the table of its shard, and into that of the node.
+/// Inserts a socket into the table of its shard, and into that of the node.
 pub(super) fn insert(
     shard: &Rc<ShardCore>,
     owner: Handle,
@@ -22,11 +22,11 @@ pub(super) fn insert(
         return Err(Error::ShuttingDown);
     }
     let id = shard.sockets().next_id();
-    let facts = shard
+    let stats = shard
         .sockets()
         .registry
         .insert(id, owner, sort, shard.node.open_files_max)?;
-    let socket = Rc::new(Socket::new(id, owner, part, facts));
+    let socket = Rc::new(Socket::new(id, owner, part, stats));
     shard.sockets().insert(&socket);
     Ok(socket)
 }

@@ -1,5 +1,5 @@
-//! A UDP socket of a service: one task that receives. A datagram that the kernel does not take at once is
-//! dropped and counted, as a network would.
+//! A UDP socket of a service: one task that receives. A datagram that the kernel does not accept at once is dropped
+//! and counted, as a network would.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,18 +20,18 @@ use crate::rt::watched::Watched;
 /// The largest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
-/// Datagrams received in a row before others get their turn.
+/// Datagrams received in a row before the task yields to others.
 const DATAGRAMS_IN_A_ROW_MAX: usize = 64;
 
-/// Datagrams that wait for the name of their peer to be looked up.
+/// Datagrams that wait for the look-up of their peer.
 const UNADDRESSED_DATAGRAMS_MAX: usize = 64;
 
-/// What only a UDP socket has.
+/// The state that only a UDP socket has.
 #[derive(Default)]
 pub(super) struct DatagramPart {
     io: RefCell<Option<Rc<Watched<UdpSocket>>>>,
     peer: Cell<Option<SocketAddr>>,
-    /// What was written before the peer was known.
+    /// The bytes written before the peer was known.
     unaddressed: RefCell<Vec<Bytes>>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn bind(address: Option<SocketAddr>) -> Result<UdpSocket, Error> {
     bound.map_err(|error| Error::bind(address, &error))
 }
 
-/// Sets whom a write without an address goes to; a name is looked up.
+/// Sets the peer of writes without an address; looks a name up.
 pub(super) fn set_peer(shard: &Rc<ShardCore>, socket: &Rc<Socket>, host: String, port: u16) {
     let Part::Datagram(part) = &socket.part else {
         return;
@@ -98,28 +98,28 @@ pub(super) fn set_peer(shard: &Rc<ShardCore>, socket: &Rc<Socket>, host: String,
     });
 }
 
-/// Where a UDP socket comes from.
+/// The origin of a UDP socket.
 pub(super) enum Origin {
     Bound(UdpSocket),
     Named { host: String, port: u16 },
 }
 
-/// Starts the task of a UDP socket. One that is bound already can send at once.
+/// Starts the task of a UDP socket. A bound socket can send at once.
 pub(super) fn start(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: Origin) {
-    let begun = match origin {
-        Origin::Bound(bound) => Begun::Now(adopt(&socket, bound)),
-        Origin::Named { host, port } => Begun::Later(host, port),
+    let setup = match origin {
+        Origin::Bound(bound) => Setup::Bound(adopt(&socket, bound)),
+        Origin::Named { host, port } => Setup::Unresolved(host, port),
     };
-    rt::spawn(run(shard, socket, begun));
+    rt::spawn(run(shard, socket, setup));
 }
 
-enum Begun {
-    Now(io::Result<Rc<Watched<UdpSocket>>>),
-    Later(String, u16),
+enum Setup {
+    Bound(io::Result<Rc<Watched<UdpSocket>>>),
+    Unresolved(String, u16),
 }
 
-async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
-    let news = match begin(&shard, &socket, begun).await {
+async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, setup: Setup) {
+    let news = match begin(&shard, &socket, setup).await {
         Some(Ok(io)) => match receive(&shard, &socket, &io).await {
             Ok(()) => SocketNews::Closed,
             Err(error) => SocketNews::Failed {
@@ -140,12 +140,12 @@ async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
 async fn begin(
     shard: &Rc<ShardCore>,
     socket: &Rc<Socket>,
-    begun: Begun,
+    setup: Setup,
 ) -> Option<Result<Rc<Watched<UdpSocket>>, Text>> {
     let text = |error: &dyn std::fmt::Display| Text::from(error.to_string());
-    Some(match begun {
-        Begun::Now(adopted) => adopted.map_err(|error| text(&error)),
-        Begun::Later(host, port) => match socket
+    Some(match setup {
+        Setup::Bound(adopted) => adopted.map_err(|error| text(&error)),
+        Setup::Unresolved(host, port) => match socket
             .unless_closed(blocking::resolve(shard, &host, port))
             .await?
         {
@@ -157,9 +157,9 @@ async fn begin(
     })
 }
 
-/// Makes a bound socket the one of a part, which can send from then on.
+/// Installs a bound socket; the part can send from then on.
 fn adopt(socket: &Socket, bound: UdpSocket) -> io::Result<Rc<Watched<UdpSocket>>> {
-    socket.facts.set_address(bound.local_addr()?);
+    socket.stats.set_address(bound.local_addr()?);
     let io = Rc::new(Watched::new(bound)?);
     if let Part::Datagram(part) = &socket.part {
         *part.io.borrow_mut() = Some(Rc::clone(&io));
@@ -173,8 +173,8 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
         if socket.closing() != Closing::No {
             return Ok(());
         }
-        let reads = socket.may_read(shard);
-        let woken = socket.or_change(reads, io.readable()).await;
+        let reads = socket.check_read(shard);
+        let woken = socket.until_change(reads, io.readable()).await;
         match woken {
             None => continue,
             Some(ready) => ready?,
@@ -183,10 +183,10 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
         for _ in 0..DATAGRAMS_IN_A_ROW_MAX {
             match io.get().recv_from(&mut buffer) {
                 Ok((count, from)) => {
-                    socket.facts.read.fetch_add(count as u64, Ordering::Relaxed);
+                    socket.stats.read.fetch_add(count as u64, Ordering::Relaxed);
                     let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
                     socket.notify(shard, SocketNews::Datagram { from, bytes });
-                    if !socket.may_read(shard) {
+                    if !socket.check_read(shard) {
                         break;
                     }
                 }
@@ -196,7 +196,7 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
                     buffer = Vec::new();
                     break;
                 }
-                // What an earlier datagram met comes back as an error of a later receive; nothing is broken.
+                // The failure of an earlier datagram is an error of a later receive; the socket still works.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -209,6 +209,6 @@ async fn receive(shard: &Rc<ShardCore>, socket: &Rc<Socket>, io: &Watched<UdpSoc
             }
         }
         rt::relax().await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }

@@ -1,4 +1,4 @@
-//! How commands get to a socket's shard, and its events to its owner.
+//! The delivery of commands to a socket's shard, and of events to its owner.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::state::{Closing, Part};
 use super::table::SocketShard;
-use super::{datagram, home};
+use super::{datagram, shard_of_socket};
 use crate::core::ShardCore;
 use crate::core::envelope::Envelope;
 use crate::core::handle::Handle;
@@ -16,22 +16,22 @@ use crate::core::router::Job;
 use crate::core::socket_event::{Delivery, EVENT_OVERHEAD_BYTES, SocketEvent, SocketId, SocketNews};
 use crate::error::Error;
 
-/// Bytes that the services of one shard may have written to sockets of other shards before those take them;
-/// past it a write is refused.
+/// Bytes that the services of one shard may have written to sockets of other shards that have not accepted them; past
+/// it a write is refused.
 pub const WRITES_UNDER_WAY_BYTES_MAX: usize = 64 << 20;
 
-/// What a service wants of a socket.
+/// A command of a service to a socket, without its addresses.
 #[derive(Debug)]
 pub(super) enum Action {
-    /// Read it, and tell the sender.
+    /// Read it, and report that to the sender.
     Start,
-    /// Do not read it.
+    /// Stop reading it.
     Pause,
     Close,
-    /// Close it if it still belongs to the sender, which has ended.
+    /// Close it if the sender, which has ended, still owns it.
     CloseUnowned,
     Shutdown,
-    /// Tell the peer that nothing more is written.
+    /// Shut it down for writing.
     Finish,
     Write {
         bytes: Bytes,
@@ -47,7 +47,7 @@ pub(super) enum Action {
     },
 }
 
-/// Counts bytes for as long as they are on their way.
+/// Counts bytes until its command is executed or dropped.
 #[derive(Debug)]
 pub(super) struct InTransit {
     bytes: usize,
@@ -60,7 +60,7 @@ impl Drop for InTransit {
     }
 }
 
-/// An action on its way to the shard of its socket.
+/// A command to a socket.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) socket: SocketId,
@@ -69,11 +69,11 @@ pub(super) struct Command {
 }
 
 impl ShardCore {
-    /// Executes a command, or hands it to the shard of its socket. Writes are refused when too much is
-    /// on the way, and when the socket is of this shard and is not open.
+    /// Executes a command, or stages it for the shard of its socket. Writes are refused when too many bytes are in
+    /// transit, and when the socket belongs to this shard and is not open.
     pub(super) fn send_command(self: &Rc<Self>, command: Command) -> Result<(), Error> {
-        let home = home(command.socket, self.shards());
-        if home == self.index {
+        let owner_shard = shard_of_socket(command.socket, self.shards());
+        if owner_shard == self.index {
             return self.execute(command);
         }
         let mut in_transit = None;
@@ -83,19 +83,19 @@ impl ShardCore {
             if sum.fetch_add(bytes, Ordering::Relaxed) + bytes > WRITES_UNDER_WAY_BYTES_MAX {
                 sum.fetch_sub(bytes, Ordering::Relaxed);
                 return Err(Error::overloaded(format!(
-                    "{WRITES_UNDER_WAY_BYTES_MAX} bytes are on the way to sockets of other shards"
+                    "{WRITES_UNDER_WAY_BYTES_MAX} bytes are in transit to sockets of other shards"
                 )));
             }
             let sum = Arc::clone(sum);
             in_transit = Some(InTransit { bytes, sum });
         }
-        // Never refused: the sum above bounds what is large, and what is small comes once a message. What is refused
-        // there is refused silently: the socket was closed meanwhile.
+        // Never refused: the sum above bounds the large commands, and the small ones come with messages, which are
+        // bounded. The other shard drops a command for a closed socket silently.
         let job: Job = Box::new(move |shard| {
             let _in_transit = in_transit;
             let _ = shard.execute(command);
         });
-        let _ = self.stage(home, Envelope::SocketCommand(job));
+        let _ = self.stage(owner_shard, Envelope::SocketCommand(job));
         Ok(())
     }
 
@@ -131,12 +131,12 @@ impl ShardCore {
                 Ok(())
             }
             Action::Close => {
-                socket.close(Closing::Gently);
+                socket.close(Closing::AfterWrites);
                 Ok(())
             }
             Action::CloseUnowned => {
                 if socket.owner() == command.sender {
-                    socket.close(Closing::Gently);
+                    socket.close(Closing::AfterWrites);
                 }
                 Ok(())
             }
@@ -180,7 +180,7 @@ impl ShardCore {
         }
     }
 
-    /// Hands an event to the owner of a socket.
+    /// Delivers an event to the owner of a socket.
     pub(super) fn notify_owner(
         self: &Rc<Self>,
         owner: Handle,
@@ -206,37 +206,37 @@ impl ShardCore {
 }
 
 impl SocketShard {
-    /// An event has no owner any more.
-    pub(crate) fn owner_is_gone(&self, shard: &Rc<ShardCore>, owner: Handle, event: SocketEvent) {
-        // A connection that nobody will start is of no use to its peer either.
+    /// Closes the sockets of an event whose owner has ended.
+    pub(crate) fn close_unowned_sockets(&self, shard: &Rc<ShardCore>, owner: Handle, event: SocketEvent) {
+        // No service will start an accepted connection: close it.
         if let SocketNews::Accepted { socket, .. } = event.news {
             shard.close_unowned(socket, owner);
         }
         shard.close_unowned(event.socket, owner);
     }
 
-    /// The owner of a socket has handled so much of its events: the socket's shard counts it.
+    /// Counts handled bytes of a socket's events on the socket's shard.
     pub(crate) fn event_handled(&self, shard: &Rc<ShardCore>, socket: SocketId, bytes: usize) {
         if bytes == 0 {
             return;
         }
-        let home = home(socket, shard.shards());
-        if home != shard.index {
+        let owner_shard = shard_of_socket(socket, shard.shards());
+        if owner_shard != shard.index {
             let handled = Envelope::Handled {
                 socket,
                 bytes: bytes as u32,
             };
-            let _ = shard.stage(home, handled);
+            let _ = shard.stage(owner_shard, handled);
         } else if let Some(socket) = self.get(socket) {
-            socket.handled(bytes);
+            socket.count_handled(bytes);
             self.remove_unhandled(bytes);
         }
     }
 
     /// Closes the sockets of a service that has ended, on every shard.
     pub(crate) fn owner_ended(&self, shard: &Rc<ShardCore>, owner: Handle) {
-        if self.forget_owner(owner) {
-            shard.run_on_all(move |shard| shard.sockets().close_those_of(owner));
+        if self.remove_owner(owner) {
+            shard.run_on_all(move |shard| shard.sockets().close_owned_by(owner));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::core::socket_event::SocketNews;
 use crate::rt;
 use crate::rt::watched::{Watched, is_readable_now};
 
-/// One read of the standard input.
+/// The size of one read of the standard input.
 const INPUT_READ_BYTES: usize = 16 << 10;
 
 /// Another descriptor of the standard input.
@@ -26,7 +26,7 @@ pub(super) fn open() -> io::Result<File> {
 pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, input: File) {
     let ended = match Watched::new(input) {
         Ok(input) => {
-            socket.facts.set_address("stdin");
+            socket.stats.set_address("stdin");
             socket.notify(
                 &shard,
                 SocketNews::Opened {
@@ -57,13 +57,13 @@ async fn read(shard: &Rc<ShardCore>, socket: &Rc<Socket>, input: &Watched<File>)
         if socket.closing() != Closing::No {
             return Ok(());
         }
-        let reads = socket.may_read(shard);
-        let woken = socket.or_change(reads, input.readable()).await;
+        let reads = socket.check_read(shard);
+        let woken = socket.until_change(reads, input.readable()).await;
         match woken {
             None => continue,
             Some(ready) => ready?,
         }
-        // The descriptor is shared with other processes and may block: it is asked before each read.
+        // Other processes share the descriptor, and a read may block: poll it before each read.
         if !is_readable_now(input.get()) {
             input.clear_readable();
             continue;
@@ -72,10 +72,10 @@ async fn read(shard: &Rc<ShardCore>, socket: &Rc<Socket>, input: &Watched<File>)
         if count == 0 {
             return Ok(());
         }
-        socket.facts.read.fetch_add(count as u64, Ordering::Relaxed);
+        socket.stats.read.fetch_add(count as u64, Ordering::Relaxed);
         let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
         socket.notify(shard, SocketNews::Data(bytes));
         rt::relax().await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }

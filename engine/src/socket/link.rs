@@ -1,8 +1,8 @@
-//! What waits to be written to a TCP connection of a service, in the form in which
-//! [`Connection`](crate::core::connection::Connection) writes it.
+//! The output of a TCP connection of a service, in the form that [`Connection`](crate::core::connection::Connection)
+//! writes.
 //!
-//! Invariants: a chunk that was written in part comes before everything else; chunks of one priority keep
-//! their order; `waiting` and the shard's sum count exactly the bytes that are here.
+//! Invariants: a partially written chunk comes before everything else; chunks of one priority keep their order;
+//! `waiting` and the shard's sum count exactly the bytes in the output.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -15,21 +15,21 @@ use crate::core::connection::LinkIo;
 
 /// The output of one connection.
 pub(super) struct Output {
-    /// The rest of a chunk that was written in part.
-    begun: Option<Bytes>,
+    /// The rest of a partially written chunk.
+    partial: Option<Bytes>,
     chunks: VecDeque<Bytes>,
-    /// Written when there is nothing else.
+    /// Low priority: written when there is nothing else.
     low_chunks: VecDeque<Bytes>,
     waiting: usize,
     written: u64,
-    /// What all connections of the shard have waiting.
+    /// The waiting bytes of all connections of the shard.
     total: Rc<Cell<usize>>,
 }
 
 impl Output {
     pub(super) fn new(total: Rc<Cell<usize>>) -> Output {
         Output {
-            begun: None,
+            partial: None,
             chunks: VecDeque::new(),
             low_chunks: VecDeque::new(),
             waiting: 0,
@@ -38,7 +38,7 @@ impl Output {
         }
     }
 
-    /// Puts bytes behind the others, or, with low priority, behind all that will ever be put without it.
+    /// Queues bytes behind the others; with low priority, behind all bytes without it, later ones too.
     pub(super) fn push(&mut self, bytes: Bytes, is_low: bool) {
         if bytes.is_empty() {
             return;
@@ -53,18 +53,18 @@ impl Output {
         chunks.push_back(bytes);
     }
 
-    /// Bytes that wait.
+    /// The waiting bytes.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Bytes that were written so far.
+    /// The bytes written so far.
     pub(super) fn written(&self) -> u64 {
         self.written
     }
 
     fn next(&mut self) -> Option<Bytes> {
-        self.begun
+        self.partial
             .take()
             .or_else(|| self.chunks.pop_front())
             .or_else(|| self.low_chunks.pop_front())
@@ -72,7 +72,7 @@ impl Output {
 }
 
 impl LinkIo for Output {
-    // What comes in goes to the owner and not through here.
+    // Received bytes go to the owner directly.
     fn receive(&mut self, _chunk: Bytes) {}
 
     fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
@@ -80,7 +80,7 @@ impl LinkIo for Output {
     }
 
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let chunks = self.begun.iter().chain(&self.chunks).chain(&self.low_chunks);
+        let chunks = self.partial.iter().chain(&self.chunks).chain(&self.low_chunks);
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(chunks) {
             *slice = IoSlice::new(chunk);
@@ -100,7 +100,7 @@ impl LinkIo for Output {
             };
             if chunk.len() > left {
                 chunk.advance(left);
-                self.begun = Some(chunk);
+                self.partial = Some(chunk);
                 return;
             }
             left -= chunk.len();
@@ -118,7 +118,7 @@ impl Drop for Output {
 mod tests {
     use super::*;
 
-    /// What would be written, in order.
+    /// The bytes that would be written, in order.
     fn pending(output: &Output) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 8];
         let count = output.transmit(&mut slices);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_unwritten_is_counted_no_more() {
+    fn dropped_output_is_no_longer_counted() {
         let total = Rc::new(Cell::new(7));
         let mut output = Output::new(Rc::clone(&total));
         output.push(Bytes::from_static(b"12345"), false);

@@ -20,14 +20,14 @@ use crate::log::Throttle;
 use crate::rt;
 use crate::rt::watched::Watched;
 
-/// Connections accepted in a row before others get their turn.
+/// Connections accepted in a row before the task yields to others.
 const ACCEPTS_IN_A_ROW_MAX: usize = 64;
 
-/// Pause after an accept that failed for want of descriptors or memory.
+/// Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Time between two reports of such failures to the owner, in milliseconds.
-const TROUBLE_INTERVAL_MS: u64 = 10_000;
+/// Time between two reports of failed accepts to the owner, in milliseconds.
+const FAILURE_INTERVAL_MS: u64 = 10_000;
 
 /// Binds and listens.
 pub(super) fn bind(address: SocketAddr, backlog: u32) -> Result<TcpListener, Error> {
@@ -42,31 +42,31 @@ pub(super) fn bind(address: SocketAddr, backlog: u32) -> Result<TcpListener, Err
     bound().map_err(|error| Error::bind(address, &error))
 }
 
-/// Where a listener comes from.
+/// The origin of a listener.
 pub(super) enum ListenerOrigin {
     Bound(TcpListener),
     Named { host: String, port: u16, backlog: u32 },
 }
 
-/// Starts the task of a listener. One that is bound already says so first.
+/// Starts the task of a listener. A bound listener reports its address first.
 pub(super) fn start(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: ListenerOrigin) {
-    let begun = match origin {
-        ListenerOrigin::Bound(listener) => Begun::Now(adopt(&shard, &socket, listener)),
-        ListenerOrigin::Named { host, port, backlog } => Begun::Later(host, port, backlog),
+    let setup = match origin {
+        ListenerOrigin::Bound(listener) => Setup::Bound(adopt(&shard, &socket, listener)),
+        ListenerOrigin::Named { host, port, backlog } => Setup::Unresolved(host, port, backlog),
     };
-    rt::spawn(run(shard, socket, begun));
+    rt::spawn(run(shard, socket, setup));
 }
 
-enum Begun {
-    Now(Result<Watched<TcpListener>, Text>),
-    Later(String, u16, u32),
+enum Setup {
+    Bound(Result<Watched<TcpListener>, Text>),
+    Unresolved(String, u16, u32),
 }
 
 /// The task of a listener.
-async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
-    let listener = match begun {
-        Begun::Now(listener) => Some(listener),
-        Begun::Later(host, port, backlog) => {
+async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, setup: Setup) {
+    let listener = match setup {
+        Setup::Bound(listener) => Some(listener),
+        Setup::Unresolved(host, port, backlog) => {
             let found = socket.unless_closed(blocking::resolve(&shard, &host, port)).await;
             found.map(|found| {
                 let address = found?.first().copied().ok_or("no address")?;
@@ -88,7 +88,7 @@ async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, begun: Begun) {
     shard.sockets().registry.remove(socket.id);
 }
 
-/// Has a bound socket watched, and tells its address.
+/// Registers a bound socket with the runtime, and reports its address.
 fn adopt(
     shard: &Rc<ShardCore>,
     socket: &Socket,
@@ -97,7 +97,7 @@ fn adopt(
     let text = |error: io::Error| Text::from(error.to_string());
     let local = listener.local_addr().map_err(text)?;
     let watched = Watched::new(listener).map_err(text)?;
-    socket.facts.set_address(local);
+    socket.stats.set_address(local);
     let address = local.ip().to_string().into();
     let port = local.port();
     socket.notify(shard, SocketNews::Opened { address, port });
@@ -105,9 +105,9 @@ fn adopt(
 }
 
 async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<TcpListener>) {
-    let trouble = Throttle::new(TROUBLE_INTERVAL_MS);
+    let throttle = Throttle::new(FAILURE_INTERVAL_MS);
     let report = |cause: String| {
-        if trouble.allow(clock::now_ms()).is_some() {
+        if throttle.allow(clock::now_ms()).is_some() {
             socket.report_failure(shard, &cause);
         }
     };
@@ -115,8 +115,8 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
         if socket.closing() != Closing::No {
             return;
         }
-        let reads = socket.may_read(shard);
-        let woken = socket.or_change(reads, listener.readable()).await;
+        let reads = socket.check_read(shard);
+        let woken = socket.until_change(reads, listener.readable()).await;
         match woken {
             None => continue,
             Some(Err(error)) => {
@@ -135,17 +135,17 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
                     };
                     match begin_stream(shard, socket.owner(), origin, false) {
                         Ok(accepted) => {
-                            socket.facts.read.fetch_add(1, Ordering::Relaxed);
+                            socket.stats.read.fetch_add(1, Ordering::Relaxed);
                             let news = SocketNews::Accepted {
                                 socket: accepted,
                                 peer,
                             };
                             socket.notify(shard, news);
-                            if !socket.may_read(shard) {
+                            if !socket.check_read(shard) {
                                 break;
                             }
                         }
-                        // Dropped with its origin, it is closed.
+                        // The connection is closed as its origin is dropped.
                         Err(error) => {
                             shard.node.metrics.sockets_refused.add(1);
                             report(error.to_string());
@@ -156,7 +156,8 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
                     listener.clear_readable();
                     break;
                 }
-                // The peer gave up before it was its turn, or a signal came: not our trouble.
+                // The peer has cancelled the connection, or a signal has interrupted the call: no failure of the
+                // listener.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -171,6 +172,6 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
             }
         }
         rt::relax().await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }

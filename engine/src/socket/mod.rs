@@ -1,18 +1,17 @@
-//! Sockets of services: TCP connections and listeners, UDP, and the standard input, for services that talk to
-//! more than other nodes.
+//! Sockets of services: TCP connections and listeners, UDP, and the standard input, for services that communicate
+//! with more than other nodes.
 //!
-//! A service opens sockets through [`Sockets`], and what happens to them comes to it as events, to
-//! [`Service::socket`](crate::Service::socket), in order with its messages. A socket belongs to one service,
-//! its owner, and moves to whoever starts it; any service of the node may write to it or close it.
+//! A service opens sockets through [`Sockets`], and gets their events through
+//! [`Service::socket`](crate::Service::socket), in order with its messages. A socket belongs to one service, its
+//! owner; a service that starts it becomes its owner. Any service of the node may write to it or close it.
 //!
-//! A socket lives on one shard from its beginning to its end: where the service was that opened it, and, if it
-//! was accepted, with its listener. Its number says which. What other shards want of it goes
-//! there as a message, so what one service writes keeps its order.
+//! A socket stays on one shard: that of the service that opened it, or that of its listener. Its number tells the
+//! shard. Other shards send their commands there as messages, so what one service writes keeps its order.
 //!
-//! Invariants: nothing is read while its owner has not handled [`READ_AHEAD_BYTES_MAX`] of earlier events; what
-//! waits to be written is bounded for each socket and for each shard, and past the bound it is the peer that
-//! does not read which loses its connection; a socket whose owner has ended is closed; an owner gets no event of a
-//! socket after [`SocketNews::Failed`], and [`SocketNews::Closed`] at most once.
+//! Invariants: a socket is not read while its owner has not handled [`READ_AHEAD_BYTES_MAX`] of earlier events; the
+//! waiting output is bounded for each socket and for each shard, and past the bound the connection of the peer that
+//! does not read is cut; a socket whose owner has ended is closed; an owner gets no event of a socket after
+//! [`SocketNews::Failed`], and [`SocketNews::Closed`] at most once.
 
 mod api;
 mod begin;
@@ -41,7 +40,7 @@ pub const SOCKETS_MAX: usize = 65_536;
 /// Bytes of one socket's events that its owner may not have handled; past it the socket is not read.
 pub const READ_AHEAD_BYTES_MAX: usize = 256 << 10;
 
-/// The same for all sockets of a shard together.
+/// Such bytes of all sockets of a shard together.
 pub const READ_AHEAD_TOTAL_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes that wait to be written to one socket; past it the connection is cut.
@@ -53,42 +52,42 @@ pub const SOCKET_OUT_TOTAL_BYTES_MAX: usize = 256 << 20;
 /// Bytes that wait to be written to a socket when its owner is warned, and again at each doubling.
 pub const WARNING_BYTES: usize = 1 << 20;
 
-/// The shard that a socket lives on.
-pub(crate) fn home(socket: SocketId, shards: usize) -> usize {
+/// The shard of a socket.
+pub(crate) fn shard_of_socket(socket: SocketId, shards: usize) -> usize {
     socket.0 as usize % shards
 }
 
-/// What sort of socket it is.
+/// The sorts of sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketSort {
-    /// Takes connections.
+    /// A TCP listener.
     Listener,
     /// A TCP connection.
     Stream,
-    /// UDP.
+    /// A UDP socket.
     Datagram,
     /// The standard input.
     Input,
 }
 
-/// One socket, as [`Sockets::info`] lists it; the numbers are those of its last read or write.
+/// One socket, as [`Sockets::info`] lists it, with the state after its last read or write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketInfo {
-    /// Which socket.
+    /// Its number.
     pub socket: SocketId,
-    /// The service it belongs to.
+    /// Its owner.
     pub owner: Handle,
-    /// What sort of socket it is.
+    /// Its sort.
     pub sort: SocketSort,
-    /// The peer, or the own address of a listener or UDP socket; empty when there is none yet.
+    /// The peer, or the local address of a listener or UDP socket; empty when there is none yet.
     pub address: Text,
-    /// Bytes that were read, or connections that were accepted.
+    /// Bytes read, or connections accepted.
     pub read: u64,
-    /// Bytes that were written.
+    /// Bytes written.
     pub written: u64,
     /// Bytes that wait to be written.
     pub waiting: u64,
-    /// Whether it is read when something comes.
+    /// Whether it is started.
     pub is_started: bool,
     /// Whether it is being closed.
     pub is_closing: bool,

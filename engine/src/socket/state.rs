@@ -1,4 +1,4 @@
-//! One socket: what its task and the orders of services share.
+//! One socket: the state that its task and the commands of services share.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -10,23 +10,23 @@ use std::task::Poll;
 
 use super::datagram::DatagramPart;
 use super::stream::StreamPart;
-use super::table::SocketFacts;
+use super::table::SocketStats;
 use super::{READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX};
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::socket_event::{SocketId, SocketNews};
 use crate::rt::notify::Notify;
 
-/// How far the closing of a socket has come.
+/// Whether and how a socket is closing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
     No,
-    /// When everything is written.
-    Gently,
+    /// Once everything is written.
+    AfterWrites,
     AtOnce,
 }
 
-/// What only one sort of socket has.
+/// The state that only one sort of socket has.
 pub(super) enum Part {
     Listener,
     Stream(StreamPart),
@@ -38,21 +38,21 @@ pub(super) enum Part {
 pub(crate) struct Socket {
     pub(super) id: SocketId,
     owner: Cell<Handle>,
-    /// Its owner wants to read.
+    /// Its owner has started it.
     started: Cell<bool>,
     closing: Cell<Closing>,
-    /// The owner was told of the end.
+    /// The owner was notified of the end.
     has_ended: Cell<bool>,
-    /// What the owner has not handled of its events, in bytes.
+    /// Bytes of its events that the owner has not handled.
     unhandled: Cell<usize>,
-    /// Woken when anything here has changed.
+    /// Woken when any field has changed.
     pub(super) changed: Notify,
     pub(super) part: Part,
-    pub(super) facts: Arc<SocketFacts>,
+    pub(super) stats: Arc<SocketStats>,
 }
 
 impl Socket {
-    pub(super) fn new(id: SocketId, owner: Handle, part: Part, facts: Arc<SocketFacts>) -> Socket {
+    pub(super) fn new(id: SocketId, owner: Handle, part: Part, stats: Arc<SocketStats>) -> Socket {
         Socket {
             id,
             owner: Cell::new(owner),
@@ -62,7 +62,7 @@ impl Socket {
             unhandled: Cell::new(0),
             changed: Notify::default(),
             part,
-            facts,
+            stats,
         }
     }
 
@@ -72,7 +72,7 @@ impl Socket {
 
     pub(super) fn set_owner(&self, owner: Handle) {
         self.owner.set(owner);
-        self.facts.owner.store(owner.0, Ordering::Relaxed);
+        self.stats.owner.store(owner.0, Ordering::Relaxed);
     }
 
     pub(super) fn is_started(&self) -> bool {
@@ -81,7 +81,7 @@ impl Socket {
 
     pub(super) fn set_started(&self, is_started: bool) {
         self.started.set(is_started);
-        self.facts.is_started.store(is_started, Ordering::Relaxed);
+        self.stats.is_started.store(is_started, Ordering::Relaxed);
         self.changed.wake();
     }
 
@@ -89,28 +89,29 @@ impl Socket {
         self.closing.get()
     }
 
-    /// Begins to close; what was begun more harshly stays so.
+    /// Begins to close; `AtOnce` is final.
     pub(super) fn close(&self, closing: Closing) {
         if self.closing.get() != Closing::AtOnce {
             self.closing.set(closing);
         }
-        self.facts.is_closing.store(true, Ordering::Relaxed);
+        self.stats.is_closing.store(true, Ordering::Relaxed);
         self.changed.wake();
     }
 
-    /// Whether more may be read now. If the whole shard has read too far ahead it is told when that ends.
-    pub(super) fn may_read(self: &Rc<Self>, shard: &ShardCore) -> bool {
+    /// Whether more may be read now. If the whole shard has read too far ahead, registers the socket to be woken when
+    /// that ends.
+    pub(super) fn check_read(self: &Rc<Self>, shard: &ShardCore) -> bool {
         if !self.started.get() || self.unhandled.get() >= READ_AHEAD_BYTES_MAX {
             return false;
         }
         if shard.sockets().unhandled() >= READ_AHEAD_TOTAL_BYTES_MAX {
-            shard.sockets().wait_for_room(self);
+            shard.sockets().wake_when_read_ahead_falls(self);
             return false;
         }
         true
     }
 
-    /// Tells the owner what happened.
+    /// Sends an event to the owner.
     pub(super) fn notify(&self, shard: &Rc<ShardCore>, news: SocketNews) {
         match news {
             SocketNews::Closed | SocketNews::Failed { .. } if self.has_ended.replace(true) => return,
@@ -122,14 +123,14 @@ impl Socket {
         shard.notify_owner(self.owner.get(), self.id, news, bytes);
     }
 
-    /// Tells a listener's owner of a failure that is not the end.
+    /// Reports a failure that does not end the socket to its owner.
     pub(super) fn report_failure(&self, shard: &Rc<ShardCore>, cause: &str) {
         let cause = cause.into();
         shard.notify_owner(self.owner.get(), self.id, SocketNews::Failed { cause }, 0);
     }
 
-    /// The owner has handled so much.
-    pub(super) fn handled(&self, bytes: usize) {
+    /// Counts bytes that the owner has handled.
+    pub(super) fn count_handled(&self, bytes: usize) {
         let before = self.unhandled.get();
         self.unhandled.set(before.saturating_sub(bytes));
         if before >= READ_AHEAD_BYTES_MAX && self.unhandled.get() < READ_AHEAD_BYTES_MAX {
@@ -137,14 +138,17 @@ impl Socket {
         }
     }
 
-    /// What is still counted for it.
+    /// Bytes of its events that the owner has not handled.
     pub(super) fn unhandled(&self) -> usize {
         self.unhandled.get()
     }
 
-    /// What the future gives, or `None` when something here changes first. One that is not wanted is not
-    /// looked at.
-    pub(super) async fn or_change<T>(&self, is_wanted: bool, future: impl Future<Output = T>) -> Option<T> {
+    /// The value of the future, or `None` when a field changes first. A future that is not wanted is not polled.
+    pub(super) async fn until_change<T>(
+        &self,
+        is_wanted: bool,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut future = pin!(future);
         let mut changed = pin!(self.changed.wait());
         poll_fn(|context| {
@@ -160,7 +164,7 @@ impl Socket {
     pub(super) async fn unless_closed<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         while self.closing.get() == Closing::No {
-            if let Some(value) = self.or_change(true, future.as_mut()).await {
+            if let Some(value) = self.until_change(true, future.as_mut()).await {
                 return Some(value);
             }
         }

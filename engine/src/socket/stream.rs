@@ -1,4 +1,4 @@
-//! A TCP connection of a service: one task that connects, reads, and takes it apart at its end.
+//! A TCP connection of a service: one task that connects, reads, and ends it.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -25,26 +25,26 @@ use crate::rt;
 use crate::rt::stream::Stream;
 use crate::rt::timer::timeout;
 
-/// One attempt to connect a service's socket.
+/// The time for one attempt to connect a service's socket.
 const SOCKET_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a closed connection may take to write what waits.
+/// How long a closed connection may take to write the waiting bytes.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Reads of a socket in a row that found bytes at once before others get their turn.
+/// Reads in a row that found bytes at once before the task yields to others.
 const READS_IN_A_ROW_MAX: u32 = 16;
 
-/// Bytes up to which what was read is copied, so that what is kept of it does not keep a whole read buffer.
+/// Reads of at most so many bytes are copied, so that a service that keeps them does not keep a whole read buffer.
 const COPIED_READ_BYTES_MAX: usize = 16 << 10;
 
-/// What only a TCP connection has.
+/// The state that only a TCP connection has.
 pub(super) struct StreamPart {
     connection: Rc<Connection<Output>>,
     /// The peer.
     peer: Cell<Option<SocketAddr>>,
-    /// The peer is to be told that nothing more is written.
+    /// Shut down for writing once everything is written.
     finishing: Cell<bool>,
-    /// So many bytes waiting are the next warning.
+    /// The number of waiting bytes that causes the next warning.
     warns_at: Cell<usize>,
     /// Why this side has cut it.
     cut: RefCell<Option<Text>>,
@@ -74,12 +74,12 @@ impl StreamPart {
         }
     }
 
-    /// Has the peer told that nothing more is written, after what waits.
+    /// Requests the shutdown for writing, after the waiting bytes.
     pub(super) fn finish(&self) {
         self.finishing.set(true);
     }
 
-    /// Puts bytes behind what waits.
+    /// Queues bytes.
     pub(super) fn write(
         &self,
         shard: &Rc<ShardCore>,
@@ -94,8 +94,8 @@ impl StreamPart {
             )));
         }
         self.connection.link.borrow_mut().push(bytes, is_low);
-        self.connection.message_put(shard);
-        self.note_facts(socket);
+        self.connection.message_queued(shard);
+        self.update_stats(socket);
         let waiting = self.waiting();
         if waiting > SOCKET_OUT_BYTES_MAX {
             cut(shard, socket, self);
@@ -107,7 +107,7 @@ impl StreamPart {
         if waiting >= self.warns_at.get() {
             self.warns_at.set(self.warns_at.get().saturating_mul(2));
             socket.notify(shard, SocketNews::Warning { waiting });
-            // Its task watches from now on for the end of it.
+            // From now on its task also waits until everything is written.
             socket.changed.wake();
         }
         if shard.sockets().out_bytes.get() > SOCKET_OUT_TOTAL_BYTES_MAX
@@ -119,12 +119,12 @@ impl StreamPart {
         Ok(())
     }
 
-    /// Notes what is shown of it on other shards.
-    fn note_facts(&self, socket: &Socket) {
+    /// Updates the statistics that other shards read.
+    fn update_stats(&self, socket: &Socket) {
         let link = self.connection.link.borrow();
-        socket.facts.written.store(link.written(), Ordering::Relaxed);
+        socket.stats.written.store(link.written(), Ordering::Relaxed);
         socket
-            .facts
+            .stats
             .waiting
             .store(link.waiting() as u64, Ordering::Relaxed);
     }
@@ -147,13 +147,13 @@ fn cut(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart) {
     let cause = format!("{waiting} bytes wait to be sent, and the peer does not read them");
     *part.cut.borrow_mut() = Some(cause.into());
     shard.node.metrics.sockets_overflowed.add(1);
-    // What waits is given back at once: a burst of writes must not have to wait for the socket's task.
+    // The waiting bytes are freed at once: a burst of writes must not have to wait for the socket's task.
     part.connection.shutdown();
     *part.connection.link.borrow_mut() = Output::new(Rc::clone(&shard.sockets().out_bytes));
     socket.changed.wake();
 }
 
-/// Where a connection comes from.
+/// The origin of a connection.
 pub(super) enum Origin {
     Connect { host: String, port: u16 },
     Accepted { fd: OwnedFd, peer: SocketAddr },
@@ -203,7 +203,7 @@ async fn begin(
         },
     };
     part.peer.set(Some(peer));
-    socket.facts.set_address(peer);
+    socket.stats.set_address(peer);
     let stream = Rc::new(stream);
     part.connection.attach(Rc::clone(&stream));
     if socket.is_started() {
@@ -232,24 +232,24 @@ async fn connect(shard: &Rc<ShardCore>, host: &str, port: u16) -> Result<(Stream
     Err(cause)
 }
 
-/// Reads until the end, and sees to what waits to be written.
+/// Reads until the end, and handles warnings, the shutdown for writing, and closing.
 async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, stream: Rc<Stream>) -> End {
     let connection = &part.connection;
-    // The peer has sent all that it will.
-    let mut is_read_out = false;
+    // The peer has sent the end of its stream.
+    let mut is_at_end = false;
     let mut is_finished = false;
     let mut reads_in_a_row = 0;
     loop {
         let is_written = part.is_written();
         match socket.closing() {
             Closing::No => {}
-            Closing::Gently if !is_written && connection.is_open() => {
+            Closing::AfterWrites if !is_written && connection.is_open() => {
                 if timeout(LINGER_TIME_MAX, written_out(part)).await.is_none() {
                     shard.node.metrics.sockets_overflowed.add(1);
                 }
                 return close(&stream);
             }
-            Closing::Gently | Closing::AtOnce => return close(&stream),
+            Closing::AfterWrites | Closing::AtOnce => return close(&stream),
         }
         if !connection.is_open() {
             let cause = part.cut.borrow_mut().take().or_else(|| connection.detach());
@@ -265,7 +265,7 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
                 stream.finish();
             }
         }
-        let reads = !is_read_out && socket.may_read(shard);
+        let reads = !is_at_end && socket.check_read(shard);
         let watches_output = !reads || part.has_warned() || part.finishing.get();
         match wait(socket, part, &stream, reads, watches_output).await {
             Ok(Woken::Readable { waited }) => {
@@ -278,16 +278,16 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
         }
         match stream.try_read(&shard.read_buffer) {
             Ok(chunk) if chunk.is_empty() => {
-                is_read_out = true;
-                // A write that failed ends the stream too; the next round says so.
+                is_at_end = true;
+                // A write that failed ends the stream too; the next iteration reports it.
                 if connection.is_open() && socket.closing() == Closing::No {
                     socket.notify(shard, SocketNews::Closed);
                 }
             }
             Ok(chunk) => {
-                socket.facts.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                let kept = chunk.len() <= COPIED_READ_BYTES_MAX || shard.read_buffer.is_scarce();
-                let chunk = if kept {
+                socket.stats.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                let must_copy = chunk.len() <= COPIED_READ_BYTES_MAX || shard.read_buffer.is_scarce();
+                let chunk = if must_copy {
                     Bytes::copy_from_slice(&chunk)
                 } else {
                     chunk
@@ -298,25 +298,25 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return End::Failed(error.to_string().into()),
         }
-        part.note_facts(socket);
+        part.update_stats(socket);
         reads_in_a_row += 1;
         if reads_in_a_row >= READS_IN_A_ROW_MAX {
             reads_in_a_row = 0;
             rt::relax().await;
-            shard.io_seen();
+            shard.note_io_polled();
         }
     }
 }
 
-/// Waits until everything is written or nothing more will be.
+/// Waits until everything is written or the connection has ended.
 async fn written_out(part: &StreamPart) {
     while !part.is_written() && part.connection.is_open() {
         part.connection.written.wait().await;
     }
 }
 
-/// Ends a connection that this side has closed. What the peer has sent meanwhile is thrown away first:
-/// otherwise the kernel would reset the connection, and the peer could lose what it has not read yet.
+/// Ends a connection that this side has closed. First discards the bytes that the peer has sent meanwhile: otherwise
+/// the kernel would reset the connection, and the peer could lose bytes that it has not read yet.
 fn close(stream: &Stream) -> End {
     stream.finish();
     stream.discard();
@@ -327,7 +327,7 @@ enum Woken {
     Readable {
         waited: bool,
     },
-    /// Something else has changed.
+    /// A field of the socket has changed.
     Changed,
 }
 

@@ -1,4 +1,4 @@
-//! The sockets of a shard, and what all shards know of all sockets.
+//! The sockets of a shard, and the node's registry of all sockets.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;
 use crate::error::{Error, Text};
 
-/// What is known of a socket on every shard, for [`Sockets::info`](super::Sockets::info).
-pub(super) struct SocketFacts {
+/// The state of a socket that every shard can read, for [`Sockets::info`](super::Sockets::info).
+pub(super) struct SocketStats {
     sort: SocketSort,
     pub(super) owner: AtomicU32,
     pub(super) address: Mutex<Text>,
@@ -27,8 +27,8 @@ pub(super) struct SocketFacts {
     pub(super) is_closing: AtomicBool,
 }
 
-impl SocketFacts {
-    /// Notes the address to show.
+impl SocketStats {
+    /// Sets the address.
     pub(super) fn set_address(&self, address: impl std::fmt::Display) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address.to_string().into();
     }
@@ -36,24 +36,24 @@ impl SocketFacts {
 
 /// Every socket of a node. Its lock is taken when sockets are opened, closed and listed.
 #[derive(Default)]
-pub(crate) struct SocketRegistry(Mutex<BTreeMap<SocketId, Arc<SocketFacts>>>);
+pub(crate) struct SocketRegistry(Mutex<BTreeMap<SocketId, Arc<SocketStats>>>);
 
 impl SocketRegistry {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketId, Arc<SocketFacts>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketId, Arc<SocketStats>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a new socket, unless there are as many as there may be.
+    /// Adds a new socket, unless there are too many.
     pub(super) fn insert(
         &self,
         id: SocketId,
         owner: Handle,
         sort: SocketSort,
         open_files_max: u64,
-    ) -> Result<Arc<SocketFacts>, Error> {
+    ) -> Result<Arc<SocketStats>, Error> {
         let descriptors = usize::try_from(open_files_max).unwrap_or(usize::MAX) / 2;
         let sockets_max = SOCKETS_MAX.min(descriptors);
-        let facts = Arc::new(SocketFacts {
+        let stats = Arc::new(SocketStats {
             sort,
             owner: AtomicU32::new(owner.0),
             address: Mutex::new("".into()),
@@ -69,50 +69,50 @@ impl SocketRegistry {
                 "{sockets_max} sockets are the most this node has"
             )));
         }
-        sockets.insert(id, Arc::clone(&facts));
-        Ok(facts)
+        sockets.insert(id, Arc::clone(&stats));
+        Ok(stats)
     }
 
     pub(super) fn remove(&self, id: SocketId) {
         self.lock().remove(&id);
     }
 
-    /// Every socket as it is now.
+    /// The state of every socket.
     pub(super) fn list(&self) -> Vec<SocketInfo> {
         let sockets = self.lock();
-        let info = |(id, facts): (&SocketId, &Arc<SocketFacts>)| SocketInfo {
+        let info = |(id, stats): (&SocketId, &Arc<SocketStats>)| SocketInfo {
             socket: *id,
-            owner: Handle(facts.owner.load(Ordering::Relaxed)),
-            sort: facts.sort,
-            address: Arc::clone(&facts.address.lock().unwrap_or_else(PoisonError::into_inner)),
-            read: facts.read.load(Ordering::Relaxed),
-            written: facts.written.load(Ordering::Relaxed),
-            waiting: facts.waiting.load(Ordering::Relaxed),
-            is_started: facts.is_started.load(Ordering::Relaxed),
-            is_closing: facts.is_closing.load(Ordering::Relaxed),
+            owner: Handle(stats.owner.load(Ordering::Relaxed)),
+            sort: stats.sort,
+            address: Arc::clone(&stats.address.lock().unwrap_or_else(PoisonError::into_inner)),
+            read: stats.read.load(Ordering::Relaxed),
+            written: stats.written.load(Ordering::Relaxed),
+            waiting: stats.waiting.load(Ordering::Relaxed),
+            is_started: stats.is_started.load(Ordering::Relaxed),
+            is_closing: stats.is_closing.load(Ordering::Relaxed),
         };
         sockets.iter().map(info).collect()
     }
 }
 
-/// The sockets that live on one shard.
+/// The socket room of one shard.
 pub(crate) struct SocketShard {
-    /// Those of all shards.
+    /// The sockets of all shards.
     pub(super) registry: Arc<SocketRegistry>,
     sockets: RefCell<FxHashMap<SocketId, Rc<Socket>>>,
-    /// The next number to try; every number of this shard leaves the same rest.
+    /// The number tried last; all numbers of this shard have the same remainder.
     next: Cell<u32>,
     index: u32,
     shards: u32,
-    /// Bytes that wait to be written to all of them.
+    /// Bytes that wait to be written to all sockets of the shard.
     pub(super) out_bytes: Rc<Cell<usize>>,
-    /// Bytes of their events that owners have not handled.
+    /// Bytes of events that owners have not handled.
     unhandled: Cell<usize>,
-    /// The services of this shard that have had a socket, so that their end may close some.
+    /// The services of this shard that have owned a socket: their end may close some.
     owners: RefCell<FxHashSet<Handle>>,
-    /// Those that are not read until `unhandled` is less.
-    starved: RefCell<Vec<Rc<Socket>>>,
-    /// Bytes that services of this shard have written to sockets of other shards, which have not taken them.
+    /// The sockets that are not read until `unhandled` is lower.
+    unread: RefCell<Vec<Rc<Socket>>>,
+    /// Bytes that services of this shard have written to sockets of other shards, which have not accepted them.
     pub(super) in_transit: Arc<AtomicUsize>,
 }
 
@@ -127,7 +127,7 @@ impl SocketShard {
             out_bytes: Rc::default(),
             unhandled: Cell::new(0),
             owners: RefCell::default(),
-            starved: RefCell::default(),
+            unread: RefCell::default(),
             in_transit: Arc::default(),
         }
     }
@@ -155,7 +155,7 @@ impl SocketShard {
         self.sockets.borrow().get(&id).cloned()
     }
 
-    /// Takes a socket out that has ended.
+    /// Removes a socket that has ended.
     pub(super) fn remove(&self, id: SocketId) -> Option<Rc<Socket>> {
         let removed = self.sockets.borrow_mut().remove(&id);
         if let Some(socket) = &removed {
@@ -174,35 +174,35 @@ impl SocketShard {
         sockets.values().max_by_key(waiting).cloned()
     }
 
-    /// Closes what a service that has ended leaves behind. What it wrote is written first.
-    pub(crate) fn close_those_of(&self, owner: Handle) {
+    /// Closes the sockets of a service that has ended, after their waiting bytes are written.
+    pub(crate) fn close_owned_by(&self, owner: Handle) {
         for socket in self.sockets.borrow().values() {
             if socket.owner() == owner {
-                socket.close(Closing::Gently);
+                socket.close(Closing::AfterWrites);
             }
         }
     }
 
-    /// Forgets all of them, because the shard stops.
+    /// Removes and closes all sockets: the shard stops.
     pub(crate) fn close_all(&self) {
         let sockets = std::mem::take(&mut *self.sockets.borrow_mut());
-        self.starved.borrow_mut().clear();
+        self.unread.borrow_mut().clear();
         for socket in sockets.values() {
             socket.close(Closing::AtOnce);
         }
     }
 
-    /// Notes that a service of this shard has a socket.
-    pub(super) fn note_owner(&self, owner: Handle) {
+    /// Records that a service of this shard owns a socket.
+    pub(super) fn add_owner(&self, owner: Handle) {
         self.owners.borrow_mut().insert(owner);
     }
 
-    /// A service of this shard has ended; whether it has had a socket.
-    pub(super) fn forget_owner(&self, owner: Handle) -> bool {
+    /// Removes an owner that has ended; returns whether it has owned a socket.
+    pub(super) fn remove_owner(&self, owner: Handle) -> bool {
         self.owners.borrow_mut().remove(&owner)
     }
 
-    // ---- what owners have not handled ----
+    // ---- unhandled events ----
 
     pub(super) fn unhandled(&self) -> usize {
         self.unhandled.get()
@@ -212,19 +212,19 @@ impl SocketShard {
         self.unhandled.set(self.unhandled.get() + bytes);
     }
 
-    /// Owners have handled so much; who waited for it goes on when half of the room is free.
+    /// Counts bytes that owners have handled; wakes the waiting sockets when half of the limit is free.
     pub(super) fn remove_unhandled(&self, bytes: usize) {
         self.unhandled.set(self.unhandled.get().saturating_sub(bytes));
         if self.unhandled.get() <= READ_AHEAD_TOTAL_BYTES_MAX / 2 {
-            let starved = std::mem::take(&mut *self.starved.borrow_mut());
-            for socket in starved {
+            let unread = std::mem::take(&mut *self.unread.borrow_mut());
+            for socket in unread {
                 socket.changed.wake();
             }
         }
     }
 
-    pub(super) fn wait_for_room(&self, socket: &Rc<Socket>) {
-        self.starved.borrow_mut().push(Rc::clone(socket));
+    pub(super) fn wake_when_read_ahead_falls(&self, socket: &Rc<Socket>) {
+        self.unread.borrow_mut().push(Rc::clone(socket));
     }
 }
 

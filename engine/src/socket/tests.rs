@@ -17,24 +17,24 @@ use crate::core::socket_event::{SocketId, SocketNews};
 use crate::error::Error;
 use crate::rt::manual::{self, Remote};
 
-/// The service whose sockets these are.
+/// The owner of the sockets.
 const OWNER: Handle = Handle(5);
 
-struct Room {
+struct Fixture {
     component: Component,
-    /// What happened and was not looked at: which socket, what, and what it counts.
+    /// The events that were not handled: the socket, the event, and its counted bytes.
     events: RefCell<Vec<(SocketId, SocketNews, usize)>>,
-    /// How many messages went to other shards.
+    /// The messages to other shards.
     staged: RefCell<Vec<(usize, Envelope)>>,
 }
 
-impl Room {
-    fn new(shards: usize) -> Room {
+impl Fixture {
+    fn new(shards: usize) -> Fixture {
         let component = Component::new(shards, Settings::default(), |_| {
             SocketShard::new(0, shards, &Arc::default())
         });
         component.add_service(OWNER);
-        Room {
+        Fixture {
             component,
             events: RefCell::default(),
             staged: RefCell::default(),
@@ -62,12 +62,12 @@ impl Room {
                         .push((event.socket, event.news, delivery.bytes));
                 }
                 Handed::Staged(to, envelope) => self.staged.borrow_mut().push((to, envelope)),
-                _ => panic!("sockets hand on nothing else"),
+                _ => panic!("sockets send nothing else"),
             }
         }
     }
 
-    /// Takes the events, as an owner that handles them.
+    /// Handles the events as the owner.
     fn handle_events(&self) -> Vec<(SocketId, SocketNews)> {
         self.settle();
         let events = self.events.take();
@@ -85,7 +85,7 @@ impl Room {
         let socket = self
             .sockets()
             .connect("127.0.0.1", 7_000)
-            .expect("room for a socket");
+            .expect("there is space for a socket");
         self.settle();
         let dial = manual::dials().pop().expect("an attempt to connect");
         let remote = dial.accept();
@@ -105,51 +105,57 @@ fn data(events: &[(SocketId, SocketNews)]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_before_the_connection_is_up_is_sent_in_order_afterwards() {
-    let room = Room::new(1);
-    let socket = room.sockets().connect("127.0.0.1", 7_000).expect("room");
-    room.sockets()
+fn bytes_written_before_the_connection_is_up_are_sent_in_order_afterwards() {
+    let test = Fixture::new(1);
+    let socket = test
+        .sockets()
+        .connect("127.0.0.1", 7_000)
+        .expect("there is space");
+    test.sockets()
         .write(socket, Bytes::from_static(b"one "))
         .expect("it takes bytes");
-    room.sockets()
+    test.sockets()
         .write_low(socket, Bytes::from_static(b"low"))
         .expect("it takes bytes");
-    room.sockets()
+    test.sockets()
         .write(socket, Bytes::from_static(b"two "))
         .expect("it takes bytes");
-    room.settle();
+    test.settle();
     let remote = manual::dials().pop().expect("an attempt").accept();
-    room.settle();
+    test.settle();
     assert_eq!(remote.received(), b"one two low");
 }
 
 #[test]
-fn a_refused_connection_says_so_once_and_the_socket_is_gone() {
-    let room = Room::new(1);
-    let socket = room.sockets().connect("127.0.0.1", 7_000).expect("room");
-    room.settle();
+fn a_refused_connection_is_reported_once_and_its_socket_removed() {
+    let test = Fixture::new(1);
+    let socket = test
+        .sockets()
+        .connect("127.0.0.1", 7_000)
+        .expect("there is space");
+    test.settle();
     manual::dials().pop().expect("an attempt").refuse();
-    let events = room.handle_events();
+    let events = test.handle_events();
     assert!(matches!(&events[..], [(failed, SocketNews::Failed { .. })] if *failed == socket));
-    let written = room.sockets().write(socket, Bytes::from_static(b"x"));
+    let written = test.sockets().write(socket, Bytes::from_static(b"x"));
     assert!(matches!(written, Err(Error::Invalid { .. })));
-    assert!(room.sockets().info().is_empty());
+    assert!(test.sockets().info().is_empty());
 }
 
 #[test]
-fn an_owner_that_does_not_handle_its_events_is_read_no_further_and_loses_nothing() {
-    let room = Room::new(1);
-    let (_, remote) = room.connect();
+fn reading_pauses_while_an_owner_does_not_handle_its_events_and_nothing_is_lost() {
+    let test = Fixture::new(1);
+    let (_, remote) = test.connect();
     let chunk = vec![7; 64 << 10];
     for _ in 0..32 {
         remote.send(&chunk);
     }
-    room.settle();
-    let unhandled: usize = room.events.borrow().iter().map(|(_, _, bytes)| bytes).sum();
+    test.settle();
+    let unhandled: usize = test.events.borrow().iter().map(|(_, _, bytes)| bytes).sum();
     assert!(unhandled >= READ_AHEAD_BYTES_MAX && unhandled < READ_AHEAD_BYTES_MAX + chunk.len() + 1_024);
     let mut received = 0;
     loop {
-        let events = room.handle_events();
+        let events = test.handle_events();
         if events.is_empty() {
             break;
         }
@@ -159,24 +165,24 @@ fn an_owner_that_does_not_handle_its_events_is_read_no_further_and_loses_nothing
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_warned_of_and_then_cut_and_others_are_not() {
-    let room = Room::new(1);
-    let (slow, remote) = room.connect();
-    let (healthy, other) = room.connect();
+fn a_peer_that_does_not_read_causes_warnings_and_is_then_cut_and_others_are_not() {
+    let test = Fixture::new(1);
+    let (slow, remote) = test.connect();
+    let (healthy, other) = test.connect();
     remote.set_room(0);
     let chunk = Bytes::from(vec![7; 1 << 20]);
     let mut written = 0;
     let error = loop {
-        match room.sockets().write(slow, chunk.clone()) {
+        match test.sockets().write(slow, chunk.clone()) {
             Ok(()) => written += chunk.len(),
             Err(error) => break error,
         }
     };
     assert_eq!((written, error.code()), (SOCKET_OUT_BYTES_MAX, "overloaded"));
-    room.sockets()
+    test.sockets()
         .write(healthy, Bytes::from_static(b"hello"))
         .expect("it is open");
-    let events = room.handle_events();
+    let events = test.handle_events();
     let warnings = events.iter().filter_map(|(socket, news)| match news {
         SocketNews::Warning { waiting } if *socket == slow => Some(*waiting),
         _ => None,
@@ -193,41 +199,41 @@ fn a_peer_that_does_not_read_is_warned_of_and_then_cut_and_others_are_not() {
 }
 
 #[test]
-fn closing_writes_what_waits_first_and_the_end_of_the_peer_is_told_once() {
-    let room = Room::new(1);
-    let (socket, remote) = room.connect();
+fn closing_writes_the_waiting_bytes_first_and_the_end_is_reported_once() {
+    let test = Fixture::new(1);
+    let (socket, remote) = test.connect();
     remote.set_room(3);
-    room.sockets()
+    test.sockets()
         .write(socket, Bytes::from_static(b"hello"))
         .expect("it is open");
-    room.settle();
-    room.sockets().close(socket).expect("closing is no error");
+    test.settle();
+    test.sockets().close(socket).expect("closing is no error");
     assert!(!remote.is_shut_down(), "two bytes wait");
     remote.close();
-    let events = room.handle_events();
+    let events = test.handle_events();
     let ends = events
         .iter()
         .filter(|(_, news)| matches!(news, SocketNews::Closed | SocketNews::Failed { .. }));
     assert_eq!(ends.count(), 1);
     assert_eq!(remote.received(), b"hel");
-    assert!(room.handle_events().is_empty());
-    room.sockets()
+    assert!(test.handle_events().is_empty());
+    test.sockets()
         .close(socket)
-        .expect("closing what is closed is no error");
+        .expect("closing a closed socket is no error");
 }
 
 #[test]
-fn a_command_for_a_socket_of_another_shard_goes_there_and_counts_until_it_has_arrived() {
-    let room = Room::new(2);
+fn a_command_for_a_socket_of_another_shard_is_counted_until_it_is_dropped_or_executed() {
+    let test = Fixture::new(2);
     let elsewhere = SocketId(3);
-    room.sockets()
+    test.sockets()
         .write(elsewhere, Bytes::from_static(b"hello"))
-        .expect("it is on its way");
-    room.settle();
-    let staged = room.staged.take();
+        .expect("it is sent");
+    test.settle();
+    let staged = test.staged.take();
     assert!(matches!(&staged[..], [(1, Envelope::SocketCommand(_))]));
     let sum = || {
-        room.shard()
+        test.shard()
             .sockets()
             .in_transit
             .load(std::sync::atomic::Ordering::Relaxed)
@@ -239,11 +245,11 @@ fn a_command_for_a_socket_of_another_shard_goes_there_and_counts_until_it_has_ar
 
 #[test]
 fn the_sockets_of_an_owner_that_has_ended_are_closed() {
-    let room = Room::new(1);
-    let (_, remote) = room.connect();
-    room.shard().sockets().owner_ended(room.shard(), OWNER);
-    room.settle();
-    assert!(room.sockets().info().is_empty());
-    drop(room.events.take());
+    let test = Fixture::new(1);
+    let (_, remote) = test.connect();
+    test.shard().sockets().owner_ended(test.shard(), OWNER);
+    test.settle();
+    assert!(test.sockets().info().is_empty());
+    drop(test.events.take());
     assert!(remote.is_shut_down());
 }

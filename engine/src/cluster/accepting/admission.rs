@@ -1,8 +1,8 @@
-//! The connections of one listener: how many there are, how many of them come from one source, and how fast a
-//! source opens them.
+//! Admission to one listener: the limits of its connections, of the connections from one source, and of the rate at
+//! which a source opens them.
 //!
-//! A source is an IPv4 address, or the first half of an IPv6 one, of which a machine has as many as it likes.
-//! Whoever is turned away costs a look into a table on the listener's own thread.
+//! A source is an IPv4 address, or the first half of an IPv6 address, since one machine may use every address with
+//! that half. A refused connection costs one look-up on the listener's thread.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,10 @@ use skyring_codec::Millis;
 
 use crate::cluster::rate_limit::RateLimit;
 
-/// Sources without a connection that are remembered for how fast they were.
+/// Sources without a connection whose rate is still recorded.
 const SOURCES_KEPT_MAX: usize = 16_384;
 
-/// How many clients a listener takes.
+/// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientLimits {
     pub(crate) clients_max: usize,
@@ -23,14 +23,14 @@ pub(crate) struct ClientLimits {
     pub(crate) accepts_per_second_max: u32,
 }
 
-/// Why a connection is turned away.
+/// Why a listener refuses a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The listener has as many as it takes.
+    /// The listener has as many clients as it may.
     Full,
-    /// Its source has as many as it may have.
+    /// Its source has as many clients as it may.
     SourceFull,
-    /// Its source opens them too fast.
+    /// Its source opens connections too fast.
     TooFast,
 }
 
@@ -65,7 +65,7 @@ impl Clients {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection in, or says why not.
+    /// Admits a connection, or returns why not.
     pub(crate) fn admit(
         self: &Arc<Clients>,
         now: Millis,
@@ -73,15 +73,15 @@ impl Clients {
         channels: Option<u32>,
     ) -> Result<Arc<Admission>, Refusal> {
         let limits = self.limits;
-        let address = source_of(peer.ip());
+        let address = source(peer.ip());
         let mut count = self.count();
         let is_full = count.clients >= limits.clients_max;
-        count.forget_idle(now);
+        count.remove_idle(now);
         let source = count.sources.entry(address).or_insert_with(|| Source {
             clients: 0,
             accepts: RateLimit::new(limits.accepts_per_second_max, limits.accepts_per_second_max),
         });
-        if !source.accepts.try_turn(now) {
+        if !source.accepts.try_acquire(now) {
             return Err(Refusal::TooFast);
         }
         if is_full {
@@ -101,21 +101,21 @@ impl Clients {
 }
 
 impl Count {
-    /// Keeps the table small, however many sources come.
-    fn forget_idle(&mut self, now: Millis) {
+    /// Removes sources without a connection when the table is too large.
+    fn remove_idle(&mut self, now: Millis) {
         if self.sources.len() <= self.clients + SOURCES_KEPT_MAX {
             return;
         }
         self.sources
-            .retain(|_, source| source.clients > 0 || !source.accepts.is_rested(now));
+            .retain(|_, source| source.clients > 0 || !source.accepts.is_fully_available(now));
         if self.sources.len() > self.clients + SOURCES_KEPT_MAX {
             self.sources.retain(|_, source| source.clients > 0);
         }
     }
 }
 
-/// What counts as one source.
-fn source_of(address: IpAddr) -> IpAddr {
+/// The source of an address.
+fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let half = u128::from(address) & !u128::from(u64::MAX);
@@ -125,12 +125,12 @@ fn source_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A connection's place among its listener's clients; dropping it frees the place.
+/// The admission of one client of a listener; dropping it makes space for another.
 #[derive(Debug)]
 pub(crate) struct Admission {
     clients: Arc<Clients>,
     source: IpAddr,
-    /// How many channels the listener lets a peer have; `None`: as many as it wants.
+    /// How many channels the listener offers a peer; `None`: as many as the peer wants.
     pub(crate) channels: Option<u32>,
 }
 
@@ -172,15 +172,15 @@ mod tests {
     fn a_source_has_its_share_and_leaves_the_rest_to_others() {
         let clients = Clients::new(limits(5, 3, 1_000));
         let mut first: Vec<_> = (0..3)
-            .map(|_| admit(&clients, 0, "10.0.0.1").expect("room"))
+            .map(|_| admit(&clients, 0, "10.0.0.1").expect("there is space"))
             .collect();
         assert_eq!(admit(&clients, 0, "10.0.0.1").unwrap_err(), Refusal::SourceFull);
         let others: Vec<_> = (2..4)
-            .map(|last| admit(&clients, 0, &format!("10.0.0.{last}")).expect("room"))
+            .map(|last| admit(&clients, 0, &format!("10.0.0.{last}")).expect("there is space"))
             .collect();
         assert_eq!(admit(&clients, 0, "10.0.0.9").unwrap_err(), Refusal::Full);
         first.pop();
-        let back = admit(&clients, 0, "10.0.0.1").expect("its place is free again");
+        let back = admit(&clients, 0, "10.0.0.1").expect("there is space again");
         drop((first, others, back));
         assert_eq!(clients.count().clients, 0);
     }
@@ -208,7 +208,7 @@ mod tests {
             ("::ffff:10.0.0.1", "10.0.0.1", true),
             ("10.0.0.1", "10.0.0.2", false),
         ] {
-            let source = |text| source_of(peer(text).ip());
+            let source = |text| source(peer(text).ip());
             assert_eq!(source(one) == source(other), is_same, "{one} {other}");
         }
     }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn the_table_of_sources_stays_small() {
         let clients = Clients::new(limits(1, 1, 1));
-        let _place = admit(&clients, 0, "10.0.0.1").expect("room");
+        let _admission = admit(&clients, 0, "10.0.0.1").expect("there is space");
         for number in 0..3 * SOURCES_KEPT_MAX as u32 {
             let address = IpAddr::from((0x0b00_0000 + number).to_be_bytes());
             let refused = clients.admit(u64::from(number), SocketAddr::new(address, 1), None);

@@ -1,9 +1,10 @@
-//! How a node takes its leave: it tells its peers that it stops, so that they go elsewhere at once, and lets the
-//! calls finish that it has taken.
+//! The drain of a stopping node: it says goodbye to its peers, so that they use other nodes at once, and finishes the
+//! calls that it has accepted.
 //!
-//! A peer that speaks the native dialect hears a goodbye, sends nothing more on that connection, and closes it when
-//! it has its answers. The skynet dialect has no such word: there the connection is closed for writing once nothing
-//! of it is being handled, so that the answers arrive before the end. What comes before that is served as ever.
+//! A peer that speaks the native dialect gets a goodbye, sends nothing more on that connection, and closes it when it
+//! has its answers. The skynet dialect has no goodbye: the node shuts the connection down for writing once none of
+//! its requests is in progress, so that the answers arrive before the end. Requests that arrive before that are
+//! served.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -16,19 +17,19 @@ use crate::cluster::room::ClusterShard;
 use crate::core::ShardCore;
 use crate::rt;
 
-/// How long a peer that has no call under way may take to close its connection after it was told goodbye, in
-/// milliseconds. One that is paused itself does not hear it.
+/// How long a peer without calls in flight may take to close its connection after the goodbye, in milliseconds. A
+/// peer that is paused does not read it.
 const GOODBYE_TIME_MS_MAX: Millis = 1_000;
 
-/// How long the last answers have to reach the peers after the connections were closed for writing, in milliseconds.
+/// How long the last answers have to reach the peers after the shutdown for writing, in milliseconds.
 const LINGER_TIME_MS_MAX: Millis = 200;
 
-/// Time between two looks at who is still there.
+/// Time between two checks of the open connections.
 const CHECK_INTERVAL: Duration = Duration::from_millis(2);
 
 impl ClusterShard {
-    /// Tells peers goodbye, and waits until their calls have finished; then counts this shard among those that
-    /// have left. Whoever stops the node bounds the wait.
+    /// Says goodbye to peers, waits until their calls have finished, then counts this shard as drained. The caller
+    /// that stops the node bounds the wait.
     pub(crate) fn drain(&self, shard: &Rc<ShardCore>) {
         if !self.is_draining.replace(true) {
             rt::spawn(drain(Rc::clone(shard)));
@@ -38,7 +39,7 @@ impl ClusterShard {
 
 async fn drain(shard: Rc<ShardCore>) {
     let cluster = shard.cluster();
-    // Nobody is let in any more, so they cannot go on.
+    // The node accepts no connection any more, so these sessions cannot resume.
     cluster.end_all_detached(&shard);
     for connection in cluster.all_inbound() {
         connection.send_goodbye(&shard);
@@ -46,7 +47,7 @@ async fn drain(shard: Rc<ShardCore>) {
     let began = shard.update_now();
     let is_done = |connection: &Rc<Inbound>, now: Millis| {
         let is_overdue = now.saturating_sub(began) >= GOODBYE_TIME_MS_MAX;
-        connection.is_finished() && (is_overdue || !connection.understands_goodbye())
+        connection.has_finished() && (is_overdue || !connection.supports_goodbye())
     };
     while !shard.stopping.get() {
         let now = shard.update_now();

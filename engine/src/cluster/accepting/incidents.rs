@@ -1,13 +1,13 @@
-//! What peers do wrong, logged once in a while however often it happens.
+//! Faults of peers, logged at a limited rate.
 
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::log::Throttle;
 
-/// Time between two log lines of one sort, in milliseconds.
+/// Time between two log lines of one kind, in milliseconds.
 const LOG_INTERVAL_MS: u64 = 10_000;
 
-/// What a peer can do wrong.
+/// A fault of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cluster) enum Incident {
     Malformed,
@@ -19,11 +19,11 @@ pub(in crate::cluster) enum Incident {
 }
 
 impl Incident {
-    /// How many there are.
+    /// The number of kinds.
     const COUNT: usize = 6;
 }
 
-/// The log of incidents of one shard.
+/// The log throttles of one shard, one for each kind of incident.
 pub(in crate::cluster) struct Incidents([Throttle; Incident::COUNT]);
 
 impl Default for Incidents {
@@ -33,7 +33,7 @@ impl Default for Incidents {
 }
 
 impl Incidents {
-    /// Logs one line of a sort, and not again for a while.
+    /// Logs an incident, unless one of its kind was logged within the interval.
     pub(in crate::cluster) fn log(
         &self,
         shard: &ShardCore,

@@ -1,4 +1,4 @@
-//! Listening for peers: how many may come, and which shard each goes to.
+//! Listening for peers: admission of connections, and their distribution to the shards.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -20,10 +20,10 @@ use crate::rt::listener::{Incoming, Listener, turn_away};
 /// Most connections of one listener unless `cluster.open` says otherwise.
 pub const CLIENTS_MAX_DEFAULT: usize = 8_192;
 
-/// Time between two log lines about connections that are turned away, in milliseconds.
+/// Time between two log lines about refused connections, in milliseconds.
 const REFUSAL_LOG_INTERVAL_MS: u64 = 10_000;
 
-/// Listens on `address` until the node stops. Connections go to the shards in turn.
+/// Listens on `address` until the node stops. Connections go to the shards round robin.
 pub(crate) fn open(
     node: &Arc<NodeShared>,
     shared: &ClusterShared,
@@ -41,12 +41,12 @@ pub(crate) fn open(
     };
     let clients = Clients::new(limits);
     let throttle = Mutex::new(Throttle::new(REFUSAL_LOG_INTERVAL_MS));
-    // The listener is kept by the node, so it must not keep the node.
+    // The node owns the listener, so the listener must not own the node.
     let weak = Arc::downgrade(node);
     let next = AtomicUsize::new(0);
     let listener = Listener::open(address, move |incoming| {
         let Some(node) = weak.upgrade() else { return };
-        let refused = |counter: &Counter, why: String| {
+        let refuse = |counter: &Counter, why: String| {
             counter.add(1);
             let Ok(throttle) = throttle.lock() else { return };
             if let Some(suppressed) = throttle.allow(clock::now_ms()) {
@@ -63,7 +63,7 @@ pub(crate) fn open(
         let metrics = &node.metrics;
         let (socket, peer) = match incoming {
             Incoming::Connection(socket, peer) => (socket, peer),
-            Incoming::Failed(error) => return refused(&metrics.connections_refused, error.to_string()),
+            Incoming::Failed(error) => return refuse(&metrics.connections_refused, error.to_string()),
         };
         let admission = match clients.admit(clock::now_ms(), peer, channels) {
             Ok(admission) => admission,
@@ -89,27 +89,27 @@ pub(crate) fn open(
                         ),
                     ),
                 };
-                return refused(counter, why);
+                return refuse(counter, why);
             }
         };
         let shard = next.fetch_add(1, Ordering::Relaxed) % node.shards();
-        if hand_over(&node, shard, socket, peer, admission) {
+        if pass_to_shard(&node, shard, socket, peer, admission) {
             metrics.connections_accepted.add(1);
         } else {
-            refused(
+            refuse(
                 &metrics.connections_refused,
-                format!("{peer}: shard {shard} is behind"),
+                format!("{peer}: the job queue of shard {shard} is full"),
             );
         }
     })
     .map_err(|error| Error::bind(address, &error))?;
     let local = listener.local();
-    shared.keep_listener(listener)?;
+    shared.add_listener(listener)?;
     Ok(local)
 }
 
-/// Gives a socket to its shard; false, and the socket closed, when the shard takes no more jobs.
-fn hand_over(
+/// Passes a socket to its shard; returns false, and closes the socket, when the shard's job queue is full.
+fn pass_to_shard(
     node: &NodeShared,
     shard: usize,
     socket: OwnedFd,

@@ -1,4 +1,4 @@
-//! From other nodes: listeners, the connections that peers opened, their sessions, and what all of them may hold.
+//! The accepting side: listeners, inbound connections, their sessions, and the limits of their memory.
 
 pub(crate) mod admission;
 pub(crate) mod budget;

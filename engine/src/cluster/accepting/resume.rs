@@ -1,4 +1,4 @@
-//! Sessions of accepted channels that go on with another connection, or end without one.
+//! The sessions of inbound channels: their resumption on a new connection, and their end without one.
 
 use std::rc::Rc;
 
@@ -6,50 +6,50 @@ use skyring_codec::link::CalleeLink;
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption};
 
 use crate::cluster::accepting::inbound::Inbound;
-use crate::cluster::accepting::sessions::{Holder, SESSIONS_DETACHED_MAX};
+use crate::cluster::accepting::sessions::{SESSIONS_DETACHED_MAX, SessionLookup};
 use crate::cluster::room::ClusterShard;
 use crate::config::NodeEntry;
 use crate::core::ShardCore;
 use crate::core::slab::Key;
 
 impl ClusterShard {
-    /// Notes who has a session.
-    pub(in crate::cluster) fn keep_session(&self, secret: [u8; NONCE_BYTES], holder: Key) {
+    /// Registers the connection that holds a session.
+    pub(in crate::cluster) fn register_session(&self, secret: [u8; NONCE_BYTES], holder: Key) {
         self.sessions.insert(secret, holder);
     }
 
-    /// The session is over.
-    pub(in crate::cluster) fn forget_session(&self, secret: &[u8; NONCE_BYTES]) {
+    /// Unregisters a session that has ended.
+    pub(in crate::cluster) fn unregister_session(&self, secret: &[u8; NONCE_BYTES]) {
         self.sessions.remove(secret);
     }
 
-    /// Who has the session that a hello names, if it can go on with the connection of `greeted`. One that cannot,
-    /// since it has let go of what would be needed, is over. One that has gone on with a later connection already
-    /// stays as it is: connections may overtake each other on their way to the shard.
-    pub(in crate::cluster) fn session_holder(
+    /// Looks up the session that a hello names. A session that cannot resume on the connection of `incoming`, because
+    /// it has dropped messages that the peer needs, ends. A session that has resumed on a later connection stays:
+    /// connections may overtake each other on their way to the shard.
+    pub(in crate::cluster) fn find_session(
         &self,
         shard: &Rc<ShardCore>,
         hello: &Hello,
-        greeted: &CalleeLink,
-    ) -> Holder {
+        incoming: &CalleeLink,
+    ) -> SessionLookup {
         let Resumption::Session { session, .. } = hello.resume else {
-            return Holder::Nobody;
+            return SessionLookup::NotFound;
         };
         let key = self.sessions.holder(&session);
         let Some(holder) = key.and_then(|key| self.inbound.borrow().get(key).cloned()) else {
-            return Holder::Nobody;
+            return SessionLookup::NotFound;
         };
-        if holder.can_resume(greeted) {
-            return Holder::Resumes(holder);
+        if holder.can_resume(incoming) {
+            return SessionLookup::Resumable(holder);
         }
-        if holder.is_outdated(greeted) {
-            return Holder::HasMovedOn;
+        if holder.is_outdated(incoming) {
+            return SessionLookup::Superseded;
         }
         holder.end_session(shard);
-        Holder::Nobody
+        SessionLookup::NotFound
     }
 
-    /// One more session has no connection.
+    /// Counts one more detached session; past the limit, ends the oldest.
     pub(in crate::cluster) fn count_detached(&self, shard: &ShardCore) {
         if self.sessions.count_detached() > SESSIONS_DETACHED_MAX {
             let oldest = {
@@ -65,12 +65,12 @@ impl ClusterShard {
         }
     }
 
-    /// One of them has a connection again, or is over.
+    /// Uncounts a detached session that has resumed or ended.
     pub(in crate::cluster) fn uncount_detached(&self) {
         self.sessions.uncount_detached();
     }
 
-    /// Ends the sessions without a connection that `condition` holds for.
+    /// Ends the detached sessions for which `condition` holds.
     fn end_detached(&self, shard: &ShardCore, condition: impl Fn(&Inbound) -> bool) {
         for inbound in self.all_inbound() {
             if inbound.detached_since().is_some() && condition(&inbound) {
@@ -79,7 +79,7 @@ impl ClusterShard {
         }
     }
 
-    /// The map has changed: nodes that it turns off have no sessions.
+    /// Ends the detached sessions of nodes that the map disables.
     pub(in crate::cluster) fn end_sessions_of_disabled(&self, shard: &ShardCore) {
         if self.sessions.detached() > 0 {
             let map = self.shared.map.get();
@@ -90,7 +90,7 @@ impl ClusterShard {
         }
     }
 
-    /// Ends all that have no connection: the shard stops.
+    /// Ends all detached sessions: the shard stops.
     pub(in crate::cluster) fn end_all_detached(&self, shard: &ShardCore) {
         self.end_detached(shard, |_| true);
     }

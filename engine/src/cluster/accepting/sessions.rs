@@ -1,8 +1,7 @@
-//! The sessions of accepted channels, as one shard has them: which [`Inbound`] has which, and how many have no
-//! connection.
+//! The sessions of inbound channels on one shard: which [`Inbound`] holds each, and how many are detached.
 //!
-//! Invariants: a session's secret leads to the [`Inbound`] that has it, as long as that is there; sessions without
-//! a connection are bounded in number, and each in time and bytes.
+//! Invariants: a session's secret maps to the [`Inbound`] that holds it, for as long as that exists; detached
+//! sessions are bounded in number, and each in time and bytes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -13,55 +12,55 @@ use skyring_codec::native::NONCE_BYTES;
 use crate::cluster::accepting::inbound::Inbound;
 use crate::core::slab::Key;
 
-/// Most sessions of one shard that have no connection; past it the one that has been without for longest ends.
+/// Most detached sessions of one shard; past it the one that is detached for longest ends.
 pub const SESSIONS_DETACHED_MAX: usize = 1_024;
 
-/// Who has the session that a hello names.
-pub(in crate::cluster) enum Holder {
-    /// Nobody: another session begins.
-    Nobody,
-    /// One that goes on with the connection.
-    Resumes(Rc<Inbound>),
-    /// One that has gone on with a later connection: this one came too late, and ends.
-    HasMovedOn,
+/// The session that a hello names.
+pub(in crate::cluster) enum SessionLookup {
+    /// There is none that can resume: a new session begins.
+    NotFound,
+    /// It can resume on the new connection.
+    Resumable(Rc<Inbound>),
+    /// It has resumed on a later connection: the new one arrived too late, and ends.
+    Superseded,
 }
 
-/// What a shard knows of its sessions.
+/// The table of sessions of one shard.
 #[derive(Default)]
 pub(in crate::cluster) struct Sessions {
-    /// Looked up with what peers send, so hashed with a key that they do not know.
+    /// Peers choose the keys of the look-ups, so the hash is keyed with a secret.
     by_secret: RefCell<HashMap<[u8; NONCE_BYTES], Key>>,
     detached: Cell<usize>,
 }
 
 impl Sessions {
-    /// Notes who has a session.
+    /// Registers the holder of a session.
     pub(super) fn insert(&self, secret: [u8; NONCE_BYTES], holder: Key) {
         self.by_secret.borrow_mut().insert(secret, holder);
     }
 
-    /// The session is over.
+    /// Unregisters a session.
     pub(super) fn remove(&self, secret: &[u8; NONCE_BYTES]) {
         self.by_secret.borrow_mut().remove(secret);
     }
 
-    /// Who has a session.
+    /// The holder of a session.
     pub(super) fn holder(&self, secret: &[u8; NONCE_BYTES]) -> Option<Key> {
         self.by_secret.borrow().get(secret).copied()
     }
 
-    /// How many have no connection.
+    /// The number of detached sessions.
     pub(super) fn detached(&self) -> usize {
         self.detached.get()
     }
 
-    /// One more has no connection; how many that makes.
+    /// Counts one more detached session; returns the new number.
     pub(super) fn count_detached(&self) -> usize {
         self.detached.set(self.detached.get() + 1);
         self.detached.get()
     }
 
-    /// One of them has a connection again, or is over.
+    /// Uncounts a detached session.
     pub(super) fn uncount_detached(&self) {
         self.detached.set(self.detached.get().saturating_sub(1));
     }

@@ -1,4 +1,4 @@
-//! What a shard does with all connections that peers opened: deadlines, sweeps, and room for them.
+//! The inbound connections of a shard: acceptance, answers, deadlines, sweeps, and the memory budget.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use skyring_codec::native::Hello;
 
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::inbound::Inbound;
-use crate::cluster::accepting::sessions::Holder;
+use crate::cluster::accepting::sessions::SessionLookup;
 use crate::cluster::room::ClusterShard;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::rt::stream::Stream;
 
 impl ClusterShard {
-    /// Takes over an accepted socket.
+    /// Serves an accepted socket.
     pub(crate) fn accept(
         &self,
         shard: &Rc<ShardCore>,
@@ -50,7 +50,7 @@ impl ClusterShard {
         inbound.begin(shard, stream);
     }
 
-    /// Goes on with a connection that was accepted on another shard and is a channel of this one.
+    /// Serves a connection that another shard accepted and whose channel this shard owns.
     pub(crate) fn take_over(
         &self,
         shard: &Rc<ShardCore>,
@@ -66,10 +66,12 @@ impl ClusterShard {
         let Some(stream) = adopt(shard, socket, peer) else {
             return;
         };
-        match self.session_holder(shard, hello, &link) {
-            Holder::Nobody => {}
-            Holder::Resumes(holder) => return holder.resume(shard, link, stream, hello, peer, admission),
-            Holder::HasMovedOn => return,
+        match self.find_session(shard, hello, &link) {
+            SessionLookup::NotFound => {}
+            SessionLookup::Resumable(holder) => {
+                return holder.resume(shard, link, stream, hello, peer, admission);
+            }
+            SessionLookup::Superseded => return,
         }
         let inbound = Inbound::new(peer, admission, &self.budget, shard.now());
         inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
@@ -77,8 +79,8 @@ impl ClusterShard {
         inbound.begin(shard, stream);
     }
 
-    /// Carries an answer to the connection that asked; if that is gone, so is the answer. `bytes` is the
-    /// size of the request that is over with it.
+    /// Passes an answer to the connection of its request; drops it if that connection has ended. `bytes` is the size
+    /// of the request.
     pub(crate) fn respond(
         &self,
         shard: &Rc<ShardCore>,
@@ -96,19 +98,19 @@ impl ClusterShard {
         }
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     pub(crate) fn remove_inbound(&self, key: Key) {
         self.inbound.borrow_mut().remove(key);
     }
 
-    /// Ends the connection that holds the most, and so on until all together hold no more than they may.
-    pub(crate) fn make_room(&self, shard: &Rc<ShardCore>) {
+    /// Frees memory, and ends the connections that hold the most, until the held bytes are within their limit.
+    pub(crate) fn enforce_budget(&self, shard: &Rc<ShardCore>) {
         let inbound = self.all_inbound();
         for connection in &inbound {
-            connection.release();
+            connection.release_memory();
         }
         if self.budget.is_over() {
-            inbound.iter().for_each(|connection| connection.trim());
+            inbound.iter().for_each(|connection| connection.drop_retained());
         }
         while self.budget.is_over() {
             let Some(largest) = inbound.iter().max_by_key(|connection| connection.held()) else {
@@ -121,7 +123,7 @@ impl ClusterShard {
         }
     }
 
-    /// Looks at every accepted connection for one that is silent or stalled.
+    /// Checks every inbound connection for silence and stalls.
     pub(crate) fn sweep(&self, shard: &Rc<ShardCore>) {
         let inbound = self.all_inbound();
         for connection in inbound {
@@ -129,7 +131,7 @@ impl ClusterShard {
         }
     }
 
-    /// A deadline of an accepted connection has come.
+    /// Handles a deadline of an inbound connection.
     pub(crate) fn inbound_deadline(&self, shard: &Rc<ShardCore>, key: Key) {
         let inbound = self.inbound.borrow().get(key).cloned();
         if let Some(inbound) = inbound {
@@ -138,7 +140,7 @@ impl ClusterShard {
     }
 }
 
-/// Binds an accepted socket to this shard's executor; one that cannot be is closed, and the log says why.
+/// Binds an accepted socket to this shard's executor; on failure, closes it and logs why.
 fn adopt(shard: &ShardCore, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stream>> {
     match Stream::adopt(socket) {
         Ok(stream) => Some(Rc::new(stream)),

@@ -1,8 +1,8 @@
-//! The requests that cannot go on yet: how they are kept, what they wait for, and how they go on their way.
+//! The pending requests: how they wait, what they wait for, and how they drain.
 //!
-//! They go in steps, so that whoever comes back after a while is not met by everything at once. As long as
-//! any of a node's requests wait for their turn, new ones for that node go behind them; each step is twice as long
-//! as the one before, so they get fewer however many come behind them, and the steps have an end.
+//! They drain in steps, so that a node that is reached again does not receive all of them at once. While any of a
+//! node's requests are pending, new ones for that node queue behind them. Each step is twice as long as the one
+//! before, so the queue shrinks however many requests arrive, and the drain ends.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::core::slab::Key;
 use crate::core::timers::Timer;
 use crate::error::{Error, Text};
 
-/// Requests that have waited and go on their way at once, of each shard, in the first step; in each further one twice
-/// as many.
+/// Pending requests that each shard sends at once in the first step; each further step sends twice as many.
 pub const DRAINED_AT_ONCE_MAX: usize = 256;
 
-/// The pause until the next go, in milliseconds.
+/// The pause between two steps, in milliseconds.
 const DRAIN_PAUSE_MS: Millis = 5;
 
-/// How many requests go on their way after so many steps.
+/// The number of requests of the next step, after `steps` steps.
 fn drained_at_once(steps: u32) -> usize {
     DRAINED_AT_ONCE_MAX << steps.min(16)
 }
 
 impl ClusterShard {
-    /// Keeps a request until the map names its node, its first handshake, or its time is over.
-    pub(in crate::cluster) fn hold(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
+    /// Adds a request to the pending ones, until the map names its node, its first handshake is done, or its deadline
+    /// passes.
+    pub(in crate::cluster) fn add_pending(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
         let mut queue = self.pending.queue.borrow_mut();
         let mut awaited = self.pending.awaited.borrow_mut();
         if queue.is_empty() {
@@ -64,7 +64,7 @@ impl ClusterShard {
         }
     }
 
-    /// The time of a held request is over.
+    /// Fails a pending request whose deadline has passed.
     pub(crate) fn pending_deadline(&self, shard: &Rc<ShardCore>, key: Key) {
         let Some(request) = self.pending.queue.borrow_mut().remove(key) else {
             return;
@@ -83,7 +83,7 @@ impl ClusterShard {
         shard.refuse(request.reply_to, error);
     }
 
-    /// Takes requests out that satisfy `condition`, the longest waiting first, `count` at the most.
+    /// Removes requests that satisfy `condition`, the oldest first, at most `count`, and cancels their timers.
     fn take_pending(
         &self,
         shard: &ShardCore,
@@ -100,7 +100,7 @@ impl ClusterShard {
         taken.collect()
     }
 
-    /// Sends the requests for a node that was reached on their way.
+    /// Starts to drain the requests for a node that was reached.
     pub(in crate::cluster) fn drain_pending(&self, shard: &Rc<ShardCore>, node: &Text) {
         self.pending.draining.borrow_mut().insert(Arc::clone(node));
         self.continue_drain_unless_timed(shard);
@@ -112,10 +112,10 @@ impl ClusterShard {
         }
     }
 
-    /// Sends some of those that may go on their way. New ones that come meanwhile are among them.
+    /// Sends the requests of one step, those that arrive during it included.
     pub(crate) fn continue_drain(&self, shard: &Rc<ShardCore>) {
         self.pending.is_timed.set(false);
-        // Routes that are remembered are looked up again: whether requests wait counts.
+        // Invalidates the cached routes: they depend on whether requests are pending.
         drop(self.peers_mut());
         let mut count = 0;
         let most = drained_at_once(self.pending.steps.get());
@@ -125,7 +125,7 @@ impl ClusterShard {
                 self.take_pending(shard, most - count, |request| draining.contains(&request.node))
             };
             if drained.is_empty() {
-                // Only now, so that what came meanwhile has gone behind them.
+                // Only now, so that requests that arrived during the drain queued behind the others.
                 self.pending.draining.borrow_mut().clear();
                 self.pending.steps.set(0);
                 drop(self.peers_mut());
@@ -134,7 +134,7 @@ impl ClusterShard {
             count += drained.len();
             for request in drained {
                 if let Some(request) = self.route_to_group(shard, request) {
-                    self.route_now(shard, request);
+                    self.route_past_pending(shard, request);
                 }
             }
         }
@@ -143,7 +143,8 @@ impl ClusterShard {
         shard.set_timer(shard.now() + DRAIN_PAUSE_MS, Timer::Drain);
     }
 
-    /// Looks at what waits with a changed map: what may go goes, and nodes are met that it names now.
+    /// Checks the pending requests against a changed map: drains those whose way is known, and starts the handshake
+    /// with nodes that the map names now.
     pub(in crate::cluster) fn map_changed_for_pending(&self, shard: &Rc<ShardCore>) {
         self.pending.awaited.borrow_mut().retain(|node| {
             let Entry::At(address) = self.entry(node) else {
@@ -174,7 +175,7 @@ impl ClusterShard {
         self.continue_drain_unless_timed(shard);
     }
 
-    /// Fails the calls that wait for the first handshake with a node, because it is down.
+    /// Fails the pending calls to a node that is down.
     pub(in crate::cluster) fn refuse_pending(&self, shard: &Rc<ShardCore>, node: &Text, cause: &Text) {
         let is_call = |request: &RemoteRequest| request.reply_to.session() != 0;
         let refused = self.take_pending(shard, usize::MAX, |request| {
@@ -185,7 +186,7 @@ impl ClusterShard {
         }
     }
 
-    /// Takes the calls out that a group has sent to a node and that wait for the first handshake with it.
+    /// Removes and returns the pending calls that a group has sent to a node.
     pub(in crate::cluster) fn take_pending_group_calls(
         &self,
         shard: &Rc<ShardCore>,
@@ -196,7 +197,7 @@ impl ClusterShard {
         })
     }
 
-    /// Fails everything that waits, because the shard stops.
+    /// Fails all pending requests: the shard stops.
     pub(in crate::cluster) fn refuse_all_pending(&self, shard: &Rc<ShardCore>) {
         for request in self.take_pending(shard, usize::MAX, |_| true) {
             shard.refuse(request.reply_to, Error::ShuttingDown);
@@ -210,7 +211,7 @@ mod tests {
     use crate::core::limits::WAITING_CALLS_MAX;
 
     #[test]
-    fn a_few_steps_are_enough_for_all_that_may_wait_and_as_many_behind_them() {
+    fn ten_steps_drain_all_that_may_be_pending_and_as_many_behind_them() {
         let drained: usize = (0..10).map(drained_at_once).sum();
         assert_eq!(drained_at_once(0), DRAINED_AT_ONCE_MAX);
         assert!(drained > 2 * (PENDING_REQUESTS_MAX + WAITING_CALLS_MAX) - DRAINED_AT_ONCE_MAX - 1);

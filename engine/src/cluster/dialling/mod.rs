@@ -1,4 +1,4 @@
-//! To other nodes: the channels that this node opens, and the requests that wait for one.
+//! The dialling side: the channels that this node opens, and the pending requests.
 
 pub(in crate::cluster) mod channel;
 pub(crate) mod drain;

@@ -1,7 +1,6 @@
-//! The other nodes that a shard has to do with: where each is, how many channels it has, and which of them are this
-//! shard's.
+//! The peers of a shard: the address of each, the number of its channels, and the channels that this shard owns.
 //!
-//! Invariant: a peer keeps its place in the table until it is removed, and a place is only used again after that.
+//! Invariant: a peer keeps its index in the table until it is removed, and an index is reused only after that.
 
 use std::rc::Rc;
 
@@ -14,14 +13,14 @@ use crate::error::Text;
 
 /// Another node, as one shard sees it.
 pub(in crate::cluster) struct Peer {
-    /// Where the map says that it is.
+    /// Its address in the map.
     pub(in crate::cluster) address: NodeAddress,
-    /// How many channels it has; `None` until the first handshake. Before that nothing is sent, because a key's
-    /// channel, and so its order, depends on the number.
+    /// The number of its channels; `None` until the first handshake. Before that nothing is sent, because the channel
+    /// of a key, and so the order of its messages, depends on the number.
     channels: Option<u32>,
     /// The channels that this shard owns and has opened.
     own: Vec<Rc<Channel>>,
-    /// The same by number less 1, once their number is known.
+    /// The same channels, indexed by number minus 1, once the number of channels is known.
     by_number: Vec<Option<Rc<Channel>>>,
 }
 
@@ -35,23 +34,23 @@ impl Peer {
         }
     }
 
-    /// How many channels it has, if that is known.
+    /// The number of its channels, if it is known.
     pub(in crate::cluster) fn channels(&self) -> Option<u32> {
         self.channels
     }
 
-    /// Notes how many channels it has.
+    /// Sets the number of its channels.
     pub(in crate::cluster) fn set_channels(&mut self, channels: u32) {
         self.channels = Some(channels);
-        self.index();
+        self.index_channels();
     }
 
-    fn index(&mut self) {
+    fn index_channels(&mut self) {
         let numbers = 1..=self.channels.unwrap_or(0);
         self.by_number = numbers.map(|number| self.channel(number).cloned()).collect();
     }
 
-    /// The channel with that number, if this shard owns it and has opened it.
+    /// The channel with this number, if this shard owns it and has opened it.
     pub(in crate::cluster) fn channel(&self, number: u32) -> Option<&Rc<Channel>> {
         self.own.iter().find(|channel| channel.number == number)
     }
@@ -69,78 +68,78 @@ impl Peer {
         }
     }
 
-    /// Every channel of it that this shard has.
+    /// Every channel that this shard owns and has opened.
     pub(in crate::cluster) fn own(&self) -> &[Rc<Channel>] {
         &self.own
     }
 
-    /// Takes a channel in.
+    /// Adds a channel.
     pub(in crate::cluster) fn add(&mut self, channel: Rc<Channel>) {
         self.own.push(channel);
-        self.index();
+        self.index_channels();
     }
 
-    /// Forgets a channel that has ended.
+    /// Removes a channel that has ended.
     pub(in crate::cluster) fn remove(&mut self, ended: &Rc<Channel>) {
         self.own.retain(|channel| !Rc::ptr_eq(channel, ended));
-        self.index();
+        self.index_channels();
     }
 }
 
 /// The peers of one shard.
 #[derive(Default)]
 pub(in crate::cluster) struct Peers {
-    places: FxHashMap<Text, u32>,
+    indices: FxHashMap<Text, u32>,
     peers: Vec<Option<Peer>>,
     vacant: Vec<u32>,
 }
 
 impl Peers {
-    /// Where a node stands in the table.
-    pub(in crate::cluster) fn place(&self, node: &str) -> Option<u32> {
-        self.places.get(node).copied()
+    /// The index of a node in the table.
+    pub(in crate::cluster) fn index(&self, node: &str) -> Option<u32> {
+        self.indices.get(node).copied()
     }
 
-    /// The peer at a place.
+    /// The peer at an index.
     #[inline]
-    pub(in crate::cluster) fn at(&self, place: u32) -> Option<&Peer> {
-        self.peers.get(place as usize)?.as_ref()
+    pub(in crate::cluster) fn at(&self, index: u32) -> Option<&Peer> {
+        self.peers.get(index as usize)?.as_ref()
     }
 
     pub(in crate::cluster) fn get(&self, node: &str) -> Option<&Peer> {
-        self.at(self.place(node)?)
+        self.at(self.index(node)?)
     }
 
     pub(in crate::cluster) fn get_mut(&mut self, node: &str) -> Option<&mut Peer> {
-        let place = self.place(node)?;
-        self.peers.get_mut(place as usize)?.as_mut()
+        let index = self.index(node)?;
+        self.peers.get_mut(index as usize)?.as_mut()
     }
 
-    /// The peer of that name; a new one at `address` if there is none.
+    /// The peer with this name; a new one with `address` if there is none.
     pub(in crate::cluster) fn get_or_insert(&mut self, node: &Text, address: NodeAddress) -> &mut Peer {
-        let place = match self.place(node) {
-            Some(place) => place,
+        let index = match self.index(node) {
+            Some(index) => index,
             None => {
-                let place = self.vacant.pop().unwrap_or_else(|| {
+                let index = self.vacant.pop().unwrap_or_else(|| {
                     self.peers.push(None);
                     self.peers.len() as u32 - 1
                 });
-                self.places.insert(Text::clone(node), place);
-                place
+                self.indices.insert(Text::clone(node), index);
+                index
             }
         };
-        self.peers[place as usize].get_or_insert_with(|| Peer::new(address))
+        self.peers[index as usize].get_or_insert_with(|| Peer::new(address))
     }
 
-    /// Takes a peer out.
+    /// Removes a peer.
     pub(in crate::cluster) fn remove(&mut self, node: &str) -> Option<Peer> {
-        let place = self.places.remove(node)?;
-        self.vacant.push(place);
-        self.peers.get_mut(place as usize)?.take()
+        let index = self.indices.remove(node)?;
+        self.vacant.push(index);
+        self.peers.get_mut(index as usize)?.take()
     }
 
     /// The names of all peers.
     pub(in crate::cluster) fn names(&self) -> Vec<Text> {
-        self.places.keys().cloned().collect()
+        self.indices.keys().cloned().collect()
     }
 }

@@ -1,7 +1,7 @@
-//! Requests that cannot go on yet: their node is not in the map, or had no handshake yet.
+//! The pending requests: their node is not in the map yet, or its first handshake is not done.
 //!
-//! Invariants: they come out in the order in which they went in, whatever place they were kept at; their
-//! number and their bytes are bounded; each has at most one timer, which its way out cancels or has used.
+//! Invariants: they leave in order of arrival, whichever slot each is in; their number and their bytes are bounded;
+//! each has at most one timer, which has expired or is cancelled when the request leaves.
 
 use std::cell::{Cell, RefCell};
 
@@ -14,90 +14,89 @@ use crate::core::request::RemoteRequest;
 use crate::core::slab::{Key, Slab};
 use crate::error::Text;
 
-/// Most requests of one shard that wait for their node to be named or met.
+/// Most pending requests of one shard.
 pub const PENDING_REQUESTS_MAX: usize = 65_536;
 
-/// Most bytes that their payloads have together.
+/// Most bytes of their payloads together.
 pub const PENDING_BYTES_MAX: usize = 64 << 20;
 
-struct Held {
+struct PendingRequest {
     request: RemoteRequest,
     timer: Option<TimerKey>,
-    /// Counts up: the order in which requests came.
+    /// The order of arrival.
     number: u64,
 }
 
-/// The held requests of one shard.
+/// The queue of pending requests of one shard.
 #[derive(Default)]
 pub(super) struct Queue {
-    places: Slab<Held>,
-    so_far: u64,
+    slots: Slab<PendingRequest>,
+    pushed: u64,
     bytes: usize,
 }
 
 impl Queue {
-    /// Whether nothing waits.
+    /// Whether no request is pending.
     pub(super) fn is_empty(&self) -> bool {
-        self.places.len() == 0
+        self.slots.len() == 0
     }
 
-    /// Keeps a request; gives it back when there is no room.
+    /// Adds a request; returns it when the queue is full.
     pub(super) fn push(&mut self, request: RemoteRequest) -> Result<Key, Box<RemoteRequest>> {
         let bytes = self.bytes + request.payload.0.len();
         let is_full = match request.waits {
-            true => self.places.len() >= PENDING_REQUESTS_MAX + WAITING_CALLS_MAX,
-            false => self.places.len() >= PENDING_REQUESTS_MAX || bytes > PENDING_BYTES_MAX,
+            true => self.slots.len() >= PENDING_REQUESTS_MAX + WAITING_CALLS_MAX,
+            false => self.slots.len() >= PENDING_REQUESTS_MAX || bytes > PENDING_BYTES_MAX,
         };
         if is_full {
             return Err(Box::new(request));
         }
         self.bytes = bytes;
-        self.so_far += 1;
-        let number = self.so_far;
-        Ok(self.places.insert(Held {
+        self.pushed += 1;
+        let number = self.pushed;
+        Ok(self.slots.insert(PendingRequest {
             request,
             timer: None,
             number,
         }))
     }
 
-    /// Remembers the timer that limits a held request.
+    /// Sets the timer of a pending request.
     pub(super) fn set_timer(&mut self, key: Key, timer: TimerKey) {
-        if let Some(held) = self.places.get_mut(key) {
-            held.timer = Some(timer);
+        if let Some(pending) = self.slots.get_mut(key) {
+            pending.timer = Some(timer);
         }
     }
 
-    /// Takes one out whose timer has gone off.
+    /// Removes a request whose timer has expired.
     pub(super) fn remove(&mut self, key: Key) -> Option<RemoteRequest> {
-        let held = self.places.remove(key)?;
-        self.bytes -= held.request.payload.0.len();
-        Some(held.request)
+        let pending = self.slots.remove(key)?;
+        self.bytes -= pending.request.payload.0.len();
+        Some(pending.request)
     }
 
     /// The nodes that requests wait for, each with the latest deadline of its requests.
     pub(super) fn nodes(&self) -> FxHashMap<Text, Millis> {
         let mut nodes = FxHashMap::default();
-        for held in self.places.iter() {
-            let until = held.request.deadline.unwrap_or(Millis::MAX);
-            let latest: &mut Millis = nodes.entry(Text::clone(&held.request.node)).or_default();
+        for pending in self.slots.iter() {
+            let until = pending.request.deadline.unwrap_or(Millis::MAX);
+            let latest: &mut Millis = nodes.entry(Text::clone(&pending.request.node)).or_default();
             *latest = until.max(*latest);
         }
         nodes
     }
 
-    /// Takes those out that satisfy `condition`, in the order in which they came, `count` at the most, each with
-    /// its timer.
+    /// Removes the requests that satisfy `condition`, in order of arrival, at most `count`, each with its timer.
     pub(super) fn take_where(
         &mut self,
         count: usize,
         condition: impl Fn(&RemoteRequest) -> bool,
     ) -> Vec<(RemoteRequest, Option<TimerKey>)> {
         let mut numbers: Vec<u64> = self
-            .places
+            .slots
             .iter()
-            .filter(|held| condition(&held.request))
-            .map(|held| held.number)
+            .filter(|pending| condition(&pending.request))
+            .map(|pending| pending.number)
             .collect();
         let last = match numbers.len() <= count {
             true => u64::MAX,
@@ -105,41 +104,44 @@ impl Queue {
             false => *numbers.select_nth_unstable(count - 1).1,
         };
         let mut taken = self
-            .places
-            .drain_where(|held| held.number <= last && condition(&held.request));
-        taken.sort_unstable_by_key(|held| held.number);
-        for held in &taken {
-            self.bytes -= held.request.payload.0.len();
+            .slots
+            .drain_where(|pending| pending.number <= last && condition(&pending.request));
+        taken.sort_unstable_by_key(|pending| pending.number);
+        for pending in &taken {
+            self.bytes -= pending.request.payload.0.len();
         }
-        taken.into_iter().map(|held| (held.request, held.timer)).collect()
+        taken
+            .into_iter()
+            .map(|pending| (pending.request, pending.timer))
+            .collect()
     }
 }
 
-/// The requests of one shard that wait, and how far they are on their way.
+/// The pending requests of one shard, and the progress of their drain.
 #[derive(Default)]
 pub(in crate::cluster) struct Pending {
     pub(super) queue: RefCell<Queue>,
-    /// The nodes whose requests are on their way, as fast as they may.
+    /// The nodes whose requests are draining.
     pub(super) draining: RefCell<FxHashSet<Text>>,
-    /// A timer will go on with that.
+    /// A timer is set for the next step.
     pub(super) is_timed: Cell<bool>,
-    /// How many steps there were.
+    /// The number of steps so far.
     pub(super) steps: Cell<u32>,
-    /// The nodes that requests wait for and that the log has named.
+    /// The absent nodes that the log has named.
     pub(super) awaited: RefCell<FxHashSet<Text>>,
-    /// Until when the first shard was asked to try to reach a node.
+    /// Until when the first shard was asked to try to reach each node.
     attempts: RefCell<FxHashMap<Text, Millis>>,
 }
 
 impl Pending {
-    /// Whether requests for that node wait for their turn.
+    /// Whether requests for this node are draining.
     pub(in crate::cluster) fn is_draining(&self, node: &str) -> bool {
         let draining = self.draining.borrow();
         !draining.is_empty() && draining.contains(node)
     }
 
-    /// Until when the first shard is to try to reach a node, `margin` longer than was asked; `None`: it was asked for
-    /// as long already.
+    /// Extends the attempt to reach a node until `until` plus `margin`, and returns that time; `None`: it lasts until
+    /// `until` already.
     pub(super) fn extend_attempt(&self, node: &Text, until: Millis, margin: Millis) -> Option<Millis> {
         let mut attempts = self.attempts.borrow_mut();
         if attempts.get(node).is_some_and(|asked| until <= *asked) {
@@ -150,12 +152,12 @@ impl Pending {
         Some(until)
     }
 
-    /// The node was reached.
+    /// Ends the attempt to reach a node.
     pub(super) fn end_attempt(&self, node: &str) {
         self.attempts.borrow_mut().remove(node);
     }
 
-    /// The map has changed: the first shard is asked anew.
+    /// Ends all attempts: the map has changed, so the first shard must be asked again.
     pub(in crate::cluster) fn end_attempts(&self) {
         self.attempts.borrow_mut().clear();
     }
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn they_come_out_in_the_order_in_which_they_went_in_though_places_are_reused() {
+    fn requests_leave_in_order_of_arrival_though_slots_are_reused() {
         let mut queue = Queue::default();
         let first = queue.push(request(0, 1)).unwrap();
         queue.push(request(1, 1)).unwrap();
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn some_of_them_are_the_first_ones() {
+    fn a_limited_number_takes_the_oldest() {
         let mut queue = Queue::default();
         for key in 0..100 {
             queue.push(request(key, 1)).unwrap();

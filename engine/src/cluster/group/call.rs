@@ -20,24 +20,24 @@ pub(in crate::cluster) struct GroupCall {
     pub(super) source: Handle,
     pub(super) key: u64,
     pub(super) payload: Payload,
-    /// Nobody, once it is answered.
+    /// `ReplyTo::Nobody` once it is answered.
     pub(super) reply_to: ReplyTo,
     pub(super) deadline: Option<Millis>,
     pub(super) timeout_ms: u64,
     pub(super) is_idempotent: bool,
-    /// It waits for room at its member instead of being refused.
+    /// It waits for space at its member instead of being refused.
     pub(super) waits: bool,
-    /// The members that it went to, a bit for each.
+    /// The members that it was sent to, one bit each.
     pub(super) tried: u64,
-    /// Those of them that have not answered.
+    /// The members of `tried` that have not answered.
     pub(super) running: u64,
-    /// The error of a member where it may have run.
+    /// The error of a member that may have run it.
     pub(super) may_have_run: Option<Error>,
     pub(super) hedge: Option<TimerKey>,
 }
 
 impl GroupCall {
-    /// What goes to a member.
+    /// The request for a member.
     pub(super) fn request(&self, shard: &ShardCore, key: Key, index: usize) -> RemoteRequest {
         RemoteRequest {
             node: Text::clone(self.group.members[index].name()),
@@ -62,7 +62,7 @@ impl GroupCall {
         self.reply_to == ReplyTo::Nobody
     }
 
-    /// The next member to try, if the call may go on.
+    /// The next member to try, if the call may be sent again.
     pub(super) fn next_member(&self, shard: &ShardCore) -> Option<usize> {
         let is_late = self.deadline.is_some_and(|deadline| deadline <= shard.now());
         if is_late || self.is_answered() || shard.stopping.get() {

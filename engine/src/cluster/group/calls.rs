@@ -1,12 +1,12 @@
-//! The calls to groups that are under way: where each was sent, and whether it goes to another member when
-//! that fails.
+//! The calls to groups in flight: the members that each was sent to, and the choice of another member after a
+//! failure.
 //!
-//! A call goes to a further member when its error says that it has not run. One that is marked idempotent does so
-//! after any error that a node is to blame for, when its member is suspect, and with a hedge when there was no
-//! answer for a while; then the first answer counts.
+//! A call goes to another member when its error says that it has not run. A call that is marked idempotent does so
+//! after any error of a node, when its member is suspect, and with a hedge when there is no answer for a while; then
+//! the first answer counts.
 //!
-//! Invariants: a call goes to each member at most once, and is answered once; an error says that the call has
-//! not run only if that holds for every member that it went to.
+//! Invariants: a call goes to each member at most once, and is answered once; an error says that the call has not run
+//! only if that holds for every member that it was sent to.
 
 use std::rc::Rc;
 
@@ -21,8 +21,8 @@ use crate::core::slab::Key;
 use crate::core::timers::Timer;
 use crate::error::{Error, Text};
 
-/// Whether an error is a node's, so that another node may do better.
-fn is_of_node(error: &Error) -> bool {
+/// Whether an error is the node's, so that the call may succeed at another node.
+fn is_node_error(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. }
@@ -47,7 +47,7 @@ impl ClusterShard {
         let mut calls = self.groups.calls.borrow_mut();
         if calls.len() >= GROUP_CALLS_MAX {
             drop(calls);
-            let what = format!("{GROUP_CALLS_MAX} calls to groups are under way");
+            let what = format!("{GROUP_CALLS_MAX} calls to groups are in flight");
             return shard.refuse(request.reply_to, Error::overloaded(what));
         }
         let hedge_ms = group
@@ -79,7 +79,7 @@ impl ClusterShard {
         self.try_member(shard, key, index);
     }
 
-    /// Sends a call to that member, which may answer before this returns.
+    /// Sends a call to a member, which may answer before this returns.
     fn try_member(&self, shard: &Rc<ShardCore>, key: Key, index: usize) {
         let (member, request) = {
             let mut calls = self.groups.calls.borrow_mut();
@@ -95,7 +95,7 @@ impl ClusterShard {
         self.send_to_member(shard, &member, request);
     }
 
-    /// A member has answered a call, or failed it.
+    /// Handles the outcome of a call at a member.
     pub(crate) fn member_answered(
         &self,
         shard: &Rc<ShardCore>,
@@ -119,9 +119,9 @@ impl ClusterShard {
         let result = match result {
             Ok(payload) => Ok(payload),
             Err(error) => {
-                let may_go_on = is_of_node(&error) && (call.is_idempotent || !error.may_have_run());
-                let next = if may_go_on { call.next_member(shard) } else { None };
-                if may_go_on && error.may_have_run() {
+                let may_move = is_node_error(&error) && (call.is_idempotent || !error.may_have_run());
+                let next = if may_move { call.next_member(shard) } else { None };
+                if may_move && error.may_have_run() {
                     call.may_have_run = Some(error.clone());
                 }
                 if let Some(next) = next {
@@ -129,10 +129,10 @@ impl ClusterShard {
                     shard.node.metrics.group_calls_moved.add(1);
                     return self.try_member(shard, key, next);
                 }
-                if may_go_on && call.running != 0 {
+                if may_move && call.running != 0 {
                     return;
                 }
-                // It has run nowhere only if no member may have run it.
+                // The error may say that the call has not run only if no member may have run it.
                 Err(match call.may_have_run.take() {
                     Some(earlier) if !error.may_have_run() => earlier,
                     _ => error,
@@ -152,14 +152,14 @@ impl ClusterShard {
         shard.reply(reply_to, result);
     }
 
-    /// A call has had no answer for so long that a second member is asked.
+    /// Sends a call without an answer to a second member.
     pub(crate) fn hedge(&self, shard: &Rc<ShardCore>, key: Key) {
         let next = {
             let mut calls = self.groups.calls.borrow_mut();
             let Some(call) = calls.get_mut(key) else { return };
             call.hedge = None;
             let is_good = |index: &usize| call.group.members[*index].health.get() == Health::Good;
-            // One that is not up would be no help.
+            // A member that is not up would not help.
             call.next_member(shard).filter(is_good)
         };
         if let Some(next) = next {
@@ -168,8 +168,8 @@ impl ClusterShard {
         }
     }
 
-    /// A member is suspect or down. Calls that have not been sent there go to another member, and so do
-    /// idempotent ones that have no answer yet.
+    /// Moves calls away from a member that is suspect or down: those that were not sent, and idempotent ones without
+    /// an answer.
     pub(in crate::cluster) fn move_calls_from(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
         let is_better = |other: &Rc<Member>| other.health.get() == Health::Good;
         if !group.members.iter().any(is_better) {
@@ -189,12 +189,12 @@ impl ClusterShard {
         }
         let moving: Vec<(Key, usize)> = {
             let calls = self.groups.calls.borrow();
-            let waits = |call: &GroupCall| {
+            let can_move = |call: &GroupCall| {
                 Rc::ptr_eq(&call.group, group) && call.is_idempotent && call.running == 1 << index
             };
             calls
                 .keyed()
-                .filter(|(_, call)| waits(call))
+                .filter(|(_, call)| can_move(call))
                 .filter_map(|(key, call)| Some((key, call.next_member(shard)?)))
                 .collect()
         };

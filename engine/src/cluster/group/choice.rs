@@ -1,16 +1,16 @@
-//! Which member of a group a message goes to: the policies, without anything that they act on.
+//! The policies that choose the member of a group for a message: pure functions.
 
 use std::time::Duration;
 
 use crate::config::Policy;
 use crate::core::placement::{hash_number, member_of_key};
 
-/// What is thought of a member, the best first.
+/// The health of a member, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) enum Health {
-    /// It is up, or nothing is known against it.
+    /// It is up, or its state is not known.
     Good,
-    /// It has just lost its connection. If it is back in a moment, nothing has happened.
+    /// It has just lost its connection. If it reconnects in a moment, callers stay with it.
     Paused,
     /// It is suspect.
     Suspect,
@@ -19,7 +19,7 @@ pub(in crate::cluster) enum Health {
 }
 
 impl Health {
-    /// What counts when members are compared: a pause that may be over in a moment does not.
+    /// Its rank among members: for a steady policy, a short pause does not count.
     fn rank(self, is_steady: bool) -> Health {
         match self {
             Health::Paused if is_steady => Health::Good,
@@ -29,45 +29,45 @@ impl Health {
     }
 }
 
-/// What a choice needs to know of a member.
+/// The properties of a member that a choice depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) name: &'a str,
     pub(super) health: Health,
-    /// Calls of this shard that are under way there.
+    /// The calls of this shard in flight there.
     pub(super) in_flight: u32,
-    /// How long it takes to answer at the least; `None` = not measured yet.
+    /// The shortest round trip; `None` = not measured yet.
     pub(super) round_trip: Option<Duration>,
     /// It is in the region of this node.
     pub(super) is_own_region: bool,
 }
 
-/// What else a choice depends on.
+/// The other inputs of a choice.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Situation {
+pub(super) struct ChoiceContext {
     /// The message's key.
     pub(super) key: u64,
-    /// Choices of the group so far.
+    /// The number of choices of the group so far.
     pub(super) count: u64,
-    /// The nearest member so far.
+    /// The nearest member at the last choice.
     pub(super) nearest: usize,
 }
 
-/// A nearer member must answer in at most this part of the time to become the nearest, in tenths, and be ahead by
-/// [`NEARER_BY_MIN`]: otherwise two that are equally near would take turns, and callers with them.
+/// Another member becomes the nearest when its round trip is at most this part of the current one's, in tenths, and
+/// shorter by [`NEARER_BY_MIN`]: otherwise two that are equally near would alternate, and callers with them.
 const NEARER_TENTHS: u32 = 7;
 
 /// See [`NEARER_TENTHS`].
 const NEARER_BY_MIN: Duration = Duration::from_micros(200);
 
-/// The member to take, of so many of which `candidate` tells, but none of those in `tried`, a bit for each;
-/// `None` = all are. Nothing is allocated: this is on the way of every message to a group.
+/// Chooses one of `members` members, none of those in `tried`, one bit each; `None` = all are tried. Allocates
+/// nothing: every message to a group passes here.
 pub(super) fn choose<'a>(
     policy: Policy,
     members: usize,
     candidate: impl Fn(usize) -> Candidate<'a>,
     tried: u64,
-    situation: Situation,
+    context: ChoiceContext,
 ) -> Option<usize> {
     let is_steady = policy.is_steady();
     let rank = |index: usize| candidate(index).health.rank(is_steady);
@@ -77,11 +77,11 @@ pub(super) fn choose<'a>(
     let nth = |number: u64| eligible().nth((number % eligible().count().max(1) as u64) as usize);
     match policy {
         Policy::Failover => eligible().next(),
-        Policy::Random => nth(hash_number(situation.count ^ situation.key.rotate_left(32))),
-        Policy::RoundRobin => nth(situation.count),
+        Policy::Random => nth(hash_number(context.count ^ context.key.rotate_left(32))),
+        Policy::RoundRobin => nth(context.count),
         Policy::LeastInFlight => eligible().min_by_key(|index| candidate(*index).in_flight),
         Policy::Hash => {
-            let drawn = member_of_key(situation.key, eligible().map(|index| candidate(index).name))?;
+            let drawn = member_of_key(context.key, eligible().map(|index| candidate(index).name))?;
             eligible().nth(drawn)
         }
         Policy::Nearest => {
@@ -91,7 +91,7 @@ pub(super) fn choose<'a>(
             let Some((shortest, shortest_index)) = near().filter_map(time_of).min() else {
                 return near().next();
             };
-            let current = near().find(|index| *index == situation.nearest);
+            let current = near().find(|index| *index == context.nearest);
             Some(match current.and_then(time_of) {
                 Some((time, index)) if !is_clearly_shorter(shortest, time) => index,
                 _ => shortest_index,
@@ -107,11 +107,11 @@ fn is_clearly_shorter(time: Duration, than: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Health::{Down as Bad, Good, Paused, Suspect as Doubtful};
+    use Health::{Down, Good, Paused, Suspect};
 
-    fn members(standings: &[Health]) -> Vec<Candidate<'static>> {
+    fn members(healths: &[Health]) -> Vec<Candidate<'static>> {
         const NAMES: [&str; 4] = ["db1", "db2", "db3", "db4"];
-        standings
+        healths
             .iter()
             .zip(NAMES)
             .map(|(health, name)| Candidate {
@@ -124,16 +124,16 @@ mod tests {
             .collect()
     }
 
-    fn at(key: u64, count: u64) -> Situation {
-        Situation {
+    fn at(key: u64, count: u64) -> ChoiceContext {
+        ChoiceContext {
             key,
             count,
             nearest: 0,
         }
     }
 
-    fn pick(policy: Policy, members: &[Candidate<'_>], tried: u64, situation: Situation) -> Option<usize> {
-        choose(policy, members.len(), |index| members[index], tried, situation)
+    fn pick(policy: Policy, members: &[Candidate<'_>], tried: u64, context: ChoiceContext) -> Option<usize> {
+        choose(policy, members.len(), |index| members[index], tried, context)
     }
 
     fn chosen(policy: Policy, members: &[Candidate<'_>]) -> Vec<usize> {
@@ -146,24 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_takes_a_worse_member_while_a_better_one_is_there() {
+    fn no_policy_chooses_a_member_while_there_is_a_healthier_one() {
         for policy in Policy::ALL {
-            for (standings, expected) in [
-                ([Bad, Doubtful, Good], vec![2]),
-                ([Bad, Doubtful, Bad], vec![1]),
-                ([Doubtful, Bad, Bad], vec![0]),
+            for (healths, expected) in [
+                ([Down, Suspect, Good], vec![2]),
+                ([Down, Suspect, Down], vec![1]),
+                ([Suspect, Down, Down], vec![0]),
             ] {
-                assert_eq!(chosen(policy, &members(&standings)), expected, "{policy}");
+                assert_eq!(chosen(policy, &members(&healths)), expected, "{policy}");
             }
-            let all_bad = members(&[Bad, Bad]);
-            assert!(pick(policy, &all_bad, 0, at(1, 1)).is_some(), "{policy}");
-            assert_eq!(pick(policy, &all_bad, 0b11, at(1, 1)), None, "{policy}");
-            assert_eq!(pick(policy, &all_bad, 0b01, at(1, 1)), Some(1), "{policy}");
+            let all_down = members(&[Down, Down]);
+            assert!(pick(policy, &all_down, 0, at(1, 1)).is_some(), "{policy}");
+            assert_eq!(pick(policy, &all_down, 0b11, at(1, 1)), None, "{policy}");
+            assert_eq!(pick(policy, &all_down, 0b01, at(1, 1)), Some(1), "{policy}");
         }
     }
 
     #[test]
-    fn a_pause_moves_nobody_who_stays_with_a_member() {
+    fn a_pause_moves_no_caller_of_a_steady_policy() {
         for policy in Policy::ALL {
             let before = pick(policy, &members(&[Good, Good]), 0, at(7, 0));
             let mut paused = members(&[Good, Good]);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn least_in_flight_takes_whoever_has_the_fewest() {
+    fn least_in_flight_chooses_the_member_with_the_fewest_calls() {
         let mut all = members(&[Good, Good, Good]);
         for (member, in_flight) in all.iter_mut().zip([5, 2, 9]) {
             member.in_flight = in_flight;
@@ -196,15 +196,15 @@ mod tests {
     }
 
     #[test]
-    fn nearest_takes_the_own_region_and_there_the_shortest_way_and_does_not_change_for_a_trifle() {
+    fn nearest_prefers_the_own_region_then_the_shortest_round_trip_and_ignores_small_differences() {
         let mut all = members(&[Good, Good, Good]);
         let nearest = |all: &[Candidate<'_>], nearest| {
-            let situation = Situation {
+            let context = ChoiceContext {
                 key: 0,
                 count: 0,
                 nearest,
             };
-            pick(Policy::Nearest, all, 0, situation).unwrap()
+            pick(Policy::Nearest, all, 0, context).unwrap()
         };
         let ms = |milliseconds| Some(Duration::from_millis(milliseconds));
         assert_eq!(nearest(&all, 0), 0);
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(nearest(&all, 2), 2);
         all[0].is_own_region = true;
         assert_eq!(nearest(&all, 1), 0);
-        all[0].health = Bad;
+        all[0].health = Down;
         assert_eq!(nearest(&all, 0), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Messages to a group on their way to one of its members.
+//! Dispatch of the messages to a group to one of its members.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Text};
 use crate::rt;
 
 impl ClusterShard {
-    /// Sends a message on its way to a member if it is for a group; gives it back if it is for a node.
+    /// Dispatches a message if it is for a group; returns it if it is for a node.
     pub(in crate::cluster) fn route_to_group(
         &self,
         shard: &Rc<ShardCore>,
@@ -23,7 +23,7 @@ impl ClusterShard {
             return Some(request);
         };
         if !group.is_used.replace(true) {
-            self.keep_members(shard, &group.name);
+            self.watch_members(shard, &group.name);
             if group.policy == Policy::Nearest {
                 rt::spawn(nearest::measure(Rc::clone(shard), Text::clone(&group.name)));
             }
@@ -32,18 +32,18 @@ impl ClusterShard {
         None
     }
 
-    /// Has the members of a group watched, if there is one of that name.
-    pub(in crate::cluster) fn keep_members(&self, shard: &Rc<ShardCore>, name: &str) -> bool {
+    /// Watches the members of a group; returns false if there is no group with this name.
+    pub(in crate::cluster) fn watch_members(&self, shard: &Rc<ShardCore>, name: &str) -> bool {
         let Some(group) = self.groups.get(name) else {
             return false;
         };
         for member in &group.members {
-            self.keep(shard, Text::clone(member.name()));
+            self.watch(shard, Text::clone(member.name()));
         }
         true
     }
 
-    /// Sends a message to the member that the policy says, or keeps it if that may be back in a moment.
+    /// Sends a message to the member that the policy chooses, or queues it if that member is paused.
     fn dispatch(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, mut request: RemoteRequest) {
         let Some(index) = group.choose(request.key, 0) else {
             return shard.refuse(request.reply_to, Error::Absent { node: request.node });
@@ -62,9 +62,9 @@ impl ClusterShard {
         self.begin_group_call(shard, group, index, request);
     }
 
-    /// Sends a message that names a member to it.
+    /// Sends a message to the member that it names.
     pub(super) fn send_to_member(&self, shard: &Rc<ShardCore>, member: &Member, mut request: RemoteRequest) {
-        let Some(channel) = self.remembered(&member.route, request.key) else {
+        let Some(channel) = self.cached_channel(&member.route, request.key) else {
             return self.route_to_node(shard, request);
         };
         channel.request_remote(shard, &mut request);

@@ -1,4 +1,4 @@
-//! What becomes of a group when the map changes, and when its members come and go.
+//! The reaction of groups to changes of the map and of their members.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use skyring_codec::Millis;
 
 use crate::cluster::group::choice::Health;
-use crate::cluster::group::table::{Group, Member, make_groups};
+use crate::cluster::group::table::{Group, Member, build_groups};
 use crate::cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 use crate::cluster::room::{ClusterShard, Entry};
 use crate::config::Policy;
@@ -15,7 +15,7 @@ use crate::core::handle::Handle;
 use crate::error::Text;
 use crate::rt;
 
-/// How long messages wait for a member whose connection was lost before they go to another, in milliseconds.
+/// How long messages wait for a member whose connection was lost before they go to another member, in milliseconds.
 const SWITCH_PAUSE_MS: Millis = 50;
 
 impl ClusterShard {
@@ -27,36 +27,36 @@ impl ClusterShard {
         }
     }
 
-    /// Makes the groups anew that a changed map has changed.
+    /// Rebuilds the groups that a changed map affects.
     pub(in crate::cluster) fn groups_changed(&self, shard: &Rc<ShardCore>) {
-        let made = self.map.read(|map| {
-            let known = self.groups.known.borrow();
-            make_groups(map, &shard.node.settings.name, &known)
+        let groups = self.map.read(|map| {
+            let current = self.groups.by_name.borrow();
+            build_groups(map, &shard.node.settings.name, &current)
         });
-        let before = std::mem::replace(&mut *self.groups.known.borrow_mut(), made);
+        let before = std::mem::replace(&mut *self.groups.by_name.borrow_mut(), groups);
         for group in before.into_values() {
-            let is_new = self
+            let is_replaced = self
                 .groups
                 .get(&group.name)
                 .is_none_or(|now| !Rc::ptr_eq(&now, &group));
-            if is_new {
-                self.release_group(shard, &group);
+            if is_replaced {
+                self.drain_group(shard, &group);
             }
         }
-        let groups: Vec<Rc<Group>> = self.groups.known.borrow().values().cloned().collect();
+        let groups: Vec<Rc<Group>> = self.groups.by_name.borrow().values().cloned().collect();
         for group in groups {
             for member in &group.members {
                 let health = self.health(member.name());
-                // A pause has its own end.
+                // A pause has its own timer.
                 if !(member.health.get() == Health::Paused && health == Health::Suspect) {
                     member.health.set(health);
                 }
             }
-            self.announce_switch(shard, &group);
+            self.publish_switch(shard, &group);
         }
     }
 
-    /// A node is up, suspect or down: the groups that it is a member of act on it.
+    /// Applies a change of a node's state to the groups that it is a member of.
     pub(in crate::cluster) fn member_changed(&self, shard: &Rc<ShardCore>, node: &Text) {
         let health = self.health(node);
         for (group, index) in self.groups.with_member(node) {
@@ -67,7 +67,7 @@ impl ClusterShard {
                 self.begin_pause(shard, member);
             } else if health != Health::Suspect || member.health.get() != Health::Paused {
                 member.health.set(health);
-                self.act_on_health(shard, &group, index);
+                self.apply_health(shard, &group, index);
             }
         }
     }
@@ -77,43 +77,43 @@ impl ClusterShard {
         let (shard, node) = (Rc::clone(shard), Text::clone(member.name()));
         rt::spawn(async move {
             rt::timer::sleep(Duration::from_millis(SWITCH_PAUSE_MS)).await;
-            shard.io_seen();
+            shard.note_io_polled();
             shard.cluster().end_pauses(&shard, &node);
         });
     }
 
-    /// A pause is over: who is still paused is suspect.
+    /// Ends a pause: a member that is still paused becomes suspect.
     fn end_pauses(&self, shard: &Rc<ShardCore>, node: &Text) {
         for (group, index) in self.groups.with_member(node) {
             let member = &group.members[index];
             let is_over = shard.now() >= member.paused_at.get() + SWITCH_PAUSE_MS;
             if member.health.get() == Health::Paused && is_over {
                 member.health.set(Health::Suspect);
-                self.act_on_health(shard, &group, index);
+                self.apply_health(shard, &group, index);
             }
         }
     }
 
-    /// A member has another health now, which is no pause.
-    fn act_on_health(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
+    /// Applies a changed health, other than a pause.
+    fn apply_health(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, index: usize) {
         if group.members[index].health.get() > Health::Paused {
             self.move_calls_from(shard, group, index);
         }
-        self.release_group(shard, group);
-        self.announce_switch(shard, group);
+        self.drain_group(shard, group);
+        self.publish_switch(shard, group);
     }
 
-    /// Sends what waits for a member on its way, in order.
-    fn release_group(&self, shard: &Rc<ShardCore>, group: &Rc<Group>) {
+    /// Routes the waiting messages of a group again, in order.
+    fn drain_group(&self, shard: &Rc<ShardCore>, group: &Rc<Group>) {
         let waiting = std::mem::take(&mut *group.waiting.borrow_mut());
         for request in waiting {
-            // By its name: the group may be another one now, or none.
+            // By its name: the group may have changed, or be gone.
             self.route(shard, request);
         }
     }
 
-    /// On the first shard: says when the messages of a group go to another member than before.
-    pub(super) fn announce_switch(&self, shard: &Rc<ShardCore>, group: &Rc<Group>) {
+    /// On the first shard: logs and publishes that the messages of a group go to another member than before.
+    pub(super) fn publish_switch(&self, shard: &Rc<ShardCore>, group: &Rc<Group>) {
         if shard.index != 0 || !matches!(group.policy, Policy::Failover | Policy::Nearest) {
             return;
         }

@@ -1,14 +1,14 @@
-//! Groups: several nodes behind one name. A message for the name goes to one of them, as the group's policy
-//! says, and a call that certainly did not run there goes to the next.
+//! Groups: several nodes behind one name. A message for the name goes to one of them, by the group's policy, and a
+//! call that certainly did not run there goes to another.
 //!
-//! Every shard has its own view of the groups, made anew when the map changes, with what it knows of each
-//! member. A message to a group takes one look-up more than one to a node; messages to nodes pay nothing.
+//! Every shard has its own table of the groups, rebuilt when the map changes, with the health of each member. A
+//! message to a group takes one look-up more than a message to a node; a message to a node costs nothing more.
 //!
-//! With a policy that is steady, callers stay with their member while its connection is only cut: for
-//! [`SWITCH_PAUSE_MS`] after a loss its messages wait here, in order, until it is back or others take over.
+//! With a steady policy, callers stay with their member when its connection breaks: for [`SWITCH_PAUSE_MS`] its
+//! messages wait in the group, in order, until the member is reconnected or others replace it.
 //!
-//! Invariants: what waits here is bounded; no `RefCell` is borrowed while a message goes on its way, which may
-//! come back at once as an answer.
+//! Invariants: the waiting messages are bounded; no `RefCell` is borrowed while a message is sent, since its answer
+//! may come back at once.
 
 mod call;
 mod calls;

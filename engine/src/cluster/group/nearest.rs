@@ -1,4 +1,5 @@
-//! How near the members of a group are: the round trip of a question that costs them nothing, asked again and again.
+//! The round trip to each member of a group: measured periodically, with a request that costs the member almost
+//! nothing.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,13 +20,13 @@ use crate::rt;
 /// Time between two measurements of all members.
 const MEASURE_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an answer is waited for, in milliseconds.
+/// How long a measurement waits for an answer, in milliseconds.
 const ANSWER_TIME_MS_MAX: Millis = 1_000;
 
-/// A name that nobody has: any node, a Skynet node too, says so at once, and no service is bothered.
-const QUESTION: &str = "skyring.near";
+/// A name that does not exist: any node, a Skynet node too, answers that at once, and no service runs.
+const PROBE_NAME: &str = "skyring.near";
 
-/// Measures the members of a group until there is no such group any more.
+/// Measures the members of a group until the group is gone.
 pub(super) async fn measure(shard: Rc<ShardCore>, name: Text) {
     loop {
         let group = shard.cluster().groups.get(&name);
@@ -40,20 +41,20 @@ pub(super) async fn measure(shard: Rc<ShardCore>, name: Text) {
                 measure_one(&shard, member).await;
             }
         }
-        shard.cluster().announce_switch(&shard, &group);
+        shard.cluster().publish_switch(&shard, &group);
         drop(group);
         rt::timer::sleep(MEASURE_PAUSE).await;
-        shard.io_seen();
+        shard.note_io_polled();
     }
 }
 
 async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
-    let begun = Instant::now();
+    let began = Instant::now();
     let deadline = shard.now() + ANSWER_TIME_MS_MAX;
-    // The channel keeps the deadline.
+    // The channel enforces the deadline.
     let key = shard.insert_waiter(None);
-    let Ok(mut payload) = Payload::pack(QUESTION) else {
-        return shard.forget_waiter(key);
+    let Ok(mut payload) = Payload::pack(PROBE_NAME) else {
+        return shard.remove_waiter(key);
     };
     shard.request_by_route(
         &member.route,
@@ -73,11 +74,11 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
     if !matches!(answer, Outcome::Answer(Ok(_) | Err(Error::NoSuchService { .. }))) {
         return;
     }
-    let time = begun.elapsed();
-    // The shortest counts, because whatever comes on top is not the way; and is forgotten slowly, because ways change.
-    let known = member.round_trip.get();
-    member.round_trip.set(Some(match known {
-        Some(known) if known < time => known + (time - known) / 8,
+    let time = began.elapsed();
+    // The shortest time counts, because additional time is queueing; it is forgotten slowly, because routes change.
+    let shortest = member.round_trip.get();
+    member.round_trip.set(Some(match shortest {
+        Some(shortest) if shortest < time => shortest + (time - shortest) / 8,
         _ => time,
     }));
 }

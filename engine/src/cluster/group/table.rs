@@ -1,4 +1,4 @@
-//! The groups of a map, as one shard sees them, and their members.
+//! The groups of one shard, and their members.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -9,24 +9,24 @@ use rustc_hash::FxHashMap;
 use skyring_codec::Millis;
 
 use crate::cluster::group::call::GroupCall;
-use crate::cluster::group::choice::{Candidate, Health, Situation, choose};
+use crate::cluster::group::choice::{Candidate, ChoiceContext, Health, choose};
 use crate::config::{ClusterMap, NodeEntry, Policy, region};
 use crate::core::request::RemoteRequest;
 use crate::core::route::Route;
 use crate::core::slab::Slab;
 use crate::error::Text;
 
-/// Messages of one shard that wait so for one group; further ones go to another member at once.
+/// Messages of one shard that wait for a paused member of one group; further ones go to another member at once.
 pub const GROUP_WAITING_MAX: usize = 16_384;
 
-/// Calls to groups that one shard has under way.
+/// Calls to groups that one shard has in flight.
 pub const GROUP_CALLS_MAX: usize = 1 << 20;
 
-/// A member, as one shard sees it.
+/// A member, with its health on this shard.
 pub(in crate::cluster) struct Member {
     pub(super) route: Rc<Route>,
     pub(super) health: Cell<Health>,
-    /// When its connection was lost last.
+    /// When its last pause began.
     pub(super) paused_at: Cell<Millis>,
     pub(super) in_flight: Cell<u32>,
     pub(super) round_trip: Cell<Option<Duration>>,
@@ -39,7 +39,7 @@ impl Member {
     }
 }
 
-/// A group, as one shard sees it.
+/// A group, with its state on this shard.
 pub(in crate::cluster) struct Group {
     pub(super) name: Text,
     pub(super) policy: Policy,
@@ -49,16 +49,16 @@ pub(in crate::cluster) struct Group {
     pub(super) nearest: Cell<usize>,
     /// It was used, so its members are watched.
     pub(super) is_used: Cell<bool>,
-    /// On the first shard: whom the log has named last.
+    /// On the first shard: the member that the log has named last.
     pub(super) announced: Cell<usize>,
-    /// What waits for a member that may be back in a moment.
+    /// The messages that wait for a paused member.
     pub(super) waiting: RefCell<VecDeque<RemoteRequest>>,
 }
 
 impl Group {
-    /// The member for a message, other than those in `tried`.
+    /// Chooses the member for a message, none of those in `tried`.
     pub(super) fn choose(&self, key: u64, tried: u64) -> Option<usize> {
-        let situation = Situation {
+        let context = ChoiceContext {
             key,
             count: self.count.replace(self.count.get().wrapping_add(1)),
             nearest: self.nearest.get(),
@@ -73,7 +73,7 @@ impl Group {
                 is_own_region: member.is_own_region,
             }
         };
-        let chosen = choose(self.policy, self.members.len(), candidate, tried, situation)?;
+        let chosen = choose(self.policy, self.members.len(), candidate, tried, context)?;
         if self.policy == Policy::Nearest && tried == 0 {
             self.nearest.set(chosen);
         }
@@ -85,24 +85,24 @@ impl Group {
     }
 }
 
-/// The groups of a map. What is known of one that is the same is kept, and of members as far as they are.
-pub(super) fn make_groups(
+/// Builds the groups of a map. Reuses groups that have not changed, and the members of those that have.
+pub(super) fn build_groups(
     map: &ClusterMap,
     own_name: &str,
-    known: &FxHashMap<Text, Rc<Group>>,
+    before: &FxHashMap<Text, Rc<Group>>,
 ) -> FxHashMap<Text, Rc<Group>> {
     let own_region = region(own_name);
     map.groups()
         .map(|(name, group)| {
             (
                 name.into(),
-                make_group(map, name, own_region, group, known.get(name)),
+                build_group(map, name, own_region, group, before.get(name)),
             )
         })
         .collect()
 }
 
-fn make_group(
+fn build_group(
     map: &ClusterMap,
     name: &str,
     own_region: Option<&str>,
@@ -119,8 +119,8 @@ fn make_group(
         }
     }
     let member = |node: &String| {
-        let known = before.and_then(|group| Some(&group.members[group.index_of(node)?]));
-        known.cloned().unwrap_or_else(|| {
+        let existing = before.and_then(|group| Some(&group.members[group.index_of(node)?]));
+        existing.cloned().unwrap_or_else(|| {
             Rc::new(Member {
                 route: Route::new(node.as_str().into()),
                 health: Cell::new(match map.nodes.get(node) {
@@ -149,38 +149,38 @@ fn make_group(
 
 /// The groups of one shard.
 pub(in crate::cluster) struct Groups {
-    pub(super) known: RefCell<FxHashMap<Text, Rc<Group>>>,
+    pub(super) by_name: RefCell<FxHashMap<Text, Rc<Group>>>,
     pub(super) calls: RefCell<Slab<GroupCall>>,
 }
 
 impl Groups {
-    /// Those of the map that a node starts with; changes come by [`ClusterShard::groups_changed`].
+    /// The groups of a node's first map; later changes come by [`ClusterShard::groups_changed`].
     pub(in crate::cluster) fn of(map: &ClusterMap, own_name: &str) -> Groups {
         Groups {
-            known: RefCell::new(make_groups(map, own_name, &FxHashMap::default())),
+            by_name: RefCell::new(build_groups(map, own_name, &FxHashMap::default())),
             calls: RefCell::default(),
         }
     }
 
-    /// The group of that name.
+    /// The group with this name.
     pub(super) fn get(&self, name: &str) -> Option<Rc<Group>> {
-        let known = self.known.borrow();
-        // Most nodes know no groups.
-        if known.is_empty() {
+        let by_name = self.by_name.borrow();
+        // Most nodes have no groups.
+        if by_name.is_empty() {
             None
         } else {
-            known.get(name).cloned()
+            by_name.get(name).cloned()
         }
     }
 
-    /// Whether there is one of that name.
+    /// Whether there is a group with this name.
     pub(in crate::cluster) fn has(&self, name: &str) -> bool {
-        self.known.borrow().contains_key(name)
+        self.by_name.borrow().contains_key(name)
     }
 
     pub(super) fn with_member(&self, node: &str) -> Vec<(Rc<Group>, usize)> {
-        let known = self.known.borrow();
-        let groups = known.values();
+        let by_name = self.by_name.borrow();
+        let groups = by_name.values();
         groups
             .filter_map(|group| Some((Rc::clone(group), group.index_of(node)?)))
             .collect()

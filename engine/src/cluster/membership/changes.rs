@@ -1,8 +1,9 @@
-//! What channels see of their nodes, what the first shard makes of it, and what follows on every shard.
+//! From evidence to state: channels report what they observe, the first shard's detector decides, and every shard
+//! applies the change.
 //!
-//! The first shard's [`Detector`](super::detector::Detector) decides and tells all shards, this one included. While a
-//! node is down its channels take no calls, and the first channel alone goes on connecting; its first success lets all
-//! others connect.
+//! The first shard's [`Detector`](super::detector::Detector) sends each change to all shards, this one included.
+//! While a node is down its channels refuse calls, and only the first channel keeps connecting; its first success
+//! lets all others connect.
 
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ use crate::log::time_text;
 use skyring_codec::Millis;
 
 impl ClusterShard {
-    /// What is known of a node.
+    /// The state of a node.
     pub(crate) fn node_state(&self, node: &str) -> NodeState {
         self.states.state(node)
     }
@@ -29,18 +30,20 @@ impl ClusterShard {
         self.states.down_cause(node)
     }
 
-    /// Takes what a channel of this shard has seen of its node.
+    /// Reports evidence of a channel of this shard to the first shard.
     pub(in crate::cluster) fn report(&self, shard: &Rc<ShardCore>, channel: &Channel, evidence: Evidence) {
         if shard.stopping.get() {
             return;
         }
         let (node, number, address) = (Text::clone(&channel.node), channel.number, channel.address());
         shard.run_on(0, move |shard| {
-            shard.cluster().judge(shard, &node, number, &address, evidence);
+            shard
+                .cluster()
+                .apply_evidence(shard, &node, number, &address, evidence);
         });
     }
 
-    fn judge(
+    fn apply_evidence(
         &self,
         shard: &Rc<ShardCore>,
         node: &Text,
@@ -51,19 +54,19 @@ impl ClusterShard {
         if self.map.is_stale() {
             self.map_changed(shard);
         }
-        // It may speak of a place where the node is not any more.
+        // The evidence may be about an old address.
         if !matches!(self.entry(node), Entry::At(current) if current == *address) {
             return;
         }
-        self.remember_place(node);
+        self.record_address(node);
         let now = shard.now();
-        let judged = self
+        let change = self
             .states
             .detector
             .borrow_mut()
-            .note(now, node, channel, evidence);
-        if let Some((change, cause)) = judged {
-            self.announce(shard, node, change, cause);
+            .apply(now, node, channel, evidence);
+        if let Some((change, cause)) = change {
+            self.publish(shard, node, change, cause);
         }
         self.arm_detector(shard);
     }
@@ -78,21 +81,21 @@ impl ClusterShard {
         }
     }
 
-    /// On the first shard: the patience with some node may be at its end.
+    /// On the first shard: marks the nodes down whose time is over.
     pub(crate) fn detector_deadline(&self, shard: &Rc<ShardCore>) {
         self.states.armed.set(Millis::MAX);
         loop {
             let over = self.states.detector.borrow_mut().poll(shard.now());
-            let Some((node, seen)) = over else { break };
-            let cause = self.shared.failure(&node).or(seen);
+            let Some((node, last_cause)) = over else { break };
+            let cause = self.shared.failure(&node).or(last_cause);
             let cause = cause.unwrap_or_else(|| "no answer".into());
-            self.announce(shard, &node, NodeChange::Down, cause);
+            self.publish(shard, &node, NodeChange::Down, cause);
         }
         self.arm_detector(shard);
     }
 
-    /// On the first shard: logs a change, counts it, and tells it to all shards.
-    fn announce(&self, shard: &Rc<ShardCore>, node: &Text, change: NodeChange, cause: Text) {
+    /// On the first shard: logs and counts a change, and sends it to all shards.
+    fn publish(&self, shard: &Rc<ShardCore>, node: &Text, change: NodeChange, cause: Text) {
         let event = NodeEvent::now(node, change, cause);
         let metrics = &shard.node.metrics;
         match change {
@@ -105,20 +108,20 @@ impl ClusterShard {
         shard.run_on_all(move |shard| shard.cluster().node_changed(shard, &event));
     }
 
-    // ---- what follows ----
+    // ---- the effects of a change ----
 
-    /// Takes what the first shard has told.
+    /// Applies a change from the first shard.
     fn node_changed(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
         let node = &event.node;
-        let known = match event.change {
-            NodeChange::Forgotten => self.states.known.borrow_mut().remove(node),
+        let before = match event.change {
+            NodeChange::Forgotten => self.states.events.borrow_mut().remove(node),
             _ => {
-                self.remember_place(node);
-                let mut known = self.states.known.borrow_mut();
-                known.insert(Text::clone(node), event.clone())
+                self.record_address(node);
+                let mut events = self.states.events.borrow_mut();
+                events.insert(Text::clone(node), event.clone())
             }
         };
-        let was_down = known.is_some_and(|event| event.change == NodeChange::Down);
+        let was_down = before.is_some_and(|event| event.change == NodeChange::Down);
         match event.change {
             NodeChange::Down => {
                 for channel in self.channels_of(node) {
@@ -144,7 +147,7 @@ impl ClusterShard {
         self.notify_monitors(shard, event);
     }
 
-    /// Tells an event to whoever of this shard wants to hear it.
+    /// Sends an event to the monitors of this shard.
     pub(in crate::cluster) fn notify_monitors(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
         self.states.monitors.notify(shard, event);
     }
@@ -165,20 +168,22 @@ impl ClusterShard {
         shard.refuse(reply_to, error);
     }
 
-    /// Forgets the nodes that the map has turned off or has another place for: nothing that was known of them holds
-    /// any more. Each shard forgets at once, and once more when the first shard says so, behind what that had said
-    /// before.
+    /// Forgets the state of nodes that the map has disabled or moved. Each shard forgets at once, and once more when
+    /// the first shard says so, after the changes that the first shard had sent before.
     pub(in crate::cluster) fn forget_moved(&self, shard: &Rc<ShardCore>) {
         let moved: Vec<Text> = {
-            let mut places = self.states.places.borrow_mut();
-            let is_moved = |node: &Text, place: &mut NodeAddress| !matches!(self.entry(node), Entry::At(address) if address == *place);
-            places
-                .extract_if(|node, place| is_moved(node, place))
+            let mut addresses = self.states.addresses.borrow_mut();
+            let is_moved = |node: &Text, before: &NodeAddress| match self.entry(node) {
+                Entry::At(address) => address != *before,
+                Entry::Disabled | Entry::Absent { .. } => true,
+            };
+            addresses
+                .extract_if(|node, address| is_moved(node, address))
                 .map(|(node, _)| node)
                 .collect()
         };
         for node in moved {
-            self.states.known.borrow_mut().remove(&node);
+            self.states.events.borrow_mut().remove(&node);
             for channel in self.channels_of(&node) {
                 channel.mark_up();
             }
@@ -187,20 +192,23 @@ impl ClusterShard {
                     Entry::At(address) => format!("it has moved to {address}"),
                     Entry::Disabled | Entry::Absent { .. } => "the map has turned it off".to_owned(),
                 };
-                self.announce(shard, &node, NodeChange::Forgotten, cause.into());
+                self.publish(shard, &node, NodeChange::Forgotten, cause.into());
             }
         }
     }
 
-    /// Remembers the place that what is known of a node is about.
-    fn remember_place(&self, node: &Text) {
+    /// Records the address that the state of a node is about.
+    fn record_address(&self, node: &Text) {
         if let Entry::At(address) = self.entry(node) {
-            self.states.places.borrow_mut().insert(Text::clone(node), address);
+            self.states
+                .addresses
+                .borrow_mut()
+                .insert(Text::clone(node), address);
         }
     }
 }
 
-/// One line for one change: the node, the cause and the time.
+/// Logs a change in one line: the node, the cause and the time.
 fn log(shard: &ShardCore, event: &NodeEvent) {
     let verb = match event.change {
         NodeChange::Restarted => "was",

@@ -1,19 +1,19 @@
-//! What is known of other nodes: who is up, who is suspect, who is down, and who was restarted.
+//! The failure detector: which nodes are up, suspect or down, and which were restarted.
 //!
-//! The first shard has the node's only detector. Channels of all shards bring it evidence; what it concludes
-//! is told to all shards in the same order. So every shard, and every service that listens, sees the same
+//! The first shard has the node's only detector. Channels of all shards report evidence to it, and it sends its
+//! conclusions to all shards in the same order. So every shard, and every service with a monitor, sees the same
 //! history of a node.
 //!
-//! The rule, all of it:
+//! The rules:
 //! - a node is *up* while one of its channels has a connection on which there are signs of life;
 //! - without one it is *suspect*: the last connection broke or went quiet, or the first attempt failed;
-//! - it is *down* when that has lasted as long as is bearable, when a connection shows no sign of life for as
-//!   long, or when the node itself has said goodbye;
-//! - the first connection on which it answers makes it up again, and when the epoch in its hello is another
-//!   one, it was restarted.
+//! - it is *down* when that has lasted for the configured time, when a connection shows no sign of life for as long,
+//!   or when the node itself has said goodbye;
+//! - the first connection on which it answers makes it up again; when the epoch in its hello has changed, it was
+//!   restarted.
 //!
-//! Invariants: each change is reported once; time in which this process itself was stopped is not counted against
-//! others; a node of which nothing was ever tried is not judged.
+//! Invariants: each change is reported once; time in which this process itself was stopped does not count against
+//! other nodes; a node that was never tried has no state.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,10 +22,10 @@ use skyring_codec::Millis;
 
 use crate::error::Text;
 
-/// What a node thinks of another.
+/// The state of a node, as another node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum NodeState {
-    /// Nothing: it was never called or monitored, or it is not in the map, or turned off there.
+    /// It was never called or monitored, or it is not in the map, or the map disables it.
     #[default]
     Unknown,
     /// It shows signs of life.
@@ -48,7 +48,7 @@ impl NodeState {
     }
 }
 
-/// What has become of a node.
+/// A change of the state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NodeChange {
     /// It is up.
@@ -59,7 +59,7 @@ pub enum NodeChange {
     Suspect,
     /// It is down.
     Down,
-    /// The map has turned it off, or has another address for it: what was known of it does not hold any more.
+    /// The map disables it, or has another address for it: its state before no longer holds.
     Forgotten,
     /// It is a group, and its messages go to another member now, which the cause names.
     Switched,
@@ -89,16 +89,16 @@ impl NodeChange {
     }
 }
 
-/// One change of what is known of a node.
+/// One change of the state of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeEvent {
     /// The node's name in the cluster map.
     pub node: Text,
-    /// What has become of it.
+    /// The change.
     pub change: NodeChange,
-    /// Why: what broke, what was waited for in vain; of a group, the member that its messages go to.
+    /// The cause; of a group, the member that its messages go to.
     pub cause: Text,
-    /// When this node came to know it.
+    /// When this node detected it.
     pub time: SystemTime,
 }
 
@@ -120,52 +120,52 @@ impl NodeEvent {
     }
 }
 
-/// What a channel has seen of its node.
+/// What a channel has observed of its node.
 #[derive(Debug, Clone)]
 pub(crate) enum Evidence {
     /// An attempt to connect begins.
     Dialling,
     /// An attempt has failed.
     Failed(Text),
-    /// The node has answered on a new connection; its epoch, if it says one.
+    /// The node has answered on a new connection; its epoch, if its hello has one.
     Connected(Option<u64>),
-    /// Nothing was heard on the connection for half of the time that is bearable.
+    /// The connection received nothing for half of the configured time.
     Quiet,
-    /// It is quiet no more.
+    /// The connection receives again.
     Heard,
-    /// The connection is gone, and why.
+    /// The connection is lost, with the cause.
     Lost(Text),
-    /// It was given up, because nothing was heard on it for as long as is bearable.
+    /// The connection was abandoned, because it received nothing for the configured time.
     Silent(Text),
     /// The node has said that it is stopping.
     Goodbye,
 }
 
-/// What is known of one node.
+/// The record of one node.
 #[derive(Debug, Default)]
-struct Watched {
+struct NodeRecord {
     state: NodeState,
     /// The channels that have a connection with signs of life.
-    heard: Vec<u32>,
+    live: Vec<u32>,
     epoch: Option<u64>,
-    /// Since when no channel has had one.
+    /// Since when there is no such channel.
     silent_since: Option<Millis>,
-    /// What was seen last that speaks against it.
+    /// The last cause to suspect it.
     cause: Option<Text>,
     /// It has said goodbye, and has not answered on a new connection since.
     is_draining: bool,
 }
 
-impl Watched {
-    fn hear(&mut self, channel: u32) {
-        if !self.heard.contains(&channel) {
-            self.heard.push(channel);
+impl NodeRecord {
+    fn add_live(&mut self, channel: u32) {
+        if !self.live.contains(&channel) {
+            self.live.push(channel);
         }
         self.silent_since = None;
     }
 
-    fn miss(&mut self, channel: u32) {
-        self.heard.retain(|heard| *heard != channel);
+    fn remove_live(&mut self, channel: u32) {
+        self.live.retain(|live| *live != channel);
     }
 
     fn change(&mut self, change: NodeChange) -> Option<NodeChange> {
@@ -177,9 +177,9 @@ impl Watched {
         Some(change)
     }
 
-    /// Without a channel that is heard it is suspect, unless it is known to be down.
+    /// Marks the node as suspect if it has no live channel and is not down.
     fn suspect(&mut self, since: Millis, cause: Text) -> Option<NodeChange> {
-        if !self.heard.is_empty() {
+        if !self.live.is_empty() {
             return None;
         }
         self.cause = Some(cause);
@@ -190,19 +190,19 @@ impl Watched {
         self.change(NodeChange::Suspect)
     }
 
-    fn lay_down(&mut self, cause: Text) -> Option<NodeChange> {
+    fn mark_down(&mut self, cause: Text) -> Option<NodeChange> {
         self.silent_since = None;
         self.cause = Some(cause);
         self.change(NodeChange::Down)
     }
 }
 
-/// Everything that is known of other nodes; see the module.
+/// The failure detector; see the module.
 #[derive(Debug)]
 pub(crate) struct Detector {
-    /// How long the absence of every sign of life is bearable; 0 = for ever.
+    /// How long a node may show no sign of life before it is down; 0 = for ever.
     down_after_ms: Millis,
-    nodes: FxHashMap<Text, Watched>,
+    nodes: FxHashMap<Text, NodeRecord>,
 }
 
 impl Detector {
@@ -213,8 +213,8 @@ impl Detector {
         }
     }
 
-    /// Takes what a channel has seen; says what that makes of the node, if anything changes.
-    pub(crate) fn note(
+    /// Applies what a channel has observed; returns the change and its cause, if the state changes.
+    pub(crate) fn apply(
         &mut self,
         now: Millis,
         node: &Text,
@@ -222,70 +222,71 @@ impl Detector {
         evidence: Evidence,
     ) -> Option<(NodeChange, Text)> {
         let half = self.down_after_ms / 2;
-        let watched = self.nodes.entry(Text::clone(node)).or_default();
+        let record = self.nodes.entry(Text::clone(node)).or_default();
         let change = match evidence {
             Evidence::Dialling => {
-                if watched.heard.is_empty() && watched.state != NodeState::Down {
-                    watched.silent_since.get_or_insert(now);
+                if record.live.is_empty() && record.state != NodeState::Down {
+                    record.silent_since.get_or_insert(now);
                 }
                 None
             }
-            Evidence::Failed(cause) => watched.suspect(now, cause),
+            Evidence::Failed(cause) => record.suspect(now, cause),
             Evidence::Connected(epoch) => {
-                watched.hear(channel);
-                watched.is_draining = false;
-                let before = watched.epoch;
-                watched.epoch = epoch.or(before);
-                let is_another = before.is_some() && before != watched.epoch;
-                let cause = match (is_another, watched.state) {
+                record.add_live(channel);
+                record.is_draining = false;
+                let before = record.epoch;
+                record.epoch = epoch.or(before);
+                let is_another = before.is_some() && before != record.epoch;
+                let cause = match (is_another, record.state) {
                     (true, _) => "another process answers",
                     (false, NodeState::Unknown) => "it answers",
                     (false, _) => "it answers again",
                 };
-                watched.cause = Some(cause.into());
-                watched.change(match is_another {
+                record.cause = Some(cause.into());
+                record.change(match is_another {
                     true => NodeChange::Restarted,
                     false => NodeChange::Up,
                 })
             }
             Evidence::Quiet => {
-                watched.miss(channel);
+                record.remove_live(channel);
                 let cause = format!("no sign of life for {half} ms");
-                watched.suspect(now.saturating_sub(half), cause.into())
+                record.suspect(now.saturating_sub(half), cause.into())
             }
-            Evidence::Heard if watched.is_draining => None,
+            Evidence::Heard if record.is_draining => None,
             Evidence::Heard => {
-                watched.hear(channel);
-                watched.cause = Some("it is heard again".into());
-                watched.change(NodeChange::Up)
+                record.add_live(channel);
+                record.cause = Some("it is heard again".into());
+                record.change(NodeChange::Up)
             }
             Evidence::Lost(cause) => {
-                watched.miss(channel);
-                watched.suspect(now, cause)
+                record.remove_live(channel);
+                record.suspect(now, cause)
             }
             Evidence::Silent(cause) => {
-                watched.miss(channel);
-                match watched.heard.is_empty() {
-                    true => watched.lay_down(cause),
+                record.remove_live(channel);
+                match record.live.is_empty() {
+                    true => record.mark_down(cause),
                     false => None,
                 }
             }
             Evidence::Goodbye => {
-                watched.heard.clear();
-                watched.is_draining = true;
-                watched.lay_down("it has said goodbye: it is stopping".into())
+                record.live.clear();
+                record.is_draining = true;
+                record.mark_down("it has said goodbye: it is stopping".into())
             }
         };
-        change.map(|change| (change, watched.cause.clone().unwrap_or_else(|| "".into())))
+        change.map(|change| (change, record.cause.clone().unwrap_or_else(|| "".into())))
     }
 
-    /// One node whose time is over at `now`, with the last that was seen of it. To be asked until there is none.
+    /// Marks one node as down whose time is over at `now`, and returns it with its last cause. Call it until it
+    /// returns `None`.
     pub(crate) fn poll(&mut self, now: Millis) -> Option<(Text, Option<Text>)> {
         if self.down_after_ms == 0 {
             return None;
         }
-        for (node, watched) in &mut self.nodes {
-            let Some(since) = watched.silent_since else {
+        for (node, record) in &mut self.nodes {
+            let Some(since) = record.silent_since else {
                 continue;
             };
             let late = now.saturating_sub(since + self.down_after_ms);
@@ -293,13 +294,13 @@ impl Detector {
                 continue;
             }
             if late > self.down_after_ms / 2 {
-                // This process was stopped itself: it gives others the time that it could not see.
-                watched.silent_since = Some(since + late + self.down_after_ms / 2);
+                // This process itself was stopped: the node gets the time in which nothing could be received.
+                record.silent_since = Some(since + late + self.down_after_ms / 2);
                 continue;
             }
-            let cause = watched.cause.clone();
-            watched.silent_since = None;
-            if watched.change(NodeChange::Down).is_some() {
+            let cause = record.cause.clone();
+            record.silent_since = None;
+            if record.change(NodeChange::Down).is_some() {
                 return Some((Text::clone(node), cause));
             }
         }
@@ -311,14 +312,14 @@ impl Detector {
         if self.down_after_ms == 0 {
             return None;
         }
-        let silent = self.nodes.values().filter_map(|watched| watched.silent_since);
+        let silent = self.nodes.values().filter_map(|record| record.silent_since);
         silent.min().map(|since| since + self.down_after_ms)
     }
 
-    /// Forgets a node; whether there was anything to forget.
+    /// Removes the record of a node; returns whether it had a state.
     pub(crate) fn forget(&mut self, node: &str) -> bool {
         let forgotten = self.nodes.remove(node);
-        forgotten.is_some_and(|watched| watched.state != NodeState::Unknown)
+        forgotten.is_some_and(|record| record.state != NodeState::Unknown)
     }
 }
 
@@ -328,22 +329,22 @@ mod tests {
 
     const DOWN_AFTER_MS: Millis = 2_000;
 
-    struct Bench {
+    struct Fixture {
         detector: Detector,
         node: Text,
     }
 
-    impl Bench {
-        fn new() -> Bench {
-            Bench {
+    impl Fixture {
+        fn new() -> Fixture {
+            Fixture {
                 detector: Detector::new(DOWN_AFTER_MS),
                 node: "db".into(),
             }
         }
 
-        fn note(&mut self, now: Millis, channel: u32, evidence: Evidence) -> Option<NodeChange> {
-            let noted = self.detector.note(now, &self.node, channel, evidence);
-            noted.map(|(change, _)| change)
+        fn apply(&mut self, now: Millis, channel: u32, evidence: Evidence) -> Option<NodeChange> {
+            let change = self.detector.apply(now, &self.node, channel, evidence);
+            change.map(|(change, _)| change)
         }
 
         fn is_down_at(&mut self, now: Millis) -> bool {
@@ -360,109 +361,108 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_connection_that_is_made_again_at_once_puts_nobody_down() {
-        let mut bench = Bench::new();
+    fn a_broken_connection_that_is_reconnected_at_once_marks_no_node_down() {
+        let mut test = Fixture::new();
         assert_eq!(
-            bench.note(0, 1, Evidence::Connected(Some(7))),
+            test.apply(0, 1, Evidence::Connected(Some(7))),
             Some(NodeChange::Up)
         );
-        assert_eq!(bench.note(1_000, 1, lost()), Some(NodeChange::Suspect));
-        assert_eq!(bench.note(1_000, 1, failed()), None);
-        assert!(!bench.is_down_at(2_999));
+        assert_eq!(test.apply(1_000, 1, lost()), Some(NodeChange::Suspect));
+        assert_eq!(test.apply(1_000, 1, failed()), None);
+        assert!(!test.is_down_at(2_999));
         assert_eq!(
-            bench.note(2_999, 1, Evidence::Connected(Some(7))),
+            test.apply(2_999, 1, Evidence::Connected(Some(7))),
             Some(NodeChange::Up)
         );
-        assert!(!bench.is_down_at(60_000));
+        assert!(!test.is_down_at(60_000));
     }
 
     #[test]
     fn a_node_that_stays_away_is_down_and_its_first_answer_ends_that() {
-        let mut bench = Bench::new();
-        bench.note(0, 1, Evidence::Connected(Some(7)));
-        bench.note(1_000, 1, lost());
-        bench.note(2_900, 1, failed());
-        assert_eq!(bench.detector.next_deadline(), Some(3_000));
-        let (_, cause) = bench.detector.poll(3_000).expect("it is down");
+        let mut test = Fixture::new();
+        test.apply(0, 1, Evidence::Connected(Some(7)));
+        test.apply(1_000, 1, lost());
+        test.apply(2_900, 1, failed());
+        assert_eq!(test.detector.next_deadline(), Some(3_000));
+        let (_, cause) = test.detector.poll(3_000).expect("it is down");
         assert_eq!(cause.as_deref(), Some("refused"), "the newest cause");
-        assert!(!bench.is_down_at(3_001), "it is said once");
-        assert_eq!(bench.note(5_000, 1, failed()), None);
-        assert_eq!(bench.detector.next_deadline(), None);
+        assert!(!test.is_down_at(3_001), "it is reported once");
+        assert_eq!(test.apply(5_000, 1, failed()), None);
+        assert_eq!(test.detector.next_deadline(), None);
         assert_eq!(
-            bench.note(9_000, 1, Evidence::Connected(Some(8))),
+            test.apply(9_000, 1, Evidence::Connected(Some(8))),
             Some(NodeChange::Restarted)
         );
-        assert_eq!(bench.note(9_000, 2, Evidence::Connected(Some(8))), None);
+        assert_eq!(test.apply(9_000, 2, Evidence::Connected(Some(8))), None);
     }
 
     #[test]
-    fn a_node_that_was_never_met_is_suspect_at_the_first_failure_and_down_in_the_same_time() {
-        let mut bench = Bench::new();
-        assert_eq!(bench.note(500, 1, Evidence::Dialling), None);
-        assert_eq!(bench.note(600, 1, failed()), Some(NodeChange::Suspect));
-        assert!(!bench.is_down_at(2_499));
-        assert!(bench.is_down_at(2_500), "from the first attempt on");
-        // One that takes the connection and says nothing has no failed attempt.
-        let mut bench = Bench::new();
-        bench.note(0, 1, Evidence::Dialling);
-        assert!(bench.is_down_at(2_000));
+    fn a_node_that_was_never_reached_is_suspect_at_the_first_failure_and_down_in_the_same_time() {
+        let mut test = Fixture::new();
+        assert_eq!(test.apply(500, 1, Evidence::Dialling), None);
+        assert_eq!(test.apply(600, 1, failed()), Some(NodeChange::Suspect));
+        assert!(!test.is_down_at(2_499));
+        assert!(test.is_down_at(2_500), "from the first attempt on");
+        // A node that accepts the connection and sends nothing has no failed attempt.
+        let mut test = Fixture::new();
+        test.apply(0, 1, Evidence::Dialling);
+        assert!(test.is_down_at(2_000));
     }
 
     #[test]
-    fn one_channel_that_is_heard_keeps_a_node_up() {
-        let mut bench = Bench::new();
-        bench.note(0, 1, Evidence::Connected(Some(7)));
-        bench.note(0, 2, Evidence::Connected(Some(7)));
-        assert_eq!(bench.note(1_000, 1, Evidence::Quiet), None);
-        assert_eq!(bench.note(2_000, 1, Evidence::Silent("silent".into())), None);
-        assert_eq!(bench.note(2_500, 1, failed()), None);
-        assert!(!bench.is_down_at(10_000));
-        assert_eq!(bench.note(11_000, 2, Evidence::Quiet), Some(NodeChange::Suspect));
-        assert_eq!(bench.note(11_100, 2, Evidence::Heard), Some(NodeChange::Up));
-        assert_eq!(bench.note(12_000, 2, Evidence::Quiet), Some(NodeChange::Suspect));
+    fn one_live_channel_keeps_a_node_up() {
+        let mut test = Fixture::new();
+        test.apply(0, 1, Evidence::Connected(Some(7)));
+        test.apply(0, 2, Evidence::Connected(Some(7)));
+        assert_eq!(test.apply(1_000, 1, Evidence::Quiet), None);
+        assert_eq!(test.apply(2_000, 1, Evidence::Silent("silent".into())), None);
+        assert_eq!(test.apply(2_500, 1, failed()), None);
+        assert!(!test.is_down_at(10_000));
+        assert_eq!(test.apply(11_000, 2, Evidence::Quiet), Some(NodeChange::Suspect));
+        assert_eq!(test.apply(11_100, 2, Evidence::Heard), Some(NodeChange::Up));
+        assert_eq!(test.apply(12_000, 2, Evidence::Quiet), Some(NodeChange::Suspect));
         assert_eq!(
-            bench.note(13_000, 2, Evidence::Silent("silent".into())),
+            test.apply(13_000, 2, Evidence::Silent("silent".into())),
             Some(NodeChange::Down)
         );
     }
 
     #[test]
-    fn who_says_goodbye_is_down_until_it_answers_on_a_new_connection() {
-        let mut bench = Bench::new();
-        bench.note(0, 1, Evidence::Connected(Some(7)));
-        bench.note(0, 2, Evidence::Connected(Some(7)));
-        assert_eq!(bench.note(100, 2, Evidence::Goodbye), Some(NodeChange::Down));
-        assert_eq!(bench.note(100, 1, Evidence::Goodbye), None);
-        assert_eq!(bench.note(110, 1, Evidence::Heard), None);
-        assert_eq!(bench.note(120, 1, lost()), None);
+    fn a_node_that_says_goodbye_is_down_until_it_answers_on_a_new_connection() {
+        let mut test = Fixture::new();
+        test.apply(0, 1, Evidence::Connected(Some(7)));
+        test.apply(0, 2, Evidence::Connected(Some(7)));
+        assert_eq!(test.apply(100, 2, Evidence::Goodbye), Some(NodeChange::Down));
+        assert_eq!(test.apply(100, 1, Evidence::Goodbye), None);
+        assert_eq!(test.apply(110, 1, Evidence::Heard), None);
+        assert_eq!(test.apply(120, 1, lost()), None);
         assert_eq!(
-            bench.note(5_000, 1, Evidence::Connected(Some(7))),
+            test.apply(5_000, 1, Evidence::Connected(Some(7))),
             Some(NodeChange::Up)
         );
     }
 
     #[test]
-    fn time_in_which_this_process_was_stopped_itself_does_not_count() {
-        let mut bench = Bench::new();
-        bench.note(0, 1, Evidence::Connected(None));
-        bench.note(100, 1, lost());
+    fn time_in_which_this_process_was_stopped_does_not_count() {
+        let mut test = Fixture::new();
+        test.apply(0, 1, Evidence::Connected(None));
+        test.apply(100, 1, lost());
         // Asleep from 200 to 60,000.
-        assert!(!bench.is_down_at(60_000));
+        assert!(!test.is_down_at(60_000));
         assert!(
-            bench
-                .detector
+            test.detector
                 .next_deadline()
                 .is_some_and(|deadline| deadline > 60_000)
         );
-        assert!(bench.is_down_at(62_000));
+        assert!(test.is_down_at(62_000));
     }
 
     #[test]
-    fn nobody_is_put_down_where_nothing_is_watched() {
+    fn no_node_is_marked_down_when_the_detector_is_off() {
         let mut detector = Detector::new(0);
         let node = Text::from("db");
-        detector.note(0, &node, 1, Evidence::Dialling);
-        detector.note(0, &node, 1, failed());
+        detector.apply(0, &node, 1, Evidence::Dialling);
+        detector.apply(0, &node, 1, failed());
         assert_eq!(detector.next_deadline(), None);
         assert!(detector.poll(Millis::MAX / 2).is_none());
     }

@@ -1,4 +1,4 @@
-//! What follows from a changed map.
+//! The effects of a changed map.
 
 use std::rc::Rc;
 
@@ -8,8 +8,8 @@ use crate::core::ShardCore;
 use crate::error::Text;
 
 impl ClusterShard {
-    /// Acts on a changed map: nodes turned off lose their calls at once, nodes that moved are reached at
-    /// their new place from the next call on, and requests that waited for a node go to it.
+    /// Applies a changed map: calls to disabled nodes fail at once, nodes that moved are reached at their new address
+    /// from the next call on, and pending requests are routed.
     pub(crate) fn map_changed(&self, shard: &Rc<ShardCore>) {
         self.map.read(|_| ());
         let nodes = self.peers.borrow().names();
@@ -21,7 +21,7 @@ impl ClusterShard {
         self.pending.end_attempts();
         self.end_sessions_of_disabled(shard);
         if shard.index == 0 {
-            self.probe_kept(shard);
+            self.probe_monitored(shard);
         }
         self.map_changed_for_pending(shard);
     }
@@ -35,7 +35,7 @@ impl ClusterShard {
             Entry::At(address)
                 if !peer.own().is_empty() && !peer.own().iter().any(|own| own.is_connected()) =>
             {
-                // Nothing was sent to the old place that is not known to be lost: go to the new one.
+                // Nothing sent to the old address is still unanswered: use the new one.
                 peer.address = address.clone();
                 for channel in peer.own() {
                     channel.set_address(address.clone());
@@ -57,7 +57,7 @@ impl ClusterShard {
                     channel.end(shard, Failure::Disabled);
                 }
             }
-            // Entries that a reload does not name stay, so this does not happen.
+            // A reload keeps the entries that it does not name, so this does not happen.
             Entry::Absent { .. } => {}
         }
     }

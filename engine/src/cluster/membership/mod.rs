@@ -1,4 +1,4 @@
-//! Who is in the cluster: the map, which nodes are up and which are down, and who is told of it.
+//! Membership: the map, the failure detector, and the monitors that receive its events.
 
 mod changes;
 pub(crate) mod detector;

@@ -1,8 +1,7 @@
-//! Who is told what becomes of other nodes: tasks that wait for the next event, and services that get each as
-//! a message.
+//! Monitors: tasks that wait for the next event of a node, and services that receive each event as a message.
 //!
-//! Invariant: whoever listens hears of each change once, in the order in which they came, the present state
-//! first; one that does not take its events loses the oldest.
+//! Invariant: a subscriber receives each change once, in order, the present state first; a task that does not take
+//! its events loses the oldest.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -44,14 +43,13 @@ impl Queue {
     }
 }
 
-/// What becomes of one node, event by event; from [`Cluster::monitor`](crate::Cluster::monitor). Dropping it ends
-/// it.
+/// The events of one node; from [`Cluster::monitor`](crate::Cluster::monitor). Dropping it ends the subscription.
 pub struct Monitor {
     queue: Rc<Queue>,
 }
 
 impl Monitor {
-    /// Waits for the next event. The first one is the present state, unless nothing is known yet.
+    /// Waits for the next event. The first one is the present state, unless that is unknown.
     pub async fn next(&mut self) -> NodeEvent {
         poll_fn(|context| match self.queue.events.borrow_mut().pop_front() {
             Some(event) => Poll::Ready(event),
@@ -63,33 +61,33 @@ impl Monitor {
         .await
     }
 
-    /// An event that is there already.
+    /// The next event, if there is one already.
     pub fn take(&mut self) -> Option<NodeEvent> {
         self.queue.events.borrow_mut().pop_front()
     }
 }
 
-/// Who wants to hear of a node.
-enum Listener {
+/// A subscriber to the events of a node.
+enum Subscriber {
     Task(Weak<Queue>),
     Service(Handle),
 }
 
-impl Listener {
-    fn is_there(&self, shard: &ShardCore) -> bool {
+impl Subscriber {
+    fn is_alive(&self, shard: &ShardCore) -> bool {
         match self {
-            Listener::Task(queue) => queue.strong_count() > 0,
-            Listener::Service(handle) => shard.has_service(*handle),
+            Subscriber::Task(queue) => queue.strong_count() > 0,
+            Subscriber::Service(handle) => shard.has_service(*handle),
         }
     }
 }
 
-/// Everyone of one shard who wants to hear of nodes.
+/// The subscribers of one shard.
 #[derive(Default)]
-pub(super) struct Monitors(RefCell<Vec<(Text, Listener)>>);
+pub(super) struct Monitors(RefCell<Vec<(Text, Subscriber)>>);
 
 impl Monitors {
-    /// A monitor of a node, which begins with `present`.
+    /// Adds a monitor of a node, which begins with `present`.
     pub(super) fn add(
         &self,
         shard: &ShardCore,
@@ -97,14 +95,14 @@ impl Monitors {
         present: Option<NodeEvent>,
     ) -> Result<Monitor, Error> {
         let queue = Rc::new(Queue::default());
-        self.enter(shard, node, Listener::Task(Rc::downgrade(&queue)))?;
+        self.insert(shard, node, Subscriber::Task(Rc::downgrade(&queue)))?;
         if let Some(event) = present {
             queue.push(event);
         }
         Ok(Monitor { queue })
     }
 
-    /// Has a service of this shard told of a node, beginning with `present`. Once is enough.
+    /// Subscribes a service of this shard to a node, beginning with `present`. A second subscription changes nothing.
     pub(super) fn subscribe(
         &self,
         shard: &Rc<ShardCore>,
@@ -112,52 +110,52 @@ impl Monitors {
         service: Handle,
         present: Option<NodeEvent>,
     ) -> Result<(), Error> {
-        let is_same = |(monitored, listener): &(Text, Listener)| {
-            *monitored == node && matches!(listener, Listener::Service(handle) if *handle == service)
+        let is_same = |(monitored, subscriber): &(Text, Subscriber)| {
+            *monitored == node && matches!(subscriber, Subscriber::Service(handle) if *handle == service)
         };
         if self.0.borrow().iter().any(is_same) {
             return Ok(());
         }
-        self.enter(shard, node, Listener::Service(service))?;
+        self.insert(shard, node, Subscriber::Service(service))?;
         if let Some(event) = present {
             send(shard, service, &event);
         }
         Ok(())
     }
 
-    /// Takes a service's wish back.
+    /// Ends the subscription of a service.
     pub(super) fn unsubscribe(&self, node: &str, service: Handle) {
-        self.0.borrow_mut().retain(|(monitored, listener)| {
-            **monitored != *node || !matches!(listener, Listener::Service(handle) if *handle == service)
+        self.0.borrow_mut().retain(|(monitored, subscriber)| {
+            **monitored != *node || !matches!(subscriber, Subscriber::Service(handle) if *handle == service)
         });
     }
 
-    fn enter(&self, shard: &ShardCore, node: Text, listener: Listener) -> Result<(), Error> {
-        let mut listeners = self.0.borrow_mut();
-        listeners.retain(|(_, listener)| listener.is_there(shard));
-        if listeners.len() >= MONITORS_MAX {
+    fn insert(&self, shard: &ShardCore, node: Text, subscriber: Subscriber) -> Result<(), Error> {
+        let mut subscribers = self.0.borrow_mut();
+        subscribers.retain(|(_, subscriber)| subscriber.is_alive(shard));
+        if subscribers.len() >= MONITORS_MAX {
             return Err(Error::overloaded(format!("a shard has {MONITORS_MAX} monitors")));
         }
-        listeners.push((node, listener));
+        subscribers.push((node, subscriber));
         Ok(())
     }
 
-    /// Tells everyone who wants to hear it.
+    /// Sends an event to its subscribers.
     pub(super) fn notify(&self, shard: &Rc<ShardCore>, event: &NodeEvent) {
-        // Whoever is told may run, and add monitors.
+        // A service may run at once, and add monitors.
         let mut services = Vec::new();
-        self.0.borrow_mut().retain(|(node, listener)| {
-            if !listener.is_there(shard) {
+        self.0.borrow_mut().retain(|(node, subscriber)| {
+            if !subscriber.is_alive(shard) {
                 return false;
             }
             if *node == event.node {
-                match listener {
-                    Listener::Task(queue) => {
+                match subscriber {
+                    Subscriber::Task(queue) => {
                         if let Some(queue) = queue.upgrade() {
                             queue.push(event.clone());
                         }
                     }
-                    Listener::Service(handle) => services.push(*handle),
+                    Subscriber::Service(handle) => services.push(*handle),
                 }
             }
             true

@@ -1,4 +1,4 @@
-//! Nodes that are watched although nobody calls them, and who watches.
+//! Monitors and probes: nodes that are watched without calls to them.
 
 use std::rc::Rc;
 
@@ -9,53 +9,52 @@ use crate::core::handle::Handle;
 use crate::error::{Error, Text};
 
 impl ClusterShard {
-    /// Has a node watched, and its events told to whoever holds the monitor.
+    /// Watches a node; the monitor receives its events.
     pub(crate) fn monitor(&self, shard: &Rc<ShardCore>, node: Text) -> Result<Monitor, Error> {
-        let present = self.states.known.borrow().get(&node).cloned();
+        let present = self.states.events.borrow().get(&node).cloned();
         let monitor = self.states.monitors.add(shard, Text::clone(&node), present)?;
-        self.keep(shard, node);
+        self.watch(shard, node);
         Ok(monitor)
     }
 
-    /// Has a node watched, and its events sent to a service of this shard.
+    /// Watches a node; a service of this shard receives its events.
     pub(crate) fn subscribe(&self, shard: &Rc<ShardCore>, node: Text, service: Handle) -> Result<(), Error> {
-        let present = self.states.known.borrow().get(&node).cloned();
+        let present = self.states.events.borrow().get(&node).cloned();
         let monitors = &self.states.monitors;
         monitors.subscribe(shard, Text::clone(&node), service, present)?;
-        self.keep(shard, node);
+        self.watch(shard, node);
         Ok(())
     }
 
-    /// Sends no further events of a node to a service.
+    /// Ends the subscription of a service to a node.
     pub(crate) fn unsubscribe(&self, node: &str, service: Handle) {
         self.states.monitors.unsubscribe(node, service);
     }
 
-    /// Has a node connected to and watched for good, as far as the map names it.
-    pub(in crate::cluster) fn keep(&self, shard: &Rc<ShardCore>, node: Text) {
+    /// Connects to a node and watches it until this node stops, whenever the map names it.
+    pub(in crate::cluster) fn watch(&self, shard: &Rc<ShardCore>, node: Text) {
         shard.run_on(0, move |shard| {
             shard
                 .cluster()
                 .states
-                .kept
+                .monitored
                 .borrow_mut()
                 .insert(Text::clone(&node));
             shard.cluster().probe(shard, &node);
         });
     }
 
-    /// On the first shard: connects to the monitored nodes that a changed map has brought.
-    pub(in crate::cluster) fn probe_kept(&self, shard: &Rc<ShardCore>) {
-        let kept: Vec<Text> = self.states.kept.borrow().iter().cloned().collect();
-        for node in kept {
+    /// On the first shard: connects to the monitored nodes after a change of the map.
+    pub(in crate::cluster) fn probe_monitored(&self, shard: &Rc<ShardCore>) {
+        let monitored: Vec<Text> = self.states.monitored.borrow().iter().cloned().collect();
+        for node in monitored {
             self.probe(shard, &node);
         }
     }
 
-    /// On the first shard: has a node's first channel connect, and connect again, whether there are calls or
-    /// not.
+    /// On the first shard: keeps a node's first channel connected, with or without calls.
     pub(super) fn probe(&self, shard: &Rc<ShardCore>, node: &Text) {
-        if self.keep_members(shard, node) {
+        if self.watch_members(shard, node) {
             return;
         }
         let Entry::At(address) = self.entry(node) else {

@@ -1,9 +1,7 @@
-//! What this shard knows of other nodes, and what follows from it: which calls fail at once, who probes, who is
-//! told.
+//! The state of other nodes on one shard, the monitors, and on the first shard the detector.
 //!
-//! The first shard's [`Detector`] decides and tells all shards, this one included. While a node is down its
-//! channels take no calls, and the first channel alone goes on connecting; its first success lets all others
-//! connect.
+//! The first shard's [`Detector`] decides, and sends each change to all shards. While a node is down its channels
+//! refuse calls, and only the first channel keeps connecting; its first success lets all others connect.
 
 use std::cell::{Cell, RefCell};
 
@@ -16,59 +14,60 @@ use crate::cluster::rate_limit::RateLimit;
 use crate::config::NodeAddress;
 use crate::error::Text;
 
-/// Connects that one shard begins in a second, so that the end of a long break is no storm.
+/// Attempts to connect that one shard begins in a second, so that a long break does not end with a storm of
+/// connections.
 pub const CONNECTS_PER_SECOND_MAX: u32 = 500;
 
-/// How many of them may begin at once.
+/// How many attempts may begin at once.
 pub const CONNECTS_AT_ONCE_MAX: u32 = 100;
 
-/// One shard's knowledge of other nodes.
+/// The state of other nodes on one shard.
 pub(in crate::cluster) struct States {
-    /// The last that was told of each node.
-    pub(super) known: RefCell<FxHashMap<Text, NodeEvent>>,
-    /// Where each node was that something is known of.
-    pub(super) places: RefCell<FxHashMap<Text, NodeAddress>>,
+    /// The last event of each node.
+    pub(super) events: RefCell<FxHashMap<Text, NodeEvent>>,
+    /// The address that the state of each node is about.
+    pub(super) addresses: RefCell<FxHashMap<Text, NodeAddress>>,
     pub(super) monitors: Monitors,
-    /// When the next connect may begin.
+    /// The rate limit of attempts to connect.
     connects: RateLimit,
-    // What follows is the first shard's alone.
+    // Only the first shard uses the fields below.
     pub(super) detector: RefCell<Detector>,
-    /// When the detector's timer goes off.
+    /// When the detector's timer expires.
     pub(super) armed: Cell<Millis>,
-    /// The nodes that are monitored: they are connected to although nobody calls them.
-    pub(super) kept: RefCell<FxHashSet<Text>>,
+    /// The monitored nodes: the node stays connected to them without calls.
+    pub(super) monitored: RefCell<FxHashSet<Text>>,
 }
 
 impl States {
     pub(in crate::cluster) fn new(down_after_ms: Millis) -> States {
         States {
-            known: RefCell::default(),
-            places: RefCell::default(),
+            events: RefCell::default(),
+            addresses: RefCell::default(),
             monitors: Monitors::default(),
             connects: RateLimit::new(CONNECTS_PER_SECOND_MAX, CONNECTS_AT_ONCE_MAX),
             detector: RefCell::new(Detector::new(down_after_ms)),
             armed: Cell::new(Millis::MAX),
-            kept: RefCell::default(),
+            monitored: RefCell::default(),
         }
     }
 
-    /// What is known of a node.
+    /// The state of a node.
     pub(in crate::cluster) fn state(&self, node: &str) -> NodeState {
-        let known = self.known.borrow();
-        known
+        let events = self.events.borrow();
+        events
             .get(node)
             .map_or(NodeState::Unknown, |event| event.change.state())
     }
 
     /// Why a node is down; `None` when it is not.
     pub(in crate::cluster) fn down_cause(&self, node: &str) -> Option<Text> {
-        let known = self.known.borrow();
-        let event = known.get(node)?;
+        let events = self.events.borrow();
+        let event = events.get(node)?;
         (event.change == NodeChange::Down).then(|| Text::clone(&event.cause))
     }
 
-    /// How long a channel waits before it may begin to connect, in milliseconds.
-    pub(in crate::cluster) fn connect_wait_ms(&self, now: Millis) -> Millis {
-        self.connects.wait_for_turn(now)
+    /// Reserves an attempt to connect; returns how long the channel must wait before it, in milliseconds.
+    pub(in crate::cluster) fn reserve_connect_ms(&self, now: Millis) -> Millis {
+        self.connects.reserve(now)
     }
 }

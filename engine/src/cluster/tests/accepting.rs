@@ -1,4 +1,4 @@
-//! Connections that peers opened.
+//! Inbound connections.
 
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -21,14 +21,14 @@ use crate::limits::{PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX};
 use crate::rt::manual::{self, Remote};
 use crate::rt::stream::Stream;
 
-/// A node that has connected.
+/// A node that connects.
 struct Caller {
     remote: Remote,
     link: CallerLink,
 }
 
 impl Caller {
-    /// Connects, with a link that may be an earlier connection's.
+    /// Connects, with a new link or that of an earlier connection.
     fn connect_with(cluster: &Cluster, mut link: CallerLink) -> Caller {
         let remote = connect(cluster);
         link.dial(cluster.shard().now(), &hello("gate", 1, 1, 9))
@@ -52,10 +52,12 @@ impl Caller {
             token: Some(token),
             is_idempotent: false,
         };
-        self.link.request(cluster.shard().now(), request).expect("room");
+        self.link
+            .request(cluster.shard().now(), request)
+            .expect("there is space");
     }
 
-    /// Writes what there is and reads what has come.
+    /// Writes the output, reads the input, and returns the events.
     fn exchange(&mut self, cluster: &Cluster) -> Vec<CallerEvent> {
         let mut events = Vec::new();
         for _ in 0..3 {
@@ -92,7 +94,7 @@ fn connect(cluster: &Cluster) -> Remote {
     let peer = "127.0.0.1:50000".parse().expect("an address");
     let admission = clients
         .admit(cluster.shard().now(), peer, Some(1))
-        .expect("a place");
+        .expect("it is admitted");
     let (stream, remote) = manual::Stream::accepted();
     cluster
         .room()
@@ -101,7 +103,7 @@ fn connect(cluster: &Cluster) -> Remote {
     remote
 }
 
-/// The requests that services got.
+/// The requests that services have received.
 fn requests(cluster: &Cluster) -> Vec<Request> {
     let requests = cluster.handed.take().into_iter().map(|handed| match handed {
         Handed::Request(request) => request,
@@ -165,7 +167,7 @@ fn requests_reach_services_in_order_and_answers_in_any_order_reach_their_calls()
 }
 
 #[test]
-fn a_connection_is_not_read_while_too_many_of_its_requests_are_handled() {
+fn a_connection_is_not_read_while_too_many_of_its_requests_are_in_progress() {
     let cluster = Cluster::new(ClusterMap::new());
     let mut gate = Caller::connect(&cluster);
     let calls = REQUESTS_HANDLED_MAX as u64 + 100;
@@ -188,10 +190,10 @@ fn a_connection_is_not_read_while_too_many_of_its_requests_are_handled() {
 }
 
 #[test]
-fn an_answer_for_a_connection_that_is_gone_is_counted_and_harms_nobody() {
+fn an_answer_for_a_closed_connection_is_counted_and_has_no_other_effect() {
     let cluster = Cluster::new(ClusterMap::new());
     let remote = connect(&cluster);
-    // A call in the skynet dialect, which has no sessions to go on with: type, handle 1, session 5.
+    // A call in the skynet dialect, which has no sessions that resume: type, handle 1, session 5.
     let mut package = vec![0, 1, 0, 0, 0, 5, 0, 0, 0];
     package.extend(seri::pack("hello").expect("a text"));
     let length = (package.len() as u16).to_be_bytes();
@@ -206,7 +208,7 @@ fn an_answer_for_a_connection_that_is_gone_is_counted_and_harms_nobody() {
 }
 
 #[test]
-fn a_connection_that_does_not_finish_a_package_is_closed_in_its_time() {
+fn a_connection_that_does_not_finish_a_package_in_time_is_closed() {
     let cluster = Cluster::new(ClusterMap::new());
     let remote = connect(&cluster);
     remote.send(&[0, 10, 0]);
@@ -221,7 +223,7 @@ fn a_connection_that_does_not_finish_a_package_is_closed_in_its_time() {
 }
 
 #[test]
-fn a_session_goes_on_with_another_connection_and_brings_the_answers_that_were_given_meanwhile() {
+fn a_session_resumes_on_another_connection_with_the_answers_given_meanwhile() {
     let cluster = Cluster::new(ClusterMap::new());
     let mut gate = Caller::connect(&cluster);
     gate.call(&cluster, 1, "before the cut");
@@ -244,7 +246,7 @@ fn a_session_goes_on_with_another_connection_and_brings_the_answers_that_were_gi
 }
 
 #[test]
-fn bytes_that_are_no_protocol_end_the_connection_and_nothing_else() {
+fn bytes_that_violate_the_protocol_end_only_their_connection() {
     let cluster = Cluster::new(ClusterMap::new());
     let mut gate = Caller::connect(&cluster);
     let hostile = connect(&cluster);

@@ -1,4 +1,4 @@
-//! Channels to other nodes, and the requests that wait for one.
+//! Channels to other nodes, and pending requests.
 
 use super::peers::{Callee, only_dial, text};
 use super::{Cluster, map};
@@ -26,30 +26,30 @@ fn calls_that_wait_for_the_first_handshake_arrive_in_their_order_and_are_answere
 }
 
 #[test]
-fn a_connect_that_a_reload_overtakes_is_made_again_at_the_new_address() {
+fn a_reload_during_a_connect_repeats_it_at_the_new_address() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let call = cluster.call("db", "hello");
     let old = only_dial();
     assert_eq!(old.address.port(), 7_101);
     cluster.reload(map("db", "127.0.0.1:7102"));
-    // The old place answers all the same, too late.
+    // The old address answers too late.
     let stale = old.accept();
     cluster.settle();
     assert!(
         stale.is_shut_down() && stale.received().is_empty(),
-        "nothing goes to the old place"
+        "nothing goes to the old address"
     );
     cluster.pass(100);
     let dial = only_dial();
     assert_eq!(dial.address.port(), 7_102);
     let mut db = Callee::accept_as(&cluster, dial, 7, 1);
     let request = &db.requests(&cluster)[0];
-    db.answer(&cluster, request, "from the new place");
-    assert_eq!(cluster.outcome(call), Some(Ok("from the new place".to_owned())));
+    db.answer(&cluster, request, "from the new address");
+    assert_eq!(cluster.outcome(call), Some(Ok("from the new address".to_owned())));
 }
 
 #[test]
-fn a_node_that_moves_gets_new_calls_at_its_new_place_and_answers_old_ones_from_the_old() {
+fn a_node_that_moves_gets_new_calls_at_its_new_address_and_answers_old_ones_from_the_old() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let first = cluster.call("db", "first");
     let mut old = Callee::accept(&cluster);
@@ -60,7 +60,7 @@ fn a_node_that_moves_gets_new_calls_at_its_new_place_and_answers_old_ones_from_t
     assert_eq!(new.texts(&cluster), ["second"]);
     old.answer(&cluster, request, "old");
     assert_eq!(cluster.outcome(first), Some(Ok("old".to_owned())));
-    old.live(&cluster, 100);
+    old.answer_pings(&cluster, 100);
     assert!(
         old.remote.is_shut_down(),
         "the retired channel ends with its last answer"
@@ -69,7 +69,7 @@ fn a_node_that_moves_gets_new_calls_at_its_new_place_and_answers_old_ones_from_t
 }
 
 #[test]
-fn a_node_that_is_turned_off_fails_its_calls_at_once_whether_they_were_sent_or_not() {
+fn calls_to_a_disabled_node_fail_at_once_whether_they_were_sent_or_not() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let sent = cluster.call("db", "sent");
     let mut db = Callee::accept(&cluster);
@@ -77,13 +77,13 @@ fn a_node_that_is_turned_off_fails_its_calls_at_once_whether_they_were_sent_or_n
     cluster.reload(ClusterMap::new().disable("db"));
     let error = cluster
         .outcome(sent)
-        .expect("it has failed")
+        .expect("the call has failed")
         .expect_err("with an error");
     assert_eq!((error.code(), error.may_have_run()), ("disabled", true));
     let unsent = cluster.call("db", "unsent");
     let error = cluster
         .outcome(unsent)
-        .expect("it has failed")
+        .expect("the call has failed")
         .expect_err("with an error");
     assert_eq!((error.code(), error.may_have_run()), ("disabled", false));
     cluster.pass(1_000);
@@ -91,7 +91,7 @@ fn a_node_that_is_turned_off_fails_its_calls_at_once_whether_they_were_sent_or_n
 }
 
 #[test]
-fn a_reply_after_the_deadline_finds_nobody_and_is_counted() {
+fn a_reply_after_the_deadline_is_dropped_and_counted() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let call = cluster.call_within("db", "slow", 100);
     let mut db = Callee::accept(&cluster);
@@ -103,12 +103,12 @@ fn a_reply_after_the_deadline_finds_nobody_and_is_counted() {
 }
 
 #[test]
-fn a_full_out_buffer_refuses_calls_and_those_that_wait_for_room_go_on_in_order() {
+fn a_full_out_buffer_refuses_calls_and_those_that_wait_are_sent_in_order() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     cluster.call("db", "first");
     let mut db = Callee::accept(&cluster);
     assert_eq!(db.texts(&cluster), ["first"]);
-    // The peer reads nothing more, and large calls fill the buffer of the channel.
+    // The peer stops reading, and large calls fill the out-buffer of the channel.
     db.remote.set_room(0);
     let large = "x".repeat(1 << 20);
     let mut sent = 0;
@@ -147,7 +147,11 @@ fn a_call_for_a_node_that_is_not_in_the_map_waits_until_a_reload_names_it() {
     cluster.reload(map("db", "127.0.0.1:7101"));
     let mut db = Callee::accept(&cluster);
     let requests = db.requests(&cluster);
-    assert_eq!(requests.len(), 1, "the call whose time was over is not sent");
+    assert_eq!(
+        requests.len(),
+        1,
+        "the call whose deadline has passed is not sent"
+    );
     db.answer(&cluster, &requests[0], "at last");
     assert_eq!(cluster.outcome(call), Some(Ok("at last".to_owned())));
 }
@@ -160,11 +164,11 @@ fn a_broken_connection_loses_no_call_and_repeats_none() {
     assert_eq!(db.texts(&cluster), ["once"]);
     db.remote.close();
     cluster.pass(100);
-    // The same process answers, and the channel does not know the session: the call may have run there.
+    // The same process answers without the session of the channel: the call may have run there.
     let _db = Callee::accept_as(&cluster, only_dial(), 7, 1);
     let error = cluster
         .outcome(call)
-        .expect("it has failed")
+        .expect("the call has failed")
         .expect_err("with an error");
     assert_eq!((error.code(), error.may_have_run()), ("connection-lost", true));
 }

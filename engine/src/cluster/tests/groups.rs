@@ -5,7 +5,7 @@ use super::peers::{Callee, text};
 use crate::config::ClusterMap;
 use crate::rt::manual;
 
-/// Two members, of which calls go to the first that is up.
+/// Two members; calls go to the first that is up.
 fn failover() -> ClusterMap {
     let source = r#"
         db1 = "127.0.0.1:7101"
@@ -15,7 +15,7 @@ fn failover() -> ClusterMap {
     ClusterMap::parse(source, "test").expect("a map")
 }
 
-/// The member with that port, which is being connected to.
+/// Accepts the attempt to connect to the member with this port.
 fn accept(cluster: &Cluster, dials: &mut Vec<manual::Dial>, port: u16) -> Callee {
     dials.extend(manual::dials());
     let at = dials.iter().position(|dial| dial.address.port() == port);
@@ -33,7 +33,7 @@ fn a_call_that_did_not_run_at_one_member_goes_to_the_next_and_is_answered_once()
         second.texts(&cluster).is_empty(),
         "the first member is not lost yet"
     );
-    // The first one refuses until it is suspect and its calls move.
+    // The first member refuses connections until it is suspect and its calls move.
     for _ in 0..200 {
         dials.extend(manual::dials());
         dials.drain(..).for_each(manual::Dial::refuse);

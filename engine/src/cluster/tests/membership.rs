@@ -1,4 +1,4 @@
-//! Who is up and who is down, in virtual time.
+//! The failure detector and monitors, in virtual time.
 
 use super::peers::{Callee, next_dial};
 use super::{Cluster, DOWN_AFTER_MS, map};
@@ -6,7 +6,7 @@ use crate::cluster::membership::detector::{NodeChange, NodeState};
 use crate::rt::manual;
 
 #[test]
-fn a_node_that_refuses_connections_is_down_in_its_time_and_its_calls_fail_at_once() {
+fn a_node_that_refuses_connections_is_marked_down_in_time_and_its_calls_fail_at_once() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let call = cluster.call("db", "hello");
     let mut attempts = 0;
@@ -46,14 +46,14 @@ fn a_silent_peer_is_suspect_then_down_and_an_unanswered_call_says_that_it_may_ha
     let call = cluster.call("db", "hello");
     let mut db = Callee::accept(&cluster);
     assert_eq!(db.texts(&cluster), ["hello"]);
-    // Nothing comes from the peer any more, not even pongs.
+    // The peer sends nothing more, not even pongs.
     cluster.pass(DOWN_AFTER_MS / 2 + 10);
     assert_eq!(cluster.state("db"), NodeState::Suspect);
     cluster.pass(DOWN_AFTER_MS / 2 + 10);
     assert_eq!(cluster.state("db"), NodeState::Down);
     let error = cluster
         .outcome(call)
-        .expect("it has failed")
+        .expect("the call has failed")
         .expect_err("with an error");
     assert!(error.may_have_run(), "{error}");
 }
@@ -64,13 +64,13 @@ fn a_peer_that_answers_pings_stays_up_without_calls() {
     cluster.call("db", "hello");
     let mut db = Callee::accept(&cluster);
     assert_eq!(db.texts(&cluster), ["hello"]);
-    db.live(&cluster, 10 * DOWN_AFTER_MS);
+    db.answer_pings(&cluster, 10 * DOWN_AFTER_MS);
     assert_eq!(cluster.state("db"), NodeState::Up);
     assert!(manual::dials().is_empty());
 }
 
 #[test]
-fn a_goodbye_is_down_at_once_and_the_answers_under_way_still_arrive() {
+fn a_goodbye_marks_the_node_down_at_once_and_answers_in_flight_still_arrive() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let call = cluster.call("db", "last");
     let mut db = Callee::accept(&cluster);
@@ -85,12 +85,12 @@ fn a_goodbye_is_down_at_once_and_the_answers_under_way_still_arrive() {
 }
 
 #[test]
-fn a_monitor_hears_of_each_change_once_and_in_order() {
+fn a_monitor_receives_each_change_once_and_in_order() {
     let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
     let monitor = cluster.room().monitor(cluster.shard(), "db".into());
-    let mut monitor = monitor.expect("there is room for a monitor");
+    let mut monitor = monitor.expect("there is space for a monitor");
     cluster.settle();
-    // Nobody calls: the monitor alone has the node connected to.
+    // There are no calls: the monitor alone makes the node connect.
     let mut db = Callee::accept(&cluster);
     db.send_goodbye(&cluster);
     let _db = Callee::accept_as(&cluster, next_dial(&cluster), 8, 1);

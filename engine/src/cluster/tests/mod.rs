@@ -1,5 +1,5 @@
-//! Component tests of the cluster room: without a node, threads or sockets, in virtual time. The peer at the other end
-//! of each connection is the test, which speaks through the codec's link.
+//! Component tests of the cluster room: without a node, threads or sockets, in virtual time. The test is the peer at
+//! the other end of each connection, and uses the codec's link.
 
 mod accepting;
 mod dialling;
@@ -27,16 +27,16 @@ use crate::core::waiters::{Outcome, Polled};
 use crate::error::Error;
 use crate::rt::manual;
 
-/// After how long without a sign of life a node is down.
+/// The time without a sign of life after which a node is down, in milliseconds.
 const DOWN_AFTER_MS: Millis = 2_000;
 
-/// The time that calls have unless a test says otherwise.
+/// The default timeout of calls, in milliseconds.
 const CALL_TIMEOUT_MS: u64 = 30_000;
 
 /// The cluster room of the first shard of a node.
 struct Cluster {
     component: Component,
-    /// What the room has handed to others.
+    /// The messages that the room has sent to others.
     handed: RefCell<Vec<Handed>>,
 }
 
@@ -45,7 +45,7 @@ impl Cluster {
         Cluster::with(1, map, |_| ())
     }
 
-    /// With so many shards, and with settings that the test changes.
+    /// A node with `shards` shards, and with settings that the test changes.
     fn with(shards: usize, map: ClusterMap, change: impl FnOnce(&mut Settings)) -> Cluster {
         let mut settings = Settings {
             call_timeout_ms: CALL_TIMEOUT_MS,
@@ -130,13 +130,13 @@ impl Cluster {
         Some(self.outcome(key)?.expect_err("the call failed").code())
     }
 
-    /// Lets everything happen that needs no time.
+    /// Runs everything that needs no time.
     fn settle(&self) {
         manual::run();
         self.component.end_turn();
         for handed in self.component.handed() {
             match handed {
-                // The router's part: answers of members come back to the room.
+                // The router's part: it returns the answers of members to the room.
                 Handed::Reply(ReplyTo::Group { key, member, .. }, result) => {
                     self.room()
                         .member_answered(self.shard(), key, usize::from(member), result);

@@ -1,4 +1,4 @@
-//! The other end of a connection, as a test plays it.
+//! The other end of a connection, which the test simulates.
 
 use std::io::IoSlice;
 
@@ -10,7 +10,7 @@ use skyring_codec::seri;
 use super::Cluster;
 use crate::rt::manual::{self, Dial, Remote};
 
-/// What a node says of itself.
+/// The hello of a node.
 pub(super) fn hello(node: &str, channel: u32, channels: u32, epoch: u64) -> Hello {
     Hello {
         version: VERSION,
@@ -24,7 +24,7 @@ pub(super) fn hello(node: &str, channel: u32, channels: u32, epoch: u64) -> Hell
     }
 }
 
-/// The one attempt to connect that is under way.
+/// The one pending attempt to connect.
 pub(super) fn only_dial() -> Dial {
     let mut dials = manual::dials();
     assert_eq!(dials.len(), 1, "attempts to connect");
@@ -40,22 +40,22 @@ pub(super) fn next_dial(cluster: &Cluster) -> Dial {
             return dial;
         }
     }
-    panic!("nobody tries to connect");
+    panic!("there is no attempt to connect");
 }
 
-/// A node that was connected to.
+/// A node that accepts a connection.
 pub(super) struct Callee {
     pub(super) remote: Remote,
     link: CalleeLink,
 }
 
 impl Callee {
-    /// Accepts the one attempt that is under way, and does the handshake.
+    /// Accepts the one pending attempt, and does the handshake.
     pub(super) fn accept(cluster: &Cluster) -> Callee {
         Callee::accept_as(cluster, only_dial(), 7, 1)
     }
 
-    /// The same for an attempt, as a process with that epoch that offers so many channels.
+    /// Accepts an attempt, as a process with this epoch that offers `channels` channels.
     pub(super) fn accept_as(cluster: &Cluster, dial: Dial, epoch: u64, channels: u32) -> Callee {
         let mut callee = Callee {
             remote: dial.accept(),
@@ -63,12 +63,9 @@ impl Callee {
         };
         cluster.settle();
         match callee.next(cluster) {
-            Some(Inbound::Hello(said)) => {
-                let answer = hello("db", said.channel, channels, epoch);
-                callee
-                    .link
-                    .accept_hello(&answer)
-                    .expect("a hello that can be written");
+            Some(Inbound::Hello(received)) => {
+                let answer = hello("db", received.channel, channels, epoch);
+                callee.link.accept_hello(&answer).expect("a valid hello");
             }
             other => panic!("a hello was expected: {other:?}"),
         }
@@ -87,7 +84,7 @@ impl Callee {
             .expect("what the engine writes is the protocol")
     }
 
-    /// Writes what the link has to say.
+    /// Writes the output of the link.
     pub(super) fn send_output(&mut self, cluster: &Cluster) {
         self.link.tick(cluster.shard().now());
         loop {
@@ -103,7 +100,7 @@ impl Callee {
         cluster.settle();
     }
 
-    /// The requests that have come.
+    /// The requests that were received.
     pub(super) fn requests(&mut self, cluster: &Cluster) -> Vec<Request> {
         let mut requests = Vec::new();
         while let Some(inbound) = self.next(cluster) {
@@ -111,12 +108,12 @@ impl Callee {
                 requests.push(request);
             }
         }
-        // Pings are answered by the link itself.
+        // The link itself answers pings.
         self.send_output(cluster);
         requests
     }
 
-    /// The texts of the requests that have come.
+    /// The texts of the requests that were received.
     pub(super) fn texts(&mut self, cluster: &Cluster) -> Vec<String> {
         let requests = self.requests(cluster);
         requests.iter().map(text).collect()
@@ -129,22 +126,22 @@ impl Callee {
         self.send_output(cluster);
     }
 
-    /// Says that the node stops.
+    /// Sends a goodbye.
     pub(super) fn send_goodbye(&mut self, cluster: &Cluster) {
         self.link.goodbye();
         self.send_output(cluster);
     }
 
-    /// Lets time pass as a peer that lives, which answers pings.
-    pub(super) fn live(&mut self, cluster: &Cluster, time_ms: u64) {
+    /// Lets time pass while the peer answers pings.
+    pub(super) fn answer_pings(&mut self, cluster: &Cluster, time_ms: u64) {
         for _ in 0..time_ms.div_ceil(50) {
             cluster.pass(50);
-            assert!(self.requests(cluster).is_empty(), "nobody calls meanwhile");
+            assert!(self.requests(cluster).is_empty(), "there are no calls meanwhile");
         }
     }
 }
 
-/// The text that a request carries.
+/// The text of a request.
 pub(super) fn text(request: &Request) -> String {
     seri::unpack::<String>(&request.payload).expect("the tests send texts")
 }

@@ -1,4 +1,4 @@
-//! The hello of an accepted connection: its answer, and the shard that goes on with it.
+//! The handshake of an inbound connection, and its transfer to the shard that owns its channel.
 
 use std::rc::Rc;
 
@@ -12,23 +12,23 @@ use crate::core::handle::Handle;
 use crate::rt::stream::Stream;
 
 impl Inbound {
-    /// Answers a hello that names no session of this shard: from here on both sides speak the native dialect.
-    pub(super) fn answer_hello(&self, shard: &Rc<ShardCore>, said: &Hello) {
-        let channels = agree_on_channels(self.channels_offered(), said.channels);
-        let answer = hello(&shard.node, said.channel, channels);
-        let greeted = self.connection.link.borrow_mut().accept_hello(&answer);
-        if greeted.is_err() {
-            // Only this node's own name can be what no peer takes; then it speaks as Skynet does.
+    /// Answers a hello that names no session of this shard. From here on both sides speak the native dialect.
+    pub(super) fn answer_hello(&self, shard: &Rc<ShardCore>, peer_hello: &Hello) {
+        let channels = agree_on_channels(self.channels_offered(), peer_hello.channels);
+        let answer = hello(&shard.node, peer_hello.channel, channels);
+        let accepted = self.connection.link.borrow_mut().accept_hello(&answer);
+        if accepted.is_err() {
+            // Only this node's own name can make the answer invalid; then the node speaks the skynet dialect.
             self.connection.link.borrow_mut().refuse_hello();
         }
         let secret = self.connection.link.borrow().session_secret();
         {
             let mut peer = self.peer.borrow_mut();
-            peer.node.clone_from(&said.node);
+            peer.node.clone_from(&peer_hello.node);
             peer.secret = secret.or(peer.secret);
         }
         if let Some(secret) = secret {
-            shard.cluster().keep_session(secret, self.key.get());
+            shard.cluster().register_session(secret, self.key.get());
         }
         if shard.cluster().is_draining() {
             self.send_goodbye(shard);
@@ -36,7 +36,7 @@ impl Inbound {
         self.connection.flush_later(shard);
     }
 
-    /// Goes on with a connection that came to another shard first.
+    /// Continues a connection that another shard accepted.
     pub(in crate::cluster) fn take_over(&self, shard: &Rc<ShardCore>, link: CalleeLink, hello: &Hello) {
         *self.connection.link.borrow_mut() = link;
         self.answer_hello(shard, hello);
@@ -44,20 +44,20 @@ impl Inbound {
         self.count_held(shard);
     }
 
-    /// Takes the link out, for whoever goes on with its connection.
+    /// Takes the link out, for the owner that continues its connection.
     pub(super) fn take_link(&self) -> CalleeLink {
         let link = std::mem::replace(&mut *self.connection.link.borrow_mut(), new_link());
         self.recount();
         link
     }
 
-    /// How many channels its listener lets a peer have; `None`: as many as it wants.
+    /// How many channels its listener offers a peer; `None`: as many as the peer wants.
     pub(super) fn channels_offered(&self) -> Option<u32> {
         let peer = self.peer.borrow();
         peer.admission.as_ref().and_then(|admission| admission.channels)
     }
 
-    /// Hands the connection to the shard that owns its channel, with all that its link has.
+    /// Transfers the connection to the shard that owns its channel, with the state of its link.
     pub(super) async fn move_to(
         &self,
         shard: &Rc<ShardCore>,
@@ -71,11 +71,11 @@ impl Inbound {
                 link.receive(received);
                 socket
             }
-            // No descriptor is left: the peer sees a closed connection and tries again.
+            // No descriptor is available: the peer sees a closed connection and tries again.
             Err(error) => {
                 shard.log(
                     Handle::NONE,
-                    format!("{} cannot be moved to its shard: {error}", self.address()),
+                    format!("{} cannot be transferred to its shard: {error}", self.address()),
                 );
                 self.connection.shutdown();
                 return;
@@ -95,8 +95,8 @@ impl Inbound {
     }
 }
 
-/// How many channels a peer shall have: the lower number of those that the two ends say. A dialler that
-/// would take any number says the highest there is.
+/// The number of channels of a peer: the lower of the two ends' numbers. A dialler that accepts any number says the
+/// highest.
 pub(super) fn agree_on_channels(offered: Option<u32>, wanted: u32) -> u32 {
     match offered {
         Some(offered) => offered.min(wanted),

@@ -1,4 +1,4 @@
-//! What a connection holds in memory, and how it lets go of it.
+//! The memory of a connection: its count, and its release.
 
 use std::rc::Rc;
 
@@ -8,10 +8,10 @@ use crate::cluster::accepting::incidents::Incident;
 use crate::core::ShardCore;
 
 impl Inbound {
-    /// Counts what it holds in the shard's sum, and has room made when that is too much.
+    /// Updates its share of the shard's sum, and enforces the budget when the sum is over its limit.
     pub(super) fn count_held(&self, shard: &Rc<ShardCore>) {
         if self.recount() {
-            shard.cluster().make_room(shard);
+            shard.cluster().enforce_budget(shard);
         }
     }
 
@@ -20,13 +20,13 @@ impl Inbound {
         self.budget.count_held(self.held.replace(held), held)
     }
 
-    /// Takes back memory that it does not use now, and counts what is left.
-    pub(in crate::cluster) fn release(&self) {
+    /// Frees unused memory, and updates the count.
+    pub(in crate::cluster) fn release_memory(&self) {
         self.connection.link.borrow_mut().release_memory();
         self.recount();
     }
 
-    /// Ends the connection because it holds the most of too much.
+    /// Ends the connection because it holds the most while the sum is over its limit.
     pub(in crate::cluster) fn end_largest(&self, shard: &Rc<ShardCore>) {
         shard.node.metrics.connections_greedy.add(1);
         shard.cluster().incidents.log(shard, Incident::Greedy, || {
@@ -40,7 +40,7 @@ impl Inbound {
         self.end_session(shard);
     }
 
-    /// Ends the connection; its session, if it has one, may go on with another.
+    /// Ends the connection; its session, if it has one, may resume on another.
     pub(super) fn disconnect(&self, shard: &ShardCore) {
         if self.connection.link.borrow().session_secret().is_some() {
             self.connection.shutdown();
@@ -49,14 +49,13 @@ impl Inbound {
         }
     }
 
-    /// Ends the connection, and its session, and gives back at once what it holds: its task may take a while to
-    /// notice.
+    /// Ends the connection and its session, and frees their memory at once: its task may take a while to notice.
     pub(super) fn discard(&self, shard: &ShardCore) {
         self.connection.shutdown();
         *self.connection.link.borrow_mut() = new_link();
         let secret = self.peer.borrow_mut().secret.take();
         if let Some(secret) = secret {
-            shard.cluster().forget_session(&secret);
+            shard.cluster().unregister_session(&secret);
         }
         self.recount();
     }

@@ -1,13 +1,12 @@
-//! A connection that a peer opened: its requests come in, their answers go out.
+//! An inbound connection: it receives the requests of a peer, and sends their answers.
 //!
-//! Bounds: a connection is not read while too many answers wait for it or too many of its requests are
-//! being handled; it is closed when it sends what is not the protocol, when it does not finish a package
-//! that it began, and when it takes no bytes for too long while answers wait. What all connections of a
-//! shard hold together is bounded by their [`budget`](super::budget).
+//! Bounds: a connection is not read while too many of its answers wait to be written or too many of its requests are
+//! in progress. It is closed when its bytes violate the protocol, when it does not finish a package in time, and when
+//! it accepts no bytes for too long while answers wait. The [`budget`](super::budget) bounds the memory of all
+//! connections of a shard.
 //!
-//! Invariants: every request and every send that is taken is counted until it is answered or over, once;
-//! a connection that has ended holds nothing, waits for nothing, and is logged and counted once, unless its
-//! [session](session) goes on.
+//! Invariants: every request and every send is counted until it is answered or has ended, once; a connection that has
+//! ended holds nothing, waits for nothing, and is logged and counted once, unless its [session](session) continues.
 
 mod handshake;
 mod holding;

@@ -1,4 +1,4 @@
-//! The requests of an accepted connection on their way to the services.
+//! Dispatch of the requests of an inbound connection to services.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -21,16 +21,16 @@ use crate::core::request::{ReplyTo, Request};
 use crate::error::Error;
 use crate::rt;
 
-/// Requests between two looks at the clock.
-const REQUESTS_PER_LOOK: u32 = 64;
+/// Requests between two checks of the clock.
+const REQUESTS_PER_CLOCK_CHECK: u32 = 64;
 
 impl Inbound {
-    /// Passes on every request that has come, as fast as answers can be taken.
+    /// Dispatches every request that was received, as fast as the connection accepts answers.
     pub(super) async fn take_requests(&self, shard: &Rc<ShardCore>) -> Result<(), String> {
         let mut started = Instant::now();
-        let mut unlooked = 0;
+        let mut unchecked = 0;
         loop {
-            if self.is_full() && !self.wait_for_room(shard).await {
+            if self.is_full() && !self.wait_for_capacity(shard).await {
                 return Ok(());
             }
             let taken = self.take_resolved(shard);
@@ -41,23 +41,23 @@ impl Inbound {
                     Ok(Some(WireInbound::Hello(hello))) => {
                         self.peer.borrow_mut().hello = Some(Box::new(hello))
                     }
-                    // Whoever dialled closes the connection when it has its answers.
+                    // The dialler closes the connection when it has its answers.
                     Ok(Some(WireInbound::Goodbye)) => {}
                     Ok(None) => break,
                     Err(error) => return Err(error.to_string()),
                 }
             }
-            unlooked += taken.max(1);
-            if unlooked >= REQUESTS_PER_LOOK {
-                unlooked = 0;
+            unchecked += taken.max(1);
+            if unchecked >= REQUESTS_PER_CLOCK_CHECK {
+                unchecked = 0;
                 if is_turn_over(started) {
                     rt::relax().await;
-                    shard.io_seen();
+                    shard.note_io_polled();
                     started = Instant::now();
                 }
             }
         }
-        // The link itself has answered what only asked for a sign of life.
+        // The link itself has answered pings.
         if self.connection.link.borrow().has_output() {
             self.connection.flush_later(shard);
         }
@@ -76,12 +76,11 @@ impl Inbound {
         Ok(())
     }
 
-    /// The way that nearly all requests take, up to so many that the clock should be looked at; how many they
-    /// were.
+    /// The fast path of nearly all requests, up to the next check of the clock; returns their number.
     fn take_resolved(&self, shard: &Rc<ShardCore>) -> u32 {
         let mut taken = 0;
-        self.is_passing_on.set(true);
-        while taken < REQUESTS_PER_LOOK && !self.is_full() {
+        self.is_dispatching.set(true);
+        while taken < REQUESTS_PER_CLOCK_CHECK && !self.is_full() {
             let state = shard.names.version();
             let resolve = |name: &[u8]| resolve_name(shard, name).map(|handle| handle.0);
             let request = self.connection.link.borrow_mut().next_resolved(state, resolve);
@@ -89,7 +88,7 @@ impl Inbound {
             taken += 1;
             if let Some(reply_to) = self.count_request(shard, request.session, request.payload.len()) {
                 let remaining_ms = (request.remaining_ms != 0).then_some(request.remaining_ms);
-                self.pass_on(
+                self.dispatch(
                     shard,
                     self.instance(shard, Handle(request.target), request.shard),
                     request.payload,
@@ -98,7 +97,7 @@ impl Inbound {
                 );
             }
         }
-        self.is_passing_on.set(false);
+        self.is_dispatching.set(false);
         taken
     }
 
@@ -121,7 +120,7 @@ impl Inbound {
         match target {
             Some(target) => {
                 let target = self.instance(shard, target, request.shard);
-                self.pass_on(shard, target, request.payload, reply_to, request.remaining_ms);
+                self.dispatch(shard, target, request.payload, reply_to, request.remaining_ms);
             }
             None => {
                 let name = address.unwrap_or_default();
@@ -131,7 +130,7 @@ impl Inbound {
         }
     }
 
-    /// Counts a request that was taken; gives where its answer goes. None: it is refused, and answered.
+    /// Counts a request; returns where its answer goes. `None`: it was refused, and is answered.
     #[inline]
     fn count_request(&self, shard: &Rc<ShardCore>, session: u32, bytes: usize) -> Option<ReplyTo> {
         let load = self.load.get();
@@ -143,7 +142,7 @@ impl Inbound {
             session,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
-        if !self.budget.take_request(bytes, is_only) {
+        if !self.budget.begin_request(bytes, is_only) {
             return Some(reply_to);
         }
         shard.node.metrics.requests_refused.add(1);
@@ -158,23 +157,23 @@ impl Inbound {
         None
     }
 
-    /// Of a keyed service the instance that a request is for: on the shard that its header says, counted from
-    /// 1, or else on that of the channel. The skynet dialect has no keys: all its requests meet the first.
+    /// The instance of a keyed service that a request is for: on the shard that its header names, counted from 1, or
+    /// else on the shard of the channel. The skynet dialect has no keys: all its requests go to the first.
     #[inline]
-    fn instance(&self, shard: &ShardCore, target: Handle, said: u16) -> Handle {
+    fn instance(&self, shard: &ShardCore, target: Handle, named: u16) -> Handle {
         if target.0 & KEYED == 0 {
             return target;
         }
-        let on = match (said, self.connection.link.borrow().dialect()) {
+        let on = match (named, self.connection.link.borrow().dialect()) {
             (_, Dialect::Skynet) => 0,
             (0, Dialect::Native) => shard.index,
-            (said, Dialect::Native) => usize::from(said) - 1,
+            (named, Dialect::Native) => usize::from(named) - 1,
         };
         shard.instance_on(target, on)
     }
 
     #[inline]
-    fn pass_on(
+    fn dispatch(
         &self,
         shard: &Rc<ShardCore>,
         target: Handle,
@@ -193,12 +192,11 @@ impl Inbound {
         });
     }
 
-    /// Says that nobody has a name: to a Skynet peer in the words that Skynet uses, which its users' programs
-    /// may look for.
-    fn unknown_name(&self, skynet_words: &str, name: &str) -> Error {
+    /// The error for an unknown name: a Skynet peer gets the text that Skynet uses, since programs may compare it.
+    fn unknown_name(&self, skynet_text: &str, name: &str) -> Error {
         match self.connection.link.borrow().dialect() {
             Dialect::Native => Error::NoSuchService { address: name.into() },
-            Dialect::Skynet => Error::remote(skynet_words),
+            Dialect::Skynet => Error::remote(skynet_text),
         }
     }
 }
@@ -207,14 +205,14 @@ fn too_many_handled() -> String {
     format!("requests of {REQUEST_BYTES_MAX} bytes are being handled")
 }
 
-/// Answers a query: the packed handle behind a packed name that comes without its `@`.
+/// Answers a name query: the packed handle of a packed name, which comes without its `@`.
 fn query_name(shard: &ShardCore, payload: &Bytes) -> Option<Payload> {
     let name: &str = seri::unpack(payload).ok()?;
     let handle = shard.names.read(|names| names.resolve(&format!("@{name}")))?;
     Payload::pack(&handle.0).ok()
 }
 
-/// The service behind a name in a request: `@name`, `.name`, `:hex` or a number.
+/// The service that a name in a request addresses: `@name`, `.name`, `:hex` or a number.
 fn resolve_name(shard: &ShardCore, name: &[u8]) -> Option<Handle> {
     let name = std::str::from_utf8(name).ok()?;
     if let Some(handle) = shard.names.read(|names| names.resolve(name)) {

@@ -1,4 +1,4 @@
-//! The task of an accepted connection, and the answers that it takes.
+//! The task of an inbound connection, and its answers.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use skyring_codec::native::Hello;
 
 use crate::cluster::accepting::inbound::state::{Inbound, Progress};
 use crate::cluster::accepting::incidents::Incident;
-use crate::cluster::accepting::sessions::Holder;
+use crate::cluster::accepting::sessions::SessionLookup;
 use crate::core::ShardCore;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_channel;
@@ -17,32 +17,32 @@ use crate::rt;
 use crate::rt::stream::Stream;
 use crate::rt::timer::sleep_or_wake;
 
-/// How often a connection that is not read tells its peer that this end lives, in milliseconds: well within
-/// the time after which peers call a node down.
+/// The interval of heartbeats on a connection that is not read, in milliseconds: well within the time after which
+/// peers mark a node down.
 const HEARTBEAT_INTERVAL_MS: Millis = 250;
 
-/// Reads in a row that found bytes at once before other connections get their turn.
+/// Reads in a row that found bytes at once before the task yields to other connections.
 const READS_IN_A_ROW_MAX: u32 = 16;
 
 /// Why a connection is over.
 enum Closed {
     Malformed(String),
-    /// Its peer ended it, or this side did and has said so already.
+    /// The peer ended it, or this side did and has logged why.
     Ended,
     /// It is a channel that another shard owns.
     Moved(usize, Box<Hello>),
-    /// It goes on with a session that another one has.
+    /// It resumes a session that another one holds.
     Resumes(Rc<Inbound>, Box<Hello>),
 }
 
 impl Inbound {
-    /// Tells the peer that this node stops, as far as it can be told.
+    /// Sends a goodbye, if the dialect has one.
     pub(in crate::cluster) fn send_goodbye(&self, shard: &Rc<ShardCore>) {
         self.connection.link.borrow_mut().goodbye();
         self.connection.flush_later(shard);
     }
 
-    /// Takes the answer to one of its requests, which had `bytes`.
+    /// Queues the answer to one of its requests, which had `bytes`.
     pub(in crate::cluster) fn respond(
         &self,
         shard: &Rc<ShardCore>,
@@ -51,7 +51,7 @@ impl Inbound {
         result: Result<Payload, Error>,
     ) {
         self.load.set(self.load.get().without(bytes));
-        // A session takes answers without a connection too, and until it is noticed that there is none.
+        // A session accepts answers while it is detached, and before the break is noticed.
         let has_session = || self.connection.link.borrow().session_secret().is_some();
         if session != 0 && (self.connection.is_open() || has_session()) {
             {
@@ -64,20 +64,20 @@ impl Inbound {
                 }
             }
             self.is_active.set(true);
-            self.connection.message_put(shard);
-            // While it passes requests on, its reader counts what all of them came to.
-            if !self.is_passing_on.get() {
+            self.connection.message_queued(shard);
+            // While it dispatches requests, the reader counts for all of them afterwards.
+            if !self.is_dispatching.get() {
                 self.count_held(shard);
             }
         }
-        // The reader may be waiting for room.
+        // The reader may be waiting for capacity.
         self.connection.written.wake();
     }
 
     /// Serves the connection to its end.
     pub(super) async fn run(self: Rc<Self>, shard: Rc<ShardCore>, stream: Rc<Stream>) {
         let closed = self.serve(&shard, &stream).await;
-        // Whoever sends what is none of the protocol does not go on with anything.
+        // The session of a peer that violates the protocol does not resume.
         let is_malformed = matches!(closed, Closed::Malformed(_));
         match closed {
             Closed::Moved(owner, hello) => {
@@ -85,7 +85,7 @@ impl Inbound {
                 return shard.cluster().remove_inbound(self.key.get());
             }
             Closed::Resumes(holder, hello) => {
-                self.hand_over(&shard, stream, &hello, holder);
+                self.transfer_to(&shard, stream, &hello, holder);
                 return shard.cluster().remove_inbound(self.key.get());
             }
             Closed::Malformed(error) => {
@@ -97,13 +97,13 @@ impl Inbound {
             Closed::Ended => {}
         }
         if !self.connection.uses(&stream) {
-            // Another connection goes on with the session, and has a task of its own.
+            // Another connection has resumed the session, with a task of its own.
             if is_malformed {
                 self.discard(&shard);
             }
             return;
         }
-        // What was answered before the end still goes out, as far as the socket takes it.
+        // Answers from before the end still go out, as far as the socket accepts them.
         self.connection.write_now();
         self.connection.detach();
         if !is_malformed && self.detach(&shard) {
@@ -124,7 +124,7 @@ impl Inbound {
                 return Closed::Ended;
             }
             if waited {
-                shard.io_seen();
+                shard.note_io_polled();
                 reads_in_a_row = 0;
             } else {
                 shard.update_now();
@@ -144,12 +144,12 @@ impl Inbound {
                 }
                 let holder = {
                     let link = self.connection.link.borrow();
-                    shard.cluster().session_holder(shard, &hello, &link)
+                    shard.cluster().find_session(shard, &hello, &link)
                 };
                 match holder {
-                    Holder::Nobody => {}
-                    Holder::Resumes(holder) => return Closed::Resumes(holder, hello),
-                    Holder::HasMovedOn => return Closed::Ended,
+                    SessionLookup::NotFound => {}
+                    SessionLookup::Resumable(holder) => return Closed::Resumes(holder, hello),
+                    SessionLookup::Superseded => return Closed::Ended,
                 }
                 self.answer_hello(shard, &hello);
             }
@@ -159,13 +159,13 @@ impl Inbound {
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;
-                shard.io_seen();
+                shard.note_io_polled();
             }
         }
     }
 
-    /// Notes whether a package was finished, or the first byte of one came. Bytes alone are no progress:
-    /// one every few seconds would keep a connection for ever.
+    /// Records whether a package was finished, or the first byte of one received. Bytes alone are no progress: one
+    /// every few seconds would keep a connection open for ever.
     pub(super) fn note_progress(&self, shard: &ShardCore) {
         let link = self.connection.link.borrow();
         let before = self.progress.get();
@@ -179,10 +179,10 @@ impl Inbound {
         self.is_active.set(true);
     }
 
-    /// Waits until answers have left and requests are done; false when the connection has ended instead.
-    pub(super) async fn wait_for_room(&self, shard: &Rc<ShardCore>) -> bool {
+    /// Waits until answers are written and requests finished; returns false when the connection has ended instead.
+    pub(super) async fn wait_for_capacity(&self, shard: &Rc<ShardCore>) -> bool {
         shard.node.metrics.reads_paused.add(1);
-        // It may be long: the rest of what was read must neither keep a read buffer nor go uncounted.
+        // The wait may be long: the unprocessed input must neither pin a read buffer nor go uncounted.
         self.connection.link.borrow_mut().own_input();
         shard.read_buffer.end_work();
         self.count_held(shard);
@@ -191,14 +191,14 @@ impl Inbound {
             self.connection.flush_later(shard);
             let pause = Duration::from_millis(HEARTBEAT_INTERVAL_MS);
             sleep_or_wake(Some(pause), &self.connection.written).await;
-            // Pings are not read now either, and a peer that hears nothing gives the connection up.
+            // Pings are not read now either, and a peer that receives nothing abandons the connection.
             if heartbeat_at + HEARTBEAT_INTERVAL_MS <= shard.update_now() {
                 heartbeat_at = shard.now();
                 self.connection.link.borrow_mut().send_heartbeat();
             }
         }
         shard.read_buffer.begin_work();
-        // It was not its fault that nothing was read.
+        // The pause is not the peer's fault.
         self.set_progressed(shard.now());
         self.connection.is_open()
     }

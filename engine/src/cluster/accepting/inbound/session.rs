@@ -1,11 +1,11 @@
-//! The session of an accepted channel: it outlives its connection, and a later one goes on with it.
+//! The session of an inbound channel: it outlives its connection, and a later connection resumes it.
 //!
-//! When a connection breaks whose channel has a session, the [`Inbound`] stays, detached: the answers to its
-//! requests still find it by its key, and are kept. A connection whose hello names the session is handed to it by the
-//! one that was made for that connection, and that one goes.
+//! When the connection of a channel with a session breaks, the [`Inbound`] stays, detached: the answers to its
+//! requests still find it by its key, and are retained. A new connection whose hello names the session gets an
+//! [`Inbound`] of its own first, which transfers the connection to the session's [`Inbound`] and ends.
 //!
-//! Invariants: of several tasks that serve one [`Inbound`] after another only the one whose stream it uses reads,
-//! writes, or takes it apart; a detached one holds no place among its listener's clients.
+//! Invariants: of the tasks that have served one [`Inbound`], only the one whose stream it uses reads, writes, or
+//! ends it; a detached one is not among its listener's clients.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -25,18 +25,18 @@ use crate::rt;
 use crate::rt::stream::Stream;
 
 impl Inbound {
-    /// Whether its session can go on with the connection of `greeted`.
-    pub(in crate::cluster) fn can_resume(&self, greeted: &CalleeLink) -> bool {
-        self.connection.link.borrow().can_resume(greeted)
+    /// Whether its session can resume on the connection of `incoming`.
+    pub(in crate::cluster) fn can_resume(&self, incoming: &CalleeLink) -> bool {
+        self.connection.link.borrow().can_resume(incoming)
     }
 
-    /// Whether its session has gone on since the hello of `greeted` was written.
-    pub(in crate::cluster) fn is_outdated(&self, greeted: &CalleeLink) -> bool {
-        self.connection.link.borrow().is_outdated(greeted)
+    /// Whether its session has resumed since the hello of `incoming` was written.
+    pub(in crate::cluster) fn is_outdated(&self, incoming: &CalleeLink) -> bool {
+        self.connection.link.borrow().is_outdated(incoming)
     }
 
-    /// Hands the connection to the one that has its session.
-    pub(super) fn hand_over(
+    /// Transfers the connection to the holder of its session.
+    pub(super) fn transfer_to(
         &self,
         shard: &Rc<ShardCore>,
         stream: Rc<Stream>,
@@ -51,7 +51,7 @@ impl Inbound {
         }
     }
 
-    /// Goes on with another connection; the one before, if it still seems to be there, ends.
+    /// Resumes the session on another connection; the connection before, if it still seems open, ends.
     pub(in crate::cluster) fn resume(
         self: Rc<Self>,
         shard: &Rc<ShardCore>,
@@ -66,16 +66,16 @@ impl Inbound {
         let answer = shared::hello(&shard.node, hello.channel, channels);
         let resumed = self.connection.link.borrow_mut().resume(link, &answer);
         if resumed.is_err() {
-            // It was asked before whether it can; so this is over, and the peer begins anew.
+            // The caller has checked that it can resume, so this session has ended, and the peer begins a new one.
             self.discard(shard);
             self.set_attached(shard);
             return shard.cluster().remove_inbound(self.key.get());
         }
         self.set_attached(shard);
         {
-            let mut known = self.peer.borrow_mut();
-            known.address = peer;
-            known.admission = Some(admission);
+            let mut current = self.peer.borrow_mut();
+            current.address = peer;
+            current.admission = Some(admission);
         }
         let progress = self.progress.get();
         self.progress.set(Progress {
@@ -91,11 +91,11 @@ impl Inbound {
         }
     }
 
-    /// The connection is over: whether there is a session to go on with.
+    /// Detaches the session from its ended connection; returns false when there is no session to resume.
     pub(super) fn detach(&self, shard: &Rc<ShardCore>) -> bool {
-        let is_leaving = shard.stopping.get() || shard.cluster().is_draining();
-        let goes_on = !is_leaving && self.connection.link.borrow_mut().disconnected();
-        if goes_on {
+        let is_stopping = shard.stopping.get() || shard.cluster().is_draining();
+        let is_resumable = !is_stopping && self.connection.link.borrow_mut().disconnected();
+        if is_resumable {
             {
                 let mut peer = self.peer.borrow_mut();
                 peer.admission = None;
@@ -104,7 +104,7 @@ impl Inbound {
             shard.cluster().count_detached(shard);
             self.count_held(shard);
         }
-        goes_on
+        is_resumable
     }
 
     fn set_attached(&self, shard: &ShardCore) {
@@ -114,15 +114,15 @@ impl Inbound {
         }
     }
 
-    /// Uses a stream, and has it served, from now on.
+    /// Attaches a stream, and spawns the task that serves it.
     pub(in crate::cluster) fn begin(self: &Rc<Self>, shard: &Rc<ShardCore>, stream: Rc<Stream>) {
         self.connection.attach(Rc::clone(&stream));
-        // One that was taken over has its answer to the hello to send.
+        // A transferred connection still has to send its answer to the hello.
         self.connection.flush_later(shard);
         rt::spawn(Rc::clone(self).run(Rc::clone(shard), stream));
     }
 
-    /// Ends a session, whether it has a connection or not.
+    /// Ends a session, attached or detached.
     pub(in crate::cluster) fn end_session(&self, shard: &ShardCore) {
         self.discard(shard);
         if self.detached_since().is_some() {
@@ -132,7 +132,7 @@ impl Inbound {
         }
     }
 
-    /// Ends it if it has been without a connection for too long.
+    /// Ends the session if it is detached for too long.
     pub(super) fn sweep_detached(&self, shard: &ShardCore) {
         if let Some(since) = self.detached_since()
             && shard.now().saturating_sub(since) > SESSION_KEPT_MS_MAX
@@ -141,7 +141,7 @@ impl Inbound {
         }
     }
 
-    /// Does what its link has to do by time, and sets the timer for when it has more.
+    /// Runs the timers of its link, and arms the timer for the next deadline.
     pub(in crate::cluster) fn tick(&self, shard: &Rc<ShardCore>) {
         let next = {
             let mut link = self.connection.link.borrow_mut();
@@ -161,15 +161,15 @@ impl Inbound {
         }
     }
 
-    /// The shard's timer went off.
+    /// Handles the expiry of the shard's timer.
     pub(in crate::cluster) fn deadline(&self, shard: &Rc<ShardCore>) {
         self.armed.set(Millis::MAX);
         self.tick(shard);
     }
 
-    /// Lets go of answers that are kept for a later connection, because all together hold too much.
-    pub(in crate::cluster) fn trim(&self) {
+    /// Drops the answers that are retained for a resumption, because the sum of held bytes is over its limit.
+    pub(in crate::cluster) fn drop_retained(&self) {
         self.connection.link.borrow_mut().trim_retained(0);
-        self.release();
+        self.release_memory();
     }
 }

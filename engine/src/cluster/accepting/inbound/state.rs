@@ -1,4 +1,4 @@
-//! What an accepted connection is made of, and what it counts.
+//! The state of an inbound connection.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ use crate::core::slab::Key;
 /// Answers that may wait for one connection, in bytes; past it the connection is not read.
 pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// Requests and sends of one connection that may be handled at a time; past it the connection is not read.
+/// Requests and sends of one connection that may be in progress; past it the connection is not read.
 pub const REQUESTS_HANDLED_MAX: usize = 65_536;
 
-/// Bytes of one connection's requests and sends that may be handled at a time; past it the connection is not
-/// read. One that is larger is handled alone.
+/// Bytes of one connection's requests and sends that may be in progress; past it the connection is not read. A larger
+/// one is handled alone.
 pub const UNFINISHED_BYTES_MAX: usize = 4 << 20;
 
-/// Requests and sends that are being handled, and the bytes of their payloads.
+/// The requests and sends in progress, and the bytes of their payloads.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Load {
     pub(super) requests: usize,
@@ -51,48 +51,48 @@ impl Load {
     }
 }
 
-/// How far its input has come.
+/// The progress of its input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     /// When the last package was finished or the next one begun.
     pub(super) at: Millis,
-    /// Packages that the link had seen then.
+    /// The packages that the link had seen then.
     pub(super) packages: u64,
-    /// Something was begun and not finished when it was read last.
+    /// A package was unfinished after the last read.
     pub(super) is_unfinished: bool,
 }
 
-/// Who is at the other end.
+/// The other end.
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
-    /// The name that it gave itself in the hello.
+    /// Its name in the hello.
     pub(super) node: String,
-    /// A hello that has come and awaits its answer.
+    /// A hello that was received and not answered.
     pub(super) hello: Option<Box<Hello>>,
-    /// The secret under which its session is found.
+    /// The secret of its session.
     pub(super) secret: Option<[u8; NONCE_BYTES]>,
-    /// Since when its session has no connection.
+    /// Since when its session is detached.
     pub(super) detached_since: Option<Millis>,
-    /// Its place among the listener's clients, given back when it goes.
+    /// Its admission to the listener; `None` while it is detached.
     pub(super) admission: Option<Arc<Admission>>,
 }
 
-/// An accepted connection; see the module.
+/// An inbound connection; see the module.
 pub(in crate::cluster) struct Inbound {
     pub(super) connection: Rc<Connection<CalleeLink>>,
     pub(super) key: Cell<Key>,
     pub(super) load: Cell<Load>,
     pub(super) progress: Cell<Progress>,
     pub(super) peer: RefCell<Peer>,
-    /// The sums of the shard.
+    /// The memory counters of the shard.
     pub(super) budget: Rc<Budget>,
     /// Bytes counted for it in the shard's sum.
     pub(super) held: Cell<usize>,
     /// It was read or answered since the last sweep.
     pub(super) is_active: Cell<bool>,
-    /// It is passing on what it has received, and counts what it holds after that.
-    pub(super) is_passing_on: Cell<bool>,
-    /// Requests that the link had refused when it was looked at last.
+    /// It is dispatching requests, and counts its memory after that.
+    pub(super) is_dispatching: Cell<bool>,
+    /// The requests that the link had refused at the last check.
     pub(super) refused: Cell<u64>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
@@ -132,13 +132,13 @@ impl Inbound {
             budget: Rc::clone(budget),
             held: Cell::new(0),
             is_active: Cell::new(true),
-            is_passing_on: Cell::new(false),
+            is_dispatching: Cell::new(false),
             refused: Cell::new(0),
             armed: Cell::new(Millis::MAX),
         })
     }
 
-    /// Tells the connection its key.
+    /// Sets its key among the shard's inbound connections.
     pub(in crate::cluster) fn set_key(&self, key: Key) {
         self.key.set(key);
     }
@@ -147,12 +147,12 @@ impl Inbound {
         self.peer.borrow().address
     }
 
-    /// The name that its peer gave itself.
+    /// The peer's name in its hello.
     pub(in crate::cluster) fn node(&self) -> String {
         self.peer.borrow().node.clone()
     }
 
-    /// Since when it has no connection; `None`: it has one, or is over.
+    /// Since when it is detached; `None`: it is attached or has ended.
     pub(in crate::cluster) fn detached_since(&self) -> Option<Millis> {
         self.peer.borrow().detached_since
     }
@@ -162,23 +162,23 @@ impl Inbound {
         self.connection.shutdown();
     }
 
-    /// Says that no more answers will come; those that were written still arrive.
+    /// Shuts the connection down for writing; written answers still arrive.
     pub(in crate::cluster) fn close_for_writing(&self) {
         self.connection.close_for_writing();
     }
 
-    /// Whether the peer can be told goodbye, and closes the connection itself then.
-    pub(in crate::cluster) fn understands_goodbye(&self) -> bool {
+    /// Whether the peer understands a goodbye, and then closes the connection itself.
+    pub(in crate::cluster) fn supports_goodbye(&self) -> bool {
         self.connection.link.borrow().dialect() == Dialect::Native
     }
 
-    /// Whether nothing of it is being handled, half read or unwritten.
-    pub(in crate::cluster) fn is_finished(&self) -> bool {
+    /// Whether it has no request in progress, no partial input and no unwritten output.
+    pub(in crate::cluster) fn has_finished(&self) -> bool {
         let link = self.connection.link.borrow();
         self.load.get().requests == 0 && !link.has_output() && !link.has_partial_input()
     }
 
-    /// Whether it is not to be read, because too much of it is being handled or waits to be written.
+    /// Whether reading must pause, because too many requests are in progress or too many answers wait to be written.
     pub(super) fn is_full(&self) -> bool {
         self.load.get().is_full() || self.connection.link.borrow().is_output_full()
     }
@@ -188,7 +188,7 @@ impl Inbound {
         self.held.get()
     }
 
-    /// Some package was finished, or none was expected.
+    /// Restarts the time for the next package.
     pub(super) fn set_progressed(&self, now: Millis) {
         let progress = self.progress.get();
         self.progress.set(Progress { at: now, ..progress });

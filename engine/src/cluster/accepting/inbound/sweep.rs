@@ -1,4 +1,4 @@
-//! Connections that are silent, or take nothing.
+//! The periodic check of inbound connections for silence and stalls.
 
 use std::rc::Rc;
 
@@ -8,22 +8,21 @@ use crate::cluster::accepting::inbound::state::Inbound;
 use crate::cluster::accepting::incidents::Incident;
 use crate::core::ShardCore;
 
-/// Time for the first package, for the rest of one that was begun, and between the packages of an
-/// unfinished message, in milliseconds.
+/// Time for the first package, for the rest of a package, and between the packages of an unfinished message, in
+/// milliseconds.
 pub const PACKAGE_TIME_MS_MAX: Millis = 10_000;
 
-/// Time that a connection may take no bytes while answers wait, in milliseconds.
+/// Time that a connection may accept no bytes while answers wait, in milliseconds.
 pub const STALL_TIME_MS_MAX: Millis = 30_000;
 
 impl Inbound {
-    /// Looks whether it has been silent or stalled for too long, and takes back memory that it does not
-    /// use.
+    /// Ends the connection if it is silent or stalled for too long, and frees unused memory.
     pub(in crate::cluster) fn sweep(&self, shard: &Rc<ShardCore>) {
         if !self.connection.is_open() {
             return self.sweep_detached(shard);
         }
         if !self.is_active.replace(false) {
-            self.release();
+            self.release_memory();
         }
         let now = shard.now();
         if let Some(since) = self.connection.blocked_since()
@@ -41,9 +40,9 @@ impl Inbound {
             return;
         }
         let progress = self.progress.get();
-        let is_waited_for = progress.packages == 0 || progress.is_unfinished;
+        let is_awaited = progress.packages == 0 || progress.is_unfinished;
         let waited = now.saturating_sub(progress.at);
-        if is_waited_for && waited > PACKAGE_TIME_MS_MAX && !self.is_full() {
+        if is_awaited && waited > PACKAGE_TIME_MS_MAX && !self.is_full() {
             shard.node.metrics.connections_silent.add(1);
             shard.cluster().incidents.log(shard, Incident::Silent, || {
                 format!(

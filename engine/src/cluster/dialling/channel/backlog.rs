@@ -1,4 +1,4 @@
-//! Calls whose callers chose to wait until the link has room for them, in the order in which they came.
+//! The backlog of a channel: calls whose callers chose to wait for space in the out-buffer, in order of arrival.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,28 +7,28 @@ use skyring_codec::Millis;
 
 use crate::core::request::RemoteRequest;
 
-/// The calls of one channel that wait for room.
+/// The backlog of one channel.
 #[derive(Default)]
 pub(super) struct Backlog {
     pub(super) calls: RefCell<VecDeque<RemoteRequest>>,
-    /// A task lets them go on when bytes were written.
-    pub(super) is_watched: Cell<bool>,
+    /// A task drains the backlog when bytes were written.
+    pub(super) has_task: Cell<bool>,
 }
 
 impl Backlog {
-    /// Whether calls wait.
+    /// Whether there are calls in the backlog.
     #[inline]
     pub(super) fn is_active(&self) -> bool {
-        // The task that watches runs as long as any do.
-        self.is_watched.get()
+        // The task runs for as long as there are calls.
+        self.has_task.get()
     }
 
-    /// The earliest deadline of those that wait.
+    /// The earliest deadline of the waiting calls.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         self.calls.borrow().iter().filter_map(|call| call.deadline).min()
     }
 
-    /// Takes those out whose deadline has come.
+    /// Removes and returns the calls whose deadline has passed.
     pub(super) fn take_expired(&self, now: Millis) -> Vec<RemoteRequest> {
         let is_late = |call: &mut RemoteRequest| call.deadline.is_some_and(|deadline| deadline <= now);
         let mut calls = self.calls.borrow_mut();
@@ -42,7 +42,7 @@ impl Backlog {
         Vec::from(late)
     }
 
-    /// Takes all out.
+    /// Removes and returns all calls.
     pub(super) fn take_all(&self) -> VecDeque<RemoteRequest> {
         self.calls.take()
     }

@@ -1,4 +1,4 @@
-//! How the channel gets a connection, and what it does when it gets none.
+//! Connecting a channel: attempts, back-off, and the report of failures.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -16,11 +16,11 @@ use crate::error::Text;
 use crate::rt::stream::Stream;
 use crate::rt::timer::{sleep, sleep_or_wake, timeout};
 
-/// How long one attempt to connect may take at most. Where nodes are called down after some time it has a third
-/// of that, so that there are several, and so that a network that heals is noticed soon.
+/// How long one attempt to connect may take at most. With a failure detector it takes at most a third of its time, so
+/// that there are several attempts, and so that a network that recovers is noticed soon.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// How long one attempt has at least.
+/// How long one attempt may take at least.
 const CONNECT_TIME_MIN: Duration = Duration::from_millis(100);
 
 /// The time from the beginning of the first failed attempt to the next; it doubles with each further one.
@@ -36,8 +36,8 @@ impl Channel {
         let time_max = connect_time(shard.node.settings.down_after_ms);
         let mut failure = Text::from("");
         // A host may have several addresses, of which the service may use any.
-        for place in blocking::resolve(shard, address.host(), address.port()).await? {
-            failure = match timeout(time_max, Stream::connect(place)).await {
+        for socket_address in blocking::resolve(shard, address.host(), address.port()).await? {
+            failure = match timeout(time_max, Stream::connect(socket_address)).await {
                 Some(Ok(_)) if self.address() != address => {
                     return Err(self.cause_at(&address, "no longer its address"));
                 }
@@ -62,7 +62,7 @@ impl Channel {
         }
     }
 
-    /// Waits until the next attempt is due, the last one having begun at `began`.
+    /// Waits until the next attempt is due; the last one began at `began`.
     pub(super) async fn pause_after_failure(
         &self,
         shard: &Rc<ShardCore>,
@@ -70,22 +70,22 @@ impl Channel {
         began: Instant,
         cause: Text,
     ) {
-        self.count_failure(shard, cause);
+        self.record_failure(shard, cause);
         let pause = retry_pause(failures).saturating_sub(began.elapsed());
-        sleep_or_wake(Some(pause.max(RETRY_PAUSE_MIN / 2)), &self.hurried).await;
+        sleep_or_wake(Some(pause.max(RETRY_PAUSE_MIN / 2)), &self.retry_now).await;
     }
 
-    /// Waits until this shard may begin one more connect.
-    pub(super) async fn wait_for_turn(&self, shard: &Rc<ShardCore>) {
-        let wait_ms = shard.cluster().states.connect_wait_ms(shard.update_now());
+    /// Waits until the rate limit of this shard permits one more attempt.
+    pub(super) async fn wait_for_rate_limit(&self, shard: &Rc<ShardCore>) {
+        let wait_ms = shard.cluster().states.reserve_connect_ms(shard.update_now());
         if wait_ms > 0 {
             sleep(Duration::from_millis(wait_ms)).await;
         }
     }
 
-    fn count_failure(&self, shard: &Rc<ShardCore>, cause: Text) {
+    fn record_failure(&self, shard: &Rc<ShardCore>, cause: Text) {
         shard.node.metrics.connects_failed.add(1);
-        // That a node becomes suspect and then down is logged with the cause already.
+        // The change to suspect or down is logged with the cause already.
         let is_logged = self.number == 1 && shard.node.settings.down_after_ms > 0 && !self.is_down();
         if !is_logged && let Some(suppressed) = self.failure_log.allow(shard.update_now()) {
             let more = match suppressed {
@@ -97,13 +97,13 @@ impl Channel {
                 format!("cluster node {} is not reached: {cause}{more}", self.node),
             );
         }
-        shard.cluster().shared.note_failure(&self.node, Some(&cause));
+        shard.cluster().shared.set_failure(&self.node, Some(&cause));
         self.report(shard, Evidence::Failed(Text::clone(&cause)));
         self.set_last_failure(cause);
     }
 }
 
-/// The time for one attempt, by how long a node may be away before it is called down; 0 = for ever.
+/// The time for one attempt, from the time after which a node is down; 0 = never.
 fn connect_time(down_after_ms: Millis) -> Duration {
     match down_after_ms {
         0 => CONNECT_TIME_MAX,
@@ -111,8 +111,8 @@ fn connect_time(down_after_ms: Millis) -> Duration {
     }
 }
 
-/// The pause after so many failed attempts: doubled each time, and then any length between half and all of
-/// it, so that the nodes that lost one peer do not all come back at once.
+/// The pause after `failures` failed attempts: doubled each time, and then a random length between half of it and all
+/// of it, so that the nodes that lost one peer do not all reconnect at once.
 fn retry_pause(failures: u32) -> Duration {
     let doubled = RETRY_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
     let longest = doubled.min(RETRY_PAUSE_MAX);
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_bound_and_are_not_all_alike() {
+    fn pauses_grow_to_a_bound_and_vary() {
         let first: Vec<Duration> = (0..100).map(|_| retry_pause(1)).collect();
         assert!(
             first

@@ -1,4 +1,4 @@
-//! What the channel's link tells, and the answers that its callers get of it.
+//! The events of the channel's link, and the outcomes of its calls.
 
 use std::rc::Rc;
 
@@ -17,16 +17,16 @@ use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 
 impl Channel {
-    /// Answers whoever the link has news for. An error is the peer's: it does not speak the protocol.
-    pub(super) fn take_events(&self, shard: &Rc<ShardCore>, failure: Failure<'_>) -> Result<(), Fault> {
+    /// Handles the events of the link and completes their calls. An error is the peer's: it violates the protocol.
+    pub(super) fn handle_events(&self, shard: &Rc<ShardCore>, failure: Failure<'_>) -> Result<(), Fault> {
         loop {
-            self.take_replies(shard);
+            self.handle_replies(shard);
             let event = self.connection.link.borrow_mut().poll_event(shard.now());
             let event = match event {
                 Ok(Some(event)) => event,
                 Ok(None) => {
                     if self.backlog.is_active() {
-                        // What has ended makes room too.
+                        // Calls that have ended free space too.
                         self.connection.written.wake();
                     }
                     self.count_dropped_sends(shard);
@@ -37,9 +37,9 @@ impl Channel {
             match event {
                 CallerEvent::Ready { peer, .. } => {
                     let channels = peer.as_ref().map_or(1, |peer| peer.channels);
-                    self.ready(shard, channels, peer.map(|peer| peer.epoch));
+                    self.set_open(shard, channels, peer.map(|peer| peer.epoch));
                 }
-                CallerEvent::Goodbye => self.take_goodbye(shard),
+                CallerEvent::Goodbye => self.handle_goodbye(shard),
                 CallerEvent::Quiet => self.report(shard, Evidence::Quiet),
                 CallerEvent::Heard => self.report(shard, Evidence::Heard),
                 CallerEvent::Reply { token, result } => {
@@ -79,9 +79,9 @@ impl Channel {
         }
     }
 
-    /// The one path that counts: plain answers that lie whole in what was read last.
+    /// The fast path: plain answers that are contiguous in the last read.
     #[inline]
-    fn take_replies(&self, shard: &Rc<ShardCore>) {
+    fn handle_replies(&self, shard: &Rc<ShardCore>) {
         loop {
             let reply = self.connection.link.borrow_mut().next_reply();
             let Some((token, payload)) = reply else { return };
@@ -93,7 +93,7 @@ impl Channel {
         }
     }
 
-    /// Answers whoever waits for the event with this token.
+    /// Completes the call with this token.
     fn end_call(
         &self,
         shard: &Rc<ShardCore>,
@@ -102,13 +102,13 @@ impl Channel {
     ) {
         match Token::of(token) {
             Token::Waiter(key) => {
-                // It puts its own address into the errors that name one.
-                let here = InFlight {
+                // The waiter puts its own address into errors that name one.
+                let placeholder = InFlight {
                     reply_to: ReplyTo::Nobody,
                     address: Address::Name(Name::default()),
                     timeout_ms: 0,
                 };
-                shard.complete_waiter(key, Outcome::Answer(result(&here)));
+                shard.complete_waiter(key, Outcome::Answer(result(&placeholder)));
             }
             Token::InTable(key) => {
                 let call = self.in_flight.borrow_mut().remove(key);
@@ -119,20 +119,20 @@ impl Channel {
         }
     }
 
-    /// The peer has said what it speaks: what waited goes out.
-    pub(super) fn ready(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
+    /// The handshake is done: queued requests are sent.
+    pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
         self.report(shard, Evidence::Connected(epoch));
         self.arm_next(shard);
-        self.state.borrow_mut().wanted_until = 0;
-        shard.cluster().shared.note_failure(&self.node, None);
+        self.state.borrow_mut().connect_until = 0;
+        shard.cluster().shared.set_failure(&self.node, None);
         self.connection.flush_later(shard);
         if self.number == 1 {
-            shard.cluster().handshake_done(shard, &self.node, channels);
+            shard.cluster().end_handshake(shard, &self.node, channels);
         }
     }
 
-    /// The time of a call is over. The reason why there is no connection says more than the time.
+    /// Fails a call whose deadline has passed. The reason why there is no connection is more useful than the timeout.
     fn expire(&self, shard: &Rc<ShardCore>, token: u64, may_have_run: bool) {
         if !self.is_connected() {
             let cause = self.last_cause();
@@ -161,7 +161,7 @@ impl Channel {
 impl InFlight {
     fn remote_error(&self, error: &ReplyError) -> Error {
         match error.code {
-            // The service's own words, whatever they look like.
+            // The service's own text, unchanged.
             Some(ErrorCode::Remote) => Error::remote(String::from_utf8_lossy(&error.text)),
             _ => Error::from_wire(&error.text, &self.address.to_string()),
         }

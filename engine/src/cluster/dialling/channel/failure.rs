@@ -1,4 +1,4 @@
-//! Why connections and calls of a channel end.
+//! The causes for which connections and calls of a channel end.
 
 use skyring_codec::link::ProtocolError;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Text};
 pub(in crate::cluster) enum Failure<'a> {
     /// The connection broke, for this cause.
     Broken(&'a Text),
-    /// The map turned the node off.
+    /// The map disables the node.
     Disabled,
     /// The node is down, for this cause.
     Down(&'a Text),
@@ -19,7 +19,7 @@ pub(in crate::cluster) enum Failure<'a> {
 }
 
 impl Failure<'_> {
-    /// The error for a call to `node` that fails so.
+    /// The error of a call to `node` with this failure.
     pub(super) fn error(&self, node: &Text, may_have_run: bool) -> Error {
         let node = Text::clone(node);
         match self {
@@ -38,11 +38,11 @@ impl Failure<'_> {
     }
 }
 
-/// What makes a connection useless.
+/// The fault that ended a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub(super) cause: Text,
-    /// There was no sign of life for as long as is allowed.
+    /// There was no sign of life for the longest permitted time.
     is_silence: bool,
 }
 
@@ -54,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// What it says of the node.
+    /// The evidence that it gives to the failure detector.
     pub(super) fn evidence(self) -> Evidence {
         match self.is_silence {
             true => Evidence::Silent(self.cause),
@@ -74,10 +74,10 @@ impl From<ProtocolError> for Fault {
 
 /// How a connection ended, and why.
 pub(super) enum Ended {
-    /// The peer had said goodbye, and it was not needed any more.
+    /// The peer had said goodbye, and every call was answered.
     Drained,
     /// The handshake was done, and the connection broke.
     Lost(Fault),
-    /// The peer never said what it speaks.
+    /// The handshake was not done.
     HandshakeFailed(Text),
 }

@@ -14,59 +14,59 @@ use crate::core::handle::Handle;
 use crate::core::timers::Timer;
 
 impl Channel {
-    /// Has it connect although it has nothing to send, and go on trying until then.
+    /// Connects although there is nothing to send, and keeps trying until this time.
     pub(in crate::cluster) fn connect_until(&self, until: Millis) {
         {
             let mut state = self.state.borrow_mut();
-            state.wanted_until = state.wanted_until.max(until);
+            state.connect_until = state.connect_until.max(until);
         }
-        self.demanded.wake();
+        self.connect_requested.wake();
     }
 
-    /// Connects elsewhere from now on. Only while no connection is up; one that is serves its calls.
+    /// Changes the address for the next attempt. Only while there is no connection; an open one serves its calls.
     pub(in crate::cluster) fn set_address(&self, address: NodeAddress) {
         self.state.borrow_mut().address = address;
-        self.hurried.wake();
+        self.retry_now.wake();
     }
 
-    /// Lets the channel finish what it has and then end.
+    /// Lets the channel finish its calls and then end.
     pub(in crate::cluster) fn retire(&self, shard: &Rc<ShardCore>) {
         self.state.borrow_mut().purpose = Purpose::Retired;
         self.reroute_backlog(shard);
-        // Sends that wait for the end of the turn: no reply will come after which to look again.
+        // Writes the sends that wait for the end of the turn: no reply to them would trigger the next check.
         self.connection.write_now();
         self.shut_down_if_done();
-        self.hurried.wake();
-        self.demanded.wake();
+        self.retry_now.wake();
+        self.connect_requested.wake();
     }
 
     pub(super) fn shut_down_if_done(&self) {
         if self.is_done() {
-            self.leave();
+            self.shutdown_gracefully();
         }
     }
 
-    /// Whether the connection has nothing to bring or to take any more.
+    /// Whether the connection has nothing more to send or receive.
     pub(super) fn is_done(&self) -> bool {
         self.is_drained() || self.is_retired() && self.connection.link.borrow().is_idle()
     }
 
-    /// Ends the connection, and tells the peer that no other goes on with its session.
-    pub(super) fn leave(&self) {
+    /// Says goodbye, which ends the session, and ends the connection once all is written.
+    pub(super) fn shutdown_gracefully(&self) {
         self.connection.link.borrow_mut().goodbye();
         self.connection.shutdown_after_writing();
     }
 
-    /// Fails everything that waits, and ends.
+    /// Fails all calls, and ends the channel.
     pub(in crate::cluster) fn end(&self, shard: &Rc<ShardCore>, failure: Failure<'_>) {
-        self.leave();
+        self.shutdown_gracefully();
         self.connection.link.borrow_mut().close();
-        let _ = self.take_events(shard, failure);
+        let _ = self.handle_events(shard, failure);
         self.fail_backlog(shard, &failure);
         self.state.borrow_mut().purpose = Purpose::Retired;
         self.connection.shutdown();
-        self.hurried.wake();
-        self.demanded.wake();
+        self.retry_now.wake();
+        self.connect_requested.wake();
     }
 
     pub(super) fn arm(&self, shard: &ShardCore, deadline: Millis) {
@@ -76,12 +76,12 @@ impl Channel {
         }
     }
 
-    /// The shard's timer went off.
+    /// Handles the expiry of the shard's timer.
     pub(in crate::cluster) fn deadline(&self, shard: &Rc<ShardCore>) {
         self.armed.set(Millis::MAX);
         self.expire_backlog(shard);
-        if let Err(fault) = self.take_events(shard, Failure::Broken(&self.last_cause())) {
-            // The reader sees the end, and takes this for its cause.
+        if let Err(fault) = self.handle_events(shard, Failure::Broken(&self.last_cause())) {
+            // The reader sees only the end, and takes its cause from here.
             self.state.borrow_mut().fault = Some(fault);
             self.connection.shutdown();
         } else if self.connection.link.borrow().has_output() {
@@ -91,7 +91,7 @@ impl Channel {
         self.shut_down_if_done();
     }
 
-    /// Sets the timer for the link's next deadline.
+    /// Arms the timer for the next deadline of the link or the backlog.
     pub(super) fn arm_next(&self, shard: &ShardCore) {
         let next = self.connection.link.borrow().next_deadline();
         let waiting = self.backlog.next_deadline();
@@ -100,29 +100,29 @@ impl Channel {
         }
     }
 
-    fn is_wanted(&self, now: Millis) -> bool {
+    fn must_connect(&self, now: Millis) -> bool {
         let state = self.state.borrow();
-        state.purpose == Purpose::Probe || state.wanted_until > now
+        state.purpose == Purpose::Probe || state.connect_until > now
     }
 
-    /// Connects when there is something to send, serves the connection until it breaks, and so on until
-    /// the channel is retired and idle.
+    /// Connects when there is something to send, serves the connection until it breaks, and repeats this until the
+    /// channel is retired and idle.
     pub(in crate::cluster) async fn run(self: Rc<Self>, shard: Rc<ShardCore>) {
         let mut failures = 0u32;
         loop {
-            let is_wanted = self.is_wanted(shard.update_now());
-            if self.connection.link.borrow().is_idle() && (self.is_retired() || !is_wanted) {
+            let must_connect = self.must_connect(shard.update_now());
+            if self.connection.link.borrow().is_idle() && (self.is_retired() || !must_connect) {
                 if self.is_retired() {
                     break;
                 }
-                self.demanded.wait().await;
+                self.connect_requested.wait().await;
                 continue;
             }
-            if self.waits_for_node() {
-                self.hurried.wait().await;
+            if self.is_waiting_for_node() {
+                self.retry_now.wait().await;
                 continue;
             }
-            self.wait_for_turn(&shard).await;
+            self.wait_for_rate_limit(&shard).await;
             let began = Instant::now();
             self.report(&shard, Evidence::Dialling);
             match self.connect(&shard).await {

@@ -1,10 +1,9 @@
-//! A channel to a peer, from the dialling side: the calls that this node makes there.
+//! The dialling side of a channel to a peer.
 //!
-//! One task per channel connects when there is something to send, reads replies until the connection
-//! breaks, and connects again, with growing pauses, as long as anybody waits. There is one connect under
-//! way at a time. What was not sent waits for the next connection in its order. What was sent and not
-//! answered does so too when the peer keeps a session for the channel, and else fails when the connection
-//! breaks.
+//! One task per channel connects when there is something to send, reads replies until the connection breaks, and
+//! reconnects, with growing pauses, for as long as there are requests. There is one attempt to connect at a time.
+//! Unsent requests wait for the next connection in order. Unanswered requests do so too when the peer keeps a session
+//! for the channel; otherwise they fail when the connection breaks.
 
 mod backlog;
 mod connecting;

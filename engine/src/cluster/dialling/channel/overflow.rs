@@ -1,8 +1,8 @@
-//! What a channel does with calls that wait for room in its link.
+//! The handling of calls that find the out-buffer full.
 //!
-//! Invariants: they go to the link in the order in which they came, and nothing that came later overtakes
-//! them: while they wait, what does not want to wait is refused; none waits past its deadline; each is
-//! answered once, by the link or here.
+//! Invariants: they go to the link in order of arrival, and no later request overtakes them: while they wait,
+//! requests that do not choose to wait are refused. None waits past its deadline. Each is answered once, by the link
+//! or here.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use crate::error::{Error, Text};
 use crate::rt;
 
 impl Channel {
-    /// Takes a call that waits for room if there is none, or anything while such calls wait.
+    /// Accepts a call that may wait for space, or any request while there is a backlog.
     #[cold]
     pub(super) fn request_behind_backlog(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) {
         let reply_to = outgoing.reply_to;
@@ -36,7 +36,7 @@ impl Channel {
             waits,
         };
         if !self.backlog.is_active() {
-            match self.offer_slowly(shard, outgoing) {
+            match self.offer_outlined(shard, outgoing) {
                 Ok(()) => return,
                 Err(LinkError::Overloaded { .. }) => {}
                 Err(error) => return self.refuse(shard, reply_to, error),
@@ -44,22 +44,22 @@ impl Channel {
         }
         let waiting = self.backlog.calls.borrow().len();
         if !waits || waiting >= WAITING_CALLS_MAX {
-            let what = format!("channel to {}: {waiting} calls wait for room", self.node);
+            let what = format!("channel to {}: {waiting} calls wait for space", self.node);
             return shard.refuse(reply_to, Error::overloaded(what));
         }
         if let Some(deadline) = call.deadline {
             self.arm(shard, deadline);
         }
         self.backlog.calls.borrow_mut().push_back(call);
-        if !self.backlog.is_watched.replace(true)
+        if !self.backlog.has_task.replace(true)
             && let Some(channel) = shard.cluster().channel(self.key.get())
         {
-            rt::spawn(channel.watch_backlog(Rc::clone(shard)));
+            rt::spawn(channel.drain_backlog_when_written(Rc::clone(shard)));
         }
     }
 
-    /// Lets calls go on whenever bytes have left, until none waits any more.
-    async fn watch_backlog(self: Rc<Self>, shard: Rc<ShardCore>) {
+    /// Drains the backlog whenever bytes were written, until it is empty.
+    async fn drain_backlog_when_written(self: Rc<Self>, shard: Rc<ShardCore>) {
         loop {
             self.drain_backlog(&shard);
             if self.backlog.calls.borrow().is_empty() {
@@ -67,17 +67,17 @@ impl Channel {
             }
             self.connection.written.wait().await;
         }
-        self.backlog.is_watched.set(false);
+        self.backlog.has_task.set(false);
     }
 
-    /// Hands over as many calls as there is room for.
+    /// Gives the link as many calls as it has space for.
     fn drain_backlog(&self, shard: &Rc<ShardCore>) {
         loop {
             let Some(mut call) = self.backlog.calls.borrow_mut().pop_front() else {
                 return;
             };
             let mut payload = call.payload.clone();
-            let offered = self.offer_slowly(
+            let offered = self.offer_outlined(
                 shard,
                 Outgoing {
                     payload: &mut payload,
@@ -95,7 +95,7 @@ impl Channel {
         }
     }
 
-    /// Answers the calls whose time is over. What kept them says more than the time.
+    /// Fails the calls whose deadline has passed. The reason for the wait is more useful than the timeout.
     pub(super) fn expire_backlog(&self, shard: &Rc<ShardCore>) {
         if !self.backlog.is_active() {
             return;
@@ -103,7 +103,7 @@ impl Channel {
         for call in self.backlog.take_expired(shard.now()) {
             let error = if self.is_connected() {
                 let (node, timeout_ms) = (&self.node, call.timeout_ms);
-                Error::overloaded(format!("channel to {node}: no room within {timeout_ms} ms"))
+                Error::overloaded(format!("channel to {node}: no space within {timeout_ms} ms"))
             } else {
                 Failure::Down(&self.last_cause()).error(&self.node, false)
             };
@@ -111,7 +111,7 @@ impl Channel {
         }
     }
 
-    /// Answers all calls that wait: the channel ends.
+    /// Fails all calls of the backlog: the channel ends.
     pub(super) fn fail_backlog(&self, shard: &Rc<ShardCore>, failure: &Failure<'_>) {
         for call in self.backlog.take_all() {
             shard.refuse(call.reply_to, failure.error(&self.node, false));
@@ -119,7 +119,7 @@ impl Channel {
         self.connection.written.wake();
     }
 
-    /// Sends all calls that wait on their way anew: the node is elsewhere.
+    /// Routes all calls of the backlog again: the node has moved.
     pub(super) fn reroute_backlog(&self, shard: &Rc<ShardCore>) {
         for call in self.backlog.take_all() {
             shard.request_remote(call);

@@ -1,4 +1,4 @@
-//! Calls and sends on their way into the channel's link.
+//! The path of calls and sends into the channel's link.
 
 use std::rc::Rc;
 
@@ -13,8 +13,8 @@ use crate::core::request::{Outgoing, RemoteRequest, ReplyTo};
 use crate::error::Error;
 
 impl Channel {
-    /// Takes a call or a send. Inlined, as all that it calls on the way into the out-buffer: what passes from function
-    /// to function in memory costs more than what is done with it.
+    /// Accepts a call or a send. Inlined, with all that it calls on the way into the out-buffer: passing arguments in
+    /// memory costs more than the work itself.
     #[inline(always)]
     pub(in crate::cluster) fn request(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) {
         if !self.is_open() && self.refuse_if_down(shard, outgoing.reply_to) {
@@ -29,15 +29,15 @@ impl Channel {
         }
     }
 
-    /// The same for what came from elsewhere.
+    /// Like `request`, for a request that was queued or comes from another shard.
     #[inline(never)]
     pub(in crate::cluster) fn request_remote(&self, shard: &Rc<ShardCore>, request: &mut RemoteRequest) {
         self.request(shard, request.outgoing());
     }
 
-    /// The same as `offer`, for those who are in no hurry.
+    /// Like `offer`, not inlined: for the slow paths.
     #[inline(never)]
-    pub(super) fn offer_slowly(
+    pub(super) fn offer_outlined(
         &self,
         shard: &Rc<ShardCore>,
         outgoing: Outgoing<'_>,
@@ -62,7 +62,7 @@ impl Channel {
         let token = match reply_to {
             ReplyTo::Nobody => None,
             ReplyTo::Waiter { shard: own, key } if usize::from(own) == shard.index => Some(key.to_u64()),
-            _ => Some(self.enter(reply_to, address, timeout_ms)),
+            _ => Some(self.insert_in_flight(reply_to, address, timeout_ms)),
         };
         let accepted = self.connection.link.borrow_mut().request(
             shard.now(),
@@ -86,15 +86,15 @@ impl Channel {
             self.arm(shard, deadline);
         }
         if self.is_open() {
-            self.connection.message_put(shard);
+            self.connection.message_queued(shard);
         } else {
-            self.demanded.wake();
+            self.connect_requested.wake();
         }
         Ok(())
     }
 
-    /// Enters a call into the table; gives its token.
-    fn enter(&self, reply_to: ReplyTo, address: &Address, timeout_ms: u64) -> u64 {
+    /// Inserts a call into the table; returns its token.
+    fn insert_in_flight(&self, reply_to: ReplyTo, address: &Address, timeout_ms: u64) -> u64 {
         let key = self.in_flight.borrow_mut().insert(InFlight {
             reply_to,
             address: address.clone(),
@@ -120,7 +120,7 @@ impl Channel {
     }
 }
 
-/// An address as the wire says it.
+/// An address in its wire form.
 #[inline]
 fn wire_address(address: &Address) -> skynet::Address<'_> {
     match address {

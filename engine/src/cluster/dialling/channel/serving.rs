@@ -14,20 +14,20 @@ use crate::error::Text;
 use crate::rt;
 use crate::rt::stream::Stream;
 
-/// Reads in a row that found bytes at once before other connections get their turn.
+/// Reads in a row that found bytes at once before the task yields to other connections.
 const READS_IN_A_ROW_MAX: u32 = 16;
 
 impl Channel {
-    /// Serves one connection to its end, and says what ended it.
+    /// Serves one connection to its end; returns its cause.
     pub(super) async fn serve(&self, shard: &Rc<ShardCore>, stream: Rc<Stream>) -> Ended {
-        shard.io_seen();
+        shard.note_io_polled();
         self.state.borrow_mut().fault = None;
-        // Calls that expired meanwhile go first, so that they are not sent at all.
-        let _ = self.take_events(shard, Failure::Broken(&self.last_cause()));
+        // Calls whose deadline has passed end first, so that they are not sent.
+        let _ = self.handle_events(shard, Failure::Broken(&self.last_cause()));
         self.connection.attach(Rc::clone(&stream));
         if shard.node.settings.dialect == DialectChoice::Skynet {
             self.connection.link.borrow_mut().connected();
-            self.ready(shard, 1, None);
+            self.set_open(shard, 1, None);
         } else {
             let wanted = shard.cluster().channels_wanted(shard, &self.node);
             let channels = wanted.unwrap_or(CHANNELS_MAX);
@@ -39,7 +39,7 @@ impl Channel {
             }
             let unanswered = Text::from("it has not answered the hello");
             self.set_last_failure(unanswered.clone());
-            shard.cluster().shared.note_failure(&self.node, Some(&unanswered));
+            shard.cluster().shared.set_failure(&self.node, Some(&unanswered));
             self.arm(shard, shard.now() + HANDSHAKE_MS_MAX);
             self.connection.flush_later(shard);
         }
@@ -53,14 +53,14 @@ impl Channel {
         self.connection.link.borrow_mut().disconnected();
         let is_down = self.is_down();
         if is_down {
-            // The node is not worth waiting for: it has said goodbye, or was called down before.
+            // The node is down: it has said goodbye, or was marked down before.
             self.connection.link.borrow_mut().withdraw(|_| true);
         }
         let failure = match is_down {
             true => Failure::Down(&fault.cause),
             false => Failure::Broken(&fault.cause),
         };
-        let _ = self.take_events(shard, failure);
+        let _ = self.handle_events(shard, failure);
         match phase {
             Phase::Draining => Ended::Drained,
             Phase::Open => Ended::Lost(fault),
@@ -76,16 +76,16 @@ impl Channel {
         }
     }
 
-    /// A Skynet node may hold the rest of a long answer back until its first part is acknowledged.
-    fn hurry_the_rest(&self, stream: &Stream) {
+    /// A Skynet node may delay the rest of a long answer until its first part is acknowledged.
+    fn acknowledge_partial_reply(&self, stream: &Stream) {
         let link = self.connection.link.borrow();
         if link.dialect() != Some(Dialect::Native) && link.has_partial_input() {
             stream.acknowledge_now();
         }
     }
 
-    /// Has what the link has to say of its own go out, now or soon.
-    fn acknowledge(&self, shard: &Rc<ShardCore>) {
+    /// Sends the link's own frames, now or at their deadline.
+    fn flush_acknowledgement(&self, shard: &Rc<ShardCore>) {
         let (has_output, next) = {
             let link = self.connection.link.borrow();
             (link.has_output(), link.ack_deadline())
@@ -102,7 +102,7 @@ impl Channel {
         let mut reads_in_a_row = 0;
         loop {
             if self.is_done() {
-                self.leave();
+                self.shutdown_gracefully();
                 return Fault::new("no longer used".into());
             }
             let waited = match self.connection.read(stream, shard).await {
@@ -111,22 +111,22 @@ impl Channel {
                 Err(error) => return Fault::new(error.to_string().into()),
             };
             if waited {
-                shard.io_seen();
+                shard.note_io_polled();
                 reads_in_a_row = 0;
             } else {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
-            if let Err(fault) = self.take_events(shard, Failure::Disabled) {
+            if let Err(fault) = self.handle_events(shard, Failure::Disabled) {
                 return fault;
             }
             self.count_late_replies(shard);
-            self.hurry_the_rest(stream);
-            self.acknowledge(shard);
+            self.acknowledge_partial_reply(stream);
+            self.flush_acknowledgement(shard);
             if reads_in_a_row >= READS_IN_A_ROW_MAX {
                 reads_in_a_row = 0;
                 rt::relax().await;
-                shard.io_seen();
+                shard.note_io_polled();
             }
         }
     }

@@ -1,7 +1,7 @@
-//! What a channel is made of.
+//! The state of a channel.
 //!
-//! Invariants: `phase` says how far the connection is, and only the channel's task takes it back to `Offline`; a
-//! channel that is retired stays so.
+//! Invariants: `phase` is the state of the connection, and only the channel's task sets it back to `Offline`; a
+//! retired channel stays retired.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,68 +23,68 @@ use crate::rt::notify::Notify;
 /// Time between two log lines about attempts that fail, in milliseconds.
 const FAILURE_LOG_INTERVAL_MS: u64 = 60_000;
 
-/// How far the connection of a channel is.
+/// The state of a channel's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// There is none, or the peer has not said yet what it speaks.
+    /// There is none, or the handshake is not done.
     Offline,
-    /// What is accepted is sent at once.
+    /// Requests are sent at once.
     Open,
-    /// The peer has said goodbye: the connection only brings the answers that are under way.
+    /// The peer has said goodbye: the connection only receives the answers in flight.
     Draining,
 }
 
-/// What a channel connects for.
+/// The purpose of a channel's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// When there is something to send.
+    /// It connects when there is something to send.
     OnDemand,
-    /// Always, so that it is noticed when the node is up.
+    /// It always connects, to notice when the node is up.
     Probe,
-    /// Only to finish what it has; then it ends.
+    /// It connects only to finish its calls; then it ends.
     Retired,
 }
 
-/// What changes seldom in the life of a channel.
+/// The fields of a channel that change seldom.
 pub(super) struct State {
     pub(super) address: NodeAddress,
     pub(super) purpose: Purpose,
     /// It connects although it has nothing to send, until this time or until it is connected.
-    pub(super) wanted_until: Millis,
+    pub(super) connect_until: Millis,
     /// Why the node is down, while it is.
     pub(super) down_cause: Option<Text>,
-    /// What ended the connection, where its reader will only see the end.
+    /// The fault that ended the connection, where its reader only sees the end.
     pub(super) fault: Option<Fault>,
     pub(super) last_failure: Option<Text>,
-    /// Replies that the link had found nobody waiting for when it was looked at last.
+    /// The late replies of the link at the last check.
     pub(super) replies_late: u64,
-    /// Sends that the link had dropped when it was looked at last.
+    /// The dropped sends of the link at the last check.
     pub(super) sends_dropped: u64,
 }
 
 /// A channel; see the module.
 pub(in crate::cluster) struct Channel {
     pub(in crate::cluster) node: Text,
-    /// Which of the peer's channels it is, from 1 on.
+    /// Its number among the peer's channels, from 1.
     pub(in crate::cluster) number: u32,
     pub(super) connection: Rc<Connection<CallerLink>>,
     pub(super) in_flight: RefCell<Slab<InFlight>>,
     pub(super) backlog: Backlog,
-    /// Its key among the shard's channels, once it has one.
+    /// Its key among the shard's channels.
     pub(super) key: Cell<Key>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
     pub(super) phase: Cell<Phase>,
     pub(super) state: RefCell<State>,
-    /// There is something to send, or it is wanted.
-    pub(super) demanded: Notify,
-    /// Connect now instead of after the pause.
-    pub(super) hurried: Notify,
+    /// Wakes the task to connect: there is something to send, or a connection is requested.
+    pub(super) connect_requested: Notify,
+    /// Wakes the task to connect before its pause is over.
+    pub(super) retry_now: Notify,
     pub(super) failure_log: Throttle,
 }
 
-/// How a connection is watched, by how long a node may be away before it is called down: a ping after a
-/// quarter of that. A node is suspect after half of it.
+/// The heartbeat of a connection, from the time after which a node is down: a ping after a quarter of that. A node is
+/// suspect after half of it.
 fn heartbeat_limits(down_after_ms: Millis) -> HeartbeatLimits {
     match down_after_ms {
         0 => HeartbeatLimits::OFF,
@@ -96,7 +96,7 @@ fn heartbeat_limits(down_after_ms: Millis) -> HeartbeatLimits {
 }
 
 impl Channel {
-    /// A channel that connects when it is first used. The caller gives it its key and runs it.
+    /// A channel that connects when it is first used. The caller sets its key and runs it.
     pub(in crate::cluster) fn new(
         shard: &ShardCore,
         node: Text,
@@ -118,35 +118,35 @@ impl Channel {
             state: RefCell::new(State {
                 address,
                 purpose: Purpose::OnDemand,
-                wanted_until: 0,
+                connect_until: 0,
                 down_cause,
                 fault: None,
                 last_failure: None,
                 replies_late: 0,
                 sends_dropped: 0,
             }),
-            demanded: Notify::default(),
-            hurried: Notify::default(),
+            connect_requested: Notify::default(),
+            retry_now: Notify::default(),
             failure_log: Throttle::new(FAILURE_LOG_INTERVAL_MS),
         })
     }
 
-    /// Tells the channel its key.
+    /// Sets its key among the shard's channels.
     pub(in crate::cluster) fn set_key(&self, key: Key) {
         self.key.set(key);
     }
 
-    /// Where it connects to.
+    /// The address that it connects to.
     pub(in crate::cluster) fn address(&self) -> NodeAddress {
         self.state.borrow().address.clone()
     }
 
-    /// Whether the handshake is done on a connection that is up.
+    /// Whether there is a connection whose handshake is done.
     pub(in crate::cluster) fn is_connected(&self) -> bool {
         self.phase.get() != Phase::Offline
     }
 
-    /// Whether what is accepted is sent at once.
+    /// Whether requests are sent at once.
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open

@@ -1,18 +1,18 @@
-//! The tokens that a channel's link hands back with its events: they say who waits.
+//! The tokens that a channel's link returns with its events: they identify the caller.
 
 use crate::core::handle::Address;
 use crate::core::request::ReplyTo;
 use crate::core::slab::Key;
 
-/// Set in the tokens of calls that are in the channel's table. The others are keys of waiters of this shard,
-/// which know all that there is to know of their calls; a key never has this bit.
+/// Set in the tokens of calls in the channel's table. The other tokens are keys of waiters of this shard, which hold
+/// everything about their calls; a key never has this bit.
 const IN_TABLE: u64 = 1 << 63;
 
-/// Who waits for the event with a token.
+/// The receiver of the event with a token.
 pub(super) enum Token {
     /// A waiter of this shard.
     Waiter(Key),
-    /// Somebody else, as the channel's table says.
+    /// Another receiver, by its key in the channel's table.
     InTable(Key),
 }
 
@@ -34,7 +34,7 @@ impl Token {
     }
 }
 
-/// A call that waits for its reply from the peer, for somebody who is no waiter of this shard.
+/// A call in flight whose receiver is not a waiter of this shard.
 pub(super) struct InFlight {
     pub(super) reply_to: ReplyTo,
     pub(super) address: Address,

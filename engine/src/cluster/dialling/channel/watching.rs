@@ -1,5 +1,5 @@
-//! What the channel tells of its node, and what it does when its node is down: it takes no calls then, and but
-//! for the first channel it waits with its next connection until the node is up.
+//! The channel and the failure detector: the evidence that it reports, and its behaviour while its node is down. It
+//! then refuses calls; every channel but the first waits with its next attempt to connect until the node is up.
 
 use std::rc::Rc;
 
@@ -11,14 +11,14 @@ use crate::core::request::ReplyTo;
 use crate::error::Text;
 
 impl Channel {
-    /// Tells what it has seen of its node, unless it has nothing to do with that any more.
+    /// Reports evidence about its node, unless the channel is retired.
     pub(super) fn report(&self, shard: &Rc<ShardCore>, evidence: Evidence) {
         if !self.is_retired() {
             shard.cluster().report(shard, self, evidence);
         }
     }
 
-    /// Has it connect, and connect again, whether there is something to send or not.
+    /// Keeps the channel connected even if there is nothing to send.
     pub(in crate::cluster) fn probe(&self) {
         {
             let mut state = self.state.borrow_mut();
@@ -26,37 +26,37 @@ impl Channel {
                 state.purpose = Purpose::Probe;
             }
         }
-        self.demanded.wake();
+        self.connect_requested.wake();
     }
 
-    /// Its node is down: what waits for a connection fails, and so does what comes, until it may be up.
+    /// Marks the node as down: calls that wait for a connection fail, and so do new ones, until the node may be up.
     pub(in crate::cluster) fn mark_down(&self, shard: &Rc<ShardCore>, cause: &Text) {
         self.state.borrow_mut().down_cause = Some(Text::clone(cause));
         self.connection.link.borrow_mut().withdraw(|_| true);
-        // A fault that shows up here shows up again for the reader.
-        let _ = self.take_events(shard, Failure::Down(cause));
+        // The reader gets a fault that occurs here too.
+        let _ = self.handle_events(shard, Failure::Down(cause));
         self.fail_backlog(shard, &Failure::Down(cause));
         self.shut_down_if_done();
     }
 
-    /// Its node may be up: calls are taken again.
+    /// Marks the node as possibly up: calls are accepted again.
     pub(in crate::cluster) fn mark_up(&self) {
         let was_down = self.state.borrow_mut().down_cause.take().is_some();
         if was_down {
-            self.hurried.wake();
+            self.retry_now.wake();
         }
     }
 
-    /// Whether it waits for the node's first channel to find the node.
-    pub(super) fn waits_for_node(&self) -> bool {
+    /// Whether it must wait until the node's first channel has reached the node.
+    pub(super) fn is_waiting_for_node(&self) -> bool {
         self.number != 1 && self.is_down()
     }
 
-    /// Refuses a call if the node is down; false when it is to be taken.
+    /// Refuses a call if the node is down; returns whether it did.
     #[cold]
     pub(super) fn refuse_if_down(&self, shard: &Rc<ShardCore>, reply_to: ReplyTo) -> bool {
         if reply_to.session() == 0 {
-            // A send waits, as far as there is room for it.
+            // A send waits, within the limit of the out-buffer.
             return false;
         }
         let cause = self.state.borrow().down_cause.clone();
@@ -66,15 +66,15 @@ impl Channel {
         cause.is_some()
     }
 
-    /// The peer has said goodbye: what is accepted from now on waits for another connection, and this one ends
-    /// when it has brought the answers that are under way.
-    pub(super) fn take_goodbye(&self, shard: &Rc<ShardCore>) {
+    /// Handles a goodbye: new requests wait for another connection, and this one ends when the answers in flight have
+    /// arrived.
+    pub(super) fn handle_goodbye(&self, shard: &Rc<ShardCore>) {
         self.phase.set(Phase::Draining);
         self.report(shard, Evidence::Goodbye);
         self.shut_down_if_done();
     }
 
-    /// Whether a connection that the peer leaves has brought all that it will.
+    /// Whether a draining connection has received every answer.
     pub(super) fn is_drained(&self) -> bool {
         let link = self.connection.link.borrow();
         self.phase.get() == Phase::Draining && link.outstanding() == 0 && !link.has_output()
