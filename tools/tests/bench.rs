@@ -43,6 +43,14 @@ fn object(json: &str) -> Value {
     serde_json::from_str(json).expect("JSON")
 }
 
+/// Runs a benchmark that must succeed, with its figures on the standard output; returns them, and their text.
+#[track_caller]
+fn figures(arguments: &[&str]) -> (Value, String) {
+    let (output, json, _) = bench(arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    (object(&json), json)
+}
+
 fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
@@ -57,9 +65,7 @@ fn the_figures_are_printed_as_json() {
         "--size=100",
         "--json=-",
     ];
-    let (output, json, _) = bench(&arguments);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let figures = object(&json);
+    let (figures, json) = figures(&arguments);
     assert!(number(&figures["calls_per_second"]) > 0.0, "{json}");
     for field in ["p50", "p90", "p99", "p999", "max"] {
         assert!(number(&figures["latency_us"][field]) > 0.0, "{json}");
@@ -135,9 +141,7 @@ fn the_highest_rate_that_meets_an_objective_is_found() {
         "--in-flight=64",
         "--json=-",
     ];
-    let (output, json, _) = bench(&arguments);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let figures = object(&json);
+    let (figures, json) = figures(&arguments);
     let trials = figures["search"]["trials"].as_array().expect("trials");
     let met = trials.iter().filter(|trial| trial["met"] == true);
     let highest = met.map(|trial| number(&trial["rate"])).fold(0.0, f64::max);

@@ -1,7 +1,6 @@
 //! The process of the gate: a Skyring node that executes the commands of its parent and checks their outcomes. It ends
 //! with its standard input.
 
-use std::fmt::Debug;
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -13,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use skyring::config::{ConfigError, NodeConfig};
 use skyring::{Address, Caller, Error, Node, NodeBuilder, Payload, StartError};
-use skyring_bench::{Load, LoadError, LoadModel, end_with_parent};
+use skyring_bench::{Load, LoadModel, end_with_parent};
 use thiserror::Error as ThisError;
 
 use super::application;
+use super::gate_calls::{
+    CALL_TIME_MAX, CommandError, failed, ping, remote_error, send, set_and_get, set_value, unexpected,
+};
 use super::nodes::{BACKUP, DB, GATE, SERVICE};
 use super::protocol::{GateCommand, LoadFigures, Reply};
 use crate::shared::output::{EXIT_FAILURE, escape_line, fail};
-
-/// Timeout of a call.
-const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Time after which a call to an unknown node must still be pending.
 const PENDING_TIME: Duration = Duration::from_millis(300);
@@ -41,25 +40,6 @@ const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Time between two reports of the current rate.
 const RATE_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Why a command failed.
-#[derive(Debug, ThisError)]
-enum CommandError {
-    #[error("{what}: {error}")]
-    Call { what: String, error: Error },
-    #[error("{what}: expected {expected}, and got {found}")]
-    Unexpected {
-        what: String,
-        expected: String,
-        found: String,
-    },
-    #[error("{}: {error}", file.display())]
-    File { file: PathBuf, error: io::Error },
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("the gate stopped")]
-    Stopped,
-}
 
 /// Why the gate ended.
 #[derive(Debug, ThisError)]
@@ -209,7 +189,7 @@ impl Gate {
             .block_on(|caller| async move { caller.cluster().reload_file().await });
         reloaded
             .map_err(|_| CommandError::Stopped)?
-            .map_err(failed(format!("reload of {line}")))
+            .map_err(failed(&format!("reload of {line}")))
     }
 
     fn start_application(&mut self) -> Result<Reply, CommandError> {
@@ -228,21 +208,8 @@ impl Gate {
                 .map_err(|_| CommandError::Stopped)?;
         }
         let value = "x".repeat(VALUE_BYTES);
-        let set = self.run(move |caller| async move {
-            let set = caller.node(DB).call(SERVICE, &("SET", "value", value.as_str()));
-            set.timeout(CALL_TIME_MAX)
-                .await
-                .map_err(failed("SET value".to_owned()))?;
-            let get = caller.node(DB).call(SERVICE, &("GET", "value"));
-            let read = get
-                .timeout(CALL_TIME_MAX)
-                .await
-                .map_err(failed("GET value".to_owned()))?;
-            expect("GET value", &read, &value)?;
-            Ok(String::new())
-        });
-        set?;
-        let payload = Payload::pack(&("GET", "value")).map_err(failed("GET value".to_owned()))?;
+        self.run(move |caller| async move { set_value(&caller, &value).await })?;
+        let payload = Payload::pack(&("GET", "value")).map_err(failed("GET value"))?;
         let load = Load {
             node: DB.to_owned(),
             address: Address::from(SERVICE),
@@ -277,81 +244,5 @@ impl Gate {
             p99_us: result.latency_us.p99,
             p999_us: result.latency_us.p999,
         }))
-    }
-}
-
-async fn set_and_get(caller: Caller) -> Result<String, CommandError> {
-    let db = caller.node(DB);
-    let set = db
-        .call(SERVICE, &("SET", "hello", "world"))
-        .timeout(CALL_TIME_MAX)
-        .await;
-    let set = set.map_err(failed("SET hello world".to_owned()))?;
-    let old = set
-        .unpack::<Option<&str>>()
-        .map_err(failed("SET hello world".to_owned()))?;
-    if old.is_some() {
-        return Err(unexpected("SET hello world", "nil", &old));
-    }
-    let get = db.call(SERVICE, &("GET", "hello")).timeout(CALL_TIME_MAX).await;
-    let get = get.map_err(failed("GET hello".to_owned()))?;
-    expect("GET hello", &get, "world")?;
-    Ok(format!(
-        "{GATE} -> {DB}: SET hello world gave nil, GET hello gave world"
-    ))
-}
-
-async fn send(caller: Caller) -> Result<String, CommandError> {
-    let db = caller.node(DB);
-    db.send(SERVICE, &("SET", "sent", "arrived"))
-        .map_err(failed("send".to_owned()))?;
-    // Messages of one caller arrive in order, so the next call sees the effect of the send.
-    let get = db.call(SERVICE, &("GET", "sent")).timeout(CALL_TIME_MAX).await;
-    let get = get.map_err(failed("GET sent".to_owned()))?;
-    expect("GET sent", &get, "arrived")?;
-    Ok(format!(
-        "{GATE} -> {DB}: SET sent arrived, without a reply; then GET sent gave arrived"
-    ))
-}
-
-async fn remote_error(caller: Caller) -> Result<String, CommandError> {
-    let call = caller.node(DB).call(SERVICE, &"FLY").timeout(CALL_TIME_MAX);
-    match call.await {
-        Err(Error::Remote { text }) if text.contains("unknown command FLY") => Ok(format!(
-            "{GATE} -> {DB}: FLY failed with the text of {DB}: \"{text}\""
-        )),
-        other => Err(unexpected("FLY", "an error that names it", &other)),
-    }
-}
-
-async fn ping(caller: &Caller, node: &str) -> Result<String, CommandError> {
-    let what = format!("PING {node}");
-    let answer = caller
-        .node(node)
-        .call(SERVICE, &"PING")
-        .timeout(CALL_TIME_MAX)
-        .await;
-    let answer = answer.map_err(failed(what.clone()))?;
-    expect(&what, &answer, "PONG")?;
-    Ok("PONG".to_owned())
-}
-
-fn expect(what: &str, reply: &Payload, expected: &str) -> Result<(), CommandError> {
-    let found = reply.unpack::<Option<&str>>().map_err(failed(what.to_owned()))?;
-    if found == Some(expected) {
-        return Ok(());
-    }
-    Err(unexpected(what, expected, &found))
-}
-
-fn failed(what: String) -> impl FnOnce(Error) -> CommandError {
-    move |error| CommandError::Call { what, error }
-}
-
-fn unexpected(what: &str, expected: &str, found: &dyn Debug) -> CommandError {
-    CommandError::Unexpected {
-        what: what.to_owned(),
-        expected: expected.to_owned(),
-        found: format!("{found:?}"),
     }
 }

@@ -10,6 +10,7 @@
 mod application;
 mod display;
 mod gate;
+mod gate_calls;
 mod nodes;
 mod protocol;
 mod scenario;

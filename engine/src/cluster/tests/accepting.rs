@@ -11,13 +11,13 @@ use skyring_codec::skynet;
 use super::Cluster;
 use super::peers::hello;
 use crate::cluster::accepting::admission::{ClientLimits, Clients};
+use crate::cluster::accepting::inbound::{PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX};
 use crate::config::ClusterMap;
 use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::recorder::Handed;
 use crate::core::request::{ReplyTo, Request};
 use crate::error::Error;
-use crate::limits::{PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX};
 use crate::rt::manual::{self, Remote};
 use crate::rt::stream::Stream;
 
