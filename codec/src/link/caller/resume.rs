@@ -342,5 +342,9 @@ impl CallerLink {
 
 /// Appends an acknowledgement of what has come.
 pub(in crate::link) fn put_ack(out: &mut OutBuffer, acks: &mut Acks) {
-    put_frame(out, Header::acknowledging(acks.announce()), &bytes::Bytes::new());
+    put_frame(
+        out,
+        Header::acknowledging(acks.acknowledge()),
+        &bytes::Bytes::new(),
+    );
 }
