@@ -1,11 +1,11 @@
 //! The deadlines of the outstanding calls of a link.
 //!
-//! Time is counted in milliseconds, and a busy channel begins thousands of calls in one. Successive calls with the same
-//! deadline form a group with one timer, so most calls cost an increment and no entry in the wheel.
+//! Time is counted in milliseconds, and a busy channel begins thousands of calls in one. Successive calls with the
+//! same deadline form a group with one timer, so most calls cost an increment and no entry in the wheel.
 //!
 //! Invariants: a group contains the sessions from `first` to `last` whose calls name it, and `live` of them are
-//! outstanding; an empty group is removed together with its timer; a session expires at its deadline or later, never
-//! before.
+//! outstanding; an empty group is removed together with its timer; a session expires at its deadline or later,
+//! never before.
 
 use super::sessions::Sessions;
 use crate::Millis;

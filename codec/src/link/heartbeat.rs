@@ -1,7 +1,8 @@
 //! Detects whether the peer of a connection still shows signs of life.
 //!
-//! Any received bytes are a sign of life. After an interval without any a ping is due; at most one ping is in flight. After
-//! twice the interval the peer is *quiet*, and after the configured limit the connection is *silent* and must be closed.
+//! Any received bytes are a sign of life. After an interval without any a ping is due; at most one ping is in
+//! flight. After twice the interval the peer is *quiet*, and after the configured limit the connection is *silent*
+//! and must be closed.
 //!
 //! Invariants:
 //! - a connection is silent only if a ping was due on it and had the rest of the limit for its answer;

@@ -1,29 +1,30 @@
 //! The sans-I/O link: the protocol state of one channel, without its socket and without a clock.
 //!
-//! A channel has two ends. The dialler has a [`CallerLink`]: calls go in with a token, and the outcome of each comes out
-//! as a [`CallerEvent`] with that token. It outlives its TCP connections. The acceptor creates a [`CalleeLink`] for each
-//! TCP connection: requests come out, answers go in. In the native dialect a session lets a callee's link outlive its
-//! connection too: it takes over the connection of another link whose hello names the session (see `callee/resume.rs` and
-//! `caller/resume.rs`). Both ends speak the skynet and the native dialect; a hello at the beginning of a connection
-//! determines which. The driver of a link reads the socket, passes the chunks to `receive`, polls events until there are
-//! none, writes the output that `transmit` returns, and reports with `transmitted` how much of it the socket took.
+//! A channel has two ends. The dialler has a [`CallerLink`]: calls go in with a token, and the outcome of each
+//! comes out as a [`CallerEvent`] with that token. It outlives its TCP connections. The acceptor creates a
+//! [`CalleeLink`] for each TCP connection: requests come out, answers go in. In the native dialect a session lets a
+//! callee's link outlive its connection too: it takes over the connection of another link whose hello names the
+//! session (see `callee/resume.rs` and `caller/resume.rs`). Both ends speak the skynet and the native dialect; a
+//! hello at the beginning of a connection determines which. The driver of a link reads the socket, passes the
+//! chunks to `receive`, polls events until there are none, writes the output that `transmit` returns, and reports
+//! with `transmitted` how much of it the socket took.
 //!
 //! Invariants, each with a test:
 //! - every accepted call ends in exactly one event: a reply, an expiry, a loss, or a reply that was too large; none
 //!   outlives its deadline by more than the time to the next `poll_event`;
-//! - a reply never ends another call than the one it answers: whole session numbers are compared, and a number is reused
-//!   only after 2^31 - 1 others;
+//! - a reply never ends another call than the one it answers: whole session numbers are compared, and a number is
+//!   reused only after 2^31 - 1 others;
 //! - messages are transmitted in the order in which they were accepted, the parts of each without a gap;
-//! - while both links of a session exist, over any number of connections that break at any byte, even when the acceptor
-//!   has not detected the end of the old one: a request comes out at the callee exactly once, in order, unless its
-//!   deadline passes first, and its answer at the caller exactly once;
+//! - while both links of a session exist, over any number of connections that break at any byte, even when the
+//!   acceptor has not detected the end of the old one: a request comes out at the callee exactly once, in order,
+//!   unless its deadline passes first, and its answer at the caller exactly once;
 //! - when one of the two is lost, each call that was begun ends in an event that says that it may have run; only an
 //!   idempotent call is ever transmitted to two links;
-//! - a call is reported as lost without having run only if none of its bytes was transmitted, or the peer reported that
-//!   it had not received it;
+//! - a call is reported as lost without having run only if none of its bytes was transmitted, or the peer reported
+//!   that it had not received it;
 //! - everything that is held is bounded in bytes or in number; lengths that a peer declares reserve no memory;
-//! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which the connection
-//!   must be closed.
+//! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which the
+//!   connection must be closed.
 
 mod acks;
 mod callee;

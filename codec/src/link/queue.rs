@@ -1,13 +1,13 @@
 //! The accepted messages that the peer has not acknowledged.
 //!
-//! A message is held by reference, so that it can be encoded again, in the dialect of the next connection: until its first
-//! byte is transmitted, and in a session that can be resumed until the peer has acknowledged it. The queue has three
-//! parts, from front to back: the first `begun` messages were transmitted, at least a byte of each; those up to `encoded`
-//! are in the out-buffer; the others wait for a connection.
+//! A message is held by reference, so that it can be encoded again, in the dialect of the next connection: until
+//! its first byte is transmitted, and in a session that can be resumed until the peer has acknowledged it. The
+//! queue has three parts, from front to back: the first `begun` messages were transmitted, at least a byte of each;
+//! those up to `encoded` are in the out-buffer; the others wait for a connection.
 //!
-//! Invariants: numbers grow from front to back, and so do the frames of the encoded messages; `cost` is the sum of the
-//! costs of the messages that were not begun, and `retained_cost` of the others; the cost of a message is at least its
-//! bytes in either dialect, and does not depend on the dialect.
+//! Invariants: numbers grow from front to back, and so do the frames of the encoded messages; `cost` is the sum of
+//! the costs of the messages that were not begun, and `retained_cost` of the others; the cost of a message is at
+//! least its bytes in either dialect, and does not depend on the dialect.
 
 use std::collections::VecDeque;
 

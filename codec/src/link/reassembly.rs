@@ -1,8 +1,8 @@
 //! Multi-part messages, until they are complete.
 //!
-//! Invariants: `held_bytes` is the sum of the capacities of all buffers and at most `limits.bytes_max`; a buffer grows only
-//! when a part arrives, to at most twice the received bytes and never beyond the declared total; there are at most
-//! `limits.messages_max` unfinished messages, discarded ones included.
+//! Invariants: `held_bytes` is the sum of the capacities of all buffers and at most `limits.bytes_max`; a buffer
+//! grows only when a part arrives, to at most twice the received bytes and never beyond the declared total; there
+//! are at most `limits.messages_max` unfinished messages, discarded ones included.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,8 +1,8 @@
 //! The replies that the caller may not have received: retained as they were written, until it acknowledges them.
 //!
-//! They are a window, not a queue: above the limit the oldest are dropped. A caller that acknowledges its replies never
-//! loses one. For a caller that does not, a session that needs a dropped reply cannot be resumed. So nothing waits for an
-//! acknowledgement, which could be behind requests that are not read while something waits.
+//! They are a window, not a queue: above the limit the oldest are dropped. A caller that acknowledges its replies
+//! never loses one. For a caller that does not, a session that needs a dropped reply cannot be resumed. So nothing
+//! waits for an acknowledgement, which could be behind requests that are not read while something waits.
 //!
 //! Invariants: the retained frames have the numbers from `first` to `next() - 1`, in order; their bytes are at most
 //! `bytes_max`; acknowledgements only grow, and never exceed the numbered frames.

@@ -1,11 +1,11 @@
 //! The outstanding calls by session number.
 //!
-//! Session numbers are assigned in sequence, so the table is a ring whose size is a power of two, with a session in slot
-//! `session & mask`: no hashing, no probing. A number whose slot is taken is skipped; that ends soon, because at least half
-//! of the slots are free. The ring doubles before fewer would be free.
+//! Session numbers are assigned in sequence, so the table is a ring whose size is a power of two, with a session in
+//! slot `session & mask`: no hashing, no probing. A number whose slot is taken is skipped; that ends soon, because
+//! at least half of the slots are free. The ring doubles before fewer would be free.
 //!
-//! Invariants: `outstanding` is the number of taken slots and at most half of the ring; a session is found only by its
-//! whole number.
+//! Invariants: `outstanding` is the number of taken slots and at most half of the ring; a session is found only by
+//! its whole number.
 
 use super::deadlines::GroupKey;
 use crate::skynet::SESSION_MAX;

@@ -1,8 +1,8 @@
 //! The header in front of every frame: 24 bytes, little-endian, always the same fields.
 //!
-//! Invariants: a header that [`Header::decode`] accepts has a known kind, only flags of its kind, zeros in reserved bits, and
-//! a payload length within the limit of its kind; the limit for calls, sends and replies is the receiver's.
-//! [`Header::encode`] is the inverse of `decode`.
+//! Invariants: a header that [`Header::decode`] accepts has a known kind, only flags of its kind, zeros in reserved
+//! bits, and a payload length within the limit of its kind; the limit for calls, sends and replies is the
+//! receiver's. [`Header::encode`] is the inverse of `decode`.
 
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};

@@ -1,8 +1,8 @@
 //! The hello: how two Skyring nodes detect each other on a connection that begins in the skynet dialect.
 //!
-//! It is a query for a name that no node has, so a Skynet node answers it as such and nothing is lost. The payload is the
-//! packed text [`HELLO_NAME`] and a table; the answer is packed the same way. Unknown keys are ignored, so that later
-//! versions can add some.
+//! It is a query for a name that no node has, so a Skynet node answers it as such and nothing is lost. The payload
+//! is the packed text [`HELLO_NAME`] and a table; the answer is packed the same way. Unknown keys are ignored, so
+//! that later versions can add some.
 
 use bytes::{Bytes, BytesMut};
 

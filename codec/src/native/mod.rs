@@ -1,12 +1,12 @@
-//! The native dialect: frames with a fixed header, names that are defined once, and the hello with which two Skyring nodes
-//! agree on it. `docs/wire-native.md` specifies it.
+//! The native dialect: frames with a fixed header, names that are defined once, and the hello with which two
+//! Skyring nodes agree on it. `docs/wire-native.md` specifies it.
 //!
-//! A frame is a [`Header`] of [`HEADER_BYTES`] and a payload of the length in it. [`FrameReader`] splits a byte stream into
-//! frames, and [`put_frame`] writes one. [`crate::link`] checks their order and assigns them to calls.
+//! A frame is a [`Header`] of [`HEADER_BYTES`] and a payload of the length in it. [`FrameReader`] splits a byte
+//! stream into frames, and [`put_frame`] writes one. [`crate::link`] checks their order and assigns them to calls.
 //!
-//! Messages are numbered without a field on the wire: calls, sends and replies count, in each direction of a session, in the
-//! order in which they are written; the other kinds do not count. Acknowledgements contain the number of received ones, and
-//! so does the hello of a later connection.
+//! Messages are numbered without a field on the wire: calls, sends and replies count, in each direction of a
+//! session, in the order in which they are written; the other kinds do not count. Acknowledgements contain the
+//! number of received ones, and so does the hello of a later connection.
 
 mod code;
 mod header;

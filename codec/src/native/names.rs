@@ -1,8 +1,9 @@
 //! Names that are sent once per connection and represented by a number from then on.
 //!
-//! The sender assigns the numbers 0 to [`NAMES_MAX`] - 1; when all are assigned, a new name takes the oldest number and is
-//! defined again. Definitions are in the stream between the frames that use them, so a number always means its last
-//! definition in front of it. The number represents the name, not a service: the receiver resolves the name for every frame.
+//! The sender assigns the numbers 0 to [`NAMES_MAX`] - 1; when all are assigned, a new name takes the oldest number
+//! and is defined again. Definitions are in the stream between the frames that use them, so a number always means
+//! its last definition in front of it. The number represents the name, not a service: the receiver resolves the
+//! name for every frame.
 //!
 //! Messages that wait for a connection hold their names by number too, so a held number is not reassigned.
 

@@ -1,8 +1,9 @@
 //! Splits a byte stream into frames.
 //!
-//! Invariants: a payload within one chunk is a slice of it; memory for a payload that straddles chunks grows with the
-//! received bytes, to at most [`GROWTH`] times of them and never beyond the declared length; a message above the limit is
-//! reported at its header, and its bytes are dropped as they arrive; nothing of a consumed chunk is held.
+//! Invariants: a payload within one chunk is a slice of it; memory for a payload that straddles chunks grows with
+//! the received bytes, to at most [`GROWTH`] times of them and never beyond the declared length; a message above
+//! the limit is reported at its header, and its bytes are dropped as they arrive; nothing of a consumed chunk is
+//! held.
 
 use bytes::{Buf, Bytes};
 

@@ -1,7 +1,7 @@
 //! The shard of the callee for a message, as the dialler writes it into the header.
 //!
-//! A key belongs to shard `key % threads` of the callee, and channel `c` to shard `(c - 1) % threads`. Where the two are the
-//! same, as always with as many channels as threads, the field is 0: the channel determines the shard.
+//! A key belongs to shard `key % threads` of the callee, and channel `c` to shard `(c - 1) % threads`. Where the
+//! two are the same, as always with as many channels as threads, the field is 0: the channel determines the shard.
 
 /// The shards of the callee, as the dialler's end of one connection sees them.
 #[derive(Debug, Clone, Copy)]

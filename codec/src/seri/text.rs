@@ -1,7 +1,7 @@
 //! Lua values as text for humans: log lines, a shell, the `skyring` command.
 //!
-//! A value by itself is formatted as by Lua's `print`; inside a table as in a script. The text is not meant to be parsed:
-//! infinities and NaN have no literal in Lua.
+//! A value by itself is formatted as by Lua's `print`; inside a table as in a script. The text is not meant to be
+//! parsed: infinities and NaN have no literal in Lua.
 
 use std::fmt::{self, Display, Formatter, Write};
 

@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - A [`ValueRef`] exists only for bytes that have been read to their end without an error, so the iterators over a table
-//!   cannot fail.
+//! - A [`ValueRef`] exists only for bytes that have been read to their end without an error, so the iterators over
+//!   a table cannot fail.
 //! - Nothing here allocates.
 
 use std::iter::FusedIterator;

@@ -1,12 +1,13 @@
 //! The skynet dialect: Skynet's cluster packages, byte for byte.
 //!
-//! A package is a 2-byte big-endian length and that many bytes; integers inside are little-endian. [`Framer`] splits a byte
-//! stream into packages, [`decode_request`] and [`decode_response`] decode one package, and the `encode_*` functions append
-//! packages to an [`OutBuffer`]. [`crate::link`] assigns packages to messages and calls.
+//! A package is a 2-byte big-endian length and that many bytes; integers inside are little-endian. [`Framer`]
+//! splits a byte stream into packages, [`decode_request`] and [`decode_response`] decode one package, and the
+//! `encode_*` functions append packages to an [`OutBuffer`]. [`crate::link`] assigns packages to messages and
+//! calls.
 //!
-//! Decoding accepts exactly what Skynet accepts: a name may be empty, bytes after the head of a multi-part request to a name
-//! are ignored, sessions and totals may have any value. All else is a [`DecodeError`]. Payloads are slices of the package,
-//! never copies.
+//! Decoding accepts exactly what Skynet accepts: a name may be empty, bytes after the head of a multi-part request
+//! to a name are ignored, sessions and totals may have any value. All else is a [`DecodeError`]. Payloads are
+//! slices of the package, never copies.
 
 mod address;
 mod frames;

@@ -3,13 +3,13 @@
 //!
 //! Invariants:
 //! - a request comes out once, complete, in the order in which the last bytes arrive;
-//! - every call that does not come out (too large, inconsistent parts) is answered here with an error text; a push never
-//!   is;
+//! - every call that does not come out (too large, inconsistent parts) is answered here with an error text; a push
+//!   never is;
 //! - the memory of unfinished messages stays within [`CalleeLimits`], whatever a peer declares;
 //! - input that is kept from one chunk to the next is copied, so that it does not keep the chunk, and is counted by
 //!   [`CalleeLink::held_bytes`];
-//! - a hello is accepted only as the first package, so no answer of the skynet dialect is outstanding when the native
-//!   dialect begins.
+//! - a hello is accepted only as the first package, so no answer of the skynet dialect is outstanding when the
+//!   native dialect begins.
 
 mod native;
 mod resume;

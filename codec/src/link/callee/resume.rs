@@ -1,14 +1,15 @@
 //! The session at the acceptor's end: it outlives a connection and is resumed on the connection of another link.
 //!
-//! A link without a connection is kept while it has a session, and still takes answers. When the hello of a new connection
-//! names that session, the link takes over the connection from the link that was created for it. If its old connection
-//! still seems to be up, that one loses the session: nothing more is read from it, so nothing comes out twice.
+//! A link without a connection is kept while it has a session, and still takes answers. When the hello of a new
+//! connection names that session, the link takes over the connection from the link that was created for it. If its
+//! old connection still seems to be up, that one loses the session: nothing more is read from it, so nothing comes
+//! out twice.
 //!
 //! Invariants:
 //! - a session belongs to one link, and has one connection at a time;
 //! - only a hello with its secret, from the same process and on the same channel, resumes it;
-//! - a request comes out at most once: the answer to the hello contains the number of received requests, and the caller
-//!   replays from there;
+//! - a request comes out at most once: the answer to the hello contains the number of received requests, and the
+//!   caller replays from there;
 //! - an answer is written on each connection until the caller has acknowledged it, in order.
 
 use super::{CalleeLink, Stage};

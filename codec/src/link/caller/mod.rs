@@ -1,8 +1,9 @@
 //! The dialler's end of a channel: calls and sends go in, the outcomes of the calls come out.
 //!
-//! The link outlives its TCP connections. Messages that were accepted but not transmitted when a connection breaks are
-//! sent on the next one, in order, in its dialect. Messages that were transmitted are kept too in a [session](resume) of
-//! the native dialect; without one a call of which a byte was transmitted is lost, because it is unknown whether it ran.
+//! The link outlives its TCP connections. Messages that were accepted but not transmitted when a connection breaks
+//! are sent on the next one, in order, in its dialect. Messages that were transmitted are kept too in a
+//! [session](resume) of the native dialect; without one a call of which a byte was transmitted is lost, because it
+//! is unknown whether it ran.
 //!
 //! Invariants:
 //! - every accepted call yields exactly one [`CallerEvent`] with its token;

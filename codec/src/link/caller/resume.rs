@@ -1,13 +1,14 @@
 //! The session at the dialler's end: it outlives a connection and is resumed on the next one.
 //!
-//! A session begins with a connection on which both ends want one; its secret is the nonce in the hello of the acceptor.
-//! Messages are retained until the acceptor acknowledges them. The hello of the next connection names the session and the
-//! number of received replies; the answer contains the number of received messages. The others are encoded again as if
-//! they had never been begun, except those whose deadline has passed; so frames carry no numbers on the wire.
+//! A session begins with a connection on which both ends want one; its secret is the nonce in the hello of the
+//! acceptor. Messages are retained until the acceptor acknowledges them. The hello of the next connection names the
+//! session and the number of received replies; the answer contains the number of received messages. The others are
+//! encoded again as if they had never been begun, except those whose deadline has passed; so frames carry no
+//! numbers on the wire.
 //!
-//! When the acceptor does not resume the session, begun messages may have run: their calls end, as restarted when the
-//! acceptor is another process, else as forgotten, and sends are dropped. Only idempotent calls are sent again; they are
-//! retained until they end, even after an acknowledgement.
+//! When the acceptor does not resume the session, begun messages may have run: their calls end, as restarted when
+//! the acceptor is another process, else as forgotten, and sends are dropped. Only idempotent calls are sent again;
+//! they are retained until they end, even after an acknowledgement.
 //!
 //! Invariants:
 //! - a message that the acceptor has received is never replayed in its session, and one that it has not received is

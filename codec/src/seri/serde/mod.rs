@@ -13,8 +13,8 @@
 //!
 //! # Invariants
 //!
-//! - An entry whose value is nil is omitted, because no Lua table can hold one. For the same reason a variant whose data is
-//!   nil is written as its name alone. Both are read back as the same Rust value.
+//! - An entry whose value is nil is omitted, because no Lua table can hold one. For the same reason a variant
+//!   whose data is nil is written as its name alone. Both are read back as the same Rust value.
 //! - A missing value is read as nil: values at the top, fields of a struct, the end of a tuple.
 //! - A table with more than a list is no sequence. Unknown fields of a struct are ignored, unless it denies them.
 

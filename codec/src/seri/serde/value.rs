@@ -1,7 +1,7 @@
 //! [`Value`] as a serde type, in any format.
 //!
-//! A table with only a list is a sequence; any other is a map, with the list under the keys 1, 2, 3 …. Reading a map
-//! restores the list.
+//! A table with only a list is a sequence; any other is a map, with the list under the keys 1, 2, 3 …. Reading a
+//! map restores the list.
 
 use std::fmt;
 
