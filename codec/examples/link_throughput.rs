@@ -1,5 +1,5 @@
-//! Small calls per second that two links exchange in memory, on one core and without a socket: the upper bound that the
-//! codec sets for one channel, in either dialect, and the cost of sessions that can be resumed.
+//! Small calls per second that two links exchange in memory, on one core and without a socket: the upper bound that
+//! the codec sets for one channel, in either dialect, and the cost of sessions that can be resumed.
 //!
 //! `cargo run --release -p skyring-codec --example link_throughput [payload bytes] [calls a pass]`
 

@@ -1,16 +1,16 @@
 //! A hierarchical timer wheel: deadlines go in, expired timers come out.
 //!
-//! Time is counted in milliseconds. A deadline is on the level of the highest 6-bit digit in which it differs from the
-//! time reached so far, in the slot of that digit. Eleven levels of 64 slots hold every 64-bit deadline, so there is no
-//! largest delay and no special case. When time reaches a slot of a higher level, its entries move to lower levels: at
-//! most ten times per entry, and never after the entry was cancelled.
+//! Time is counted in milliseconds. A deadline is on the level of the highest 6-bit digit in which it differs from
+//! the time reached so far, in the slot of that digit. Eleven levels of 64 slots hold every 64-bit deadline, so
+//! there is no largest delay and no special case. When time reaches a slot of a higher level, its entries move to
+//! lower levels: at most ten times per entry, and never after the entry was cancelled.
 //!
 //! Invariants:
 //! - no timer expires before its deadline;
-//! - on each level only slots ahead of the time reached are occupied (on the lowest level also the current one), so the
-//!   first occupied slot of the lowest occupied level holds the next entries;
-//! - the cost of insert and cancel does not depend on the number of timers, and they allocate only when there are more
-//!   timers than ever before;
+//! - on each level only slots ahead of the time reached are occupied (on the lowest level also the current one), so
+//!   the first occupied slot of the lowest occupied level holds the next entries;
+//! - the cost of insert and cancel does not depend on the number of timers, and they allocate only when there are
+//!   more timers than ever before;
 //! - a key is valid only for its own timer, also after the entry was reused.
 
 use crate::Millis;

@@ -1,52 +1,51 @@
-//! When nobody waits any more for the calls of a link.
+//! The deadlines of the outstanding calls of a link.
 //!
-//! Time is counted in milliseconds, and a busy channel begins thousands of calls in one. Calls that follow one another
-//! and have the same deadline are a group with one timer, so nearly all of them cost a count and not a place
-//! in the wheel.
+//! Time is counted in milliseconds, and a busy channel begins thousands of calls in one. Successive calls with the
+//! same deadline form a group with one timer, so most calls cost an increment and no entry in the wheel.
 //!
-//! Invariants: a group has the sessions from `first` to `last` whose calls name it, and `live` says how many of them
-//! are outstanding; one without any is gone, and so is its timer; a session is given out at its deadline or
-//! later, never before.
+//! Invariants: a group contains the sessions from `first` to `last` whose calls name it, and `live` of them are
+//! outstanding; an empty group is removed together with its timer; a session expires at its deadline or later,
+//! never before.
 
 use super::sessions::Sessions;
 use crate::Millis;
 use crate::wheel::{TimerKey, TimerWheel};
 
-/// Numbers that may lie between two neighbours of a group: others that were dealt out meanwhile.
+/// The largest gap between two neighbours of a group: numbers that were assigned otherwise meanwhile.
 const GAP_MAX: u32 = 16;
 
-/// Groups that are kept room for once a burst is over.
+/// Groups whose memory is retained after a burst.
 const KEPT_GROUPS_MAX: usize = 1024;
 
-/// Names a group, or none.
+/// Identifies a group, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GroupKey(u32);
 
 impl GroupKey {
-    /// Of a call without a deadline.
+    /// The key of a call without a deadline.
     pub(super) const NONE: GroupKey = GroupKey(u32::MAX);
 }
 
 #[derive(Debug)]
 struct Group {
     deadline: Millis,
-    /// The first session that was not given out yet.
+    /// The first session that was not returned yet.
     first: u32,
     last: u32,
     live: u32,
     timer: TimerKey,
 }
 
-/// The deadlines of outstanding calls. See the module's page.
+/// The deadlines of outstanding calls. See the module documentation.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     wheel: TimerWheel<GroupKey>,
     groups: Vec<Group>,
-    /// Places in `groups` that are free.
+    /// Free entries of `groups`.
     free: Vec<GroupKey>,
-    /// The group that the next call joins if it can.
+    /// The group that the next call joins, if it can.
     newest: GroupKey,
-    /// The group whose time has come, while sessions of it are left.
+    /// The group whose deadline has passed, while sessions of it are left.
     expiring: GroupKey,
 }
 
@@ -61,7 +60,7 @@ impl Deadlines {
         }
     }
 
-    /// Enters a session; gives the group that its call is to name.
+    /// Adds a session; returns the group that its call must name.
     #[inline]
     pub(super) fn add(&mut self, session: u32, deadline: Millis) -> GroupKey {
         if let Some(group) = self.groups.get_mut(self.newest.0 as usize)
@@ -77,7 +76,7 @@ impl Deadlines {
 
     #[inline(never)]
     fn begin(&mut self, session: u32, deadline: Millis) -> GroupKey {
-        // There are no more groups than calls, whose number is bounded.
+        // There are at most as many groups as calls, whose number is bounded.
         let key = self.free.pop().unwrap_or(GroupKey(self.groups.len() as u32));
         let group = Group {
             deadline,
@@ -94,7 +93,7 @@ impl Deadlines {
         key
     }
 
-    /// A call that names this group has ended.
+    /// A call of this group has ended.
     #[inline]
     pub(super) fn remove(&mut self, key: GroupKey) {
         if let Some(group) = self.groups.get_mut(key.0 as usize) {
@@ -120,8 +119,8 @@ impl Deadlines {
         }
     }
 
-    /// A session whose deadline is at or before `now`; None when there is none. Its call is to be ended before this
-    /// is asked again. Earlier deadlines come first, and within one millisecond the calls that began first.
+    /// A session whose deadline is at or before `now`; None when there is none. End its call before the next poll.
+    /// Earlier deadlines come first, and within one millisecond the calls that began first.
     #[inline]
     pub(super) fn poll(&mut self, now: Millis, sessions: &Sessions) -> Option<u32> {
         if self.expiring == GroupKey::NONE {
@@ -142,7 +141,7 @@ impl Deadlines {
                     return Some(session);
                 }
             }
-            // Nobody ended the calls that were given out.
+            // The calls that were returned have not been ended.
             self.end(key);
             self.expiring = self.wheel.poll(now)?;
         }
@@ -236,18 +235,18 @@ mod tests {
         assert_eq!(calls.timers().0, 1);
         calls.end(4);
         assert_eq!(calls.timers(), (0, None));
-        // The places are used again.
+        // The free entries are reused.
         calls.begin(40);
         assert_eq!((calls.deadlines.groups.len(), calls.expire(40)), (3, vec![6]));
     }
 
     #[test]
-    fn who_begins_while_others_expire_is_not_lost() {
+    fn a_call_that_begins_while_its_group_expires_is_not_lost() {
         let mut calls = Calls::new();
         let [one, two] = [calls.begin(10), calls.begin(10)];
         let expired = calls.deadlines.poll(10, &calls.sessions);
         assert_eq!(expired, Some(one));
-        // It joins them although their timer has gone off.
+        // It joins the group although the timer of the group has expired.
         let three = calls.begin(10);
         assert_eq!(calls.timers().1, Some(10));
         calls.end(one);
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_do_not_follow_one_another_are_of_several_groups() {
+    fn numbers_that_are_not_successive_form_several_groups() {
         let mut calls = Calls::new();
         calls.sessions = Sessions::starting_at(crate::skynet::SESSION_MAX - 1);
         let begun: Vec<_> = (0..4).map(|_| calls.begin(10)).collect();
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_of_a_burst_is_given_back() {
+    fn the_memory_of_a_burst_is_freed() {
         let mut calls = Calls::new();
         let begun: Vec<_> = (0..10_000).map(|deadline| calls.begin(deadline)).collect();
         assert_eq!(calls.deadlines.groups.len(), 10_000);

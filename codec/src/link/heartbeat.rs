@@ -1,32 +1,32 @@
-//! Whether the peer at the other end of a connection still shows signs of life.
+//! Detects whether the peer of a connection still shows signs of life.
 //!
-//! Anything that is received is a sign of life. When nothing was received for an interval a ping is due, and
-//! there is one under way at a time. When nothing was received for twice the interval the peer is *quiet*, and
-//! when that goes on for as long as is bearable the connection is *silent*: of no use any more.
+//! Any received bytes are a sign of life. After an interval without any a ping is due; at most one ping is in
+//! flight. After twice the interval the peer is *quiet*, and after the configured limit the connection is *silent*
+//! and must be closed.
 //!
 //! Invariants:
-//! - a connection never counts as silent unless a ping was due on it and had the rest of the time for its answer;
-//! - time in which nobody polled does not count: a process that was itself stopped does not find its peers
-//!   dead when it goes on;
+//! - a connection is silent only if a ping was due on it and had the rest of the limit for its answer;
+//! - time without a poll does not count: a process that was itself stopped does not find its peers silent when it
+//!   continues;
 //! - each state is reported once, when it begins.
 
 use crate::Millis;
 
-/// Most silence that an interval may be, in milliseconds; for settings. An hour is as good as never.
+/// The largest interval in settings, in milliseconds. An hour is as good as no heartbeat.
 pub const HEARTBEAT_MS_MAX: Millis = 3_600_000;
 
-/// How a connection is watched.
+/// The limits of the heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeartbeatLimits {
-    /// After so long without a sign of life a ping is sent, in milliseconds; 0 = nothing is watched.
+    /// After this time without a sign of life a ping is sent, in milliseconds; 0 turns the heartbeat off.
     pub interval_ms: Millis,
-    /// After so long without one the connection is given up, in milliseconds; at least twice the interval
-    /// counts.
+    /// After this time without a sign of life the connection is silent, in milliseconds; values below twice the
+    /// interval count as that.
     pub silence_ms_max: Millis,
 }
 
 impl HeartbeatLimits {
-    /// Nothing is watched.
+    /// No heartbeat.
     pub const OFF: HeartbeatLimits = HeartbeatLimits {
         interval_ms: 0,
         silence_ms_max: 0,
@@ -40,26 +40,26 @@ pub(super) enum Beat {
     Wait,
     /// A ping with this session.
     Ping(u32),
-    /// To say that the peer is quiet.
+    /// To report that the peer is quiet.
     Quiet,
-    /// To say that it is quiet no more.
+    /// To report that the peer is no longer quiet.
     Heard,
-    /// To give the connection up; so long there was no sign of life.
+    /// To close the connection; the time without a sign of life.
     Silent(Millis),
 }
 
-/// The watch over one connection. See the module's page.
+/// The heartbeat of one connection. See the module documentation.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     limits: HeartbeatLimits,
     is_running: bool,
-    /// When there was a sign of life last.
+    /// When the last sign of life was received.
     heard: Millis,
-    /// When somebody polled last.
+    /// When it was polled last.
     polled: Millis,
-    /// Something was received since then.
+    /// Bytes were received since the last poll.
     is_fresh: bool,
-    /// A ping is under way.
+    /// A ping is in flight.
     is_pinged: bool,
     is_quiet: bool,
     /// The session of the last ping.
@@ -84,26 +84,26 @@ impl Heartbeat {
         }
     }
 
-    /// The peer has just been met.
+    /// The handshake is complete.
     pub(super) fn start(&mut self, now: Millis) {
         self.is_running = self.limits.interval_ms > 0;
         (self.heard, self.polled) = (now, now);
         (self.is_fresh, self.is_pinged, self.is_quiet) = (false, false, false);
     }
 
-    /// There is no connection any more.
+    /// The connection has ended.
     pub(super) fn stop(&mut self) {
         self.is_running = false;
         self.is_pinged = false;
     }
 
-    /// Something was received: counts as heard when it is polled next.
+    /// Bytes were received: counts as a sign of life at the next poll.
     #[inline]
     pub(super) fn note(&mut self) {
         self.is_fresh = true;
     }
 
-    /// The peer has answered a ping with this session; false when none with it is under way.
+    /// The peer has answered a ping with this session; false when no such ping is in flight.
     pub(super) fn take_pong(&mut self, session: u32) -> bool {
         let is_answer = self.is_pinged && session == self.session;
         if is_answer {
@@ -113,7 +113,7 @@ impl Heartbeat {
         is_answer
     }
 
-    /// What is due now. To be polled until nothing is, so that states change one at a time.
+    /// What is due now. Poll until nothing is, because states change one at a time.
     #[inline]
     pub(super) fn poll(&mut self, now: Millis) -> Beat {
         if !self.is_running {
@@ -140,7 +140,7 @@ impl Heartbeat {
         let unpolled = now.saturating_sub(self.polled);
         self.polled = now;
         if unpolled > interval * 2 {
-            // Nobody looked for so long: the peer may have answered all the while.
+            // Nothing was polled for so long: signs of life may have been received meanwhile.
             self.heard += unpolled;
         }
         let silence = now.saturating_sub(self.heard);
@@ -163,12 +163,12 @@ impl Heartbeat {
         Beat::Wait
     }
 
-    /// The ping goes out with another session than was proposed.
+    /// The ping is sent with another session than the proposed one.
     pub(super) fn set_session(&mut self, session: u32) {
         self.session = session;
     }
 
-    /// When to ask next.
+    /// When to poll next.
     pub(super) fn deadline(&self) -> Option<Millis> {
         if !self.is_running {
             return None;
@@ -179,7 +179,7 @@ impl Heartbeat {
             (true, false) => interval * 2,
             (true, true) => self.limits.silence_ms_max.max(interval * 2),
         };
-        // Never later than an interval from the last look, or the looking itself would be taken for a pause.
+        // Never later than an interval after the last poll, or the time between polls would count as a pause.
         Some((self.heard + after).min(self.polled + interval))
     }
 
@@ -188,7 +188,7 @@ impl Heartbeat {
         self.pings
     }
 
-    /// How many of them were answered.
+    /// How many pings were answered.
     pub(super) fn pongs(&self) -> u64 {
         self.pongs
     }
@@ -207,7 +207,7 @@ mod tests {
         heartbeat
     }
 
-    /// What is due at each of the heartbeat's own deadlines until `end`, with its time.
+    /// The beats at the heartbeat's own deadlines until `end`, with their times.
     fn beats_until(heartbeat: &mut Heartbeat, end: Millis) -> Vec<(Millis, Beat)> {
         let mut beats = Vec::new();
         while let Some(now) = heartbeat.deadline().filter(|now| *now <= end) {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_comes_back_is_reported_once() {
+    fn a_peer_that_is_heard_again_is_reported_once() {
         let mut heartbeat = watched();
         beats_until(&mut heartbeat, 2_500);
         heartbeat.note();
@@ -268,16 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_stopped_itself_gives_its_peers_their_time() {
-        for asleep_from in [1_000, 1_600, 2_400, 2_999] {
+    fn a_process_that_was_stopped_does_not_count_the_pause_as_silence() {
+        for stopped_at in [1_000, 1_600, 2_400, 2_999] {
             let mut heartbeat = watched();
-            beats_until(&mut heartbeat, asleep_from);
-            let awake = asleep_from + 60_000;
+            beats_until(&mut heartbeat, stopped_at);
+            let awake = stopped_at + 60_000;
             let beat = heartbeat.poll(awake);
-            assert!(!matches!(beat, Beat::Silent(_)), "{asleep_from}: {beat:?}");
-            // But a peer that is dead indeed is found out.
+            assert!(!matches!(beat, Beat::Silent(_)), "{stopped_at}: {beat:?}");
+            // A silent peer is detected afterwards.
             let last = *beats_until(&mut heartbeat, awake + 3_000).last().unwrap();
-            assert!(matches!(last.1, Beat::Silent(_)), "{asleep_from}: {last:?}");
+            assert!(matches!(last.1, Beat::Silent(_)), "{stopped_at}: {last:?}");
         }
     }
 

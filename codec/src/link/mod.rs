@@ -1,30 +1,30 @@
 //! The sans-I/O link: the protocol state of one channel, without its socket and without a clock.
 //!
-//! A channel has two ends. The dialler holds a [`CallerLink`]: calls go in with a token, and what
-//! became of each comes out as a [`CallerEvent`] with that token; it lives on when TCP connections
-//! come and go. The acceptor makes a [`CalleeLink`] for each TCP connection: requests come out,
-//! answers go in; in the native dialect one lives on as well, and takes over the connection of another whose
-//! hello names its session (`callee/resume.rs` and `caller/resume.rs` say how). Both speak the skynet and the native dialect, and find out with a hello which one it is
-//! to be on a connection. Whoever drives a link reads the socket, hands the chunks to `receive`, polls events
-//! until there are none, and writes what `transmit` shows, saying with `transmitted` how much of it
-//! the socket took.
+//! A channel has two ends. The dialler has a [`CallerLink`]: calls go in with a token, and the outcome of each
+//! comes out as a [`CallerEvent`] with that token. It outlives its TCP connections. The acceptor creates a
+//! [`CalleeLink`] for each TCP connection: requests come out, answers go in. In the native dialect a session lets a
+//! callee's link outlive its connection too: it takes over the connection of another link whose hello names the
+//! session (see `callee/resume.rs` and `caller/resume.rs`). Both ends speak the skynet and the native dialect; a
+//! hello at the beginning of a connection determines which. The driver of a link reads the socket, passes the
+//! chunks to `receive`, polls events until there are none, writes the output that `transmit` returns, and reports
+//! with `transmitted` how much of it the socket took.
 //!
-//! Invariants, each with a test that would notice:
-//! - every accepted call ends in exactly one event: a reply, an expiry, a loss, or a reply that was
-//!   too large; none outlives its deadline by more than the time to the next `poll_event`;
-//! - a reply never reaches another call than the one it answers: whole session numbers are compared,
-//!   and a number comes back only after 2^31 - 1 others;
-//! - messages leave in the order in which they were accepted, their parts side by side;
-//! - while both links of a session live, across any number of connections that break at any byte, and however
-//!   often the old one still seems to be there: a request comes out at the callee exactly once, in order, unless
-//!   its deadline passes first, and its answer at the caller exactly once;
-//! - when one of them does not, each call that was begun ends in an event that says that it may have run;
-//!   only a call that is marked idempotent is ever transmitted to two links;
-//! - a call is reported as lost without having run only if none of its bytes was transmitted, or the peer said
-//!   that it had not come;
-//! - all that is held is bounded in bytes or in number; what a peer declares reserves nothing;
-//! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which
-//!   the connection is of no use and is to be closed.
+//! Invariants, each with a test:
+//! - every accepted call ends in exactly one event: a reply, an expiry, a loss, or a reply that was too large; none
+//!   outlives its deadline by more than the time to the next `poll_event`;
+//! - a reply never ends another call than the one it answers: whole session numbers are compared, and a number is
+//!   reused only after 2^31 - 1 others;
+//! - messages are transmitted in the order in which they were accepted, the parts of each without a gap;
+//! - while both links of a session exist, over any number of connections that break at any byte, even when the
+//!   acceptor has not detected the end of the old one: a request comes out at the callee exactly once, in order,
+//!   unless its deadline passes first, and its answer at the caller exactly once;
+//! - when one of the two is lost, each call that was begun ends in an event that says that it may have run; only an
+//!   idempotent call is ever transmitted to two links;
+//! - a call is reported as lost without having run only if none of its bytes was transmitted, or the peer reported
+//!   that it had not received it;
+//! - everything that is held is bounded in bytes or in number; lengths that a peer declares reserve no memory;
+//! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which the
+//!   connection must be closed.
 
 mod acks;
 mod callee;
@@ -44,30 +44,29 @@ pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
 use crate::native::{FrameError, HelloError};
 use crate::skynet::DecodeError;
 
-/// What a message may have at most when nobody says otherwise: 16 MiB and 64 KiB for what surrounds
-/// a payload of that size.
+/// The default limit of a message: 16 MiB, and 64 KiB for what surrounds a payload of that size.
 pub const MESSAGE_BYTES_MAX: usize = (16 * 1024 + 64) * 1024;
 
-/// What may wait for the socket when nobody says otherwise.
+/// The default limit of bytes that are queued for the socket.
 pub const OUT_BUFFER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What unfinished messages of one connection may hold when nobody says otherwise.
+/// The default limit of bytes that the unfinished messages of one connection hold.
 pub const REASSEMBLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Unfinished messages of one connection when nobody says otherwise. Skynet may send the heads of
-/// many messages before their parts, so this is well above what needs its bytes at once.
+/// The default limit of unfinished messages of one connection. Skynet may send the heads of many messages before
+/// their parts, so this is well above the number of messages whose parts arrive at a time.
 pub const PARTIAL_MESSAGES_MAX: usize = 16 * 1024;
 
-/// What a callee keeps of answers that the caller has not acknowledged, when nobody says otherwise.
+/// The default limit of bytes of answers that a callee retains until the caller acknowledges them.
 pub const RETAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long either end keeps the session of a channel that has no connection, in milliseconds.
+/// How long either end keeps the session of a channel without a connection, in milliseconds.
 pub const SESSION_KEPT_MS_MAX: u64 = 60_000;
 
-/// Calls that one channel has outstanding when nobody says otherwise.
+/// The default limit of outstanding calls of one channel.
 pub const SESSIONS_MAX: usize = 1 << 20;
 
-/// What is spoken on a connection.
+/// The dialect of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Skynet's cluster packages; see [`crate::skynet`].
@@ -76,18 +75,18 @@ pub enum Dialect {
     Native,
 }
 
-/// Why a link does not accept a call or a send. Nothing was queued.
+/// Why a link refuses a call or a send. Nothing was queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// A bound is reached; it may be worth trying again once replies have come.
+    /// A limit is reached; a retry may succeed after further replies.
     #[error("overloaded: {what} at their limit of {limit}")]
     Overloaded {
-        /// What there is too much of.
+        /// The resource that is exhausted.
         what: &'static str,
-        /// How much of it there may be.
+        /// Its limit.
         limit: usize,
     },
-    /// The message is longer than this link sends.
+    /// The message is larger than this link sends.
     #[error("too-large: message of {bytes} bytes, limit {limit}")]
     TooLarge {
         /// Length of the payload.
@@ -103,40 +102,40 @@ pub enum LinkError {
     },
 }
 
-/// Input that no peer would send. The stream cannot be trusted any more: close it.
+/// Input that no peer would send. The rest of the stream is invalid: close the connection.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProtocolError {
-    /// A package that is none.
+    /// A malformed package.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// A frame that is none.
+    /// A malformed frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A hello, or an answer to one, that is none. Boxed, because every poll returns room for an error.
+    /// A malformed hello, or a malformed answer to one. Boxed, because every poll returns space for an error.
     #[error(transparent)]
     Hello(Box<HelloError>),
-    /// The peer does not want to talk to this node.
+    /// The peer refuses this node.
     #[error("the peer refused the hello: {text}")]
     HelloRefused {
-        /// What it says; the beginning of it when it is long.
+        /// The text of the peer, truncated when it is long.
         text: String,
     },
-    /// Something else than the answer to the hello came first.
-    #[error("the first package is no answer to the hello")]
+    /// The first package is not the answer to the hello.
+    #[error("the first package is not the answer to the hello")]
     HandshakeOrder,
-    /// The answer to the hello did not come in time.
+    /// The answer to the hello did not arrive in time.
     #[error("no answer to the hello within {limit_ms} ms")]
     HandshakeTime {
-        /// The time there was, in milliseconds.
+        /// The limit, in milliseconds.
         limit_ms: u64,
     },
-    /// The peer shows no sign of life any more.
+    /// The peer shows no sign of life.
     #[error("no sign of life for {ms} ms")]
     Silent {
-        /// How long there was none, in milliseconds.
+        /// How long it showed none, in milliseconds.
         ms: u64,
     },
-    /// A second head for a message that is not complete.
+    /// A second head for an unfinished message.
     #[error("second head for the unfinished message of session {session}")]
     HeadTwice {
         /// The session of the message.
@@ -148,17 +147,17 @@ pub enum ProtocolError {
         /// How many there may be.
         limit: usize,
     },
-    /// The parts of a reply do not add up to what its head says.
-    #[error("reply for session {session} declared {declared} bytes and brought {received}")]
+    /// The parts of a reply do not add up to the length in its head.
+    #[error("reply for session {session} declared {declared} bytes and has {received}")]
     ReplyLength {
         /// The session of the call.
         session: u32,
-        /// What the head said.
+        /// The length in the head.
         declared: u32,
-        /// What had come when the difference was certain.
+        /// The length that had arrived when the difference was certain.
         received: usize,
     },
-    /// A part of a reply that has no head.
+    /// A part of a reply without a head.
     #[error("part of a reply for session {session} without a head")]
     PartWithoutHead {
         /// The session of the call.

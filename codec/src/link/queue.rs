@@ -1,13 +1,13 @@
-//! The messages that were accepted and that the peer is not known to have.
+//! The accepted messages that the peer has not acknowledged.
 //!
-//! A message is kept by reference, so that it can be written anew, in whatever dialect the next connection
-//! speaks: until its first byte is transmitted, and in a session that can be resumed until the peer has
-//! acknowledged it. The queue has three parts, from front to back: the first `begun` were transmitted, at
-//! least a byte of each; up to `encoded` they lie in the out-buffer; the others wait for a connection.
+//! A message is held by reference, so that it can be encoded again, in the dialect of the next connection: until
+//! its first byte is transmitted, and in a session that can be resumed until the peer has acknowledged it. The
+//! queue has three parts, from front to back: the first `begun` messages were transmitted, at least a byte of each;
+//! those up to `encoded` are in the out-buffer; the others wait for a connection.
 //!
-//! Invariants: numbers grow from front to back, and so do frames among those that were encoded; `cost` is the
-//! sum of what the messages cost that were not begun and `retained_cost` of the others; what a message costs is at
-//! least what either dialect writes for it, and does not depend on which one does.
+//! Invariants: numbers grow from front to back, and so do the frames of the encoded messages; `cost` is the sum of
+//! the costs of the messages that were not begun, and `retained_cost` of the others; the cost of a message is at
+//! least its bytes in either dialect, and does not depend on the dialect.
 
 use std::collections::VecDeque;
 
@@ -16,16 +16,16 @@ use bytes::Bytes;
 use crate::Millis;
 use crate::skynet::{Address, PART_BYTES};
 
-/// What a message costs beside its payload and name, in bytes: its record here, or a header on the wire.
+/// The cost of a message in addition to its payload and name, in bytes: its record here, or a header on the wire.
 pub(super) const MESSAGE_BYTES_EXTRA: usize = 128;
 
-/// What each part of a long message costs in the skynet dialect, in bytes.
+/// The cost of each part of a long message in the skynet dialect, in bytes.
 const PART_BYTES_EXTRA: usize = 8;
 
-/// Records that are kept room for once a burst is over.
+/// Records whose memory is retained after a burst.
 const KEPT_RECORDS_MAX: usize = 8 * 1024;
 
-/// Whom a message is for.
+/// The target of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Handle(u32),
@@ -33,32 +33,32 @@ pub(super) enum Target {
     Name(u32),
 }
 
-/// A message that the peer is not known to have.
+/// A message that the peer has not acknowledged.
 #[derive(Debug)]
 pub(super) struct Message {
-    /// Counts the accepted messages of the link.
+    /// Its number among the accepted messages of the link.
     pub(super) number: u64,
-    /// Where in the out-buffer's stream it begins, once it is there; it ends where the next begins.
+    /// Its first position in the stream of the out-buffer, once it is encoded; it ends where the next one begins.
     pub(super) start: u64,
-    /// Its number among the frames of the session, once it is in the out-buffer in the native dialect.
+    /// Its number among the frames of the session, once it is encoded in the native dialect.
     pub(super) frame: u64,
     /// The session of a call; 0 for a send.
     pub(super) session: u32,
-    /// The handle of who sends it; 0 for none.
+    /// The handle of the sender; 0 for none.
     pub(super) source: u32,
-    /// What decides on the callee's shard.
+    /// The key that selects the shard of the callee.
     pub(super) key: u64,
-    /// When nobody waits for it any more; [`Millis::MAX`] for never.
+    /// Its deadline; [`Millis::MAX`] for none.
     pub(super) deadline: Millis,
     pub(super) target: Target,
     /// It may be run more than once.
     pub(super) is_idempotent: bool,
-    /// What it counts for of the bound on waiting bytes; see [`cost`].
+    /// Its share of the limit on queued bytes; see [`cost`].
     pub(super) cost: usize,
     pub(super) payload: Bytes,
 }
 
-/// What a message costs of the bound on waiting bytes.
+/// The share of a message of the limit on queued bytes.
 #[inline]
 pub(super) fn cost(address: &Address<'_>, payload_bytes: usize) -> usize {
     let name_bytes = match address {
@@ -68,7 +68,7 @@ pub(super) fn cost(address: &Address<'_>, payload_bytes: usize) -> usize {
     MESSAGE_BYTES_EXTRA + name_bytes + payload_bytes + payload_bytes / PART_BYTES * PART_BYTES_EXTRA
 }
 
-/// The messages of a link that the peer is not known to have. See the module's page.
+/// The messages of a link that the peer has not acknowledged. See the module documentation.
 #[derive(Debug)]
 pub(super) struct Queue {
     messages: VecDeque<Message>,
@@ -97,7 +97,7 @@ impl Queue {
         self.next_number
     }
 
-    /// The number of the first message that was not begun: all before it were, or are gone.
+    /// The number of the first message that was not begun: all before it were begun or dropped.
     #[inline]
     pub(super) fn first_number(&self) -> u64 {
         self.messages
@@ -105,14 +105,14 @@ impl Queue {
             .map_or(self.next_number, |first| first.number)
     }
 
-    /// The number of the first message that does not lie in the out-buffer.
+    /// The number of the first message that is not in the out-buffer.
     pub(super) fn first_waiting_number(&self) -> u64 {
         self.messages
             .get(self.encoded)
             .map_or(self.next_number, |first| first.number)
     }
 
-    /// Adds a message that has the next number; `is_encoded` when it lies in the out-buffer.
+    /// Appends a message with the next number; `is_encoded` when it is in the out-buffer.
     #[inline(always)]
     pub(super) fn push(&mut self, message: Message, is_encoded: bool) {
         debug_assert!(
@@ -125,15 +125,15 @@ impl Queue {
         self.messages.push_back(message);
     }
 
-    /// Where the first message begins that was not begun, if it lies in the out-buffer.
+    /// The position of the first message that was not begun, if it is in the out-buffer.
     #[inline]
     pub(super) fn first_start(&self) -> Option<u64> {
         let first = self.messages.get(self.begun)?;
         (self.encoded > self.begun).then_some(first.start)
     }
 
-    /// The socket has taken all bytes before `transmitted`: passes the messages that were begun to `forget`,
-    /// and forgets them.
+    /// The socket has taken all bytes before `transmitted`: passes the messages that were begun to `forget` and
+    /// drops them.
     #[inline]
     pub(super) fn forget_begun(&mut self, transmitted: u64, mut forget: impl FnMut(&Message)) {
         while self.first_start().is_some_and(|start| start < transmitted) {
@@ -148,8 +148,8 @@ impl Queue {
         }
     }
 
-    /// The socket has taken all bytes: every message was begun, and is kept until it is acknowledged. False when some
-    /// wait, and one has to look which.
+    /// The socket has taken all bytes: every message was begun, and is retained until it is acknowledged. False
+    /// when some messages are not encoded; then [`Queue::retain_begun`] must find the begun ones.
     #[inline]
     pub(super) fn retain_all(&mut self) -> bool {
         if self.encoded < self.messages.len() {
@@ -160,7 +160,7 @@ impl Queue {
         true
     }
 
-    /// The socket has taken all bytes before `transmitted`: the messages that were begun are kept until they
+    /// The socket has taken all bytes before `transmitted`: the messages that were begun are retained until they
     /// are acknowledged.
     #[inline]
     pub(super) fn retain_begun(&mut self, transmitted: u64) {
@@ -174,8 +174,7 @@ impl Queue {
         }
     }
 
-    /// The peer has all frames below `received`: passes the messages that were begun and are among them to
-    /// `take`.
+    /// The peer has received all frames below `received`: passes the begun messages among them to `take`.
     #[inline]
     pub(super) fn acknowledge(&mut self, received: u64, mut take: impl FnMut(Message)) {
         while self.begun > 0 && self.messages.front().is_some_and(|first| first.frame < received) {
@@ -191,14 +190,14 @@ impl Queue {
         }
     }
 
-    /// Takes those out that were begun.
+    /// Removes the messages that were begun.
     pub(super) fn take_begun(&mut self) -> Vec<Message> {
         self.encoded -= self.begun;
         self.retained_cost = 0;
         self.messages.drain(..std::mem::take(&mut self.begun)).collect()
     }
 
-    /// Puts messages in front of all others, to be written before them. Nothing lies in the out-buffer.
+    /// Inserts messages in front of all others. The out-buffer must hold no message.
     pub(super) fn put_back(&mut self, messages: impl DoubleEndedIterator<Item = Message>) {
         debug_assert_eq!(self.encoded, 0, "a message overtakes another");
         for message in messages.rev() {
@@ -207,7 +206,8 @@ impl Queue {
         }
     }
 
-    /// The out-buffer is gone: all messages wait that were not begun. Those that `is_wanted` denies are dropped.
+    /// The out-buffer was cleared: all messages that were not begun wait for a connection. Those for which
+    /// `is_wanted` is false are dropped.
     pub(super) fn wait(&mut self, mut is_wanted: impl FnMut(&Message) -> bool) {
         self.encoded = self.begun;
         let (mut index, begun) = (0, self.begun);
@@ -223,11 +223,11 @@ impl Queue {
         self.cost = cost;
     }
 
-    /// Passes every waiting message to `encode`, which says whether it lies in the out-buffer now; those
-    /// that do not are dropped.
+    /// Passes every waiting message to `encode`, which returns whether it is in the out-buffer now; the others are
+    /// dropped.
     pub(super) fn encode_waiting(&mut self, mut encode: impl FnMut(&mut Message) -> bool) {
-        debug_assert_eq!(self.encoded, 0, "the out-buffer begins with what waits");
-        debug_assert_eq!(self.begun, 0, "what was begun was settled before");
+        debug_assert_eq!(self.encoded, 0, "the out-buffer holds a message");
+        debug_assert_eq!(self.begun, 0, "begun messages are left");
         self.messages.retain_mut(&mut encode);
         self.encoded = self.messages.len();
         self.cost = self.messages.iter().map(|message| message.cost).sum();
@@ -241,18 +241,18 @@ impl Queue {
         (self.cost, self.retained_cost) = (0, 0);
     }
 
-    /// How many messages there are that were not begun.
+    /// How many messages were not begun.
     pub(super) fn len(&self) -> usize {
         self.messages.len() - self.begun
     }
 
-    /// What those cost together that were not begun.
+    /// The cost of the messages that were not begun.
     #[inline]
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
 
-    /// What those cost together that were begun and are kept.
+    /// The cost of the messages that were begun and are retained.
     #[inline]
     pub(super) fn retained_cost(&self) -> usize {
         self.retained_cost
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_no_larger_than_what_it_is_counted_for() {
+    fn a_record_is_no_larger_than_its_cost() {
         assert!(size_of::<Message>() <= MESSAGE_BYTES_EXTRA);
     }
 
@@ -296,7 +296,7 @@ mod tests {
             };
             for payload_bytes in [0, 1, 32_767, 32_768, 65_535, 65_536, 1_000_000, 16 << 20] {
                 let cost = cost(&address, payload_bytes);
-                let skynet = request_bytes(&address, payload_bytes).expect("it can be said");
+                let skynet = request_bytes(&address, payload_bytes).expect("it can be encoded");
                 let native = HEADER_BYTES + name_bytes + HEADER_BYTES + payload_bytes;
                 assert!(
                     cost >= skynet && cost >= native,
@@ -319,13 +319,13 @@ mod tests {
             queue.forget_begun(transmitted, |message| begun.push(message.number));
             assert_eq!((queue.first_number(), queue.cost()), (first, cost * one));
         }
-        assert_eq!(queue.first_start(), None, "the last one only waits");
+        assert_eq!(queue.first_start(), None, "the last one is not encoded");
         queue.forget_begun(u64::MAX, |_| ());
         assert_eq!((queue.len(), begun), (1, vec![0, 1, 2]));
     }
 
     #[test]
-    fn messages_that_were_begun_are_kept_until_they_are_acknowledged() {
+    fn begun_messages_are_retained_until_they_are_acknowledged() {
         let mut queue = Queue::new();
         for (number, start) in [(0, 100), (1, 150), (2, 200)] {
             queue.push(message(number, start, 10), true);
@@ -340,7 +340,7 @@ mod tests {
         );
         let mut taken = Vec::new();
         queue.acknowledge(1, |message| taken.push(message.number));
-        // The frame with number 2 was not begun: nobody can have it.
+        // The frame with number 2 was not begun, so the peer cannot have it.
         queue.retain_begun(200);
         queue.acknowledge(3, |message| taken.push(message.number));
         assert_eq!(
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_encoded_in_order_or_dropped() {
+    fn waiting_messages_are_encoded_in_order_or_dropped() {
         let mut queue = Queue::new();
         for number in 0..4 {
             queue.push(message(number, 0, number as usize), number < 2);

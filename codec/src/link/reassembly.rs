@@ -1,9 +1,8 @@
-//! Messages that come in parts, until they are whole.
+//! Multi-part messages, until they are complete.
 //!
-//! Invariants: `held_bytes` is the sum of the capacities of all buffers and at most
-//! `limits.bytes_max`; a buffer grows only when a part has come, to at most twice of what came and
-//! never beyond the declared total; there are at most `limits.messages_max` unfinished messages, those
-//! that are discarded included.
+//! Invariants: `held_bytes` is the sum of the capacities of all buffers and at most `limits.bytes_max`; a buffer
+//! grows only when a part arrives, to at most twice the received bytes and never beyond the declared total; there
+//! are at most `limits.messages_max` unfinished messages, discarded ones included.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,22 +11,22 @@ use bytes::Bytes;
 
 use super::ProtocolError;
 
-/// The first buffer of a message has room for this much, unless the message is shorter.
+/// The capacity of the first buffer of a message, unless the message is shorter.
 const FIRST_BYTES: usize = 1024;
 
-/// How much may be unfinished.
+/// The limits of unfinished messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReassemblyLimits {
     /// Bytes of all unfinished messages together.
     pub(super) bytes_max: usize,
-    /// How many unfinished messages.
+    /// Number of unfinished messages.
     pub(super) messages_max: usize,
 }
 
-/// The unfinished messages of one connection, each with an `M` that is kept for when it is whole.
+/// The unfinished messages of one connection, each with an `M` that is returned when it is complete.
 #[derive(Debug)]
 pub(super) struct Reassembly<M> {
-    // Peers choose the keys, so this map keeps the standard library's hash against flooding.
+    // The keys are chosen by peers, so this map uses the flooding-resistant hash of the standard library.
     messages: HashMap<u32, Partial<M>>,
     held_bytes: usize,
     limits: ReassemblyLimits,
@@ -37,27 +36,27 @@ pub(super) struct Reassembly<M> {
 struct Partial<M> {
     total: u32,
     buffer: Vec<u8>,
-    /// None when the message was refused and its parts are thrown away.
+    /// None when the message was refused and its parts are discarded.
     kept: Option<M>,
 }
 
-/// What came of a part.
+/// The result of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Appended<M> {
-    /// There is no message of that session.
+    /// There is no unfinished message of that session.
     Unknown,
-    /// More parts are to come, or the message had been refused before.
+    /// More parts follow, or the message was refused before.
     Pending,
-    /// The message is whole.
+    /// The message is complete.
     Complete(M, Bytes),
     /// The parts do not add up to the declared total; the message is refused.
     LengthMismatch {
         kept: M,
         declared: u32,
-        /// What had come when the difference was certain.
+        /// The length that had arrived when the difference was certain.
         received: usize,
     },
-    /// There is no room left; the message is refused.
+    /// The limit is reached; the message is refused.
     OverLimit { kept: M, declared: u32 },
 }
 
@@ -75,7 +74,7 @@ impl<M> Reassembly<M> {
         self.held_bytes
     }
 
-    /// Bytes that the list of unfinished messages takes, beside their buffers and what an `M` points to.
+    /// Memory of the list of unfinished messages in bytes, without their buffers and what an `M` points to.
     pub(super) fn list_bytes(&self) -> usize {
         self.messages.capacity() * (size_of::<(u32, Partial<M>)>() + 1)
     }
@@ -85,7 +84,7 @@ impl<M> Reassembly<M> {
         self.messages.len()
     }
 
-    /// Gives back the memory of the list, if no message is unfinished.
+    /// Frees the memory of the list, if no message is unfinished.
     pub(super) fn release(&mut self) {
         if self.is_empty() {
             self.messages = HashMap::new();
@@ -98,7 +97,7 @@ impl<M> Reassembly<M> {
         self.messages.is_empty()
     }
 
-    /// Begins a message. With None for `keep` its parts will be thrown away.
+    /// Begins a message. With None for `keep` its parts are discarded.
     pub(super) fn begin(&mut self, session: u32, total: u32, keep: Option<M>) -> Result<(), ProtocolError> {
         let messages = self.messages.len();
         match self.messages.entry(session) {
@@ -117,7 +116,7 @@ impl<M> Reassembly<M> {
         }
     }
 
-    /// Adds a part. After a refusal the further parts are thrown away, up to the last.
+    /// Appends a part. After a refusal the further parts are discarded, up to the last.
     pub(super) fn append(&mut self, session: u32, part: &[u8], is_last: bool) -> Appended<M> {
         let Some(partial) = self.messages.get_mut(&session) else {
             return Appended::Unknown;
@@ -137,7 +136,7 @@ impl<M> Reassembly<M> {
                 },
                 None => Appended::Pending,
             }
-        } else if !partial.make_room(received, &mut self.held_bytes, self.limits.bytes_max) {
+        } else if !partial.reserve(received, &mut self.held_bytes, self.limits.bytes_max) {
             self.held_bytes -= partial.refuse();
             match partial.kept.take() {
                 Some(kept) => Appended::OverLimit { kept, declared },
@@ -156,14 +155,14 @@ impl<M> Reassembly<M> {
         }
     }
 
-    /// Forgets a message; gives what came of it unless it was refused.
+    /// Drops a message; returns it with its bytes unless it was refused.
     pub(super) fn remove(&mut self, session: u32) -> Option<(M, Bytes)> {
         let partial = self.messages.remove(&session)?;
         self.held_bytes -= partial.buffer.capacity();
         Some((partial.kept?, Bytes::from(partial.buffer)))
     }
 
-    /// Forgets all messages.
+    /// Drops all messages.
     pub(super) fn clear(&mut self) {
         self.messages = HashMap::new();
         self.held_bytes = 0;
@@ -176,15 +175,15 @@ impl<M> Partial<M> {
         std::mem::take(&mut self.buffer).capacity()
     }
 
-    /// Grows the buffer for `needed` bytes in all; false when that would go past the limit.
-    fn make_room(&mut self, needed: usize, held_bytes: &mut usize, bytes_max: usize) -> bool {
+    /// Grows the buffer to `needed` bytes in total; false when that would exceed the limit.
+    fn reserve(&mut self, needed: usize, held_bytes: &mut usize, bytes_max: usize) -> bool {
         let capacity = self.buffer.capacity();
         if needed <= capacity {
             return true;
         }
         let others = *held_bytes - capacity;
         let wanted = needed.max(capacity * 2).max(FIRST_BYTES).min(self.total as usize);
-        // Near the limit there may be room for what has come, though not for growing ahead.
+        // Near the limit there may be capacity for the received bytes, but not for growing ahead.
         let wanted = wanted.min(bytes_max.saturating_sub(others));
         if wanted < needed {
             return false;
@@ -218,15 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_holds_at_most_twice_what_came_and_never_more_than_declared() {
+    fn a_buffer_holds_at_most_twice_the_received_and_never_more_than_the_declared_bytes() {
         let mut reassembly = reassembly(usize::MAX, 1);
         reassembly.begin(1, 1_000_000, Some(())).expect("the first");
-        let mut came = 0;
-        while came < 1_000_000 {
-            let part = vec![7; 999.min(1_000_000 - came)];
-            came += part.len();
+        let mut received = 0;
+        while received < 1_000_000 {
+            let part = vec![7; 999.min(1_000_000 - received)];
+            received += part.len();
             assert_eq!(reassembly.append(1, &part, false), Appended::Pending);
-            assert!(reassembly.held_bytes <= (came * 2).max(FIRST_BYTES));
+            assert!(reassembly.held_bytes <= (received * 2).max(FIRST_BYTES));
         }
         assert_eq!(reassembly.held_bytes, 1_000_000);
         let Appended::Complete((), payload) = reassembly.append(1, b"", true) else {
@@ -237,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_never_exceeds_the_limit_and_is_given_back_whole() {
-        // Sizes and sessions from a fixed linear congruence, so that every run is the same.
+    fn held_memory_never_exceeds_the_limit_and_is_freed_completely() {
+        // Sizes and sessions come from a fixed linear congruential generator, so that every run is the same.
         let mut reassembly = reassembly(50_000, 40);
         let mut state = 1u32;
         let mut next = |bound: u32| {
@@ -266,7 +265,7 @@ mod tests {
             assert_eq!(held, reassembly.held_bytes);
             assert!(held <= 50_000 && reassembly.messages.len() <= 40);
         }
-        assert!(refused > 100, "the limit was hardly met: {refused}");
+        assert!(refused > 100, "the limit was rarely reached: {refused}");
         for session in 0..50 {
             reassembly.remove(session);
         }

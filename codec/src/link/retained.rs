@@ -1,12 +1,11 @@
-//! The replies that the caller may not have got: kept as they were written, until it says that it has them.
+//! The replies that the caller may not have received: retained as they were written, until it acknowledges them.
 //!
-//! They are a window, not a queue: when they would be more than may be kept, the oldest are let go. A caller that
-//! acknowledges what it gets never loses one; for one that does not, a session that would need a reply which
-//! is gone cannot be resumed. So nobody waits for an acknowledgement: it might be behind requests that are not
-//! read as long as somebody waits.
+//! They are a window, not a queue: above the limit the oldest are dropped. A caller that acknowledges its replies
+//! never loses one. For a caller that does not, a session that needs a dropped reply cannot be resumed. So nothing
+//! waits for an acknowledgement, which could be behind requests that are not read while something waits.
 //!
-//! Invariants: the frames kept are those with the numbers from `first` to `next() - 1`, in order; their bytes
-//! are at most `bytes_max`; what the other end acknowledges only grows, and is never more than was numbered.
+//! Invariants: the retained frames have the numbers from `first` to `next() - 1`, in order; their bytes are at most
+//! `bytes_max`; acknowledgements only grow, and never exceed the numbered frames.
 
 use std::collections::VecDeque;
 
@@ -15,16 +14,16 @@ use bytes::Bytes;
 use crate::native::{FrameError, HEADER_BYTES};
 use crate::outbuffer::OutBuffer;
 
-/// Lengths that are kept room for once a burst is over.
+/// Lengths whose memory is retained after a burst.
 const KEPT_LENGTHS_MAX: usize = 16 * 1024;
 
-/// Kept replies. See the module's page.
+/// Retained replies. See the module documentation.
 #[derive(Debug)]
 pub(super) struct Retained {
     frames: OutBuffer,
-    /// How long each frame is.
+    /// The length of each frame.
     lengths: VecDeque<u32>,
-    /// The number of the first one.
+    /// The number of the first frame.
     first: u64,
     acknowledged: u64,
     bytes_max: usize,
@@ -46,7 +45,7 @@ impl Retained {
         self.first + self.lengths.len() as u64
     }
 
-    /// Keeps a frame; its payload by reference when it is long.
+    /// Retains a frame; a long payload by reference.
     #[inline]
     pub(super) fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &Bytes) {
         self.frames.put_frame(header, payload);
@@ -56,10 +55,10 @@ impl Retained {
         }
     }
 
-    /// The other end has all frames below `received`.
+    /// The other end has received all frames below `received`.
     ///
     /// # Errors
-    /// When that cannot be: it said more before, or there are not so many.
+    /// When that is impossible: it has acknowledged more before, or there are fewer frames.
     pub(super) fn acknowledge(&mut self, received: u64) -> Result<(), FrameError> {
         if received < self.acknowledged || received > self.next() {
             let (acknowledged, sent) = (self.acknowledged, self.next());
@@ -78,7 +77,7 @@ impl Retained {
         Ok(())
     }
 
-    /// Lets the oldest go until no more than `bytes_max` are kept.
+    /// Drops the oldest frames until at most `bytes_max` are retained.
     pub(super) fn trim(&mut self, bytes_max: usize) {
         let mut left = self.frames.len();
         let mut count = 0;
@@ -101,22 +100,22 @@ impl Retained {
         }
     }
 
-    /// Whether an end that has all frames below `received` can get the rest from here.
+    /// Whether the frames from `received` on are retained.
     pub(super) fn can_replay(&self, received: u64) -> bool {
         received >= self.first.max(self.acknowledged) && received <= self.next()
     }
 
-    /// Whether the other end has said that it has more than the frames below `received`.
+    /// Whether the other end has acknowledged more than the frames below `received`.
     pub(super) fn is_acknowledged_beyond(&self, received: u64) -> bool {
         received < self.acknowledged
     }
 
-    /// Writes all that is kept.
+    /// Writes all retained frames.
     pub(super) fn replay(&self, out: &mut OutBuffer) {
         self.frames.copy_to(out);
     }
 
-    /// Gives back the memory that is kept for the next burst, if nothing is kept.
+    /// Frees the memory that is kept for the next burst, if nothing is retained.
     pub(super) fn release(&mut self) {
         self.frames.release();
         if self.lengths.is_empty() {
@@ -124,7 +123,7 @@ impl Retained {
         }
     }
 
-    /// Bytes of memory that it holds.
+    /// Memory in bytes that it holds.
     pub(super) fn held_bytes(&self) -> usize {
         self.frames.held_bytes() + self.lengths.capacity() * size_of::<u32>()
     }
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_acknowledged_is_let_go_and_the_rest_is_replayed_in_order() {
+    fn acknowledged_frames_are_dropped_and_the_rest_is_replayed_in_order() {
         let mut retained = Retained::new(1 << 20);
         for byte in 0..10 {
             put(&mut retained, byte, usize::from(byte) * 200);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_that_cannot_be_is_an_error() {
+    fn an_impossible_acknowledgement_is_an_error() {
         let mut retained = Retained::new(1 << 20);
         put(&mut retained, 1, 5);
         put(&mut retained, 2, 5);
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_bound_the_oldest_are_let_go_and_can_not_be_replayed() {
+    fn above_the_limit_the_oldest_are_dropped_and_cannot_be_replayed() {
         let mut retained = Retained::new(1_000);
         for byte in 0..100 {
             put(&mut retained, byte, 100);
@@ -197,7 +196,7 @@ mod tests {
         }
         assert_eq!(replayed(&retained).len(), 1_000 / (HEADER_BYTES + 100));
         assert!(retained.can_replay(92) && !retained.can_replay(91));
-        // It is true nevertheless that the other end has them.
+        // The other end can still acknowledge the dropped ones.
         assert_eq!(retained.acknowledge(50), Ok(()));
         retained.trim(0);
         assert!(retained.can_replay(100) && !retained.can_replay(99));

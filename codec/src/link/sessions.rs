@@ -1,12 +1,11 @@
-//! Who waits for which session number.
+//! The outstanding calls by session number.
 //!
-//! Session numbers are dealt out in sequence, so the table is a ring whose size is a power of two and
-//! in which a session lies at `session & mask`: no hashing, no probing. A number whose slot_index is taken
-//! is skipped, which cannot go on for long because at least half of the places are free; when they
-//! would not be, the ring doubles.
+//! Session numbers are assigned in sequence, so the table is a ring whose size is a power of two, with a session in
+//! slot `session & mask`: no hashing, no probing. A number whose slot is taken is skipped; that ends soon, because
+//! at least half of the slots are free. The ring doubles before fewer would be free.
 //!
-//! Invariants: `outstanding` is the number of taken places and at most half of the ring; a session is
-//! found only by its whole number.
+//! Invariants: `outstanding` is the number of taken slots and at most half of the ring; a session is found only by
+//! its whole number.
 
 use super::deadlines::GroupKey;
 use crate::skynet::SESSION_MAX;
@@ -14,23 +13,23 @@ use crate::skynet::SESSION_MAX;
 /// The smallest ring.
 const SLOTS_MIN: usize = 256;
 
-/// A ring larger than this is given back as soon as nothing is outstanding (half a MiB of slots).
+/// A ring larger than this is freed when no call is outstanding (half a MiB of slots).
 const SLOTS_KEPT_MAX: usize = 16 * 1024;
 
-/// What is known of an outstanding call.
+/// An outstanding call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
-    /// The number under which its caller knows it.
+    /// The token of its caller.
     pub(super) token: u64,
-    /// The number of its message among those of the link.
+    /// The number of its message on this link.
     pub(super) number: u64,
-    /// Set when it has a deadline.
+    /// The group of its deadline, if it has one.
     pub(super) deadline: GroupKey,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// 0 when the slot_index is free.
+    /// 0 while the slot is free.
     session: u32,
     call: Call,
 }
@@ -44,12 +43,12 @@ const FREE: Slot = Slot {
     },
 };
 
-/// The outstanding calls of a link. See the module's page.
+/// The outstanding calls of a link. See the module documentation.
 #[derive(Debug)]
 pub(super) struct Sessions {
     slots: Vec<Slot>,
     outstanding: usize,
-    /// The number to be dealt out next, unless its slot_index is taken.
+    /// The next number, unless its slot is taken.
     next: u32,
 }
 
@@ -82,26 +81,26 @@ impl Sessions {
         session
     }
 
-    /// Enters a call under a number that [`Sessions::next_number`] gave just before.
+    /// Inserts a call under the number that [`Sessions::next_number`] has just returned.
     #[inline]
     pub(super) fn insert(&mut self, session: u32, call: Call) {
         let slot_index = self.slot_index(session);
         debug_assert_eq!(
             self.slots[slot_index].session, 0,
-            "session {session} meets another in its slot_index"
+            "the slot of session {session} is taken"
         );
         self.slots[slot_index] = Slot { session, call };
         self.outstanding += 1;
     }
 
-    /// The call that waits for `session`.
+    /// The outstanding call of `session`.
     #[inline]
     pub(super) fn get(&self, session: u32) -> Option<&Call> {
         let slot = &self.slots[self.slot_index(session)];
         (slot.session == session && session != 0).then_some(&slot.call)
     }
 
-    /// Ends the wait for `session`.
+    /// Removes the call of `session`.
     #[inline]
     pub(super) fn remove(&mut self, session: u32) -> Option<Call> {
         let slot_index = self.slot_index(session);
@@ -137,7 +136,7 @@ impl Sessions {
         session as usize & (self.slots.len() - 1)
     }
 
-    /// Sessions that lie apart in a ring lie apart in a larger one as well.
+    /// Sessions in different slots of a ring are in different slots of a larger one too.
     fn resize(&mut self, size: usize) {
         let old = std::mem::replace(&mut self.slots, vec![FREE; size]);
         for slot in old.into_iter().filter(|slot| slot.session != 0) {
@@ -174,15 +173,15 @@ mod tests {
     #[test]
     fn after_the_last_session_comes_the_first_again() {
         let mut sessions = Sessions::starting_at(SESSION_MAX - 1);
-        let dealt: Vec<_> = (0..4).map(|token| enter(&mut sessions, token)).collect();
-        // SESSION_MAX - 1 and its successor lie in the two last places, 1 and 2 in other ones.
-        assert_eq!(dealt, [SESSION_MAX - 1, SESSION_MAX, 1, 2]);
+        let assigned: Vec<_> = (0..4).map(|token| enter(&mut sessions, token)).collect();
+        // SESSION_MAX - 1 and its successor are in the last two slots, 1 and 2 in others.
+        assert_eq!(assigned, [SESSION_MAX - 1, SESSION_MAX, 1, 2]);
         assert_eq!(sessions.get(SESSION_MAX), Some(&call(1)));
         assert_eq!(sessions.get(0), None);
     }
 
     #[test]
-    fn numbers_still_outstanding_are_skipped_when_the_count_begins_anew() {
+    fn outstanding_numbers_are_skipped_after_the_wrap() {
         let mut sessions = Sessions::starting_at(1);
         assert_eq!((enter(&mut sessions, 10), enter(&mut sessions, 11)), (1, 2));
         sessions.next = SESSION_MAX;
@@ -204,21 +203,21 @@ mod tests {
     }
 
     #[test]
-    fn the_ring_grows_with_the_calls_and_is_given_back_after_them() {
+    fn the_ring_grows_with_the_calls_and_shrinks_after_them() {
         let mut sessions = Sessions::starting_at(1);
-        let dealt: Vec<_> = (0..100_000).map(|token| enter(&mut sessions, token)).collect();
-        for (token, session) in dealt.iter().enumerate() {
+        let assigned: Vec<_> = (0..100_000).map(|token| enter(&mut sessions, token)).collect();
+        for (token, session) in assigned.iter().enumerate() {
             assert_eq!(sessions.get(*session), Some(&call(token as u64)));
         }
         assert!(sessions.slots.len() >= 200_000);
-        for session in dealt {
+        for session in assigned {
             assert!(sessions.remove(session).is_some());
         }
         assert_eq!((sessions.outstanding(), sessions.slots.len()), (0, SLOTS_MIN));
     }
 
     #[test]
-    fn calls_that_wait_for_long_do_not_make_the_ring_grow() {
+    fn long_outstanding_calls_do_not_make_the_ring_grow() {
         let mut sessions = Sessions::starting_at(1);
         for token in 0..100 {
             enter(&mut sessions, token);

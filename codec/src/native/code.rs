@@ -1,6 +1,6 @@
-//! Stable numbers for why a call failed, so that a caller need not guess it from a text.
+//! Stable numbers for the causes of failed calls, so that a caller need not parse a text.
 
-/// Why a call failed, as an error reply of the native dialect says it. Numbers are never used again.
+/// The cause of a failed call in an error reply of the native dialect. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ErrorCode {
@@ -10,13 +10,13 @@ pub enum ErrorCode {
     Timeout = 1,
     /// The node could not be reached.
     Unreachable = 2,
-    /// The cluster map does not name the node.
+    /// The node is not in the cluster map.
     Absent = 3,
-    /// The cluster map turns the node off.
+    /// The cluster map disables the node.
     Disabled = 4,
     /// The connection broke before the reply.
     ConnectionLost = 5,
-    /// The process is another one than the call was sent to.
+    /// The process is not the one that the call was sent to.
     Restarted = 6,
     /// There is no service at the address.
     NoSuchService = 7,
@@ -28,14 +28,14 @@ pub enum ErrorCode {
     Denied = 10,
     /// The node is stopping.
     ShuttingDown = 11,
-    /// The request cannot be: a malformed address or value.
+    /// The request is invalid: a malformed address or value.
     Invalid = 12,
-    /// The callee's machine refused something.
+    /// An operation failed on the machine of the callee.
     System = 13,
 }
 
 impl ErrorCode {
-    /// All codes, each at the place that its number says.
+    /// All codes; the index of each is its number.
     pub const ALL: [ErrorCode; 14] = [
         Self::Remote,
         Self::Timeout,
@@ -58,12 +58,12 @@ impl ErrorCode {
         self as u32
     }
 
-    /// The code with a number; None for a number that a later version has added.
+    /// The code of a number; None for a number that a later version has added.
     pub fn from_number(number: u32) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// The name that texts begin with and that programs match on.
+    /// The name that error texts begin with and that programs compare.
     pub fn name(self) -> &'static str {
         match self {
             Self::Remote => "remote",
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_comes_back_from_its_number_and_later_ones_are_none() {
+    fn numbers_convert_to_codes_and_unknown_ones_to_none() {
         for (number, code) in ErrorCode::ALL.into_iter().enumerate() {
             assert_eq!(code.number(), number as u32);
             assert_eq!(ErrorCode::from_number(number as u32), Some(code));

@@ -1,8 +1,8 @@
 //! The header in front of every frame: 24 bytes, little-endian, always the same fields.
 //!
-//! Invariants: what [`Header::decode`] accepts has a known kind, only flags that its kind has, zeros where
-//! nothing is defined yet, and no more bytes behind it than its kind may have, except for calls, sends and
-//! replies, whose limit is the receiver's business; [`Header::encode`] writes what decodes to the same.
+//! Invariants: a header that [`Header::decode`] accepts has a known kind, only flags of its kind, zeros in reserved
+//! bits, and a payload length within the limit of its kind; the limit for calls, sends and replies is the
+//! receiver's. [`Header::encode`] is the inverse of `decode`.
 
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
@@ -13,10 +13,10 @@ use crate::limits::NAME_BYTES_MAX;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = size_of::<Wire>();
 
-/// The flag of a call or send whose target is the number of a name.
+/// Flag of a call or send: the target is the number of a name.
 const TARGET_IS_NAME: u8 = 0x01;
 
-/// The header as it lies in memory and on the wire.
+/// The header in memory and on the wire.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Wire {
@@ -30,32 +30,33 @@ struct Wire {
     remaining_ms: U32,
 }
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum FrameKind {
-    /// A request that wants one reply.
+    /// A request that expects one reply.
     Call = 1,
-    /// A message that wants none.
+    /// A message without a reply.
     Send = 2,
     /// The answer to a call.
     ReplyOk = 3,
-    /// Why a call failed: the target is an [`ErrorCode`](super::ErrorCode)'s number, the payload a text.
+    /// The error reply to a call: the target is the number of an [`ErrorCode`](super::ErrorCode), the payload a
+    /// text.
     ReplyError = 4,
-    /// Gives the number in the target to the name in the payload.
+    /// Assigns the number in the target to the name in the payload.
     DefineName = 5,
-    /// Asks for a pong of the same session.
+    /// Requests a pong with the same session.
     Ping = 6,
     /// The answer to a ping.
     Pong = 7,
     /// The sender begins nothing new on this connection.
     Goodbye = 8,
-    /// Says how many numbered frames the sender has received; see [`Header::received`].
+    /// Acknowledges numbered frames; see [`Header::received`].
     Ack = 9,
 }
 
 impl FrameKind {
-    /// The kind with a number.
+    /// The kind of a number.
     #[inline]
     fn from_number(number: u8) -> Option<Self> {
         Some(match number {
@@ -72,7 +73,7 @@ impl FrameKind {
         })
     }
 
-    /// How many bytes may follow the header; None when that is up to the receiver's message limit.
+    /// The longest payload; None when the limit is the message limit of the receiver.
     #[inline]
     fn payload_bytes_max(self) -> Option<usize> {
         match self {
@@ -83,30 +84,30 @@ impl FrameKind {
     }
 }
 
-/// The fields of a header. Those that a kind has no use for are written as 0 and not looked at.
+/// The fields of a header. Fields that a kind does not use are written as 0 and ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Bytes that follow the header.
+    /// Bytes of the payload.
     pub length: u32,
-    /// What the frame is.
+    /// The kind of the frame.
     pub kind: FrameKind,
     /// Whether `target` is the number of a name, not a handle. Calls and sends only.
     pub is_target_name: bool,
-    /// The callee's shard that the message's key belongs to, plus 1; 0 when that is the one that owns the
-    /// channel. Calls and sends only.
+    /// The shard of the callee for the key of the message, plus 1; 0 when it is the shard that owns the channel.
+    /// Calls and sends only.
     pub shard: u16,
-    /// What joins a reply to its call; never 0 there. 0 for a send.
+    /// The number that joins a reply to its call; never 0 there. 0 for a send.
     pub session: u32,
     /// A handle, the number of a name, or the number of an error code.
     pub target: u32,
-    /// The handle of who sends, 0 for none.
+    /// The handle of the sender, 0 for none.
     pub source: u32,
-    /// The time that the call has left, in milliseconds; 0 for no limit.
+    /// The remaining time of the call, in milliseconds; 0 for no limit.
     pub remaining_ms: u32,
 }
 
 impl Header {
-    /// A header of a kind whose fields are all 0.
+    /// A header of a kind with all other fields 0.
     #[inline]
     pub fn new(kind: FrameKind) -> Self {
         Self {
@@ -130,15 +131,15 @@ impl Header {
         }
     }
 
-    /// What an acknowledgement says: how many numbered frames have come.
+    /// The number of received frames in an acknowledgement.
     pub fn received(&self) -> u64 {
         u64::from(self.target) | u64::from(self.source) << 32
     }
 
-    /// Reads a header.
+    /// Decodes a header.
     ///
     /// # Errors
-    /// A [`FrameError`] that says which field means nothing in this version.
+    /// A [`FrameError`] that names the invalid field.
     #[inline]
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, FrameError> {
         let wire: Wire = transmute!(*bytes);
@@ -184,12 +185,12 @@ impl Header {
         })
     }
 
-    /// The header as it is written.
+    /// Encodes the header.
     #[inline(always)]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let flags = if self.is_target_name { TARGET_IS_NAME } else { 0 };
-        // In whole words and not field by field: who copies it on loads words, and a load of several smaller stores
-        // waits until all of them have left the store buffer.
+        // Built from whole words, not field by field: a later copy loads words, and a load that spans several
+        // smaller stores waits until they have left the store buffer.
         let words = [
             u64::from(self.length)
                 | u64::from(self.kind as u8) << 32
@@ -212,7 +213,7 @@ mod tests {
     ];
 
     #[test]
-    fn fields_lie_where_the_specification_says() {
+    fn fields_are_at_the_offsets_of_the_specification() {
         let header = Header {
             length: 3,
             is_target_name: true,

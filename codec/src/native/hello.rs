@@ -1,17 +1,17 @@
-//! The hello: how two Skyring nodes find out on a Skynet connection that they are both Skyring.
+//! The hello: how two Skyring nodes detect each other on a connection that begins in the skynet dialect.
 //!
-//! It is the query for a name that nobody has, so a Skynet node answers it as such and nothing is lost. The
-//! payload is the packed text [`HELLO_NAME`] and a table; the answer is packed the same way. Keys that are
-//! not known are ignored, so that later versions can say more.
+//! It is a query for a name that no node has, so a Skynet node answers it as such and nothing is lost. The payload
+//! is the packed text [`HELLO_NAME`] and a table; the answer is packed the same way. Unknown keys are ignored, so
+//! that later versions can add some.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::seri::{PackError, Packer, TableRef, UnpackError, ValueRef, values};
 
-/// What a hello asks for by name.
+/// The name that a hello queries.
 pub const HELLO_NAME: &str = "skyring.hello";
 
-/// The version of the dialect that is written here; the lower one of two ends counts.
+/// The version of the dialect that this crate implements; the lower one of both ends is used.
 pub const VERSION: u32 = 1;
 
 /// The longest packed hello, in bytes.
@@ -20,45 +20,46 @@ pub const HELLO_BYTES_MAX: usize = 4096;
 /// The longest name of a node, in bytes.
 const NODE_BYTES_MAX: usize = 255;
 
-/// Channels that a peer may have.
+/// The most channels of a peer.
 pub const CHANNELS_MAX: u32 = 1024;
 
-/// Threads that a node may say it has.
+/// The most threads of a node.
 pub const THREADS_MAX: u32 = 4096;
 
 /// Bytes of a nonce.
 pub const NONCE_BYTES: usize = 16;
 
-/// What one end says of itself when a connection begins.
+/// The properties that one end announces when a connection begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// The dialect's version: the highest that the dialler speaks; in an answer the one to be spoken.
+    /// The version of the dialect: the highest that the dialler supports; in an answer the selected one.
     pub version: u32,
-    /// The node's name in the cluster map, at most 255 bytes; empty when it is in none.
+    /// The name of the node in the cluster map, at most 255 bytes; empty when it is in none.
     pub node: String,
-    /// Which channel of the peer this connection is, from 1 on.
+    /// The number of this channel of the peer, from 1.
     pub channel: u32,
-    /// How many channels the dialler wants; in an answer how many there shall be. 1 to [`CHANNELS_MAX`].
+    /// How many channels the dialler requests; in an answer how many there are. 1 to [`CHANNELS_MAX`].
     pub channels: u32,
     /// Threads of the node, 1 to [`THREADS_MAX`].
     pub threads: u32,
-    /// A random number that a process draws when it starts.
+    /// A random number of the process.
     pub epoch: u64,
     /// Random bytes of this connection.
     pub nonce: [u8; NONCE_BYTES],
-    /// What becomes of the connection's messages when it breaks. A link fills it in as its limits say.
+    /// Whether and which session this connection has. A link sets it by its limits.
     pub resume: Resumption,
 }
 
-/// Whether the two ends keep what the other has not acknowledged, and go on with it on the next connection.
+/// Whether both ends retain frames until the other has acknowledged them, to resume the session on the next
+/// connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resumption {
-    /// They do not: nothing outlives the connection.
+    /// There is no session.
     #[default]
     Off,
-    /// They do: a session begins with this connection. Its secret is the nonce of the acceptor's answer.
+    /// A session begins with this connection. Its secret is the nonce of the acceptor.
     New,
-    /// The connection goes on with a session of an earlier one.
+    /// The connection resumes an earlier session.
     Session {
         /// The secret of the session.
         session: [u8; NONCE_BYTES],
@@ -67,7 +68,7 @@ pub enum Resumption {
     },
 }
 
-/// Why a hello, or its answer, is none.
+/// Why a hello, or its answer, is invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum HelloError {
     /// The values cannot be read.
@@ -82,7 +83,7 @@ pub enum HelloError {
     /// It is longer than [`HELLO_BYTES_MAX`].
     #[error("hello: {bytes} bytes, limit {HELLO_BYTES_MAX}")]
     Length {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
     },
     /// A key is missing, or its value is of the wrong type or out of range.
@@ -91,15 +92,15 @@ pub enum HelloError {
         /// The key.
         key: &'static str,
     },
-    /// The session that it names is not there, or has let go of what would be needed to go on with it.
+    /// The session that it names does not exist, or frames were dropped that it needs.
     #[error("hello: the session that it names cannot be resumed")]
     Session,
     /// The peer answered with a version that this end did not offer.
-    #[error("hello: answered with version {version}, offered was {offered}")]
+    #[error("hello: answered with version {version}, but {offered} was offered")]
     Version {
         /// The version of the answer.
         version: u32,
-        /// The highest that was offered.
+        /// The highest version that was offered.
         offered: u32,
     },
 }
@@ -116,7 +117,7 @@ impl Hello {
     /// Packs the hello.
     ///
     /// # Errors
-    /// [`HelloError::Field`] for what the other end would refuse.
+    /// [`HelloError::Field`] for a field that the other end would refuse.
     pub fn pack(&self) -> Result<Bytes, HelloError> {
         self.check()?;
         let mut buffer = BytesMut::with_capacity(256);
@@ -131,7 +132,7 @@ impl Hello {
         integer(&mut packer, "channel", self.channel.into())?;
         integer(&mut packer, "channels", self.channels.into())?;
         integer(&mut packer, "threads", self.threads.into())?;
-        // All 64 bits, as the integer of Lua that has them.
+        // All 64 bits, as the Lua integer with the same bits.
         integer(&mut packer, "epoch", self.epoch as i64)?;
         packer.string(b"node")?;
         packer.string(self.node.as_bytes())?;
@@ -166,7 +167,7 @@ impl Hello {
     /// Reads a hello or its answer.
     ///
     /// # Errors
-    /// [`HelloError`] that names what is wrong.
+    /// A [`HelloError`] that names the invalid part.
     pub fn unpack(payload: &[u8]) -> Result<Self, HelloError> {
         if payload.len() > HELLO_BYTES_MAX {
             let bytes = payload.len();
@@ -202,7 +203,7 @@ impl Hello {
 }
 
 impl Resumption {
-    /// How many frames were received, as far as it says.
+    /// The number of received frames in it.
     fn received(&self) -> u64 {
         match self {
             Self::Off | Self::New => 0,
@@ -276,7 +277,7 @@ mod tests {
         pack(&(HELLO_NAME, Value::Table(Table { array, entries }))).expect("packable")
     }
 
-    /// The table with one entry changed, or taken out.
+    /// The table with one entry changed or removed.
     fn with(key: &str, value: Option<Value>) -> Result<Hello, HelloError> {
         let mut entries = table();
         entries.retain(|(other, _)| other.as_str() != Some(key));
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_named_with_its_secret_and_what_was_received_of_it() {
+    fn a_session_is_named_with_its_secret_and_its_received_frames() {
         let resume = |extra: Vec<(&str, Value)>| {
             let mut entries = table();
             entries.retain(|(key, _)| key.as_str() != Some("resume"));
@@ -378,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_written() {
+    fn an_invalid_hello_is_not_packed() {
         let refused = |hello: Hello, key| assert_eq!(hello.pack(), Err(HelloError::Field { key }));
         refused(
             Hello {

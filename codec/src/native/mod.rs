@@ -1,13 +1,12 @@
-//! The native dialect: frames with a fixed header, names that are defined once, and the hello by which two
-//! Skyring nodes agree to speak it. `docs/wire-native.md` specifies it.
+//! The native dialect: frames with a fixed header, names that are defined once, and the hello with which two
+//! Skyring nodes agree on it. `docs/wire-native.md` specifies it.
 //!
-//! A frame is a [`Header`] of [`HEADER_BYTES`] and as many bytes as it says. [`FrameReader`] cuts a byte
-//! stream into frames, and [`put_frame`] writes one. Which frames may come when, and who waits for them, is
-//! the business of [`crate::link`].
+//! A frame is a [`Header`] of [`HEADER_BYTES`] and a payload of the length in it. [`FrameReader`] splits a byte
+//! stream into frames, and [`put_frame`] writes one. [`crate::link`] checks their order and assigns them to calls.
 //!
-//! Messages are numbered without a field for it: calls, sends and replies count, in each direction of a
-//! channel's session, in the order in which they are written; the other kinds do not count. Acknowledgements say
-//! how many have come, and the hello of a later connection says it again.
+//! Messages are numbered without a field on the wire: calls, sends and replies count, in each direction of a
+//! session, in the order in which they are written; the other kinds do not count. Acknowledgements contain the
+//! number of received ones, and so does the hello of a later connection.
 
 mod code;
 mod header;
@@ -31,13 +30,13 @@ use bytes::Bytes;
 
 use crate::outbuffer::OutBuffer;
 
-/// The longest error text, in bytes; more is cut off.
+/// The longest error text, in bytes; longer ones are truncated.
 pub const ERROR_BYTES_MAX: usize = 32 * 1024;
 
-/// A frame that version 1 of the dialect does not have. The stream cannot be trusted any more.
+/// A frame that version 1 of the dialect does not have. The rest of the stream is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// No kind has this number.
+    /// An unknown kind.
     #[error("frame of unknown kind {kind}")]
     Kind {
         /// The number.
@@ -51,7 +50,7 @@ pub enum FrameError {
         /// All its flags.
         flags: u8,
     },
-    /// Bits that mean nothing yet are set.
+    /// Reserved bits are set.
     #[error("{kind:?} frame with reserved bits {reserved:#06x}")]
     Reserved {
         /// The kind of the frame.
@@ -59,14 +58,14 @@ pub enum FrameError {
         /// The bits.
         reserved: u16,
     },
-    /// More bytes than a frame of this kind has.
+    /// A payload that is longer than the limit of the kind.
     #[error("{kind:?} frame of {length} bytes, limit {limit}")]
     Length {
         /// The kind of the frame.
         kind: FrameKind,
-        /// The bytes that its header declares.
+        /// The length in its header.
         length: u32,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
     /// Calls and replies have a session other than 0, sends have 0.
@@ -77,13 +76,13 @@ pub enum FrameError {
         /// Its session.
         session: u32,
     },
-    /// A kind that this end never sends to that one.
+    /// A kind that is never sent in this direction.
     #[error("{kind:?} frame in the wrong direction")]
     Direction {
         /// The kind of the frame.
         kind: FrameKind,
     },
-    /// A name's number is [`NAMES_MAX`] or more, or its name is empty.
+    /// The number of a name is [`NAMES_MAX`] or more, or the name is empty.
     #[error("name of {bytes} bytes defined as number {number}: 1 to 255 bytes and numbers below {NAMES_MAX}")]
     Definition {
         /// The number.
@@ -91,17 +90,19 @@ pub enum FrameError {
         /// Length of the name.
         bytes: usize,
     },
-    /// An acknowledgement of frames that were never sent, or of fewer than were acknowledged before.
-    #[error("{received} frames acknowledged: {acknowledged} were before, and {sent} were sent")]
+    /// An acknowledgement of frames that were never sent, or of fewer than before.
+    #[error(
+        "{received} frames acknowledged, but {acknowledged} were acknowledged before and {sent} were sent"
+    )]
     Acknowledgement {
-        /// How many frames the other end says that it has.
+        /// How many frames it acknowledges.
         received: u64,
-        /// How many it has said before that it has.
+        /// How many were acknowledged before.
         acknowledged: u64,
-        /// How many there are.
+        /// How many were sent.
         sent: u64,
     },
-    /// A target that no name was defined for.
+    /// A target without a definition.
     #[error("target is name number {number}, which was not defined")]
     NameUndefined {
         /// The number.
@@ -116,7 +117,7 @@ pub fn put_frame(out: &mut OutBuffer, mut header: Header, payload: &Bytes) {
     out.put_frame(&header.encode(), payload);
 }
 
-/// The frame of an error for `session`; of its text at most [`ERROR_BYTES_MAX`] bytes are sent.
+/// The frame of an error for `session`; its text is truncated to [`ERROR_BYTES_MAX`] bytes.
 pub(crate) fn error_frame(session: u32, code: ErrorCode, text: &[u8]) -> (Header, Bytes) {
     let text = text.get(..ERROR_BYTES_MAX).unwrap_or(text);
     let header = Header {

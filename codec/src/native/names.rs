@@ -1,39 +1,38 @@
-//! Names that were sent once and are a number from then on.
+//! Names that are sent once per connection and represented by a number from then on.
 //!
-//! The sender deals the numbers 0 to [`NAMES_MAX`] - 1; once all are dealt, a new name takes over the oldest
-//! number and is defined again. Definitions lie in the stream between the frames that use them, so a number
-//! always means what was defined last in front of it. The number stands for the name, not for a service: the
-//! receiver looks the name up for every frame.
+//! The sender assigns the numbers 0 to [`NAMES_MAX`] - 1; when all are assigned, a new name takes the oldest number
+//! and is defined again. Definitions are in the stream between the frames that use them, so a number always means
+//! its last definition in front of it. The number represents the name, not a service: the receiver resolves the
+//! name for every frame.
 //!
-//! Messages that wait for a connection hold their names by number as well, so a number that is held is not
-//! taken over.
+//! Messages that wait for a connection hold their names by number too, so a held number is not reassigned.
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::FrameError;
 
-/// Numbers that names may have at a time, in one direction of a connection.
+/// The most names with a number at a time, in one direction of a connection.
 pub const NAMES_MAX: usize = 4096;
 
-/// A name of the sender's.
+/// A name of the sender.
 #[derive(Debug)]
 struct Entry {
     name: Bytes,
-    /// The connection on which its number was defined last.
+    /// The last connection on which its number was defined.
     defined: u64,
     /// How many messages hold it.
     held: u32,
 }
 
-/// The names that one end sends. It keeps them when a connection ends; each connection defines them anew.
+/// The names that one end sends. They survive a connection; each connection defines them again.
 #[derive(Debug)]
 pub(crate) struct NamesOut {
     numbers: FxHashMap<Bytes, u32>,
     entries: Vec<Entry>,
-    /// The number that the next new name takes over once all are dealt, unless it is held.
+    /// The number that the next new name takes when all are assigned, unless it is held.
     oldest: u32,
-    /// The name that was asked for last: mostly it is asked for again.
+    /// The name that was used last, which is most often the next one.
     latest: u32,
     /// Counts the connections.
     connection: u64,
@@ -50,12 +49,12 @@ impl NamesOut {
         }
     }
 
-    /// A new connection: nothing is defined on it.
+    /// Begins a new connection, on which no name is defined.
     pub(crate) fn forget_definitions(&mut self) {
         self.connection += 1;
     }
 
-    /// Holds a name for a message; gives its number. None when all numbers are held by other names.
+    /// Holds a name for a message; returns its number. None when all numbers are held by other names.
     #[inline]
     pub(crate) fn hold(&mut self, name: &[u8]) -> Option<u32> {
         let number = self.find(name)?;
@@ -63,22 +62,23 @@ impl NamesOut {
         Some(number)
     }
 
-    /// Lets go of a name that was held.
+    /// Releases a held name.
     #[inline]
     pub(crate) fn release(&mut self, number: u32) {
         if let Some(entry) = self.entries.get_mut(number as usize) {
-            debug_assert!(entry.held > 0, "a name is let go once too often");
+            debug_assert!(entry.held > 0, "a name is released that is not held");
             entry.held -= 1;
         }
     }
 
-    /// A name that is held.
+    /// A held name.
     #[inline]
     pub(crate) fn name(&self, number: u32) -> &[u8] {
         self.entries.get(number as usize).map_or(&[], |entry| &entry.name)
     }
 
-    /// The name, if it must be defined before its number is used on this connection; that counts as done.
+    /// The name, if it must be defined on this connection before its number is used; it counts as defined
+    /// afterwards.
     #[inline]
     pub(crate) fn define(&mut self, number: u32) -> Option<&Bytes> {
         let entry = self.entries.get_mut(number as usize)?;
@@ -123,7 +123,7 @@ impl NamesOut {
         Some(number)
     }
 
-    /// The number to take over; None when all are held.
+    /// The number to reassign; None when all are held.
     fn next_free(&mut self) -> Option<u32> {
         for _ in 0..NAMES_MAX {
             let number = self.oldest;
@@ -139,22 +139,22 @@ impl NamesOut {
 /// The names that one end has received on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct NamesIn {
-    /// Indexed by number; one with an empty name was not defined.
+    /// Indexed by number; an empty name is not defined.
     names: Vec<Received>,
     /// Bytes of all names together.
     bytes: usize,
 }
 
-/// A name of the peer's.
+/// A name of the peer.
 #[derive(Debug, Clone, Default)]
 struct Received {
     name: Bytes,
-    /// The handle that it was resolved to, and the state of the receiver's names in which that was so.
+    /// The handle that it resolved to, and the state of the receiver's names at that time.
     resolved: Option<(u64, u32)>,
 }
 
 impl NamesIn {
-    /// Takes a definition. The name is copied, so that it does not keep the chunk that it came in.
+    /// Takes a definition. The name is copied, so that it does not keep its chunk.
     pub(crate) fn define(&mut self, number: u32, name: &[u8]) -> Result<(), FrameError> {
         let index = number as usize;
         if index >= NAMES_MAX || name.is_empty() {
@@ -162,7 +162,7 @@ impl NamesIn {
             return Err(FrameError::Definition { number, bytes });
         }
         if self.names.len() <= index {
-            // A peer that deals high numbers first makes this grow at once, to a bound that is small.
+            // A peer that assigns high numbers first makes this grow at once, to a small bound.
             self.names.resize(index + 1, Received::default());
         }
         self.bytes = self.bytes + name.len() - self.names[index].name.len();
@@ -173,7 +173,7 @@ impl NamesIn {
         Ok(())
     }
 
-    /// The name with a number.
+    /// The name of a number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Result<Bytes, FrameError> {
         match self.names.get(number as usize) {
@@ -182,8 +182,8 @@ impl NamesIn {
         }
     }
 
-    /// The handle behind the name with a number, as `resolve` finds it. What it finds is remembered and used
-    /// again only while `state` is the same, so a name that moved is never stale; that there is none is not.
+    /// The handle of the name with a number, from `resolve` or from the cache. A cached handle is used only while
+    /// `state` is the same, so a moved name is never stale; a missing handle is not cached.
     #[inline]
     pub(crate) fn resolve(
         &mut self,
@@ -203,7 +203,7 @@ impl NamesIn {
         }
     }
 
-    /// Bytes of memory that the names hold.
+    /// Memory in bytes that the names hold.
     pub(crate) fn held_bytes(&self) -> usize {
         self.names.capacity() * size_of::<Received>() + self.bytes
     }
@@ -217,8 +217,8 @@ mod tests {
         format!("@{index}").into_bytes()
     }
 
-    /// Holds a name for a moment, as a message that is transmitted at once; its number, and whether it had
-    /// to be defined.
+    /// Holds a name for a message that is transmitted at once; returns its number, and whether it had to be
+    /// defined.
     fn use_once(names: &mut NamesOut, name: &[u8]) -> (u32, bool) {
         let number = names.hold(name).expect("not all are held");
         assert_eq!(names.name(number), name);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_last_number_names_take_over_the_oldest_and_both_ends_agree() {
+    fn after_the_last_number_names_take_the_oldest_and_both_ends_agree() {
         let (mut sent, mut received) = (NamesOut::new(), NamesIn::default());
         let mut exchange = |index: usize| {
             let name = name(index);
@@ -263,16 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_held_is_not_taken_over() {
+    fn a_held_number_is_not_reassigned() {
         let mut names = NamesOut::new();
         let held: Vec<_> = (0..NAMES_MAX).map(|index| names.hold(&name(index))).collect();
         assert!(held.iter().all(Option::is_some));
         assert_eq!(names.hold(b"@new"), None);
-        assert_eq!(
-            names.hold(&name(7)),
-            Some(7),
-            "a name that is there can be held again"
-        );
+        assert_eq!(names.hold(&name(7)), Some(7), "a held name can be held again");
         names.release(7);
         names.release(70);
         assert_eq!(names.hold(b"@new"), Some(70));
@@ -281,29 +277,29 @@ mod tests {
     }
 
     #[test]
-    fn a_resolved_name_is_looked_up_again_when_anything_has_changed() {
+    fn a_name_is_resolved_again_after_any_change() {
         let mut names = NamesIn::default();
         names.define(3, b"@a").expect("in range");
-        let unasked = |_: &[u8]| -> Option<u32> { panic!("it was remembered") };
+        let uncalled = |_: &[u8]| -> Option<u32> { panic!("it is cached") };
         assert_eq!(names.resolve(3, 1, |_| None), None);
         assert_eq!(
             names.resolve(3, 1, |name| (name == b"@a").then_some(10)),
             Some(10)
         );
-        assert_eq!(names.resolve(3, 1, unasked), Some(10));
-        // The receiver's names have changed.
+        assert_eq!(names.resolve(3, 1, uncalled), Some(10));
+        // The names of the receiver have changed.
         assert_eq!(names.resolve(3, 2, |_| Some(11)), Some(11));
-        assert_eq!(names.resolve(3, 2, unasked), Some(11));
+        assert_eq!(names.resolve(3, 2, uncalled), Some(11));
         assert_eq!(names.resolve(3, 3, |_| None), None);
-        // The number has another meaning.
+        // The number is assigned to another name.
         assert_eq!(names.resolve(3, 4, |_| Some(12)), Some(12));
         names.define(3, b"@b").expect("in range");
         assert_eq!(
             names.resolve(3, 4, |name| (name == b"@b").then_some(13)),
             Some(13)
         );
-        assert_eq!(names.resolve(2, 4, unasked), None);
-        assert_eq!(names.resolve(4, 4, unasked), None);
+        assert_eq!(names.resolve(2, 4, uncalled), None);
+        assert_eq!(names.resolve(4, 4, uncalled), None);
     }
 
     #[test]
@@ -324,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_hold_is_counted_through_redefinitions() {
+    fn held_memory_is_counted_across_redefinitions() {
         let mut names = NamesIn::default();
         for length in [255, 1, 100] {
             names.define(3, &vec![b'n'; length]).expect("in range");

@@ -1,53 +1,52 @@
-//! Cuts a byte stream into frames.
+//! Splits a byte stream into frames.
 //!
-//! Invariants: a payload that lies within one chunk is a slice of it; memory for one that straddles chunks
-//! grows as its bytes come, to at most [`GROWTH`] times of what came and never past the declared length;
-//! a message longer than the limit is given out at its header, and its bytes are dropped as they come; of a
-//! chunk that is used up nothing is kept.
+//! Invariants: a payload within one chunk is a slice of it; memory for a payload that straddles chunks grows with
+//! the received bytes, to at most [`GROWTH`] times of them and never beyond the declared length; a message above
+//! the limit is reported at its header, and its bytes are dropped as they arrive; nothing of a consumed chunk is
+//! held.
 
 use bytes::{Buf, Bytes};
 
 use super::{FrameError, FrameKind, HEADER_BYTES, Header};
 use crate::chunks::Chunks;
 
-/// Memory for a payload that straddles chunks, in multiples of the bytes that came. Large reads thus reach
-/// the whole length in few steps, and a declared length alone reserves little.
+/// Memory for a payload that straddles chunks, in multiples of the received bytes. So a large payload reaches its
+/// length in few steps, and a declared length alone reserves little.
 const GROWTH: usize = 4;
 
-/// Bytes of a payload that must have come, and must be missing, for the rest to be read into its place.
+/// Bytes of a payload that must have arrived, and must be missing, before the rest is read in place.
 const ROOM_BYTES_MIN: usize = 16 << 10;
 
-/// What the reader is in the middle of.
+/// The state of the reader.
 #[derive(Debug)]
 enum State {
-    /// Nothing: the next byte begins a header.
+    /// The next byte begins a header.
     Between,
-    /// A header that straddles chunks, and how much of it has come.
+    /// A header that straddles chunks, and how many bytes of it have arrived.
     Head([u8; HEADER_BYTES], usize),
-    /// The payload of a frame that straddles chunks; it is not whole.
+    /// An incomplete payload that straddles chunks.
     Payload(Vec<u8>),
-    /// So many bytes of a refused message.
+    /// The remaining bytes of a refused message.
     Refused(usize),
 }
 
-/// What is in front of the stream now.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Not enough of it.
+    /// More of the stream must arrive.
     Wait,
-    /// A whole frame: [`FrameReader::header`] and [`FrameReader::take_payload`] have it.
+    /// A whole frame: see [`FrameReader::header`] and [`FrameReader::take_payload`].
     Frame,
-    /// A message that is longer than the limit: [`FrameReader::header`] has its header, its bytes will be
-    /// dropped.
+    /// A message above the limit: see [`FrameReader::header`]. Its payload is skipped.
     TooLarge,
-    /// Something else than a frame: [`FrameReader::error`] says why.
+    /// No valid frame: see [`FrameReader::error`].
     Malformed,
 }
 
-/// Takes chunks of a byte stream, however they were cut, and gives out frames. See the module's page.
+/// Takes the chunks of a byte stream and returns frames. See the module documentation.
 ///
-/// The common case has a way of its own, because passing every frame on within enums costs more than all else
-/// that is done for a small one.
+/// The common case has a fast path, because passing every frame through enums costs more than the rest of the work
+/// for a small one.
 #[derive(Debug)]
 pub struct FrameReader {
     chunks: Chunks,
@@ -69,7 +68,7 @@ impl FrameReader {
         Self::starting_with(Chunks::default())
     }
 
-    /// A reader whose stream begins with what another one left.
+    /// A reader whose stream begins with the unread chunks of another one.
     pub(crate) fn starting_with(chunks: Chunks) -> Self {
         Self {
             chunks,
@@ -86,15 +85,15 @@ impl FrameReader {
         self.chunks.push(chunk);
     }
 
-    /// The next frame, if it lies within the current chunk and is not longer than `message_bytes_max`, as
-    /// nearly all are. Otherwise [`FrameReader::step`] says what comes next.
+    /// The next frame, if it is within the current chunk and not longer than `message_bytes_max`, as most are.
+    /// Otherwise [`FrameReader::step`] returns it.
     #[inline]
     pub fn take_whole(&mut self, message_bytes_max: usize) -> Option<(Header, Bytes)> {
         self.take_whole_if(message_bytes_max, |header| Some(*header))
     }
 
-    /// Takes the next frame as [`FrameReader::take_whole`] does, if `accept` gives something for its header;
-    /// else the frame stays where it is.
+    /// Takes the next frame as [`FrameReader::take_whole`] does, if `accept` returns Some for its header; else the
+    /// frame is not consumed.
     #[inline(always)]
     pub(crate) fn take_whole_if<T>(
         &mut self,
@@ -115,8 +114,8 @@ impl FrameReader {
         Some((accepted, take(current, length)))
     }
 
-    /// Goes on to the next frame. A message of more than `message_bytes_max` bytes is refused. After
-    /// [`Step::Malformed`] the stream is of no use any more, and every further step is the same.
+    /// Advances to the next frame. A message of more than `message_bytes_max` bytes is refused. After
+    /// [`Step::Malformed`] every further step is the same.
     pub fn step(&mut self, message_bytes_max: usize) -> Step {
         while self.error.is_none() {
             if self.chunks.current.is_empty() && !self.chunks.next_chunk() && !self.is_payload_whole() {
@@ -127,8 +126,8 @@ impl FrameReader {
                 State::Between => self.state = State::Head([0; HEADER_BYTES], 0),
                 State::Head(bytes, filled) => {
                     let count = (HEADER_BYTES - *filled).min(current.len());
-                    if let Some(room) = bytes.get_mut(*filled..*filled + count) {
-                        current.copy_to_slice(room);
+                    if let Some(unfilled) = bytes.get_mut(*filled..*filled + count) {
+                        current.copy_to_slice(unfilled);
                     }
                     *filled += count;
                     if *filled < HEADER_BYTES {
@@ -161,7 +160,7 @@ impl FrameReader {
                         return Step::Frame;
                     }
                     let count = (length - payload.len()).min(current.len());
-                    make_room(payload, payload.len() + count, length);
+                    reserve(payload, payload.len() + count, length);
                     payload.extend_from_slice(current.get(..count).unwrap_or_default());
                     current.advance(count);
                     if payload.len() == length {
@@ -183,7 +182,7 @@ impl FrameReader {
         Step::Malformed
     }
 
-    /// Whether the payload that was begun is there to the end, read through [`FrameReader::room`].
+    /// Whether a payload that was read through [`FrameReader::room`] is complete.
     fn is_payload_whole(&self) -> bool {
         match &self.state {
             State::Payload(payload) => payload.len() == self.header.length as usize,
@@ -191,10 +190,10 @@ impl FrameReader {
         }
     }
 
-    /// Where the next bytes of the stream may be put instead of into a chunk: the long payload that they
-    /// belong to, and how many at most. `None` when they belong elsewhere, or when too few have come or are
-    /// missing for this to be better than a chunk. What was appended counts at the next
-    /// [`FrameReader::step`].
+    /// The buffer into which the next bytes of the stream may be read instead of into a chunk: the long payload
+    /// that they belong to, and how many at most. None when they belong elsewhere, or when too few have arrived or
+    /// are missing for this to be cheaper than a chunk. The next [`FrameReader::step`] takes the appended bytes
+    /// into account.
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         if !self.chunks.is_empty() {
             return None;
@@ -206,38 +205,38 @@ impl FrameReader {
             {
                 let filled = payload.len();
                 if payload.capacity() - filled < ROOM_BYTES_MIN {
-                    make_room(payload, filled + ROOM_BYTES_MIN, length);
+                    reserve(payload, filled + ROOM_BYTES_MIN, length);
                 }
-                let room = payload.capacity().min(length) - filled;
-                Some((payload, room))
+                let space = payload.capacity().min(length) - filled;
+                Some((payload, space))
             }
             _ => None,
         }
     }
 
-    /// The header that the last step came to.
+    /// The header of the last step.
     #[inline]
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The payload of the frame that the last step came to; empty when it was taken before.
+    /// The payload of the last step; empty when it was taken before.
     #[inline]
     pub fn take_payload(&mut self) -> Bytes {
         std::mem::take(&mut self.payload)
     }
 
-    /// What is wrong with the stream.
+    /// Why the stream is malformed.
     pub fn error(&self) -> Option<FrameError> {
         self.error
     }
 
-    /// Whether a part of a frame is held or awaited, or chunks that were not cut yet.
+    /// Whether a part of a frame is held or still to arrive, or unread chunks are held.
     pub fn has_partial(&self) -> bool {
         !(matches!(self.state, State::Between) && self.chunks.is_empty())
     }
 
-    /// Bytes of memory that are held: for a payload that straddles chunks, and of chunks not cut yet.
+    /// Memory in bytes of a payload that straddles chunks, and of unread chunks.
     pub fn held_bytes(&self) -> usize {
         let payload = match &self.state {
             State::Payload(payload) => payload.capacity(),
@@ -246,13 +245,13 @@ impl FrameReader {
         payload + self.chunks.len()
     }
 
-    /// Copies what was not cut yet, so that it does not keep the memory that it was read into.
+    /// Copies the unread chunks, so that they do not keep their read buffers.
     pub fn own_chunks(&mut self) {
         self.chunks.own();
     }
 }
 
-/// Takes the first `length` bytes; of an empty payload nothing refers to the chunk.
+/// Takes the first `length` bytes; an empty payload does not refer to the chunk.
 #[inline]
 fn take(chunk: &mut Bytes, length: usize) -> Bytes {
     if length == 0 {
@@ -262,8 +261,8 @@ fn take(chunk: &mut Bytes, length: usize) -> Bytes {
     }
 }
 
-/// Makes room for `needed` bytes of a payload that will have `length`.
-fn make_room(payload: &mut Vec<u8>, needed: usize, length: usize) {
+/// Reserves memory for `needed` bytes of a payload of `length`.
+fn reserve(payload: &mut Vec<u8>, needed: usize, length: usize) {
     if needed > payload.capacity() {
         let wanted = (needed * GROWTH).min(length);
         payload.reserve_exact(wanted - payload.len());
@@ -355,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_length_reserves_nothing_and_growth_follows_what_came() {
+    fn a_declared_length_reserves_nothing_and_memory_grows_with_the_input() {
         let length = 16 * 1024 * 1024;
         let mut reader = FrameReader::new();
         reader.push(Bytes::copy_from_slice(&header(length, 1).encode()));
@@ -374,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_past_the_limit_is_refused_at_its_header_and_the_next_one_is_not() {
+    fn a_message_above_the_limit_is_refused_at_its_header_and_the_next_one_is_read() {
         let stream = [frame(LIMIT, 1), frame(LIMIT + 1, 2), frame(3, 3)].concat();
         for cut in [1, 7, 24, 25, 500, stream.len()] {
             let mut reader = FrameReader::new();
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_again_however_the_header_was_cut() {
+    fn an_error_is_repeated_however_the_header_was_split() {
         let mut bytes = header(0, 1).encode();
         bytes[4] = 77;
         for cut in [1, 5, HEADER_BYTES] {
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_payload_is_read_into_its_place_and_no_further() {
+    fn a_long_payload_is_read_in_place_up_to_its_end() {
         let (first, second) = (frame(1 << 20, 1), frame(20, 2));
         let mut stream = [first, second].concat();
         let mut reader = FrameReader::new();
@@ -441,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_was_read_to_its_end_in_place_needs_no_chunk_to_come_out() {
+    fn a_payload_that_was_read_in_place_is_returned_without_another_chunk() {
         let mut stream = frame(100_000, 1);
         let rest = stream.split_off(50_000);
         let mut reader = FrameReader::new();
@@ -457,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_frame_does_not_keep_the_chunk_that_it_came_in() {
+    fn a_partial_frame_does_not_keep_its_chunk() {
         let stream = frame(100, 1);
         for bytes in [1, HEADER_BYTES, HEADER_BYTES + 9] {
             let chunk = Bytes::copy_from_slice(&stream[..bytes]);

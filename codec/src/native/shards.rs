@@ -1,8 +1,7 @@
-//! Which of the callee's shards a message is for, as the dialler writes it into the header.
+//! The shard of the callee for a message, as the dialler writes it into the header.
 //!
-//! A key belongs to shard `key % threads` of the callee, and channel `c` to shard `(c - 1) % threads`. Where
-//! the two are the same, as they always are with as many channels as threads, the header says nothing: the
-//! channel decides.
+//! A key belongs to shard `key % threads` of the callee, and channel `c` to shard `(c - 1) % threads`. Where the
+//! two are the same, as always with as many channels as threads, the field is 0: the channel determines the shard.
 
 /// The shards of the callee, as the dialler's end of one connection sees them.
 #[derive(Debug, Clone, Copy)]
@@ -13,14 +12,14 @@ pub(crate) struct ShardsOut {
 }
 
 impl Default for ShardsOut {
-    /// Nothing is known: no message says its shard.
+    /// Nothing is known: the field is always 0.
     fn default() -> Self {
         Self { threads: 1, own: 0 }
     }
 }
 
 impl ShardsOut {
-    /// For a channel, counted from 1, to a node with that many threads, at least 1.
+    /// For a channel, counted from 1, to a node with `threads`, at least 1.
     pub(crate) fn new(channel: u32, threads: u32) -> Self {
         let threads = u64::from(threads.max(1));
         Self {
@@ -29,7 +28,7 @@ impl ShardsOut {
         }
     }
 
-    /// What the header says for a key: its shard plus 1, or 0 for the channel's own.
+    /// The field of the header for a key: its shard plus 1, or 0 for the shard of the channel.
     #[inline]
     pub(crate) fn of_key(self, key: u64) -> u16 {
         if self.threads == 1 {
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_channel_decides_where_channels_and_threads_are_as_many() {
+    fn the_field_is_0_with_as_many_channels_as_threads() {
         for key in 0..1_000u64 {
             let channel = (key % 4) as u32 + 1;
             assert_eq!(ShardsOut::new(channel, 4).of_key(key), 0);
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shard_than_the_channels_is_said_counted_from_1() {
+    fn another_shard_than_that_of_the_channel_is_counted_from_1() {
         let shards = ShardsOut::new(1, 4);
         assert_eq!(
             [0, 1, 2, 3, 4, 5].map(|key| shards.of_key(key)),

@@ -1,15 +1,15 @@
-//! Keys to look things up by, with Lua's idea of equality.
+//! Table keys for look-ups, with Lua's equality.
 
 use super::number::exact_integer;
 
-/// A key of a Lua table, to look things up by; made with `From`.
+/// A key of a Lua table for a look-up; created with `From`.
 ///
-/// Two keys are equal when Lua would find the same slot with them: `1` and `1.0` are, `1` and `"1"`
-/// are not. Tables are keys by identity in Lua, which does not survive packing, so no key equals one.
+/// Two keys are equal when Lua finds the same slot with them: `1` and `1.0` are, `1` and `"1"` are not. In Lua
+/// tables are keys by identity, which packing does not preserve, so no key equals a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Key<'k>(Slot<'k>);
 
-/// Floats stand here only when no integer equals them; that makes plain comparison Lua's.
+/// `Number` holds only floats that no integer equals; so derived equality is that of Lua.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Slot<'k> {
     Boolean(bool),
@@ -19,7 +19,7 @@ enum Slot<'k> {
 }
 
 impl Key<'_> {
-    /// Where in an array this key points, counted from 0, if it can point into one at all.
+    /// The index into an array, counted from 0; None for a key that is no position.
     pub(super) fn array_index(self) -> Option<usize> {
         match self.0 {
             Slot::Integer(position) => usize::try_from(position.checked_sub(1)?).ok(),

@@ -1,18 +1,17 @@
-//! lua-seri: Lua values to bytes and back, as Skynet's `skynet.pack` writes and reads them.
+//! lua-seri: Lua values to bytes and back, in the format of Skynet's `skynet.pack`.
 //!
-//! A payload is a sequence of values, nothing before, between or after them; an empty payload is no
-//! values. Three ways in and out, by what the caller knows:
+//! A payload is a sequence of values without separators; an empty payload has no values. There are three interfaces:
 //!
-//! - types known and hot: [`pack_into`] and [`unpack`] with tuples, which borrow and do not allocate;
-//! - types known and rich: [`to_bytes`] and [`from_bytes`], through serde;
-//! - types unknown: [`Value`], with [`pack`] and [`unpack_all`], or [`values`] to walk without copying.
+//! - for known types on hot paths: [`pack_into`] and [`unpack`] with tuples, which borrow and do not allocate;
+//! - for known structured types: [`to_bytes`] and [`from_bytes`], through serde;
+//! - for unknown types: [`Value`], with [`pack`] and [`unpack_all`], or [`values`] to iterate without copying.
 //!
 //! # Invariants
 //!
-//! - What is packed here is byte for byte what Skynet packs for the same values.
-//! - What Skynet packs is read here, light userdata excepted: a pointer means nothing to another process.
-//! - Values lie inside at most [`DEPTH_MAX`] tables, on the way out and on the way in.
-//! - Reading never panics, and reserves memory by what has been read, never by what was declared.
+//! - Values are packed to the same bytes as by Skynet.
+//! - All values that Skynet packs can be read, except light userdata: a pointer has no meaning in another process.
+//! - Values are inside at most [`DEPTH_MAX`] tables, when packed and when read.
+//! - Reading never panics, and reserves memory by the bytes that were read, never by declared lengths.
 
 mod key;
 mod number;

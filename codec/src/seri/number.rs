@@ -1,4 +1,4 @@
-//! Lua's two kinds of number: when a float counts as an integer, and how a float is written.
+//! The two number types of Lua: when a float equals an integer, and how a float is formatted.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ const INTEGER_END: f64 = 9_223_372_036_854_775_808.0;
 /// Digits after the first in Lua's `%.14g`.
 const DIGITS_AFTER_FIRST: usize = 13;
 
-/// The integer that a float is exactly, if it is one that Lua can hold.
+/// The integer that a float equals, if Lua can represent it.
 #[inline]
 pub(super) fn exact_integer(number: f64) -> Option<i64> {
-    // The bounds come first, because casting saturates; NaN is within none.
+    // The range is checked first, because the cast saturates; NaN is outside every range.
     if (-INTEGER_END..INTEGER_END).contains(&number) && number.trunc() == number {
         Some(number as i64)
     } else {
@@ -19,7 +19,7 @@ pub(super) fn exact_integer(number: f64) -> Option<i64> {
     }
 }
 
-/// Writes a float as Lua's `tostring` does: `%.14g`, and `.0` behind what would look like an integer.
+/// Formats a float as Lua's `tostring` does: `%.14g`, with `.0` appended to what would look like an integer.
 pub(super) fn write_number(output: &mut impl fmt::Write, number: f64) -> fmt::Result {
     let sign = if number.is_sign_negative() { "-" } else { "" };
     if number.is_nan() {
@@ -48,7 +48,7 @@ pub(super) fn write_number(output: &mut impl fmt::Write, number: f64) -> fmt::Re
     }
 }
 
-/// Cuts the zeros behind the decimal point, and the point itself if nothing is left behind it.
+/// Removes trailing zeros after the decimal point, and the point itself if no digit is left after it.
 fn without_trailing_zeros(digits: &str) -> &str {
     if digits.contains('.') {
         digits.trim_end_matches('0').trim_end_matches('.')
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_read_as_lua_writes_them() {
+    fn floats_are_formatted_as_in_lua() {
         let expected = [
             (0.0, "0.0"),
             (-0.0, "-0.0"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn only_floats_that_a_lua_integer_equals_count_as_integers() {
+    fn only_floats_that_equal_a_lua_integer_convert_to_one() {
         assert_eq!(exact_integer(3.0), Some(3));
         assert_eq!(exact_integer(-0.0), Some(0));
         assert_eq!(exact_integer(-INTEGER_END), Some(i64::MIN));

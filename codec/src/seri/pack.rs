@@ -2,9 +2,9 @@
 //!
 //! # Invariants
 //!
-//! - The shortest form is used, as Skynet does: the same values give the same bytes.
-//! - A float is written as a float even when it is integral, because Lua's floats and integers differ.
-//! - A failed [`pack_into`] leaves its buffer as it was.
+//! - The shortest form is used, as in Skynet: the same values give the same bytes.
+//! - A float is packed as a float even when it is integral, because Lua distinguishes floats and integers.
+//! - A failed [`pack_into`] leaves its buffer unchanged.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -18,13 +18,13 @@ use super::wire::{
 /// The longest string in bytes and the longest list in items, because Skynet counts both in a C `int`.
 pub const LENGTH_MAX: usize = i32::MAX as usize;
 
-/// Room in bytes that [`pack`] starts with: enough for most calls, so that they allocate once.
+/// Initial capacity of [`pack`] in bytes: enough for most calls, so that they allocate once.
 const CAPACITY_INITIAL: usize = 64;
 
 /// Why values cannot be packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PackError {
-    /// A value lies inside more than [`DEPTH_MAX`] tables.
+    /// A value is inside more than [`DEPTH_MAX`] tables.
     #[error("tables are nested more than {DEPTH_MAX} deep")]
     TooDeep,
     /// An unsigned integer is larger than Lua's largest.
@@ -39,7 +39,7 @@ pub enum PackError {
         /// Bytes of the string or items of the list.
         length: usize,
     },
-    /// A table has an entry whose key is nil, which would read as the end of the table.
+    /// A table has an entry whose key is nil, which would be read as the end of the table.
     #[error("a table has the key nil")]
     NilKey,
     /// A table has an entry whose key is NaN, which Lua refuses.
@@ -47,10 +47,10 @@ pub enum PackError {
     NanKey,
 }
 
-/// What can be packed: one Lua value, or several in a row.
+/// Types that can be packed: one Lua value, or several in sequence.
 ///
-/// A tuple is its members one after another, `()` is none. A slice of [`Value`] is its items one after
-/// another; a Lua list is a [`Table`].
+/// A tuple is its members in sequence, `()` is no value. A slice of [`Value`] is its items in sequence; a Lua list
+/// is a [`Table`].
 pub trait Pack {
     /// Appends the values.
     fn pack(&self, packer: &mut Packer<'_>) -> Result<(), PackError>;
@@ -70,7 +70,7 @@ pub fn pack<T: Pack + ?Sized>(values: &T) -> Result<Bytes, PackError> {
     Ok(buffer.freeze())
 }
 
-/// Packs values behind what the buffer holds already. On error the buffer is as it was.
+/// Appends values to a buffer. On an error the buffer is unchanged.
 #[inline]
 pub fn pack_into<T: Pack + ?Sized>(buffer: &mut BytesMut, values: &T) -> Result<(), PackError> {
     let start = buffer.len();
@@ -81,10 +81,10 @@ pub fn pack_into<T: Pack + ?Sized>(buffer: &mut BytesMut, values: &T) -> Result<
     result
 }
 
-/// Appends Lua values to a buffer, one call for each: what implementors of [`Pack`] write to.
+/// Appends Lua values to a buffer, one call for each: the output of implementations of [`Pack`].
 ///
-/// A table is [`Packer::table_start`], its list items, then keys and values in turn, then
-/// [`Packer::table_end`]. That the calls add up is up to the caller, and so is that no key is nil or NaN.
+/// A table is [`Packer::table_start`], its list items, then keys and values alternately, then
+/// [`Packer::table_end`]. The caller must make balanced calls, and must not append nil or NaN as a key.
 #[derive(Debug)]
 pub struct Packer<'b> {
     buffer: &'b mut BytesMut,
@@ -144,7 +144,7 @@ impl<'b> Packer<'b> {
         Ok(())
     }
 
-    /// Opens a table whose list has `array_length` items; they come next.
+    /// Opens a table whose list has `array_length` items, which must follow.
     pub fn table_start(&mut self, array_length: usize) -> Result<(), PackError> {
         self.check_depth()?;
         check_length(array_length)?;
@@ -158,19 +158,19 @@ impl<'b> Packer<'b> {
         Ok(())
     }
 
-    /// Closes the table opened last.
+    /// Closes the innermost open table.
     pub fn table_end(&mut self) {
-        // The nil at the end is no value, so it stands even where a value would be too deep.
+        // The nil at the end is no value, so it is allowed even where a value would be too deep.
         self.buffer.put_u8(head(TYPE_NIL, 0));
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Bytes in the buffer: a mark to come back to.
+    /// The length of the buffer, as a mark.
     pub(super) fn mark(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Forgets a table and everything behind the mark at which it was opened.
+    /// Removes an open table: everything since the mark at which it was opened.
     pub(super) fn abandon_table(&mut self, mark: usize) {
         self.buffer.truncate(mark);
         self.depth = self.depth.saturating_sub(1);
@@ -202,7 +202,7 @@ impl<'b> Packer<'b> {
         }
     }
 
-    /// Takes back the entry appended since `key` if its value, appended since `value`, is nil.
+    /// Removes the entry appended since `key` if its value, appended since `value`, is nil.
     pub(super) fn drop_entry_if_nil(&mut self, key: usize, value: usize) {
         if self.is_nil_since(value) {
             self.buffer.truncate(key);
@@ -334,7 +334,7 @@ impl<const N: usize> Pack for [u8; N] {
 }
 
 impl<T: Pack> Pack for Option<T> {
-    /// None is one nil, whatever `T` would have been.
+    /// None is one nil, even if `T` is several values.
     #[inline]
     fn pack(&self, packer: &mut Packer<'_>) -> Result<(), PackError> {
         match self {
@@ -431,7 +431,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_past_a_c_int_are_refused_without_writing() {
+    fn lengths_above_a_c_int_are_refused_without_writing() {
         let mut buffer = BytesMut::new();
         let mut packer = Packer::new(&mut buffer);
         let length = LENGTH_MAX + 1;
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_pack_leaves_the_buffer_as_it_was() {
+    fn a_failed_pack_leaves_the_buffer_unchanged() {
         let mut buffer = BytesMut::from(&b"before"[..]);
         let result = pack_into(&mut buffer, &("GET", u64::MAX));
         assert_eq!(result, Err(PackError::IntegerOutOfRange { value: u64::MAX }));

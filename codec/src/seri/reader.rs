@@ -1,10 +1,10 @@
-//! Bytes to tokens: the one place that reads the wire form.
+//! Bytes to tokens: the only code that reads the wire format.
 //!
 //! # Invariants
 //!
 //! - Every step consumes at least one byte or fails, so reading ends within the input.
-//! - An array length is believed only as far as the bytes behind it could hold the items.
-//! - Tables nest no deeper than [`DEPTH_MAX`], which also bounds every recursion over tokens.
+//! - An array length is accepted only if the bytes after it could hold the items.
+//! - Tables nest at most [`DEPTH_MAX`] deep, which also bounds every recursion over tokens.
 
 use super::value::{Kind, Table, Value};
 use super::wire::{
@@ -13,27 +13,27 @@ use super::wire::{
     TYPE_TABLE, TYPE_USERDATA, cookie_of, kind_of,
 };
 
-/// Items that are reserved for a list before the first is read; past that it grows as items arrive.
+/// Items for which memory is reserved before the first is read; a longer list grows as items are read.
 pub(super) const RESERVED_ITEMS_MAX: usize = 64;
 
-/// Why bytes cannot be read as the values wanted. Offsets are in bytes from the start of the payload.
+/// Why bytes cannot be read as the wanted values. Offsets are in bytes from the start of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum UnpackError {
-    /// A value runs past the end of the payload.
+    /// A value continues after the end of the payload.
     #[error("the value at byte {offset} runs past the end of the payload")]
     Truncated {
         /// Where the value starts.
         offset: usize,
     },
-    /// A type that lua-seri does not have.
-    #[error("byte {offset} is 0x{byte:02x}, which starts no value")]
+    /// A type that does not exist in lua-seri.
+    #[error("byte {offset} is 0x{byte:02x}, which is no type of value")]
     UnknownType {
         /// Where the value starts.
         offset: usize,
         /// Its first byte.
         byte: u8,
     },
-    /// A number or a string in a form that lua-seri does not have.
+    /// A form of a number or a string that does not exist in lua-seri.
     #[error("byte {offset} is 0x{byte:02x}, an unknown form of number or string")]
     BadCookie {
         /// Where the value starts.
@@ -42,18 +42,18 @@ pub enum UnpackError {
         byte: u8,
     },
     /// A pointer of another process.
-    #[error("the value at byte {offset} is light userdata, which means nothing outside its process")]
+    #[error("the value at byte {offset} is light userdata, a pointer of another process")]
     LightUserdata {
         /// Where the value starts.
         offset: usize,
     },
-    /// The array length of a table is no integer, or negative.
-    #[error("the table at byte {offset} has an array length that is no count")]
+    /// The array length of a table is negative or not an integer.
+    #[error("the table at byte {offset} has an invalid array length")]
     BadArrayLength {
         /// Where the table starts.
         offset: usize,
     },
-    /// A value lies inside more than [`DEPTH_MAX`] tables.
+    /// A value is inside more than [`DEPTH_MAX`] tables.
     #[error("the value at byte {offset} is nested more than {DEPTH_MAX} tables deep")]
     TooDeep {
         /// Where the value starts.
@@ -65,27 +65,27 @@ pub enum UnpackError {
         /// Where the key starts.
         offset: usize,
     },
-    /// A value is of another kind than the one wanted. A missing value counts as nil.
+    /// A value is of another kind than the wanted one. A missing value counts as nil.
     #[error("value {position} should be {wanted}, but is {found}")]
     Mismatch {
         /// Which value of the payload, counted from 1.
         position: usize,
-        /// What was wanted.
+        /// The wanted type.
         wanted: &'static str,
-        /// What is there.
+        /// The kind of the value.
         found: Kind,
     },
-    /// An integer does not fit the type wanted.
+    /// An integer is out of range for the wanted type.
     #[error("value {position} is {value}, which does not fit {wanted}")]
     IntegerOutOfRange {
         /// Which value of the payload, counted from 1.
         position: usize,
-        /// The type wanted.
+        /// The wanted type.
         wanted: &'static str,
         /// The integer.
         value: i64,
     },
-    /// A float stands where an integer is wanted, and equals none.
+    /// A float that equals no integer, where an integer is wanted.
     #[error("value {position} is the float {value}, which is no integer")]
     NotAnInteger {
         /// Which value of the payload, counted from 1.
@@ -93,7 +93,7 @@ pub enum UnpackError {
         /// The float.
         value: f64,
     },
-    /// A string stands where text is wanted, and is not UTF-8.
+    /// A string that is not UTF-8, where text is wanted.
     #[error("value {position} is a string that is not UTF-8")]
     NotUtf8 {
         /// Which value of the payload, counted from 1.
@@ -101,7 +101,7 @@ pub enum UnpackError {
     },
 }
 
-/// One step of reading. After `Table` come its list items, then keys and values until a nil key.
+/// One step of reading. `Table` is followed by its list items, then keys and values until a nil key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Token<'a> {
     Nil,
@@ -112,11 +112,11 @@ pub(super) enum Token<'a> {
     Table { array_length: usize },
 }
 
-/// Reads tokens off the front of a payload.
+/// Reads tokens from the front of a payload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// Length of the whole payload, from which offsets follow.
+    /// Length of the whole payload, to compute offsets.
     total: usize,
     /// How many tables are open.
     depth: usize,
@@ -132,37 +132,38 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether nothing is left to read.
+    /// Whether no bytes are left.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// What is left to read.
+    /// The remaining bytes.
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Makes this reader empty: behind an error there is nothing to make sense of.
+    /// Drops the remaining bytes: after an error they are meaningless.
     #[inline]
     pub(super) fn stop(&mut self) {
         self.rest = &[];
     }
 
-    /// Whether the next value is nil, or there is none, which in Lua is the same.
+    /// Whether the next value is nil or missing, which is the same in Lua.
     #[inline]
     pub(super) fn is_nil_next(&self) -> bool {
         self.rest.first().is_none_or(|&byte| kind_of(byte) == TYPE_NIL)
     }
 
-    /// Whether the table opened last has nothing but its list. Broken items say no, and fail when read.
+    /// Whether the innermost open table has only list items. False for malformed items, which fail when they are
+    /// read.
     pub(super) fn is_list_alone(&self, array_length: usize) -> bool {
         let mut ahead = *self;
         ahead.skip_array(array_length).is_ok() && ahead.is_nil_next()
     }
 
-    /// The next value, or the start of it if it is a table.
+    /// The next value, or its start if it is a table.
     #[inline]
     pub(super) fn value(&mut self) -> Result<Token<'a>, UnpackError> {
         if self.depth > DEPTH_MAX {
@@ -177,7 +178,7 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
-    /// The next key of the table opened last, or none at its end, which closes it.
+    /// The next key of the innermost open table; None at its end, which closes it.
     pub(super) fn key(&mut self) -> Result<Option<Token<'a>>, UnpackError> {
         let offset = self.offset();
         match self.token()? {
@@ -196,7 +197,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads to the end of a value of which `token` is the start.
+    /// Skips the rest of a value that starts with `token`.
     pub(super) fn skip(&mut self, token: Token<'a>) -> Result<(), UnpackError> {
         let Token::Table { array_length } = token else {
             return Ok(());
@@ -205,7 +206,7 @@ impl<'a> Reader<'a> {
         self.skip_entries()
     }
 
-    /// Reads past the list items of the table opened last.
+    /// Skips the list items of the innermost open table.
     pub(super) fn skip_array(&mut self, array_length: usize) -> Result<(), UnpackError> {
         for _ in 0..array_length {
             let item = self.value()?;
@@ -214,7 +215,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads past the keys and values of the table opened last, and its end.
+    /// Skips the keys and values of the innermost open table, and its end.
     pub(super) fn skip_entries(&mut self) -> Result<(), UnpackError> {
         while let Some(key) = self.key()? {
             self.skip(key)?;
@@ -224,7 +225,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the rest of a value of which `token` is the start into one that owns what it holds.
+    /// Reads the rest of a value that starts with `token` into an owned value.
     pub(super) fn owned(&mut self, token: Token<'a>) -> Result<Value, UnpackError> {
         let array_length = match token {
             Token::Nil => return Ok(Value::Nil),
@@ -234,8 +235,8 @@ impl<'a> Reader<'a> {
             Token::String(bytes) => return Ok(Value::from(bytes)),
             Token::Table { array_length } => array_length,
         };
-        // The length has been checked against the bytes left, but nested tables could each declare all of
-        // those bytes; hence no more than this at once.
+        // The length was checked against the remaining bytes, but nested tables could each declare all of them;
+        // hence this limit.
         let mut array = Vec::with_capacity(array_length.min(RESERVED_ITEMS_MAX));
         for _ in 0..array_length {
             let item = self.value()?;
@@ -256,7 +257,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn token(&mut self) -> Result<Token<'a>, UnpackError> {
-        // Errors name the start of the value, and nothing is consumed by a step that fails.
+        // Errors contain the offset of the start of the value, so a failed step must consume nothing.
         let Some((&byte, rest)) = self.rest.split_first() else {
             return Err(UnpackError::Truncated {
                 offset: self.offset(),
@@ -264,7 +265,7 @@ impl<'a> Reader<'a> {
         };
         let cookie = cookie_of(byte);
         match kind_of(byte) {
-            // As in Skynet, a nil is nil and a boolean is true whatever else its cookie says.
+            // As in Skynet, the cookie of a nil is ignored, and a boolean is true for every cookie but 0.
             TYPE_NIL => {
                 self.rest = rest;
                 Ok(Token::Nil)
@@ -328,7 +329,7 @@ impl<'a> Reader<'a> {
 
     fn table(&mut self, cookie: u8, rest: &'a [u8]) -> Result<Token<'a>, UnpackError> {
         let offset = self.offset();
-        let mut behind = Self { rest, ..*self };
+        let mut after = Self { rest, ..*self };
         let mut array_length = usize::from(cookie);
         if cookie == ARRAY_SIZE_FOLLOWS {
             let Some((&byte, rest)) = rest.split_first() else {
@@ -337,17 +338,17 @@ impl<'a> Reader<'a> {
             if kind_of(byte) != TYPE_NUMBER {
                 return Err(UnpackError::BadArrayLength { offset });
             }
-            let declared = behind.integer(byte, rest).map_err(|cause| match cause {
+            let declared = after.integer(byte, rest).map_err(|cause| match cause {
                 UnpackError::Truncated { .. } => UnpackError::Truncated { offset },
                 _ => UnpackError::BadArrayLength { offset },
             })?;
             array_length = usize::try_from(declared).map_err(|_| UnpackError::BadArrayLength { offset })?;
         }
-        // Each item takes a byte at least, and so does the end of the table.
-        if array_length >= behind.rest.len() {
+        // Each item takes at least one byte, and so does the end of the table.
+        if array_length >= after.rest.len() {
             return Err(UnpackError::Truncated { offset });
         }
-        self.rest = behind.rest;
+        self.rest = after.rest;
         Ok(Token::Table { array_length })
     }
 

@@ -1,14 +1,14 @@
-//! Lua values as text for people: a log line, a shell, the `skyring` command.
+//! Lua values as text for humans: log lines, a shell, the `skyring` command.
 //!
-//! A value by itself looks as Lua's `print` shows it; inside a table it looks as one would write it in
-//! a script. The text is not meant to be read back: infinities and NaN have no literal in Lua.
+//! A value by itself is formatted as by Lua's `print`; inside a table as in a script. The text is not meant to be
+//! parsed: infinities and NaN have no literal in Lua.
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::number::write_number;
 use super::value::{Table, Value};
 
-/// Words that Lua does not accept as `name = …` in a table.
+/// Reserved words, which Lua does not accept as `name = …` in a table.
 const RESERVED: [&str; 22] = [
     "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
@@ -43,7 +43,7 @@ impl Display for Table {
     }
 }
 
-/// Writes a value as it looks inside a table.
+/// Writes a value as inside a table.
 fn write_inner(formatter: &mut Formatter<'_>, value: &Value) -> fmt::Result {
     match value {
         Value::Nil => formatter.write_str("nil"),
@@ -67,11 +67,13 @@ fn write_key(formatter: &mut Formatter<'_>, key: &Value) -> fmt::Result {
 }
 
 fn is_name(text: &str) -> bool {
-    let starts_well = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    starts_well && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !RESERVED.contains(&text)
+    let has_valid_start = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    has_valid_start
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !RESERVED.contains(&text)
 }
 
-/// Writes a string as it is, but for bytes that are no UTF-8.
+/// Writes a string without quotes; bytes that are not UTF-8 are escaped.
 fn write_raw(formatter: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         formatter.write_str(chunk.valid())?;
@@ -101,7 +103,7 @@ fn write_quoted(formatter: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     formatter.write_char('"')
 }
 
-/// Writes bytes as `\ddd`: always three digits, so that a digit behind one cannot be taken for part of it.
+/// Writes bytes as `\ddd`: always three digits, so that a following digit cannot be part of it.
 fn write_escaped(formatter: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(formatter, "\\{byte:03}"))
 }
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lone_value_reads_as_lua_prints_it() {
+    fn a_value_by_itself_is_formatted_as_by_print() {
         let expected: [(Value, &str); 8] = [
             (Value::Nil, "nil"),
             (Value::from(true), "true"),
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_reads_as_one_would_write_it() {
+    fn a_table_is_formatted_as_in_a_script() {
         let mut inner = Table::new();
         inner.set("text", "a\"b\\c\n\x011\u{7f}");
         let mut table = Table::from(vec![Value::from(1), Value::Nil, Value::from(&b"\x80"[..])]);

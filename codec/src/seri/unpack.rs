@@ -1,6 +1,6 @@
 //! Bytes to values of known types.
 //!
-//! As with the parameters of a Lua function, missing values are nil and further ones are ignored.
+//! As for the parameters of a Lua function, missing values are nil and additional ones are ignored.
 
 use bytes::Bytes;
 
@@ -9,21 +9,20 @@ use super::reader::{Reader, UnpackError};
 use super::value::{Table, Value};
 use super::view::{TableRef, ValueRef, Values, values};
 
-/// Items reserved for the values of a payload before the first is read.
+/// Values for which memory is reserved before the first is read.
 const RESERVED_VALUES: usize = 4;
 
-/// What can be unpacked: one Lua value, or several in a row.
+/// Types that can be unpacked: one Lua value, or several in sequence.
 ///
-/// A tuple is its members one after another, `()` is none, [`Values`] is all that are left.
+/// A tuple is its members in sequence, `()` is no value, [`Values`] is all remaining values.
 pub trait Unpack<'a>: Sized {
-    /// Takes as many values as the type stands for.
+    /// Takes as many values as the type consists of.
     fn unpack(values: &mut Values<'a>) -> Result<Self, UnpackError>;
 }
 
 /// Reads the values of a payload.
 ///
-/// Fewer values than wanted are nil for the rest, which an `Option` accepts; what stands behind those
-/// wanted is ignored, and not even looked at.
+/// Missing values are nil, which an `Option` accepts. Values after the wanted ones are ignored, and not even read.
 ///
 /// ```
 /// use skyring_codec::seri::unpack;
@@ -36,9 +35,9 @@ pub fn unpack<'a, T: Unpack<'a>>(payload: &'a [u8]) -> Result<T, UnpackError> {
     T::unpack(&mut values(payload))
 }
 
-/// Reads all values of a payload into ones that own what they hold.
+/// Reads all values of a payload into owned values.
 ///
-/// The memory taken is at most a fixed multiple of the payload, some tens of bytes for each of its bytes.
+/// The memory is at most a fixed multiple of the payload: some tens of bytes per byte.
 pub fn unpack_all(payload: &[u8]) -> Result<Vec<Value>, UnpackError> {
     let mut reader = Reader::new(payload);
     let mut all = Vec::with_capacity(RESERVED_VALUES);
@@ -49,7 +48,7 @@ pub fn unpack_all(payload: &[u8]) -> Result<Vec<Value>, UnpackError> {
     Ok(all)
 }
 
-/// The error for a value of another kind than the one wanted.
+/// The error for a value of another kind than the wanted one.
 #[cold]
 fn mismatch(values: &Values<'_>, wanted: &'static str, found: &ValueRef<'_>) -> UnpackError {
     UnpackError::Mismatch {
@@ -73,7 +72,7 @@ impl<'a> Unpack<'a> for Value {
 }
 
 impl<'a> Unpack<'a> for Values<'a> {
-    /// Takes all values that are left. They are not checked yet.
+    /// Takes all remaining values, without checking them.
     #[inline]
     fn unpack(values: &mut Values<'a>) -> Result<Self, UnpackError> {
         Ok(values.take_rest())
@@ -145,7 +144,7 @@ impl<'a> Unpack<'a> for i64 {
 }
 
 impl<'a> Unpack<'a> for f64 {
-    /// Takes a float, or an integer; integers past 2^53 are rounded.
+    /// Takes a float, or an integer; integers above 2^53 are rounded.
     #[inline]
     fn unpack(values: &mut Values<'a>) -> Result<Self, UnpackError> {
         match values.take_value()? {
@@ -198,7 +197,7 @@ impl<'a> Unpack<'a> for Bytes {
 }
 
 impl<'a, T: Unpack<'a>> Unpack<'a> for Option<T> {
-    /// A nil, or no value, is none and takes one value, whatever `T` would have taken.
+    /// A nil or missing value is None and takes one value, even if `T` takes several.
     #[inline]
     fn unpack(values: &mut Values<'a>) -> Result<Self, UnpackError> {
         if values.is_nil_next() {

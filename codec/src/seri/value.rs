@@ -1,15 +1,15 @@
-//! Lua values that own what they hold.
+//! Owned Lua values.
 
 use bytes::Bytes;
 
 use super::key::Key;
 use super::number::exact_integer;
 
-/// A Lua value, as far as lua-seri can carry one.
+/// A Lua value that lua-seri can represent.
 ///
-/// Equality is by representation: `Integer(1)` and `Number(1.0)` differ here, though not in Lua; tables
-/// with the same entries in another order differ; NaN differs from itself. `Display` writes text for
-/// people, much as Lua's `print` does.
+/// Equality is by representation: `Integer(1)` and `Number(1.0)` differ here, though not in Lua; tables with the
+/// same entries in another order differ; NaN differs from itself. `Display` writes text for humans, similar to
+/// `print` in Lua.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
     /// Nothing.
@@ -21,16 +21,16 @@ pub enum Value {
     Integer(i64),
     /// A number of Lua's float subtype, even where its value is integral.
     Number(f64),
-    /// A string, which in Lua is any bytes.
+    /// A string: arbitrary bytes, as in Lua.
     String(Bytes),
     /// A table.
     Table(Table),
 }
 
-/// A Lua table: the list at positions 1, 2, 3 …, and everything else.
+/// A Lua table: the list at positions 1, 2, 3 …, and all other entries.
 ///
-/// An entry whose value is nil counts as absent, as in Lua: [`Table::get`] does not find it and packing
-/// leaves it out. Nil and NaN are no keys: packing refuses them.
+/// An entry whose value is nil counts as absent, as in Lua: [`Table::get`] does not find it and packing omits it.
+/// Nil and NaN are invalid keys: packing refuses them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
     /// The values at positions 1, 2, 3 …; nil marks a hole.
@@ -39,7 +39,7 @@ pub struct Table {
     pub entries: Vec<(Value, Value)>,
 }
 
-/// What sort of value something is, for error texts and decisions.
+/// The kind of a value, for error texts and decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Nothing.
@@ -57,7 +57,7 @@ pub enum Kind {
 }
 
 impl Value {
-    /// What sort of value this is.
+    /// The kind of this value.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Nil => Kind::Nil,
@@ -91,7 +91,7 @@ impl Value {
         }
     }
 
-    /// The number as a float, if this is a number; integers past 2^53 are rounded.
+    /// The number as a float, if this is a number; integers above 2^53 are rounded.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Self::Integer(value) => Some(*value as f64),
@@ -121,7 +121,7 @@ impl Value {
         }
     }
 
-    /// This value as a key to look things up by; none for nil and tables, which can never be found.
+    /// This value as a key for a look-up; None for nil and tables, which cannot be found.
     pub fn as_key(&self) -> Option<Key<'_>> {
         match self {
             Self::Nil | Self::Table(_) => None,
@@ -144,9 +144,9 @@ impl Table {
         self.array.is_empty() && self.entries.is_empty()
     }
 
-    /// The value at a key; none where Lua would say nil.
+    /// The value of a key; None where Lua returns nil.
     ///
-    /// Should a key stand in the table twice, the later entry counts, as it would once Lua has read it.
+    /// Of two entries with the same key the later one is used, as after reading them in Lua.
     pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Option<&Value> {
         let key = key.into();
         let entry = self
@@ -161,9 +161,9 @@ impl Table {
         (!value.is_nil()).then_some(value)
     }
 
-    /// Sets the value at a key, in place of the one that is there.
+    /// Sets the value of a key, replacing its previous value.
     ///
-    /// The position right behind the array extends the array.
+    /// The position after the end of the array extends the array.
     pub fn set(&mut self, key: impl Into<Value>, value: impl Into<Value>) {
         let (key, value) = (key.into(), value.into());
         if let Some(wanted) = key.as_key() {
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_finds_what_lua_would_find() {
+    fn a_key_finds_the_value_that_lua_finds() {
         let mut table = Table::from(vec![Value::from("first"), Value::Nil]);
         table.set("name", "Alice");
         table.set(10, true);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_of_two_equal_keys_counts() {
+    fn the_later_of_two_equal_keys_is_used() {
         let entries = vec![
             (Value::from("k"), Value::from(1)),
             (Value::from("k"), Value::from(2)),
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_gives_out_only_what_it_is() {
+    fn a_value_converts_only_to_its_own_type() {
         assert_eq!(Value::from(3.0).as_integer(), Some(3));
         assert_eq!(Value::from(3.5).as_integer(), None);
         assert_eq!(Value::from(3).as_number(), Some(3.0));

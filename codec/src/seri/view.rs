@@ -1,9 +1,9 @@
-//! Values read in place: strings and tables borrow the payload they stand in.
+//! Values read in place: strings and tables borrow from their payload.
 //!
 //! # Invariants
 //!
-//! - A [`ValueRef`] exists only for bytes that have been read to their end without an error: the iterators
-//!   over a table cannot fail.
+//! - A [`ValueRef`] exists only for bytes that have been read to their end without an error, so the iterators over
+//!   a table cannot fail.
 //! - Nothing here allocates.
 
 use std::iter::FusedIterator;
@@ -13,7 +13,7 @@ use super::number::exact_integer;
 use super::reader::{Reader, Token, UnpackError};
 use super::value::{Kind, Table, Value};
 
-/// A Lua value that borrows the payload it was read from.
+/// A Lua value that borrows from its payload.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueRef<'a> {
     /// Nothing.
@@ -24,27 +24,27 @@ pub enum ValueRef<'a> {
     Integer(i64),
     /// A number of Lua's float subtype.
     Number(f64),
-    /// A string, which in Lua is any bytes.
+    /// A string: arbitrary bytes, as in Lua.
     String(&'a [u8]),
     /// A table.
     Table(TableRef<'a>),
 }
 
-/// A table that is read where it stands, as often as it is asked.
+/// A table that is read in place, any number of times.
 #[derive(Debug, Clone, Copy)]
 pub struct TableRef<'a> {
-    /// The packed list items, back to back.
+    /// The packed list items.
     array: &'a [u8],
     array_length: usize,
-    /// The packed keys and values in turn, and the nil behind the last.
+    /// The packed keys and values alternately, and the nil after the last.
     entries: &'a [u8],
 }
 
-/// The values of a payload, one after another. Behind an error comes nothing.
+/// The values of a payload in sequence. The iterator ends after an error.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
     reader: Reader<'a>,
-    /// How many values have been taken, missing ones included.
+    /// How many values were taken, missing ones included.
     taken: usize,
 }
 
@@ -61,7 +61,7 @@ pub struct Entries<'a> {
     reader: Reader<'a>,
 }
 
-/// Walks the values of a payload without copying.
+/// Iterates over the values of a payload without copying.
 ///
 /// ```
 /// use skyring_codec::seri::{ValueRef, values};
@@ -79,13 +79,13 @@ pub fn values(payload: &[u8]) -> Values<'_> {
 }
 
 impl<'a> Values<'a> {
-    /// The bytes of the values not yet taken.
+    /// The bytes of the remaining values.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.reader.rest()
     }
 
-    /// Takes all values that are left, and leaves none.
+    /// Takes all remaining values, and leaves none.
     #[inline]
     pub fn take_rest(&mut self) -> Values<'a> {
         let rest = *self;
@@ -93,7 +93,7 @@ impl<'a> Values<'a> {
         rest
     }
 
-    /// Takes the next value; where there is none it is nil, as for a Lua function's parameters.
+    /// Takes the next value; a missing one is nil, as for the parameters of a Lua function.
     #[inline]
     pub fn take_value(&mut self) -> Result<ValueRef<'a>, UnpackError> {
         self.taken += 1;
@@ -107,8 +107,8 @@ impl<'a> Values<'a> {
         value
     }
 
-    /// How many values have been taken, missing ones included: the position of the one taken last, which is
-    /// what the errors of [`Unpack`](super::Unpack) name.
+    /// How many values were taken, missing ones included: the position of the last one, as in the errors of
+    /// [`Unpack`](super::Unpack).
     #[inline]
     pub fn taken(&self) -> usize {
         self.taken
@@ -136,14 +136,14 @@ impl<'a> Iterator for Values<'a> {
 
 impl FusedIterator for Values<'_> {}
 
-/// Reads one value to its end, and thereby checks it.
+/// Reads one value to its end, which checks it.
 #[inline]
 fn read<'a>(reader: &mut Reader<'a>) -> Result<ValueRef<'a>, UnpackError> {
     let token = reader.value()?;
     finish(reader, token)
 }
 
-/// Reads to the end of the value of which `token` is the start.
+/// Reads the rest of a value that starts with `token`.
 #[inline]
 fn finish<'a>(reader: &mut Reader<'a>, token: Token<'a>) -> Result<ValueRef<'a>, UnpackError> {
     Ok(match token {
@@ -162,7 +162,7 @@ fn finish_table<'a>(reader: &mut Reader<'a>, array_length: usize) -> Result<Tabl
     let middle = reader.rest();
     reader.skip_entries()?;
     let end = reader.rest();
-    // What is left is a suffix of what was left, so neither split can fall outside.
+    // The remaining bytes are a suffix of those before, so neither split can be out of range.
     let array = start
         .split_at_checked(start.len() - middle.len())
         .unwrap_or_default()
@@ -184,7 +184,7 @@ impl<'a> TableRef<'a> {
         self.array_length
     }
 
-    /// The list items, first to last.
+    /// The list items in order.
     pub fn array(&self) -> Array<'a> {
         Array {
             reader: Reader::new(self.array),
@@ -199,7 +199,7 @@ impl<'a> TableRef<'a> {
         }
     }
 
-    /// The value at a key; none where Lua would say nil. Looks through the table from its start.
+    /// The value of a key; None where Lua returns nil. Searches the whole table.
     pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Option<ValueRef<'a>> {
         let key = key.into();
         let entry = self
@@ -213,7 +213,7 @@ impl<'a> TableRef<'a> {
         (!value.is_nil()).then_some(value)
     }
 
-    /// A copy that owns what it holds.
+    /// An owned copy.
     pub fn to_table(&self) -> Table {
         Table {
             array: self.array().map(Value::from).collect(),
@@ -257,7 +257,7 @@ impl<'a> Iterator for Entries<'a> {
 impl FusedIterator for Entries<'_> {}
 
 impl<'a> ValueRef<'a> {
-    /// What sort of value this is.
+    /// The kind of this value.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Nil => Kind::Nil,
@@ -291,7 +291,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The number as a float, if this is a number; integers past 2^53 are rounded.
+    /// The number as a float, if this is a number; integers above 2^53 are rounded.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Self::Integer(value) => Some(*value as f64),
@@ -321,7 +321,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// This value as a key to look things up by; none for nil and tables, which can never be found.
+    /// This value as a key for a look-up; None for nil and tables, which cannot be found.
     pub fn as_key(&self) -> Option<Key<'a>> {
         match self {
             Self::Nil | Self::Table(_) => None,

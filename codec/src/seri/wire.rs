@@ -1,12 +1,12 @@
-//! The bytes of lua-seri that both directions share.
+//! Constants of the lua-seri format.
 //!
-//! A value starts with one byte: its type in the low three bits, a cookie in the high five. Whatever
-//! follows is little-endian.
+//! A value starts with one byte: its type in the low three bits, a cookie in the high five. The following bytes are
+//! little-endian.
 
-/// How many tables a packed value may lie inside, as in Skynet.
+/// The most tables around a packed value, as in Skynet.
 ///
-/// The limit is on values, so an empty table inside 32 others is still within it, and anything inside
-/// that one is not.
+/// The limit applies to values, so an empty table inside 32 others is allowed, and a value inside that table is
+/// not.
 pub const DEPTH_MAX: usize = 32;
 
 pub(super) const TYPE_NIL: u8 = 0;
@@ -27,10 +27,10 @@ pub(super) const NUMBER_F64: u8 = 8;
 pub(super) const STRING_U16: u8 = 2;
 pub(super) const STRING_U32: u8 = 4;
 
-/// The first length that no longer fits the cookie of a short string.
+/// The first length that does not fit into the cookie of a short string.
 pub(super) const STRING_SHORT_END: usize = 32;
 
-/// The cookie of a table whose array size follows as an integer; sizes below it stand in the cookie.
+/// The cookie of a table whose array size follows as an integer; smaller sizes are in the cookie.
 pub(super) const ARRAY_SIZE_FOLLOWS: u8 = 31;
 
 /// The first byte of a value.

@@ -1,24 +1,24 @@
-//! Whom a request is for: a handle or a name.
+//! The address of a request: a handle or a name.
 
 use bytes::Bytes;
 
 use super::EncodeError;
 pub use crate::limits::NAME_BYTES_MAX;
 
-/// Whom a request is sent to.
+/// The address of a request to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address<'a> {
-    /// A service by its handle; 0 asks for the handle behind a name.
+    /// A service by its handle; 0 is a query for the handle of a name.
     Handle(u32),
     /// A service by a name of 1 to [`NAME_BYTES_MAX`] bytes, as `@name` or `.name`.
     Name(&'a [u8]),
 }
 
 impl Address<'_> {
-    /// Bytes that the address takes on the wire, with the length byte of a name.
+    /// Bytes of the address on the wire, with the length byte of a name.
     ///
     /// # Errors
-    /// [`EncodeError::NameLength`] for a name that has no byte or too many.
+    /// [`EncodeError::NameLength`] for an empty name or one that is too long.
     #[inline]
     pub(crate) fn wire_bytes(&self) -> Result<usize, EncodeError> {
         match self {
@@ -29,18 +29,18 @@ impl Address<'_> {
     }
 }
 
-/// Whom a request that was received is for. Unlike what is sent, a received name may be empty, as
-/// Skynet lets it; it is a name that nobody has.
+/// The address of a received request. Unlike a sent name, a received one may be empty, as in Skynet; no service has
+/// that name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestAddress {
-    /// A service by its handle; 0 asks for the handle behind a name.
+    /// A service by its handle; 0 is a query for the handle of a name.
     Handle(u32),
     /// A service by name, 0 to [`NAME_BYTES_MAX`] bytes.
     Name(Bytes),
 }
 
 impl RequestAddress {
-    /// The same address, borrowed, to send on.
+    /// The same address, borrowed, to forward the request.
     pub fn as_address(&self) -> Address<'_> {
         match self {
             Self::Handle(handle) => Address::Handle(*handle),

@@ -1,24 +1,24 @@
-//! Cuts a byte stream into packages.
+//! Splits a byte stream into packages.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::chunks::Chunks;
 
-/// The longest package that the 2-byte length can announce.
+/// The longest package that the 2-byte length can express.
 pub const PACKAGE_BYTES_MAX: usize = u16::MAX as usize;
 
 /// Bytes of the length in front of each package.
 const LENGTH_BYTES: usize = 2;
 
-/// Takes chunks of a byte stream, however they were cut, and gives out whole packages.
+/// Takes the chunks of a byte stream and returns whole packages.
 ///
-/// A package that lies within one chunk is a slice of it; only one that straddles chunks is copied.
-/// Besides chunks that were not looked at yet, at most one package is held; of a chunk that is used up
-/// nothing is, so that a few bytes of a package do not keep the memory that they were read into.
+/// A package within one chunk is a slice of it; only one that straddles chunks is copied. Besides unread chunks at
+/// most one package is held, and nothing of a consumed chunk, so that a few bytes of a package do not keep their
+/// read buffer.
 #[derive(Debug, Default)]
 pub struct Framer {
     chunks: Chunks,
-    /// The beginning of a package that straddles chunks, its length included.
+    /// The received part of a package that straddles chunks, with its length.
     begun: BytesMut,
 }
 
@@ -33,7 +33,7 @@ impl Framer {
         self.chunks.push(chunk);
     }
 
-    /// The next whole package, without its length; None until more of the stream has come.
+    /// The next whole package, without its length; None until more of the stream has arrived.
     #[inline]
     pub fn next_package(&mut self) -> Option<Bytes> {
         loop {
@@ -54,36 +54,35 @@ impl Framer {
         }
     }
 
-    /// Whether a part of a package is held, or chunks that were not cut yet.
+    /// Whether a part of a package is held, or unread chunks.
     pub fn has_partial(&self) -> bool {
         !(self.begun.is_empty() && self.chunks.is_empty())
     }
 
-    /// Bytes of memory that are held: for a package that straddles chunks, and of chunks not cut yet.
+    /// Memory in bytes of a package that straddles chunks, and of unread chunks.
     pub fn held_bytes(&self) -> usize {
         self.begun.capacity() + self.chunks.len()
     }
 
-    /// Copies what was not cut yet. For a pause: the memory that it was read into, which may be far more,
-    /// is not kept by it then.
+    /// Copies the unread chunks, so that they do not keep their read buffers, which may be far larger. For a pause.
     pub fn own_chunks(&mut self) {
         self.chunks.own();
     }
 
-    /// Drops everything held: the next chunk is the beginning of a new stream.
+    /// Drops all input: the next chunk begins a new stream.
     pub fn clear(&mut self) {
         self.chunks = Chunks::default();
         self.begun = BytesMut::new();
     }
 
-    /// Takes what was not cut yet, for a reader of what follows the last package. Of a package that was
-    /// begun the bytes are lost, so this is for between packages.
+    /// Takes the unread chunks, for a reader of what follows the last package. Call it between two packages: the
+    /// bytes of a partial one would be lost.
     pub(crate) fn take_chunks(&mut self) -> Chunks {
         debug_assert!(self.begun.is_empty(), "within a package");
         std::mem::take(&mut self.chunks)
     }
 
-    /// Moves what the package in `begun` still lacks out of `current`; gives it out when whole.
+    /// Moves the missing bytes of the package in `begun` out of `current`; returns the package when it is whole.
     fn finish_begun(&mut self) -> Option<Bytes> {
         if self.begun.len() < LENGTH_BYTES {
             self.fill_up_to(LENGTH_BYTES);
@@ -93,7 +92,7 @@ impl Framer {
         if self.begun.len() < LENGTH_BYTES + length {
             return None;
         }
-        // Taken whole: what `split` leaves behind would keep the package's memory.
+        // Taken whole: the rest that `split` leaves would keep the memory of the package.
         let mut package = std::mem::take(&mut self.begun).freeze();
         package.advance(LENGTH_BYTES);
         Some(package)
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_length_reserves_nothing() {
+    fn a_declared_length_reserves_nothing() {
         let mut framer = Framer::new();
         framer.push(Bytes::from_static(b"\xff\xffx"));
         assert_eq!(framer.next_package(), None);
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_package_does_not_keep_the_chunk_that_it_came_in() {
+    fn a_partial_package_does_not_keep_its_chunk() {
         for stream in [&b"\x00"[..], b"\x00\x05", b"\x00\x05ab", b"\x00\x01z\x00\x05ab"] {
             let chunk = Bytes::copy_from_slice(stream);
             let mut framer = Framer::new();
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_that_straddled_chunks_is_not_kept_once_it_is_out() {
+    fn a_returned_package_is_not_held() {
         let mut framer = Framer::new();
         framer.push(Bytes::from_static(b"\x40\x00"));
         assert_eq!(framer.next_package(), None);
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_framer_begins_anew() {
+    fn a_cleared_framer_begins_a_new_stream() {
         let mut framer = Framer::new();
         framer.push(Bytes::from_static(b"\x00\x09abc"));
         assert_eq!(framer.next_package(), None);

@@ -1,13 +1,13 @@
 //! The skynet dialect: Skynet's cluster packages, byte for byte.
 //!
-//! A package is a 2-byte big-endian length and that many bytes; integers inside are little-endian.
-//! [`Framer`] cuts a byte stream into packages, [`decode_request`] and [`decode_response`] say what
-//! one package is, and the `encode_*` functions append packages to an [`OutBuffer`]. Which packages
-//! belong to one message, and who waits for it, is the business of [`crate::link`].
+//! A package is a 2-byte big-endian length and that many bytes; integers inside are little-endian. [`Framer`]
+//! splits a byte stream into packages, [`decode_request`] and [`decode_response`] decode one package, and the
+//! `encode_*` functions append packages to an [`OutBuffer`]. [`crate::link`] assigns packages to messages and
+//! calls.
 //!
-//! Decoding is exactly as liberal as Skynet is: a name may be empty, bytes behind the head of a
-//! multi-part request to a name are ignored, sessions and totals may be anything. All else is a
-//! [`DecodeError`]. Payloads are slices of the package, never copies.
+//! Decoding accepts exactly what Skynet accepts: a name may be empty, bytes after the head of a multi-part request
+//! to a name are ignored, sessions and totals may have any value. All else is a [`DecodeError`]. Payloads are
+//! slices of the package, never copies.
 
 mod address;
 mod frames;
@@ -32,19 +32,19 @@ use crate::outbuffer::OutBuffer;
 /// Payload bytes in one part of a multi-part message; only the last part may have fewer.
 pub const PART_BYTES: usize = 32 * 1024;
 
-/// The highest session number; the next one is 1 again. 0 means that no reply is wanted.
+/// The highest session number; the next one is 1 again. 0 means that no reply is expected.
 pub const SESSION_MAX: u32 = i32::MAX as u32;
 
-/// A package that Skynet would not understand either.
+/// A package that Skynet would refuse too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// A request package without a single byte.
+    /// A request package without a byte.
     #[error("empty request package")]
     Empty,
-    /// The first byte of a request names no type of package.
+    /// The first byte of a request is no type of package.
     #[error("request package of unknown type {type_byte:#04x} ({bytes} bytes)")]
     RequestType {
-        /// The byte that should name the type.
+        /// The byte of the type.
         type_byte: u8,
         /// Length of the package.
         bytes: usize,
@@ -59,12 +59,12 @@ pub enum DecodeError {
         /// Bytes that its fixed fields and its name take.
         needed: usize,
     },
-    /// The fifth byte of a response names no type of package.
+    /// The fifth byte of a response is no type of package.
     #[error("response package of unknown type {type_byte:#04x} for session {session}")]
     ResponseType {
-        /// The byte that should name the type.
+        /// The byte of the type.
         type_byte: u8,
-        /// The session it answers.
+        /// The session of the answer.
         session: u32,
     },
     /// A response package that is too short for its fields, or a head that is too long.
@@ -77,7 +77,7 @@ pub enum DecodeError {
     },
 }
 
-/// Something that the dialect cannot say. Nothing was written when one of these is returned.
+/// A message that the dialect cannot represent. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// Names have 1 to [`NAME_BYTES_MAX`] bytes.
@@ -87,7 +87,7 @@ pub enum EncodeError {
         bytes: usize,
     },
     /// The total of a message is a 32-bit number.
-    #[error("a message of {bytes} bytes: the wire counts to 4294967295")]
+    #[error("a message of {bytes} bytes: the limit is 4294967295")]
     MessageLength {
         /// Length of the payload.
         bytes: usize,
@@ -107,8 +107,8 @@ fn number_at(package: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes))
 }
 
-/// Writes the parts of a message: two length bytes, then `header` without them, then the part.
-/// `header` is told whether its part is the last.
+/// Writes the parts of a message: for each two length bytes, the bytes of `header`, and the part. `header` takes
+/// whether its part is the last one.
 fn put_parts(out: &mut OutBuffer, payload: &Bytes, header: impl Fn(bool) -> [u8; 5]) {
     let mut from = 0;
     while from < payload.len() {

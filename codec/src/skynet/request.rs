@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes};
 use super::{Address, DecodeError, EncodeError, PART_BYTES, RequestAddress, number_at, put_parts};
 use crate::outbuffer::OutBuffer;
 
-/// The longest request payload that goes in one package; from one byte more on it goes in parts.
+/// The longest request payload in one package; longer ones are sent in parts.
 pub const REQUEST_SMALL_BYTES_MAX: usize = PART_BYTES - 1;
 
 /// The longest trace tag, in bytes.
@@ -20,42 +20,42 @@ const PART: u8 = 0x02;
 const PART_LAST: u8 = 0x03;
 const TRACE: u8 = 0x04;
 
-/// Bytes of length, type, name length, name, session and total: the longest header there is.
+/// Bytes of length, type, name length, name, session and total: the longest header.
 const HEADER_BYTES_MAX: usize = 2 + 1 + 1 + super::NAME_BYTES_MAX + 4 + 4;
 
 /// Bytes in front of each part: length, type, session.
 const PART_HEADER_BYTES: usize = 2 + 1 + 4;
 
-/// What one package from a caller is.
+/// A decoded package from a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestFrame {
     /// A whole request or, with session 0, a whole push.
     Small {
-        /// Whom it is for.
+        /// The address of the service.
         address: RequestAddress,
-        /// The session to answer; 0 when no answer is wanted.
+        /// The session of the answer; 0 when none is expected.
         session: u32,
         /// A slice of the package.
         payload: Bytes,
     },
     /// The head of a message whose payload follows in parts.
     Head {
-        /// Whom it is for.
+        /// The address of the service.
         address: RequestAddress,
-        /// Names the parts and, unless it is a push, the answer.
+        /// The session of the parts and, unless it is a push, of the answer.
         session: u32,
-        /// Bytes that the parts will have together, as the peer says.
+        /// Bytes of all parts together, as declared by the peer.
         total: u32,
-        /// Whether no answer is wanted.
+        /// Whether no answer is expected.
         is_push: bool,
     },
     /// A part of a message.
     Part {
-        /// The session of the head it belongs to.
+        /// The session of its head.
         session: u32,
         /// A slice of the package.
         payload: Bytes,
-        /// Whether the message is complete with it.
+        /// Whether it completes the message.
         is_last: bool,
     },
     /// A trace tag for the next request.
@@ -65,10 +65,10 @@ pub enum RequestFrame {
     },
 }
 
-/// Says what a package (without its length) from a caller is.
+/// Decodes a package (without its length) from a caller.
 ///
 /// # Errors
-/// A [`DecodeError`] that names the type byte and the length, for what Skynet refuses too.
+/// A [`DecodeError`] with the type byte and the length, for packages that Skynet refuses too.
 #[inline]
 pub fn decode_request(mut package: Bytes) -> Result<RequestFrame, DecodeError> {
     let bytes = package.len();
@@ -160,7 +160,7 @@ fn decode_to_name(type_byte: u8, mut package: Bytes) -> Result<RequestFrame, Dec
     })
 }
 
-/// How many bytes a request or push with a payload of `payload_bytes` takes on the wire.
+/// Bytes on the wire of a request or push with a payload of `payload_bytes`.
 ///
 /// # Errors
 /// [`EncodeError::NameLength`] and [`EncodeError::MessageLength`].
@@ -176,7 +176,7 @@ pub fn request_bytes(address: &Address<'_>, payload_bytes: usize) -> Result<usiz
     Ok(header + 4 + payload_bytes + payload_bytes.div_ceil(PART_BYTES) * PART_HEADER_BYTES)
 }
 
-/// Appends a request that wants an answer for `session`, in parts when it is long.
+/// Appends a request that expects an answer for `session`, in parts when it is long.
 ///
 /// # Errors
 /// As [`request_bytes`]; nothing was written then.
@@ -194,7 +194,7 @@ pub fn encode_request(
     encode(out, address, session, payload, HEAD_REQUEST)
 }
 
-/// Appends a push. A long one goes in parts, which `session` names; a short one does not use it.
+/// Appends a push. A long one is sent in parts with the number `session`; a short one does not use it.
 ///
 /// # Errors
 /// As [`request_bytes`]; nothing was written then.
@@ -238,7 +238,7 @@ fn encode(
     Ok(())
 }
 
-/// Writes length, type, address, session and `more`. The name has been measured before.
+/// Writes length, type, address, session and `more`. The length of the name was checked before.
 #[inline]
 fn put_header(
     out: &mut OutBuffer,
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_skynet_lets_pass_is_let_pass() {
+    fn packages_that_skynet_accepts_are_accepted() {
         let empty_name = decode_request(Bytes::from_static(b"\x80\x00\x07\x00\x00\x00x"));
         let Ok(RequestFrame::Small {
             address,
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn the_announced_bytes_are_the_bytes_written() {
+    fn request_bytes_is_the_number_of_written_bytes() {
         for payload_bytes in [
             0, 1, 511, 512, 513, 32_767, 32_768, 32_769, 65_536, 65_537, 200_000,
         ] {

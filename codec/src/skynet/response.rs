@@ -5,11 +5,11 @@ use bytes::{Buf, Bytes};
 use super::{DecodeError, EncodeError, PART_BYTES, number_at, put_parts};
 use crate::outbuffer::OutBuffer;
 
-/// The longest answer that goes in one package; from one byte more on it goes in parts. (A request
-/// goes in parts one byte earlier.)
+/// The longest answer in one package; longer ones are sent in parts. (A request is sent in parts from one byte less
+/// on.)
 pub const RESPONSE_SMALL_BYTES_MAX: usize = PART_BYTES;
 
-/// The longest error text, in bytes; more is cut off.
+/// The longest error text, in bytes; longer ones are truncated.
 pub const ERROR_BYTES_MAX: usize = 32 * 1024;
 
 const ERROR: u8 = 0;
@@ -23,50 +23,50 @@ const FIELDS_BYTES: usize = 5;
 /// Bytes of session, type and total.
 const HEAD_BYTES: usize = 9;
 
-/// What one package from a callee is; payloads are slices of the package.
+/// A decoded package from a callee; payloads are slices of the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseFrame {
-    /// The call failed there.
+    /// The call failed at the callee.
     Error {
-        /// The session answered.
+        /// The session of the call.
         session: u32,
-        /// Why, as the peer says; not necessarily UTF-8.
+        /// The error text of the peer; not necessarily UTF-8.
         text: Bytes,
     },
     /// A whole answer.
     Ok {
-        /// The session answered.
+        /// The session of the call.
         session: u32,
         /// The answer.
         payload: Bytes,
     },
     /// The head of an answer that follows in parts.
     Head {
-        /// The session answered.
+        /// The session of the call.
         session: u32,
-        /// Bytes that the parts will have together, as the peer says.
+        /// Bytes of all parts together, as declared by the peer.
         total: u32,
     },
     /// A part of an answer that is not its last.
     Part {
-        /// The session answered.
+        /// The session of the call.
         session: u32,
         /// The part.
         payload: Bytes,
     },
     /// The last part of an answer.
     LastPart {
-        /// The session answered.
+        /// The session of the call.
         session: u32,
         /// The part.
         payload: Bytes,
     },
 }
 
-/// Says what a package (without its length) from a callee is.
+/// Decodes a package (without its length) from a callee.
 ///
 /// # Errors
-/// [`DecodeError::ResponseLength`] and [`DecodeError::ResponseType`], for what Skynet refuses too.
+/// [`DecodeError::ResponseLength`] and [`DecodeError::ResponseType`], for packages that Skynet refuses too.
 #[inline]
 pub fn decode_response(mut package: Bytes) -> Result<ResponseFrame, DecodeError> {
     let bytes = package.len();
@@ -117,14 +117,14 @@ pub fn encode_ok_response(out: &mut OutBuffer, session: u32, payload: &Bytes) ->
     Ok(())
 }
 
-/// Appends an error for `session`; of its text at most [`ERROR_BYTES_MAX`] bytes are sent.
+/// Appends an error for `session`; its text is truncated to [`ERROR_BYTES_MAX`] bytes.
 pub fn encode_error_response(out: &mut OutBuffer, session: u32, text: &[u8]) {
     let text = text.get(..ERROR_BYTES_MAX).unwrap_or(text);
     put_header(out, text.len(), session, ERROR);
     out.put_slice(text);
 }
 
-/// Writes length, session and type of a package in which `more_bytes` follow.
+/// Writes length, session and type of a package with `more_bytes` after them.
 #[inline]
 fn put_header(out: &mut OutBuffer, more_bytes: usize, session: u32, type_byte: u8) {
     let [high, low] = ((more_bytes + FIELDS_BYTES) as u16).to_be_bytes();

@@ -60,7 +60,7 @@ fn names_of_queued_messages_are_bounded() {
         post(&mut caller, Address::Name(&name(index)), 1);
     }
     let full = LinkError::Overloaded {
-        what: "names of waiting messages",
+        what: "names of queued messages",
         limit: NAMES_MAX,
     };
     assert_eq!(

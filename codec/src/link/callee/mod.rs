@@ -1,15 +1,15 @@
-//! The acceptor's end of a channel: requests out, answers in. It has one TCP connection, or in a
-//! [session](resume) that can be resumed one after another.
+//! The acceptor's end of a channel: requests come out, answers go in. It has one TCP connection, or with a
+//! [session](resume) one after another.
 //!
 //! Invariants:
-//! - a request comes out once, whole, in the order in which its last byte came;
-//! - every call that does not come out (too large, parts that do not add up) is answered here with an
-//!   error text; a push never is;
-//! - what is held of unfinished messages stays within [`CalleeLimits`], whatever a peer declares;
-//! - what is kept from one chunk to the next is a copy, so that it does not keep the chunk, and is
-//!   counted by [`CalleeLink::held_bytes`];
-//! - a hello is one only as the first package, so no answer of the old dialect is outstanding when the
-//!   new one begins.
+//! - a request comes out once, complete, in the order in which the last bytes arrive;
+//! - every call that does not come out (too large, inconsistent parts) is answered here with an error text; a push
+//!   never is;
+//! - the memory of unfinished messages stays within [`CalleeLimits`], whatever a peer declares;
+//! - input that is kept from one chunk to the next is copied, so that it does not keep the chunk, and is counted by
+//!   [`CalleeLink::held_bytes`];
+//! - a hello is accepted only as the first package, so no answer of the skynet dialect is outstanding when the
+//!   native dialect begins.
 
 mod native;
 mod resume;
@@ -35,33 +35,33 @@ use crate::native::{
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response, encode_ok_response};
 
-/// What Skynet answers to a query for a name that nobody has.
+/// The answer of Skynet to a query for an unknown name.
 const NAME_NOT_FOUND: &[u8] = b"name not found";
 
-/// What Skynet answers when the parts of a request do not make one.
+/// The answer of Skynet to inconsistent parts of a request.
 const INVALID_PARTS: &[u8] = b"Invalid large req";
 
-/// A trace tag longer than this, in bytes, is dropped: Skynet's are short, and unfinished messages keep
+/// A trace tag longer than this, in bytes, is dropped: the tags of Skynet are short, and unfinished messages keep
 /// theirs.
 pub const TRACE_KEPT_BYTES_MAX: usize = 255;
 
-/// What an unfinished message may keep beside its parts, in bytes: its name and its trace tag.
+/// Bytes that an unfinished message may hold besides its parts: its name and its trace tag.
 const KEPT_BYTES_MAX: usize = NAME_BYTES_MAX + TRACE_KEPT_BYTES_MAX;
 
-/// Bounds of a [`CalleeLink`].
+/// Limits of a [`CalleeLink`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CalleeLimits {
-    /// Bytes that a request, a push or an answer may have.
+    /// Bytes of a request, a push or an answer.
     pub message_bytes_max: usize,
     /// Bytes that all unfinished messages may hold together.
     pub reassembly_bytes_max: usize,
     /// How many messages may be unfinished; one more is a [`ProtocolError`].
     pub partial_messages_max: usize,
-    /// From so many bytes of waiting answers on [`CalleeLink::is_output_full`] holds. The link itself
-    /// refuses no answer: who drives it stops reading the socket until the peer reads its answers.
+    /// From this many bytes of queued answers on [`CalleeLink::is_output_full`] holds. The link itself refuses no
+    /// answer: its driver stops reading the socket until the peer reads its answers.
     pub out_buffer_bytes_max: usize,
-    /// Bytes of answers that are kept until the caller has acknowledged them, to go on after a broken
-    /// connection; past it the oldest are let go. 0: none are, and nothing outlives a connection.
+    /// Bytes of answers that are retained until the caller has acknowledged them, to resume after a broken
+    /// connection; above it the oldest are dropped. With 0 there are no sessions.
     pub retained_bytes_max: usize,
 }
 
@@ -80,50 +80,50 @@ impl Default for CalleeLimits {
 /// A whole request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Whom it is for. Handle 0 asks for the handle behind the name in the payload.
+    /// The address of the service. Handle 0 is a query for the handle of the name in the payload.
     pub address: RequestAddress,
-    /// What to answer with [`CalleeLink::respond`]; 0 for a push, which has no answer.
+    /// The session for [`CalleeLink::respond`]; 0 for a push, which has no answer.
     pub session: u32,
-    /// A slice of a chunk that was received, or the joined parts.
+    /// A slice of a received chunk, or the joined parts.
     pub payload: Bytes,
-    /// The trace tag that came before it; None when that was longer than [`TRACE_KEPT_BYTES_MAX`].
+    /// The trace tag in front of it; None also when it was longer than [`TRACE_KEPT_BYTES_MAX`].
     pub trace: Option<Bytes>,
-    /// The handle of who asks, 0 for none. The skynet dialect does not carry it.
+    /// The handle of the sender, 0 for none. The skynet dialect does not carry it.
     pub source: u32,
-    /// The shard that the message's key belongs to, plus 1, as the peer worked it out; 0 when that is the one
-    /// that owns the channel, and always in the skynet dialect, which does not carry it.
+    /// The shard of the key of the message, plus 1, as the peer computed it; 0 when it is the shard that owns the
+    /// channel, and always in the skynet dialect, which does not carry it.
     pub shard: u16,
-    /// How much longer its caller waits for it, in milliseconds, at least 1; None for no limit. The skynet
-    /// dialect does not carry it.
+    /// The remaining time until the deadline of its caller, in milliseconds, at least 1; None for no limit. The
+    /// skynet dialect does not carry it.
     pub remaining_ms: Option<u32>,
 }
 
-/// What came in.
+/// Received input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound {
     /// A request.
     Request(Request),
-    /// The peer is a Skyring node and wants to speak the native dialect. Nothing more comes out until it is
-    /// answered with [`CalleeLink::accept_hello`] or [`CalleeLink::refuse_hello`].
+    /// The peer is a Skyring node and offers the native dialect. Nothing more comes out until the hello is answered
+    /// with [`CalleeLink::accept_hello`] or [`CalleeLink::refuse_hello`].
     Hello(Hello),
-    /// The peer will send no more requests on this connection, which may be closed once all are answered.
+    /// The peer sends no more requests on this connection, which may be closed once all are answered.
     Goodbye,
 }
 
-/// How the connection goes on.
+/// The stage of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// In the skynet dialect, as every connection begins.
+    /// The skynet dialect, with which every connection begins.
     Skynet,
-    /// With the answer to a hello.
+    /// A hello waits for its answer.
     HelloPending(PendingHello),
-    /// In the native dialect.
+    /// The native dialect.
     Native,
-    /// With another connection, if one comes: this one is over.
+    /// There is no connection; the session may be resumed on another one.
     Detached,
 }
 
-/// What is kept of a request until its parts have come.
+/// The fields of a request whose parts have not all arrived.
 #[derive(Debug)]
 struct Kept {
     address: RequestAddress,
@@ -131,7 +131,7 @@ struct Kept {
     trace: Option<Bytes>,
 }
 
-/// The acceptor's end of a channel. See the module's page.
+/// The acceptor's end of a channel. See the module documentation.
 #[derive(Debug)]
 pub struct CalleeLink {
     limits: CalleeLimits,
@@ -144,7 +144,7 @@ pub struct CalleeLink {
     out: OutBuffer,
     session: Option<Session>,
     acks: Acks,
-    /// Where in the out-buffer's stream the last acknowledgement ends.
+    /// The end of the last acknowledgement in the stream of the out-buffer.
     ack_end: u64,
     retained: Retained,
     packages_seen: u64,
@@ -153,7 +153,7 @@ pub struct CalleeLink {
 }
 
 impl CalleeLink {
-    /// The state of a connection that was just accepted.
+    /// A link for a connection that was just accepted.
     pub fn new(limits: CalleeLimits) -> Self {
         let reassembly = ReassemblyLimits {
             bytes_max: limits.reassembly_bytes_max,
@@ -178,8 +178,8 @@ impl CalleeLink {
         }
     }
 
-    /// Takes what was read from the socket. Poll until there is no event before reading more, so that
-    /// chunks do not heap up.
+    /// Takes bytes that were read from the socket. Poll until there is no event before reading more, so that chunks
+    /// do not accumulate.
     #[inline]
     pub fn receive(&mut self, chunk: Bytes) {
         match self.stage {
@@ -189,7 +189,7 @@ impl CalleeLink {
         }
     }
 
-    /// Where the next bytes may be read to without a chunk, and how many: see [`FrameReader::room`].
+    /// The buffer into which the next bytes may be read without a chunk, and how many: see [`FrameReader::room`].
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self.stage {
             Stage::Native => self.frames.room(),
@@ -197,11 +197,11 @@ impl CalleeLink {
         }
     }
 
-    /// What came next; None when more has to be received first, and while a hello awaits its answer.
+    /// The next input; None when more must be received first, and while a hello waits for its answer.
     ///
     /// # Errors
-    /// [`ProtocolError`] for what no peer sends; the connection is to be closed then, though the answer to
-    /// a malformed hello, which says what is wrong with it, may be transmitted before.
+    /// [`ProtocolError`] for input that no peer sends. Close the connection then; the answer to a malformed hello,
+    /// which contains the reason, may be transmitted before.
     #[inline]
     pub fn poll_inbound(&mut self) -> Result<Option<Inbound>, ProtocolError> {
         match self.stage {
@@ -211,12 +211,12 @@ impl CalleeLink {
         }
     }
 
-    /// Answers a hello with this end's own; both ends speak the native dialect from there on, in the lower
-    /// of the two versions. If both want so, a session begins, whose secret is the nonce of `hello`: also
-    /// when the caller's hello names another one, which is then over for it. Without a hello that awaits an answer this does nothing.
+    /// Answers a hello with the own one; both ends speak the native dialect from then on, in the lower of the two
+    /// versions. If both want one, a session begins, whose secret is the nonce of `hello`; that ends a session that
+    /// the hello of the caller names. Without a pending hello this does nothing.
     ///
     /// # Errors
-    /// [`HelloError`] for a hello that no peer would take; the peer's still awaits its answer then.
+    /// [`HelloError`] for a hello that no peer would accept; the hello of the peer stays pending.
     pub fn accept_hello(&mut self, hello: &Hello) -> Result<(), HelloError> {
         let Stage::HelloPending(pending) = self.stage else {
             return Ok(());
@@ -234,8 +234,8 @@ impl CalleeLink {
         Ok(())
     }
 
-    /// Answers a hello as a Skynet node does; both ends speak the skynet dialect from there on. Without a
-    /// hello that awaits an answer this does nothing.
+    /// Answers a hello as a Skynet node does; both ends speak the skynet dialect from then on. Without a pending
+    /// hello this does nothing.
     pub fn refuse_hello(&mut self) {
         if let Stage::HelloPending(PendingHello { session, .. }) = self.stage {
             encode_error_response(&mut self.out, session, NAME_NOT_FOUND);
@@ -243,7 +243,7 @@ impl CalleeLink {
         }
     }
 
-    /// What is spoken on the connection so far.
+    /// The dialect of the connection.
     pub fn dialect(&self) -> Dialect {
         match self.stage {
             Stage::Skynet | Stage::HelloPending(_) => Dialect::Skynet,
@@ -261,8 +261,8 @@ impl CalleeLink {
         self.respond_error(session, code, text);
     }
 
-    /// Answers a call: with its result, or with the text of the service's own error. Pushes (session 0)
-    /// have no answer. A result that is longer than a message may be becomes an error that says so.
+    /// Answers a call with its result, or with the text of the service's own error. Pushes (session 0) have no
+    /// answer. A result above the size limit becomes an error.
     #[inline]
     pub fn respond(&mut self, session: u32, result: Result<Bytes, &[u8]>) {
         match result {
@@ -278,8 +278,7 @@ impl CalleeLink {
         }
     }
 
-    /// Answers a call with an error. The skynet dialect carries its text only. Pushes (session 0) have no
-    /// answer.
+    /// Answers a call with an error. The skynet dialect carries only the text. Pushes (session 0) have no answer.
     pub fn respond_error(&mut self, session: u32, code: ErrorCode, text: &[u8]) {
         match self.stage {
             _ if session == 0 => {}
@@ -296,32 +295,32 @@ impl CalleeLink {
         self.respond_error(session, ErrorCode::TooLarge, text.as_bytes());
     }
 
-    /// Tells the peer that this connection will be closed, so that it begins nothing new on it. The skynet
-    /// dialect cannot say so.
+    /// Announces to the peer that this connection will be closed, so that it begins no new calls on it. The skynet
+    /// dialect has no such package.
     pub fn goodbye(&mut self) {
         if self.stage == Stage::Native {
             put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
         }
     }
 
-    /// Tells the peer that this end lives, though it does not read: a pong that answers no ping. For whoever
-    /// does not read for longer than the interval of a heartbeat. The skynet dialect cannot say so.
+    /// Sends a sign of life while this end does not read: a pong without a ping. For a driver that does not read
+    /// for longer than the interval of a heartbeat. The skynet dialect has no such package.
     pub fn send_heartbeat(&mut self) {
         if self.stage == Stage::Native {
             put_pong(&mut self.out, 0);
         }
     }
 
-    /// Fills `slices` with what is to be written next; returns how many were filled.
+    /// Fills `slices` with the next output; returns how many were filled.
     #[inline]
     pub fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.out.slices(slices)
     }
 
-    /// The socket has taken `count` bytes of what [`CalleeLink::transmit`] showed.
+    /// The socket has taken `count` bytes of the output of [`CalleeLink::transmit`].
     ///
     /// # Panics
-    /// When that is more than waited.
+    /// When `count` is larger than the output.
     #[inline]
     pub fn transmitted(&mut self, count: usize) {
         self.out.advance(count);
@@ -330,23 +329,23 @@ impl CalleeLink {
         }
     }
 
-    /// Whether answers wait for the socket.
+    /// Whether there is output.
     #[inline]
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }
 
-    /// Bytes of answers that wait for the socket.
+    /// Bytes of answers that are queued for the socket.
     pub fn out_buffer_bytes(&self) -> usize {
         self.out.len()
     }
 
-    /// Whether so many answers wait that reading should stop until some were written.
+    /// Whether so many answers are queued that the driver should stop reading until some are written.
     pub fn is_output_full(&self) -> bool {
         self.out.len() >= self.limits.out_buffer_bytes_max
     }
 
-    /// Bytes of memory that input, unfinished messages and answers hold, room kept for more included.
+    /// Memory in bytes that input, unfinished messages and answers hold, unused capacity included.
     pub fn held_bytes(&self) -> usize {
         let partials = self.partials.held_bytes() + self.partials.list_bytes();
         let kept = self.partials.len() * KEPT_BYTES_MAX;
@@ -354,37 +353,37 @@ impl CalleeLink {
         input + partials + kept + self.out.held_bytes() + self.retained.held_bytes()
     }
 
-    /// Copies the input that no event has come of yet, so that it does not keep the chunks that it came
-    /// in. For a pause between two polls.
+    /// Copies the input that was not polled yet, so that it does not keep the chunks that it arrived in. For a
+    /// pause between two polls.
     pub fn own_input(&mut self) {
         self.framer.own_chunks();
         self.frames.own_chunks();
     }
 
-    /// Gives back memory that is kept for the next burst. For a connection that is idle.
+    /// Frees the memory that is kept for the next burst. For an idle connection.
     pub fn release_memory(&mut self) {
         self.out.release();
         self.retained.release();
         self.partials.release();
     }
 
-    /// Whether bytes of an unfinished package, frame or message are held, or the rest of a refused one is
-    /// awaited.
+    /// Whether bytes of an unfinished package, frame or message are held, or the rest of a refused one is still to
+    /// arrive.
     pub fn has_partial_input(&self) -> bool {
         self.framer.has_partial() || !self.partials.is_empty() || self.frames.has_partial()
     }
 
-    /// How many whole packages and frames have come.
+    /// How many whole packages and frames were received.
     pub fn packages_seen(&self) -> u64 {
         self.packages_seen
     }
 
-    /// How many requests and pushes have come to their end, refused ones included.
+    /// How many requests and pushes were received completely, refused ones included.
     pub fn requests_seen(&self) -> u64 {
         self.requests_seen
     }
 
-    /// How many requests and pushes were refused: too large, or parts that did not add up.
+    /// How many requests and pushes were refused: too large, or with inconsistent parts.
     pub fn requests_refused(&self) -> u64 {
         self.refused
     }

@@ -7,28 +7,28 @@ use crate::link::ProtocolError;
 use crate::native::{FrameError, FrameKind, Header, Step, put_pong};
 use crate::skynet::RequestAddress;
 
-/// A call or a send to a service that is known: see [`CalleeLink::next_resolved`].
+/// A call or a send to a resolved service: see [`CalleeLink::next_resolved`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedRequest {
-    /// The service; never 0.
+    /// The handle of the service; never 0.
     pub target: u32,
-    /// What to answer with [`CalleeLink::respond`]; 0 for a send.
+    /// The session for [`CalleeLink::respond`]; 0 for a send.
     pub session: u32,
-    /// The handle of who asks, 0 for none.
+    /// The handle of the sender, 0 for none.
     pub source: u32,
     /// As [`Request::shard`].
     pub shard: u16,
-    /// How much longer its caller waits for it, in milliseconds; 0 for no limit.
+    /// The remaining time until the deadline of its caller, in milliseconds; 0 for no limit.
     pub remaining_ms: u32,
     /// A slice of the chunk that was received last.
     pub payload: Bytes,
 }
 
 impl CalleeLink {
-    /// The next call or send that lies whole in the chunk received last and is for a service that exists, its
-    /// name resolved with `resolve` or remembered from before; `state` says, by being the same, that names
-    /// still mean what they meant. None when what comes next is anything else, which
-    /// [`CalleeLink::poll_inbound`] gives out.
+    /// Fast path: the next call or send that is complete in the last chunk and is for a service that exists.
+    /// `resolve` resolves its name, unless the result of an earlier call with the same `state` is cached; `state`
+    /// must change when a name changes. None when the next frame is anything else; [`CalleeLink::poll_inbound`]
+    /// returns it.
     #[inline(always)]
     pub fn next_resolved(
         &mut self,
@@ -49,7 +49,7 @@ impl CalleeLink {
                         FrameKind::Call | FrameKind::Send => header.target,
                         _ => return None,
                     };
-                    // Handle 0 is no service: it asks for the handle behind a name.
+                    // Handle 0 is no service: it is a query for the handle of a name.
                     (target != 0).then_some((*header, target))
                 })?;
         self.packages_seen += 1;
@@ -67,7 +67,7 @@ impl CalleeLink {
         })
     }
 
-    /// What comes next of received frames.
+    /// The next input from received frames.
     #[inline]
     pub(super) fn poll_native(&mut self) -> Result<Option<Inbound>, ProtocolError> {
         loop {
@@ -121,7 +121,7 @@ impl CalleeLink {
         }
     }
 
-    /// Answers a call whose bytes are not even taken in.
+    /// Refuses a call above the size limit, whose payload is skipped.
     fn refuse_frame(&mut self) -> Result<(), FrameError> {
         let Header {
             kind,
@@ -153,7 +153,7 @@ impl CalleeLink {
         self.put_answer(header, payload);
     }
 
-    /// Writes an answer, and keeps it where that is wanted until the caller says that it has it.
+    /// Writes an answer, and retains it in a session until the caller acknowledges it.
     #[inline]
     pub(super) fn put_answer(&mut self, mut header: Header, payload: &Bytes) {
         header.length = payload.len() as u32;

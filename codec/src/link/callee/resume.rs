@@ -1,16 +1,16 @@
-//! The session at the acceptor's end: it outlives the connection, and another link's connection goes on with it.
+//! The session at the acceptor's end: it outlives a connection and is resumed on the connection of another link.
 //!
-//! A link whose connection is over is kept, and given answers, as long as it has a session. When a new
-//! connection's hello names that session, the link that holds it takes the connection over from the link that was
-//! made for it. Whoever does so while an old connection still seems to be there takes the session away from it: of
-//! that nothing is read any more, so nothing comes out twice.
+//! A link without a connection is kept while it has a session, and still takes answers. When the hello of a new
+//! connection names that session, the link takes over the connection from the link that was created for it. If its
+//! old connection still seems to be up, that one loses the session: nothing more is read from it, so nothing comes
+//! out twice.
 //!
 //! Invariants:
-//! - a session is held by one link, and goes on with one connection at a time;
-//! - only who names its secret, as the same process and on the same channel, goes on with it;
-//! - a request that came out once does not come out again: the count of what has come is said in the answer to
-//!   the hello, and the caller goes on from there;
-//! - an answer is written on each connection until the caller has said that it has it, in order.
+//! - a session belongs to one link, and has one connection at a time;
+//! - only a hello with its secret, from the same process and on the same channel, resumes it;
+//! - a request comes out at most once: the answer to the hello contains the number of received requests, and the
+//!   caller replays from there;
+//! - an answer is written on each connection until the caller has acknowledged it, in order.
 
 use super::{CalleeLink, Stage};
 use crate::Millis;
@@ -20,10 +20,10 @@ use crate::native::{FrameError, FrameReader, Header, Hello, HelloError, NONCE_BY
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Framer, encode_ok_response};
 
-/// What a hello says that is needed to answer it.
+/// The fields of a hello that are needed for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PendingHello {
-    /// What to answer it with.
+    /// The session of its answer.
     pub(super) session: u32,
     /// The version that it offers.
     pub(super) version: u32,
@@ -44,7 +44,7 @@ impl PendingHello {
     }
 }
 
-/// A session, as the acceptor knows it.
+/// A session at the acceptor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Session {
     secret: [u8; NONCE_BYTES],
@@ -53,7 +53,7 @@ pub(super) struct Session {
 }
 
 impl CalleeLink {
-    /// Begins a session, if both ends want one; gives what to say of it in the answer to the hello.
+    /// Begins a session if both ends want one; returns the field `resume` of the answer to the hello.
     pub(super) fn begin_session(&mut self, pending: &PendingHello, hello: &Hello) -> Resumption {
         let is_new = pending.resume != Resumption::Off && self.limits.retained_bytes_max > 0;
         self.session = is_new.then_some(Session {
@@ -70,8 +70,8 @@ impl CalleeLink {
         self.session.map(|session| session.secret)
     }
 
-    /// The connection is over. True when there is a session to go on with: keep the link, and give it the
-    /// answers to what has come, until another connection [resumes](CalleeLink::resume) it.
+    /// The connection has ended. True when there is a session to resume: keep the link, and pass it the answers to
+    /// received requests, until another connection [resumes](CalleeLink::resume) it.
     pub fn disconnected(&mut self) -> bool {
         if !matches!(self.stage, Stage::Native | Stage::Detached) || self.session.is_none() {
             return false;
@@ -82,31 +82,32 @@ impl CalleeLink {
         self.frames = FrameReader::starting_with(Chunks::default());
         self.names = NamesIn::default();
         self.out = OutBuffer::new();
-        // The next connection's output is counted anew: no acknowledgement waits in it.
+        // The positions of the next connection's output begin at 0: it holds no acknowledgement.
         self.ack_end = 0;
-        // Also when nothing has come yet: what was lost on its way is written again only within the session.
+        // Also before the first request: lost requests are replayed only within the session.
         true
     }
 
-    /// Whether this link has the session that the hello of `greeted` names, and all that its caller lacks.
+    /// Whether this link has the session that the hello of `greeted` names, and all answers that its caller has not
+    /// received.
     pub fn can_resume(&self, greeted: &CalleeLink) -> bool {
         self.resumable(greeted).is_some()
     }
 
-    /// Whether the hello of `greeted` names this link's session, but is older than what its caller has acknowledged
-    /// since on another connection: it came late, and nobody waits for an answer any more.
+    /// Whether the hello of `greeted` names the session of this link, but acknowledges less than its caller has
+    /// acknowledged since on another connection: it arrived late, and its dialler no longer waits for an answer.
     pub fn is_outdated(&self, greeted: &CalleeLink) -> bool {
         self.named_by(greeted)
             .is_some_and(|(_, received)| self.retained.is_acknowledged_beyond(received))
     }
 
-    /// What `greeted` has to be answered with, and how many answers its caller has.
+    /// The hello to answer, and how many answers its caller has received.
     fn resumable(&self, greeted: &CalleeLink) -> Option<(PendingHello, u64)> {
         self.named_by(greeted)
             .filter(|(_, received)| self.retained.can_replay(*received))
     }
 
-    /// The hello of `greeted`, if it names this link's session, and how many answers its caller has.
+    /// The hello of `greeted`, if it names the session of this link, and how many answers its caller has received.
     fn named_by(&self, greeted: &CalleeLink) -> Option<(PendingHello, u64)> {
         let (Some(own), Stage::HelloPending(pending)) = (self.session, greeted.stage) else {
             return None;
@@ -114,19 +115,19 @@ impl CalleeLink {
         let Resumption::Session { session, received } = pending.resume else {
             return None;
         };
-        // Compared whole, so that the time it takes says nothing of how much is right.
+        // Compared completely, so that the time of the comparison does not depend on the number of equal bytes.
         let bytes = own.secret.iter().zip(session);
         let differing = bytes.fold(0, |bits, (one, other)| bits | (one ^ other));
         let is_own = differing == 0 && own.epoch == pending.epoch && own.channel == pending.channel;
         is_own.then_some((pending, received))
     }
 
-    /// Goes on with the connection of `greeted`, whose hello names this link's session, and answers that with
-    /// this end's own. What the caller lacks is written again.
+    /// Resumes the session on the connection of `greeted`, whose hello names it, and answers that with the own
+    /// hello. Answers that the caller has not received are replayed.
     ///
     /// # Errors
     /// [`HelloError`] when the session [cannot be resumed](CalleeLink::can_resume), and for a hello that no peer
-    /// would take. The link is as it was then.
+    /// would accept. The link is unchanged then.
     pub fn resume(&mut self, mut greeted: CalleeLink, hello: &Hello) -> Result<(), HelloError> {
         let Some((pending, received)) = self.resumable(&greeted) else {
             return Err(HelloError::Session);
@@ -147,7 +148,7 @@ impl CalleeLink {
             .map_err(|_| HelloError::Length { bytes: payload.len() })?;
         self.disconnected();
         let is_known = self.retained.acknowledge(received);
-        debug_assert_eq!(is_known, Ok(()), "it was looked at before");
+        debug_assert_eq!(is_known, Ok(()), "resumable() has checked it");
         self.retained.replay(&mut greeted.out);
         self.frames = FrameReader::starting_with(greeted.framer.take_chunks());
         self.out = greeted.out;
@@ -165,7 +166,7 @@ impl CalleeLink {
         self.retained.release();
     }
 
-    /// Takes what an acknowledgement says.
+    /// Handles an acknowledgement.
     pub(super) fn take_ack(&mut self, header: &Header) -> Result<(), FrameError> {
         let received = header.received();
         match self.session {
@@ -178,7 +179,7 @@ impl CalleeLink {
         }
     }
 
-    /// A request has come: it is acknowledged when enough have.
+    /// Counts a received request, and acknowledges if enough have arrived.
     #[inline]
     pub(super) fn note_received(&mut self, payload_bytes: usize) {
         if self.acks.note(payload_bytes) {
@@ -186,7 +187,7 @@ impl CalleeLink {
         }
     }
 
-    /// Says how many requests have come, unless the last time that was said has not been written yet.
+    /// Acknowledges the received requests, unless the last acknowledgement still waits for the socket.
     #[inline(never)]
     fn put_ack(&mut self) {
         if self.out.position_transmitted() < self.ack_end {
@@ -196,7 +197,7 @@ impl CalleeLink {
         self.ack_end = self.out.position_put();
     }
 
-    /// Does what is due by time: acknowledges what has come. To be called after everything that came was
+    /// Does the work that is due by time: acknowledges received requests. Call it after all received input was
     /// polled, and at [`CalleeLink::next_deadline`].
     #[inline]
     pub fn tick(&mut self, now: Millis) {
@@ -205,13 +206,13 @@ impl CalleeLink {
         }
     }
 
-    /// When to [tick](CalleeLink::tick) next although nothing was received.
+    /// When to [tick](CalleeLink::tick) next if nothing is received.
     pub fn next_deadline(&self) -> Option<Millis> {
         self.acks.deadline()
     }
 
-    /// Lets go of the oldest answers that are kept for another connection, until they have no more than so many
-    /// bytes. The session cannot be resumed if one of them is needed.
+    /// Drops the oldest retained answers, until at most `bytes_max` bytes are left. The session cannot be resumed
+    /// if one of the dropped answers is needed.
     pub fn trim_retained(&mut self, bytes_max: usize) {
         self.retained.trim(bytes_max);
         self.retained.release();

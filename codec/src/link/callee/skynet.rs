@@ -11,7 +11,7 @@ use crate::skynet::{
 };
 
 impl CalleeLink {
-    /// What comes next of received packages.
+    /// The next input from received packages.
     #[inline]
     pub(super) fn poll_skynet(&mut self) -> Result<Option<Inbound>, ProtocolError> {
         while let Some(package) = self.framer.next_package() {
@@ -34,7 +34,7 @@ impl CalleeLink {
                     self.requests_seen += 1;
                     let limit = self.limits.message_bytes_max;
                     if payload.len() <= limit {
-                        // The one path that counts: nothing is passed through another type on it.
+                        // The hot path: the request is not passed through another type.
                         return Ok(Some(Inbound::Request(Request {
                             address,
                             session,
@@ -164,7 +164,7 @@ impl CalleeLink {
                 let session = if kept.is_push { 0 } else { session };
                 self.refuse_too_large(session, declared as usize, self.limits.reassembly_bytes_max);
             }
-            // Only the last part of a message nobody began is answered, so that it is answered once.
+            // Parts without a head are answered at the last one, so that there is one answer.
             Appended::Unknown if is_last => self.refuse(session, ErrorCode::Invalid, INVALID_PARTS),
             Appended::Unknown | Appended::Pending => {}
         }

@@ -1,4 +1,4 @@
-//! What a caller's link takes, and what comes out of it.
+//! The input and output types of a caller's link.
 
 use bytes::Bytes;
 
@@ -8,20 +8,20 @@ use crate::link::Dialect;
 use crate::native::{ErrorCode, Hello};
 use crate::skynet::Address;
 
-/// Bounds of a [`CallerLink`](super::CallerLink).
+/// Limits of a [`CallerLink`](super::CallerLink).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallerLimits {
-    /// Bytes that may wait for the socket, for a connection or for an acknowledgement. Each message counts as its payload, its
-    /// name and some 128 bytes for what is kept with it, which covers its headers in either dialect.
+    /// Bytes that may be queued for the socket, for a connection or for an acknowledgement. Each message counts as
+    /// its payload, its name and about 128 bytes for its record, which covers its headers in either dialect.
     pub out_buffer_bytes_max: usize,
     /// Calls that may be outstanding.
     pub sessions_max: usize,
-    /// Bytes that a request, a push or a reply may have.
+    /// Bytes of a request, a push or a reply.
     pub message_bytes_max: usize,
     /// Bytes that all unfinished replies in parts may hold together.
     pub reassembly_bytes_max: usize,
-    /// Whether messages are kept until the peer has acknowledged them, to go on after a broken connection. It
-    /// takes a peer that does the same.
+    /// Whether messages are retained until the peer has acknowledged them, so that a session can be resumed after a
+    /// broken connection. It needs a peer that does the same.
     pub is_resumed: bool,
 }
 
@@ -40,49 +40,49 @@ impl Default for CallerLimits {
 /// A call, or a send, to be transmitted.
 #[derive(Debug, Clone)]
 pub struct CallerRequest<'a> {
-    /// Whom it is for.
+    /// The address of the service.
     pub address: Address<'a>,
-    /// The handle of who asks, 0 for none. The skynet dialect does not carry it.
+    /// The handle of the sender, 0 for none. The skynet dialect does not carry it.
     pub source: u32,
-    /// What decides on the instance of a keyed service. The skynet dialect does not carry it.
+    /// The key that selects the instance of a keyed service. The skynet dialect does not carry it.
     pub key: u64,
-    /// Kept by reference until it is transmitted.
+    /// Held by reference until it is transmitted.
     pub payload: Bytes,
-    /// When nobody waits for it any more; None for no limit.
+    /// The deadline; None for no limit.
     pub deadline: Option<Millis>,
-    /// For a call: comes back with its one event. None for a send, which has no event.
+    /// For a call: returned with its one event. None for a send, which has no event.
     pub token: Option<u64>,
-    /// The call may be run more than once, so it is sent again where the link cannot know whether it ran.
-    /// Means nothing for a send.
+    /// The call may run more than once, so it is sent again when the link cannot determine whether it ran. Ignored
+    /// for a send.
     pub is_idempotent: bool,
 }
 
-/// An error that the peer answered with.
+/// An error reply of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyError {
-    /// What kind of error it is. The skynet dialect does not say, and a later version of the native one may
-    /// say what this one does not know: None.
+    /// The kind of error. None in the skynet dialect, which carries no code, and for a code that a later version of
+    /// the native dialect has added.
     pub code: Option<ErrorCode>,
     /// The text; not necessarily UTF-8.
     pub text: Bytes,
 }
 
-/// What became of a call, or of the connection.
+/// The outcome of a call, or a change of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallerEvent {
-    /// The peer has answered the hello, and what waited can be transmitted.
+    /// The handshake is complete, and queued messages can be transmitted.
     Ready {
-        /// What is spoken on this connection.
+        /// The dialect of this connection.
         dialect: Dialect,
-        /// What the peer said of itself, if it speaks the native dialect.
+        /// The hello of the peer, if it speaks the native dialect.
         peer: Option<Box<Hello>>,
     },
-    /// The peer is about to close this connection: what is accepted from now on waits for the next one.
+    /// The peer is about to close this connection: messages that are accepted from now on wait for the next one.
     /// Calls that were transmitted are still answered.
     Goodbye,
-    /// Nothing was heard of the peer for twice the interval of the heartbeat.
+    /// Nothing was received from the peer for twice the interval of the heartbeat.
     Quiet,
-    /// It is quiet no more.
+    /// The peer is no longer quiet.
     Heard,
     /// The peer answered.
     Reply {
@@ -91,11 +91,11 @@ pub enum CallerEvent {
         /// The answer, or the error.
         result: Result<Bytes, ReplyError>,
     },
-    /// The deadline came before an answer.
+    /// The deadline passed before an answer.
     Expired {
         /// The token of the call.
         token: u64,
-        /// Whether the peer may have run it, or may yet: it was written.
+        /// Whether the peer may have run it or may still run it: it was written.
         may_have_run: bool,
     },
     /// The peer is another process than the one that the call was transmitted to, which may have run it.
@@ -103,29 +103,29 @@ pub enum CallerEvent {
         /// The token of the call.
         token: u64,
     },
-    /// The peer lives, but what it knew of this channel is gone. It may have run the call.
+    /// The peer is the same process, but has dropped the session. It may have run the call.
     Forgotten {
         /// The token of the call.
         token: u64,
     },
-    /// The connection broke or the link was closed before an answer.
+    /// The connection broke, or the link was closed, before an answer.
     Lost {
         /// The token of the call.
         token: u64,
         /// Whether the peer may have run it: some of it was transmitted.
         may_have_run: bool,
     },
-    /// There is an answer, but it is larger than this link takes. The peer did run the call.
+    /// The answer is larger than this link accepts. The peer has run the call.
     TooLarge {
         /// The token of the call.
         token: u64,
-        /// How large the answer is, as the peer says.
+        /// The length of the answer, as the peer declares it.
         bytes: usize,
     },
 }
 
 impl CallerEvent {
-    /// The token of the call that has ended with this event; None when it is not about a call.
+    /// The token of the call that ends with this event; None when it is not about a call.
     #[inline]
     pub fn token(&self) -> Option<u64> {
         match self {

@@ -1,17 +1,17 @@
-//! Calls that are lost, and what is not worth sending any more.
+//! Calls that are lost, and messages that are not sent any more.
 
 use super::{Call, CallerEvent, CallerLink, is_wanted, release};
 
-/// What a call ends with that is lost.
+/// The event of a lost call.
 pub(super) fn lost(token: u64, may_have_run: bool) -> CallerEvent {
     CallerEvent::Lost { token, may_have_run }
 }
 
 impl CallerLink {
-    /// Loses every outstanding call and drops everything queued, but keeps the connection: the peer is not
-    /// worth waiting for any more.
+    /// Loses every outstanding call and drops every queued message, but keeps the connection: for a peer that the
+    /// caller no longer waits for.
     pub fn abandon(&mut self) {
-        // What lies in the out-buffer is still transmitted.
+        // Messages in the out-buffer are still transmitted.
         let first = self.queue.first_waiting_number();
         self.lose(first, |_| true, lost);
         self.queue.clear(|message| {
@@ -21,9 +21,8 @@ impl CallerLink {
         self.stale = 0;
     }
 
-    /// Ends the calls that satisfy `condition`, in the order in which they were accepted. `event` makes of the
-    /// token of each, and whether it may have run, what it ends with; those may have whose number is below
-    /// `first`.
+    /// Ends the calls that satisfy `condition`, in the order in which they were accepted. `event` creates the event
+    /// of each from its token and whether it may have run, which holds for calls with a number below `first`.
     pub(super) fn lose(
         &mut self,
         first: u64,

@@ -1,4 +1,4 @@
-//! The first exchange on a connection: which dialect does the peer speak?
+//! The handshake at the dialler's end, which determines the dialect of the connection.
 
 use super::{CallerEvent, CallerLink, Ended, HANDSHAKE_MS_MAX};
 use crate::Millis;
@@ -6,13 +6,14 @@ use crate::link::{Dialect, ProtocolError};
 use crate::native::{FrameReader, Hello, HelloError, ShardsOut};
 use crate::skynet::{Address, ResponseFrame, decode_response, encode_request};
 
-/// The session of the hello. It is answered before anything else is sent, so no other can be meant.
+/// The session of the hello. Nothing else is sent before its answer, so no other call can have it.
 const HELLO_SESSION: u32 = 1;
 
-/// What a node says that has no such name, and so is none of ours, or does not want to be.
+/// The answer of a node that does not have the name of the hello: a Skynet node, or a Skyring node that refuses the
+/// native dialect.
 const NAME_NOT_FOUND: &[u8] = b"name not found";
 
-/// Of the text with which a peer refuses the hello, so many bytes are kept.
+/// How many bytes of the text of a refusal are reported.
 const REFUSAL_BYTES_MAX: usize = 256;
 
 impl CallerLink {
@@ -20,12 +21,12 @@ impl CallerLink {
     pub(super) fn send_hello(&mut self, hello: &Hello) -> Result<(), HelloError> {
         let payload = hello.pack()?;
         let address = Address::Handle(0);
-        // A packed hello is far shorter than what has to go in parts.
+        // A packed hello is far shorter than a multi-part message.
         encode_request(&mut self.out, address, HELLO_SESSION, &payload)
             .map_err(|_| HelloError::Length { bytes: payload.len() })
     }
 
-    /// Looks for the answer to the hello.
+    /// Takes the answer to the hello, if it has arrived.
     pub(super) fn poll_handshake(
         &mut self,
         until: Millis,

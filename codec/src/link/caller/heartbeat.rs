@@ -1,4 +1,4 @@
-//! The heartbeat at the dialler's end: a ping when the peer has been silent, and what silence comes to.
+//! The heartbeat at the dialler's end: it pings a silent peer, and reports a quiet one.
 
 use bytes::Bytes;
 
@@ -10,12 +10,11 @@ use crate::link::{Dialect, ProtocolError};
 use crate::native::{FrameKind, Header, put_frame};
 use crate::skynet::{Address, encode_request};
 
-/// The packed text `skyring.ping`: a name that nobody has, which a node of either kind is asked for in the
-/// skynet dialect.
+/// The packed text `skyring.ping`: a name that no node has. In the skynet dialect a ping is a query for it.
 const PING_NAME: &[u8] = b"\x64skyring.ping";
 
 impl CallerLink {
-    /// Has the peer watched from the next connection on, or from now on when there is one.
+    /// Sets the limits of the heartbeat, for the next connection and for the current one.
     pub fn watch(&mut self, limits: HeartbeatLimits) {
         self.heartbeat = Heartbeat::new(limits);
         if self.dialect().is_some() {
@@ -23,7 +22,7 @@ impl CallerLink {
         }
     }
 
-    /// Does what the heartbeat wants done.
+    /// Does what the heartbeat requires at `now`.
     #[inline]
     pub(super) fn beat(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         match self.heartbeat.poll(now) {
@@ -60,12 +59,12 @@ impl CallerLink {
         }
     }
 
-    /// The socket has taken bytes again after it took none for a while: the peer reads, so it lives.
+    /// The socket takes bytes again after it took none for a while: the peer reads, which is a sign of life.
     pub fn note_progress(&mut self) {
         self.heartbeat.note();
     }
 
-    /// How many pings were sent; each that was answered counts among [`CallerLink::pongs_received`].
+    /// How many pings were sent; [`CallerLink::pongs_received`] counts those that were answered.
     pub fn pings_sent(&self) -> u64 {
         self.heartbeat.pings()
     }
@@ -75,9 +74,8 @@ impl CallerLink {
         self.heartbeat.pongs()
     }
 
-    /// Gives back the calls that wait for the next connection and that `condition` holds for, by their token:
-    /// each is lost, and may have run if it was
-    /// transmitted on an earlier one. What this connection takes is not touched.
+    /// Withdraws the calls that wait for the next connection and whose token satisfies `condition`: each is lost,
+    /// and may have run if it was transmitted on an earlier connection. Calls on the current connection stay.
     pub fn withdraw(&mut self, condition: impl Fn(u64) -> bool) {
         let first = self.queue.first_waiting_number();
         let is_up = !matches!(self.stage, Stage::Down | Stage::Handshake { .. });
@@ -87,7 +85,7 @@ impl CallerLink {
             |call| (call.number >= first || !is_up) && condition(call.token),
             lost,
         );
-        // Those of a connection that the peer leaves are left out when the next one begins.
+        // While a connection drains, the next one drops the withdrawn messages when it begins.
         if self.failures.len() > before && matches!(self.stage, Stage::Down | Stage::Handshake { .. }) {
             self.drop_unwanted();
         }

@@ -1,16 +1,16 @@
-//! The dialler's end of a channel: calls and sends in, what became of the calls out.
+//! The dialler's end of a channel: calls and sends go in, the outcomes of the calls come out.
 //!
-//! The link outlives its TCP connections. What was accepted but not yet transmitted when a connection
-//! breaks goes on with the next one, in order, in the dialect that is spoken there. What was transmitted
-//! goes on as well in a [session](resume) of the native dialect; without one a call of which a byte was
-//! transmitted is lost, because nobody can say whether it ran.
+//! The link outlives its TCP connections. Messages that were accepted but not transmitted when a connection breaks
+//! are sent on the next one, in order, in its dialect. Messages that were transmitted are kept too in a
+//! [session](resume) of the native dialect; without one a call of which a byte was transmitted is lost, because it
+//! is unknown whether it ran.
 //!
 //! Invariants:
 //! - every accepted call yields exactly one [`CallerEvent`] with its token;
-//! - `queue` lists the messages none of whose bytes was transmitted, and in a session those that the peer is
-//!   not known to have; `out` holds bytes of one connection only, so a connection never begins within a message;
+//! - `queue` contains the messages of which no byte was transmitted, and in a session those that the peer has not
+//!   acknowledged; `out` holds bytes of one connection only, so a connection never begins within a message;
 //! - a call was begun if and only if its number is below that of the first message in the queue that was not;
-//! - before the peer has answered the hello, nothing but the hello can be transmitted.
+//! - before the peer has answered the hello, only the hello can be transmitted.
 
 mod event;
 mod failures;
@@ -46,37 +46,38 @@ use crate::skynet::{Address, Framer, NAME_BYTES_MAX};
 /// How long a peer may take to answer the hello, in milliseconds.
 pub const HANDSHAKE_MS_MAX: Millis = 10_000;
 
-/// What is known of the connection.
+/// The stage of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// There is none.
+    /// There is no connection.
     Down,
-    /// The hello is on its way, or its answer.
+    /// The hello was sent, and its answer has not arrived.
     Handshake {
-        /// When the answer comes too late.
+        /// When the handshake times out.
         until: Millis,
-        /// The version that was offered.
+        /// The version in the hello.
         offered: u32,
     },
     /// Messages can be transmitted.
     Up(Dialect),
-    /// The same, but the peer has said goodbye: no new ones.
+    /// Messages that were transmitted are still answered, but one end has said goodbye: new ones wait for the next
+    /// connection.
     Draining(Dialect),
 }
 
-/// The dialler's end of a channel. See the module's page.
+/// The dialler's end of a channel. See the module documentation.
 #[derive(Debug)]
 pub struct CallerLink {
     limits: CallerLimits,
     stage: Stage,
-    /// The latest time that this link was told.
+    /// The latest time that was passed in.
     now: Millis,
     out: OutBuffer,
     queue: Queue,
-    /// Calls in `queue` that have expired while there was no connection to send them on.
+    /// Calls in `queue` that have expired without a connection.
     stale: usize,
     names: NamesOut,
-    /// The channel's number, as the hello says it.
+    /// The number of the channel in the hello.
     channel: u32,
     shards: ShardsOut,
     sessions: Sessions,
@@ -84,7 +85,7 @@ pub struct CallerLink {
     framer: Framer,
     partials: Reassembly<()>,
     frames: FrameReader,
-    /// What `disconnected` and `close` have to report.
+    /// Events of lost calls that were not polled yet.
     failures: VecDeque<CallerEvent>,
     late_replies: u64,
     sends_dropped: u64,
@@ -93,14 +94,14 @@ pub struct CallerLink {
 }
 
 impl CallerLink {
-    /// A link that is not connected yet but accepts calls.
+    /// A link without a connection, which accepts calls.
     pub fn new(limits: CallerLimits) -> Self {
         Self::with_first_session(limits, 1)
     }
 
-    /// The same, counting sessions from `first_session` (1 to 2^31 - 1) on: as after so many calls.
+    /// The same, with sessions from `first_session` (1 to 2^31 - 1) on, as after that many calls.
     pub fn with_first_session(limits: CallerLimits, first_session: u32) -> Self {
-        // Each unfinished reply answers an outstanding call.
+        // Each unfinished reply belongs to an outstanding call.
         let reassembly = ReassemblyLimits {
             bytes_max: limits.reassembly_bytes_max,
             messages_max: limits.sessions_max,
@@ -128,8 +129,8 @@ impl CallerLink {
         }
     }
 
-    /// Takes a call or a send. It is transmitted as soon as a connection takes it, unless its deadline has
-    /// passed by then.
+    /// Accepts a call or a send. It is transmitted as soon as a connection takes it, unless its deadline has passed
+    /// by then.
     ///
     /// # Errors
     /// [`LinkError`]; nothing was queued and there will be no event.
@@ -149,7 +150,7 @@ impl CallerLink {
         let target = match address {
             Address::Handle(handle) => Target::Handle(handle),
             Address::Name(name) => Target::Name(self.names.hold(name).ok_or(LinkError::Overloaded {
-                what: "names of waiting messages",
+                what: "names of queued messages",
                 limit: NAMES_MAX,
             })?),
         };
@@ -179,7 +180,7 @@ impl CallerLink {
         Ok(())
     }
 
-    /// Checks every bound but that on names; gives what the message costs.
+    /// Checks every limit but that on names; returns the cost of the message.
     #[inline(always)]
     fn admit(&self, address: &Address<'_>, is_call: bool, payload_bytes: usize) -> Result<usize, LinkError> {
         if let Address::Name(name) = address
@@ -199,7 +200,7 @@ impl CallerLink {
             let what = "out-buffer bytes";
             return Err(LinkError::Overloaded { what, limit });
         }
-        // Losses that nobody has polled yet count as well, so that they cannot heap up.
+        // Events that were not polled yet count too, so that they cannot accumulate.
         let limit = self.limits.sessions_max;
         if is_call && self.sessions.outstanding() + self.failures.len() >= limit {
             let what = "sessions";
@@ -208,7 +209,7 @@ impl CallerLink {
         Ok(cost)
     }
 
-    /// Enters a call; gives its session.
+    /// Adds a call; returns its session.
     #[inline(always)]
     fn enter(&mut self, token: u64, number: u64, deadline: Option<Millis>) -> u32 {
         let session = self.sessions.next_number();
@@ -226,7 +227,7 @@ impl CallerLink {
         session
     }
 
-    /// Writes a message into the out-buffer; whether it is there now.
+    /// Encodes a message into the out-buffer; returns whether it is there.
     #[inline(always)]
     fn encode(&mut self, dialect: Dialect, message: &mut Message) -> bool {
         match dialect {
@@ -238,21 +239,21 @@ impl CallerLink {
         }
     }
 
-    /// A TCP connection is up, and a Skynet node is at its other end: there is no hello. What waits can be
-    /// transmitted, without the calls whose expiry has been given out meanwhile: poll the events first, so
-    /// that a peer that comes back is not met by a storm of requests nobody waits for.
+    /// A TCP connection to a Skynet node is up: there is no hello. Queued messages can be transmitted, except calls
+    /// that have expired: poll the events first, so that a peer that returns does not receive a burst of expired
+    /// requests.
     pub fn connected(&mut self) {
-        // Whoever did not notice that the old connection broke must not splice two streams.
+        // If the end of the old connection was not reported, its stream must not continue on the new one.
         self.disconnected();
         self.end_session(Ended::Forgotten);
         self.begin(Dialect::Skynet, 0);
     }
 
     /// A TCP connection is up. Only the hello can be transmitted until the peer has answered it; then
-    /// [`CallerEvent::Ready`] says what the peer speaks, and what waits can be transmitted.
+    /// [`CallerEvent::Ready`] reports the dialect, and queued messages can be transmitted.
     ///
     /// # Errors
-    /// [`HelloError`] for a hello that no peer would take; there is no connection then.
+    /// [`HelloError`] for a hello that no peer would accept; the link stays without a connection.
     pub fn dial(&mut self, now: Millis, hello: &Hello) -> Result<(), HelloError> {
         self.disconnected();
         self.now = self.now.max(now);
@@ -268,14 +269,14 @@ impl CallerLink {
         Ok(())
     }
 
-    /// Goes on to transmit what waits, but for what nobody waits for any more at `now`.
+    /// Encodes the queued messages for transmission, except those whose deadline is at or before `now`.
     fn begin(&mut self, dialect: Dialect, now: Millis) {
         self.stage = Stage::Up(dialect);
         self.heartbeat.start(self.now.max(now));
         self.names.forget_definitions();
         let mut queue = std::mem::replace(&mut self.queue, Queue::new());
         queue.encode_waiting(|message| {
-            // An expired call has its event from its deadline.
+            // An expired call gets its event from its deadline.
             let is_late = message.deadline <= now;
             self.sends_dropped += u64::from(is_late && message.session == 0);
             let is_wanted = !is_late && is_wanted(&self.sessions, message) || fault!(LateSent);
@@ -289,9 +290,9 @@ impl CallerLink {
         self.stale = 0;
     }
 
-    /// The TCP connection broke. What was not begun waits for the next connection, in order, and so does
-    /// what was when there is a session that can be resumed; without one every call of which a byte was
-    /// transmitted is lost. Without a connection this does nothing.
+    /// The TCP connection broke. Messages that were not begun wait for the next connection, in order, and so do
+    /// begun ones in a session that can be resumed; without one every call of which a byte was transmitted is lost.
+    /// Without a connection this does nothing.
     pub fn disconnected(&mut self) {
         if self.stage == Stage::Down {
             return;
@@ -305,8 +306,8 @@ impl CallerLink {
         self.drop_unwanted();
     }
 
-    /// Gives up: every outstanding call is lost and everything queued is dropped. The link can be used
-    /// again as if it were new, though session numbers go on.
+    /// Ends the link: every outstanding call is lost and every queued message is dropped. The link can be used
+    /// again as if it were new, except that session numbers continue.
     pub fn close(&mut self) {
         self.forget_connection();
         self.queue.wait(|_| true);
@@ -326,9 +327,9 @@ impl CallerLink {
         self.out.release();
     }
 
-    /// Has what is accepted from now on wait for the next connection, and tells the peer so where the
-    /// dialect can: it may close this one once it has answered what it has. Does nothing without a
-    /// connection, or before the peer has answered the hello.
+    /// Lets messages that are accepted from now on wait for the next connection, and sends goodbye in the native
+    /// dialect: the peer may close this connection after it has answered its calls. Does nothing without a
+    /// connection, or before the handshake is complete.
     pub fn goodbye(&mut self) {
         if let Stage::Up(dialect) = self.stage {
             self.stage = Stage::Draining(dialect);
@@ -339,8 +340,8 @@ impl CallerLink {
         }
     }
 
-    /// Takes what was read from the socket. Poll until there is no event before reading more, so that
-    /// chunks do not heap up. Without a connection this does nothing.
+    /// Takes bytes that were read from the socket. Poll until there is no event before reading more, so that chunks
+    /// do not accumulate. Without a connection this does nothing.
     #[inline]
     pub fn receive(&mut self, chunk: Bytes) {
         self.heartbeat.note();
@@ -351,7 +352,7 @@ impl CallerLink {
         }
     }
 
-    /// Where the next bytes may be read to without a chunk, and how many: see [`FrameReader::room`].
+    /// The buffer into which the next bytes may be read without a chunk, and how many: see [`FrameReader::room`].
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self.stage {
             Stage::Up(Dialect::Native) | Stage::Draining(Dialect::Native) => self.frames.room(),
@@ -359,12 +360,12 @@ impl CallerLink {
         }
     }
 
-    /// The next event; None when nothing more is known at `now`. Replies that were received go before
-    /// expiries, so that one that came in time is not thrown away because the poll came late.
+    /// The next event; None when there is none at `now`. Received replies come before expiries, so that a late poll
+    /// does not discard a reply that was in time.
     ///
     /// # Errors
-    /// [`ProtocolError`] for what no peer sends. The connection is to be closed and
-    /// [`CallerLink::disconnected`] called; the calls get their events from that.
+    /// [`ProtocolError`] for input that no peer sends. Close the connection and call [`CallerLink::disconnected`],
+    /// which yields the events of the calls.
     #[inline]
     pub fn poll_event(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         self.now = self.now.max(now);
@@ -394,7 +395,7 @@ impl CallerLink {
         }
     }
 
-    /// A whole answer, or the error in its place.
+    /// Ends a call with its whole answer or error.
     fn reply(&mut self, session: u32, result: Result<Bytes, ReplyError>) -> Option<CallerEvent> {
         let Some(Call { token, .. }) = self.end(session) else {
             self.late_replies += 1;
@@ -418,7 +419,7 @@ impl CallerLink {
         Some(CallerEvent::TooLarge { token, bytes })
     }
 
-    /// Ends the wait for a session and forgets all that belongs to it.
+    /// Removes a call and all that belongs to it.
     #[inline]
     fn end(&mut self, session: u32) -> Option<Call> {
         let call = self.sessions.remove(session)?;
@@ -438,13 +439,13 @@ impl CallerLink {
     fn expire(&mut self, now: Millis) -> Option<CallerEvent> {
         let session = self.deadlines.poll(now, &self.sessions)?;
         let number = self.sessions.get(session)?.number;
-        // What lies in the out-buffer is still transmitted.
+        // Messages in the out-buffer are still transmitted.
         let is_begun = number < self.queue.first_waiting_number();
         let may_have_run = is_begun || self.resume.is_repeated(number);
         let Call { token, .. } = self.end(session)?;
         if matches!(self.stage, Stage::Down | Stage::Handshake { .. }) && !is_begun {
-            // Nothing of it was transmitted. Once half of what waits is stale it is dropped, so that it does not
-            // use up the out-buffer.
+            // Nothing of it was transmitted. When half of the queued messages are stale they are dropped, so that
+            // they do not use up the out-buffer.
             self.stale += 1;
             if self.stale * 2 > self.queue.len() {
                 self.drop_unwanted();
@@ -453,8 +454,8 @@ impl CallerLink {
         Some(CallerEvent::Expired { token, may_have_run })
     }
 
-    /// When to poll next although nothing was received: never later than the earliest deadline, and
-    /// maybe earlier, in which case the poll finds nothing and this gives a later time.
+    /// When to poll next if nothing is received: never later than the earliest deadline, and possibly earlier; then
+    /// the poll finds nothing and the next deadline is later.
     pub fn next_deadline(&self) -> Option<Millis> {
         let handshake = match self.stage {
             Stage::Handshake { until, .. } => Some(until),
@@ -473,23 +474,23 @@ impl CallerLink {
         all.into_iter().flatten().min()
     }
 
-    /// Calls that wait for their event, apart from failures that were not polled yet.
+    /// Calls without an event yet, not counting events that were not polled.
     pub fn outstanding(&self) -> usize {
         self.sessions.outstanding()
     }
 
-    /// Whether there is nothing to wait for: no call, no event, no byte to be written.
+    /// Whether no call is outstanding, no event is left to poll and no byte is left to write.
     pub fn is_idle(&self) -> bool {
         let is_waiting = self.out_buffer_bytes() > 0 || self.has_output();
         self.outstanding() == 0 && self.failures.is_empty() && !is_waiting
     }
 
-    /// Whether a TCP connection is up, as far as this link was told.
+    /// Whether a TCP connection is up, as far as it was reported to this link.
     pub fn is_connected(&self) -> bool {
         self.stage != Stage::Down
     }
 
-    /// What is spoken on the connection; None without one, and until the peer has answered the hello.
+    /// The dialect of the connection; None without one, and until the peer has answered the hello.
     pub fn dialect(&self) -> Option<Dialect> {
         match self.stage {
             Stage::Up(dialect) | Stage::Draining(dialect) => Some(dialect),
@@ -502,28 +503,27 @@ impl CallerLink {
         self.framer.has_partial() || !self.partials.is_empty() || self.frames.has_partial()
     }
 
-    /// Replies that came for no outstanding call: mostly for calls that had expired.
+    /// Replies without an outstanding call: mostly of calls that had expired.
     pub fn late_replies(&self) -> u64 {
         self.late_replies
     }
 
-    /// Sends that were dropped before a byte of them was transmitted: their time was over before a connection
+    /// Sends that were dropped before a byte of them was transmitted: their deadline had passed before a connection
     /// took them, or the link was closed or abandoned.
     pub fn sends_dropped(&self) -> u64 {
         self.sends_dropped
     }
 
-    /// Fills `slices` with what is to be written next; returns how many were filled. Nothing is shown
-    /// while there is no connection.
+    /// Fills `slices` with the next output; returns how many were filled. None without a connection.
     #[inline]
     pub fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.out.slices(slices)
     }
 
-    /// The socket has taken `count` bytes of what [`CallerLink::transmit`] showed.
+    /// The socket has taken `count` bytes of the output of [`CallerLink::transmit`].
     ///
     /// # Panics
-    /// When that is more than waited.
+    /// When `count` is larger than the output.
     #[inline]
     pub fn transmitted(&mut self, count: usize) {
         self.out.advance(count);
@@ -539,14 +539,14 @@ impl CallerLink {
             .forget_begun(transmitted, |message| release(&mut self.names, message));
     }
 
-    /// Whether something can be written now.
+    /// Whether there is output.
     #[inline]
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }
 
-    /// Bytes that wait for the socket, for a connection or for an acknowledgement, counted as [`CallerLimits`]
-    /// says.
+    /// Bytes that are queued for the socket, for a connection or for an acknowledgement, counted as in
+    /// [`CallerLimits`].
     #[inline]
     pub fn out_buffer_bytes(&self) -> usize {
         if self.resume.has_session() {
@@ -557,7 +557,7 @@ impl CallerLink {
     }
 }
 
-/// Lets go of the name that a message holds.
+/// Releases the name of a message.
 #[inline]
 fn release(names: &mut NamesOut, message: &Message) {
     if let Target::Name(number) = message.target {

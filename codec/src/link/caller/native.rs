@@ -7,18 +7,18 @@ use crate::Millis;
 use crate::link::ProtocolError;
 use crate::native::{ErrorCode, FrameError, FrameKind, Header, Step, put_frame, put_pong};
 
-/// What came of going on in the stream.
+/// The result of a step in the stream.
 enum Stepped {
     Event(CallerEvent),
-    /// Something that is no event.
+    /// A frame without an event.
     Nothing,
-    /// There is not enough of the stream.
+    /// More of the stream must arrive.
     Wait,
 }
 
 impl CallerLink {
-    /// Writes a message, and the definition of its name in front of it where that is due: it is part of the
-    /// message, for what it costs and for whether it was begun.
+    /// Encodes a message, and in front of it the definition of its name if that is due; the definition belongs to
+    /// the message for its cost and for whether it was begun.
     #[inline(always)]
     pub(super) fn encode_native(&mut self, message: &mut Message) {
         message.start = self.out.position_put();
@@ -53,8 +53,8 @@ impl CallerLink {
         put_frame(&mut self.out, header, &message.payload);
     }
 
-    /// The next plain answer that lies whole in the chunk received last, with the token of its call. None when
-    /// what comes next is anything else, which [`CallerLink::poll_event`] gives out.
+    /// Fast path: the next successful answer that is complete in the last chunk, with the token of its call. None
+    /// when the next frame is anything else; [`CallerLink::poll_event`] returns it.
     #[inline(always)]
     pub fn next_reply(&mut self) -> Option<(u64, Bytes)> {
         if !self.failures.is_empty()
@@ -79,7 +79,7 @@ impl CallerLink {
         }
     }
 
-    /// The next event that comes of received frames, or of time.
+    /// The next event from received frames, or from time.
     #[inline]
     pub(super) fn poll_native(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         loop {
@@ -97,7 +97,7 @@ impl CallerLink {
                 }
             }
             self.note_received(payload.len());
-            // The one path that counts: nothing is passed through another type on it.
+            // The hot path: the reply is not passed through another type.
             match self.end(header.session) {
                 Some(Call { token, .. }) => {
                     return Ok(Some(CallerEvent::Reply {
@@ -110,7 +110,7 @@ impl CallerLink {
         }
     }
 
-    /// A reply has come: it is acknowledged when enough have.
+    /// Counts a received reply, and acknowledges if enough have arrived.
     #[inline]
     fn note_received(&mut self, payload_bytes: usize) {
         if self.resume.acks.note(payload_bytes) {
@@ -118,7 +118,7 @@ impl CallerLink {
         }
     }
 
-    /// What is not a whole frame within a chunk.
+    /// Handles a frame that is not complete within a chunk.
     #[inline(never)]
     fn step_native(&mut self) -> Result<Stepped, ProtocolError> {
         let event = match self.frames.step(self.limits.message_bytes_max) {
@@ -172,7 +172,7 @@ impl CallerLink {
         }
     }
 
-    /// A frame that is too long, and whose bytes are not even taken in.
+    /// Handles a frame above the size limit, whose payload is skipped.
     fn refuse_frame(&mut self) -> Result<Option<CallerEvent>, FrameError> {
         let Header {
             kind,
@@ -190,7 +190,7 @@ impl CallerLink {
     }
 }
 
-/// The time left for a call as the header says it: at least 1 while there is a limit, 0 for none.
+/// The remaining time of a call in its header: at least 1 with a limit, 0 for none.
 #[inline]
 fn remaining_ms(deadline: Millis, now: Millis) -> u32 {
     match deadline {

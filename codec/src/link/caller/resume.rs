@@ -1,19 +1,19 @@
-//! The session at the dialler's end: what outlives a connection, and how the next one goes on with it.
+//! The session at the dialler's end: it outlives a connection and is resumed on the next one.
 //!
-//! A session begins with a connection on which both ends want one, and its secret is the nonce of the acceptor's
-//! answer. Messages are kept until the acceptor says that it has them. The hello of the next connection names the
-//! session and how many replies have come; the answer says how many messages have. Those that have not are
-//! written again, as if they had never been begun, without the ones whose deadline has passed; so they need no
-//! numbers of their own on the wire.
+//! A session begins with a connection on which both ends want one; its secret is the nonce in the hello of the
+//! acceptor. Messages are retained until the acceptor acknowledges them. The hello of the next connection names the
+//! session and the number of received replies; the answer contains the number of received messages. The others are
+//! encoded again as if they had never been begun, except those whose deadline has passed; so frames carry no
+//! numbers on the wire.
 //!
-//! When the acceptor does not go on with the session, what was begun may have run: its calls end, as restarted
-//! when the acceptor is another process, else as forgotten, and sends are dropped. Only idempotent calls are
-//! written again; they are kept until they end, however long ago the acceptor got them.
+//! When the acceptor does not resume the session, begun messages may have run: their calls end, as restarted when
+//! the acceptor is another process, else as forgotten, and sends are dropped. Only idempotent calls are sent again;
+//! they are retained until they end, even after an acknowledgement.
 //!
 //! Invariants:
-//! - a message that the acceptor has is never written again in its session, and one that it has not is
-//!   written again in its order;
-//! - after a session has ended, only idempotent calls that were begun in it are written again;
+//! - a message that the acceptor has received is never replayed in its session, and one that it has not received is
+//!   replayed in order;
+//! - after a session has ended, only idempotent calls that were begun in it are sent again;
 //! - a session without a connection ends after [`SESSION_KEPT_MS_MAX`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ use crate::outbuffer::OutBuffer;
 #[derive(Debug, Clone, Copy)]
 struct Session {
     secret: [u8; NONCE_BYTES],
-    /// The acceptor's process.
+    /// The epoch of the acceptor's process.
     epoch: u64,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Ended {
     Restarted,
     /// The acceptor has dropped the session.
     Forgotten,
-    /// There was no connection for too long, or there will be none.
+    /// There was no connection for too long.
     Expired,
 }
 
@@ -57,27 +57,27 @@ impl Ended {
     }
 }
 
-/// What belongs to the session. See the module's page.
+/// The state of the session. See the module documentation.
 #[derive(Debug)]
 pub(super) struct Resume {
     is_wanted: bool,
     session: Option<Session>,
-    /// The number of the next message that is written.
+    /// The number of the next message that is encoded.
     pub(super) next_frame: u64,
-    /// How many of them the acceptor has.
+    /// How many of them the acceptor has acknowledged.
     acknowledged: u64,
-    /// The replies that this end has.
+    /// The acknowledgements of received replies.
     pub(super) acks: Acks,
-    /// Where in the out-buffer's stream the last acknowledgement ends.
+    /// The end of the last acknowledgement in the stream of the out-buffer.
     ack_end: u64,
-    /// Idempotent calls that the acceptor has, by their numbers.
+    /// Idempotent calls that the acceptor has acknowledged, by number.
     repeatable: BTreeMap<u64, Message>,
     repeatable_cost: usize,
-    /// Those that are written again in a later session, so that they may have run before.
+    /// Calls that are sent again in a later session, so that they may have run before.
     repeated: BTreeSet<u64>,
     /// When the session ends, unless there is a connection again.
     until: Option<Millis>,
-    /// Nobody has said what time it is since the connection ended, so that `until` may be too early.
+    /// No time was passed in since the connection ended, so that `until` may be too early.
     is_time_unknown: bool,
 }
 
@@ -98,13 +98,13 @@ impl Resume {
         }
     }
 
-    /// Whether messages are kept until they are acknowledged.
+    /// Whether messages are retained until they are acknowledged.
     #[inline]
     pub(super) fn has_session(&self) -> bool {
         self.session.is_some()
     }
 
-    /// What to say in the hello.
+    /// The field `resume` of the hello.
     pub(super) fn offer(&self) -> Resumption {
         match self.session {
             _ if !self.is_wanted => Resumption::Off,
@@ -116,13 +116,13 @@ impl Resume {
         }
     }
 
-    /// What the idempotent calls cost that are kept though the acceptor has them.
+    /// The cost of the idempotent calls that are retained after an acknowledgement.
     #[inline]
     pub(super) fn retained_cost(&self) -> usize {
         self.repeatable_cost
     }
 
-    /// The connection is over.
+    /// The connection has ended.
     pub(super) fn pause(&mut self, now: Millis) {
         self.acks.pause();
         self.is_time_unknown |= self.until.is_none();
@@ -137,12 +137,12 @@ impl Resume {
         }
     }
 
-    /// When the session ends that has no connection.
+    /// When the session without a connection ends.
     pub(super) fn deadline(&self) -> Option<Millis> {
         self.until
     }
 
-    /// A call has ended: it need not be kept any more.
+    /// A call has ended and need not be retained.
     #[inline]
     pub(super) fn forget(&mut self, number: u64) -> Option<Message> {
         if self.repeatable.is_empty() && self.repeated.is_empty() {
@@ -154,13 +154,13 @@ impl Resume {
         Some(message)
     }
 
-    /// Whether a call was written in an earlier session.
+    /// Whether a call was transmitted in an earlier session.
     #[inline]
     pub(super) fn is_repeated(&self, number: u64) -> bool {
         !self.repeated.is_empty() && self.repeated.contains(&number)
     }
 
-    fn keep(&mut self, message: Message) {
+    fn retain(&mut self, message: Message) {
         self.repeatable_cost += message.cost;
         self.repeatable.insert(message.number, message);
     }
@@ -172,14 +172,14 @@ impl Resume {
         self.until = None;
     }
 
-    /// Forgets everything but whether a session is wanted.
+    /// Resets everything but whether a session is wanted.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.is_wanted);
     }
 }
 
 impl CallerLink {
-    /// The peer has answered the hello: goes on with the session, or begins another one.
+    /// The peer has answered the hello: resumes the session, or begins another one.
     pub(super) fn settle_session(&mut self, peer: &Hello) -> Result<(), ProtocolError> {
         match (self.resume.session, peer.resume) {
             (Some(Session { secret, epoch }), Resumption::Session { session, received })
@@ -194,7 +194,7 @@ impl CallerLink {
                     self.end_session(Ended::Forgotten);
                     return Err(error.into());
                 }
-                // The peer has none of the others, so they were never begun.
+                // The peer has not received the others, so they count as not begun.
                 let mut others = self.queue.take_begun();
                 if fault!(LastDropped) {
                     others.pop();
@@ -235,8 +235,8 @@ impl CallerLink {
         }
     }
 
-    /// The session is over: what was begun in it ends, but for idempotent calls, which wait to be written again.
-    /// Without a session this does nothing. Nothing lies in the out-buffer.
+    /// The session has ended: its begun calls end, except idempotent ones, which are queued again. Without a
+    /// session this does nothing. The out-buffer must hold no message.
     pub(super) fn end_session(&mut self, ended: Ended) {
         if !self.resume.has_session() {
             return;
@@ -262,7 +262,7 @@ impl CallerLink {
         self.resume.begin(None);
     }
 
-    /// The acceptor has all messages below `received`.
+    /// The acceptor has received all messages below `received`.
     pub(super) fn acknowledge(&mut self, received: u64) -> Result<(), FrameError> {
         let (acknowledged, sent) = (self.resume.acknowledged, self.resume.next_frame);
         if !self.resume.has_session() || received < acknowledged || received > sent {
@@ -276,7 +276,7 @@ impl CallerLink {
         let (names, sessions, resume) = (&mut self.names, &self.sessions, &mut self.resume);
         self.queue.acknowledge(received, |message| {
             if message.is_idempotent && message.session != 0 && is_wanted(sessions, &message) {
-                resume.keep(message);
+                resume.retain(message);
             } else {
                 release(names, &message);
             }
@@ -284,7 +284,7 @@ impl CallerLink {
         Ok(())
     }
 
-    /// This end has said goodbye: the session ends with the connection, so nothing need be kept.
+    /// This end has said goodbye: the session ends with the connection, so nothing must be retained.
     pub(super) fn forget_session(&mut self) {
         for message in self.queue.take_begun() {
             release(&mut self.names, &message);
@@ -307,17 +307,17 @@ impl CallerLink {
         self.failures.pop_front().or_else(|| self.expire(now))
     }
 
-    /// Takes what an acknowledgement says.
+    /// Handles an acknowledgement.
     pub(super) fn take_ack(&mut self, header: &Header) -> Result<(), FrameError> {
-        // What was sent before this end said goodbye may still be acknowledged.
+        // Messages from before the goodbye may still be acknowledged.
         if matches!(self.stage, Stage::Draining(_)) && !self.resume.has_session() {
             return Ok(());
         }
         self.acknowledge(header.received())
     }
 
-    /// Says how many replies have come, unless the last time that was said has not been written yet: then it is
-    /// said later, so that a peer that reads nothing does not make the output grow.
+    /// Acknowledges the received replies, unless the last acknowledgement still waits for the socket: then it is
+    /// deferred, so that the output does not grow for a peer that does not read.
     #[inline(never)]
     pub(super) fn put_ack(&mut self) {
         if self.out.position_transmitted() < self.resume.ack_end {
@@ -327,20 +327,23 @@ impl CallerLink {
         self.resume.ack_end = self.out.position_put();
     }
 
-    /// When the replies that have come are acknowledged, unless more come before; None: they are.
+    /// When the received replies are acknowledged, unless more arrive before; None when they are.
     pub fn ack_deadline(&self) -> Option<Millis> {
         self.resume.acks.deadline()
     }
 
-    /// How many messages and how many replies of the session that can be resumed were numbered; None without
-    /// one.
+    /// How many messages and how many replies were numbered in the session; None without a session.
     pub fn session_frames(&self) -> Option<(u64, u64)> {
         let frames = (self.resume.next_frame, self.resume.acks.received());
         self.resume.has_session().then_some(frames)
     }
 }
 
-/// Appends an acknowledgement of what has come.
+/// Appends an acknowledgement of the received frames.
 pub(in crate::link) fn put_ack(out: &mut OutBuffer, acks: &mut Acks) {
-    put_frame(out, Header::acknowledging(acks.announce()), &bytes::Bytes::new());
+    put_frame(
+        out,
+        Header::acknowledging(acks.acknowledge()),
+        &bytes::Bytes::new(),
+    );
 }

@@ -11,7 +11,7 @@ use crate::skynet::{
 };
 
 impl CallerLink {
-    /// Writes a message; false for one that the dialect cannot say, which was refused before.
+    /// Encodes a message; false for one that the dialect cannot represent, which is refused earlier.
     #[inline(never)]
     pub(super) fn encode_skynet(&mut self, message: &mut Message) -> bool {
         message.start = self.out.position_put();
@@ -21,24 +21,24 @@ impl CallerLink {
         };
         let written = match message.session {
             0 => {
-                // The parts of a long push need a number, which must not be one that awaits an answer.
+                // The parts of a long push need a number, which must differ from those of outstanding calls.
                 let is_long = message.payload.len() > REQUEST_SMALL_BYTES_MAX;
                 let session = if is_long { self.sessions.next_number() } else { 0 };
                 encode_push(&mut self.out, address, session, &message.payload)
             }
             session => encode_request(&mut self.out, address, session, &message.payload),
         };
-        debug_assert_eq!(written, Ok(()), "it was not measured before");
+        debug_assert_eq!(written, Ok(()), "the message was not checked");
         written.is_ok()
     }
 
-    /// The next event that comes of received packages, or of time.
+    /// The next event from received packages, or from time.
     #[inline]
     pub(super) fn poll_skynet(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
         while let Some(package) = self.framer.next_package() {
             let event = match decode_response(package)? {
                 ResponseFrame::Ok { session, payload } if self.partials.is_empty() => {
-                    // The one path that counts: nothing is passed through another type on it.
+                    // The hot path: the reply is not passed through another type.
                     let Some(Call { token, .. }) = self.end(session) else {
                         self.late_replies += u64::from(!self.heartbeat.take_pong(session));
                         continue;
@@ -67,7 +67,7 @@ impl CallerLink {
             ResponseFrame::Ok { session, payload } | ResponseFrame::LastPart { session, payload } => {
                 self.last_part(session, payload)
             }
-            // What a node says that has no service of that name, which is as good as any answer.
+            // The answer of a node without a service of that name, which is a sign of life.
             ResponseFrame::Error { session, .. } if self.heartbeat.take_pong(session) => Ok(None),
             ResponseFrame::Error { session, text } => {
                 Ok(self.reply(session, Err(ReplyError { code: None, text })))
@@ -77,7 +77,7 @@ impl CallerLink {
         }
     }
 
-    /// A whole reply, or the end of one in parts: Skynet takes each for the other.
+    /// A whole reply, or the last part of one: Skynet accepts each in place of the other.
     fn last_part(&mut self, session: u32, part: Bytes) -> Result<Option<CallerEvent>, ProtocolError> {
         if self.partials.is_empty() {
             return Ok(self.reply(session, Ok(part)));
@@ -101,7 +101,7 @@ impl CallerLink {
             self.partials.begin(session, total, Some(()))?;
             return Ok(None);
         }
-        // The parts that follow find no call any more and are dropped.
+        // The parts that follow have no call any more and are dropped.
         Ok(self.too_large(session, total))
     }
 

@@ -7,9 +7,9 @@ use super::SerdeError;
 use crate::seri::number::exact_integer;
 use crate::seri::reader::{RESERVED_ITEMS_MAX, Reader, Token};
 
-/// Reads a Rust value from packed Lua values; see the [module](super) for what becomes what.
+/// Reads a Rust value from packed Lua values; see the [module](super) for the mapping.
 ///
-/// Values behind those wanted are ignored, and missing ones are nil. Strings and bytes may borrow.
+/// Values after the wanted ones are ignored, and missing ones are nil. Strings and bytes may borrow.
 pub fn from_bytes<'de, T: Deserialize<'de>>(payload: &'de [u8]) -> Result<T, SerdeError> {
     let mut reader = Reader::new(payload);
     let token = next_at_top(&mut reader)?;
@@ -20,7 +20,7 @@ pub fn from_bytes<'de, T: Deserialize<'de>>(payload: &'de [u8]) -> Result<T, Ser
     })
 }
 
-/// The next of the values in a row at the top of a payload; nil where there is none.
+/// The next value at the top of a payload; nil when there is none.
 fn next_at_top<'de>(reader: &mut Reader<'de>) -> Result<Token<'de>, SerdeError> {
     Ok(if reader.is_empty() {
         Token::Nil
@@ -33,7 +33,7 @@ fn next_at_top<'de>(reader: &mut Reader<'de>) -> Result<Token<'de>, SerdeError> 
 struct Deserializer<'r, 'de> {
     reader: &'r mut Reader<'de>,
     token: Token<'de>,
-    /// Whether more values of the same payload may stand behind this one.
+    /// Whether more values of the same payload may follow.
     at_top: bool,
 }
 
@@ -46,7 +46,7 @@ impl<'r, 'de> Deserializer<'r, 'de> {
         }
     }
 
-    /// Reads the list of the table just opened; `length` is what a tuple wants, if it is one.
+    /// Reads the list of the table just opened; `length` is the length of a wanted tuple.
     fn list<V: Visitor<'de>>(
         self,
         array_length: usize,
@@ -65,7 +65,7 @@ impl<'r, 'de> Deserializer<'r, 'de> {
         }
         if items.reader.key()?.is_some() {
             return Err(SerdeError::custom(
-                "a table with more than a list in it stands where a list is wanted",
+                "a table with more than a list in place of a list",
             ));
         }
         Ok(value)
@@ -76,7 +76,7 @@ impl<'r, 'de> Deserializer<'r, 'de> {
         let mut access = MapAccess {
             reader: self.reader,
             array_length,
-            given: 0,
+            passed: 0,
             in_value: false,
             ended: false,
         };
@@ -126,7 +126,8 @@ impl<'r, 'de> Deserializer<'r, 'de> {
             Token::Integer(value) => visitor.visit_i64(value),
             Token::Number(value) => visitor.visit_f64(value),
             Token::String(_) => self.string(visitor),
-            // A lone list is a sequence; an empty table could be either and is taken for a map, like `{}`.
+            // A table with only a list is a sequence; an empty table could be either and is read as a map, like
+            // `{}`.
             Token::Table { array_length } if array_length > 0 && self.reader.is_list_alone(array_length) => {
                 self.list(array_length, None, visitor)
             }
@@ -249,9 +250,7 @@ impl<'de> de::Deserializer<'de> for Deserializer<'_, 'de> {
             }),
             Token::Table { array_length: 0 } => {
                 let Some(name) = self.reader.key()? else {
-                    return Err(SerdeError::custom(
-                        "an empty table stands where an enum is wanted",
-                    ));
+                    return Err(SerdeError::custom("an empty table in place of an enum"));
                 };
                 let value = visitor.visit_enum(EnumAccess {
                     name,
@@ -259,7 +258,7 @@ impl<'de> de::Deserializer<'de> for Deserializer<'_, 'de> {
                 })?;
                 if self.reader.key()?.is_some() {
                     return Err(SerdeError::custom(
-                        "a table with several keys stands where an enum is wanted",
+                        "a table with several keys in place of an enum",
                     ));
                 }
                 Ok(value)
@@ -271,8 +270,8 @@ impl<'de> de::Deserializer<'de> for Deserializer<'_, 'de> {
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {
         match self.token {
             Token::String(_) => self.string(visitor),
-            // A visitor would take an integer for the index of a field or variant, which a list item at that
-            // position is not. No key of another kind is a field either; the text matches no identifier.
+            // A visitor would take an integer as the index of a field or variant, which a list position is not.
+            // Keys of other kinds are no fields either; the text matches no identifier.
             Token::Integer(position) => visitor.visit_string(format!("[{position}]")),
             other => {
                 self.reader.skip(other)?;
@@ -291,10 +290,10 @@ impl<'de> de::Deserializer<'de> for Deserializer<'_, 'de> {
     }
 }
 
-/// Gives a tuple the values in a row at the top of a payload.
+/// Passes the values at the top of a payload to a tuple.
 struct TopAccess<'r, 'de> {
     reader: &'r mut Reader<'de>,
-    /// The value that has been read already, to find out what is there.
+    /// The value that was already read, to determine its type.
     first: Option<Token<'de>>,
     left: usize,
 }
@@ -323,11 +322,11 @@ impl<'de> de::SeqAccess<'de> for TopAccess<'_, 'de> {
     }
 }
 
-/// Gives out the list items of a table.
+/// Passes the list items of a table.
 struct ListAccess<'r, 'de> {
     reader: &'r mut Reader<'de>,
     left: usize,
-    /// Nils to give out behind the list: Lua does not keep those at the end of one.
+    /// Nils to pass after the list: Lua does not keep those at the end of one.
     missing: usize,
 }
 
@@ -352,18 +351,18 @@ impl<'de> de::SeqAccess<'de> for ListAccess<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        // Less than the truth when there are many: nested lists could each declare all bytes that are left.
+        // A lower bound for long lists: nested lists could each declare all remaining bytes.
         Some(self.left.min(RESERVED_ITEMS_MAX))
     }
 }
 
-/// Gives out a table as keys and values.
+/// Passes a table as keys and values.
 struct MapAccess<'r, 'de> {
     reader: &'r mut Reader<'de>,
     array_length: usize,
-    /// List items whose key has been given out.
-    given: usize,
-    /// Whether a key has been given out whose value has not.
+    /// List items whose key was passed.
+    passed: usize,
+    /// Whether the value of the last key was not passed yet.
     in_value: bool,
     ended: bool,
 }
@@ -373,7 +372,7 @@ impl<'de> de::MapAccess<'de> for MapAccess<'_, 'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, SerdeError> {
         if self.in_value {
-            // The visitor did not want the value of the last key.
+            // The visitor has not taken the value of the last key.
             let token = self.reader.value()?;
             self.reader.skip(token)?;
             self.in_value = false;
@@ -382,14 +381,14 @@ impl<'de> de::MapAccess<'de> for MapAccess<'_, 'de> {
             if self.ended {
                 return Ok(None);
             }
-            if self.given < self.array_length {
-                self.given += 1;
+            if self.passed < self.array_length {
+                self.passed += 1;
                 if self.reader.is_nil_next() {
-                    // A hole in the list is a key that is not there.
+                    // A hole in the list is a missing key.
                     self.reader.value()?;
                     continue;
                 }
-                break Token::Integer(self.given as i64);
+                break Token::Integer(self.passed as i64);
             }
             match self.reader.key()? {
                 Some(token) => break token,
@@ -408,7 +407,7 @@ impl<'de> de::MapAccess<'de> for MapAccess<'_, 'de> {
     }
 }
 
-/// A variant: its name, and where its data is read from if it has any.
+/// A variant: its name, and the reader of its data if it has any.
 struct EnumAccess<'r, 'de> {
     name: Token<'de>,
     data: Option<&'r mut Reader<'de>>,
@@ -440,7 +439,7 @@ impl<'de> de::VariantAccess<'de> for VariantAccess<'_, 'de> {
 
     fn unit_variant(self) -> Result<(), SerdeError> {
         match self.data {
-            Some(_) => Err(SerdeError::custom("a variant without data is written with some")),
+            Some(_) => Err(SerdeError::custom("data for a variant without data")),
             None => Ok(()),
         }
     }
@@ -451,7 +450,7 @@ impl<'de> de::VariantAccess<'de> for VariantAccess<'_, 'de> {
                 let token = reader.value()?;
                 seed.deserialize(Deserializer::inner(reader, token))
             }
-            // A name alone stands for data that is nil.
+            // A name alone means data that is nil.
             None => seed.deserialize(Deserializer::inner(&mut Reader::new(&[]), Token::Nil)),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! | Rust | Lua |
 //! | --- | --- |
-//! | a tuple or tuple struct at the top | several values in a row |
+//! | a tuple or tuple struct at the top | several values in sequence |
 //! | `()` at the top | no values |
 //! | struct, map | table with keys |
 //! | sequence, inner tuple | table with a list |
@@ -13,11 +13,10 @@
 //!
 //! # Invariants
 //!
-//! - An entry whose value is nil is left out, because no Lua table can hold one; and for the same reason a
-//!   variant whose data is nil is written as its name alone. Both read back as what they were.
-//! - What is missing reads as nil: values at the top, fields of a struct, the end of a tuple.
-//! - A table with more than a list in it is no sequence. Fields that a struct does not have are ignored,
-//!   unless it denies them.
+//! - An entry whose value is nil is omitted, because no Lua table can hold one. For the same reason a variant
+//!   whose data is nil is written as its name alone. Both are read back as the same Rust value.
+//! - A missing value is read as nil: values at the top, fields of a struct, the end of a tuple.
+//! - A table with more than a list is no sequence. Unknown fields of a struct are ignored, unless it denies them.
 
 mod de;
 mod ser;
@@ -28,16 +27,16 @@ pub use self::ser::to_bytes;
 use super::pack::PackError;
 use super::reader::UnpackError;
 
-/// Why a Rust value cannot be turned into Lua values, or be made from them.
+/// Why a Rust value cannot be converted to or from Lua values.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SerdeError {
     /// The value has no packed form.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// The bytes are no packed values.
+    /// The bytes are malformed.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// The type being written or read refuses; the text says why.
+    /// The Rust type refuses the value; the text contains the reason.
     #[error("{0}")]
     Message(String),
 }

@@ -6,10 +6,10 @@ use serde::ser::{self, Error as _, Serialize};
 use super::SerdeError;
 use crate::seri::pack::{PackError, Packer};
 
-/// Room in bytes that [`to_bytes`] starts with.
+/// Initial capacity of [`to_bytes`] in bytes.
 const CAPACITY_INITIAL: usize = 128;
 
-/// Packs a Rust value as Lua values; see the [module](super) for what becomes what.
+/// Packs a Rust value as Lua values; see the [module](super) for the mapping.
 pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SerdeError> {
     let mut buffer = BytesMut::with_capacity(CAPACITY_INITIAL);
     let mut packer = Packer::new(&mut buffer);
@@ -20,7 +20,7 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SerdeError> {
     Ok(buffer.freeze())
 }
 
-/// Writes one value, or several if it stands at the top of the payload.
+/// Writes one value, or several at the top of the payload.
 struct Serializer<'p, 'b> {
     packer: &'p mut Packer<'b>,
     at_top: bool,
@@ -72,7 +72,7 @@ impl<'p, 'b> Serializer<'p, 'b> {
         })
     }
 
-    /// Opens the table around a variant's data and writes the name in front of that data.
+    /// Opens the table around the data of a variant and writes its name.
     fn variant(&mut self, name: &str) -> Result<(), PackError> {
         self.packer.table_start(0)?;
         self.packer.string(name.as_bytes())
@@ -254,16 +254,16 @@ impl<'p, 'b> ser::Serializer for Serializer<'p, 'b> {
     }
 }
 
-/// Writes the items of a list, or values in a row where there is no table.
+/// Writes the items of a list, or values in sequence where there is no table.
 struct ListSerializer<'p, 'b> {
     packer: &'p mut Packer<'b>,
     table: Option<ListTable>,
     written: usize,
-    /// Whether the list is the data of a variant, so that another table closes behind it.
+    /// Whether the list is the data of a variant, so that another table must be closed after it.
     in_variant: bool,
 }
 
-/// Where an open table stands in the buffer, in case its length turns out to be another.
+/// The position of an open table in the buffer, in case its length must be corrected.
 struct ListTable {
     start: usize,
     items: usize,
@@ -278,7 +278,7 @@ impl ListSerializer<'_, '_> {
 
     fn finish(self) -> Result<(), SerdeError> {
         let Some(table) = self.table else { return Ok(()) };
-        // Sequences need not know their length, and may be wrong about it.
+        // A sequence need not announce its length, and may announce a wrong one.
         if self.written != table.declared {
             self.packer
                 .rewrite_array_length(table.start, table.items, self.written)?;
@@ -346,9 +346,9 @@ impl ser::SerializeTupleVariant for ListSerializer<'_, '_> {
 /// Writes the keys and values of a table.
 struct MapSerializer<'p, 'b> {
     packer: &'p mut Packer<'b>,
-    /// Where the key stands whose value comes next.
+    /// The position of the key whose value comes next.
     key: Option<usize>,
-    /// Whether the table is the data of a variant, so that another closes behind it.
+    /// Whether the table is the data of a variant, so that another one must be closed after it.
     in_variant: bool,
 }
 

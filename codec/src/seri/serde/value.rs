@@ -1,7 +1,7 @@
-//! [`Value`] as a serde type of its own, in any format.
+//! [`Value`] as a serde type, in any format.
 //!
-//! A table with nothing but a list is a sequence; any other is a map, with the list under the keys 1, 2,
-//! 3 …. Reading a map puts those back into the list.
+//! A table with only a list is a sequence; any other is a map, with the list under the keys 1, 2, 3 …. Reading a
+//! map restores the list.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value that Lua has")
+        formatter.write_str("a Lua value")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
@@ -118,8 +118,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut table = Table::new();
         while let Some((key, value)) = access.next_entry::<Value, Value>()? {
-            // Not Table::set: looking for an equal key each time would take quadratic time, and a table
-            // in which one key stands twice is read well enough by Table::get.
+            // Not Table::set: a search for an equal key each time would take quadratic time, and Table::get
+            // accepts a table with a duplicate key.
             let next = i64::try_from(table.array.len()).map_or(0, |length| length.wrapping_add(1));
             if value.is_nil() {
                 continue;

@@ -1,5 +1,5 @@
-//! The ledger: every message, its runs, and the outcome that its caller was given. A contradiction is a violation, and
-//! the first one ends the run.
+//! The ledger: every message, its runs, and the outcome that its caller was given. A contradiction is a violation,
+//! and the first one ends the run.
 
 use std::collections::BTreeMap;
 
