@@ -6,8 +6,8 @@ use skyring::{ClusterMap, Error};
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
 use crate::node::{PATIENCE, run, wait_until};
-use crate::recorder::Record;
 use crate::start::start;
+use crate::support::serve_record;
 
 #[test]
 fn a_call_waits_until_a_reload_names_its_node() {
@@ -104,17 +104,7 @@ fn with_nowaiting_a_call_fails_at_once_and_so_do_those_that_wait() {
 #[test]
 fn requests_that_waited_arrive_in_their_order_whatever_happened_meanwhile() {
     let (gate, db) = (start(1), start(1));
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     let address = open(&db);
     run(&gate, |caller| async move {
         let db = caller.node("db");

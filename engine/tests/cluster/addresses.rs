@@ -5,8 +5,7 @@ use skyring::{Address, Error};
 use crate::cluster::serve;
 use crate::handler::Handler;
 use crate::node::{PATIENCE, run, wait_until};
-use crate::pair::pair;
-use crate::recorder::Record;
+use crate::support::{ask, pair, serve_record};
 
 #[test]
 fn a_call_goes_to_a_registered_name_a_local_name_a_hex_handle_and_a_number() {
@@ -61,16 +60,8 @@ fn an_address_that_nobody_has_there_is_no_such_service() {
             assert!(error.to_string().contains(&shown), "{address}: {error}");
             assert!(!error.may_have_run(), "{address}: {error}");
         }
-        // The connection lives on.
-        assert!(
-            caller
-                .node("db")
-                .call("@echo", &1)
-                .timeout(PATIENCE)
-                .await
-                .is_ok()
-        );
     });
+    assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
 }
 
 #[test]
@@ -98,17 +89,7 @@ fn an_error_of_the_far_side_arrives_with_its_exact_text() {
 #[test]
 fn a_send_arrives_and_what_cannot_be_delivered_harms_nobody() {
     let (gate, db) = pair();
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     run(&gate, |caller| async move {
         let db = caller.node("db");
         for number in 0..100i64 {
@@ -134,13 +115,6 @@ fn what_cannot_be_packed_is_the_callers_own_error() {
             .await
             .unwrap_err();
         assert_eq!(error.code(), "invalid", "{error}");
-        assert!(
-            caller
-                .node("db")
-                .call("@echo", &1)
-                .timeout(PATIENCE)
-                .await
-                .is_ok()
-        );
     });
+    assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
 }

@@ -10,12 +10,11 @@ use skyring::limits::UNFINISHED_BYTES_MAX;
 use skyring::{Answer, Caller, Node, Payload};
 
 use crate::cluster::{Echo, map_of, open, reload, serve, who};
-use crate::gate::Gate;
 use crate::handler::launch;
 use crate::node::{PATIENCE, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
-use crate::recorder::Record;
 use crate::start::{builder, start};
+use crate::support::{serve_gate, serve_record};
 use crate::together::all;
 
 const MIB: usize = 1 << 20;
@@ -33,17 +32,11 @@ fn large() -> Payload {
 }
 
 /// A node with a gate as `@gate`, which so works on nothing until it is told to, and a node that calls it.
-fn behind(waiting: &Arc<AtomicUsize>) -> (Node, Node) {
-    let db = start(1);
-    let waiting = Arc::clone(waiting);
-    run(&db, move |caller: Caller| async move {
-        let gate = Gate::launch(&caller, waiting).await;
-        caller.cluster().register("gate", Some(gate)).expect("free");
-    });
-    let address = open(&db);
-    let game = start(1);
-    reload(&game, map_of("db", &address));
-    (db, game)
+fn behind() -> (Node, Node, Arc<AtomicUsize>) {
+    let (db, game) = (start(1), start(1));
+    let (_, waiting) = serve_gate(&db);
+    reload(&game, map_of("db", &open(&db)));
+    (db, game, waiting)
 }
 
 /// Has the two meet, so that what comes next goes to the channel at once.
@@ -85,8 +78,7 @@ fn keep_open(db: &Node) {
 
 #[test]
 fn calls_past_the_bound_are_overloaded_at_once_and_the_server_has_stopped_reading() {
-    let waiting = Arc::default();
-    let (db, game) = behind(&waiting);
+    let (db, game, waiting) = behind();
     meet(&game);
     let refused = Arc::new(AtomicUsize::new(0));
     let calling = game.run({
@@ -130,19 +122,8 @@ fn calls_past_the_bound_are_overloaded_at_once_and_the_server_has_stopped_readin
 
 #[test]
 fn calls_that_wait_for_room_all_get_their_answers_in_order_of_their_caller() {
-    let waiting = Arc::default();
-    let (db, game) = behind(&waiting);
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        move |caller: Caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("recorder", Some(recorder))
-                .expect("free");
-        }
-    });
+    let (db, game, _) = behind();
+    let record = serve_record(&db, "recorder");
     let calling = game.run(|caller: Caller| async move {
         let payload = large();
         let node = caller.node("db").wait_for_room();
@@ -169,7 +150,7 @@ fn calls_that_wait_for_room_all_get_their_answers_in_order_of_their_caller() {
 
 #[test]
 fn a_call_that_waits_for_room_gives_up_at_its_deadline_and_has_not_run() {
-    let (_db, game) = behind(&Arc::default());
+    let (_db, game, _) = behind();
     meet(&game);
     fill(&game);
     run(&game, |caller: Caller| async move {
@@ -188,7 +169,7 @@ fn a_call_that_waits_for_room_gives_up_at_its_deadline_and_has_not_run() {
             assert!(
                 error
                     .to_string()
-                    .contains(&format!("no room within {timeout_ms} ms")),
+                    .contains(&format!("no space within {timeout_ms} ms")),
                 "{error}"
             );
             assert!(!error.may_have_run());
@@ -209,7 +190,7 @@ fn a_call_that_waits_for_room_gives_up_at_its_deadline_and_has_not_run() {
 
 #[test]
 fn sends_past_the_bound_are_dropped_and_counted() {
-    let (db, game) = behind(&Arc::default());
+    let (db, game, _) = behind();
     let taken = Arc::new(AtomicUsize::new(0));
     run(&db, {
         let taken = Arc::clone(&taken);
@@ -257,17 +238,7 @@ fn sends_that_wait_too_long_for_their_peer_are_dropped_and_counted() {
         caller.sleep(Duration::from_millis(150)).await;
     });
     let db = start(1);
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        move |caller: Caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("recorder", Some(recorder))
-                .expect("free");
-        }
-    });
+    let record = serve_record(&db, "recorder");
     open_at(&db, &address).expect("the port is ours");
     let answered = run(&game, |caller: Caller| async move {
         caller.node("db").call("@recorder", &100).timeout(PATIENCE).await
@@ -279,7 +250,7 @@ fn sends_that_wait_too_long_for_their_peer_are_dropped_and_counted() {
 
 #[test]
 fn a_peer_that_is_behind_does_not_keep_another_from_its_calls() {
-    let (_db, game) = behind(&Arc::default());
+    let (_db, game, _) = behind();
     let healthy = start(1);
     serve(&healthy, "echo", |_| Echo("healthy"));
     let address = open(&healthy);

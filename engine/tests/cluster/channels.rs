@@ -7,18 +7,15 @@ use crate::handler::launch;
 use crate::node::{run, wait_until};
 use crate::recorder::Record;
 use crate::start::{builder, start};
+use crate::support::serve_record;
 
 /// A node with an echo and a recorder, whose listener lets peers have so many channels, and its address.
-fn serve(threads: usize, channels: Option<u32>, record: Record) -> (Node, String) {
+fn serve(threads: usize, channels: Option<u32>) -> (Node, String, Record) {
     let node = start(threads);
+    let record = serve_record(&node, "recorder");
     let address = run(&node, move |caller: Caller| async move {
         let echo = launch(&caller, |_, message| Answer::payload(message.payload)).await;
         caller.cluster().register("echo", Some(echo)).expect("registered");
-        let recorder = record.launch(&caller).await;
-        caller
-            .cluster()
-            .register("recorder", Some(recorder))
-            .expect("registered");
         let options = OpenOptions {
             channels,
             ..OpenOptions::default()
@@ -26,7 +23,7 @@ fn serve(threads: usize, channels: Option<u32>, record: Record) -> (Node, String
         let address = caller.cluster().open_with(0, options).await.expect("open");
         format!("127.0.0.1:{}", address.port())
     });
-    (node, address)
+    (node, address, record)
 }
 
 /// Calls with keys 0..64 and says how many connections the peer has then.
@@ -54,7 +51,7 @@ fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
         (Some(4), Some(2), 2),
         (Some(2), Some(8), 2),
     ] {
-        let (db, address) = serve(2, offered, Record::default());
+        let (db, address, _) = serve(2, offered);
         let gate = match wanted {
             Some(wanted) => builder(2).channels(wanted),
             None => builder(2),
@@ -71,7 +68,7 @@ fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
 
 #[test]
 fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_config() {
-    let (db, address) = serve(2, None, Record::default());
+    let (db, address, _) = serve(2, None);
     let map = |channels: &str| {
         let text = format!("{channels} db = '{address}'");
         skyring::ClusterMap::parse(&text, "map").expect("a map")
@@ -97,7 +94,7 @@ fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_conf
 
 #[test]
 fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
-    let (db, address) = serve(2, Some(4), Record::default());
+    let (db, address, _) = serve(2, Some(4));
     let gate = builder(2)
         .dialect(DialectChoice::Skynet)
         .start()
@@ -110,8 +107,7 @@ fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
 fn what_is_sent_with_one_key_arrives_in_order_from_the_first_on() {
     const KEYS: i64 = 8;
     const SENDS: i64 = 500;
-    let record = Record::default();
-    let (_db, address) = serve(3, Some(4), record.clone());
+    let (_db, address, record) = serve(3, Some(4));
     let gate = builder(3).start().expect("a node starts");
     reload(&gate, map_of("db", &address));
     // Senders on every shard begin before the peer is met: what they send first waits for the number of

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use skyring::{Answer, DialectChoice, Error, Node, NodeState, Payload};
 
 use crate::cluster::{map_of, open, reload};
-use crate::gate::Gate;
 use crate::node::{PATIENCE, run, wait_until};
 use crate::start::{builder, start};
+use crate::support::serve_gate;
 
 /// A node whose `@slow` answers after so many milliseconds, counting what is under way.
 fn slow_node(threads: usize, stop_timeout: Duration) -> (Node, Arc<AtomicUsize>) {
@@ -140,17 +140,7 @@ fn a_stop_waits_no_longer_than_it_was_told_to() {
         .stop_timeout(Duration::from_millis(300))
         .start()
         .expect("a node starts");
-    let waiting = Arc::new(AtomicUsize::new(0));
-    run(&db, {
-        let waiting = Arc::clone(&waiting);
-        |caller| async move {
-            let gate = Gate::launch(&caller, waiting).await;
-            caller
-                .cluster()
-                .register("gate", Some(gate))
-                .expect("a free name");
-        }
-    });
+    let (_, waiting) = serve_gate(&db);
     let gate = start(1);
     reload(&gate, map_of("db", &open(&db)));
     let call = gate

@@ -6,6 +6,7 @@ use crate::cluster::{Echo, map_of, open, reload, serve, who};
 use crate::node::run;
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
+use crate::support::ask;
 
 #[test]
 fn a_node_listens_on_its_entry_in_the_map_and_on_any_free_port() {
@@ -98,10 +99,7 @@ fn a_listener_turns_away_the_clients_over_its_maximum() {
         .map(|_| {
             let gate = start(1);
             reload(&gate, map_of("db", &address));
-            assert_eq!(
-                run(&gate, |caller| async move { who(&caller, "db").await }),
-                Ok("db".to_owned())
-            );
+            assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
             gate
         })
         .collect();
@@ -118,8 +116,5 @@ fn a_listener_turns_away_the_clients_over_its_maximum() {
     assert!(db.metrics().connections_refused.get() >= 1);
     // A place that is given back is given again.
     drop(served);
-    assert_eq!(
-        run(&late, |caller| async move { who(&caller, "db").await }),
-        Ok("db".to_owned())
-    );
+    assert_eq!(ask(&late, "db"), Ok("db".to_owned()));
 }

@@ -2,11 +2,12 @@
 
 use skyring::{Error, Payload};
 
-use crate::cluster::{Echo, map_of, reload, serve, who};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::cluster::{Echo, map_of, reload, serve};
+use crate::node::{PATIENCE, wait_until};
 use crate::peer::Peer;
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
+use crate::support::ask;
 
 #[test]
 fn a_sent_call_fails_when_its_peer_goes_away_and_may_have_run() {
@@ -86,9 +87,7 @@ fn a_node_that_restarts_is_reached_again_without_anyone_touching_its_caller() {
             early.wait().expect("an answer").unpack::<String>(),
             Ok("db".to_owned())
         );
-        run(&gate, |caller| async move {
-            assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
-        });
+        assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
         // It goes without a goodbye, as a process that is killed.
         drop(db);
     }

@@ -6,8 +6,8 @@ use std::task::Poll;
 use crate::cluster::{map_of, open, reload};
 use crate::handler::launch;
 use crate::node::{PATIENCE, run};
-use crate::recorder::Record;
 use crate::start::start;
+use crate::support::serve_record;
 
 const COUNT: i64 = 400;
 
@@ -15,19 +15,7 @@ const COUNT: i64 = 400;
 fn small_and_large_messages_of_one_caller_keep_their_order() {
     for threads in [1, 3] {
         let (gate, db) = (start(threads), start(threads));
-        let mut records = Vec::new();
-        for number in 0..4 {
-            let record = Record::default();
-            records.push(record.clone());
-            run(&db, move |caller| async move {
-                let recorder = record.launch(&caller).await;
-                let name = format!("record{number}");
-                caller
-                    .cluster()
-                    .register(&name, Some(recorder))
-                    .expect("a free name");
-            });
-        }
+        let records = [0, 1, 2, 3].map(|number| serve_record(&db, &format!("record{number}")));
         reload(&gate, map_of("db", &open(&db)));
         run(&gate, |caller| async move {
             // Four callers at once, on whichever shards they are.

@@ -5,8 +5,8 @@ use skyring::{Answer, Error, Payload};
 use crate::cluster::{map_of, open, reload, serve};
 use crate::handler::Handler;
 use crate::node::{PATIENCE, run};
-use crate::pair::pair;
 use crate::start::start;
+use crate::support::pair;
 
 /// The largest message of a channel.
 const LIMIT: usize = (16 * 1024 + 64) * 1024;

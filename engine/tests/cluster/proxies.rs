@@ -4,24 +4,13 @@ use skyring::Error;
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
 use crate::node::{PATIENCE, run, wait_until};
-use crate::pair::pair;
-use crate::recorder::Record;
 use crate::start::start;
+use crate::support::{pair, serve_record};
 
 #[test]
 fn a_proxy_forwards_calls_and_sends_and_gives_back_answers_and_errors() {
     let (gate, db) = pair();
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     run(&gate, |caller| async move {
         let echo = caller.cluster().proxy("db", "@echo").await.expect("a proxy");
         let reply = caller

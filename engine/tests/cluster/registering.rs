@@ -3,7 +3,7 @@
 use crate::cluster::{Echo, serve};
 use crate::handler::launch_echo;
 use crate::node::run;
-use crate::pair::pair;
+use crate::support::pair;
 
 #[test]
 fn a_second_registration_is_refused_and_another_name_replaces_the_first() {

@@ -1,40 +1,22 @@
 //! A node stops soon, whatever is open, and nobody waits in vain for it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use skyring::{Error, Node};
+use skyring::Error;
 
 use crate::cluster::{map_of, reload};
-use crate::gate::Gate;
-use crate::node::{PATIENCE, run, wait_until};
-use crate::pair::pair;
+use crate::node::{PATIENCE, wait_until};
 use crate::peer::Peer;
+use crate::support::{pair, serve_gate};
 
 /// Far longer than a stop takes, which is a second at most, and far shorter than any deadline here.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// Registers a gate, whose waiting calls are counted.
-fn serve_gate(node: &Node) -> Arc<AtomicUsize> {
-    let waiting = Arc::new(AtomicUsize::new(0));
-    run(node, {
-        let waiting = Arc::clone(&waiting);
-        |caller| async move {
-            let gate = Gate::launch(&caller, waiting).await;
-            caller
-                .cluster()
-                .register("gate", Some(gate))
-                .expect("a free name");
-        }
-    });
-    waiting
-}
-
 #[test]
 fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
     let (gate, db) = pair();
-    let (at_gate, at_db) = (serve_gate(&gate), serve_gate(&db));
+    let ((_, at_gate), (_, at_db)) = (serve_gate(&gate), serve_gate(&db));
     let silent = Peer::listen();
     reload(
         &gate,
@@ -68,7 +50,7 @@ fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
 #[test]
 fn calls_to_a_node_that_stops_fail_long_before_their_deadline() {
     let (gate, db) = pair();
-    let waiting = serve_gate(&db);
+    let (_, waiting) = serve_gate(&db);
     let calls: Vec<_> = (0..20)
         .map(|_| {
             gate.client()

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Echo, map_of, reload, serve, who};
+use crate::cluster::{Echo, map_of, reload, serve};
 use crate::node::{PATIENCE, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
+use crate::support::{ask, serve_record};
 
 #[test]
 fn a_call_waits_for_a_node_that_comes_up_before_its_deadline() {
@@ -59,17 +60,7 @@ fn calls_that_gave_up_before_the_connect_are_never_sent() {
     let (gate, db) = (start(1), start(1));
     let port = ReservedPort::new();
     reload(&gate, map_of("db", &port.address()));
-    let record = crate::recorder::Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     run(&gate, |caller| async move {
         let db = caller.node("db");
         let calls = (0..50i64).map(|number| db.call("@record", &number).timeout(Duration::from_millis(40)));
@@ -96,7 +87,5 @@ fn a_host_name_is_looked_up() {
     open_at(&db, &port.address()).expect("the port is free");
     let by_name = port.address().replace("127.0.0.1", "localhost");
     reload(&gate, map_of("db", &by_name));
-    run(&gate, |caller| async move {
-        assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
-    });
+    assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
 }

@@ -40,11 +40,6 @@ impl Service for Gate {
                 self.waiting.store(0, Ordering::Release);
                 Answer::now(&())
             }
-            Ok(("DROP", _)) => {
-                self.kept.clear();
-                self.waiting.store(0, Ordering::Release);
-                Answer::now(&())
-            }
             Ok(("EXIT", _)) => {
                 context.exit();
                 Answer::now(&())

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use skyring::{ClusterMap, NodeChange, NodeState};
 
 use crate::cluster::{Echo, map_of, reload, serve, who};
+use crate::events::Events;
 use crate::node::{PATIENCE, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
-use crate::watching::{Events, patient, state, watchful};
+use crate::watching::{patient, state, watchful};
 
 #[test]
 fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_answers() {
@@ -18,7 +19,7 @@ fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_an
         let port = ReservedPort::new();
         reload(&gate, map_of("db", &port.address()));
         let events = Events::of(&gate, "db");
-        let (down, _) = events.wait_for(&[NodeChange::Down]);
+        let down = events.wait_for(&[NodeChange::Down]);
         assert!(down.cause.contains("refused"), "{}", down.cause);
         assert!(down.cause.contains(&port.address()), "{}", down.cause);
         let expected = [NodeChange::Up, NodeChange::Restarted, NodeChange::Restarted];
@@ -27,14 +28,14 @@ fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_an
             serve(&db, "echo", |_| Echo("db"));
             open_at(&db, &port.address()).expect("the port is free");
             // Nobody calls: the probe finds it.
-            let (event, _) = events.wait_for(&[NodeChange::Up, NodeChange::Restarted]);
+            let event = events.wait_for(&[NodeChange::Up, NodeChange::Restarted]);
             assert_eq!(event.change, change, "{}", event.cause);
             run(&gate, |caller| async move {
                 assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
             });
             assert_eq!(state(&gate, "db"), NodeState::Up);
             drop(db);
-            let (down, _) = events.wait_for(&[NodeChange::Down]);
+            let down = events.wait_for(&[NodeChange::Down]);
             assert!(!down.cause.is_empty());
         }
         assert_eq!(gate.metrics().nodes_restarted.get(), 2);
@@ -52,7 +53,7 @@ fn a_broken_connection_that_is_made_again_at_once_puts_nobody_down() {
     assert_eq!(events.next().change, NodeChange::Up);
     for _ in 0..5 {
         relay.cut();
-        let (suspect, _) = events.wait_for(&[NodeChange::Suspect]);
+        let suspect = events.wait_for(&[NodeChange::Suspect]);
         assert!(!suspect.cause.is_empty());
         let event = events.next();
         let seen = (event.change, event.cause);
@@ -85,7 +86,7 @@ fn all_shards_see_the_same_changes_in_the_same_order() {
         }
         drop(db);
         for (events, seen) in listeners.iter().zip(&mut seen) {
-            let (event, _) = events.wait_for(&[NodeChange::Suspect, NodeChange::Down]);
+            let event = events.wait_for(&[NodeChange::Suspect, NodeChange::Down]);
             seen.push((event.change, event.cause.to_string(), event.time));
         }
     }
@@ -112,7 +113,7 @@ fn a_node_that_moved_or_was_turned_off_is_judged_anew() {
     events.wait_for(&[NodeChange::Forgotten]);
     events.wait_for(&[NodeChange::Up]);
     reload(&gate, ClusterMap::new().disable("db"));
-    let (event, _) = events.wait_for(&[NodeChange::Forgotten]);
+    let event = events.wait_for(&[NodeChange::Forgotten]);
     assert!(event.cause.contains("turned it off"), "{}", event.cause);
     assert_eq!(state(&gate, "db"), NodeState::Unknown);
     let error = gate.client().node("db").call("@echo", &1).wait().unwrap_err();

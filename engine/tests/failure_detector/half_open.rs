@@ -5,9 +5,10 @@ use std::time::Duration;
 use skyring::{Node, NodeChange, NodeState};
 
 use crate::cluster::{map_of, reload};
+use crate::events::{DOWN_AFTER, Events};
 use crate::node::{PATIENCE, wait_until};
 use crate::peer::Peer;
-use crate::watching::{DOWN_AFTER, Events, once_of_several, state, watchful};
+use crate::watching::{once_of_several, state, watchful};
 
 #[test]
 fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once() {
@@ -18,9 +19,9 @@ fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once
     assert_eq!(events.next().change, NodeChange::Up);
     // From here on nothing is read and nothing is said, but the connection stays.
     let sent = gate.client().node("db").timeout(PATIENCE * 10).call("@echo", &1);
-    let (suspect, _) = events.wait_for(&[NodeChange::Suspect]);
+    let suspect = events.wait_for(&[NodeChange::Suspect]);
     assert!(suspect.cause.contains("no sign of life"), "{}", suspect.cause);
-    let (down, _) = events.wait_for(&[NodeChange::Down]);
+    let down = events.wait_for(&[NodeChange::Down]);
     assert!(down.cause.contains("no sign of life"), "{}", down.cause);
     assert!(down.time_ms() >= suspect.time_ms());
     let error = sent.wait().unwrap_err();
@@ -40,7 +41,7 @@ fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once
     assert!(gate.metrics().calls_refused_down.get() >= 100);
     // The probe goes on, and its first success opens the gate.
     let mut back = peer.accept();
-    let (event, _) = events.wait_for(&[NodeChange::Up]);
+    let event = events.wait_for(&[NodeChange::Up]);
     assert!(event.cause.contains("answers again"), "{}", event.cause);
     let call = gate.client().node("db").timeout(PATIENCE).call("@echo", "back");
     let (session, payload) = back.read_request();
@@ -122,7 +123,7 @@ fn a_peer_that_is_quiet_for_a_moment_is_suspect_and_then_up_on_the_same_connecti
         events.wait_for(&[NodeChange::Suspect]);
         let (session, _) = connection.read_any();
         connection.answer_error(session, b"name not found");
-        let (event, _) = events.wait_for(&[NodeChange::Up, NodeChange::Down]);
+        let event = events.wait_for(&[NodeChange::Up, NodeChange::Down]);
         match (event.change, gate.metrics().connections_lost.get()) {
             (NodeChange::Up, 0) => Ok(()),
             seen => Err(format!("{seen:?}: {}", event.cause)),

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use skyring::{Answer, Context, Kind, Message, NodeChange, Service};
 
 use crate::cluster::{map_of, reload};
+use crate::events::Events;
 use crate::node::{run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
-use crate::watching::{Events, watchful};
+use crate::watching::watchful;
 
 type Told = Arc<Mutex<Vec<(String, String)>>>;
 

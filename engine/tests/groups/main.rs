@@ -3,6 +3,8 @@
 
 #[path = "../common/cluster.rs"]
 mod cluster;
+#[path = "../common/events.rs"]
+mod events;
 #[path = "../common/node.rs"]
 mod node;
 #[path = "../common/peer.rs"]

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use skyring::config::Policy;
 use skyring::{Error, NodeChange};
 
+use crate::events::{DOWN_AFTER, Events};
 use crate::node::{PATIENCE, run, wait_until};
 use crate::start::builder;
-use crate::support::{DOWN_AFTER, Db, Events, databases, map_of_group, who};
+use crate::support::{Db, databases, map_of_group, who};
 
 #[test]
 fn calls_go_to_the_backup_while_the_first_is_gone_and_events_say_so() {

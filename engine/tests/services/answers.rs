@@ -118,27 +118,6 @@ fn a_kept_responder_answers_from_another_message() {
 }
 
 #[test]
-fn a_dropped_responder_gives_the_caller_an_error() {
-    let node = start(2);
-    run(&node, |caller| async move {
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let gate = Gate::launch(&caller, Arc::clone(&waiting)).await;
-        let dropper = {
-            let caller = caller.clone();
-            async move {
-                while waiting.load(Ordering::Acquire) < 1 {
-                    caller.sleep(Duration::from_millis(1)).await;
-                }
-                caller.send(gate, "DROP").expect("a send");
-            }
-        };
-        caller.spawn(dropper);
-        let error = caller.call(gate, "WAIT").timeout(PATIENCE).await.unwrap_err();
-        assert_eq!(error, Error::remote("the service ended before it answered"));
-    });
-}
-
-#[test]
 fn a_call_that_is_not_answered_gets_an_error() {
     let node = start(2);
     run(&node, |caller| async move {
