@@ -1,4 +1,4 @@
-//! Several channels to one peer: agreed upon when it is met, used by key, in order from the first call on.
+//! Several channels to one peer: agreed on in the first handshake, used by key, in order from the first call on.
 
 use skyring::{Answer, Caller, DialectChoice, Node, OpenOptions};
 
@@ -9,7 +9,7 @@ use crate::recorder::Record;
 use crate::start::{builder, start};
 use crate::support::serve_record;
 
-/// A node with an echo and a recorder, whose listener lets peers have so many channels, and its address.
+/// A node with an echo and a recorder, whose listener offers `channels` channels; its address and its record.
 fn serve(threads: usize, channels: Option<u32>) -> (Node, String, Record) {
     let node = start(threads);
     let record = serve_record(&node, "recorder");
@@ -26,7 +26,7 @@ fn serve(threads: usize, channels: Option<u32>) -> (Node, String, Record) {
     (node, address, record)
 }
 
-/// Calls with keys 0..64 and says how many connections the peer has then.
+/// Calls with keys 0..64 and returns the peer's number of connections.
 fn connections_after_keyed_calls(gate: &Node, db: &Node) -> u64 {
     run(gate, |caller: Caller| async move {
         for key in 0..64u64 {
@@ -43,7 +43,7 @@ fn connections_after_keyed_calls(gate: &Node, db: &Node) -> u64 {
 }
 
 #[test]
-fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
+fn the_number_of_channels_is_the_lower_of_the_two_ends_numbers() {
     for (offered, wanted, agreed) in [
         (None, None, 1),
         (Some(4), None, 4),
@@ -67,7 +67,7 @@ fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
 }
 
 #[test]
-fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_config() {
+fn the_map_sets_the_number_of_channels_at_both_ends_and_overrides_the_config() {
     let (db, address, _) = serve(2, None);
     let map = |channels: &str| {
         let text = format!("{channels} db = '{address}'");
@@ -76,7 +76,7 @@ fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_conf
     let gate = builder(2).channels(8).start().expect("a node starts");
     reload(&gate, map("__channels = { db = 3 }"));
     assert_eq!(connections_after_keyed_calls(&gate, &db), 3);
-    // The entry that a node opens says how many it lets others have.
+    // The map entry that a node opens determines how many channels it offers.
     let port = crate::ports::ReservedPort::new();
     let address = port.address();
     let text = format!("db = '{address}' __channels = {{ db = 2 }}");
@@ -104,20 +104,20 @@ fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
 }
 
 #[test]
-fn what_is_sent_with_one_key_arrives_in_order_from_the_first_on() {
+fn messages_of_one_key_arrive_in_order_from_the_first_on() {
     const KEYS: i64 = 8;
     const SENDS: i64 = 500;
     let (_db, address, record) = serve(3, Some(4));
     let gate = builder(3).start().expect("a node starts");
     reload(&gate, map_of("db", &address));
-    // Senders on every shard begin before the peer is met: what they send first waits for the number of
-    // channels, and what they send next must not overtake it.
+    // Senders on every shard begin before the first handshake: their first messages are pending until the number of
+    // channels is known, and the next ones must not overtake them.
     let senders: Vec<_> = (0..KEYS)
         .map(|key| {
             gate.run(move |caller: Caller| async move {
                 let node = caller.node("db").key(key as u64);
                 for number in 0..SENDS {
-                    // Sizes on both sides of what is copied and of what is read at once.
+                    // Sizes below and above the limits of copies and of single reads.
                     let filler = "x".repeat(if number % 50 == 0 { 100_000 } else { 10 });
                     node.send("@recorder", &(key * SENDS + number, filler.as_str()))
                         .expect("it can be packed");

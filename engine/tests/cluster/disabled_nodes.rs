@@ -1,4 +1,4 @@
-//! `false` in the map turns a node off at once, and an address turns it on again.
+//! `false` in the map disables a node at once, and an address enables it again.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use skyring::{ClusterMap, Error};
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::ports::ReservedPort;
 use crate::start::start;
 use crate::support::{ask, serve_gate};
@@ -23,7 +23,7 @@ fn disabled(may_have_run: bool) -> Error {
 }
 
 #[test]
-fn a_call_under_way_fails_at_once_and_may_have_run() {
+fn a_call_in_flight_fails_at_once_and_may_have_run() {
     for threads in [1, 3] {
         let (gate, db) = (start(threads), start(1));
         let (_, waiting) = serve_gate(&db);
@@ -33,7 +33,7 @@ fn a_call_under_way_fails_at_once_and_may_have_run() {
         let call = gate
             .client()
             .node("db")
-            .timeout(PATIENCE * 10)
+            .timeout(TIMEOUT * 10)
             .call("@gate", "WAIT");
         wait_until("the call runs", || waiting.load(Ordering::Acquire) == 1);
         reload(&gate, off());
@@ -54,14 +54,14 @@ fn a_call_that_waits_for_the_connection_fails_at_once_and_has_not_run() {
         let call = gate
             .client()
             .node("db")
-            .timeout(PATIENCE * 10)
+            .timeout(TIMEOUT * 10)
             .call("@echo", "who");
         wait_until("an attempt has failed", || {
             gate.metrics().connects_failed.get() > 0
         });
         reload(&gate, off());
         assert_eq!(call.wait().unwrap_err(), disabled(false));
-        // Nobody waits any more, so nobody tries any more.
+        // There are no pending calls, so there are no attempts.
         std::thread::sleep(Duration::from_millis(200));
         let attempts = gate.metrics().connects_failed.get();
         std::thread::sleep(Duration::from_millis(400));
@@ -77,14 +77,14 @@ fn a_call_that_waits_for_the_map_fails_when_the_map_says_false() {
     let call = gate
         .client()
         .node("db")
-        .timeout(PATIENCE * 10)
+        .timeout(TIMEOUT * 10)
         .call("@echo", "who");
     reload(&gate, off());
     assert_eq!(call.wait().unwrap_err(), disabled(false));
 }
 
 #[test]
-fn a_reload_is_in_force_on_every_shard_when_it_returns() {
+fn a_reload_is_in_effect_on_every_shard_when_it_returns() {
     let (gate, db) = (start(4), start(1));
     serve(&db, "echo", |_| Echo("db"));
     let address = open(&db);
@@ -100,7 +100,7 @@ fn a_reload_is_in_force_on_every_shard_when_it_returns() {
 }
 
 #[test]
-fn sends_to_a_node_that_is_off_are_counted() {
+fn sends_to_a_disabled_node_are_counted() {
     let gate = start(1);
     reload(&gate, off());
     run(&gate, |caller| async move {

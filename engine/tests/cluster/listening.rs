@@ -1,4 +1,4 @@
-//! A node listens on a map entry or on a port, and says clearly why it cannot.
+//! A node listens on a map entry or on a port, and its error tells why it cannot.
 
 use skyring::Open;
 
@@ -28,7 +28,7 @@ fn a_node_listens_on_its_entry_in_the_map_and_on_any_free_port() {
 }
 
 #[test]
-fn a_busy_port_is_an_error_that_names_it_and_the_node_goes_on() {
+fn a_busy_port_is_an_error_that_names_it_and_the_node_continues() {
     let (first, second) = (start(1), start(1));
     let address = open(&first);
     let port: u16 = address
@@ -87,7 +87,7 @@ fn a_node_calls_itself_over_the_network() {
 }
 
 #[test]
-fn a_listener_turns_away_the_clients_over_its_maximum() {
+fn a_listener_refuses_the_clients_over_its_maximum() {
     let db = start(1);
     serve(&db, "echo", |_| Echo("db"));
     let opened = run(
@@ -114,7 +114,7 @@ fn a_listener_turns_away_the_clients_over_its_maximum() {
     });
     assert!(call.is_err());
     assert!(db.metrics().connections_refused.get() >= 1);
-    // A place that is given back is given again.
+    // A closed connection makes space for another.
     drop(served);
     assert_eq!(ask(&late, "db"), Ok("db".to_owned()));
 }

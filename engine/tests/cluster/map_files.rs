@@ -1,4 +1,4 @@
-//! `reload` without a table reads the map file again; a broken file changes nothing and says so.
+//! `reload` without a table reads the map file again; a broken file is an error and changes nothing.
 
 use std::fs;
 

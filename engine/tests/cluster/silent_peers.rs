@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use skyring::{Error, Node};
 
 use crate::cluster::{map_of, reload};
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::peer::{Peer, PeerConnection};
 use crate::start::{builder, start};
 use crate::together::all;
 
-/// A connection on which one call was answered already, so that deadlines do not measure the connecting.
+/// A connection on which one call was answered, so that deadlines do not include the connecting.
 fn connect(gate: &Node, peer: &Peer) -> PeerConnection {
     reload(gate, map_of("db", &peer.address()));
-    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", &0);
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@echo", &0);
     let mut connection = peer.accept();
     let (session, payload) = connection.read_request();
     connection.answer(session, &payload);
@@ -22,7 +22,7 @@ fn connect(gate: &Node, peer: &Peer) -> PeerConnection {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_the_hello_is_unreachable_and_says_so() {
+fn a_peer_that_does_not_answer_the_hello_is_unreachable_with_that_cause() {
     let (gate, peer) = (start(1), Peer::listen());
     reload(&gate, map_of("db", &peer.address()));
     let call = gate
@@ -68,7 +68,7 @@ fn a_call_to_a_silent_peer_is_a_timeout_at_its_deadline() {
     let (mut connection, first, second) = silent.join().expect("two requests come");
     connection.answer(first.0, &first.1);
     connection.answer(second.0, &second.1);
-    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", "third");
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@echo", "third");
     let (session, payload) = connection.read_request();
     connection.answer(session, &payload);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A node stops soon, whatever is open, and nobody waits in vain for it.
+//! A node stops soon, whatever is in flight, and no call waits in vain for it.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use skyring::Error;
 
 use crate::cluster::{map_of, reload};
-use crate::node::{PATIENCE, wait_until};
+use crate::node::{TIMEOUT, wait_until};
 use crate::peer::Peer;
 use crate::support::{pair, serve_gate};
 
@@ -14,7 +14,7 @@ use crate::support::{pair, serve_gate};
 const STOP_TIME: Duration = Duration::from_secs(5);
 
 #[test]
-fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
+fn a_node_with_calls_in_flight_stops_and_its_callers_get_that_error() {
     let (gate, db) = pair();
     let ((_, at_gate), (_, at_db)) = (serve_gate(&gate), serve_gate(&db));
     let silent = Peer::listen();
@@ -29,12 +29,12 @@ fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
     for _ in 0..20 {
         calls.push(client.call("@gate", "WAIT"));
         for node in ["db", "silent", "down", "absent"] {
-            calls.push(client.node(node).timeout(PATIENCE * 10).call("@gate", "WAIT"));
+            calls.push(client.node(node).timeout(TIMEOUT * 10).call("@gate", "WAIT"));
         }
     }
     let work = gate
         .run(|caller| async move { caller.call("@gate", "WAIT").await })
-        .expect("room for it");
+        .expect("the job is accepted");
     wait_until("the calls run", || {
         at_gate.load(Ordering::Acquire) == 21 && at_db.load(Ordering::Acquire) == 20
     });
@@ -44,7 +44,7 @@ fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
     for call in calls {
         assert_eq!(call.wait().unwrap_err(), Error::ShuttingDown);
     }
-    assert!(work.recv_timeout(PATIENCE).is_err(), "the work is cut off");
+    assert!(work.recv_timeout(TIMEOUT).is_err(), "the work is cut off");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn calls_to_a_node_that_stops_fail_long_before_their_deadline() {
         .map(|_| {
             gate.client()
                 .node("db")
-                .timeout(PATIENCE * 10)
+                .timeout(TIMEOUT * 10)
                 .call("@gate", "WAIT")
         })
         .collect();
@@ -70,7 +70,7 @@ fn calls_to_a_node_that_stops_fail_long_before_their_deadline() {
 }
 
 #[test]
-fn a_call_to_a_node_that_has_stopped_says_so() {
+fn a_call_through_a_stopped_node_fails_with_that_error() {
     let (gate, _db) = pair();
     let client = gate.client();
     gate.stop();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skyring::{Node, NodeChange, NodeEvent};
 
-use crate::node::PATIENCE;
+use crate::node::TIMEOUT;
 
 /// The time without a sign of life after which a node is down: short, so that tests end soon, and long beside the
 /// delays of a loaded machine.
@@ -25,13 +25,13 @@ impl Events {
                 while sender.send(monitor.next().await).is_ok() {}
             })
             .expect("the job is accepted");
-        is_ready.recv_timeout(PATIENCE).expect("the monitor starts");
+        is_ready.recv_timeout(TIMEOUT).expect("the monitor starts");
         Events(receiver)
     }
 
     /// The next event.
     pub(crate) fn next(&self) -> NodeEvent {
-        self.0.recv_timeout(PATIENCE * 3).expect("an event arrives")
+        self.0.recv_timeout(TIMEOUT * 3).expect("an event arrives")
     }
 
     /// Skips events until one of these changes, and returns it.

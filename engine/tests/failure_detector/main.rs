@@ -1,5 +1,5 @@
-//! Nodes notice who is gone, say why, fail calls to it at once, and find it again by themselves. One module for
-//! each kind of promise.
+//! The failure detector: nodes detect that another is gone, report why, fail calls to it at once, and find it again
+//! by themselves. One module for each kind of promise.
 
 #[path = "../common/cluster.rs"]
 mod cluster;

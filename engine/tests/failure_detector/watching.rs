@@ -1,12 +1,12 @@
-//! Nodes that watch each other closely, and waiting for what they see.
+//! Nodes with a short and a long time until a peer is down, and their view of it.
 
 use skyring::{Node, NodeState};
 
 use crate::events::DOWN_AFTER;
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::builder;
 
-/// A node that watches its peers.
+/// A node that soon marks a silent peer down.
 pub(crate) fn watchful(threads: usize) -> Node {
     builder(threads)
         .down_after(DOWN_AFTER)
@@ -14,19 +14,19 @@ pub(crate) fn watchful(threads: usize) -> Node {
         .expect("a node starts")
 }
 
-/// A node that gives its peers as much time as a machine under any load may take.
-pub(crate) fn patient(threads: usize) -> Node {
+/// A node that gives its peers more time than a loaded machine takes.
+pub(crate) fn with_long_timeout(threads: usize) -> Node {
     builder(threads)
-        .down_after(PATIENCE * 3)
+        .down_after(TIMEOUT * 3)
         .start()
         .expect("a node starts")
 }
 
-/// Tries again what a machine that stands still for a second spoils: that nothing happens in a second. It must go
-/// well once.
+/// Repeats a check that a machine that stalls for a second may fail: that nothing happens within a second. It must
+/// succeed once.
 ///
 /// # Panics
-/// When it never does.
+/// When every attempt fails.
 pub(crate) fn once_of_several(attempt: impl Fn() -> Result<(), String>) {
     let mut failures = Vec::new();
     while failures.len() < 10 {
@@ -38,7 +38,7 @@ pub(crate) fn once_of_several(attempt: impl Fn() -> Result<(), String>) {
     panic!("every attempt has failed: {failures:#?}");
 }
 
-/// What a node thinks of another.
+/// The state of another node.
 pub(crate) fn state(watcher: &Node, name: &'static str) -> NodeState {
     run(watcher, move |caller| async move { caller.cluster().state(name) })
 }

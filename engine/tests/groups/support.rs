@@ -1,4 +1,4 @@
-//! Databases that say who they are, and a map with a group of them.
+//! Databases that answer with their names, and a map with a group of them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::start::start;
 /// The members' names.
 pub(crate) const MEMBERS: [&str; 3] = ["db1", "db2", "db3"];
 
-/// A database that may be started, and started again at the same place.
+/// A database that may be started repeatedly at the same address.
 pub(crate) struct Db {
     pub(crate) name: &'static str,
     port: ReservedPort,
@@ -20,7 +20,7 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// One that does not run yet.
+    /// A database that does not run yet.
     pub(crate) fn new(name: &'static str) -> Db {
         Db {
             name,
@@ -37,7 +37,7 @@ impl Db {
         self.node = Some(node);
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn address(&self) -> String {
         self.port.address()
     }
@@ -53,7 +53,7 @@ impl Db {
     }
 }
 
-/// So many databases that run.
+/// `count` running databases.
 pub(crate) fn databases(count: usize) -> Vec<Db> {
     MEMBERS[..count]
         .iter()
@@ -79,7 +79,7 @@ pub(crate) fn map_of_group(databases: &[Db], policy: Policy) -> ClusterMap {
     map(databases).with_group("db", group).expect("a free name")
 }
 
-/// Asks the group's echo who it is, within a time that no test passes.
+/// Calls the group's echo for its name, with a timeout that no test exceeds.
 pub(crate) async fn who(caller: &Caller, key: u64) -> Result<String, Error> {
     let call = caller.node("db").key(key).call("@echo", "who");
     call.timeout(Duration::from_secs(20)).await?.unpack()

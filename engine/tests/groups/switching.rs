@@ -1,4 +1,4 @@
-//! What happens when a member goes, and when it comes back.
+//! The switch to another member when one fails, and back when it returns.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use skyring::config::Policy;
 use skyring::{Error, NodeChange};
 
 use crate::events::{DOWN_AFTER, Events};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::builder;
 use crate::support::{Db, databases, map_of_group, who};
 
@@ -96,11 +96,11 @@ fn when_all_members_are_gone_calls_fail_with_the_cause_and_then_go_on() {
     for db in &mut dbs {
         db.stop();
     }
-    let begun = Instant::now();
+    let began = Instant::now();
     let error = loop {
         match name() {
             Err(error @ Error::Unreachable { .. }) => break error,
-            other => assert!(begun.elapsed() < PATIENCE, "{other:?}"),
+            other => assert!(began.elapsed() < TIMEOUT, "{other:?}"),
         }
     };
     assert!(!error.may_have_run(), "{error}");
