@@ -1,6 +1,5 @@
-//! What calls between two nodes over TCP ask of the allocator: one allocation a call at each end at the most,
-//! which is for the values that are packed there; and what a small payload keeps that is kept for long: hardly
-//! more than itself.
+//! The allocations of calls between two nodes over TCP: at most one for each call at each end, for the values that
+//! are packed there; and the memory of a small payload that is kept: hardly more than itself.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -60,7 +59,8 @@ fn allocations() -> u64 {
     ALLOCATIONS.with(Cell::get)
 }
 
-/// Answers `("GET", value)` with the value, packed anew, and anything else with what its thread has allocated.
+/// Answers `("GET", value)` with the value, packed again, and anything else with the bytes that its thread has
+/// allocated.
 struct Server;
 
 impl Service for Server {
@@ -75,7 +75,7 @@ impl Service for Server {
 /// Calls in a row of each task.
 const CALLS: u64 = 500;
 
-/// Makes calls, `tasks` at a time, each `CALLS` in a row, with so many bytes there and back.
+/// Makes calls, `tasks` at a time, each `CALLS` in a row, with `bytes` bytes in each direction.
 async fn work(caller: &Caller, tasks: u64, bytes: usize) -> Result<(), Error> {
     let db = caller.node("db");
     let done = std::rc::Rc::new(Cell::new(0));
@@ -125,7 +125,7 @@ fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
     let counted = game.block_on(move |caller: Caller| async move {
         let mut counted = Vec::new();
         for (tasks, bytes) in [(1, 16), (1, 200), (64, 0), (64, 64), (64, 200), (64, 240)] {
-            // What is kept for the next call is allocated here.
+            // Buffers that are kept for the next call are allocated here.
             work(&caller, tasks, bytes).await?;
             let there = caller.node("db").call("@server", &()).await?.unpack::<u64>()?;
             let here = allocations();
@@ -152,7 +152,7 @@ fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
     }
 }
 
-/// Keeps what it gets and answers with it, but not what is long.
+/// Keeps short payloads and answers with them; drops long ones.
 #[derive(Default)]
 struct Keeper(Vec<Payload>);
 
@@ -181,7 +181,7 @@ fn a_payload_of_1_kib_that_is_kept_does_not_keep_what_it_was_read_with() {
         let long = Payload(bytes::Bytes::from(vec![2; 60 * KIB]));
         let mut kept = Vec::new();
         for _ in 0..KEPT {
-            // All of it is on its way at once, so that what is kept lies in the midst of long reads.
+            // All of it is in flight at once, so that the kept payloads are in the middle of long reads.
             let done = std::rc::Rc::new(Cell::new(0));
             for _ in 0..BETWEEN {
                 let (call, done) = (node.call_payload("@server", Ok(long.clone())), done.clone());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use skyring::log::Destination;
 use skyring::{Answer, Caller, ClusterMap, Context as ServiceContext, Error, Message, Node, Service};
 
-/// Answers with what it got, or, asked to `wait`, never.
+/// Answers with the request's payload, or, to `wait`, never.
 struct Echo;
 
 impl Service for Echo {
@@ -18,7 +18,7 @@ impl Service for Echo {
             let context = context.clone();
             return Answer::later(async move {
                 context.sleep(Duration::from_secs(3600)).await;
-                Err(Error::remote("nobody waits so long"))
+                Err(Error::remote("the wait was too long"))
             });
         }
         Answer::payload(message.payload)

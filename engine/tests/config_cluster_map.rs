@@ -1,4 +1,4 @@
-//! Cluster maps in the shapes users write them, and what is said about the wrong ones.
+//! Cluster maps in the forms that users write, and the errors of wrong ones.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Evaluation ends, reaches nothing outside, and every failure is one line that says what and where.
+//! Evaluation ends, has no access outside, and every failure is one line with its place and its cause.
 
 use std::fs;
 use std::path::Path;

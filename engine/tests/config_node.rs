@@ -1,4 +1,4 @@
-//! Node configs: every key, its default, and what is said about wrong ones.
+//! Node configs: every key, its default, and the errors of wrong ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ fn numbers_and_booleans_may_stand_as_text() {
         load("thread = '3' profile = 'false' call_timeout_ms = 0 spin_us = 10.0 harbor = '0'").unwrap();
     assert_eq!((config.threads, config.profile), (3, false));
     assert_eq!((config.call_timeout_ms, config.spin_us), (0, 10));
-    // An empty text is what an environment variable set to nothing leaves.
+    // An environment variable that is set to nothing gives an empty text.
     assert_eq!(load("logger = ''").unwrap().logger, None);
     assert_eq!(
         load("logger = 'node.log'").unwrap().logger,

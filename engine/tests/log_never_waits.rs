@@ -1,4 +1,4 @@
-//! The log: what reaches the destination, and that nobody waits for one that takes nothing.
+//! The log: what reaches the destination, and that no thread waits for a destination that accepts nothing.
 
 use std::fs;
 use std::io::{PipeReader, Read};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use skyring::log::{Destination, LINE_BYTES_MAX, LINES_QUEUED_MAX, Logger, SHUTDOWN_TIME_MAX};
 
 /// Long enough for any machine; nothing here waits that long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A logger that writes into a pipe, and the end to read from.
 fn piped() -> (Logger, PipeReader) {
@@ -106,8 +106,8 @@ fn lines_of_several_threads_are_whole_and_in_each_threads_order() {
 fn lines_past_a_full_queue_are_dropped_counted_and_reported() {
     let (logger, mut reader) = piped();
     let text = "x".repeat(LINE_BYTES_MAX);
-    // Nobody reads: the pipe and the writer's batch take a few of them, the queue takes its limit, and the rest
-    // is dropped. Were the queue without a bound or the caller made to wait, this would not come to its end.
+    // The pipe is not read: the pipe and the writer's batch take a few lines, the queue takes its limit, and the rest
+    // is dropped. If the queue had no bound, or if the caller had to wait, this test would not end.
     let logged = 2 * LINES_QUEUED_MAX as u64;
     for _ in 0..logged {
         logger.log(1, &text);
@@ -122,12 +122,12 @@ fn lines_past_a_full_queue_are_dropped_counted_and_reported() {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)
     });
-    assert!(logger.flush(PATIENCE));
+    assert!(logger.flush(TIMEOUT));
     logger.shutdown();
     assert_eq!(
         logger.dropped(),
         dropped,
-        "nothing is dropped once somebody reads"
+        "nothing is dropped once the pipe is read"
     );
     let output = reading.join().unwrap().unwrap();
     let kept = output
@@ -172,7 +172,7 @@ fn a_closed_pipe_and_a_full_disk_cost_lines_and_nothing_else() {
     for logger in [broken, full] {
         for lost in 1..=3 {
             logger.log(1, "lost");
-            assert!(logger.flush(PATIENCE));
+            assert!(logger.flush(TIMEOUT));
             assert_eq!(logger.dropped(), lost);
         }
         logger.shutdown();

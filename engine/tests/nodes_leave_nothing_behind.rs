@@ -44,7 +44,7 @@ fn live_once() {
         run(&db, |caller| async move { who(&caller, "gate").await }),
         Ok("gate".to_owned())
     );
-    // Something is under way when they stop, to a node that is there, to one that is down and to none.
+    // Calls are in flight when they stop: to a node that is up, to one that is down and to one that is absent.
     for node in ["db", "down", "nowhere"] {
         drop(gate.client().node(node).call("@echo", &1));
     }
@@ -54,7 +54,7 @@ fn live_once() {
 
 #[test]
 fn nodes_that_start_and_stop_twenty_times_leave_no_descriptor_and_no_thread() {
-    // The first ones leave what the process keeps for good.
+    // The first nodes allocate what the process keeps permanently.
     live_once();
     let (threads_before, descriptors_before) = (threads(), descriptors());
     for _ in 0..ROUNDS {

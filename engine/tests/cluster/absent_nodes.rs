@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 use skyring::{ClusterMap, Error};
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
-use crate::node::{PATIENCE, run, wait_until};
-use crate::recorder::Record;
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::start;
+use crate::support::serve_record;
 
 #[test]
 fn a_call_waits_until_a_reload_names_its_node() {
     for threads in [1, 3] {
         let (gate, db) = (start(threads), start(1));
         serve(&db, "echo", |_| Echo("db"));
-        let call = gate.client().node("db").timeout(PATIENCE).call("@echo", "who");
+        let call = gate.client().node("db").timeout(TIMEOUT).call("@echo", "who");
         let from_service = gate
-            .run(|caller| async move { caller.node("db").call("@echo", "who").timeout(PATIENCE).await })
-            .expect("room for the work");
-        // A reload that does not name it changes nothing for those who wait.
+            .run(|caller| async move { caller.node("db").call("@echo", "who").timeout(TIMEOUT).await })
+            .expect("the job is accepted");
+        // A reload that does not name the node changes nothing for its pending calls.
         reload(&gate, map_of("other", "127.0.0.1:1"));
         assert!(from_service.recv_timeout(Duration::from_millis(30)).is_err());
         reload(&gate, map_of("db", &open(&db)));
@@ -27,7 +27,7 @@ fn a_call_waits_until_a_reload_names_its_node() {
             Ok("db".to_owned())
         );
         let reply = from_service
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .expect("the work ends")
             .expect("an answer");
         assert_eq!(reply.unpack::<String>(), Ok("db".to_owned()));
@@ -35,7 +35,7 @@ fn a_call_waits_until_a_reload_names_its_node() {
 }
 
 #[test]
-fn a_call_that_waits_in_vain_is_absent_at_its_deadline() {
+fn a_call_to_an_absent_node_fails_at_its_deadline() {
     let gate = start(2);
     run(&gate, |caller| async move {
         let started = Instant::now();
@@ -61,12 +61,12 @@ fn a_call_that_waits_in_vain_is_absent_at_its_deadline() {
 }
 
 #[test]
-fn with_nowaiting_a_call_fails_at_once_and_so_do_those_that_wait() {
+fn with_nowaiting_a_call_fails_at_once_and_so_do_pending_ones() {
     let gate = start(2);
     let waiting = gate
         .client()
         .node("nowhere")
-        .timeout(PATIENCE * 10)
+        .timeout(TIMEOUT * 10)
         .call("@echo", &1);
     reload(
         &gate,
@@ -74,14 +74,14 @@ fn with_nowaiting_a_call_fails_at_once_and_so_do_those_that_wait() {
     );
     assert_eq!(waiting.wait().unwrap_err().code(), "absent");
     run(&gate, |caller| async move {
-        let call = caller.node("nowhere").call("@echo", &1).timeout(PATIENCE * 10);
+        let call = caller.node("nowhere").call("@echo", &1).timeout(TIMEOUT * 10);
         assert_eq!(call.await.unwrap_err().code(), "absent");
         assert_eq!(
             caller.node("nowhere").call("@echo", &1).await.unwrap_err().code(),
             "absent"
         );
     });
-    // And it can be taken back.
+    // A later reload can revert it.
     reload(
         &gate,
         ClusterMap::parse("__nowaiting = false", "map").expect("a map"),
@@ -102,32 +102,22 @@ fn with_nowaiting_a_call_fails_at_once_and_so_do_those_that_wait() {
 }
 
 #[test]
-fn requests_that_waited_arrive_in_their_order_whatever_happened_meanwhile() {
+fn pending_requests_arrive_in_their_order_whatever_happens_meanwhile() {
     let (gate, db) = (start(1), start(1));
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     let address = open(&db);
     run(&gate, |caller| async move {
         let db = caller.node("db");
-        // Some give up while others wait, so that places in between become free.
-        let mut impatient = Vec::new();
+        // Some time out while others wait, so that slots in between become free.
+        let mut short = Vec::new();
         for number in 0..20i64 {
             if number % 3 == 0 {
                 let call = db.call("@record", &-1).timeout(Duration::from_millis(20));
-                impatient.push(call);
+                short.push(call);
             }
             db.send("@record", &number).expect("it can be packed");
         }
-        for outcome in crate::together::all(&caller, impatient).await {
+        for outcome in crate::together::all(&caller, short).await {
             assert_eq!(outcome.unwrap_err().code(), "absent");
         }
         for number in 20..40i64 {
@@ -144,6 +134,6 @@ fn requests_that_waited_arrive_in_their_order_whatever_happened_meanwhile() {
             db.send("@record", &number).expect("it can be packed");
         }
     });
-    wait_until("every send has come", || record.len() == 80);
+    wait_until("every send has arrived", || record.len() == 80);
     assert_eq!(record.numbers(), (0..80).collect::<Vec<i64>>());
 }

@@ -1,5 +1,5 @@
-//! A peer that is behind: what it has not taken is bounded in bytes, calls wait or fail as their callers choose,
-//! sends are dropped and counted, the server stops reading, and no other peer is slowed.
+//! A slow peer: the unsent bytes are bounded, calls wait or fail as their callers choose, sends are dropped and
+//! counted, the server stops reading, and no other peer is slowed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,20 +10,19 @@ use skyring::limits::UNFINISHED_BYTES_MAX;
 use skyring::{Answer, Caller, Node, Payload};
 
 use crate::cluster::{Echo, map_of, open, reload, serve, who};
-use crate::gate::Gate;
 use crate::handler::launch;
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
-use crate::recorder::Record;
 use crate::start::{builder, start};
+use crate::support::{serve_gate, serve_record};
 use crate::together::all;
 
 const MIB: usize = 1 << 20;
 
-/// Messages of one MiB: more than the out-buffer, the server and two sockets take together.
+/// Messages of one MiB: more than the out-buffer, the server and two sockets hold together.
 const MESSAGES: usize = 110;
 
-/// Of those so many do not fit, at the least: 64 MiB wait at the caller, and sockets hold up to some 20 MiB.
+/// The least number of messages that do not fit: 64 MiB wait at the caller, and sockets hold up to about 20 MiB.
 const TOO_MANY: usize = 15;
 
 /// `("WAIT", filler)` of one MiB, for a gate that keeps it open.
@@ -32,29 +31,23 @@ fn large() -> Payload {
     Payload::pack(&("WAIT", filler.as_str())).expect("it can be packed")
 }
 
-/// A node with a gate as `@gate`, which so works on nothing until it is told to, and a node that calls it.
-fn behind(waiting: &Arc<AtomicUsize>) -> (Node, Node) {
-    let db = start(1);
-    let waiting = Arc::clone(waiting);
-    run(&db, move |caller: Caller| async move {
-        let gate = Gate::launch(&caller, waiting).await;
-        caller.cluster().register("gate", Some(gate)).expect("free");
-    });
-    let address = open(&db);
-    let game = start(1);
-    reload(&game, map_of("db", &address));
-    (db, game)
+/// A node with a gate as `@gate`, which answers only on command, a node that calls it, and the number of its calls.
+fn slow_node() -> (Node, Node, Arc<AtomicUsize>) {
+    let (db, game) = (start(1), start(1));
+    let (_, waiting) = serve_gate(&db);
+    reload(&game, map_of("db", &open(&db)));
+    (db, game, waiting)
 }
 
-/// Has the two meet, so that what comes next goes to the channel at once.
-fn meet(game: &Node) {
-    let met = run(game, |caller: Caller| async move {
+/// Does the first handshake, so that the next requests go to the channel at once.
+fn do_handshake(game: &Node) {
+    let answer = run(game, |caller: Caller| async move {
         caller.node("db").call("@nobody", &()).await
     });
-    assert_eq!(met.expect_err("nobody has that name").code(), "no-such-service");
+    assert_eq!(answer.expect_err("an unknown name").code(), "no-such-service");
 }
 
-/// Sends to the gate until the sockets are full and there has been no room for a while.
+/// Sends to the gate until the sockets are full and there is no space for a while.
 fn fill(game: &Node) {
     let mut refused_in_a_row = 0;
     while refused_in_a_row < 30 {
@@ -85,9 +78,8 @@ fn keep_open(db: &Node) {
 
 #[test]
 fn calls_past_the_bound_are_overloaded_at_once_and_the_server_has_stopped_reading() {
-    let waiting = Arc::default();
-    let (db, game) = behind(&waiting);
-    meet(&game);
+    let (db, game, waiting) = slow_node();
+    do_handshake(&game);
     let refused = Arc::new(AtomicUsize::new(0));
     let calling = game.run({
         let refused = Arc::clone(&refused);
@@ -100,7 +92,7 @@ fn calls_past_the_bound_are_overloaded_at_once_and_the_server_has_stopped_readin
                     Arc::clone(&refused),
                 );
                 async move {
-                    let outcome = call.timeout(PATIENCE).await;
+                    let outcome = call.timeout(TIMEOUT).await;
                     if outcome.is_err() {
                         refused.fetch_add(1, Ordering::AcqRel);
                     }
@@ -115,10 +107,10 @@ fn calls_past_the_bound_are_overloaded_at_once_and_the_server_has_stopped_readin
         refused.load(Ordering::Acquire) >= TOO_MANY
     });
     wait_until("the server stops reading", || db.metrics().reads_paused.get() > 0);
-    // It took no more than it may: one message above the bound at the most.
+    // It accepted no more than it may: at most one message above the bound.
     assert!(waiting.load(Ordering::Acquire) * MIB <= UNFINISHED_BYTES_MAX + MIB);
     keep_open(&db);
-    let outcomes = calling.recv_timeout(PATIENCE).expect("all calls end");
+    let outcomes = calling.recv_timeout(TIMEOUT).expect("all calls end");
     let answered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert!(answered >= 60, "{answered}");
     for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
@@ -129,38 +121,27 @@ fn calls_past_the_bound_are_overloaded_at_once_and_the_server_has_stopped_readin
 }
 
 #[test]
-fn calls_that_wait_for_room_all_get_their_answers_in_order_of_their_caller() {
-    let waiting = Arc::default();
-    let (db, game) = behind(&waiting);
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        move |caller: Caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("recorder", Some(recorder))
-                .expect("free");
-        }
-    });
+fn calls_that_wait_for_space_are_all_answered_in_order_of_their_caller() {
+    let (db, game, _) = slow_node();
+    let record = serve_record(&db, "recorder");
     let calling = game.run(|caller: Caller| async move {
         let payload = large();
         let node = caller.node("db").wait_for_room();
         let mut calls = Vec::new();
         for number in 0..MESSAGES as i64 {
-            calls.push(node.call_payload("@gate", Ok(payload.clone())).timeout(PATIENCE));
+            calls.push(node.call_payload("@gate", Ok(payload.clone())).timeout(TIMEOUT));
             let small = caller.node("db").call("@recorder", &number);
-            calls.push(small.wait_for_room().timeout(PATIENCE));
+            calls.push(small.wait_for_room().timeout(TIMEOUT));
         }
         all(&caller, calls).await
     });
     let calling = calling.expect("it begins");
     wait_until("the server stops reading", || db.metrics().reads_paused.get() > 0);
-    // One from outside waits as well.
-    let client = game.client().wait_for_room().timeout(PATIENCE);
+    // A call of a client waits as well.
+    let client = game.client().wait_for_room().timeout(TIMEOUT);
     let outside = client.node("db").call_payload("@gate", Ok(large()));
     keep_open(&db);
-    for outcome in calling.recv_timeout(PATIENCE).expect("all calls end") {
+    for outcome in calling.recv_timeout(TIMEOUT).expect("all calls end") {
         assert!(outcome.is_ok(), "{outcome:?}");
     }
     assert!(outside.wait().is_ok());
@@ -168,9 +149,9 @@ fn calls_that_wait_for_room_all_get_their_answers_in_order_of_their_caller() {
 }
 
 #[test]
-fn a_call_that_waits_for_room_gives_up_at_its_deadline_and_has_not_run() {
-    let (_db, game) = behind(&Arc::default());
-    meet(&game);
+fn a_call_that_waits_for_space_fails_at_its_deadline_and_has_not_run() {
+    let (_db, game, _) = slow_node();
+    do_handshake(&game);
     fill(&game);
     run(&game, |caller: Caller| async move {
         let node = caller.node("db");
@@ -182,21 +163,21 @@ fn a_call_that_waits_for_room_gives_up_at_its_deadline_and_has_not_run() {
                 .wait_for_room()
                 .timeout(timeout);
             let error = waiting.await.unwrap_err();
-            // The time of a shard may be a turn old.
+            // A shard's time may be a turn old.
             assert!(started.elapsed() >= timeout / 2);
             assert_eq!(error.code(), "overloaded", "{error}");
             assert!(
                 error
                     .to_string()
-                    .contains(&format!("no room within {timeout_ms} ms")),
+                    .contains(&format!("no space within {timeout_ms} ms")),
                 "{error}"
             );
             assert!(!error.may_have_run());
-            // Without waiting the answer comes at once, however long the call would have.
+            // Without waiting for space the call fails at once, whatever its timeout.
             let error = node.call_payload("@gate", Ok(large())).await.unwrap_err();
             assert_eq!(error.code(), "overloaded", "{error}");
         }
-        // Nothing overtakes what waits: what does not want to wait is refused meanwhile, however small.
+        // Nothing overtakes a waiting call: requests that do not wait are refused meanwhile, even small ones.
         let waits = node.call_payload("@gate", Ok(large())).wait_for_room();
         caller.spawn(async move {
             let _ = waits.await;
@@ -209,7 +190,7 @@ fn a_call_that_waits_for_room_gives_up_at_its_deadline_and_has_not_run() {
 
 #[test]
 fn sends_past_the_bound_are_dropped_and_counted() {
-    let (db, game) = behind(&Arc::default());
+    let (db, game, _) = slow_node();
     let taken = Arc::new(AtomicUsize::new(0));
     run(&db, {
         let taken = Arc::clone(&taken);
@@ -222,17 +203,17 @@ fn sends_past_the_bound_are_dropped_and_counted() {
             caller.cluster().register("sink", Some(sink)).expect("free");
         }
     });
-    meet(&game);
+    do_handshake(&game);
     run(&game, |caller: Caller| async move {
         let node = caller.node("db");
         let filler = Payload(Bytes::from(vec![0; MIB]));
         for _ in 0..MESSAGES {
-            // In one go: nothing is written in between.
+            // In one turn: nothing is written in between.
             node.send_payload("@sink", filler.clone());
         }
     });
     assert!(game.metrics().sends_dropped.get() as usize >= TOO_MANY);
-    wait_until("every send has come or is counted", || {
+    wait_until("every send has arrived or is counted", || {
         taken.load(Ordering::Acquire) + game.metrics().sends_dropped.get() as usize == MESSAGES
     });
 }
@@ -257,20 +238,10 @@ fn sends_that_wait_too_long_for_their_peer_are_dropped_and_counted() {
         caller.sleep(Duration::from_millis(150)).await;
     });
     let db = start(1);
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        move |caller: Caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("recorder", Some(recorder))
-                .expect("free");
-        }
-    });
+    let record = serve_record(&db, "recorder");
     open_at(&db, &address).expect("the port is ours");
     let answered = run(&game, |caller: Caller| async move {
-        caller.node("db").call("@recorder", &100).timeout(PATIENCE).await
+        caller.node("db").call("@recorder", &100).timeout(TIMEOUT).await
     });
     assert!(answered.is_ok(), "{answered:?}");
     assert_eq!(record.numbers(), [100]);
@@ -278,8 +249,8 @@ fn sends_that_wait_too_long_for_their_peer_are_dropped_and_counted() {
 }
 
 #[test]
-fn a_peer_that_is_behind_does_not_keep_another_from_its_calls() {
-    let (_db, game) = behind(&Arc::default());
+fn a_slow_peer_does_not_delay_calls_to_another() {
+    let (_db, game, _) = slow_node();
     let healthy = start(1);
     serve(&healthy, "echo", |_| Echo("healthy"));
     let address = open(&healthy);

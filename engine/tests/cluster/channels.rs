@@ -1,4 +1,4 @@
-//! Several channels to one peer: agreed upon when it is met, used by key, in order from the first call on.
+//! Several channels to one peer: agreed on in the first handshake, used by key, in order from the first call on.
 
 use skyring::{Answer, Caller, DialectChoice, Node, OpenOptions};
 
@@ -7,18 +7,15 @@ use crate::handler::launch;
 use crate::node::{run, wait_until};
 use crate::recorder::Record;
 use crate::start::{builder, start};
+use crate::support::serve_record;
 
-/// A node with an echo and a recorder, whose listener lets peers have so many channels, and its address.
-fn serve(threads: usize, channels: Option<u32>, record: Record) -> (Node, String) {
+/// A node with an echo and a recorder, whose listener offers `channels` channels; its address and its record.
+fn serve(threads: usize, channels: Option<u32>) -> (Node, String, Record) {
     let node = start(threads);
+    let record = serve_record(&node, "recorder");
     let address = run(&node, move |caller: Caller| async move {
         let echo = launch(&caller, |_, message| Answer::payload(message.payload)).await;
         caller.cluster().register("echo", Some(echo)).expect("registered");
-        let recorder = record.launch(&caller).await;
-        caller
-            .cluster()
-            .register("recorder", Some(recorder))
-            .expect("registered");
         let options = OpenOptions {
             channels,
             ..OpenOptions::default()
@@ -26,10 +23,10 @@ fn serve(threads: usize, channels: Option<u32>, record: Record) -> (Node, String
         let address = caller.cluster().open_with(0, options).await.expect("open");
         format!("127.0.0.1:{}", address.port())
     });
-    (node, address)
+    (node, address, record)
 }
 
-/// Calls with keys 0..64 and says how many connections the peer has then.
+/// Calls with keys 0..64 and returns the peer's number of connections.
 fn connections_after_keyed_calls(gate: &Node, db: &Node) -> u64 {
     run(gate, |caller: Caller| async move {
         for key in 0..64u64 {
@@ -46,7 +43,7 @@ fn connections_after_keyed_calls(gate: &Node, db: &Node) -> u64 {
 }
 
 #[test]
-fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
+fn the_number_of_channels_is_the_lower_of_the_two_ends_numbers() {
     for (offered, wanted, agreed) in [
         (None, None, 1),
         (Some(4), None, 4),
@@ -54,7 +51,7 @@ fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
         (Some(4), Some(2), 2),
         (Some(2), Some(8), 2),
     ] {
-        let (db, address) = serve(2, offered, Record::default());
+        let (db, address, _) = serve(2, offered);
         let gate = match wanted {
             Some(wanted) => builder(2).channels(wanted),
             None => builder(2),
@@ -70,8 +67,8 @@ fn the_number_in_force_is_the_lower_of_those_that_the_two_ends_say() {
 }
 
 #[test]
-fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_config() {
-    let (db, address) = serve(2, None, Record::default());
+fn the_map_sets_the_number_of_channels_at_both_ends_and_overrides_the_config() {
+    let (db, address, _) = serve(2, None);
     let map = |channels: &str| {
         let text = format!("{channels} db = '{address}'");
         skyring::ClusterMap::parse(&text, "map").expect("a map")
@@ -79,7 +76,7 @@ fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_conf
     let gate = builder(2).channels(8).start().expect("a node starts");
     reload(&gate, map("__channels = { db = 3 }"));
     assert_eq!(connections_after_keyed_calls(&gate, &db), 3);
-    // The entry that a node opens says how many it lets others have.
+    // The map entry that a node opens determines how many channels it offers.
     let port = crate::ports::ReservedPort::new();
     let address = port.address();
     let text = format!("db = '{address}' __channels = {{ db = 2 }}");
@@ -97,7 +94,7 @@ fn the_map_says_how_many_channels_a_node_has_at_both_ends_and_more_than_the_conf
 
 #[test]
 fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
-    let (db, address) = serve(2, Some(4), Record::default());
+    let (db, address, _) = serve(2, Some(4));
     let gate = builder(2)
         .dialect(DialectChoice::Skynet)
         .start()
@@ -107,21 +104,20 @@ fn a_node_that_speaks_only_the_skynet_dialect_has_one_channel() {
 }
 
 #[test]
-fn what_is_sent_with_one_key_arrives_in_order_from_the_first_on() {
+fn messages_of_one_key_arrive_in_order_from_the_first_on() {
     const KEYS: i64 = 8;
     const SENDS: i64 = 500;
-    let record = Record::default();
-    let (_db, address) = serve(3, Some(4), record.clone());
+    let (_db, address, record) = serve(3, Some(4));
     let gate = builder(3).start().expect("a node starts");
     reload(&gate, map_of("db", &address));
-    // Senders on every shard begin before the peer is met: what they send first waits for the number of
-    // channels, and what they send next must not overtake it.
+    // Senders on every shard begin before the first handshake: their first messages are pending until the number of
+    // channels is known, and the next ones must not overtake them.
     let senders: Vec<_> = (0..KEYS)
         .map(|key| {
             gate.run(move |caller: Caller| async move {
                 let node = caller.node("db").key(key as u64);
                 for number in 0..SENDS {
-                    // Sizes on both sides of what is copied and of what is read at once.
+                    // Sizes below and above the limits of copies and of single reads.
                     let filler = "x".repeat(if number % 50 == 0 { 100_000 } else { 10 });
                     node.send("@recorder", &(key * SENDS + number, filler.as_str()))
                         .expect("it can be packed");

@@ -1,5 +1,5 @@
-//! A keyed service has one instance on each shard, and a key always meets the same one: whoever calls, over
-//! however many channels, by its name or by its handle.
+//! A keyed service has one instance on each shard, and a key always reaches the same one: from any caller, over any
+//! number of channels, by its name or by its handle.
 
 use skyring::config::NodeConfig;
 use skyring::placement::shard_of_key;
@@ -21,7 +21,7 @@ fn keys() -> Vec<u64> {
     (0..12).chain([1 << 32, u64::MAX, u64::MAX - 1]).collect()
 }
 
-/// Says which shard it is on.
+/// Answers with its shard.
 fn where_am_i(caller: &Caller, _message: Message) -> Answer {
     Answer::now(&caller.shard_index())
 }
@@ -33,7 +33,7 @@ async fn launch_keyed(caller: &Caller) -> Handle {
     launched.expect("it launches on every shard")
 }
 
-/// A node whose keyed service `@where` and `.where` says which shard it is on; its address and the handle.
+/// A node whose keyed service `@where` and `.where` answers with its shard; its address and the handle.
 fn serve(channels: Option<u32>) -> (Node, String, Handle) {
     let node = start(SHARDS);
     let (address, handle) = run(&node, move |caller: Caller| async move {
@@ -50,8 +50,8 @@ fn serve(channels: Option<u32>) -> (Node, String, Handle) {
     (node, address, handle)
 }
 
-/// Where the keys are met when a service of this node calls.
-async fn met(caller: &Caller, handle: Handle) -> Result<Vec<usize>, Error> {
+/// The shards that the keys reach when a service of this node calls.
+async fn shards_of_keys(caller: &Caller, handle: Handle) -> Result<Vec<usize>, Error> {
     let mut shards = Vec::new();
     for key in keys() {
         let db = caller.node("db").key(key);
@@ -68,17 +68,16 @@ fn expected() -> Vec<usize> {
 }
 
 #[test]
-fn a_key_meets_the_same_instance_from_every_caller_over_any_number_of_channels() {
+fn a_key_reaches_the_same_instance_from_every_caller_over_any_number_of_channels() {
     for channels in [1, 2, 3, 4, 6, 8] {
         let (_db, address, handle) = serve(Some(channels));
         let gate = start(3);
         reload(&gate, map_of("db", &address));
         // Callers on several shards, since handles in sequence are spread.
         for _ in 0..4 {
-            let shards = run(
-                &gate,
-                move |caller: Caller| async move { met(&caller, handle).await },
-            );
+            let shards = run(&gate, move |caller: Caller| async move {
+                shards_of_keys(&caller, handle).await
+            });
             assert_eq!(shards, Ok(expected()), "{channels} channels");
         }
         let client = gate.client();
@@ -90,7 +89,7 @@ fn a_key_meets_the_same_instance_from_every_caller_over_any_number_of_channels()
 }
 
 #[test]
-fn callers_of_the_same_node_meet_the_instance_of_their_key_too() {
+fn callers_of_the_same_node_reach_the_instance_of_their_key_too() {
     let (db, address, handle) = serve(None);
     reload(&db, map_of("db", &address));
     for _ in 0..4 {
@@ -132,7 +131,7 @@ fn without_a_key_the_handle_of_the_caller_is_the_key() {
 }
 
 #[test]
-fn a_peer_that_speaks_the_skynet_dialect_meets_the_first_instance() {
+fn a_peer_that_speaks_the_skynet_dialect_reaches_the_first_instance() {
     let (_db, address, handle) = serve(Some(4));
     let gate = builder(2)
         .dialect(DialectChoice::Skynet)
@@ -141,7 +140,7 @@ fn a_peer_that_speaks_the_skynet_dialect_meets_the_first_instance() {
     reload(&gate, map_of("db", &address));
     let (shards, queried) = run(&gate, move |caller: Caller| async move {
         let queried = caller.cluster().query("db", "where").await;
-        (met(&caller, handle).await, queried)
+        (shards_of_keys(&caller, handle).await, queried)
     });
     assert_eq!(shards, Ok(vec![0; keys().len()]));
     assert_eq!(queried, Ok(handle));
@@ -169,7 +168,7 @@ fn with_as_many_channels_as_shards_a_keyed_call_crosses_no_shard_at_either_end()
     let (db, address, _) = serve(Some(SHARDS as u32));
     let gate = start(SHARDS);
     reload(&gate, map_of("db", &address));
-    // Launching crosses, so what comes after it is counted.
+    // Launching crosses shards, so only later messages are counted.
     let served = db.metrics().messages_crossed.get();
     let drivers = run(&gate, |caller: Caller| async move {
         caller.launch_keyed(|_| Driver).await.expect("it launches")
@@ -183,7 +182,7 @@ fn with_as_many_channels_as_shards_a_keyed_call_crosses_no_shard_at_either_end()
     assert_eq!(db.metrics().messages_crossed.get(), served, "at the callee");
     assert_eq!(gate.metrics().messages_crossed.get(), launched, "at the caller");
     assert_eq!(db.metrics().connections_accepted.get(), SHARDS as u64);
-    // The counter does count: one channel for four shards cannot but cross.
+    // The counter works: with one channel for four shards, messages must cross.
     let (other, address, _) = serve(Some(1));
     reload(&gate, map_of("db", &address));
     let done = run(&gate, move |caller: Caller| async move {
@@ -198,7 +197,7 @@ fn with_as_many_channels_as_shards_a_keyed_call_crosses_no_shard_at_either_end()
 }
 
 #[test]
-fn an_instance_that_has_ended_leaves_its_keys_to_nobody_and_the_last_one_frees_the_name() {
+fn no_instance_takes_the_keys_of_one_that_has_ended_and_the_last_one_frees_the_name() {
     let node = start(2);
     run(&node, |caller: Caller| async move {
         let handle = caller
@@ -212,8 +211,8 @@ fn an_instance_that_has_ended_leaves_its_keys_to_nobody_and_the_last_one_frees_t
             .expect("it launches");
         caller.cluster().register("once", Some(handle)).expect("free");
         for key in [0u64, 1] {
-            let said = caller.key(key).call("@once", &()).await.expect("it answers");
-            assert_eq!(said.unpack::<u64>(), Ok(key));
+            let reply = caller.key(key).call("@once", &()).await.expect("it answers");
+            assert_eq!(reply.unpack::<u64>(), Ok(key));
             let error = caller.key(key).call(handle, &()).await.unwrap_err();
             assert_eq!(error.code(), "no-such-service", "{error}");
             assert_eq!(caller.find("@once").is_some(), key == 0);

@@ -1,4 +1,4 @@
-//! A node that stops lets the calls finish that it has taken, and its peers go elsewhere at once.
+//! A stopping node finishes the calls that it has accepted, and its peers stop calling it at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use skyring::{Answer, DialectChoice, Error, Node, NodeState, Payload};
 
 use crate::cluster::{map_of, open, reload};
-use crate::gate::Gate;
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::{builder, start};
+use crate::support::serve_gate;
 
-/// A node whose `@slow` answers after so many milliseconds, counting what is under way.
+/// A node whose `@slow` answers after a number of milliseconds, and the count of its calls in progress.
 fn slow_node(threads: usize, stop_timeout: Duration) -> (Node, Arc<AtomicUsize>) {
     let node = builder(threads)
         .stop_timeout(stop_timeout)
         .start()
         .expect("a node starts");
-    let under_way = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&under_way);
+    let in_progress = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&in_progress);
     run(&node, |caller| async move {
         let slow = crate::handler::launch(&caller, move |caller, message| {
             let (caller, counted) = (caller.clone(), Arc::clone(&counted));
@@ -36,24 +36,24 @@ fn slow_node(threads: usize, stop_timeout: Duration) -> (Node, Arc<AtomicUsize>)
             .register("slow", Some(slow))
             .expect("a free name");
     });
-    (node, under_way)
+    (node, in_progress)
 }
 
 #[test]
-fn calls_that_a_stopping_node_has_taken_are_answered_and_new_ones_fail_at_once() {
+fn calls_that_a_stopping_node_has_accepted_are_answered_and_new_ones_fail_at_once() {
     for dialect in [DialectChoice::Auto, DialectChoice::Skynet] {
-        let (db, under_way) = slow_node(2, PATIENCE);
+        let (db, in_progress) = slow_node(2, TIMEOUT);
         let gate = builder(2).dialect(dialect).start().expect("a node starts");
         reload(&gate, map_of("db", &open(&db)));
         let calls: Vec<_> = (0..50)
-            .map(|_| gate.client().node("db").timeout(PATIENCE).call("@slow", &400))
+            .map(|_| gate.client().node("db").timeout(TIMEOUT).call("@slow", &400))
             .collect();
-        wait_until("they are all under way", || {
-            under_way.load(Ordering::Acquire) == 50
+        wait_until("all calls are in progress", || {
+            in_progress.load(Ordering::Acquire) == 50
         });
         let stopping = std::thread::spawn(move || db.stop());
         for call in calls {
-            assert_eq!(call.wait().expect("it was taken").unpack::<u64>(), Ok(400));
+            assert_eq!(call.wait().expect("it was accepted").unpack::<u64>(), Ok(400));
         }
         stopping.join().expect("it stops");
         let error = gate
@@ -71,33 +71,35 @@ fn calls_that_a_stopping_node_has_taken_are_answered_and_new_ones_fail_at_once()
 }
 
 #[test]
-fn peers_hear_that_a_node_stops_while_its_last_calls_still_run() {
-    let (db, under_way) = slow_node(1, PATIENCE);
+fn peers_mark_a_stopping_node_down_while_its_last_calls_still_run() {
+    let (db, in_progress) = slow_node(1, TIMEOUT);
     let gate = start(2);
     reload(&gate, map_of("db", &open(&db)));
-    let call = gate.client().node("db").timeout(PATIENCE).call("@slow", &1_500);
-    wait_until("it is under way", || under_way.load(Ordering::Acquire) == 1);
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@slow", &1_500);
+    wait_until("the call is in progress", || {
+        in_progress.load(Ordering::Acquire) == 1
+    });
     let stopping = std::thread::spawn(move || db.stop());
     wait_until("the node is down", || {
         run(&gate, |caller| async move { caller.cluster().state("db") }) == NodeState::Down
     });
     assert_eq!(
-        under_way.load(Ordering::Acquire),
+        in_progress.load(Ordering::Acquire),
         1,
         "before the last call has ended"
     );
     let error = gate.client().node("db").call("@slow", &1).wait().unwrap_err();
     assert_eq!((error.code(), error.may_have_run()), ("unreachable", false));
     assert!(error.to_string().contains("goodbye"), "{error}");
-    assert_eq!(call.wait().expect("it was taken").unpack::<u64>(), Ok(1_500));
+    assert_eq!(call.wait().expect("it was accepted").unpack::<u64>(), Ok(1_500));
     stopping.join().expect("it stops");
     assert_eq!(gate.metrics().connections_lost.get(), 0);
 }
 
 #[test]
-fn under_load_no_call_that_was_taken_fails_when_its_node_stops() {
+fn under_load_no_accepted_call_fails_when_its_node_stops() {
     for channels in [1, 3] {
-        let (db, _) = slow_node(3, PATIENCE);
+        let (db, _) = slow_node(3, TIMEOUT);
         let gate = builder(3).channels(channels).start().expect("a node starts");
         reload(&gate, map_of("db", &open(&db)));
         let is_over = Arc::new(AtomicBool::new(false));
@@ -119,7 +121,7 @@ fn under_load_no_call_that_was_taken_fails_when_its_node_stops() {
                     }
                     Ok::<(u64, u64), Error>((answered, refused))
                 })
-                .expect("room for it")
+                .expect("the job is accepted")
             })
             .collect();
         std::thread::sleep(Duration::from_millis(300));
@@ -127,7 +129,7 @@ fn under_load_no_call_that_was_taken_fails_when_its_node_stops() {
         std::thread::sleep(Duration::from_millis(50));
         is_over.store(true, Ordering::Release);
         for caller in callers {
-            let counted = caller.recv_timeout(PATIENCE).expect("it ends");
+            let counted = caller.recv_timeout(TIMEOUT).expect("it ends");
             let (answered, refused) = counted.expect("no call was lost");
             assert!(answered > 0 && refused > 0, "{answered} {refused}");
         }
@@ -135,33 +137,23 @@ fn under_load_no_call_that_was_taken_fails_when_its_node_stops() {
 }
 
 #[test]
-fn a_stop_waits_no_longer_than_it_was_told_to() {
+fn a_stop_waits_no_longer_than_its_timeout() {
     let db = builder(2)
         .stop_timeout(Duration::from_millis(300))
         .start()
         .expect("a node starts");
-    let waiting = Arc::new(AtomicUsize::new(0));
-    run(&db, {
-        let waiting = Arc::clone(&waiting);
-        |caller| async move {
-            let gate = Gate::launch(&caller, waiting).await;
-            caller
-                .cluster()
-                .register("gate", Some(gate))
-                .expect("a free name");
-        }
-    });
+    let (_, waiting) = serve_gate(&db);
     let gate = start(1);
     reload(&gate, map_of("db", &open(&db)));
     let call = gate
         .client()
         .node("db")
-        .timeout(PATIENCE * 10)
+        .timeout(TIMEOUT * 10)
         .call("@gate", "WAIT");
-    wait_until("it is under way", || waiting.load(Ordering::Acquire) == 1);
+    wait_until("the call is in progress", || waiting.load(Ordering::Acquire) == 1);
     let started = Instant::now();
     db.stop();
     let took = started.elapsed();
-    assert!(took >= Duration::from_millis(300) && took < PATIENCE, "{took:?}");
+    assert!(took >= Duration::from_millis(300) && took < TIMEOUT, "{took:?}");
     assert!(call.wait().unwrap_err().may_have_run());
 }

@@ -1,4 +1,4 @@
-//! A node listens on a map entry or on a port, and says clearly why it cannot.
+//! A node listens on a map entry or on a port, and its error tells why it cannot.
 
 use skyring::Open;
 
@@ -6,6 +6,7 @@ use crate::cluster::{Echo, map_of, open, reload, serve, who};
 use crate::node::run;
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
+use crate::support::ask;
 
 #[test]
 fn a_node_listens_on_its_entry_in_the_map_and_on_any_free_port() {
@@ -27,7 +28,7 @@ fn a_node_listens_on_its_entry_in_the_map_and_on_any_free_port() {
 }
 
 #[test]
-fn a_busy_port_is_an_error_that_names_it_and_the_node_goes_on() {
+fn a_busy_port_is_an_error_that_names_it_and_the_node_continues() {
     let (first, second) = (start(1), start(1));
     let address = open(&first);
     let port: u16 = address
@@ -86,7 +87,7 @@ fn a_node_calls_itself_over_the_network() {
 }
 
 #[test]
-fn a_listener_turns_away_the_clients_over_its_maximum() {
+fn a_listener_refuses_the_clients_over_its_maximum() {
     let db = start(1);
     serve(&db, "echo", |_| Echo("db"));
     let opened = run(
@@ -98,10 +99,7 @@ fn a_listener_turns_away_the_clients_over_its_maximum() {
         .map(|_| {
             let gate = start(1);
             reload(&gate, map_of("db", &address));
-            assert_eq!(
-                run(&gate, |caller| async move { who(&caller, "db").await }),
-                Ok("db".to_owned())
-            );
+            assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
             gate
         })
         .collect();
@@ -116,10 +114,7 @@ fn a_listener_turns_away_the_clients_over_its_maximum() {
     });
     assert!(call.is_err());
     assert!(db.metrics().connections_refused.get() >= 1);
-    // A place that is given back is given again.
+    // A closed connection makes space for another.
     drop(served);
-    assert_eq!(
-        run(&late, |caller| async move { who(&caller, "db").await }),
-        Ok("db".to_owned())
-    );
+    assert_eq!(ask(&late, "db"), Ok("db".to_owned()));
 }

@@ -1,22 +1,23 @@
-//! When a connection breaks, what was sent fails and says that it may have run, and what was not goes on.
+//! When a connection breaks, sent calls fail and may have run, and unsent calls wait for the reconnect.
 
 use skyring::{Error, Payload};
 
-use crate::cluster::{Echo, map_of, reload, serve, who};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::cluster::{Echo, map_of, reload, serve};
+use crate::node::{TIMEOUT, wait_until};
 use crate::peer::Peer;
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
+use crate::support::ask;
 
 #[test]
-fn a_sent_call_fails_when_its_peer_goes_away_and_may_have_run() {
+fn a_sent_call_fails_when_its_connection_breaks_and_may_have_run() {
     let (gate, peer) = (start(1), Peer::listen());
     reload(&gate, map_of("db", &peer.address()));
     let calls: Vec<_> = (0..10)
         .map(|number| {
             gate.client()
                 .node("db")
-                .timeout(PATIENCE * 10)
+                .timeout(TIMEOUT * 10)
                 .call("@echo", &number)
         })
         .collect();
@@ -36,20 +37,20 @@ fn a_sent_call_fails_when_its_peer_goes_away_and_may_have_run() {
     wait_until("the loss is counted", || {
         gate.metrics().connections_lost.get() == 1
     });
-    // Nobody waits, but whether the peer is there again is looked for.
+    // There are no calls, but the node probes for the peer.
     let mut connection = peer.accept();
-    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", &11);
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@echo", &11);
     let (session, payload) = connection.read_request();
     connection.answer(session, &payload);
     assert_eq!(call.wait().expect("an answer").unpack::<i64>(), Ok(11));
 }
 
 #[test]
-fn a_call_that_was_not_sent_goes_on_at_the_reconnect() {
+fn a_call_that_was_not_sent_is_sent_after_the_reconnect() {
     let (gate, peer) = (start(1), Peer::listen());
     reload(&gate, map_of("db", &peer.address()));
-    let db = gate.client().node("db").timeout(PATIENCE);
-    // Far more than the sockets hold, so that what comes after it stays behind.
+    let db = gate.client().node("db").timeout(TIMEOUT);
+    // Far more than the sockets hold, so that the next calls are not sent.
     let large = db.call("@echo", "x".repeat(16 << 20).as_str());
     let small: Vec<_> = (0..5).map(|number| db.call("@echo", &number)).collect();
     let mut connection = peer.accept();
@@ -72,13 +73,13 @@ fn a_call_that_was_not_sent_goes_on_at_the_reconnect() {
 }
 
 #[test]
-fn a_node_that_restarts_is_reached_again_without_anyone_touching_its_caller() {
+fn a_node_that_restarts_is_reached_again_by_the_same_caller() {
     let gate = start(2);
     let port = ReservedPort::new();
     reload(&gate, map_of("db", &port.address()));
     for _round in 0..3 {
-        // The call is there before the node is.
-        let early = gate.client().node("db").timeout(PATIENCE).call("@echo", "who");
+        // The call is made before the node starts.
+        let early = gate.client().node("db").timeout(TIMEOUT).call("@echo", "who");
         let db = start(1);
         serve(&db, "echo", |_| Echo("db"));
         open_at(&db, &port.address()).expect("the port is free again");
@@ -86,10 +87,8 @@ fn a_node_that_restarts_is_reached_again_without_anyone_touching_its_caller() {
             early.wait().expect("an answer").unpack::<String>(),
             Ok("db".to_owned())
         );
-        run(&gate, |caller| async move {
-            assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
-        });
-        // It goes without a goodbye, as a process that is killed.
+        assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
+        // It ends without a goodbye, like a killed process.
         drop(db);
     }
 }
@@ -98,7 +97,7 @@ fn a_node_that_restarts_is_reached_again_without_anyone_touching_its_caller() {
 fn a_peer_that_does_not_speak_the_protocol_loses_its_connection_and_the_next_one_works() {
     let (gate, peer) = (start(1), Peer::listen());
     reload(&gate, map_of("db", &peer.address()));
-    let db = gate.client().node("db").timeout(PATIENCE);
+    let db = gate.client().node("db").timeout(TIMEOUT);
     let call = db.call("@echo", &1);
     let mut connection = peer.accept();
     connection.read_request();

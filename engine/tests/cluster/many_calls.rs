@@ -4,7 +4,7 @@ use skyring::Answer;
 
 use crate::cluster::{map_of, open, reload, serve};
 use crate::handler::Handler;
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
 use crate::together::all;
 
@@ -33,7 +33,7 @@ fn all_are_answered(threads: usize) {
     reload(&gate, map_of("db", &open(&db)));
     run(&gate, |caller| async move {
         let db = caller.node("db");
-        let calls = (0..CALLS).map(|number| db.call("@double", &number).timeout(PATIENCE * 3));
+        let calls = (0..CALLS).map(|number| db.call("@double", &number).timeout(TIMEOUT * 3));
         let answers = all(&caller, calls).await;
         assert_eq!(answers.len(), CALLS);
         for (number, answer) in answers.into_iter().enumerate() {
@@ -73,7 +73,7 @@ fn many_services_and_threads_call_at_once() {
     reload(&gate, map_of("db", &open(&db)));
     std::thread::scope(|scope| {
         for thread in 0..4usize {
-            let node = gate.client().node("db").timeout(PATIENCE);
+            let node = gate.client().node("db").timeout(TIMEOUT);
             let gate = &gate;
             scope.spawn(move || {
                 for number in 0..200 {
@@ -85,7 +85,7 @@ fn many_services_and_threads_call_at_once() {
             scope.spawn(move || {
                 run(gate, |caller| async move {
                     for number in 0..500usize {
-                        let reply = caller.node("db").call("@double", &number).timeout(PATIENCE).await;
+                        let reply = caller.node("db").call("@double", &number).timeout(TIMEOUT).await;
                         assert_eq!(
                             reply.and_then(|payload| payload.unpack::<usize>()),
                             Ok(number * 2)

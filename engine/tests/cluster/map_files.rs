@@ -1,4 +1,4 @@
-//! `reload` without a table reads the map file again; a broken file changes nothing and says so.
+//! `reload` without a table reads the map file again; a broken file is an error and changes nothing.
 
 use std::fs;
 
@@ -8,6 +8,7 @@ use skyring::{Node, NodeBuilder};
 use crate::cluster::{Echo, open, serve, who};
 use crate::node::run;
 use crate::start::start;
+use crate::support::ask;
 
 #[test]
 fn the_map_file_is_read_again_and_a_broken_one_changes_nothing() {
@@ -50,9 +51,7 @@ fn the_map_file_is_read_again_and_a_broken_one_changes_nothing() {
         let error = reload(&gate).unwrap_err();
         assert_eq!(error.code(), "invalid", "{text}: {error}");
         assert!(error.to_string().contains(named), "{text}: {error}");
-        run(&gate, |caller| async move {
-            assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
-        });
+        assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
     }
     fs::remove_file(&map_file).expect("it was there");
     let error = reload(&gate).unwrap_err();
@@ -60,7 +59,7 @@ fn the_map_file_is_read_again_and_a_broken_one_changes_nothing() {
 
     fs::write(&map_file, "return { db = false }").expect("a file");
     assert_eq!(reload(&gate), Ok(()));
-    let error = run(&gate, |caller| async move { who(&caller, "db").await }).unwrap_err();
+    let error = ask(&gate, "db").unwrap_err();
     assert_eq!(error.code(), "disabled");
 }
 

@@ -1,52 +1,37 @@
-//! A changed address is used from the next call on; what is under way ends where it began.
+//! A changed address is used from the next call on; calls in flight end at the old one.
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skyring::Payload;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cluster::{Echo, map_of, open, reload, serve, who};
-use crate::gate::Gate;
-use crate::node::{PATIENCE, run, wait_until};
-use crate::pair::pair;
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::peer::Peer;
 use crate::start::start;
+use crate::support::{ask, pair, serve_gate};
 
 #[test]
-fn the_next_call_goes_to_the_new_address_and_calls_under_way_get_their_answers() {
+fn the_next_call_goes_to_the_new_address_and_calls_in_flight_are_answered() {
     for threads in [1, 3] {
         let (gate, old, new) = (start(threads), start(1), start(1));
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let door = run(&old, {
-            let waiting = Arc::clone(&waiting);
-            |caller| async move {
-                let door = Gate::launch(&caller, waiting).await;
-                caller
-                    .cluster()
-                    .register("gate", Some(door))
-                    .expect("a free name");
-                door
-            }
-        });
+        let (service, waiting) = serve_gate(&old);
         serve(&old, "echo", |_| Echo("old"));
         serve(&new, "echo", |_| Echo("new"));
         reload(&gate, map_of("db", &open(&old)));
-        let under_way = gate.client().node("db").timeout(PATIENCE).call("@gate", "WAIT");
+        let in_flight = gate.client().node("db").timeout(TIMEOUT).call("@gate", "WAIT");
         wait_until("the call runs", || waiting.load(Ordering::Acquire) == 1);
         reload(&gate, map_of("db", &open(&new)));
-        run(&gate, |caller| async move {
-            assert_eq!(who(&caller, "db").await, Ok("new".to_owned()));
-        });
+        assert_eq!(ask(&gate, "db"), Ok("new".to_owned()));
         run(&old, move |caller| async move {
             caller
-                .call(door, &("OPEN", "from the old node"))
+                .call(service, &("OPEN", "from the old node"))
                 .await
                 .expect("the gate opens");
         });
-        let reply = under_way.wait().expect("its answer");
+        let reply = in_flight.wait().expect("its answer");
         assert_eq!(reply.unpack::<String>(), Ok("from the old node".to_owned()));
     }
 }
@@ -66,9 +51,7 @@ fn a_node_that_has_not_moved_keeps_its_connection() {
                 .with("other", "127.0.0.1:1")
                 .expect("a map"),
         );
-        run(&gate, |caller| async move {
-            assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
-        });
+        assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
     }
     assert_eq!(db.metrics().connections_accepted.get(), 1);
     assert_eq!(gate.metrics().connections_lost.get(), 0);
@@ -84,7 +67,7 @@ fn the_connection_to_an_old_address_ends_when_its_last_call_has_ended() {
         let timeout = if ends_by == "deadline" {
             Duration::from_millis(200)
         } else {
-            PATIENCE
+            TIMEOUT
         };
         let call = gate.client().node("db").timeout(timeout).call("@echo", &1);
         let mut connection = old.accept();
@@ -122,7 +105,7 @@ fn a_connect_that_succeeds_after_the_node_has_moved_is_not_used() {
     let gate = start(1);
     let db = start(1);
     serve(&db, "echo", |_| Echo("new"));
-    // A listener whose queue is full lets a connect hang until somebody accepts.
+    // A listener whose queue is full delays a connect until it accepts.
     let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
     listener
         .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
@@ -138,10 +121,10 @@ fn a_connect_that_succeeds_after_the_node_has_moved_is_not_used() {
         fillers.push(stream);
     }
     reload(&gate, map_of("db", &old.to_string()));
-    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", "who");
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@echo", "who");
     std::thread::sleep(Duration::from_millis(100));
     reload(&gate, map_of("db", &open(&db)));
-    // Now the hanging connect succeeds, at its next attempt within the kernel.
+    // Now the delayed connect succeeds, at its next attempt in the kernel.
     listener.set_nonblocking(true).expect("a flag of the socket");
     let acceptor = std::thread::spawn(move || {
         let started = std::time::Instant::now();
@@ -154,9 +137,7 @@ fn a_connect_that_succeeds_after_the_node_has_moved_is_not_used() {
     });
     let reply = call.wait().expect("the new address answers");
     assert_eq!(reply.unpack::<String>(), Ok("new".to_owned()));
-    run(&gate, |caller| async move {
-        assert_eq!(who(&caller, "db").await, Ok("new".to_owned()));
-    });
-    // The connect that hung did come through, or this test shows nothing.
+    assert_eq!(ask(&gate, "db"), Ok("new".to_owned()));
+    // The delayed connect has succeeded; otherwise this test shows nothing.
     assert!(acceptor.join().expect("no panic") > fillers.len());
 }

@@ -1,13 +1,13 @@
-//! What one caller sends to another node arrives in the order in which it was sent, whatever the sizes.
+//! Messages of one caller to another node arrive in the order in which they were sent, whatever their sizes.
 
 use std::future::Future;
 use std::task::Poll;
 
 use crate::cluster::{map_of, open, reload};
 use crate::handler::launch;
-use crate::node::{PATIENCE, run};
-use crate::recorder::Record;
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
+use crate::support::serve_record;
 
 const COUNT: i64 = 400;
 
@@ -15,22 +15,10 @@ const COUNT: i64 = 400;
 fn small_and_large_messages_of_one_caller_keep_their_order() {
     for threads in [1, 3] {
         let (gate, db) = (start(threads), start(threads));
-        let mut records = Vec::new();
-        for number in 0..4 {
-            let record = Record::default();
-            records.push(record.clone());
-            run(&db, move |caller| async move {
-                let recorder = record.launch(&caller).await;
-                let name = format!("record{number}");
-                caller
-                    .cluster()
-                    .register(&name, Some(recorder))
-                    .expect("a free name");
-            });
-        }
+        let records = [0, 1, 2, 3].map(|number| serve_record(&db, &format!("record{number}")));
         reload(&gate, map_of("db", &open(&db)));
         run(&gate, |caller| async move {
-            // Four callers at once, on whichever shards they are.
+            // Four callers at once, on any shards.
             let mut callers = Vec::new();
             for number in 0..4 {
                 let service = launch(&caller, move |caller, _| {
@@ -45,8 +33,8 @@ fn small_and_large_messages_of_one_caller_keep_their_order() {
                                 continue;
                             }
                             let mut call =
-                                Box::pin(db.call(address.as_str(), &(number, text)).timeout(PATIENCE));
-                            // Polled once, so that it leaves now; the next does not wait for its answer.
+                                Box::pin(db.call(address.as_str(), &(number, text)).timeout(TIMEOUT));
+                            // Polled once, so that it is sent now; the next does not wait for its answer.
                             std::future::poll_fn(|context| {
                                 let _ = call.as_mut().poll(context);
                                 Poll::Ready(())
@@ -56,11 +44,11 @@ fn small_and_large_messages_of_one_caller_keep_their_order() {
                                 call.await.expect("each call is answered");
                             });
                         }
-                        db.call(address.as_str(), &COUNT).timeout(PATIENCE * 2).await
+                        db.call(address.as_str(), &COUNT).timeout(TIMEOUT * 2).await
                     })
                 })
                 .await;
-                callers.push(caller.call(service, &()).timeout(PATIENCE * 2));
+                callers.push(caller.call(service, &()).timeout(TIMEOUT * 2));
             }
             for outcome in crate::together::all(&caller, callers).await {
                 outcome.expect("every caller ends");

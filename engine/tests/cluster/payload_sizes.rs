@@ -1,17 +1,17 @@
-//! Payloads of every size up to the limit cross in both directions; larger ones are refused, and only they.
+//! Payloads of every size up to the limit are transferred in both directions; only larger ones are refused.
 
 use skyring::{Answer, Error, Payload};
 
 use crate::cluster::{map_of, open, reload, serve};
 use crate::handler::Handler;
-use crate::node::{PATIENCE, run};
-use crate::pair::pair;
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
+use crate::support::pair;
 
 /// The largest message of a channel.
 const LIMIT: usize = (16 * 1024 + 64) * 1024;
 
-/// Bytes in which a part that is lost, doubled or moved shows.
+/// A pattern in which a lost, duplicated or moved part is visible.
 fn pattern(bytes: usize) -> Payload {
     let pattern: Vec<u8> = (0..bytes)
         .map(|index| (index / 251 + index % 251) as u8)
@@ -20,7 +20,7 @@ fn pattern(bytes: usize) -> Payload {
 }
 
 #[test]
-fn payloads_of_all_sizes_come_back_as_they_went() {
+fn payloads_of_all_sizes_return_unchanged() {
     for threads in [1, 3] {
         let (gate, db) = (start(threads), start(threads));
         serve(&db, "mirror", |_| {
@@ -34,7 +34,7 @@ fn payloads_of_all_sizes_come_back_as_they_went() {
                 let call = caller
                     .node("db")
                     .call_payload("@mirror", Ok(sent.clone()))
-                    .timeout(PATIENCE);
+                    .timeout(TIMEOUT);
                 let received = call
                     .await
                     .unwrap_or_else(|error| panic!("{bytes} bytes: {error}"));
@@ -46,7 +46,7 @@ fn payloads_of_all_sizes_come_back_as_they_went() {
 }
 
 #[test]
-fn large_sends_arrive_whole() {
+fn large_sends_arrive_unchanged() {
     let (gate, db) = pair();
     let (sender, receiver) = std::sync::mpsc::channel();
     serve(&db, "sink", move |_| {
@@ -62,13 +62,13 @@ fn large_sends_arrive_whole() {
         }
     });
     for bytes in sizes {
-        let received = receiver.recv_timeout(PATIENCE).expect("every send arrives");
+        let received = receiver.recv_timeout(TIMEOUT).expect("every send arrives");
         assert!(received == pattern(bytes), "{bytes} bytes arrived as others");
     }
 }
 
 #[test]
-fn a_message_over_the_limit_is_too_large_and_the_channel_lives_on() {
+fn a_message_over_the_limit_is_too_large_and_the_channel_continues() {
     let (gate, db) = pair();
     serve(&db, "giver", |_| {
         Handler(
@@ -80,25 +80,22 @@ fn a_message_over_the_limit_is_too_large_and_the_channel_lives_on() {
     });
     run(&gate, |caller| async move {
         let db = caller.node("db");
-        assert!(db.call("@echo", &1).timeout(PATIENCE).await.is_ok());
+        assert!(db.call("@echo", &1).timeout(TIMEOUT).await.is_ok());
         for over in [LIMIT + 1, LIMIT * 2] {
             let error = Error::TooLarge {
                 bytes: over as u64,
                 limit: LIMIT as u64,
             };
-            let request = db
-                .call_payload("@echo", Ok(pattern(over)))
-                .timeout(PATIENCE)
-                .await;
+            let request = db.call_payload("@echo", Ok(pattern(over))).timeout(TIMEOUT).await;
             assert_eq!(request, Err(error.clone()));
-            let answer = db.call("@giver", &over).timeout(PATIENCE).await;
+            let answer = db.call("@giver", &over).timeout(TIMEOUT).await;
             assert_eq!(answer.unwrap_err(), error);
             db.send_payload("@echo", pattern(over));
-            assert!(db.call("@echo", &1).timeout(PATIENCE).await.is_ok());
+            assert!(db.call("@echo", &1).timeout(TIMEOUT).await.is_ok());
         }
         let reply = db
             .call("@giver", &LIMIT)
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .await
             .expect("just small enough");
         assert_eq!(reply.0.len(), LIMIT);

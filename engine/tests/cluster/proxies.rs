@@ -1,46 +1,35 @@
-//! A proxy is a local service that stands for one of another node.
+//! A proxy is a local service that forwards to a service of another node.
 
 use skyring::Error;
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
-use crate::node::{PATIENCE, run, wait_until};
-use crate::pair::pair;
-use crate::recorder::Record;
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::start;
+use crate::support::{pair, serve_record};
 
 #[test]
 fn a_proxy_forwards_calls_and_sends_and_gives_back_answers_and_errors() {
     let (gate, db) = pair();
-    let record = Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     run(&gate, |caller| async move {
         let echo = caller.cluster().proxy("db", "@echo").await.expect("a proxy");
         let reply = caller
             .call(echo, &("x", 1))
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .await
             .expect("an answer");
         assert_eq!(reply.unpack::<(&str, i64)>().expect("two values"), ("x", 1));
-        let error = caller.call(echo, "fail").timeout(PATIENCE).await.unwrap_err();
+        let error = caller.call(echo, "fail").timeout(TIMEOUT).await.unwrap_err();
         assert_eq!(error, Error::remote("unknown command: fail"));
         let recorder = caller.cluster().proxy_of("db@record").await.expect("a proxy");
         for number in 0..50i64 {
             caller.send(recorder, &number).expect("a send");
         }
         let nobody = caller.cluster().proxy_of("db@nobody").await.expect("a proxy");
-        let error = caller.call(nobody, &1).timeout(PATIENCE).await.unwrap_err();
+        let error = caller.call(nobody, &1).timeout(TIMEOUT).await.unwrap_err();
         assert_eq!(error.code(), "no-such-service");
     });
-    wait_until("every send has come", || record.len() == 50);
+    wait_until("every send has arrived", || record.len() == 50);
     assert_eq!(record.numbers(), (0..50).collect::<Vec<i64>>());
 }
 
@@ -58,7 +47,7 @@ fn there_is_one_proxy_for_each_node_and_name() {
             assert_eq!(whole, parts);
             let other = cluster.proxy_of("db.echo").await.expect("a proxy");
             assert_ne!(whole, other);
-            // Asked for many times at once there is still only one.
+            // Many requests at once still get one proxy.
             let asked = (0..10).map(|_| {
                 let caller = caller.clone();
                 async move { caller.cluster().proxy_of("db@racing").await.expect("a proxy") }

@@ -1,9 +1,9 @@
-//! `@name` is published, asked for and taken back by the rules that Skynet's users know.
+//! `@name` is registered, queried and unregistered by Skynet's rules.
 
 use crate::cluster::{Echo, serve};
 use crate::handler::launch_echo;
 use crate::node::run;
-use crate::pair::pair;
+use crate::support::pair;
 
 #[test]
 fn a_second_registration_is_refused_and_another_name_replaces_the_first() {
@@ -32,7 +32,7 @@ fn a_second_registration_is_refused_and_another_name_replaces_the_first() {
 }
 
 #[test]
-fn taking_back_a_name_frees_it_and_one_that_nobody_has_is_no_error() {
+fn unregistering_a_name_frees_it_and_an_unknown_one_is_no_error() {
     let (gate, db) = pair();
     run(&db, |caller| async move {
         caller.cluster().unregister("nobody");
@@ -55,7 +55,7 @@ fn taking_back_a_name_frees_it_and_one_that_nobody_has_is_no_error() {
 }
 
 #[test]
-fn a_query_for_a_name_that_nobody_has_says_so() {
+fn a_query_for_an_unknown_name_is_an_error() {
     let (gate, _db) = pair();
     run(&gate, |caller| async move {
         for name in ["nobody", "@nobody", ".echo", ""] {
@@ -67,7 +67,7 @@ fn a_query_for_a_name_that_nobody_has_says_so() {
 }
 
 #[test]
-fn a_name_goes_with_its_service() {
+fn a_name_ends_with_its_service() {
     let (gate, db) = pair();
     let mortal = run(&db, |caller| async move {
         let mortal = crate::handler::launch(&caller, |caller, _| {

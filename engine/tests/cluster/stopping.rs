@@ -1,40 +1,22 @@
-//! A node stops soon, whatever is open, and nobody waits in vain for it.
+//! A node stops soon, whatever is in flight, and no call waits in vain for it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use skyring::{Error, Node};
+use skyring::Error;
 
 use crate::cluster::{map_of, reload};
-use crate::gate::Gate;
-use crate::node::{PATIENCE, run, wait_until};
-use crate::pair::pair;
+use crate::node::{TIMEOUT, wait_until};
 use crate::peer::Peer;
+use crate::support::{pair, serve_gate};
 
 /// Far longer than a stop takes, which is a second at most, and far shorter than any deadline here.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// Registers a gate, whose waiting calls are counted.
-fn serve_gate(node: &Node) -> Arc<AtomicUsize> {
-    let waiting = Arc::new(AtomicUsize::new(0));
-    run(node, {
-        let waiting = Arc::clone(&waiting);
-        |caller| async move {
-            let gate = Gate::launch(&caller, waiting).await;
-            caller
-                .cluster()
-                .register("gate", Some(gate))
-                .expect("a free name");
-        }
-    });
-    waiting
-}
-
 #[test]
-fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
+fn a_node_with_calls_in_flight_stops_and_its_callers_get_that_error() {
     let (gate, db) = pair();
-    let (at_gate, at_db) = (serve_gate(&gate), serve_gate(&db));
+    let ((_, at_gate), (_, at_db)) = (serve_gate(&gate), serve_gate(&db));
     let silent = Peer::listen();
     reload(
         &gate,
@@ -47,12 +29,12 @@ fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
     for _ in 0..20 {
         calls.push(client.call("@gate", "WAIT"));
         for node in ["db", "silent", "down", "absent"] {
-            calls.push(client.node(node).timeout(PATIENCE * 10).call("@gate", "WAIT"));
+            calls.push(client.node(node).timeout(TIMEOUT * 10).call("@gate", "WAIT"));
         }
     }
     let work = gate
         .run(|caller| async move { caller.call("@gate", "WAIT").await })
-        .expect("room for it");
+        .expect("the job is accepted");
     wait_until("the calls run", || {
         at_gate.load(Ordering::Acquire) == 21 && at_db.load(Ordering::Acquire) == 20
     });
@@ -62,18 +44,18 @@ fn a_node_with_open_calls_stops_and_its_callers_hear_that_it_does() {
     for call in calls {
         assert_eq!(call.wait().unwrap_err(), Error::ShuttingDown);
     }
-    assert!(work.recv_timeout(PATIENCE).is_err(), "the work is cut off");
+    assert!(work.recv_timeout(TIMEOUT).is_err(), "the work is cut off");
 }
 
 #[test]
 fn calls_to_a_node_that_stops_fail_long_before_their_deadline() {
     let (gate, db) = pair();
-    let waiting = serve_gate(&db);
+    let (_, waiting) = serve_gate(&db);
     let calls: Vec<_> = (0..20)
         .map(|_| {
             gate.client()
                 .node("db")
-                .timeout(PATIENCE * 10)
+                .timeout(TIMEOUT * 10)
                 .call("@gate", "WAIT")
         })
         .collect();
@@ -88,7 +70,7 @@ fn calls_to_a_node_that_stops_fail_long_before_their_deadline() {
 }
 
 #[test]
-fn a_call_to_a_node_that_has_stopped_says_so() {
+fn a_call_through_a_stopped_node_fails_with_that_error() {
     let (gate, _db) = pair();
     let client = gate.client();
     gate.stop();

@@ -1,11 +1,12 @@
-//! A call to a node that is down waits for it until its deadline, and then says what stood in the way.
+//! A call to an unreachable node waits for it until its deadline, and then fails with the cause.
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Echo, map_of, reload, serve, who};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::cluster::{Echo, map_of, reload, serve};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
+use crate::support::{ask, serve_record};
 
 #[test]
 fn a_call_waits_for_a_node_that_comes_up_before_its_deadline() {
@@ -14,7 +15,7 @@ fn a_call_waits_for_a_node_that_comes_up_before_its_deadline() {
         let port = ReservedPort::new();
         reload(&gate, map_of("db", &port.address()));
         let calls: Vec<_> = (0..20)
-            .map(|number| gate.client().node("db").timeout(PATIENCE).call("@echo", &number))
+            .map(|number| gate.client().node("db").timeout(TIMEOUT).call("@echo", &number))
             .collect();
         wait_until("two attempts have failed", || {
             gate.metrics().connects_failed.get() >= 2
@@ -29,7 +30,7 @@ fn a_call_waits_for_a_node_that_comes_up_before_its_deadline() {
 }
 
 #[test]
-fn a_call_to_a_port_that_nobody_listens_on_is_unreachable_at_its_deadline_for_it_was_refused() {
+fn a_call_to_a_port_without_a_listener_is_unreachable_at_its_deadline_because_it_was_refused() {
     let gate = start(2);
     let port = ReservedPort::new();
     reload(&gate, map_of("db", &port.address()));
@@ -55,21 +56,11 @@ fn a_call_to_a_port_that_nobody_listens_on_is_unreachable_at_its_deadline_for_it
 }
 
 #[test]
-fn calls_that_gave_up_before_the_connect_are_never_sent() {
+fn calls_that_time_out_before_the_connect_are_never_sent() {
     let (gate, db) = (start(1), start(1));
     let port = ReservedPort::new();
     reload(&gate, map_of("db", &port.address()));
-    let record = crate::recorder::Record::default();
-    run(&db, {
-        let record = record.clone();
-        |caller| async move {
-            let recorder = record.launch(&caller).await;
-            caller
-                .cluster()
-                .register("record", Some(recorder))
-                .expect("a free name");
-        }
-    });
+    let record = serve_record(&db, "record");
     run(&gate, |caller| async move {
         let db = caller.node("db");
         let calls = (0..50i64).map(|number| db.call("@record", &number).timeout(Duration::from_millis(40)));
@@ -81,7 +72,7 @@ fn calls_that_gave_up_before_the_connect_are_never_sent() {
     let reply = gate
         .client()
         .node("db")
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .call("@record", &99)
         .wait();
     assert_eq!(reply.expect("an answer").unpack::<usize>(), Ok(1));
@@ -96,7 +87,5 @@ fn a_host_name_is_looked_up() {
     open_at(&db, &port.address()).expect("the port is free");
     let by_name = port.address().replace("127.0.0.1", "localhost");
     reload(&gate, map_of("db", &by_name));
-    run(&gate, |caller| async move {
-        assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
-    });
+    assert_eq!(ask(&gate, "db"), Ok("db".to_owned()));
 }

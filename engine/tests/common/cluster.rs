@@ -1,4 +1,4 @@
-//! Nodes that reach each other over loopback.
+//! Nodes that connect to each other over loopback.
 
 use skyring::{Answer, Caller, ClusterMap, Context, Error, Handle, Message, Node, Payload, Service};
 
@@ -37,7 +37,7 @@ pub(crate) fn serve<S: Service>(
     })
 }
 
-/// Answers with what it gets; `who` with its own word, and an error of those words for `fail`.
+/// Answers with the request's payload; `who` with its own name, and `fail` with an error.
 pub(crate) struct Echo(pub(crate) &'static str);
 
 impl Service for Echo {

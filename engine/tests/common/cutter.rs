@@ -1,4 +1,4 @@
-//! A way between two nodes on which connections break when the test says so.
+//! A relay between two nodes whose connections the test breaks.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,9 +8,9 @@ use std::thread;
 /// How a connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// At both ends. What was on its way may have arrived, or not.
+    /// At both ends. Bytes in flight may have arrived, or not.
     Both,
-    /// Only the dialler notices; for the acceptor the connection seems to be there still.
+    /// Only the dialler notices; for the acceptor the connection still seems open.
     HalfOpen,
 }
 
@@ -19,13 +19,13 @@ struct Pair {
     acceptor: TcpStream,
 }
 
-/// Passes on what comes, until a cut.
+/// Forwards bytes until a cut.
 pub(crate) struct Cutter {
     address: SocketAddr,
     target: Arc<Mutex<String>>,
     pairs: Arc<Mutex<Vec<Pair>>>,
-    /// Connections that only the acceptor still believes in.
-    kept: Mutex<Vec<TcpStream>>,
+    /// Half-open connections, which only the acceptor still has.
+    half_open: Mutex<Vec<TcpStream>>,
 }
 
 impl Cutter {
@@ -36,7 +36,7 @@ impl Cutter {
         let target = Arc::new(Mutex::new(target.to_owned()));
         let pairs: Arc<Mutex<Vec<Pair>>> = Arc::default();
         let (to, made) = (Arc::clone(&target), Arc::downgrade(&pairs));
-        // It ends with the process; nobody connects once the test is over.
+        // The thread ends with the process; there are no connections after the test.
         thread::spawn(move || {
             for dialler in listener.incoming().flatten() {
                 let Some(pairs) = made.upgrade() else { return };
@@ -45,8 +45,8 @@ impl Cutter {
                     continue;
                 };
                 let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
-                pass_on(clone(&dialler), clone(&acceptor));
-                pass_on(clone(&acceptor), clone(&dialler));
+                forward(clone(&dialler), clone(&acceptor));
+                forward(clone(&acceptor), clone(&dialler));
                 pairs.lock().expect("no panic").push(Pair { dialler, acceptor });
             }
         });
@@ -54,25 +54,25 @@ impl Cutter {
             address,
             target,
             pairs,
-            kept: Mutex::default(),
+            half_open: Mutex::default(),
         }
     }
 
-    /// Where to connect to.
+    /// The address to connect to.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Leads to another place from the next connection on.
-    pub(crate) fn lead_to(&self, target: &str) {
+    /// Changes the target of the next connections.
+    pub(crate) fn set_target(&self, target: &str) {
         target.clone_into(&mut self.target.lock().expect("no panic"));
     }
 
-    /// Breaks every connection there is; how many they were.
+    /// Breaks every connection; returns their number.
     pub(crate) fn cut(&self, how: Cut) -> usize {
         let pairs = std::mem::take(&mut *self.pairs.lock().expect("no panic"));
         for pair in &pairs {
-            // One that is over already cannot be shut down.
+            // A connection that has ended already cannot be shut down.
             let _ = pair.dialler.shutdown(Shutdown::Both);
             if how == Cut::Both {
                 let _ = pair.acceptor.shutdown(Shutdown::Both);
@@ -80,15 +80,16 @@ impl Cutter {
         }
         let count = pairs.len();
         if how == Cut::HalfOpen {
-            let mut kept = self.kept.lock().expect("no panic");
-            kept.extend(pairs.into_iter().map(|pair| pair.acceptor));
+            let mut half_open = self.half_open.lock().expect("no panic");
+            half_open.extend(pairs.into_iter().map(|pair| pair.acceptor));
         }
         count
     }
 }
 
-/// Copies one direction until it ends. A break of the source is not passed on: the test says what breaks.
-fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+/// Copies one direction until it ends. A break of the source is not forwarded: the test decides which connections
+/// break.
+fn forward(mut from: TcpStream, mut to: TcpStream) {
     thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         loop {

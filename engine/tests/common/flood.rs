@@ -12,7 +12,7 @@ use bytes::Bytes;
 use skyring::placement::shard_of_handle;
 use skyring::{Answer, Caller, Context, Error, Handle, Message, Node, Payload, Service};
 
-/// Messages that one sender has under way: far below the bounds of inboxes and of what waits for a shard.
+/// Messages that one sender has in flight: far below the bounds of inboxes and of the queues between shards.
 const BATCH: u64 = 8_192;
 
 /// The numbers 0..65,536, two bytes each.
@@ -32,7 +32,7 @@ fn numbered(number: u64) -> Payload {
     Payload(Bytes::from_static(&NUMBERS[at..at + 2]))
 }
 
-/// Takes what floods send, and answers calls with how many of the caller's messages it has had.
+/// Receives the messages of a flood, and answers calls with the number of messages from that caller.
 #[derive(Default)]
 struct Sink {
     had: HashMap<Handle, u64>,
@@ -50,7 +50,7 @@ impl Service for Sink {
         }
         if message.payload.0[..] != numbered(*had).0[..] && self.fault.is_none() {
             self.fault = Some(format!(
-                "message {had} of {} came as {:?}",
+                "message {had} of {} arrived as {:?}",
                 message.source, message.payload
             ));
         }
@@ -59,7 +59,7 @@ impl Service for Sink {
     }
 }
 
-/// Sends to sinks of other shards, `(messages, sinks...)`, and answers when all have come.
+/// Sends to sinks of other shards, and answers when all messages have arrived.
 struct Sender {
     sinks: Vec<Handle>,
     messages: u64,
@@ -97,7 +97,7 @@ async fn send_all(caller: &Caller, sinks: &[Handle], messages: u64) -> Result<()
     Ok(())
 }
 
-/// Launches a service on a shard of choice.
+/// Launches a service on a given shard.
 async fn launch_on<S: Service>(
     caller: &Caller,
     shard: usize,
@@ -112,10 +112,10 @@ async fn launch_on<S: Service>(
     }
 }
 
-/// Sends `messages` in all, from every shard to all others, and says how long that took.
+/// Sends `messages` in total, from every shard to all others, and returns the time taken.
 ///
 /// # Errors
-/// When a message is lost, doubled, refused or out of order; the text says which.
+/// When a message is lost, duplicated, refused or out of order; the text names it.
 pub(crate) fn flood(node: &Node, messages: u64) -> Result<Duration, Error> {
     node.block_on(move |caller| async move {
         let shards = caller.shards();
@@ -145,8 +145,8 @@ pub(crate) fn flood(node: &Node, messages: u64) -> Result<Duration, Error> {
     })?
 }
 
-/// Calls from one shard to another and back, `in_flight` at a time, and says how long that took: with few
-/// under way both shards go to sleep and are woken all the time.
+/// Calls from one shard to another and back, `in_flight` at a time, and returns the time taken: with few in flight
+/// both shards sleep and wake all the time.
 ///
 /// # Errors
 /// When a call fails.
@@ -204,7 +204,7 @@ impl Service for Burster {
         Answer::later(async move {
             let mut sent = 0u64;
             for burst in 0..bursts {
-                // Always the same numbers, without a pattern that the engine could share.
+                // The same numbers in every run, without a pattern that the engine could have too.
                 let random = skyring::placement::hash_number(burst ^ u64::from(sink.0) << 32);
                 for _ in 0..1 + random % 300 {
                     caller.send_payload(sink, numbered(sent))?;

@@ -1,19 +1,18 @@
-//! A service that answers when it is told to: for calls that must be open while something else happens.
+//! A service that answers on command: for calls that must stay unanswered while the test does something else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use skyring::{Answer, Caller, Context, Error, Handle, Message, Payload, Responder, Service};
 
-/// Keeps each `WAIT` open. `OPEN` answers all of them with its second value, `DROP` lets go of them
-/// unanswered, `EXIT` ends the service.
+/// Keeps each `WAIT` unanswered. `OPEN` answers all of them with its second value, `EXIT` ends the service.
 pub(crate) struct Gate {
     kept: Vec<Responder>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Gate {
-    /// Launches a gate; the number says how many calls it keeps open.
+    /// Launches a gate; `waiting` is the number of its unanswered calls.
     pub(crate) async fn launch(caller: &Caller, waiting: Arc<AtomicUsize>) -> Handle {
         caller
             .launch(move |_| Gate {
@@ -37,11 +36,6 @@ impl Service for Gate {
                 for responder in self.kept.drain(..) {
                     responder.answer(Payload::pack(&text));
                 }
-                self.waiting.store(0, Ordering::Release);
-                Answer::now(&())
-            }
-            Ok(("DROP", _)) => {
-                self.kept.clear();
                 self.waiting.store(0, Ordering::Release);
                 Answer::now(&())
             }

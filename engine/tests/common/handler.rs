@@ -22,7 +22,7 @@ where
         .expect("a service without a start launches")
 }
 
-/// Launches a service that answers with what it gets.
+/// Launches a service that answers with the request's payload.
 pub(crate) async fn launch_echo(caller: &Caller) -> Handle {
     launch(caller, |_, message| Answer::payload(message.payload)).await
 }

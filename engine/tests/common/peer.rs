@@ -1,10 +1,10 @@
-//! A peer that does exactly what a test tells it to: a plain listener that speaks the skynet dialect by hand.
+//! A peer under the control of a test: a plain listener that speaks the skynet dialect by hand.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
-use crate::node::PATIENCE;
+use crate::node::TIMEOUT;
 
 /// A listener on a free port.
 pub(crate) struct Peer(TcpListener);
@@ -38,12 +38,10 @@ impl Peer {
         loop {
             if let Ok((stream, _)) = self.0.accept() {
                 stream.set_nonblocking(false).expect("a flag of the socket");
-                stream
-                    .set_read_timeout(Some(PATIENCE))
-                    .expect("a time above zero");
+                stream.set_read_timeout(Some(TIMEOUT)).expect("a time above zero");
                 return PeerConnection(stream);
             }
-            assert!(started.elapsed() < PATIENCE, "nobody connects");
+            assert!(started.elapsed() < TIMEOUT, "there is no connection");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
@@ -53,7 +51,7 @@ impl Peer {
 pub(crate) struct PeerConnection(TcpStream);
 
 impl PeerConnection {
-    /// Reads one small request and gives its session and payload, passing over what only asks for a sign of life.
+    /// Reads one small request and returns its session and payload; skips pings.
     pub(crate) fn read_request(&mut self) -> (u32, Vec<u8>) {
         loop {
             let request = self.read_any();
@@ -63,7 +61,7 @@ impl PeerConnection {
         }
     }
 
-    /// Reads whatever small request comes.
+    /// Reads the next small request, a ping too.
     pub(crate) fn read_any(&mut self) -> (u32, Vec<u8>) {
         let mut length = [0; 2];
         self.0.read_exact(&mut length).expect("a package comes");
@@ -99,7 +97,7 @@ impl PeerConnection {
         self.write_bytes(&package);
     }
 
-    /// Reads so many bytes of whatever comes.
+    /// Reads `count` bytes.
     pub(crate) fn read_bytes(&mut self, count: usize) {
         let mut bytes = vec![0; count];
         self.0.read_exact(&mut bytes).expect("that many bytes come");
@@ -110,7 +108,7 @@ impl PeerConnection {
         self.0.write_all(bytes).expect("the node reads");
     }
 
-    /// Waits until the node has closed the connection, whatever else comes before.
+    /// Waits until the node has closed the connection, and discards everything before that.
     pub(crate) fn wait_closed(mut self) {
         let mut bytes = [0; 4096];
         loop {

@@ -1,4 +1,4 @@
-//! Ports whose place is known before anybody listens there.
+//! Ports whose number is known before a node listens on them.
 
 use std::net::SocketAddr;
 
@@ -8,12 +8,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::cluster::{map_of, reload};
 use crate::node::run;
 
-/// A port that is ours and that nobody listens on: connecting is refused, and a node of this process may
-/// listen on it.
+/// A reserved port without a listener: connecting is refused, and a node of this process may listen on it.
 pub(crate) struct ReservedPort(Socket);
 
 impl ReservedPort {
-    /// Takes a free port.
+    /// Reserves a free port.
     pub(crate) fn new() -> ReservedPort {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
         // Both sides set it, so that the other may bind while this one holds the port without listening.

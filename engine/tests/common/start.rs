@@ -6,8 +6,9 @@ use std::time::Duration;
 use skyring::log::Destination;
 use skyring::{Node, NodeBuilder};
 
-/// A node that logs nowhere, and that is patient with its peers: tests that want a node called down say so,
-/// and the peers that others play by hand answer no pings. Each node begins on the next processor, so that they share them fairly.
+/// A node without a log, and with a long time until its peers are down: tests that need a node marked down set that
+/// time, and peers that a test simulates answer no pings. Each node begins on the next processor, so that they share
+/// them fairly.
 pub(crate) fn builder(threads: usize) -> NodeBuilder {
     static NEXT_CPU: AtomicUsize = AtomicUsize::new(0);
     Node::builder()
@@ -18,7 +19,7 @@ pub(crate) fn builder(threads: usize) -> NodeBuilder {
         .log_to(Destination::File("/dev/null".into()))
 }
 
-/// Starts a node with so many shards.
+/// Starts a node with `threads` shards.
 pub(crate) fn start(threads: usize) -> Node {
     builder(threads).start().expect("a node starts on this machine")
 }

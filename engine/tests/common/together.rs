@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use skyring::Caller;
 
-/// Runs all futures at once and gives their values in order.
+/// Runs all futures at once and returns their values in order.
 pub(crate) async fn all<T, F>(caller: &Caller, futures: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: 'static,

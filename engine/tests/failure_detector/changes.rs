@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use skyring::{ClusterMap, NodeChange, NodeState};
 
 use crate::cluster::{Echo, map_of, reload, serve, who};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::events::Events;
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
-use crate::watching::{Events, patient, state, watchful};
+use crate::watching::{state, watchful, with_long_timeout};
 
 #[test]
 fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_answers() {
@@ -18,7 +19,7 @@ fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_an
         let port = ReservedPort::new();
         reload(&gate, map_of("db", &port.address()));
         let events = Events::of(&gate, "db");
-        let (down, _) = events.wait_for(&[NodeChange::Down]);
+        let down = events.wait_for(&[NodeChange::Down]);
         assert!(down.cause.contains("refused"), "{}", down.cause);
         assert!(down.cause.contains(&port.address()), "{}", down.cause);
         let expected = [NodeChange::Up, NodeChange::Restarted, NodeChange::Restarted];
@@ -26,15 +27,15 @@ fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_an
             let db = start(threads);
             serve(&db, "echo", |_| Echo("db"));
             open_at(&db, &port.address()).expect("the port is free");
-            // Nobody calls: the probe finds it.
-            let (event, _) = events.wait_for(&[NodeChange::Up, NodeChange::Restarted]);
+            // There are no calls: the probe finds it.
+            let event = events.wait_for(&[NodeChange::Up, NodeChange::Restarted]);
             assert_eq!(event.change, change, "{}", event.cause);
             run(&gate, |caller| async move {
                 assert_eq!(who(&caller, "db").await, Ok("db".to_owned()));
             });
             assert_eq!(state(&gate, "db"), NodeState::Up);
             drop(db);
-            let (down, _) = events.wait_for(&[NodeChange::Down]);
+            let down = events.wait_for(&[NodeChange::Down]);
             assert!(!down.cause.is_empty());
         }
         assert_eq!(gate.metrics().nodes_restarted.get(), 2);
@@ -42,17 +43,17 @@ fn a_node_that_goes_is_down_with_the_cause_and_restarted_when_another_process_an
 }
 
 #[test]
-fn a_broken_connection_that_is_made_again_at_once_puts_nobody_down() {
-    let (gate, db) = (patient(2), start(2));
+fn a_broken_connection_that_is_reconnected_at_once_marks_no_node_down() {
+    let (gate, db) = (with_long_timeout(2), start(2));
     serve(&db, "echo", |_| Echo("db"));
-    // A relay in between, which can cut the connection of two nodes that both live.
+    // A relay, which can cut the connection of two live nodes.
     let relay = Relay::to(crate::cluster::open(&db));
     reload(&gate, map_of("db", &relay.address));
     let events = Events::of(&gate, "db");
     assert_eq!(events.next().change, NodeChange::Up);
     for _ in 0..5 {
         relay.cut();
-        let (suspect, _) = events.wait_for(&[NodeChange::Suspect]);
+        let suspect = events.wait_for(&[NodeChange::Suspect]);
         assert!(!suspect.cause.is_empty());
         let event = events.next();
         let seen = (event.change, event.cause);
@@ -85,7 +86,7 @@ fn all_shards_see_the_same_changes_in_the_same_order() {
         }
         drop(db);
         for (events, seen) in listeners.iter().zip(&mut seen) {
-            let (event, _) = events.wait_for(&[NodeChange::Suspect, NodeChange::Down]);
+            let event = events.wait_for(&[NodeChange::Suspect, NodeChange::Down]);
             seen.push((event.change, event.cause.to_string(), event.time));
         }
     }
@@ -93,26 +94,26 @@ fn all_shards_see_the_same_changes_in_the_same_order() {
 }
 
 #[test]
-fn a_node_that_moved_or_was_turned_off_is_judged_anew() {
+fn the_state_of_a_node_that_has_moved_or_is_disabled_starts_anew() {
     let (gate, db) = (watchful(3), start(1));
     serve(&db, "echo", |_| Echo("db"));
-    let nobody = ReservedPort::new();
-    reload(&gate, map_of("db", &nobody.address()));
+    let unused = ReservedPort::new();
+    reload(&gate, map_of("db", &unused.address()));
     let events = Events::of(&gate, "db");
     events.wait_for(&[NodeChange::Down]);
-    // The call that comes right after the reload goes to the new place.
+    // A call right after the reload goes to the new address.
     reload(&gate, map_of("db", &crate::cluster::open(&db)));
     let answer = gate
         .client()
         .node("db")
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .call("@echo", "who")
         .wait();
     assert_eq!(answer.expect("an answer").unpack::<String>(), Ok("db".to_owned()));
     events.wait_for(&[NodeChange::Forgotten]);
     events.wait_for(&[NodeChange::Up]);
     reload(&gate, ClusterMap::new().disable("db"));
-    let (event, _) = events.wait_for(&[NodeChange::Forgotten]);
+    let event = events.wait_for(&[NodeChange::Forgotten]);
     assert!(event.cause.contains("turned it off"), "{}", event.cause);
     assert_eq!(state(&gate, "db"), NodeState::Unknown);
     let error = gate.client().node("db").call("@echo", &1).wait().unwrap_err();
@@ -121,7 +122,7 @@ fn a_node_that_moved_or_was_turned_off_is_judged_anew() {
 
 #[test]
 fn both_ends_dialling_each_other_at_once_are_both_up() {
-    let (left, right) = (patient(2), patient(2));
+    let (left, right) = (with_long_timeout(2), with_long_timeout(2));
     serve(&left, "echo", |_| Echo("left"));
     serve(&right, "echo", |_| Echo("right"));
     let (at_left, at_right) = (crate::cluster::open(&left), crate::cluster::open(&right));
@@ -131,7 +132,7 @@ fn both_ends_dialling_each_other_at_once_are_both_up() {
     let calls: Vec<_> = (0..50)
         .flat_map(|_| {
             let call = |node: &skyring::Node, name: &'static str| {
-                node.client().node(name).timeout(PATIENCE).call("@echo", "who")
+                node.client().node(name).timeout(TIMEOUT).call("@echo", "who")
             };
             [(call(&left, "right"), "right"), (call(&right, "left"), "left")]
         })
@@ -152,7 +153,7 @@ fn both_ends_dialling_each_other_at_once_are_both_up() {
 }
 
 #[test]
-fn calls_that_wait_for_a_node_fail_when_it_is_called_down_and_sends_go_on_waiting() {
+fn calls_that_wait_for_a_node_fail_when_it_is_marked_down_and_sends_keep_waiting() {
     let gate = watchful(2);
     let port = ReservedPort::new();
     reload(&gate, map_of("db", &port.address()));
@@ -161,7 +162,7 @@ fn calls_that_wait_for_a_node_fail_when_it_is_called_down_and_sends_go_on_waitin
         caller.node("db").send("@echo", "kept").expect("it is packed");
     });
     let calls: Vec<_> = (0..50)
-        .map(|number| client.node("db").timeout(PATIENCE * 10).call("@echo", &number))
+        .map(|number| client.node("db").timeout(TIMEOUT * 10).call("@echo", &number))
         .collect();
     for call in calls {
         let error = call.wait().unwrap_err();
@@ -219,7 +220,7 @@ impl Relay {
                     continue;
                 };
                 kept.lock()
-                    .expect("nobody panicked with it")
+                    .expect("no panic with the lock")
                     .extend([clone(&inside), clone(&outside)]);
                 for (from, to) in [(&inside, &outside), (&outside, &inside)] {
                     let (mut from, mut to) = (clone(from), clone(to));
@@ -235,7 +236,7 @@ impl Relay {
 
     /// Cuts every connection.
     fn cut(&self) {
-        for stream in self.streams.lock().expect("nobody panicked with it").drain(..) {
+        for stream in self.streams.lock().expect("no panic with the lock").drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }

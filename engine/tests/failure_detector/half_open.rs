@@ -1,13 +1,14 @@
-//! A peer that keeps its connection and says nothing is found, and the calls to it are told why.
+//! A peer that keeps its connection and sends nothing is detected, and the calls to it fail with that cause.
 
 use std::time::Duration;
 
 use skyring::{Node, NodeChange, NodeState};
 
 use crate::cluster::{map_of, reload};
-use crate::node::{PATIENCE, wait_until};
+use crate::events::{DOWN_AFTER, Events};
+use crate::node::{TIMEOUT, wait_until};
 use crate::peer::Peer;
-use crate::watching::{DOWN_AFTER, Events, once_of_several, state, watchful};
+use crate::watching::{once_of_several, state, watchful};
 
 #[test]
 fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once() {
@@ -16,11 +17,11 @@ fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once
     let events = Events::of(&gate, "db");
     let connection = peer.accept();
     assert_eq!(events.next().change, NodeChange::Up);
-    // From here on nothing is read and nothing is said, but the connection stays.
-    let sent = gate.client().node("db").timeout(PATIENCE * 10).call("@echo", &1);
-    let (suspect, _) = events.wait_for(&[NodeChange::Suspect]);
+    // From here on the peer reads and writes nothing, but the connection stays.
+    let sent = gate.client().node("db").timeout(TIMEOUT * 10).call("@echo", &1);
+    let suspect = events.wait_for(&[NodeChange::Suspect]);
     assert!(suspect.cause.contains("no sign of life"), "{}", suspect.cause);
-    let (down, _) = events.wait_for(&[NodeChange::Down]);
+    let down = events.wait_for(&[NodeChange::Down]);
     assert!(down.cause.contains("no sign of life"), "{}", down.cause);
     assert!(down.time_ms() >= suspect.time_ms());
     let error = sent.wait().unwrap_err();
@@ -38,18 +39,18 @@ fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once
     }
     assert_eq!(state(&gate, "db"), NodeState::Down);
     assert!(gate.metrics().calls_refused_down.get() >= 100);
-    // The probe goes on, and its first success opens the gate.
+    // The probe continues, and its first success marks the node up.
     let mut back = peer.accept();
-    let (event, _) = events.wait_for(&[NodeChange::Up]);
+    let event = events.wait_for(&[NodeChange::Up]);
     assert!(event.cause.contains("answers again"), "{}", event.cause);
-    let call = gate.client().node("db").timeout(PATIENCE).call("@echo", "back");
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@echo", "back");
     let (session, payload) = back.read_request();
     back.answer(session, &payload);
     assert_eq!(
         call.wait().expect("an answer").unpack::<String>(),
         Ok("back".to_owned())
     );
-    // What it had of the old connection ends.
+    // The peer's end of the old connection ends.
     connection.wait_closed();
 }
 
@@ -57,7 +58,7 @@ fn a_peer_that_stops_answering_is_suspect_then_down_and_calls_to_it_fail_at_once
 fn a_peer_that_accepts_and_never_answers_the_hello_is_down() {
     let (gate, peer) = (watchful(1), Peer::listen());
     reload(&gate, map_of("db", &peer.address()));
-    let call = gate.client().node("db").timeout(PATIENCE * 10).call("@echo", &1);
+    let call = gate.client().node("db").timeout(TIMEOUT * 10).call("@echo", &1);
     let _connection = peer.accept_silent();
     let error = call.wait().unwrap_err();
     assert_eq!((error.code(), error.may_have_run()), ("unreachable", false));
@@ -69,7 +70,7 @@ fn a_peer_that_accepts_and_never_answers_the_hello_is_down() {
 }
 
 #[test]
-fn a_peer_that_answers_its_pings_is_up_however_long_nobody_calls() {
+fn a_peer_that_answers_its_pings_is_up_without_calls() {
     once_of_several(|| {
         let (gate, peer) = (watchful(1), Peer::listen());
         reload(&gate, map_of("db", &peer.address()));
@@ -86,7 +87,7 @@ fn a_peer_that_answers_its_pings_is_up_however_long_nobody_calls() {
 }
 
 #[test]
-fn two_nodes_that_have_nothing_to_say_to_each_other_stay_up() {
+fn two_nodes_without_messages_stay_up() {
     once_of_several(|| {
         let (gate, db) = (watchful(2), crate::start::start(2));
         crate::cluster::serve(&db, "echo", |_| crate::cluster::Echo("db"));
@@ -122,7 +123,7 @@ fn a_peer_that_is_quiet_for_a_moment_is_suspect_and_then_up_on_the_same_connecti
         events.wait_for(&[NodeChange::Suspect]);
         let (session, _) = connection.read_any();
         connection.answer_error(session, b"name not found");
-        let (event, _) = events.wait_for(&[NodeChange::Up, NodeChange::Down]);
+        let event = events.wait_for(&[NodeChange::Up, NodeChange::Down]);
         match (event.change, gate.metrics().connections_lost.get()) {
             (NodeChange::Up, 0) => Ok(()),
             seen => Err(format!("{seen:?}: {}", event.cause)),
@@ -131,7 +132,7 @@ fn a_peer_that_is_quiet_for_a_moment_is_suspect_and_then_up_on_the_same_connecti
 }
 
 #[test]
-fn a_node_that_watches_nothing_waits_for_its_deadlines() {
+fn without_a_failure_detector_calls_wait_for_their_deadlines() {
     let gate = crate::start::builder(1)
         .down_after(Duration::ZERO)
         .start()
@@ -143,8 +144,12 @@ fn a_node_that_watches_nothing_waits_for_its_deadlines() {
     connection.read_bytes(1);
     assert_eq!(call.wait().unwrap_err().code(), "timeout");
     let refused = crate::ports::ReservedPort::new();
-    reload(&gate, map_of("nobody", &refused.address()));
-    let call = gate.client().node("nobody").timeout(DOWN_AFTER).call("@echo", &1);
+    reload(&gate, map_of("refused", &refused.address()));
+    let call = gate
+        .client()
+        .node("refused")
+        .timeout(DOWN_AFTER)
+        .call("@echo", &1);
     assert_eq!(call.wait().unwrap_err().code(), "unreachable");
     assert_eq!(gate.metrics().nodes_down.get(), 0);
     wait_until("the first attempts have failed", || {

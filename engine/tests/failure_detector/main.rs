@@ -1,8 +1,10 @@
-//! Nodes notice who is gone, say why, fail calls to it at once, and find it again by themselves. One module for
-//! each kind of promise.
+//! The failure detector: nodes detect that another is gone, report why, fail calls to it at once, and find it again
+//! by themselves. One module for each kind of promise.
 
 #[path = "../common/cluster.rs"]
 mod cluster;
+#[path = "../common/events.rs"]
+mod events;
 #[path = "../common/node.rs"]
 mod node;
 #[path = "../common/peer.rs"]

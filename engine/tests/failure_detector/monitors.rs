@@ -1,19 +1,20 @@
-//! Services are told what becomes of nodes.
+//! Services receive the events of nodes.
 
 use std::sync::{Arc, Mutex};
 
 use skyring::{Answer, Context, Kind, Message, NodeChange, Service};
 
 use crate::cluster::{map_of, reload};
+use crate::events::Events;
 use crate::node::{run, wait_until};
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
-use crate::watching::{Events, watchful};
+use crate::watching::watchful;
 
-type Told = Arc<Mutex<Vec<(String, String)>>>;
+type Received = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Wants to hear of `db`, and of it once however often it says so.
-struct Listener(Told);
+/// Subscribes to `db`, repeatedly, and must get each event once.
+struct Listener(Received);
 
 impl Service for Listener {
     fn start(&mut self, context: &Context<Self>) -> Result<(), skyring::Error> {
@@ -34,7 +35,7 @@ impl Service for Listener {
         assert!(time_ms > 1_600_000_000_000);
         self.0
             .lock()
-            .expect("nobody panicked with it")
+            .expect("no panic with the lock")
             .push((change.to_owned(), cause.to_owned()));
         Answer::none()
     }
@@ -44,28 +45,31 @@ impl Service for Listener {
 fn a_service_that_subscribes_gets_each_change_once_as_a_message() {
     let gate = watchful(3);
     let port = ReservedPort::new();
-    let told = Told::default();
+    let received = Received::default();
     let listener = run(&gate, {
-        let told = Arc::clone(&told);
-        |caller| async move { caller.launch(move |_| Listener(told)).await.expect("it launches") }
+        let received = Arc::clone(&received);
+        |caller| async move {
+            caller
+                .launch(move |_| Listener(received))
+                .await
+                .expect("it launches")
+        }
     });
     let changes = || -> Vec<String> {
-        let told = told.lock().expect("nobody panicked with it");
-        told.iter().map(|(change, _)| change.clone()).collect()
+        let received = received.lock().expect("no panic with the lock");
+        received.iter().map(|(change, _)| change.clone()).collect()
     };
-    // The map names it only now.
+    // The map names the node only now.
     reload(&gate, map_of("db", &port.address()));
-    wait_until("it is told that the node is down", || {
-        changes() == ["suspect", "down"]
-    });
-    let cause = told.lock().expect("nobody panicked with it")[1].1.clone();
+    wait_until("the node is reported down", || changes() == ["suspect", "down"]);
+    let cause = received.lock().expect("no panic with the lock")[1].1.clone();
     assert!(cause.contains("refused"), "{cause}");
     let db = start(1);
     open_at(&db, &port.address()).expect("the port is free");
-    wait_until("it is told that the node is up", || {
+    wait_until("the node is reported up", || {
         changes() == ["suspect", "down", "up"]
     });
-    // One that comes later begins with the present state.
+    // A later monitor begins with the present state.
     assert_eq!(Events::of(&gate, "db").next().change, NodeChange::Up);
     run(&gate, move |caller| async move {
         caller.call(listener, &"that is enough").await.expect("an answer");

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cluster::{Echo, map_of, open, reload, serve};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::{builder, start};
 
 /// Connects from an address of this machine; `None` when the reset of who is turned away was faster.
@@ -19,12 +19,10 @@ fn connect_from(source: [u8; 4], to: &str) -> Option<TcpStream> {
     match socket.connect(&to.into()) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-        Err(error) => panic!("somebody listens: {error}"),
+        Err(error) => panic!("the listener is open: {error}"),
     }
     let stream = TcpStream::from(socket);
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a time above zero");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time above zero");
     Some(stream)
 }
 
@@ -64,7 +62,7 @@ fn a_source_that_connects_without_end_is_slowed_down_and_others_are_not() {
     let call = gate
         .client()
         .node("db")
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .call("@echo", "who")
         .wait();
     assert_eq!(call.expect("an answer").unpack::<String>(), Ok("db".to_owned()));
@@ -97,7 +95,7 @@ fn a_source_has_its_share_of_a_listener_and_no_more() {
     let started = std::time::Instant::now();
     while db.metrics().connections_accepted.get() < 22 {
         let _ = connect_from([127, 0, 0, 9], &address);
-        assert!(started.elapsed() < PATIENCE);
+        assert!(started.elapsed() < TIMEOUT);
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     drop(other);
@@ -121,13 +119,13 @@ fn calls_that_have_waited_for_an_absent_node_go_out_in_order_and_not_all_at_once
     let address = open(&db);
     let work = gate
         .run(|caller| async move {
-            // Sends and calls of one service keep their order, whether they have waited or not.
+            // Sends and calls of one service keep their order, pending or not.
             let db = caller.node("db");
             for number in 0..CALLS {
                 db.send("@record", &number).expect("it is packed");
             }
             let mut next = CALLS;
-            while db.call("@record", &next).timeout(PATIENCE).await.is_ok() {
+            while db.call("@record", &next).timeout(TIMEOUT).await.is_ok() {
                 next += 1;
                 if next == CALLS + 500 {
                     return true;
@@ -135,11 +133,11 @@ fn calls_that_have_waited_for_an_absent_node_go_out_in_order_and_not_all_at_once
             }
             false
         })
-        .expect("room for it");
+        .expect("the job is accepted");
     std::thread::sleep(std::time::Duration::from_millis(50));
     reload(&gate, map_of("db", &address));
-    assert_eq!(work.recv_timeout(PATIENCE), Ok(true));
-    let numbers = record.0.lock().expect("nobody panicked with it").clone();
+    assert_eq!(work.recv_timeout(TIMEOUT), Ok(true));
+    let numbers = record.0.lock().expect("no panic with the lock").clone();
     assert_eq!(numbers, (0..CALLS + 500).collect::<Vec<_>>());
 }
 
@@ -150,7 +148,7 @@ struct Recorded(std::sync::Arc<std::sync::Mutex<Vec<i64>>>);
 impl skyring::Service for Recorded {
     fn handle(&mut self, _context: &skyring::Context<Self>, message: skyring::Message) -> skyring::Answer {
         let number = message.unpack().expect("a number");
-        self.0.lock().expect("nobody panicked with it").push(number);
+        self.0.lock().expect("no panic with the lock").push(number);
         skyring::Answer::now(&())
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that fail at one member: which of them another member gets, and which nobody may repeat.
+//! Calls that fail at one member: those that another member gets, and those that must not be repeated.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn a_call_that_may_have_run_fails_unless_it_is_marked() {
                 }
                 call.await?.unpack::<String>()
             })
-            .expect("room for it");
+            .expect("the job is accepted");
         let mut connection = peer.accept();
         // The peer has something of the call, and is gone.
         connection.read_bytes(10);
@@ -85,7 +85,7 @@ fn a_marked_call_that_takes_long_is_hedged_and_an_unmarked_one_waits() {
             let call = caller.node("db").call("@echo", "who").timeout(TIMEOUT);
             call.await?.unpack::<String>()
         })
-        .expect("room for it");
+        .expect("the job is accepted");
     let mut connection = peer.accept();
     let (session, _) = connection.read_request();
     let marked = run(&gate, |caller| async move {
@@ -94,7 +94,7 @@ fn a_marked_call_that_takes_long_is_hedged_and_an_unmarked_one_waits() {
     });
     assert_eq!(marked.as_deref(), Ok("db1"));
     assert_eq!(gate.metrics().group_calls_hedged.get(), 1);
-    // The first member got the marked call too, and its late answer is nobody's.
+    // The first member got the idempotent call too, and its late answer is dropped.
     let (late, _) = connection.read_request();
     let answer = Payload::pack("played").expect("a short text");
     connection.answer(late, &answer.0);

@@ -1,8 +1,10 @@
-//! Several nodes behind one name: who gets what, what moves when one of them goes, and what a call may cost then.
-//! One module for each kind of promise.
+//! Several nodes behind one name: the member that gets a message, the messages that move when a member fails, and the
+//! cost of that for a call. One module for each kind of promise.
 
 #[path = "../common/cluster.rs"]
 mod cluster;
+#[path = "../common/events.rs"]
+mod events;
 #[path = "../common/node.rs"]
 mod node;
 #[path = "../common/peer.rs"]

@@ -37,7 +37,7 @@ fn each_policy_gives_every_member_what_it_promises() {
             Policy::Failover => assert_eq!(shares, [("db1".to_owned(), 60)].into()),
             Policy::RoundRobin => assert!(shares.values().all(|share| *share == 20), "{shares:?}"),
             Policy::Random | Policy::Hash => assert_eq!(all, 3, "{policy}: {shares:?}"),
-            // One after the other there is never one under way, and all are as near.
+            // In sequence there is never a call in flight, and all members are equally near.
             Policy::LeastInFlight | Policy::Nearest => assert!(all >= 1, "{policy}: {shares:?}"),
         }
     }
@@ -77,13 +77,13 @@ fn the_fewest_in_flight_get_the_next_call() {
             let (there, names) = (caller.clone(), Arc::clone(&names));
             caller.spawn(async move {
                 let name = who(&there, key).await.expect("an answer");
-                names.lock().expect("nobody panicked with it").push(name);
+                names.lock().expect("no panic with the lock").push(name);
             });
         }
-        while names.lock().expect("nobody panicked with it").len() < 10 {
+        while names.lock().expect("no panic with the lock").len() < 10 {
             caller.sleep(std::time::Duration::from_millis(1)).await;
         }
-        names.lock().expect("nobody panicked with it").clone()
+        names.lock().expect("no panic with the lock").clone()
     });
     // All ten began before the first answer.
     let first = names.iter().filter(|name| *name == "db1").count();

@@ -51,10 +51,10 @@ fn a_call_that_waits_for_the_map_goes_to_the_group_that_it_brings() {
     reload(&gate, map(&dbs));
     let waiting = gate
         .run(|caller| async move { who(&caller, 1).await })
-        .expect("room for it");
+        .expect("the job is accepted");
     std::thread::sleep(std::time::Duration::from_millis(50));
     assert!(waiting.try_recv().is_err());
     reload(&gate, groups(r#"db = { "db2", "db1" }"#));
-    let name = waiting.recv_timeout(crate::node::PATIENCE).expect("it ends");
+    let name = waiting.recv_timeout(crate::node::TIMEOUT).expect("it ends");
     assert_eq!(name.as_deref(), Ok("db2"));
 }

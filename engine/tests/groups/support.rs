@@ -1,20 +1,18 @@
-//! Databases that say who they are, and a map with a group of them.
+//! Databases that answer with their names, and a map with a group of them.
 
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use skyring::config::{Group, Policy};
-use skyring::{Caller, ClusterMap, Error, Node, NodeChange, NodeEvent};
+use skyring::{Caller, ClusterMap, Error, Node};
 
 use crate::cluster::{Echo, serve};
-use crate::node::PATIENCE;
 use crate::ports::{ReservedPort, open_at};
 use crate::start::start;
 
 /// The members' names.
 pub(crate) const MEMBERS: [&str; 3] = ["db1", "db2", "db3"];
 
-/// A database that may be started, and started again at the same place.
+/// A database that may be started repeatedly at the same address.
 pub(crate) struct Db {
     pub(crate) name: &'static str,
     port: ReservedPort,
@@ -22,7 +20,7 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// One that does not run yet.
+    /// A database that does not run yet.
     pub(crate) fn new(name: &'static str) -> Db {
         Db {
             name,
@@ -39,7 +37,7 @@ impl Db {
         self.node = Some(node);
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn address(&self) -> String {
         self.port.address()
     }
@@ -55,7 +53,7 @@ impl Db {
     }
 }
 
-/// So many databases that run.
+/// `count` running databases.
 pub(crate) fn databases(count: usize) -> Vec<Db> {
     MEMBERS[..count]
         .iter()
@@ -81,41 +79,8 @@ pub(crate) fn map_of_group(databases: &[Db], policy: Policy) -> ClusterMap {
     map(databases).with_group("db", group).expect("a free name")
 }
 
-/// Asks the group's echo who it is, within a time that no test passes.
+/// Calls the group's echo for its name, with a timeout that no test exceeds.
 pub(crate) async fn who(caller: &Caller, key: u64) -> Result<String, Error> {
     let call = caller.node("db").key(key).call("@echo", "who");
     call.timeout(Duration::from_secs(20)).await?.unpack()
-}
-
-/// How long a node may show no sign of life here: short, so that tests do not take long, and long beside what a
-/// loaded machine keeps a thread waiting for.
-pub(crate) const DOWN_AFTER: Duration = Duration::from_millis(1_200);
-
-/// The events of a node or a group, as they come.
-pub(crate) struct Events(Receiver<NodeEvent>);
-
-impl Events {
-    /// Listens from now on.
-    pub(crate) fn of(watcher: &Node, name: &'static str) -> Events {
-        let ((sender, receiver), (ready, is_ready)) = (channel(), channel());
-        watcher
-            .run(move |caller| async move {
-                let mut monitor = caller.cluster().monitor(name).expect("room for a monitor");
-                ready.send(()).expect("the test waits");
-                while sender.send(monitor.next().await).is_ok() {}
-            })
-            .expect("room for it");
-        is_ready.recv_timeout(PATIENCE).expect("it listens");
-        Events(receiver)
-    }
-
-    /// Takes events until one of these comes.
-    pub(crate) fn wait_for(&self, changes: &[NodeChange]) -> NodeEvent {
-        loop {
-            let event = self.0.recv_timeout(PATIENCE).expect("an event comes");
-            if changes.contains(&event.change) {
-                return event;
-            }
-        }
-    }
 }

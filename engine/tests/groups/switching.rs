@@ -1,13 +1,14 @@
-//! What happens when a member goes, and when it comes back.
+//! The switch to another member when one fails, and back when it returns.
 
 use std::time::{Duration, Instant};
 
 use skyring::config::Policy;
 use skyring::{Error, NodeChange};
 
-use crate::node::{PATIENCE, run, wait_until};
+use crate::events::{DOWN_AFTER, Events};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::builder;
-use crate::support::{DOWN_AFTER, Db, Events, databases, map_of_group, who};
+use crate::support::{Db, databases, map_of_group, who};
 
 #[test]
 fn calls_go_to_the_backup_while_the_first_is_gone_and_events_say_so() {
@@ -95,11 +96,11 @@ fn when_all_members_are_gone_calls_fail_with_the_cause_and_then_go_on() {
     for db in &mut dbs {
         db.stop();
     }
-    let begun = Instant::now();
+    let began = Instant::now();
     let error = loop {
         match name() {
             Err(error @ Error::Unreachable { .. }) => break error,
-            other => assert!(begun.elapsed() < PATIENCE, "{other:?}"),
+            other => assert!(began.elapsed() < TIMEOUT, "{other:?}"),
         }
     };
     assert!(!error.may_have_run(), "{error}");

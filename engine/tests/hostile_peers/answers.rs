@@ -11,12 +11,12 @@ const PEERS: usize = 8;
 /// More than any socket buffers take.
 const FLOOD_BYTES: usize = 400 << 20;
 
-/// What the node may hold for them all: answers, with the room that a buffer keeps for more, unfinished
+/// The most that the node may hold for all of them: answers, with the spare capacity of their buffers, unfinished
 /// requests, and read buffers of which these are slices.
 const STUCK_BYTES_MAX: usize =
     PEERS * (2 * ANSWER_BYTES_MAX + UNFINISHED_BYTES_MAX) + SHARDS * READ_BYTES_MAX;
 
-/// Connects peers that ask for what they do not read until the node takes no more.
+/// Connects peers that request answers without reading them, until the node stops reading.
 fn stuck_peers(server: &Server) -> Vec<Peer> {
     let threads: Vec<_> = (0..PEERS)
         .map(|number| {
@@ -74,7 +74,7 @@ fn peers_that_leave_while_answers_wait_for_them_leave_nothing_behind() {
 }
 
 #[test]
-fn large_answers_that_nobody_reads_end_the_connection_that_has_the_most() {
+fn large_unread_answers_end_the_connection_that_has_the_most() {
     let mut server = Server::start(Options::default());
     let healthy = Healthy::start(&server);
     let mut peers: Vec<Peer> = (0..PEERS).map(|_| Peer::connect(server.address())).collect();

@@ -1,4 +1,4 @@
-//! Connections that are many, silent, slow, or gone at once.
+//! Many connections, and silent, slow and short ones.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use skyring::log::Destination;
 
 use crate::healthy::Healthy;
 use crate::peer::{Peer, pack, request};
-use crate::server::{Options, PATIENCE, Server};
+use crate::server::{Options, Server, TIMEOUT};
 
 /// Files that this process and the node's may open. A node raises the limit as far as it goes.
 fn open_files_max() -> usize {
@@ -82,7 +82,7 @@ fn one_byte_after_the_other_is_no_progress() {
             break;
         }
         assert!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < TIMEOUT,
             "a byte now and then keeps a connection"
         );
         std::thread::sleep(Duration::from_millis(200));
@@ -106,7 +106,7 @@ fn connections_past_the_maximum_are_turned_away_and_their_places_come_back() {
     for peer in &mut inside {
         assert_eq!(peer.call("@echo", &pack("in")).expect("an answer").kind, 1);
     }
-    // Some hear that they are turned away before they know that they were connected.
+    // Some connections are refused before the peer knows that it is connected.
     let outside: Vec<_> = (0..1_000).map(|_| Peer::try_connect(server.address())).collect();
     for mut peer in outside.into_iter().flatten() {
         peer.wait_for_end();
@@ -122,7 +122,7 @@ fn connections_past_the_maximum_are_turned_away_and_their_places_come_back() {
     let started = Instant::now();
     let call = || Peer::try_connect(server.address())?.call("@echo", &pack("in now"));
     while call().is_err() {
-        assert!(started.elapsed() < PATIENCE);
+        assert!(started.elapsed() < TIMEOUT);
     }
     server.stop();
 }
@@ -136,7 +136,7 @@ fn a_storm_of_connections_leaves_nothing_behind() {
     for round in 0..4 {
         for number in 0..2_500 {
             let mut peer = Peer::connect(server.address());
-            // Some say nothing, some leave in the middle of something, some before their answer.
+            // Some send nothing, some disconnect in the middle of a package, some before their answer.
             let sent = match number % 4 {
                 0 => Ok(()),
                 1 => peer.send(b"\x00"),

@@ -1,4 +1,4 @@
-//! Peers that do nothing wrong, and what they have to wait meanwhile.
+//! Peers that behave correctly, and their latency meanwhile.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

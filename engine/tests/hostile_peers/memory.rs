@@ -8,7 +8,7 @@ use crate::healthy::Healthy;
 use crate::peer::{Peer, head, pack, part, request};
 use crate::server::{Options, SHARDS, Server};
 
-/// What an allocator and one message in flight per shard may add to what is counted.
+/// The bytes that an allocator and one message in flight per shard may add to the counted ones.
 const SLACK_BYTES: usize = 64 << 20;
 
 #[test]

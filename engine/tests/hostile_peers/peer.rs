@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use skyring::seri::{self, Pack};
 
-use crate::server::PATIENCE;
+use crate::server::TIMEOUT;
 
 fn package(pieces: &[&[u8]]) -> Vec<u8> {
     let body = pieces.concat();
@@ -69,10 +69,10 @@ impl Peer {
     }
 
     pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Peer> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(Peer { stream, session: 0 })
     }
 
@@ -152,7 +152,7 @@ impl Peer {
     pub(crate) fn wait_for_end(&mut self) {
         let mut bytes = [0; 4096];
         let started = Instant::now();
-        while started.elapsed() < PATIENCE {
+        while started.elapsed() < TIMEOUT {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return,
                 Ok(_) => {}

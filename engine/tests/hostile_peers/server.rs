@@ -1,5 +1,5 @@
-//! A node in a process of its own: this test's executable, started again to run one test, which is the
-//! node. It is told what to do through its standard input, and ends with it.
+//! A node in a process of its own: this test's executable, started again to run one test, which is the node. It reads
+//! commands from its standard input, and ends with it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,18 +15,18 @@ use skyring::{Answer, Caller, Context, Error, Message, Node, Open, Payload, Serv
 use tempfile::TempDir;
 
 /// Long enough for any machine; nothing waits that long unless it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shards of the node.
 pub(crate) const SHARDS: usize = 2;
 
-/// What the process finds its orders in: the log's file, listeners, clients of each.
-const ORDERS: &str = "SKYRING_HOSTILE_SERVER";
+/// The environment variable with the arguments of the process: the log's file, listeners, clients of each.
+const ARGUMENTS: &str = "SKYRING_HOSTILE_SERVER";
 
 /// Bytes that `@large` answers with.
 pub(crate) const LARGE_BYTES: usize = 4 << 20;
 
-/// Answers with what it got.
+/// Answers with the request's payload.
 struct Echo;
 
 impl Service for Echo {
@@ -35,7 +35,7 @@ impl Service for Echo {
     }
 }
 
-/// Answers with what it got, after as many milliseconds as that begins with; sends take as long.
+/// Answers with the request's payload, after as many milliseconds as its first value; sends take as long.
 struct Late;
 
 impl Service for Late {
@@ -78,10 +78,12 @@ async fn bring_up(caller: Caller, listeners: usize, clients_max: usize) -> Resul
 /// No test but the node, when it is started for that.
 #[test]
 fn server_process() {
-    let Ok(orders) = std::env::var(ORDERS) else { return };
-    let orders: Vec<&str> = orders.split('|').collect();
-    let [log, listeners, clients_max] = orders[..] else {
-        panic!("three orders")
+    let Ok(arguments) = std::env::var(ARGUMENTS) else {
+        return;
+    };
+    let arguments: Vec<&str> = arguments.split('|').collect();
+    let [log, listeners, clients_max] = arguments[..] else {
+        panic!("three arguments")
     };
     let (listeners, clients_max) = (listeners.parse().unwrap(), clients_max.parse().unwrap());
     let node = Node::builder()
@@ -130,7 +132,7 @@ impl Default for Options {
 /// The node's process, from outside.
 pub(crate) struct Server {
     child: Child,
-    orders: Option<ChildStdin>,
+    commands: Option<ChildStdin>,
     answers: Receiver<String>,
     addresses: Vec<SocketAddr>,
     folder: TempDir,
@@ -159,14 +161,14 @@ impl Server {
                 "--test-threads=1",
             ])
             .env(
-                ORDERS,
+                ARGUMENTS,
                 format!("{}|{}|{}", log.display(), options.listeners, options.clients_max),
             )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
-        let orders = child.stdin.take();
+        let commands = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("its output"));
         let (sender, answers) = channel();
         std::thread::spawn(move || {
@@ -178,7 +180,7 @@ impl Server {
         });
         let mut server = Server {
             child,
-            orders,
+            commands,
             answers,
             addresses: Vec::new(),
             folder,
@@ -195,7 +197,7 @@ impl Server {
     fn answer(&self, prefix: &str) -> String {
         let line = self
             .answers
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .expect("an answer of the node's process");
         line.strip_prefix(prefix).expect("the answer to that").to_owned()
     }
@@ -210,8 +212,8 @@ impl Server {
 
     /// The counters that are not 0.
     pub(crate) fn counters(&mut self) -> HashMap<String, u64> {
-        let orders = self.orders.as_mut().expect("not stopped");
-        orders.write_all(b"counters\n").expect("the process lives");
+        let commands = self.commands.as_mut().expect("not stopped");
+        commands.write_all(b"counters\n").expect("the process lives");
         let answer = self.answer("counters ");
         answer
             .split_whitespace()
@@ -230,7 +232,7 @@ impl Server {
         let started = Instant::now();
         while self.counter(name) < at_least {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < TIMEOUT,
                 "{name} does not reach {at_least}: {:?}",
                 self.counters()
             );
@@ -269,7 +271,7 @@ impl Server {
         let started = Instant::now();
         while self.descriptors() > at_most {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < TIMEOUT,
                 "{} descriptors stay open, and were {at_most}",
                 self.descriptors()
             );
@@ -302,8 +304,8 @@ impl Server {
     /// Checks that a case was logged, and not over and over: once every 10 s on each shard at most.
     pub(crate) fn check_logged_once(&self, text: &str) {
         let started = Instant::now();
-        // What is counted is logged a moment later.
-        while self.lines(text).is_empty() && started.elapsed() < PATIENCE {
+        // The log line follows the count a moment later.
+        while self.lines(text).is_empty() && started.elapsed() < TIMEOUT {
             std::thread::sleep(Duration::from_millis(20));
         }
         let lines = self.lines(text);
@@ -315,14 +317,14 @@ impl Server {
         );
     }
 
-    /// Stops the node, and checks that it does so in order and that nothing panicked or slept too long.
+    /// Stops the node, and checks that it stops cleanly and that nothing panicked or slept too long.
     pub(crate) fn stop(mut self) {
         let counters = self.counters();
         assert_eq!(counters.get("panics"), None, "{counters:?}");
-        self.orders = None;
+        self.commands = None;
         let started = Instant::now();
         while self.child.try_wait().expect("its end").is_none() {
-            assert!(started.elapsed() < PATIENCE, "it does not stop");
+            assert!(started.elapsed() < TIMEOUT, "it does not stop");
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(self.child.wait().expect("its end").success());

@@ -1,4 +1,4 @@
-//! Sessions without a connection are bounded, and end when their node is turned off.
+//! Detached sessions are bounded, and end when their node is disabled.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,8 +13,8 @@ use crate::cluster::{Echo, open, reload, serve};
 use crate::node::wait_until;
 use crate::start::start;
 
-/// Connects as the node `name`, makes one call, and breaks off.
-fn come_and_go(address: &str, name: &str) {
+/// Connects as the node `name`, makes one call, and disconnects.
+fn call_and_disconnect(address: &str, name: &str) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let mut link = CallerLink::new(CallerLimits::default());
     let hello = Hello {
@@ -60,13 +60,13 @@ fn come_and_go(address: &str, name: &str) {
 }
 
 #[test]
-fn sessions_without_a_connection_are_bounded_and_end_when_their_node_is_turned_off() {
+fn detached_sessions_are_bounded_and_end_when_their_node_is_disabled() {
     let db = start(1);
     serve(&db, "echo", |_| Echo("db"));
     let address = open(&db);
     let many = SESSIONS_DETACHED_MAX + 50;
     for number in 0..many {
-        come_and_go(&address, if number % 2 == 0 { "odd" } else { "even" });
+        call_and_disconnect(&address, if number % 2 == 0 { "odd" } else { "even" });
     }
     wait_until("the oldest have ended", || {
         db.metrics().sessions_dropped.get() == 50

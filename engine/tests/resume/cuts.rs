@@ -10,8 +10,8 @@ use skyring::{Answer, Payload};
 use crate::cluster::{map_of, open, reload};
 use crate::cutter::{Cut, Cutter};
 use crate::handler::{Handler, launch_echo};
-use crate::ledger::{Book, is_send, load};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::ledger::{Ledger, is_send, load};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::{builder, start};
 
 const CALLERS: u64 = 6;
@@ -19,8 +19,8 @@ const COUNT: u64 = 1_500;
 
 /// Cuts all connections while the load runs; how many that were.
 fn cut_under_load(threads: usize, channels: u32, cuts: &[Cut]) -> usize {
-    let (db, book) = (start(threads), Book::default());
-    book.serve(&db);
+    let (db, ledger) = (start(threads), Ledger::default());
+    ledger.serve(&db);
     let cutter = Cutter::to(&open(&db));
     let gate = builder(threads)
         .channels(channels)
@@ -46,22 +46,22 @@ fn cut_under_load(threads: usize, channels: u32, cuts: &[Cut]) -> usize {
         loaded.unwrap_or_else(|panic| resume_unwind(panic));
         cutting.join().expect("no panic")
     });
-    // All calls are answered; what is left are sends, of which none may be lost while both nodes live.
-    wait_until("all sends have come", || {
-        (0..CALLERS).all(|caller| book.of(caller).len() as u64 >= COUNT)
+    // All calls are answered; the rest are sends, none of which may be lost while both nodes live.
+    wait_until("all sends have arrived", || {
+        (0..CALLERS).all(|caller| ledger.of(caller).len() as u64 >= COUNT)
     });
     for caller in 0..CALLERS {
-        let booked = book.of(caller);
+        let recorded = ledger.of(caller);
         let expected: Vec<u64> = (0..COUNT).collect();
         assert!(
-            booked == expected,
+            recorded == expected,
             "caller {caller}: {} entries, first wrong {:?} (send: {:?})",
-            booked.len(),
-            booked
+            recorded.len(),
+            recorded
                 .iter()
                 .zip(&expected)
                 .find(|(got, expected)| got != expected),
-            booked
+            recorded
                 .iter()
                 .zip(&expected)
                 .find(|(got, expected)| got != expected)
@@ -99,7 +99,7 @@ fn a_channel_that_is_cut_while_nothing_is_under_way_goes_on_when_it_is_used() {
     });
     let cutter = Cutter::to(&open(&db));
     reload(&gate, map_of("db", &cutter.address()));
-    let node = gate.client().node("db").timeout(PATIENCE);
+    let node = gate.client().node("db").timeout(TIMEOUT);
     for number in 0..10u64 {
         let reply = node.call("@echo", &number).wait().expect("an answer");
         assert_eq!(reply.unpack::<u64>(), Ok(number));
@@ -126,14 +126,14 @@ fn an_answer_that_is_given_while_there_is_no_connection_comes_with_the_next_one(
     });
     let cutter = Cutter::to(&open(&db));
     reload(&gate, map_of("db", &cutter.address()));
-    let call = gate.client().node("db").timeout(PATIENCE).call("@slow", &1);
+    let call = gate.client().node("db").timeout(TIMEOUT).call("@slow", &1);
     wait_until("it runs", || runs.load(Ordering::Acquire) == 1);
     // There is no way back until it has been answered.
-    cutter.lead_to("127.0.0.1:1");
+    cutter.set_target("127.0.0.1:1");
     assert_eq!(cutter.cut(Cut::Both), 1);
     may_answer.store(true, Ordering::Release);
     std::thread::sleep(Duration::from_millis(100));
-    cutter.lead_to(&open(&db));
+    cutter.set_target(&open(&db));
     assert_eq!(
         call.wait().expect("an answer").unpack::<String>(),
         Ok("done".to_owned())

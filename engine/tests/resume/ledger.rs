@@ -1,4 +1,4 @@
-//! A load whose every call is accounted for: each has a number, its callee books it, and the books are compared.
+//! A load with a ledger: each call has a number, its callee records it, and the two sides are compared.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -7,20 +7,21 @@ use std::sync::{Arc, Mutex};
 use skyring::{Answer, Caller, Message, Node};
 
 use crate::handler::{Handler, launch};
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 
-/// What the callee has booked: for each caller the numbers of its messages, in the order in which they ran.
+/// The ledger of the callee: for each caller the numbers of its messages, in the order in which they ran.
 #[derive(Clone, Default)]
-pub(crate) struct Book(Arc<Mutex<HashMap<u64, Vec<u64>>>>);
+pub(crate) struct Ledger(Arc<Mutex<HashMap<u64, Vec<u64>>>>);
 
-impl Book {
-    /// Registers a service that books what it gets and answers with its number.
+impl Ledger {
+    /// Registers a service that records each message and answers with its number.
     pub(crate) fn serve(&self, node: &Node) {
-        let book = self.clone();
+        let ledger = self.clone();
         crate::cluster::serve(node, "book", move |_| {
             Handler(move |_: &Caller, message: Message| {
                 let (caller, number, _) = message.unpack::<(u64, u64, &[u8])>().expect("an entry");
-                book.0
+                ledger
+                    .0
                     .lock()
                     .expect("no panic")
                     .entry(caller)
@@ -33,17 +34,17 @@ impl Book {
 
     /// The numbers of a caller's messages.
     pub(crate) fn of(&self, caller: u64) -> Vec<u64> {
-        let book = self.0.lock().expect("no panic");
-        book.get(&caller).cloned().unwrap_or_default()
+        let ledger = self.0.lock().expect("no panic");
+        ledger.get(&caller).cloned().unwrap_or_default()
     }
 }
 
-/// How many of a caller's messages are sends: each third.
+/// Whether a caller's message is a send: every third is.
 pub(crate) fn is_send(number: u64) -> bool {
     number % 3 == 2
 }
 
-/// Has `callers` services call `@book` of `db` at once, `count` messages each with up to eight calls in flight, and
+/// Makes `callers` services call `@book` of `db` at once, `count` messages each with up to eight calls in flight, and
 /// waits for all answers. Sizes vary, up to several reads. Each call must be answered with its own number.
 pub(crate) fn load(node: &Node, callers: u64, count: u64) {
     let services = run(node, move |caller| async move {
@@ -80,9 +81,9 @@ fn one_caller(caller: &Caller, number: u64, count: u64) -> Answer {
                 caller.sleep(std::time::Duration::from_millis(1)).await;
             }
             unanswered.set(unanswered.get() + 1);
-            let call = Box::pin(db.call("@book", &values).timeout(PATIENCE * 4));
+            let call = Box::pin(db.call("@book", &values).timeout(TIMEOUT * 4));
             let (done, own) = (Rc::clone(&unanswered), caller.clone());
-            // Begun in its order, and awaited beside the next ones.
+            // Sent in order, and awaited concurrently with the next ones.
             let mut call = call;
             let early = std::future::poll_fn(|context| {
                 std::task::Poll::Ready(std::future::Future::poll(call.as_mut(), context))

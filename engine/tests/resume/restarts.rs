@@ -1,4 +1,4 @@
-//! A node that comes back as another process: what was sent to it may have run.
+//! A node that returns as another process: calls that were sent to it may have run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use crate::cluster::{Echo, map_of, open, reload, serve, who};
 use crate::cutter::{Cut, Cutter};
 use crate::gate::Gate;
 use crate::handler::Handler;
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::start;
 
-/// Registers a service that never answers; counts what comes.
+/// Registers a service that never answers, and counts its calls.
 fn serve_silent(node: &Node, seen: &Arc<AtomicUsize>) {
     let waiting = Arc::clone(seen);
     run(node, move |caller| async move {
@@ -35,11 +35,11 @@ fn calls_to_a_restarted_node_fail_unless_they_may_run_twice() {
     serve(&second, "echo", |_| Echo("second"));
     let cutter = Cutter::to(&open(&first));
     reload(&gate, map_of("db", &cutter.address()));
-    let db = gate.client().node("db").timeout(PATIENCE * 2);
+    let db = gate.client().node("db").timeout(TIMEOUT * 2);
     let once = db.call("@work", "WAIT");
     let again = db.clone().idempotent().call("@work", "WAIT");
-    wait_until("both are there", || seen.load(Ordering::Acquire) == 2);
-    cutter.lead_to(&open(&second));
+    wait_until("both calls have arrived", || seen.load(Ordering::Acquire) == 2);
+    cutter.set_target(&open(&second));
     cutter.cut(Cut::Both);
     let error = once.wait().unwrap_err();
     assert_eq!(
@@ -63,8 +63,8 @@ fn a_call_whose_time_is_over_before_the_reconnect_says_that_it_may_have_run() {
     reload(&gate, map_of("db", &cutter.address()));
     let time = std::time::Duration::from_millis(1_500);
     let sent = gate.client().node("db").timeout(time).call("@work", "WAIT");
-    wait_until("it is there", || seen.load(Ordering::Acquire) == 1);
-    cutter.lead_to("127.0.0.1:1");
+    wait_until("the call has arrived", || seen.load(Ordering::Acquire) == 1);
+    cutter.set_target("127.0.0.1:1");
     cutter.cut(Cut::Both);
     let error = sent.wait().unwrap_err();
     assert_eq!(

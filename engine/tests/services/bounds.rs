@@ -11,7 +11,7 @@ use skyring::{Answer, Error, Payload};
 
 use crate::gate::Gate;
 use crate::handler::launch;
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::recorder::Record;
 use crate::start::start;
 use crate::together::all;
@@ -22,21 +22,21 @@ fn a_call_past_the_inbox_bound_is_overloaded_and_every_other_one_is_answered() {
 }
 
 #[test]
-fn a_call_that_waits_for_room_is_not_refused_until_as_many_wait_as_may() {
+fn a_call_that_waits_for_space_is_not_refused_until_too_many_wait() {
     fill_the_inbox(true, WAITING_CALLS_MAX);
 }
 
-/// Makes more calls than may be answered later. `more`: so many find room behind those of the inbox.
+/// Makes more calls than may be answered later. `more`: how many of them wait for space behind the inbox.
 fn fill_the_inbox(waits: bool, more: usize) {
     const EXTRA: usize = 500;
     let node = start(1);
     run(&node, move |caller| async move {
         let gate = Gate::launch(&caller, Arc::default()).await;
-        let begun = Arc::new(AtomicUsize::new(0));
+        let began = Arc::new(AtomicUsize::new(0));
         let service = launch(&caller, {
-            let begun = Arc::clone(&begun);
+            let began = Arc::clone(&began);
             move |caller, _| {
-                if begun.fetch_add(1, Ordering::AcqRel) == 0 {
+                if began.fetch_add(1, Ordering::AcqRel) == 0 {
                     let caller = caller.clone();
                     caller.clone().spawn(async move {
                         caller.call(gate, "WAIT").await.expect("the gate opens");
@@ -54,7 +54,7 @@ fn fill_the_inbox(waits: bool, more: usize) {
             let call = if waits { call.wait_for_room() } else { call };
             let overloaded = Arc::clone(&overloaded);
             async move {
-                let error = call.await.expect_err("nobody answers");
+                let error = call.await.expect_err("there is no answer");
                 overloaded.fetch_add(usize::from(error.code() == "overloaded"), Ordering::AcqRel);
                 error
             }
@@ -69,7 +69,7 @@ fn fill_the_inbox(waits: bool, more: usize) {
             }
         });
         let errors = all(&caller, calls).await;
-        assert_eq!(begun.load(Ordering::Acquire), INBOX_MESSAGES_MAX + more);
+        assert_eq!(began.load(Ordering::Acquire), INBOX_MESSAGES_MAX + more);
         let refused: Vec<&Error> = errors
             .iter()
             .filter(|error| error.code() == "overloaded")
@@ -89,7 +89,7 @@ fn fill_the_inbox(waits: bool, more: usize) {
     });
 }
 
-/// One handler sends far more than fits; what the receiver gets and what is counted as dropped add up.
+/// One handler sends far more than fits; the received messages and those counted as dropped add up.
 fn sends_add_up(threads: usize, other_shard: bool) {
     const SENT: usize = INBOX_MESSAGES_MAX + 5_000;
     let node = start(threads);
@@ -113,11 +113,11 @@ fn sends_add_up(threads: usize, other_shard: bool) {
             };
             caller
                 .call(sender, &())
-                .timeout(PATIENCE)
+                .timeout(TIMEOUT)
                 .await
                 .expect("the burst ends");
-            // Room again: the service goes on as before.
-            while caller.call(recorder, &-1).timeout(PATIENCE).await.is_err() {
+            // There is space again: the service continues.
+            while caller.call(recorder, &-1).timeout(TIMEOUT).await.is_err() {
                 caller.sleep(Duration::from_millis(5)).await;
             }
         }
@@ -146,7 +146,7 @@ fn sends_past_the_bound_between_two_shards_are_counted() {
     sends_add_up(2, true);
 }
 
-/// One handler sends more bytes than fit; what the receiver gets and what is counted as dropped add up.
+/// One handler sends more bytes than fit; the received messages and those counted as dropped add up.
 fn bytes_add_up(threads: usize, other_shard: bool) {
     const MIB: usize = 1 << 20;
     const SENT: usize = INBOX_BYTES_MAX / MIB + 20;
@@ -175,7 +175,7 @@ fn bytes_add_up(threads: usize, other_shard: bool) {
                     break (sender, sink);
                 }
             };
-            let sent = caller.call(sender, &()).timeout(PATIENCE).await;
+            let sent = caller.call(sender, &()).timeout(TIMEOUT).await;
             sent.expect("the burst ends");
         }
     });

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use skyring::{Answer, Caller, Handle};
 
 use crate::handler::launch;
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
 
 /// Three services that pass a number around, each taking one from it, until it is 0.
@@ -43,7 +43,7 @@ fn a_ring_ends(threads: usize, length: i64) {
         let first = launch_ring(&caller, ended).await;
         caller.send(first, &("GO", length)).expect("a send");
     });
-    end.recv_timeout(PATIENCE).expect("the ring ends");
+    end.recv_timeout(TIMEOUT).expect("the ring ends");
     assert_eq!(node.metrics().sends_dropped.get(), 0);
 }
 
@@ -77,7 +77,7 @@ fn a_tower_of_calls_ends() {
         .await;
         let reply = caller
             .call(tower, &20_000)
-            .timeout(PATIENCE * 2)
+            .timeout(TIMEOUT * 2)
             .await
             .expect("the top");
         assert_eq!(reply.unpack::<i64>().expect("a number"), 0);

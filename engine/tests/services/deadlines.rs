@@ -1,4 +1,4 @@
-//! A call ends at its deadline, and its work is dropped where it has not begun.
+//! A call ends at its deadline, and its message is dropped if it was not handled yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use skyring::{Answer, Error};
 
 use crate::gate::Gate;
 use crate::handler::launch;
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::recorder::Record;
 use crate::start::start;
 use crate::together::all;
@@ -58,7 +58,7 @@ fn a_deadline_below_a_millisecond_is_one_all_the_same() {
         let guard = caller.clone();
         caller.spawn(async move {
             // Without its deadline the call would wait for this.
-            guard.sleep(PATIENCE).await;
+            guard.sleep(TIMEOUT).await;
             guard.send(gate, &("OPEN", "too late")).ok();
         });
         assert_eq!(call.await.unwrap_err().code(), "timeout");
@@ -71,7 +71,7 @@ fn a_call_that_is_answered_in_time_leaves_no_timer_that_matters() {
     run(&node, |caller| async move {
         let record = Record::default();
         let recorder = record.launch(&caller).await;
-        let calls = (0..200i64).map(|number| caller.call(recorder, &number).timeout(PATIENCE));
+        let calls = (0..200i64).map(|number| caller.call(recorder, &number).timeout(TIMEOUT));
         for outcome in all(&caller, calls).await {
             outcome.expect("an answer in time");
         }
@@ -81,13 +81,13 @@ fn a_call_that_is_answered_in_time_leaves_no_timer_that_matters() {
 }
 
 #[test]
-fn work_whose_caller_has_given_up_is_not_begun() {
+fn a_message_whose_caller_has_timed_out_is_not_handled() {
     let node = start(2);
     let record = Record::default();
     run(&node, {
         let record = record.clone();
         |caller| async move {
-            // A recorder on the other shard, and a service there that holds that shard up.
+            // A recorder on the other shard, and a service there that blocks that shard.
             let recorder = loop {
                 let recorder = record.launch(&caller).await;
                 if skyring::placement::shard_of_handle(recorder, 2) != caller.shard_index() {
@@ -115,7 +115,7 @@ fn work_whose_caller_has_given_up_is_not_begun() {
             assert_eq!(error.code(), "timeout");
             caller
                 .call(recorder, &2)
-                .timeout(PATIENCE)
+                .timeout(TIMEOUT)
                 .await
                 .expect("an answer");
         }

@@ -1,4 +1,4 @@
-//! A service that exits leaves nothing behind: no name, no task, no caller that waits in vain.
+//! A service that exits leaves nothing behind: no name, no task, no call that waits in vain.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ use skyring::{Answer, Error};
 
 use crate::gate::Gate;
 use crate::handler::{launch, launch_echo};
-use crate::node::{PATIENCE, run, wait_until};
+use crate::node::{TIMEOUT, run, wait_until};
 use crate::start::start;
 use crate::together::all;
 
 #[test]
-fn exit_frees_names_and_later_calls_find_nobody() {
+fn exit_frees_names_and_later_calls_find_no_service() {
     for threads in [1, 3] {
         let node = start(threads);
         run(&node, |caller| async move {
@@ -41,7 +41,7 @@ fn exit_frees_names_and_later_calls_find_nobody() {
                 // The message that ends it is still answered.
                 let reply = caller.call(".mortal", "EXIT").await.expect("its last answer");
                 assert_eq!(reply.unpack::<&str>().expect("a text"), "bye");
-                let error = caller.call(service, &1).timeout(PATIENCE).await.unwrap_err();
+                let error = caller.call(service, &1).timeout(TIMEOUT).await.unwrap_err();
                 let address = service.to_string().into();
                 assert_eq!(error, Error::NoSuchService { address });
                 assert_eq!((caller.find(".mortal"), caller.find("@mortal")), (None, None));
@@ -77,7 +77,7 @@ fn exit_drops_the_tasks_and_the_state_of_a_service() {
                 for _ in 0..10 {
                     let (in_task, caller_of_task) = (Dropped(Arc::clone(&dropped)), caller.clone());
                     caller.spawn(async move {
-                        caller_of_task.sleep(PATIENCE * 10).await;
+                        caller_of_task.sleep(TIMEOUT * 10).await;
                         drop(in_task);
                     });
                 }
@@ -95,7 +95,7 @@ fn exit_drops_the_tasks_and_the_state_of_a_service() {
 }
 
 #[test]
-fn what_a_service_owes_is_answered_when_it_exits() {
+fn unanswered_calls_fail_when_their_service_exits() {
     for threads in [1, 3] {
         let node = start(threads);
         run(&node, |caller| async move {
@@ -110,7 +110,7 @@ fn what_a_service_owes_is_answered_when_it_exits() {
                     caller.send(gate, "EXIT").expect("a send");
                 }
             });
-            let calls = (0..50).map(|_| caller.call(gate, "WAIT").timeout(PATIENCE));
+            let calls = (0..50).map(|_| caller.call(gate, "WAIT").timeout(TIMEOUT));
             for outcome in all(&caller, calls).await {
                 assert_eq!(
                     outcome,
@@ -150,7 +150,7 @@ fn a_service_whose_work_is_done_leaves_no_waiter_behind() {
                 caller.send(sleeper, "EXIT").expect("a send");
             }
         });
-        caller.call(sleeper, "WORK").timeout(PATIENCE).await.unwrap_err();
+        caller.call(sleeper, "WORK").timeout(TIMEOUT).await.unwrap_err();
         caller.sleep(Duration::from_millis(5)).await;
         assert_eq!(caller.waiting(), before);
     });

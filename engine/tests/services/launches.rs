@@ -1,12 +1,12 @@
-//! Whoever launches a service learns whether it started.
+//! The caller that launches a service gets the outcome of its start.
 
 use skyring::{Answer, Context, Error, Kinds, Message, Service};
 
 use crate::handler::Handler;
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::{builder, start};
 
-/// Fails to start as it is told to.
+/// Fails to start, with an error or a panic.
 struct Reluctant {
     panics: bool,
 }
@@ -53,7 +53,7 @@ fn a_panic_of_a_start_reaches_the_launcher_and_leaves_no_service() {
 }
 
 #[test]
-fn a_kind_gets_its_arguments_and_an_unknown_kind_is_an_error_that_lists_those_there_are() {
+fn a_kind_gets_its_arguments_and_an_unknown_kind_is_an_error_that_lists_the_kinds() {
     let kinds = Kinds::default().add("parrot", |arguments| {
         if arguments.is_empty() {
             return Err(Error::remote("a parrot needs words"));
@@ -70,7 +70,7 @@ fn a_kind_gets_its_arguments_and_an_unknown_kind_is_an_error_that_lists_those_th
                 .expect("a parrot");
             let reply = caller
                 .call(parrot, &())
-                .timeout(PATIENCE)
+                .timeout(TIMEOUT)
                 .await
                 .expect("an answer");
             assert_eq!(reply.unpack::<&str>().expect("a text"), "hello  you");
@@ -99,7 +99,7 @@ fn a_service_can_exit_in_its_start() {
     run(&node, |caller| async move {
         for _ in 0..4 {
             let brief = caller.launch(|_| Brief).await.expect("it started");
-            let error = caller.call(brief, &()).timeout(PATIENCE).await.unwrap_err();
+            let error = caller.call(brief, &()).timeout(TIMEOUT).await.unwrap_err();
             assert_eq!(error.code(), "no-such-service");
         }
     });

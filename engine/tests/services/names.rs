@@ -1,4 +1,4 @@
-//! The rules of `.name` and `@name`, as services meet them.
+//! The rules of `.name` and `@name` for services.
 
 use skyring::limits::NAME_BYTES_MAX;
 use skyring::{Address, Answer};
@@ -59,7 +59,7 @@ fn a_name_that_another_service_has_is_refused_and_ones_own_may_be_given_again() 
 }
 
 #[test]
-fn services_are_reached_by_handle_hex_number_and_both_sorts_of_names() {
+fn services_are_reached_by_handle_hex_number_and_both_kinds_of_names() {
     let node = start(3);
     run(&node, |caller| async move {
         for round in 0..4 {
@@ -84,7 +84,7 @@ fn services_are_reached_by_handle_hex_number_and_both_sorts_of_names() {
 }
 
 #[test]
-fn an_address_that_nobody_has_is_no_such_service_and_says_which() {
+fn an_unknown_address_is_no_such_service_and_the_error_names_it() {
     let node = start(3);
     run(&node, |caller| async move {
         for address in [
@@ -107,7 +107,7 @@ fn an_address_that_nobody_has_is_no_such_service_and_says_which() {
 }
 
 #[test]
-fn names_have_a_longest_length_and_are_never_empty() {
+fn the_length_of_names_is_bounded_and_never_zero() {
     let node = start(1);
     run(&node, |caller| async move {
         let longest = "n".repeat(NAME_BYTES_MAX - 1);

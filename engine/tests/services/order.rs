@@ -1,4 +1,4 @@
-//! What one caller sends arrives in the order in which it was sent.
+//! Messages of one caller arrive in the order in which they were sent.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use skyring::placement::shard_of_handle;
 use skyring::{Answer, Caller, Handle};
 
 use crate::handler::launch;
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::recorder::Record;
 use crate::start::start;
 use crate::together::all;
@@ -17,7 +17,7 @@ async fn send_numbers(caller: Caller, to: Handle, count: i64) {
         match number % 10 {
             3 => {
                 let caller_of_task = caller.clone();
-                let mut call = Box::pin(caller_of_task.call(to, &number).timeout(PATIENCE));
+                let mut call = Box::pin(caller_of_task.call(to, &number).timeout(TIMEOUT));
                 // Polled once here, so that it leaves now; its answer is taken elsewhere.
                 let sent = std::future::poll_fn(|context| {
                     std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
@@ -59,7 +59,7 @@ fn a_callers_order_is_kept_on_its_shard_and_across_shards() {
         }
         let calls = pairs
             .iter()
-            .map(|(_, sender)| caller.call(*sender, &()).timeout(PATIENCE));
+            .map(|(_, sender)| caller.call(*sender, &()).timeout(TIMEOUT));
         for outcome in all(&caller, calls).await {
             outcome.expect("every sender ends");
         }
@@ -71,7 +71,7 @@ fn a_callers_order_is_kept_on_its_shard_and_across_shards() {
 
 #[test]
 fn a_callers_order_is_kept_when_the_other_shard_is_far_behind() {
-    // What one shard takes from another before it has to wait, and some more that stays with its sender.
+    // As many as one shard accepts from another before it must wait, and some more, which stay with their sender.
     const FIRST: i64 = 60_000;
     const ALL: i64 = 110_000;
     let node = start(2);
@@ -105,7 +105,7 @@ fn a_callers_order_is_kept_when_the_other_shard_is_far_behind() {
                     caller.sleep(Duration::from_millis(50)).await;
                 }
             }
-            let reply = caller.call(recorder, &ALL).timeout(PATIENCE).await;
+            let reply = caller.call(recorder, &ALL).timeout(TIMEOUT).await;
             reply.expect("the other shard goes on");
         }
     });

@@ -1,11 +1,11 @@
-//! A panic ends the service it happens in, tells its callers, and nothing else.
+//! A panic ends its service and fails its calls, and has no other effect.
 
 use std::time::Duration;
 
 use skyring::{Answer, Error};
 
 use crate::handler::{launch, launch_echo};
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
 
 #[test]
@@ -17,16 +17,16 @@ fn a_panicking_handler_answers_with_an_error_and_ends_that_service_only() {
                 let echo = launch_echo(&caller).await;
                 let victim = launch(&caller, |_, _| panic!("handler of lead")).await;
                 caller.send(victim, &1).expect("a send");
-                let error = caller.call(victim, &2).timeout(PATIENCE).await.unwrap_err();
+                let error = caller.call(victim, &2).timeout(TIMEOUT).await.unwrap_err();
                 // The send has ended it already, or ends it before the call is handled.
                 assert_eq!(error.code(), "no-such-service", "{error}");
                 let victim = launch(&caller, |_, _| panic!("handler of lead")).await;
-                let error = caller.call(victim, &3).timeout(PATIENCE).await.unwrap_err();
+                let error = caller.call(victim, &3).timeout(TIMEOUT).await.unwrap_err();
                 assert_eq!(error.code(), "remote");
                 assert!(error.to_string().contains("handler of lead"), "{error}");
-                let error = caller.call(victim, &4).timeout(PATIENCE).await.unwrap_err();
+                let error = caller.call(victim, &4).timeout(TIMEOUT).await.unwrap_err();
                 assert_eq!(error.code(), "no-such-service", "{error}");
-                assert!(caller.call(echo, &5).timeout(PATIENCE).await.is_ok());
+                assert!(caller.call(echo, &5).timeout(TIMEOUT).await.is_ok());
             }
         });
         assert_eq!(node.metrics().panics.get(), 8);
@@ -34,7 +34,7 @@ fn a_panicking_handler_answers_with_an_error_and_ends_that_service_only() {
 }
 
 #[test]
-fn a_panicking_answer_tells_its_caller_and_ends_that_service_only() {
+fn a_panicking_answer_fails_its_call_and_ends_that_service_only() {
     for threads in [1, 3] {
         let node = start(threads);
         run(&node, |caller| async move {
@@ -48,11 +48,11 @@ fn a_panicking_answer_tells_its_caller_and_ends_that_service_only() {
                     })
                 })
                 .await;
-                let error = caller.call(victim, &1).timeout(PATIENCE).await.unwrap_err();
+                let error = caller.call(victim, &1).timeout(TIMEOUT).await.unwrap_err();
                 assert_eq!(error.code(), "remote", "{error}");
-                let error = caller.call(victim, &2).timeout(PATIENCE).await.unwrap_err();
+                let error = caller.call(victim, &2).timeout(TIMEOUT).await.unwrap_err();
                 assert_eq!(error.code(), "no-such-service", "{error}");
-                assert!(caller.call(echo, &3).timeout(PATIENCE).await.is_ok());
+                assert!(caller.call(echo, &3).timeout(TIMEOUT).await.is_ok());
             }
         });
         assert_eq!(node.metrics().panics.get(), 4);
@@ -60,7 +60,7 @@ fn a_panicking_answer_tells_its_caller_and_ends_that_service_only() {
 }
 
 #[test]
-fn a_panicking_task_ends_its_service_and_what_that_owed_is_answered() {
+fn a_panicking_task_ends_its_service_and_fails_its_unanswered_calls() {
     let node = start(2);
     run(&node, |caller| async move {
         for _ in 0..4 {
@@ -74,12 +74,12 @@ fn a_panicking_task_ends_its_service_and_what_that_owed_is_answered() {
                 });
                 let caller = caller.clone();
                 Answer::later(async move {
-                    caller.sleep(PATIENCE * 10).await;
+                    caller.sleep(TIMEOUT * 10).await;
                     Err(Error::remote("the task did not end the service"))
                 })
             })
             .await;
-            let error = caller.call(victim, &1).timeout(PATIENCE).await.unwrap_err();
+            let error = caller.call(victim, &1).timeout(TIMEOUT).await.unwrap_err();
             assert_eq!(error, Error::remote("the service ended before it answered"));
         }
     });

@@ -6,15 +6,15 @@ use skyring::placement::shard_of_handle;
 use skyring::{Answer, Caller, Handle};
 
 use crate::handler::launch;
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
 use crate::together::all;
 
-/// Says which shard it is on; asked with a handle, it asks that one.
+/// Answers with its shard; called with a handle, it calls that service.
 async fn launch_relay(caller: &Caller) -> Handle {
     launch(caller, |caller, message| match message.unpack::<Option<u32>>() {
         Ok(Some(handle)) => {
-            let call = caller.call(Handle(handle), &None::<u32>).timeout(PATIENCE);
+            let call = caller.call(Handle(handle), &None::<u32>).timeout(TIMEOUT);
             Answer::later(call)
         }
         _ => Answer::now(&caller.shard_index()),
@@ -43,7 +43,7 @@ fn every_shard_reaches_every_shard(shards: usize) {
         let mut calls = Vec::new();
         for &from in &relays {
             for &to in &relays {
-                let call = caller.call(from, &Some(to.0)).timeout(PATIENCE);
+                let call = caller.call(from, &Some(to.0)).timeout(TIMEOUT);
                 calls.push(async move { (to, call.await) });
             }
         }

@@ -1,4 +1,4 @@
-//! What a service posts with a session of its own is answered once, in order, if only by an error.
+//! A post with a session of its own is answered once, in order, with an error if there is no answer.
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use skyring::{Answer, Context, Error, Handle, Kind, Message, Payload, Service};
 
 use crate::handler::{launch, launch_echo};
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
 
-type Told = (u32, Result<Payload, Error>);
+type Posted = (u32, Result<Payload, Error>);
 
-/// Posts what it is told to, and tells what comes back.
+/// Posts on command, and reports the answers.
 struct Poster {
-    told: Sender<Told>,
+    answered: Sender<Posted>,
 }
 
 impl Service for Poster {
@@ -34,7 +34,7 @@ impl Service for Poster {
     }
 
     fn answered(&mut self, _context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
-        self.told.send((session, result)).expect("the test listens");
+        self.answered.send((session, result)).expect("the test listens");
     }
 }
 
@@ -42,11 +42,14 @@ impl Service for Poster {
 fn every_post_is_answered_once_and_in_order() {
     for threads in [1, 3] {
         let node = start(threads);
-        let (told, answers) = channel();
+        let (answered, answers) = channel();
         run(&node, |caller| async move {
             for _ in 0..4 {
-                let told = told.clone();
-                let poster = caller.launch(move |_| Poster { told }).await.expect("it starts");
+                let answered = answered.clone();
+                let poster = caller
+                    .launch(move |_| Poster { answered })
+                    .await
+                    .expect("it starts");
                 let echo = launch_echo(&caller).await;
                 caller.send(poster, &(echo.0, 100u32)).expect("it is there");
                 // Sent behind the posts, so it must be answered behind them too.
@@ -55,7 +58,7 @@ fn every_post_is_answered_once_and_in_order() {
         });
         let mut counts = std::collections::BTreeMap::new();
         for _ in 0..404 {
-            let (session, result) = answers.recv_timeout(PATIENCE).expect("every post is answered");
+            let (session, result) = answers.recv_timeout(TIMEOUT).expect("every post is answered");
             let payload = result.expect("the echo answers");
             if session != 900 {
                 assert_eq!(payload.unpack::<u32>().expect("a number"), session);
@@ -71,11 +74,14 @@ fn every_post_is_answered_once_and_in_order() {
 }
 
 #[test]
-fn a_post_to_nobody_and_one_whose_service_ends_are_answered_with_the_cause() {
+fn a_post_to_an_unknown_handle_and_one_whose_service_ends_are_answered_with_the_cause() {
     let node = start(2);
-    let (told, answers) = channel();
+    let (answered, answers) = channel();
     run(&node, |caller| async move {
-        let poster = caller.launch(move |_| Poster { told }).await.expect("it starts");
+        let poster = caller
+            .launch(move |_| Poster { answered })
+            .await
+            .expect("it starts");
         caller.send(poster, &(4_000_000u32, 1u32)).expect("it is there");
         let keeper = launch(&caller, |caller, _| {
             caller.exit();
@@ -86,9 +92,9 @@ fn a_post_to_nobody_and_one_whose_service_ends_are_answered_with_the_cause() {
     });
     let mut texts: Vec<String> = (0..2)
         .map(|_| {
-            let (session, result) = answers.recv_timeout(PATIENCE).expect("every post is answered");
+            let (session, result) = answers.recv_timeout(TIMEOUT).expect("every post is answered");
             assert_eq!(session, 1);
-            result.expect_err("nobody can answer").to_string()
+            result.expect_err("there is no service").to_string()
         })
         .collect();
     texts.sort();

@@ -49,11 +49,11 @@ fn many_sleeps_end_in_the_order_of_their_times() {
             let (caller, ended) = (caller.clone(), Arc::clone(&ended));
             async move {
                 caller.sleep(Duration::from_millis(number * 5)).await;
-                ended.lock().expect("nobody panics here").push(number);
+                ended.lock().expect("no panic with the lock").push(number);
             }
         });
         all(&caller, sleeps).await;
-        let ended = ended.lock().expect("nobody panics here").clone();
+        let ended = ended.lock().expect("no panic with the lock").clone();
         assert_eq!(ended, (0..50).collect::<Vec<u64>>());
     });
 }

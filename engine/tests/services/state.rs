@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skyring::{Answer, Context, Error, Message, Payload, Service};
 
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 use crate::start::start;
 use crate::together::all;
 
@@ -71,7 +71,7 @@ fn a_message_that_a_service_sends_itself_in_its_start_arrives() {
                 let counter = caller.launch(|_| Counter::default()).await.expect("it starts");
                 let reply = caller
                     .call(counter, &("ADD", 1))
-                    .timeout(PATIENCE)
+                    .timeout(TIMEOUT)
                     .await
                     .expect("a sum");
                 assert_eq!(reply.unpack::<i64>().expect("a number"), 1_001);
@@ -85,7 +85,7 @@ fn futures_of_a_service_change_its_state_one_at_a_time() {
     let node = start(2);
     run(&node, |caller| async move {
         let counter = caller.launch(|_| Counter::default()).await.expect("it starts");
-        let calls = (0..20).map(|_| caller.call(counter, &("ADD LATER", 20)).timeout(PATIENCE));
+        let calls = (0..20).map(|_| caller.call(counter, &("ADD LATER", 20)).timeout(TIMEOUT));
         for outcome in all(&caller, calls).await {
             outcome.expect("each ends");
         }
@@ -101,14 +101,14 @@ fn a_spawned_task_updates_the_state_once_the_handler_is_done() {
         let counter = caller.launch(|_| Counter::default()).await.expect("it starts");
         let reply = caller
             .call(counter, &("ADD BESIDE", 5))
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .await
             .expect("a sum");
         assert_eq!(reply.unpack::<i64>().expect("a number"), 1_000);
         caller.sleep(Duration::from_millis(5)).await;
         let reply = caller
             .call(counter, &("ADD", 0))
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .await
             .expect("a sum");
         assert_eq!(reply.unpack::<i64>().expect("a number"), 1_005);
@@ -123,7 +123,7 @@ fn a_service_can_call_itself_from_a_future() {
         let counter = caller.launch(|_| Counter::default()).await.expect("it starts");
         let call = caller
             .call(counter, &("ADD THROUGH ITSELF", 10_000))
-            .timeout(PATIENCE);
+            .timeout(TIMEOUT);
         let reply = call.await.expect("no deadlock");
         assert_eq!(reply.unpack::<i64>().expect("a number"), 11_000);
     });
@@ -136,12 +136,12 @@ fn nothing_else_of_a_service_runs_while_a_future_updates_it() {
         let counter = caller.launch(|_| Counter::default()).await.expect("it starts");
         let call = caller
             .call(counter, &("SEND WITHIN UPDATE", 100))
-            .timeout(PATIENCE);
+            .timeout(TIMEOUT);
         let reply = call.await.expect("the service lives on");
         assert_eq!(reply.unpack::<(i64, i64)>().expect("two sums"), (1_000, 1_000));
         let reply = caller
             .call(counter, &("ADD", 0))
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .await
             .expect("a sum");
         assert_eq!(reply.unpack::<i64>().expect("a number"), 1_100);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use skyring::limits::{READ_AHEAD_BYTES_MAX, SOCKET_OUT_BYTES_MAX, WARNING_BYTES};
 use skyring::{SocketId, SocketNews, Sockets};
 
-use crate::node::{PATIENCE, wait_until};
+use crate::node::{TIMEOUT, wait_until};
 use crate::plug::Plug;
 use crate::start::start;
 
@@ -27,8 +27,8 @@ fn a_peer_that_does_not_read_is_warned_of_and_cut_at_the_bound() {
     let plug = Plug::new(&node);
     let (deaf, socket) = plug.connected();
     let (mut healthy, other) = plug.connected();
-    // The same megabyte again and again: what is bounded is what the engine counts.
-    let (taken, refused) = plug.order(move |sockets| {
+    // The same megabyte repeatedly: the bound is on the bytes that the engine counts.
+    let (taken, refused) = plug.command(move |sockets| {
         let megabyte = Bytes::from(vec![1; 1 << 20]);
         let mut taken = 0;
         loop {
@@ -77,7 +77,7 @@ fn a_paused_socket_is_not_read_and_loses_nothing() {
     let (mut peer, socket) = plug.connected();
     peer.write_all(b"before").expect("it is taken");
     assert_eq!(plug.read(socket, 6), b"before");
-    plug.order(move |sockets| sockets.pause(socket))
+    plug.command(move |sockets| sockets.pause(socket))
         .expect("it is asked");
     peer.write_all(b"after").expect("the kernel takes it");
     assert!(plug.events.recv_timeout(Duration::from_millis(100)).is_err());
@@ -90,7 +90,7 @@ fn a_busy_owner_stops_the_reading() {
     let node = start(3);
     let gate = Plug::new(&node);
     let (listener, address) = gate.listen();
-    // An owner on another shard than the socket, so that the socket's shard could go on reading.
+    // An owner on another shard than the socket, so that the socket's shard could continue to read.
     let agent = loop {
         let agent = Plug::new(&node);
         let shard = |handle| skyring::placement::shard_of_handle(handle, 3);
@@ -103,14 +103,14 @@ fn a_busy_owner_stops_the_reading() {
     agent.start(socket);
     peer.set_write_timeout(Some(Duration::from_millis(200)))
         .expect("a time");
-    let sent = agent.order({
+    let sent = agent.command({
         let mut peer = peer.try_clone().expect("a descriptor");
         move |sockets| {
             // The handler does not return, so no event of the socket is handled meanwhile.
             let mut sent = 0;
             let chunk = vec![9; 1 << 20];
             let started = Instant::now();
-            while started.elapsed() < PATIENCE {
+            while started.elapsed() < TIMEOUT {
                 match peer.write(&chunk) {
                     Ok(count) => sent += count as u64,
                     Err(_) => break,

@@ -24,7 +24,7 @@ fn megabytes_go_both_ways_in_order_whichever_shard_the_owner_is_on() {
     let node = start(3);
     let gate = Plug::new(&node);
     let (listener, address) = gate.listen();
-    // Some of these are on other shards than the listener, where the connections live.
+    // Some of these services are on other shards than the listener and its connections.
     for seed in 0..4 {
         let agent = Plug::new(&node);
         let mut peer = TcpStream::connect(address).expect("it listens");
@@ -101,7 +101,7 @@ fn low_priority_waits_for_the_rest() {
     let node = start(1);
     let plug = Plug::new(&node);
     let (mut peer, socket) = plug.connected();
-    plug.order(move |sockets| {
+    plug.command(move |sockets| {
         sockets
             .write_low(socket, Bytes::from_static(b"low"))
             .expect("it is open");
@@ -130,12 +130,12 @@ fn a_thousand_connections_are_served_at_a_time() {
         let event = plug.next();
         match event.news {
             SocketNews::Accepted { socket, .. } if event.socket == listener => {
-                plug.order(move |sockets| sockets.start(socket))
+                plug.command(move |sockets| sockets.start(socket))
                     .expect("it is there");
             }
             SocketNews::Data(bytes) => {
                 let socket = event.socket;
-                plug.order(move |sockets| sockets.write(socket, bytes))
+                plug.command(move |sockets| sockets.write(socket, bytes))
                     .expect("it is open");
                 echoed += 1;
             }

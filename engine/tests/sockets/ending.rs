@@ -1,4 +1,4 @@
-//! Every connection ends in order: nothing that was written is lost, and its owner is told once.
+//! Every connection ends in order: no written byte is lost, and its owner is notified once.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,7 +18,7 @@ fn closing_writes_what_waits_first() {
     let node = start(2);
     let plug = Plug::new(&node);
     let (mut peer, socket) = plug.connected();
-    plug.order(move |sockets| {
+    plug.command(move |sockets| {
         for _ in 0..BYTES / (1 << 20) {
             sockets
                 .write(socket, vec![7; 1 << 20].into())
@@ -38,7 +38,7 @@ fn closing_writes_what_waits_first() {
         }
     }
     wait_until("the socket is forgotten", || {
-        plug.order(|sockets| sockets.info()).len() == 1
+        plug.command(|sockets| sockets.info()).len() == 1
     });
 }
 
@@ -52,7 +52,7 @@ fn a_peer_that_has_sent_all_still_gets_its_answer() {
     assert_eq!(plug.read(socket, 8), b"question");
     assert!(matches!(plug.next_of(socket), SocketNews::Closed));
     plug.write(socket, b"answer".to_vec());
-    plug.order(move |sockets| sockets.close(socket))
+    plug.command(move |sockets| sockets.close(socket))
         .expect("it is asked");
     let mut answer = String::new();
     peer.read_to_string(&mut answer).expect("it ends in order");
@@ -64,7 +64,7 @@ fn a_finished_connection_is_read_on() {
     let node = start(1);
     let plug = Plug::new(&node);
     let (mut peer, socket) = plug.connected();
-    plug.order(move |sockets| {
+    plug.command(move |sockets| {
         sockets
             .write(socket, Bytes::from_static(b"all"))
             .expect("it is open");
@@ -79,7 +79,7 @@ fn a_finished_connection_is_read_on() {
 }
 
 #[test]
-fn a_peer_that_vanishes_is_told_once() {
+fn a_peer_that_vanishes_is_reported_once() {
     let node = start(2);
     let plug = Plug::new(&node);
     for _ in 0..20 {
@@ -95,15 +95,15 @@ fn a_peer_that_vanishes_is_told_once() {
             plug.next_of(socket),
             SocketNews::Failed { .. } | SocketNews::Closed
         ));
-        plug.order(move |sockets| {
-            // Whether it still takes bytes depends on what was noticed.
+        plug.command(move |sockets| {
+            // Whether it still accepts bytes depends on whether the end was noticed.
             let _ = sockets.write(socket, "into the void".into());
             sockets.close(socket)
         })
         .expect("it is asked");
     }
     wait_until("only the listeners are left", || {
-        plug.order(|sockets| sockets.info()).len() == 20
+        plug.command(|sockets| sockets.info()).len() == 20
     });
     assert!(plug.events.try_recv().is_err());
 }
@@ -125,10 +125,10 @@ fn a_service_that_ends_takes_its_sockets_with_it() {
         assert_eq!(read, "bye");
     }
     gate.exit();
-    wait_until("nobody listens", || TcpStream::connect(address).is_err());
+    wait_until("the listener is closed", || TcpStream::connect(address).is_err());
     let other = Plug::new(&node);
     wait_until("every socket is forgotten", || {
-        other.order(|sockets| sockets.info()).is_empty()
+        other.command(|sockets| sockets.info()).is_empty()
     });
 }
 
@@ -137,7 +137,7 @@ fn shutting_down_waits_for_nothing() {
     let node = start(1);
     let plug = Plug::new(&node);
     let (_peer, socket) = plug.connected();
-    plug.order(move |sockets| {
+    plug.command(move |sockets| {
         for _ in 0..32 {
             sockets
                 .write(socket, vec![0; 1 << 20].into())
@@ -167,7 +167,7 @@ fn a_peer_that_goes_on_sending_is_cut_off_when_its_connection_is_closed() {
             started.elapsed()
         });
         assert!(matches!(plug.next_of(socket), SocketNews::Data(_)));
-        plug.order(move |sockets| sockets.close(socket))
+        plug.command(move |sockets| sockets.close(socket))
             .expect("it is asked");
         loop {
             match plug.next_of(socket) {
@@ -178,6 +178,6 @@ fn a_peer_that_goes_on_sending_is_cut_off_when_its_connection_is_closed() {
         }
         // Not only after the time that its writes are given.
         let time = writer.join().expect("it writes");
-        assert!(time < crate::node::PATIENCE / 2, "it was held for {time:?}");
+        assert!(time < crate::node::TIMEOUT / 2, "it was held for {time:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A service whose sockets a test works: it does what the test tells it, and tells what happens.
+//! A service whose sockets a test controls: it runs the commands of the test, and reports its events.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -6,22 +6,22 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use bytes::Bytes;
 use skyring::{Answer, Context, Handle, Message, Node, Service, SocketEvent, SocketId, SocketNews, Sockets};
 
-use crate::node::{PATIENCE, run};
+use crate::node::{TIMEOUT, run};
 
-type Order = Box<dyn FnOnce(&Sockets) + Send>;
+type Command = Box<dyn FnOnce(&Sockets) + Send>;
 
-struct Plugged {
-    orders: Receiver<Order>,
+struct SocketOwner {
+    commands: Receiver<Command>,
     events: Sender<SocketEvent>,
 }
 
-impl Service for Plugged {
+impl Service for SocketOwner {
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
         if message.unpack::<&str>() == Ok("exit") {
             context.exit();
         }
-        while let Ok(order) = self.orders.try_recv() {
-            order(&context.sockets());
+        while let Ok(command) = self.commands.try_recv() {
+            command(&context.sockets());
         }
         Answer::now(&())
     }
@@ -32,49 +32,52 @@ impl Service for Plugged {
     }
 }
 
-/// The test's side of it.
+/// The test's handle to the service.
 pub(crate) struct Plug<'a> {
     node: &'a Node,
     pub(crate) handle: Handle,
-    orders: Sender<Order>,
+    commands: Sender<Command>,
     pub(crate) events: Receiver<SocketEvent>,
 }
 
 impl<'a> Plug<'a> {
     pub(crate) fn new(node: &'a Node) -> Plug<'a> {
-        let (orders, taken) = channel();
-        let (told, events) = channel();
+        let (commands, taken) = channel();
+        let (reported, events) = channel();
         let handle = run(node, |caller| async move {
-            let make = move |_: &Context<Plugged>| Plugged {
-                orders: taken,
-                events: told,
+            let make = move |_: &Context<SocketOwner>| SocketOwner {
+                commands: taken,
+                events: reported,
             };
             caller.launch(make).await.expect("it starts")
         });
         Plug {
             node,
             handle,
-            orders,
+            commands,
             events,
         }
     }
 
-    /// Has it do something, and gives what came of it.
-    pub(crate) fn order<T: Send + 'static>(&self, order: impl FnOnce(&Sockets) -> T + Send + 'static) -> T {
+    /// Runs a command in the service, and returns its result.
+    pub(crate) fn command<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&Sockets) -> T + Send + 'static,
+    ) -> T {
         let (done, answer) = channel();
-        let order: Order = Box::new(move |sockets| {
-            let _ = done.send(order(sockets));
+        let command: Command = Box::new(move |sockets| {
+            let _ = done.send(command(sockets));
         });
-        self.orders.send(order).expect("the service lives");
+        self.commands.send(command).expect("the service lives");
         self.call("");
-        answer.recv_timeout(PATIENCE).expect("the order is carried out")
+        answer.recv_timeout(TIMEOUT).expect("the command is executed")
     }
 
-    fn call(&self, word: &'static str) {
+    fn call(&self, text: &'static str) {
         let handle = self.handle;
         let called = run(
             self.node,
-            move |caller| async move { caller.call(handle, word).await },
+            move |caller| async move { caller.call(handle, text).await },
         );
         called.expect("the service answers");
     }
@@ -84,23 +87,23 @@ impl<'a> Plug<'a> {
     }
 
     pub(crate) fn write(&self, socket: SocketId, bytes: Vec<u8>) {
-        self.order(move |sockets| sockets.write(socket, Bytes::from(bytes)))
+        self.command(move |sockets| sockets.write(socket, Bytes::from(bytes)))
             .expect("it takes bytes");
     }
 
-    /// What happens next.
+    /// The next event.
     pub(crate) fn next(&self) -> SocketEvent {
-        self.events.recv_timeout(PATIENCE).expect("something happens")
+        self.events.recv_timeout(TIMEOUT).expect("something happens")
     }
 
-    /// What happens next, which must be news of this socket.
+    /// The next event, which must be of this socket.
     pub(crate) fn next_of(&self, socket: SocketId) -> SocketNews {
         let event = self.next();
         assert_eq!(event.socket, socket, "{event:?}");
         event.news
     }
 
-    /// Collects data of this socket until there are so many bytes.
+    /// Collects `count` bytes of data of this socket.
     pub(crate) fn read(&self, socket: SocketId, count: usize) -> Vec<u8> {
         let mut read = Vec::new();
         while read.len() < count {
@@ -114,7 +117,7 @@ impl<'a> Plug<'a> {
 
     /// Listens on a free port.
     pub(crate) fn listen(&self) -> (SocketId, SocketAddr) {
-        let listener = self.order(|sockets| {
+        let listener = self.command(|sockets| {
             let listener = sockets.listen("127.0.0.1", 0, 64).expect("a free port");
             sockets.start(listener).expect("it is there");
             listener
@@ -122,7 +125,7 @@ impl<'a> Plug<'a> {
         let SocketNews::Opened { address, port } = self.next_of(listener) else {
             panic!("a listener says where it listens");
         };
-        // Of its start.
+        // The event of its start.
         assert!(matches!(self.next_of(listener), SocketNews::Opened { .. }));
         let address = format!("{address}:{port}").parse().expect("an address");
         (listener, address)
@@ -137,7 +140,7 @@ impl<'a> Plug<'a> {
     }
 
     pub(crate) fn start(&self, socket: SocketId) {
-        self.order(move |sockets| sockets.start(socket))
+        self.command(move |sockets| sockets.start(socket))
             .expect("it is there");
         assert!(matches!(self.next_of(socket), SocketNews::Opened { .. }));
     }
@@ -146,8 +149,8 @@ impl<'a> Plug<'a> {
     pub(crate) fn connected(&self) -> (TcpStream, SocketId) {
         let (listener, address) = self.listen();
         let peer = TcpStream::connect(address).expect("it listens");
-        peer.set_read_timeout(Some(PATIENCE)).expect("a time");
-        peer.set_write_timeout(Some(PATIENCE)).expect("a time");
+        peer.set_read_timeout(Some(TIMEOUT)).expect("a time");
+        peer.set_write_timeout(Some(TIMEOUT)).expect("a time");
         let socket = self.accepted(listener);
         self.start(socket);
         (peer, socket)

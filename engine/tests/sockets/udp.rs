@@ -5,13 +5,13 @@ use std::net::UdpSocket;
 use bytes::Bytes;
 use skyring::SocketNews;
 
-use crate::node::PATIENCE;
+use crate::node::TIMEOUT;
 use crate::plug::Plug;
 use crate::start::start;
 
 fn peer() -> UdpSocket {
     let peer = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    peer.set_read_timeout(Some(PATIENCE)).expect("a time");
+    peer.set_read_timeout(Some(TIMEOUT)).expect("a time");
     peer
 }
 
@@ -19,8 +19,8 @@ fn peer() -> UdpSocket {
 fn a_datagram_is_answered_where_it_came_from() {
     let node = start(2);
     let plug = Plug::new(&node);
-    let socket = plug.order(|sockets| sockets.udp(Some(("127.0.0.1", 0))).expect("a free port"));
-    let address = plug.order(|sockets| sockets.info())[0].address.to_string();
+    let socket = plug.command(|sockets| sockets.udp(Some(("127.0.0.1", 0))).expect("a free port"));
+    let address = plug.command(|sockets| sockets.info())[0].address.to_string();
     let peer = peer();
     for size in [0, 1, 1400, 60_000] {
         peer.send_to(&vec![5; size], &address).expect("it is sent");
@@ -31,7 +31,7 @@ fn a_datagram_is_answered_where_it_came_from() {
             (from, bytes.len()),
             (peer.local_addr().expect("it is bound"), size)
         );
-        plug.order(move |sockets| sockets.send_to(socket, from, bytes))
+        plug.command(move |sockets| sockets.send_to(socket, from, bytes))
             .expect("it is open");
         let mut read = vec![0; 65_536];
         assert_eq!(peer.recv(&mut read).expect("an answer"), size);
@@ -44,7 +44,7 @@ fn a_connected_socket_writes_to_its_peer_even_before_the_name_is_looked_up() {
     let plug = Plug::new(&node);
     let peer = peer();
     let port = peer.local_addr().expect("it is bound").port();
-    let socket = plug.order(move |sockets| {
+    let socket = plug.command(move |sockets| {
         let socket = sockets.udp(None).expect("a free port");
         sockets
             .udp_connect(socket, "127.0.0.1", port)
@@ -73,18 +73,18 @@ fn a_connected_socket_writes_to_its_peer_even_before_the_name_is_looked_up() {
 fn a_datagram_that_cannot_be_sent_is_counted_and_the_socket_goes_on() {
     let node = start(1);
     let plug = Plug::new(&node);
-    let socket = plug.order(|sockets| sockets.udp(None).expect("a free port"));
+    let socket = plug.command(|sockets| sockets.udp(None).expect("a free port"));
     let nowhere = "[::1]:9".parse().expect("an address");
-    plug.order(move |sockets| sockets.send_to(socket, nowhere, "lost".into()))
+    plug.command(move |sockets| sockets.send_to(socket, nowhere, "lost".into()))
         .expect("it is open");
     assert_eq!(node.metrics().datagrams_dropped.get(), 1);
     let peer = peer();
     let to = peer.local_addr().expect("it is bound");
-    plug.order(move |sockets| sockets.send_to(socket, to, "found".into()))
+    plug.command(move |sockets| sockets.send_to(socket, to, "found".into()))
         .expect("it is open");
     let mut read = [0; 8];
     assert_eq!(peer.recv(&mut read).expect("it works"), 5);
-    plug.order(move |sockets| sockets.close(socket))
+    plug.command(move |sockets| sockets.close(socket))
         .expect("it is asked");
     assert!(matches!(plug.next_of(socket), SocketNews::Closed));
 }

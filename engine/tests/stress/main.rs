@@ -48,7 +48,7 @@ fn messages_between_four_shards_arrive_once_and_in_order() {
 fn no_wake_up_is_lost_between_two_shards_that_sleep_all_the_time() {
     let _alone = alone();
     let node = start(2);
-    // More under way means less sleep for each, so they take about the same time.
+    // More calls in flight mean less sleep for each, so they take about the same time.
     for in_flight in 1..=4 {
         let round_trips = 20_000 * in_flight;
         let took = ping_pong(&node, round_trips, in_flight).expect("every call is answered");
