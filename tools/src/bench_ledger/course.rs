@@ -90,7 +90,7 @@ pub(super) fn run(plan: &Plan) -> Result<u64, CourseError> {
         rate: plan.rate,
         timeout: Duration::from_millis(plan.common.timeout_ms),
         size_max: plan.common.size as usize,
-        books: BOOKS[..callees]
+        journals: BOOKS[..callees]
             .iter()
             .map(|(folder, _)| course.scratch.path().join(folder))
             .collect(),
@@ -201,7 +201,7 @@ impl Course {
                     _ => is_paused,
                 };
                 if matches!(fault, Fault::Kill | Fault::Terminate | Fault::Resume) {
-                    running.mark();
+                    running.record_fault();
                 }
                 self.happen(fault)?;
             }

@@ -139,7 +139,13 @@ pub(super) fn lines(result: &LedgerResult, cuts: u64, samples: &[Sample]) -> Vec
         lines.push(line);
     }
     lines.push(format!("books: {}", result.violations));
-    lines.extend(result.violations.told.iter().map(|line| format!("  {line}")));
+    lines.extend(
+        result
+            .violations
+            .descriptions
+            .iter()
+            .map(|line| format!("  {line}")),
+    );
     lines
 }
 
