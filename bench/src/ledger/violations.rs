@@ -14,7 +14,7 @@ pub struct Violations {
     pub duplicated: u64,
     /// Calls that were run after a later one of the same caller.
     pub out_of_order: u64,
-    /// Calls that were run although their error says that they were not.
+    /// Calls that were run although their errors say that they were not.
     pub dishonest: u64,
     /// Calls that were neither answered nor failed.
     pub unanswered: u64,
