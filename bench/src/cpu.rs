@@ -12,7 +12,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// The processors that this process may use, in order.
 ///
 /// # Errors
-/// When the system does not say.
+/// When the system refuses.
 pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     let allowed = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect())
@@ -55,7 +55,7 @@ pub fn cpu_seconds(process: u32) -> Option<f64> {
 pub struct CpuSeconds {
     /// Of this process.
     pub client: f64,
-    /// Of the server's process; `None` when it was not given, or has ended.
+    /// Of the server's process; `None` when it is not known, or has ended.
     pub server: Option<f64>,
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn record(histogram: &mut Histogram<u64>, time: Duration) {
 }
 
 impl Latency {
-    /// What a histogram of nanoseconds says; all 0 when it is empty.
+    /// The percentiles of a histogram of nanoseconds; all 0 when it is empty.
     pub(crate) fn of(histogram: &Histogram<u64>) -> Latency {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / NANOSECONDS;
         Latency {

@@ -19,7 +19,7 @@ const START_TIME_MAX: Duration = Duration::from_secs(15);
 /// Attempts to start a node, each on another port.
 const STARTS_MAX: usize = 2;
 
-/// Why a node's process did not come up.
+/// Why a node's process did not start.
 #[derive(Debug, Error)]
 pub enum NodeProcessError {
     /// Its files could not be written, or it could not be started.
@@ -48,7 +48,7 @@ pub enum NodeProcessError {
     },
 }
 
-/// The program that runs a node, given the path of its config as one more argument.
+/// The program that runs a node, with the path of its config as the last argument.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The program's file.

@@ -13,7 +13,7 @@ pub const TRIALS_MAX: usize = 60;
 const GROWTH: f64 = 1.5;
 
 /// Tries rates, beginning with `first`, and returns the highest that met the objective; `None` when none did. The result
-/// of a rate may differ from time to time: one that missed is tried once more.
+/// of a rate may differ from time to time: one that missed is tried again.
 ///
 /// # Errors
 /// What `try_rate` fails with.

@@ -1,4 +1,4 @@
-//! The chaos proxy passes on what it gets unchanged, and fails in the ways that it is told to.
+//! The chaos proxy forwards bytes unchanged, and injects the faults of its settings.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use skyring_bench::{ChaosProxy, Faults};
 
-/// Longest wait for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait of these tests.
+const TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How long nothing is seen until it counts as nothing.
+/// How long no byte may arrive until that counts as silence.
 const SILENCE: Duration = Duration::from_millis(200);
 
 fn loopback() -> SocketAddr {
@@ -36,8 +36,8 @@ fn echo() -> SocketAddr {
 
 fn connect(proxy: &ChaosProxy) -> TcpStream {
     let stream = TcpStream::connect(proxy.address()).expect("loopback works");
-    stream.set_read_timeout(Some(PATIENCE)).expect("loopback works");
-    stream.set_write_timeout(Some(PATIENCE)).expect("loopback works");
+    stream.set_read_timeout(Some(TIME_MAX)).expect("loopback works");
+    stream.set_write_timeout(Some(TIME_MAX)).expect("loopback works");
     stream
 }
 
@@ -143,7 +143,7 @@ fn a_stalled_proxy_accepts_and_passes_nothing_on_until_it_goes_on() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut
     ));
     proxy.set(Faults::default());
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIME_MAX)).unwrap();
     stream.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"waits");
 }
@@ -164,7 +164,7 @@ fn an_orderly_end_is_passed_on_after_the_last_byte() {
 
 #[test]
 fn a_target_that_is_not_there_is_counted_and_its_client_sees_the_end() {
-    // A listener that is dropped leaves a port on which nobody listens.
+    // A dropped listener leaves a port on which no program listens.
     let nobody = TcpListener::bind(loopback()).unwrap().local_addr().unwrap();
     let proxy = ChaosProxy::start(loopback(), nobody, Faults::default()).unwrap();
     let mut stream = connect(&proxy);

@@ -16,10 +16,10 @@ use skyring_bench::floors::{Launcher, Peer, PeerError, PeerResult, Settings, ser
 const SERVER: &str = "floor-server";
 
 /// The subcommand under which it measures until it is killed.
-const MEASURES_ON: &str = "measures-on";
+const MEASURE_FOREVER: &str = "measure-forever";
 
-/// Longest wait for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait of these tests.
+const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Those whose servers are in this program, and answer.
 const OURS: [Peer; 3] = [Peer::BlockingEcho, Peer::Glommio, Peer::Uring];
@@ -32,8 +32,8 @@ const PROMISES: [(&str, fn()); 8] = [
     ),
     ("a_stream_counts_its_writes", a_stream_counts_its_writes),
     (
-        "what_is_not_here_is_unavailable_and_what_is_counts_answers",
-        what_is_not_here_is_unavailable,
+        "missing_programs_are_unavailable_and_others_count_answers",
+        missing_programs_are_unavailable,
     ),
     ("services_in_lua_count_answers", services_in_lua_count_answers),
     (
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
-        Some(first) if first == MEASURES_ON => measures_on(),
+        Some(first) if first == MEASURE_FOREVER => measure_forever(),
         _ if arguments.iter().any(|argument| argument == "--list") => {
             for (name, _) in PROMISES {
                 println!("{name}: test");
@@ -132,7 +132,7 @@ fn every_floor_counts_answers_at_any_size() {
     for peer in OURS {
         for (in_flight, size) in [(1, 64), (64, 64), (3, 1), (2, 300_000), (1_000, 500)] {
             let measured = measure(peer, &settings(in_flight, size));
-            // Plain sockets hold only so much, and say so.
+            // Plain sockets hold only so much, so their calls in flight are fewer.
             assert!(
                 measured.in_flight == in_flight || peer == Peer::BlockingEcho,
                 "{measured:?}"
@@ -154,8 +154,8 @@ fn a_stream_counts_its_writes() {
     assert_eq!(measure(Peer::BlockingStream, &settings(1, 1 << 20)).size, 1 << 20);
 }
 
-/// Redis and Erlang are measured where they are installed; a checkout of Skynet is not given.
-fn what_is_not_here_is_unavailable() {
+/// Redis and Erlang are measured where they are installed; the settings have no checkout of Skynet.
+fn missing_programs_are_unavailable() {
     for peer in [
         Peer::RedisGet,
         Peer::RedisSet,
@@ -194,21 +194,21 @@ fn libraries_count_answers_when_they_are_built_in() {
 }
 
 fn a_server_that_does_not_come_up_is_an_error() {
-    // As a test runner this program knows no such promise, does nothing and ends.
+    // Under that name this program runs no promise and ends.
     let launcher = Launcher::this_program("no-such-promise").expect("a program that runs has a path");
     let measured = Peer::Uring.measure(&settings(1, 64), &launcher, &Interrupt::default());
     assert!(matches!(measured, Err(PeerError::Server(_))), "{measured:?}");
 }
 
-/// Measures for longer than anybody waits, and says which process its server is.
-fn measures_on() {
+/// Measures for longer than any test waits, and prints the process id of its server.
+fn measure_forever() {
     let settings = Settings {
         duration: Duration::from_secs(600),
         ..settings(4, 64)
     };
-    let patience = Instant::now();
+    let began = Instant::now();
     let watching = thread::spawn(move || {
-        while patience.elapsed() < PATIENCE {
+        while began.elapsed() < TIME_MAX {
             if let Some(server) = children(getpid().as_raw_pid()).first() {
                 println!("server {server}");
                 let _ = std::io::stdout().flush();
@@ -237,14 +237,14 @@ fn children(process: i32) -> Vec<i32> {
 }
 
 fn is_alive(process: i32) -> bool {
-    // One that was killed stays in the table until whoever inherited it looks.
+    // A killed process stays in the table until its parent waits for it.
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     Path::new(&format!("/proc/{process}")).exists() && !stat.contains(") Z ")
 }
 
 fn ends(process: i32) -> bool {
     let began = Instant::now();
-    while is_alive(process) && began.elapsed() < PATIENCE {
+    while is_alive(process) && began.elapsed() < TIME_MAX {
         thread::sleep(Duration::from_millis(5));
     }
     !is_alive(process)
@@ -252,7 +252,7 @@ fn ends(process: i32) -> bool {
 
 fn no_server_outlives_a_killed_client() {
     let mut client = Command::new(std::env::current_exe().expect("a program that runs has a path"))
-        .arg(MEASURES_ON)
+        .arg(MEASURE_FOREVER)
         .stdout(Stdio::piped())
         .spawn()
         .expect("this program starts");

@@ -10,7 +10,7 @@ use skyring_services::Echo;
 /// Time that is measured; long enough that every caller is answered many times on a busy machine.
 const DURATION: Duration = Duration::from_millis(300);
 
-/// Looks at a load before it is taken to hang, of a tenth of a second each.
+/// Waits for a load, a tenth of a second each, until the test fails.
 const LOOKS_MAX: u32 = 300;
 
 fn quiet() -> NodeBuilder {
@@ -178,7 +178,7 @@ fn what_is_never_answered_counts_with_the_time_that_it_waited() {
     assert_eq!(result.calls, 0);
     assert_eq!(result.unanswered, result.latencies.len());
     assert!(result.unanswered >= 290, "{}", result.unanswered);
-    // They were given up after 3 s.
+    // They were abandoned after 3 s.
     assert!(result.latency_us.p50 >= 3e6, "{:?}", result.latency_us);
 }
 

@@ -1,4 +1,4 @@
-//! Processes are started on ports that are free, heard, and never left behind.
+//! Processes are started on free ports, their lines are received, and they are never left behind.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use skyring_bench::{
     WaitError,
 };
 
-/// Longest wait for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait of these tests.
+const TIME_MAX: Duration = Duration::from_secs(20);
 
 const PLAN: NodePlan = NodePlan {
     name: "db",
@@ -31,7 +31,7 @@ fn is_alive(process: u32) -> bool {
 #[test]
 fn a_start_whose_port_was_taken_is_tried_once_more_on_another() {
     let folder = TempDir::new("test").expect("a folder");
-    // The shell stands for `skyring run`.
+    // The shell takes the place of `skyring run`.
     let program = Program {
         file: "sh".into(),
         arguments: &[
@@ -84,7 +84,7 @@ fn a_process_that_ignores_sigterm_is_killed_when_patience_ends() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]);
     let mut process = watch.start("stubborn", command).expect("it starts");
-    let ready = watch.wait(PATIENCE, |event: &Event| {
+    let ready = watch.wait(TIME_MAX, |event: &Event| {
         (event.kind == EventKind::Line("ready".to_owned())).then_some(())
     });
     assert_eq!(ready, Ok(()));
@@ -95,7 +95,7 @@ fn a_process_that_ignores_sigterm_is_killed_when_patience_ends() {
 
 #[test]
 fn an_interrupt_ends_a_wait_before_its_time() {
-    // The signal goes to this whole process, which no longer ends of it; other tests do not look at it.
+    // The signal is sent to this whole process, which no longer ends by it; other tests do not check it.
     let interrupt = Interrupt::catch().expect("signals can be watched");
     let mut watch = Supervisor::new(interrupt, |_| {});
     assert_eq!(
@@ -107,6 +107,6 @@ fn an_interrupt_ends_a_wait_before_its_time() {
         .status();
     assert!(sent.expect("a shell").success());
     let started = Instant::now();
-    assert_eq!(watch.wait(PATIENCE, |_| None::<()>), Err(WaitError::Interrupted));
-    assert!(started.elapsed() < PATIENCE);
+    assert_eq!(watch.wait(TIME_MAX, |_| None::<()>), Err(WaitError::Interrupted));
+    assert!(started.elapsed() < TIME_MAX);
 }

@@ -1,4 +1,4 @@
-//! A profile names the function in which a process spends its time, and says why there is none.
+//! A profile names the function in which a process spends its time; without one there is an error with the cause.
 
 use std::hint::black_box;
 use std::process::{Child, Command};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use skyring_bench::{ProfileError, Profiled, Recorder};
 
-/// Set for the process that is profiled: this program once more.
+/// Set for the process that is profiled, which is this program again.
 const BUSY: &str = "SKYRING_TEST_IS_BUSY";
 
-/// How long a busy process is looked at before its profile is taken to be empty.
+/// How long a busy process is profiled at most until it has a sample.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Ends the process with the test, however that ends.
@@ -59,7 +59,7 @@ fn a_busy_process_is_busy() {
     }
 }
 
-/// Whether this machine allows profiles: containers often do not, and then the errors are all that can be looked at.
+/// Whether this machine allows profiles: containers often do not, and then only the errors can be tested.
 fn is_allowed(started: &Result<Recorder, ProfileError>) -> bool {
     !matches!(
         started,
@@ -81,7 +81,7 @@ fn a_profile_names_the_function_that_uses_the_processor() {
         let found = profile.as_ref().is_ok_and(|profile| {
             let stacks = profile.stacks.iter();
             let ours = stacks.filter(|(stack, _)| stack.contains("spends_all_the_time"));
-            // Unwound to the beginning of the thread, and beneath the name that was given.
+            // Unwound to the beginning of the thread, under the name of the process.
             ours.clone()
                 .any(|(stack, _)| stack.starts_with("busy;") && stack.contains("a_busy_process_is_busy"))
                 && ours.map(|(_, count)| count).sum::<u64>() * 2 > profile.samples()
@@ -107,7 +107,7 @@ fn a_process_that_ends_ends_its_profile() {
     busy.0.kill().expect("it is killed");
     let started = Instant::now();
     while !recorder.is_done() {
-        assert!(started.elapsed() < TIME_MAX, "the profile goes on");
+        assert!(started.elapsed() < TIME_MAX, "the profile continues");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

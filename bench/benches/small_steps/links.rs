@@ -13,13 +13,13 @@ use skyring_codec::native::{Hello, Resumption, VERSION};
 use skyring_codec::seri;
 use skyring_codec::skynet::Address;
 
-/// Slices that one pass looks at.
+/// Slices of one pass.
 const SLICES: usize = 64;
 
 /// Calls of a pass, as a busy connection makes them.
 const CALLS: usize = 64;
 
-/// A payload that goes in parts in the skynet dialect.
+/// A payload that the skynet dialect sends in parts.
 const LONG_BYTES: usize = 1 << 20;
 
 struct Pair {

@@ -1,7 +1,7 @@
 //! The small steps that every call is made of, each by itself, one file for each subject.
 //!
-//! `cargo bench -p skyring-bench`, or `cargo bench -p skyring-bench -- 'same shard'` for some of them. They say
-//! where time goes; what a call costs, `skyring bench` says.
+//! `cargo bench -p skyring-bench`, or `cargo bench -p skyring-bench -- 'same shard'` for some of them. They
+//! show where time is spent; `skyring bench` measures the cost of a whole call.
 
 mod frames;
 mod links;

@@ -9,10 +9,10 @@ use skyring::placement::shard_of_handle;
 use skyring::{Answer, Caller, Context, Error, Handle, Message, Node, Payload, Service};
 use skyring_services::Echo;
 
-/// Messages that are under way to another shard at the most, well below the bounds of its queues.
+/// Most messages in flight to another shard, well below the bounds of its queues.
 const UNDER_WAY_MAX: u64 = 16_384;
 
-/// Other services of the node, for the router to look among.
+/// Other services of the node, among which the router looks one up.
 const OTHERS: usize = 1_000;
 
 fn start(threads: usize) -> Node {

@@ -7,7 +7,7 @@ use skyring_codec::wheel::TimerWheel;
 
 use crate::slab::{Key, Slab};
 
-/// Others that are under way, as on a busy shard.
+/// Other entries in the tables, as on a busy shard.
 const OTHERS: u64 = 10_000;
 
 pub(crate) fn benches(criterion: &mut Criterion) {
@@ -40,7 +40,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("session slab");
     group.bench_function("insert and remove", |bench| {
         bench.iter(|| {
-            // Through a plain number, as a token goes through a link.
+            // Through a plain number, as a token passes through a link.
             let token = slab.insert(black_box(7)).to_u64();
             slab.remove(Key::from_u64(token))
         });

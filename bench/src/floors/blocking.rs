@@ -90,7 +90,7 @@ fn echo(stream: &mut TcpStream, settings: &Settings, meter: &mut Meter) -> io::R
     let mut received = vec![0; READ_BYTES.max(size)];
     let mut filled = 0;
     stream.write_all(&(size as u32).to_le_bytes())?;
-    // When the calls in flight began, the oldest first: answers come in order.
+    // When the calls in flight began, the oldest first: replies arrive in order.
     let mut begun = VecDeque::from(vec![Instant::now(); settings.in_flight]);
     stream.write_all(&values)?;
     loop {

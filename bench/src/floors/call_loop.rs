@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-/// Length of what stands before every payload.
+/// Length of the header of a frame.
 pub(super) const HEADER_BYTES: usize = 12;
 
 /// Longest payload.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
-/// A client that has heard nothing for this long gives up.
+/// A client that receives nothing for this long ends.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// The callee that clients of a floor ask.
 pub(super) const TARGET: u32 = 17;
 
-/// Callees of a floor's server, so that the look-up has something to look among.
+/// Callees of a floor's server, so that the look-up is a real one.
 const TARGETS: u32 = 64;
 
 /// Size of the buffers that are read into; they grow to the longest frame.
@@ -37,9 +37,9 @@ const READ_BYTES: usize = 256 << 10;
 pub(super) struct Frame<'a> {
     /// Which call it belongs to.
     pub(super) session: u32,
-    /// Whom it is for.
+    /// The callee that it is for.
     pub(super) target: u32,
-    /// What it carries.
+    /// Its bytes.
     pub(super) payload: &'a [u8],
 }
 
@@ -53,10 +53,10 @@ pub(super) fn put_frame(out: &mut Vec<u8>, session: u32, target: u32, payload: &
     out.extend_from_slice(payload);
 }
 
-/// The first frame of `received` and what comes after it; `None` when it is not complete.
+/// The first frame of `received` and the bytes after it; `None` when it is incomplete.
 ///
 /// # Errors
-/// When the frame says that it is longer than any frame.
+/// When the length of the frame is out of bounds.
 fn next_frame(received: &[u8]) -> io::Result<Option<(Frame<'_>, &[u8])>> {
     let Some((header, rest)) = received.split_first_chunk::<HEADER_BYTES>() else {
         return Ok(None);
@@ -82,7 +82,7 @@ fn next_frame(received: &[u8]) -> io::Result<Option<(Frame<'_>, &[u8])>> {
     }))
 }
 
-/// What a peer sent that no peer of this loop sends.
+/// The error of bytes that no peer of these loops sends.
 pub(super) fn invalid(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
@@ -90,7 +90,7 @@ pub(super) fn invalid(text: &str) -> io::Error {
 /// Passes every complete frame of `received` to `take`, and returns how many bytes those were.
 ///
 /// # Errors
-/// When a frame says that it is longer than any frame, or `take` fails.
+/// When the length of a frame is out of bounds, or `take` fails.
 pub(super) fn take_frames(
     received: &[u8],
     mut take: impl FnMut(Frame<'_>) -> io::Result<()>,
@@ -119,10 +119,10 @@ impl Default for Callees {
 }
 
 impl Callees {
-    /// Answers every complete request of `received` into `out`, and says how many bytes those were.
+    /// Answers every complete request of `received` into `out`, and returns the number of their bytes.
     ///
     /// # Errors
-    /// When a request is too long, or for nobody.
+    /// When a request is too long, or for no callee.
     pub(super) fn answer(&self, received: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
         take_frames(received, |request| {
             let Some(callee) = self.0.get(&request.target) else {
@@ -134,7 +134,7 @@ impl Callees {
     }
 }
 
-/// What was read and not yet used, in memory that is used again.
+/// Bytes that were read and not yet consumed, in memory that is reused.
 pub(super) struct Received {
     bytes: Vec<u8>,
     filled: usize,
@@ -150,37 +150,37 @@ impl Default for Received {
 }
 
 impl Received {
-    /// Where the next read goes; never empty.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    /// The space for the next read; never empty.
+    pub(super) fn space(&mut self) -> &mut [u8] {
         if self.filled == self.bytes.len() {
-            // Full of one frame that is not complete, whose length was checked.
+            // Full of one incomplete frame, whose length was checked.
             self.bytes.resize(self.bytes.len() * 2, 0);
         }
         &mut self.bytes[self.filled..]
     }
 
-    /// Counts what was read into the [`room`](Self::room), and gives all that is there.
-    pub(super) fn filled(&mut self, read: usize) -> &[u8] {
+    /// Adds the bytes that were read into the [`space`](Self::space), and returns all bytes.
+    pub(super) fn add_read(&mut self, read: usize) -> &[u8] {
         self.filled += read;
         &self.bytes[..self.filled]
     }
 
-    /// Appends a copy of what was read elsewhere, and gives all that is there.
+    /// Appends a copy of bytes that were read elsewhere, and returns all bytes.
     pub(super) fn append(&mut self, read: &[u8]) -> &[u8] {
         let end = self.filled + read.len();
         if end > self.bytes.len() {
             self.bytes.resize(end.next_power_of_two(), 0);
         }
         self.bytes[self.filled..end].copy_from_slice(read);
-        self.filled(read.len())
+        self.add_read(read.len())
     }
 
-    /// Whether nothing waits for its rest.
+    /// Whether it has no incomplete frame.
     pub(super) fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
-    /// Forgets the first bytes.
+    /// Removes the first bytes.
     pub(super) fn consume(&mut self, used: usize) {
         self.bytes.copy_within(used..self.filled, 0);
         self.filled -= used;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_says_it_is_too_long_is_an_error() {
+    fn a_frame_whose_length_is_too_large_is_an_error() {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&(PAYLOAD_BYTES_MAX as u32 + 1).to_le_bytes());
         assert!(next_frame(&bytes).is_err());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_for_nobody_is_an_error() {
+    fn a_request_for_no_callee_is_an_error() {
         let mut bytes = Vec::new();
         put_frame(&mut bytes, 1, TARGETS, b"value");
         assert!(Callees::default().answer(&bytes, &mut Vec::new()).is_err());
@@ -240,10 +240,10 @@ mod tests {
         let mut received = Received::default();
         let mut read = 0;
         while read < READ_BYTES * 3 {
-            let room = received.room().len();
-            assert!(room > 0);
-            read += room;
-            assert_eq!(received.filled(room).len(), read);
+            let space = received.space().len();
+            assert!(space > 0);
+            read += space;
+            assert_eq!(received.add_read(space).len(), read);
         }
         received.consume(read);
         assert!(received.is_empty());

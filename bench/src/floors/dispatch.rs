@@ -62,11 +62,10 @@ impl Peer {
     }
 }
 
-/// What the hidden subcommand does with its arguments: it is a server, until its client has gone or it is
-/// killed, or becomes another program.
+/// Runs the hidden subcommand: a server, until its client has disconnected or it is killed, or another program.
 ///
 /// # Errors
-/// When the arguments are not what [`Launcher`] gives, or the server fails.
+/// When the arguments are not those of a [`Launcher`], or the server fails.
 pub fn serve(arguments: &[OsString]) -> io::Result<()> {
     end_with_parent()?;
     let words: Vec<_> = arguments
@@ -108,7 +107,7 @@ fn run_lua(config: &Path) -> io::Result<()> {
         .map_err(io::Error::other)?;
     loop {
         thread::park();
-        // Woken for no reason: the node goes on.
+        // A spurious wake-up: the node continues.
         let _ = node.threads();
     }
 }
@@ -129,7 +128,7 @@ fn serve_peer(peer: Peer, cpu: usize, spin: Duration) -> io::Result<()> {
         _ => Err(wrong("the name of a peer whose server is in this program")),
     };
     match served {
-        // How a client leaves that has what it wanted.
+        // A client disconnects so when its measurement is over.
         Err(error)
             if matches!(
                 error.kind(),

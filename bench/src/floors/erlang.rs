@@ -1,8 +1,8 @@
 //! Erlang, where it is installed: `gen_server:call` between two nodes, one caller process for each call in
 //! flight.
 //!
-//! Both nodes are started without the port mapper `epmd`, which would stay behind, and listen on loopback
-//! only. Their module is written here, and compiled by each node for itself. Each node has one scheduler.
+//! Both nodes are started without the port mapper `epmd`, which would outlive them, and listen on loopback only. Their
+//! module is written here, and compiled by each node for itself. Each node has one scheduler.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::temp_dir::TempDir;
 /// The module that both nodes run.
 const MODULE: &str = include_str!("floor.erl");
 
-/// Compiles the module in a node and goes on with an expression.
+/// Compiles the module in a node, before an expression.
 const LOAD: &str = r#"{ok,M,B}=compile:file(floor,[binary]),{module,M}=code:load_binary(M,"floor",B),"#;
 
 /// How long a single call may take, in milliseconds.
@@ -84,7 +84,7 @@ fn arguments(command: &mut Command, settings: &Settings, port: u16) {
     command.args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
 }
 
-/// Files that a node looks for or leaves behind are in the folder that vanishes.
+/// Files that a node reads or writes are in the temporary directory.
 fn stay_in(command: &mut Command, folder: &Path) {
     command
         .current_dir(folder)

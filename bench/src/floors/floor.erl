@@ -15,7 +15,7 @@ init([]) -> {ok, none}.
 handle_call(Value, _From, State) -> {reply, Value, State}.
 handle_cast(_, State) -> {noreply, State}.
 
-%% Keeps so many calls in flight, each from a process of its own, and tells what they took.
+%% Keeps so many calls in flight, each from a process of its own, and reports their latencies.
 call(Node, InFlight, Value, WarmUpMs, DurationMs, CallMsMax) ->
     pong = net_adm:ping(Node),
     Counts = counters:new(?FINE_MAX + ?MILLISECONDS_MAX + 2, []),

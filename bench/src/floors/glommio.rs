@@ -1,8 +1,8 @@
 //! The bare call loop on glommio: what any engine on that executor can reach at best.
 //!
 //! At the client there is a task for each caller, which puts its request into the one out-buffer of the connection,
-//! leaves its waker in its slot, and compares the reply; a task of its own writes, once for all that one pass over
-//! the tasks has put. Frames, callees and buffers are those of [`call_loop`](super::call_loop).
+//! leaves its waker in its slot, and compares the reply; a task of its own writes, once for all requests of one pass
+//! over the tasks. Frames, callees and buffers are those of [`call_loop`](super::call_loop).
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -38,7 +38,7 @@ const RING_DEPTH: usize = 256;
 /// Time between two checks whether the connection is silent. Its timer also ends a sleep with tasks to run.
 const SILENCE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Listens on a free loopback port, which `announce` is told, and serves the connection that comes first until it ends.
+/// Listens on a free loopback port, calls `announce` with it, and serves the first connection until it ends.
 /// Runs on this thread, pinned to the kernel's processor `cpu`, and spins for `spin` before it sleeps.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub(super) fn serve(
         let callees = Callees::default();
         let (mut received, mut out) = (Received::default(), Vec::new());
         loop {
-            let read = poll_fn(|context| Pin::new(&mut stream).poll_read(context, received.room())).await?;
+            let read = poll_fn(|context| Pin::new(&mut stream).poll_read(context, received.space())).await?;
             if read == 0 {
                 return if received.is_empty() {
                     Ok(())
@@ -64,7 +64,7 @@ pub(super) fn serve(
                     Err(io::ErrorKind::UnexpectedEof.into())
                 };
             }
-            let used = callees.answer(received.filled(read), &mut out)?;
+            let used = callees.answer(received.add_read(read), &mut out)?;
             received.consume(used);
             let mut written = 0;
             while let Some(left @ [_, ..]) = out.get(written..) {
@@ -95,7 +95,7 @@ pub(super) fn measure(
     )
 }
 
-/// Keeps calls in flight from this thread, pinned to the kernel's processor `cpu`, until the meter has enough.
+/// Keeps calls in flight from this thread, pinned to the kernel's processor `cpu`, until the measured time is over.
 ///
 /// # Errors
 /// When there is no executor, the connection ends, or nothing is received for [`SILENCE_MAX`].
@@ -185,12 +185,12 @@ impl Client {
         let mut received = Received::default();
         loop {
             let read =
-                poll_fn(|context| Pin::new(&mut *stream.borrow_mut()).poll_read(context, received.room()))
+                poll_fn(|context| Pin::new(&mut *stream.borrow_mut()).poll_read(context, received.space()))
                     .await?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let used = take_frames(received.filled(read), |reply| {
+            let used = take_frames(received.add_read(read), |reply| {
                 self.wake(reply);
                 Ok(())
             })?;
@@ -238,7 +238,7 @@ impl Client {
     }
 }
 
-/// Calls until the meter has enough.
+/// Calls until the measured time is over.
 async fn caller(client: Rc<Client>, session: u32, payload: Rc<[u8]>) {
     let mut begun = Instant::now();
     loop {
@@ -255,7 +255,7 @@ async fn caller(client: Rc<Client>, session: u32, payload: Rc<[u8]>) {
     }
 }
 
-/// Writes what the callers have put, all of it at once.
+/// Writes the requests of the callers, all of them at once.
 async fn write(client: Rc<Client>, stream: Rc<RefCell<TcpStream>>) {
     let mut taken = Vec::new();
     loop {

@@ -1,7 +1,7 @@
-//! The command lines that start this program once more: as the server of a peer, as a node, or to become another program.
+//! The command lines that start this program again: as the server of a peer, as a node, or to become another program.
 //!
 //! `serve NAME CPU SPIN_US` is the server itself, `run CPU PROGRAM ARGUMENT...` becomes another program, `lua CPU CONFIG`
-//! is a node of Skyring's that runs services in Lua. They stand under a subcommand that nobody types.
+//! is a node of Skyring's that runs services in Lua. They belong to a hidden subcommand.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,7 +11,7 @@ use std::process::Command;
 use super::measurement::Settings;
 use super::peer::Peer;
 
-/// How this program is started once more, as a server.
+/// Makes the commands that start this program again.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
@@ -22,7 +22,7 @@ impl Launcher {
     /// The running program, under the subcommand whose arguments go to [`serve`](super::serve).
     ///
     /// # Errors
-    /// When the system does not say which program this is.
+    /// When the system does not provide the program's path.
     pub fn this_program(subcommand: &'static str) -> io::Result<Launcher> {
         Ok(Launcher {
             program: std::env::current_exe()?,
@@ -32,9 +32,8 @@ impl Launcher {
 
     /// A command that runs our server of a peer.
     pub(super) fn serve(&self, peer: Peer, settings: &Settings) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args([self.subcommand, "serve", peer.name()]);
-        command.args([
+        let mut command = self.command("serve");
+        command.arg(peer.name()).args([
             settings.server_cpu.to_string(),
             settings.spin.as_micros().to_string(),
         ]);
@@ -43,19 +42,21 @@ impl Launcher {
 
     /// A command that runs another program on the processor with that number.
     pub(super) fn run(&self, cpu: usize, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args([self.subcommand, "run", &cpu.to_string()])
-            .arg(program);
+        let mut command = self.command("run");
+        command.arg(cpu.to_string()).arg(program);
         command
     }
 
     /// A command that runs a node with services in Lua on the processor with that number.
     pub(super) fn lua(&self, cpu: usize, config: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command("lua");
+        command.arg(cpu.to_string()).arg(config);
         command
-            .args([self.subcommand, "lua", &cpu.to_string()])
-            .arg(config);
+    }
+
+    fn command(&self, kind: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args([self.subcommand, kind]);
         command
     }
 }

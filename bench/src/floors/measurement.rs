@@ -19,7 +19,7 @@ use crate::supervisor::WaitError;
 pub struct Settings {
     /// Calls in flight, all over one connection.
     pub in_flight: usize,
-    /// Size of the value that goes there and comes back, in bytes.
+    /// Size of the value that is sent and returned, in bytes.
     pub size: usize,
     /// The measured time.
     pub duration: Duration,

@@ -72,23 +72,21 @@ impl Peer {
     /// What is not equal to the others.
     pub const fn note(self) -> &'static str {
         match self {
-            Peer::BlockingEcho => {
-                "no headers, sessions or callees: bytes that come back in order; never spins"
-            }
+            Peer::BlockingEcho => "no headers, sessions or callees: bytes that return in order; never spins",
             Peer::BlockingStream => {
                 "one way and never answered: a call is one write of the value; never spins"
             }
             Peer::Glommio => "a task per caller, a look-up of the callee; no names, deadlines or reconnects",
             Peer::Uring => "as glommio, without executor: callers are slots, not tasks",
-            Peer::Tarpc => "bincode; deadlines as it comes; one thread each side; never spins",
+            Peer::Tarpc => "bincode; deadlines by default; one thread each side; never spins",
             Peer::Tonic => "HTTP/2 and protobuf; one thread each side; never spins",
             Peer::RedisGet => {
-                "a value only in the answer; calls in flight leave and return in one piece; never spins"
+                "a value only in the reply; calls in flight are sent and answered in one batch; never spins"
             }
             Peer::RedisSet => {
-                "a value only in the request; calls in flight leave and return in one piece; never spins"
+                "a value only in the request; calls in flight are sent and answered in one batch; never spins"
             }
-            Peer::RedisEcho => "calls in flight leave and return in one piece; never spins",
+            Peer::RedisEcho => "calls in flight are sent and answered in one batch; never spins",
             Peer::Erlang => {
                 "one scheduler each side; spins as its runtime does by default if others spin at all"
             }

@@ -19,7 +19,7 @@ use super::peer::Peer;
 use super::tokio_client::{self, runtime};
 use crate::interrupt::Interrupt;
 
-/// Longest frame: of the longest value that is measured, and what stands around it.
+/// Longest frame: the longest value, with its header.
 const FRAME_BYTES_MAX: usize = 17 << 20;
 
 /// Requests that may wait at either side; more than are ever in flight.

@@ -1,4 +1,4 @@
-//! tonic: gRPC over HTTP/2. What its generator would write for one method is written by hand, so that no
+//! tonic: gRPC over HTTP/2. The code that its generator would write for one method is written by hand, so that no
 //! `protoc` is needed:
 //!
 //! ```proto
@@ -30,13 +30,13 @@ use super::peer::Peer;
 use super::tokio_client::{self, runtime};
 use crate::interrupt::Interrupt;
 
-/// Longest message: of the longest value that is measured, and what stands around it.
+/// Longest message: the longest value, with its header.
 const MESSAGE_BYTES_MAX: usize = 17 << 20;
 
-/// Calls that the server lets be in flight on a connection; without it some would wait at the client.
+/// Most calls in flight on a connection; with the default some would wait at the client.
 const STREAMS_MAX: u32 = 1 << 20;
 
-/// What a call carries, both ways.
+/// The message of a call and of its reply.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Value {
     #[prost(bytes = "bytes", tag = "1")]

@@ -148,7 +148,7 @@ impl Chart {
         }
         for (x, y, text) in &self.dots {
             let (x, y) = (self.x(*x), self.y(*y));
-            // Beside the right edge the text goes to the left of its dot.
+            // Near the right edge the text is to the left of its dot.
             let (anchor, shift) = if x > right - 90.0 {
                 ("end", -9.0)
             } else {

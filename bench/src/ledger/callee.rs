@@ -1,43 +1,43 @@
-//! The callee of the ledger: runs a call by writing it into its book, and answers with the call's number.
+//! The callee of the ledger: runs a call by writing it to its journal, and answers with the call's number.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use skyring::{Answer, Context, Error, Kinds, Message, Payload, Service};
 
-use super::book::{BookWriter, Record};
+use super::journal::{JournalWriter, Record};
 
-/// One call of so many is answered later, when others are answered already.
+/// One call of so many is answered later, after calls that came later.
 const LATER_EVERY: u64 = 16;
 
 /// How much later.
 const LATER_BY: Duration = Duration::from_millis(1);
 
-/// The service; its argument in a config is the folder of its book.
+/// The service; its argument in a config is the folder of its journal.
 #[derive(Debug)]
 struct LedgerCallee {
     folder: PathBuf,
-    book: Option<BookWriter>,
+    journal: Option<JournalWriter>,
 }
 
-/// Adds the kind `ledger`, whose argument is a folder: it keeps a book there of every call that it gets.
+/// Adds the kind `ledger`, whose argument is a folder: it writes a journal there of every call that it runs.
 pub fn ledger_kind(kinds: Kinds) -> Kinds {
     kinds.add("ledger", |arguments| {
         if arguments.is_empty() {
-            return Err(Error::invalid("ledger wants the folder of its book"));
+            return Err(Error::invalid("ledger wants the folder of its journal"));
         }
         Ok(LedgerCallee {
             folder: arguments.into(),
-            book: None,
+            journal: None,
         })
     })
 }
 
 impl Service for LedgerCallee {
     fn start(&mut self, _context: &Context<Self>) -> Result<(), Error> {
-        let book = BookWriter::begin(&self.folder);
-        self.book =
-            Some(book.map_err(|error| Error::invalid(format!("{}: {error}", self.folder.display())))?);
+        let journal = JournalWriter::begin(&self.folder);
+        self.journal =
+            Some(journal.map_err(|error| Error::invalid(format!("{}: {error}", self.folder.display())))?);
         Ok(())
     }
 
@@ -46,11 +46,11 @@ impl Service for LedgerCallee {
             Ok(read) => read,
             Err(error) => return Answer::error(error),
         };
-        let Some(book) = &mut self.book else {
-            return Answer::error(Error::remote("the book is not open"));
+        let Some(journal) = &mut self.journal else {
+            return Answer::error(Error::remote("the journal is not open"));
         };
-        if let Err(error) = book.append(Record { caller, number }) {
-            return Answer::error(Error::remote(format!("the book takes no records: {error}")));
+        if let Err(error) = journal.append(Record { caller, number }) {
+            return Answer::error(Error::remote(format!("the journal cannot be written: {error}")));
         }
         if !number.is_multiple_of(LATER_EVERY) {
             return Answer::now(&number);

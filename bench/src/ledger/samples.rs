@@ -1,6 +1,8 @@
-//! What a long run looked like over time: figures for each interval, as CSV and as a page with curves.
+//! The figures of a long run over time, by interval, as CSV and as a page with curves.
 
 use std::fmt::Write as _;
+
+use crate::html::escaped;
 
 /// The figures of one interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -21,7 +23,7 @@ pub struct Sample {
     pub callee_bytes: u64,
 }
 
-/// Most samples that are kept: an interval is at least that part of the run.
+/// Most samples of a run, so that an interval is at least that part of it.
 pub const SAMPLES_MAX: usize = 600;
 
 /// Width and height of one diagram, in its own units.
@@ -31,7 +33,7 @@ const HEIGHT: f64 = 200.0;
 /// Bytes in a mebibyte.
 const MEBIBYTE: f64 = (1u64 << 20) as f64;
 
-/// One curve: its name, its colour, and what it shows of a sample.
+/// One curve: its name, its colour, and its value of a sample.
 type Curve = (&'static str, &'static str, fn(&Sample) -> f64);
 
 /// The diagrams of a page: title, unit, curves.
@@ -86,7 +88,7 @@ pub fn samples_csv(samples: &[Sample]) -> String {
     text
 }
 
-/// The samples as one page that needs nothing else: a heading, lines of text, and the curves.
+/// The samples as one HTML page without other files: a heading, lines of text, and the curves.
 pub fn samples_page(title: &str, lines: &[String], samples: &[Sample]) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>body \
@@ -161,12 +163,6 @@ fn tick(value: f64) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +183,7 @@ mod tests {
         let page = samples_page("1 < 2", &["a & b".to_owned()], &samples());
         assert_eq!(page.matches("<polyline").count(), 6);
         assert!(page.contains("1 &lt; 2") && page.contains("a &amp; b"));
-        // The memory of the callers is the highest there is, so it lies at the top.
+        // The memory of the callers is the highest value, so its curve is at the top.
         assert!(
             page.contains("points=\"300.0,0.0 600.0,0.0 900.0,0.0\""),
             "{page}"

@@ -1,4 +1,4 @@
-//! The files that a process runs code of: where they are mapped, and how to unwind what runs there.
+//! The files whose code a process runs: their mappings, and how to unwind their stacks.
 
 use std::fs;
 use std::ops::Range;
@@ -12,30 +12,30 @@ use framehop::{
 };
 use object::{Object, ObjectSection, ObjectSegment, SegmentFlags};
 
-use super::sampler::Registers;
+use super::registers::Registers;
 
 /// Largest file whose code is unwound.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
-/// Time between two looks at what is mapped, when code runs that is in no file known so far.
-const MAPS_TIME: Duration = Duration::from_millis(200);
+/// Time between two reads of the mappings, when code runs that is in no known file.
+const MAPS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One mapping of code.
 pub(super) struct Mapped {
     range: Range<u64>,
-    /// What is added to the file's addresses.
+    /// The offset from the file's addresses to those of the process.
     bias: u64,
     /// Its name without the folder.
     pub(super) name: String,
-    /// Finds names; `None` when it cannot be read.
+    /// Finds names; `None` when the file cannot be read.
     pub(super) loader: Option<Loader>,
 }
 
-/// All of a process.
+/// All mappings of code of a process.
 pub(super) struct Modules {
     process: u32,
     mapped: Vec<Mapped>,
-    looked: Instant,
+    read_at: Instant,
     unwinder: UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>,
     cache: CacheNative<MayAllocateDuringUnwind>,
 }
@@ -45,17 +45,17 @@ impl Modules {
         let mut modules = Modules {
             process,
             mapped: Vec::new(),
-            looked: Instant::now(),
+            read_at: Instant::now(),
             unwinder: UnwinderNative::new(),
             cache: CacheNative::new(),
         };
-        modules.look();
+        modules.read_maps();
         modules
     }
 
-    /// Adds what is mapped and not known yet.
-    fn look(&mut self) {
-        self.looked = Instant::now();
+    /// Adds mappings that are not known yet.
+    fn read_maps(&mut self) {
+        self.read_at = Instant::now();
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.process)).unwrap_or_default();
         for map in maps.lines().filter_map(Map::read) {
             if self.mapped.iter().any(|known| known.range == map.range) {
@@ -76,7 +76,7 @@ impl Modules {
         }
     }
 
-    /// Where the file can be read, even if it was replaced since.
+    /// The path where the file can be read, even if it was replaced since.
     fn file_of(&self, path: &str) -> PathBuf {
         let program = PathBuf::from(format!("/proc/{}/exe", self.process));
         if fs::read_link(&program).is_ok_and(|target| target == Path::new(path)) {
@@ -97,8 +97,8 @@ impl Modules {
 
     /// The addresses of a stack, the innermost first.
     pub(super) fn unwind(&mut self, registers: &Registers, stack: &[u8], frames_max: usize) -> Vec<u64> {
-        if self.find(registers.instruction).is_none() && self.looked.elapsed() > MAPS_TIME {
-            self.look();
+        if self.find(registers.instruction).is_none() && self.read_at.elapsed() > MAPS_INTERVAL {
+            self.read_maps();
         }
         let mut read_stack = |address: u64| {
             let offset = address.checked_sub(registers.stack).ok_or(())?;
@@ -115,7 +115,7 @@ impl Modules {
             &mut read_stack,
         );
         let mut addresses = Vec::new();
-        // An error means that the piece of the stack ends there.
+        // An error means that the sampled part of the stack ends there.
         while let Ok(Some(frame)) = frames.next() {
             addresses.push(match frame {
                 FrameAddress::InstructionPointer(address) => address,
@@ -154,7 +154,7 @@ impl Map<'_> {
     }
 }
 
-/// What is added to the addresses of the file, and how to unwind it.
+/// The offset of the file's addresses, and how to unwind its stacks.
 fn read_module(file: &Path, map: &Map<'_>) -> Option<(u64, Option<Module<Vec<u8>>>)> {
     if fs::metadata(file).ok()?.len() > FILE_BYTES_MAX {
         return None;

@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
-use framehop::UnwindRegsNative;
 use perf_event::data::{Record, SampleRegsAbi};
 use perf_event::events::Software;
 use perf_event::{Builder, SampleFlag, Sampler as Ring};
 
-use super::{ProfileError, Profiled};
+use super::error::ProfileError;
+use super::registers::{self, Registers};
 
 /// Bytes of the stack that each sample carries; frames further out are lost.
 const STACK_BYTES: u32 = 16 << 10;
@@ -24,16 +24,9 @@ const THREADS_MAX: usize = 1_024;
 /// Addresses from here on are marks between the parts of a stack.
 const MARKS: u64 = (-4_095i64) as u64;
 
-/// Where a thread was.
-pub(super) struct Registers {
-    pub(super) instruction: u64,
-    pub(super) stack: u64,
-    pub(super) unwind: UnwindRegsNative,
-}
-
 /// One sample.
 pub(super) struct Sample<'a> {
-    /// The place of its process.
+    /// The index of its process.
     pub(super) process: usize,
     pub(super) thread: Arc<str>,
     /// The kernel's frames, the innermost first.
@@ -58,48 +51,17 @@ pub(super) struct Sampler {
     has_kernel: bool,
 }
 
-/// What the registers of a sample are, in the order of their bits.
-#[cfg(target_arch = "x86_64")]
-mod registers {
-    use super::{Registers, UnwindRegsNative};
-
-    /// The base pointer, the stack pointer and the instruction pointer.
-    pub(super) const MASK: u64 = 1 << 6 | 1 << 7 | 1 << 8;
-
-    pub(super) fn read(values: &[u64]) -> Option<Registers> {
-        let &[base, stack, instruction] = values else {
-            return None;
-        };
-        Some(Registers {
-            instruction,
-            stack,
-            unwind: UnwindRegsNative::new(instruction, stack, base),
-        })
-    }
-}
-
-/// What the registers of a sample are, in the order of their bits.
-#[cfg(target_arch = "aarch64")]
-mod registers {
-    use super::{Registers, UnwindRegsNative};
-
-    /// The frame pointer, the link register, the stack pointer and the program counter.
-    pub(super) const MASK: u64 = 1 << 29 | 1 << 30 | 1 << 31 | 1 << 32;
-
-    pub(super) fn read(values: &[u64]) -> Option<Registers> {
-        let &[frame, link, stack, instruction] = values else {
-            return None;
-        };
-        Some(Registers {
-            instruction,
-            stack,
-            unwind: UnwindRegsNative::new(link, stack, frame),
-        })
-    }
+/// A process that is profiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profiled {
+    /// Its id.
+    pub process: u32,
+    /// What it is called in the graph.
+    pub name: String,
 }
 
 impl Sampler {
-    /// Opens the events of all threads that there are.
+    /// Opens the events of all threads.
     pub(super) fn open(processes: &[Profiled], frequency: u32) -> Result<Sampler, ProfileError> {
         let mut sampler = Sampler {
             processes: processes.iter().map(|profiled| profiled.process).collect(),
@@ -116,11 +78,11 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// The same for threads that have begun since.
+    /// Opens the events of threads that were started since.
     pub(super) fn open_new_threads(&mut self) -> Result<(), ProfileError> {
         for process in self.processes.clone() {
             match self.open_threads_of(process) {
-                // There was memory for all threads so far; who comes later is left out.
+                // There was memory for the threads so far; later ones are left out.
                 Ok(_) | Err(ProfileError::LockedMemory) => {}
                 Err(error) => return Err(error),
             }
@@ -131,7 +93,7 @@ impl Sampler {
     /// Whether no process is left.
     pub(super) fn have_all_ended(&self) -> bool {
         let has_ended = |process: &u32| {
-            // A process that has ended is there until its parent has taken note: without memory of its own.
+            // A process that has ended is listed, without memory, until its parent waits for it.
             fs::read_to_string(format!("/proc/{process}/statm")).map_or(true, |text| text.starts_with("0 "))
         };
         self.processes.iter().all(has_ended)
@@ -190,7 +152,7 @@ impl Sampler {
             match builder.build() {
                 Ok(counter) => break counter,
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
-                // The kernel may keep its own frames to itself; those of the process are left.
+                // The kernel may hide its own frames; those of the process remain.
                 Err(error) if self.has_kernel && is_refusal(&error) => self.has_kernel = false,
                 Err(error) => return Err(refused(process, error)),
             }
@@ -202,8 +164,8 @@ impl Sampler {
         }
     }
 
-    /// Shows `take` what was sampled since the last look, and gives how many samples were lost.
-    pub(super) fn look(&mut self, mut take: impl FnMut(Sample<'_>)) -> u64 {
+    /// Passes the samples since the last read to `take`, and returns the number of lost ones.
+    pub(super) fn read(&mut self, mut take: impl FnMut(Sample<'_>)) -> u64 {
         let mut lost = 0;
         for thread in &mut self.threads {
             while let Some(record) = thread.ring.next_record() {
@@ -269,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_refuses_is_told_apart() {
+    fn refusals_of_the_kernel_are_distinguished() {
         let refusal = |code| refused(std::process::id(), io::Error::from_raw_os_error(code));
         assert!(matches!(refusal(libc::ENOSYS), ProfileError::Unsupported));
         assert!(matches!(

@@ -5,21 +5,21 @@ use std::fs;
 
 use addr2line::demangle_auto;
 
-use super::Stack;
 use super::modules::Modules;
+use super::stack::Stack;
 
 /// Marks a frame of the kernel, for its colour.
 const KERNEL: &str = "_[k]";
 
-/// The function between what starts a thread and what the thread is for.
+/// The function between the start of a thread and the thread's own function.
 const THREAD_BEGINS: &str = "__rust_begin_short_backtrace";
 
 /// Names before the first function: the process and the thread.
 const PREFIX: usize = 2;
 
-/// Looks names up, and remembers them.
+/// Looks names up and caches them.
 pub(super) struct Symbols {
-    /// The kernel's functions by where they begin; empty when it does not tell.
+    /// The kernel's functions by their addresses; empty when the kernel hides them.
     kernel: Vec<(u64, String)>,
     /// Frames at an address of a process, the innermost first: several where functions were inlined.
     known: HashMap<(usize, u64), Vec<String>>,
@@ -36,7 +36,7 @@ impl Symbols {
     /// A stack as names from the outermost on.
     pub(super) fn name(&mut self, process: &str, stack: &Stack, modules: &Modules) -> String {
         let mut frames = vec![process.replace(';', ","), stack.thread.to_string()];
-        // Where a stack ends, what unwinding finds last may be no code.
+        // At the end of a stack, the last address that unwinding finds may be no code.
         let ends = stack
             .user
             .iter()
@@ -51,7 +51,7 @@ impl Symbols {
                 .known
                 .entry(key)
                 .or_insert_with(|| user_names(modules, *address));
-            // What starts a thread says nothing, and is a dozen frames; Rust's own backtraces leave it out, too.
+            // The start of a thread is a dozen frames without information; Rust's backtraces omit it, too.
             if names.iter().any(|name| name.contains(THREAD_BEGINS)) {
                 frames.truncate(PREFIX);
             } else {
@@ -63,7 +63,7 @@ impl Symbols {
             let name = after.checked_sub(1).and_then(|place| self.kernel.get(place));
             frames.push(format!("{}{KERNEL}", name.map_or("kernel", |(_, name)| name)));
         }
-        // Where the kernel does not tell names, one frame says as much as many.
+        // Where the kernel hides names, one frame stands for all of them.
         frames.dedup_by(|one, other| one == other && one.strip_suffix(KERNEL) == Some("kernel"));
         frames.join(";")
     }
@@ -118,7 +118,7 @@ fn located(name: String, file: Option<&str>) -> String {
     }
 }
 
-/// A name without what says little, and without the mark that parts frames.
+/// A name without noise, and without the mark that separates frames.
 fn readable(name: &str) -> String {
     name.replace("{{closure}}", "{closure}").replace(';', ",")
 }
@@ -130,7 +130,7 @@ fn kernel_functions(list: &str) -> Vec<(u64, String)> {
             let mut words = line.split_ascii_whitespace();
             let address = u64::from_str_radix(words.next()?, 16).ok()?;
             let is_function = matches!(words.next()?, "t" | "T" | "w" | "W");
-            // It shows zeros to who is not to know.
+            // Zeros stand for addresses that the kernel hides.
             (is_function && address > 0).then(|| Some((address, words.next()?.to_owned())))?
         })
         .collect();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_path_tells_its_file() {
+    fn a_name_without_a_path_has_its_file() {
         let located = |name: &str, file| located(name.to_owned(), file);
         assert_eq!(
             located("pass", Some("/home/me/engine/src/rt/executor.rs")),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_no_mark_that_parts_frames() {
+    fn a_name_has_no_mark_that_separates_frames() {
         assert_eq!(readable("f<[u8; 4]>::{{closure}}"), "f<[u8, 4]>::{closure}");
     }
 }

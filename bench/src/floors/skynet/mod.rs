@@ -1,7 +1,7 @@
-//! Skynet, where a checkout that is built is given: `cluster.call` between two nodes, one coroutine for each
-//! call in flight. And Skyring, which runs the same services.
+//! Skynet, if the settings have a built checkout: `cluster.call` between two nodes, one coroutine for each call in
+//! flight. And Skyring, which runs the same services.
 //!
-//! Configs, map and services are written here, into a folder that vanishes; of the checkout only its
+//! Configs, map and services are written here, into a temporary directory; of the checkout only its
 //! program and libraries are used. Each node has one worker thread.
 
 use std::fs;
@@ -61,7 +61,7 @@ pub(super) fn measure_on_skyring(
     })
 }
 
-/// Writes two nodes, whose configs have `further` lines, runs them by what `node` gives, and measures.
+/// Writes the configs of two nodes, with `further` lines, runs them with the commands that `node` returns, and measures.
 fn run(
     peer: Peer,
     further: &str,
@@ -96,7 +96,7 @@ fn write_node(
     (name, service): (&str, &str),
     settings: &Settings,
 ) -> io::Result<()> {
-    // Skynet's time goes in hundredths of a second.
+    // Skynet counts time in hundredths of a second.
     let (warm_up, duration) = (
         settings.warm_up.as_millis() / 10,
         settings.duration.as_millis() / 10,

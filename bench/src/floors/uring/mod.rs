@@ -1,7 +1,7 @@
 //! The call loop of the glommio floor without an executor: what the executor costs is the difference.
 //!
-//! Frames, callees and answering are the same code. A caller is a slot that holds when its call began, and
-//! not a task: the client answers for it where a task would be woken.
+//! Frames, callees and buffers are those of [`call_loop`](super::call_loop). A caller is not a task but a slot with the
+//! time when its call began: the client makes the next call where a task would be woken.
 
 mod ring;
 
@@ -22,8 +22,10 @@ pub(super) fn serve(listener: &TcpListener, spin: Duration) -> io::Result<()> {
     let (socket, _) = listener.accept()?;
     let mut ring = Ring::new(socket, spin)?;
     let callees = Callees::default();
-    let (mut kept, mut out) = (Received::default(), Vec::new());
-    while ring.turn(|received| take_apart(received, &mut kept, |whole| callees.answer(whole, &mut out)))? {
+    let (mut retained, mut out) = (Received::default(), Vec::new());
+    while ring
+        .turn(|received| split_frames(received, &mut retained, |whole| callees.answer(whole, &mut out)))?
+    {
         if !out.is_empty() && !ring.is_sending() {
             ring.send(&mut out)?;
         }
@@ -31,20 +33,20 @@ pub(super) fn serve(listener: &TcpListener, spin: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets `take` have whole frames, of which it says how many bytes they were, and keeps the rest for later.
-fn take_apart(
+/// Passes whole frames to `take`, which returns the number of their bytes, and retains the rest.
+fn split_frames(
     received: &[u8],
-    kept: &mut Received,
+    retained: &mut Received,
     mut take: impl FnMut(&[u8]) -> io::Result<usize>,
 ) -> io::Result<()> {
-    if !kept.is_empty() {
-        let used = take(kept.append(received))?;
-        kept.consume(used);
+    if !retained.is_empty() {
+        let used = take(retained.append(received))?;
+        retained.consume(used);
         return Ok(());
     }
     let used = take(received)?;
     if let Some(rest @ [_, ..]) = received.get(used..) {
-        kept.append(rest);
+        retained.append(rest);
     }
     Ok(())
 }
@@ -67,28 +69,28 @@ pub(super) fn measure(
     )
 }
 
-/// Keeps calls in flight until the meter has enough.
+/// Keeps calls in flight until the measured time is over.
 fn call(socket: TcpStream, settings: &Settings, meter: &mut Meter) -> io::Result<()> {
     let mut ring = Ring::new(socket, settings.spin)?;
     let value = value(settings);
     let mut begun = vec![Instant::now(); settings.in_flight];
-    let (mut kept, mut out) = (Received::default(), Vec::new());
+    let (mut retained, mut out) = (Received::default(), Vec::new());
     for session in 0..settings.in_flight as u32 {
         put_frame(&mut out, session, TARGET, &value);
     }
-    let mut is_enough = false;
-    while !is_enough {
+    let mut is_over = false;
+    while !is_over {
         if !out.is_empty() && !ring.is_sending() {
             ring.send(&mut out)?;
         }
         let is_open = ring.turn(|received| {
-            take_apart(received, &mut kept, |whole| {
+            split_frames(received, &mut retained, |whole| {
                 take_frames(whole, |reply| {
                     let Some(began) = begun.get_mut(reply.session as usize) else {
                         return Err(invalid("a reply to no call"));
                     };
                     let ended = Instant::now();
-                    is_enough |= meter.answered(*began, ended, reply.payload == value).is_break();
+                    is_over |= meter.answered(*began, ended, reply.payload == value).is_break();
                     *began = ended;
                     put_frame(&mut out, reply.session, TARGET, &value);
                     Ok(())

@@ -1,12 +1,12 @@
-//! One connection on an io_uring of its own, behind a face that cannot be misused.
+//! One connection on an io_uring of its own, with a safe interface.
 //!
 //! The ring has a single issuer and defers its work until it is entered, one receive stays armed and takes
 //! its memory from a ring of provided buffers, and one send at a time owns its bytes. A turn is one
-//! `io_uring_enter`: it hands the send to the kernel and waits for what was received.
+//! `io_uring_enter`: it submits the send and waits for received bytes.
 //!
-//! What makes the unsafe blocks sound: the kernel is given pointers to two pieces of memory only. The
+//! What makes the unsafe blocks sound: the kernel gets pointers to two allocations only. The
 //! buffers and their ring belong to [`Buffers`], which is freed after the receive has ended, or never. The
-//! bytes of a send belong to [`Ring::sending`], which nobody touches until its completion has come.
+//! bytes of a send belong to [`Ring::sending`], which is not touched until its completion has arrived.
 #![expect(
     unsafe_code,
     reason = "the io-uring crate leaves it to its user that memory outlives the operations on it"
@@ -25,7 +25,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use crate::floors::call_loop::SILENCE_MAX;
 
-/// Slots of the submission queue; two operations are under way at most.
+/// Slots of the submission queue; at most two operations are in flight.
 const RING_DEPTH: u32 = 8;
 
 /// Provided buffers: a power of two, few, so that they stay in the processor's cache.
@@ -37,7 +37,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// The group that the provided buffers have at this ring.
 const GROUP: u16 = 0;
 
-/// What completions say they are for.
+/// The user data of completions, by operation.
 const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
 
@@ -51,14 +51,14 @@ const AT_ONCE_TIME_MAX: Duration = Duration::from_millis(100);
 /// Turns that the end of a ring may take.
 const CLOSING_TURNS_MAX: usize = 64;
 
-/// Memory that the kernel receives into, and the ring through which it is told of it.
+/// Memory that the kernel receives into, and the ring through which it gets that memory.
 struct Buffers {
     entries: NonNull<Entries>,
     bytes: NonNull<[u8]>,
     tail: u16,
 }
 
-/// Aligned as the kernel wants a ring of buffers.
+/// Aligned as the kernel requires it of a ring of buffers.
 #[repr(C, align(4096))]
 struct Entries([BufRingEntry; BUFFERS as usize]);
 
@@ -73,19 +73,19 @@ impl Buffers {
             tail: 0,
         };
         for buffer in 0..BUFFERS {
-            buffers.give(buffer);
+            buffers.provide(buffer);
         }
         buffers
     }
 
-    /// What the kernel has received into a buffer that it has handed back.
+    /// The bytes that the kernel has received into a buffer that it has returned.
     fn received(&self, buffer: u16, length: usize) -> &[u8] {
         assert!(
             buffer < BUFFERS && length <= BUFFER_BYTES,
             "a completion names memory that is not ours"
         );
         // SAFETY: within the allocation, as was just checked; the kernel does not write to a buffer that it
-        // has handed back, until `give`, which needs `&mut self`.
+        // has returned, until `provide`, which needs `&mut self`.
         unsafe {
             std::slice::from_raw_parts(
                 self.bytes
@@ -97,11 +97,11 @@ impl Buffers {
         }
     }
 
-    /// Gives the kernel a buffer to receive into.
-    fn give(&mut self, buffer: u16) {
+    /// Provides the kernel with a buffer to receive into.
+    fn provide(&mut self, buffer: u16) {
         let first = self.entries.cast::<BufRingEntry>().as_ptr();
         // SAFETY: the index is below the number of entries, and the kernel, which only reads entries, does
-        // not look at this one before the tail has passed it. The tail is where the kernel's interface puts
+        // not read this one before the tail has passed it. The tail is where the kernel's interface has
         // it, in a field of the first entry that the three setters do not write to.
         unsafe {
             let entry = &mut *first.add(usize::from(self.tail % BUFFERS));
@@ -121,7 +121,7 @@ impl Buffers {
     /// Frees the memory.
     ///
     /// # Safety
-    /// The kernel must have no operation under way that may use it, nor be given one any more.
+    /// The kernel must have no operation in flight that may use it, nor get one any more.
     unsafe fn free(&self) {
         // SAFETY: both came from boxes in `new`; the rest is the caller's promise.
         unsafe {
@@ -137,7 +137,7 @@ pub(super) struct Ring {
     socket: TcpStream,
     spin: Duration,
     buffers: Buffers,
-    /// The bytes of the send that is under way.
+    /// The bytes of the send in flight.
     sending: Vec<u8>,
     is_sending: bool,
     /// Whether the socket is expected to have taken the send at once.
@@ -146,7 +146,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Takes over a connected socket. Looks for what is received this long before it sleeps.
+    /// Takes over a connected socket. Polls for received bytes for `spin` before it sleeps.
     pub(super) fn new(socket: TcpStream, spin: Duration) -> io::Result<Ring> {
         socket.set_nodelay(true)?;
         let ring = IoUring::builder()
@@ -173,17 +173,17 @@ impl Ring {
         })
     }
 
-    /// Whether a send is under way, and another one must wait.
+    /// Whether a send is in flight, so that another one must wait.
     pub(super) fn is_sending(&self) -> bool {
         self.is_sending
     }
 
-    /// Sends all of these bytes with the next turn, and gives memory for the next ones in exchange.
+    /// Sends all of these bytes with the next turn, and swaps them for memory for the next ones.
     pub(super) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         assert!(!self.is_sending, "one send at a time");
         self.sending.clear();
         mem::swap(&mut self.sending, bytes);
-        // Short sends go on by themselves.
+        // The kernel continues short sends by itself.
         let send = opcode::Send::new(self.fd(), self.sending.as_ptr(), self.sending.len() as u32)
             .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
             .build()
@@ -195,7 +195,7 @@ impl Ring {
         Ok(())
     }
 
-    /// Waits until something is received, or for a moment, and hands over all that was; false when the connection has ended.
+    /// Waits for received bytes, or for a moment, and passes them to `received`; false when the connection has ended.
     pub(super) fn turn(&mut self, mut received: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<bool> {
         self.receive()?;
         self.enter()?;
@@ -203,7 +203,7 @@ impl Ring {
         while let Some(completion) = self.completion() {
             if let Some((buffer, length)) = self.complete(&completion, &mut is_open)? {
                 let outcome = received(self.buffers.received(buffer, length));
-                self.buffers.give(buffer);
+                self.buffers.provide(buffer);
                 outcome?;
             }
         }
@@ -249,8 +249,8 @@ impl Ring {
                 std::hint::spin_loop();
             }
         }
-        // The completion of a send that the socket takes at once is not worth a turn of its own. One that
-        // waits for room goes on only when this returns, so it must not wait for more than that.
+        // The completion of a send that the socket takes at once is not worth a turn of its own. A send that
+        // waits for buffer space continues only when this returns, so this must not wait for more than that.
         let is_at_once = self.is_sending && self.is_at_once;
         let (wanted, time_max) = if is_at_once {
             (2, Timespec::new().nsec(AT_ONCE_TIME_MAX.subsec_nanos()))
@@ -270,12 +270,12 @@ impl Ring {
         }
     }
 
-    /// The next operation that has ended, or brought something.
+    /// The next completion.
     fn completion(&mut self) -> Option<cqueue::Entry> {
         self.ring.completion().next()
     }
 
-    /// What a completion brings: a buffer, and how much was received into it.
+    /// The result of a completion: a buffer, and the number of bytes that were received into it.
     fn complete(
         &mut self,
         completion: &cqueue::Entry,
@@ -292,7 +292,7 @@ impl Ring {
         }
         self.is_receiving = cqueue::more(completion.flags());
         match (result, cqueue::buffer_select(completion.flags())) {
-            // All buffers are full; they are given back now, and the receive is armed again.
+            // All buffers are full; they are provided again now, and the receive is armed again.
             (failed, _) if failed == -libc::ENOBUFS => Ok(None),
             (failed, _) if failed < 0 => Err(io::Error::from_raw_os_error(-failed)),
             (1.., Some(buffer)) => Ok(Some((buffer, result as usize))),
@@ -319,7 +319,7 @@ impl Drop for Ring {
                 let _ = self.complete(&completion, &mut false);
             }
         }
-        // Operations that do not end keep their memory for ever: better than memory that is not theirs.
+        // The memory of operations that do not end is leaked: they may still use it.
         mem::forget(mem::take(&mut self.sending));
     }
 }
@@ -376,10 +376,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_ends_with_both_operations_under_way() {
+    fn a_ring_ends_with_both_operations_in_flight() {
         let (here, mut there) = pair();
         let mut ring = Ring::new(here, Duration::ZERO).unwrap();
-        // More than both sockets hold, to somebody who does not read.
+        // More than both sockets hold, to a peer that does not read.
         ring.send(&mut vec![7; 64 << 20]).unwrap();
         ring.receive().unwrap();
         ring.ring.submit().unwrap();
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_chunk_is_an_error_and_its_buffer_is_given_back() {
+    fn a_refused_chunk_is_an_error_and_its_buffer_is_provided_again() {
         let (here, mut there) = pair();
         let mut ring = Ring::new(here, Duration::ZERO).unwrap();
         for _ in 0..u32::from(BUFFERS) * 3 {

@@ -139,7 +139,13 @@ pub(super) fn result_lines(result: &LedgerResult, cuts: u64, samples: &[Sample])
         lines.push(line);
     }
     lines.push(format!("violations: {}", result.violations));
-    lines.extend(result.violations.told.iter().map(|line| format!("  {line}")));
+    lines.extend(
+        result
+            .violations
+            .descriptions
+            .iter()
+            .map(|line| format!("  {line}")),
+    );
     lines
 }
 

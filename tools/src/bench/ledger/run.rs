@@ -96,7 +96,7 @@ pub(super) fn run(plan: &Plan) -> Result<u64, LedgerRunError> {
         rate: plan.rate,
         timeout: Duration::from_millis(plan.common.timeout_ms),
         size_max: plan.common.size as usize,
-        books: JOURNALS[..callees]
+        journals: JOURNALS[..callees]
             .iter()
             .map(|(folder, _)| ledger_run.scratch.path().join(folder))
             .collect(),
@@ -207,7 +207,7 @@ impl LedgerRun {
                     _ => is_paused,
                 };
                 if matches!(fault, Fault::Kill | Fault::Terminate | Fault::Resume) {
-                    running.mark();
+                    running.record_fault();
                 }
                 self.inject(fault)?;
             }

@@ -1,4 +1,4 @@
-//! The proxy's loop: accepts, polls, passes on, and cuts when the time has come.
+//! The proxy's loop: accepts, polls, forwards, and cuts when a cut is due.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -8,37 +8,41 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::connection::{Connection, Side};
-use super::{CHAOS_CONNECTIONS_MAX, Faults, Shared};
+use super::faults::Faults;
+use super::shared::Shared;
 
-/// The longest sleep, so that a lost wake-up costs no more than that.
+/// Most connections that pass through a proxy at a time; further ones are closed at once.
+pub const CHAOS_CONNECTIONS_MAX: usize = 1_024;
+
+/// The longest sleep, which bounds the cost of a lost wake-up.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Pause after an accept that failed, for example because there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Connections that are accepted in a row.
-const ACCEPTS_IN_A_ROW_MAX: usize = 64;
+/// Connections that are accepted in one pass.
+const ACCEPTS_PER_PASS_MAX: usize = 64;
 
 /// When all connections are cut next.
 struct Cuts {
     per_second: f64,
     next: Option<Instant>,
-    asked_for: u64,
+    requested: u64,
 }
 
 impl Cuts {
-    /// Whether it is time to cut; sets the time of the next cut.
-    fn are_due(&mut self, faults: &Faults, asked_for: u64, now: Instant) -> bool {
+    /// Returns whether a cut is due, and sets the time of the next one.
+    fn take_due(&mut self, faults: &Faults, requested: u64, now: Instant) -> bool {
         if faults.cuts_per_second != self.per_second {
             self.per_second = faults.cuts_per_second;
             self.next = self.pause().map(|pause| now + pause);
         }
-        let mut due = std::mem::replace(&mut self.asked_for, asked_for) != asked_for;
+        let mut due = std::mem::replace(&mut self.requested, requested) != requested;
         if let (Some(next), Some(pause)) = (self.next, self.pause())
             && next <= now
         {
             due = true;
-            // Cuts that were missed are not made up for.
+            // Missed cuts are not repeated.
             self.next = Some((next + pause).max(now));
         }
         due
@@ -49,31 +53,31 @@ impl Cuts {
     }
 }
 
-/// Runs until the value that stands for the proxy is dropped.
+/// Runs until the proxy's value is dropped.
 pub(super) fn run(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
     let mut connections: Vec<Connection> = Vec::new();
     let mut buffer = Vec::new();
     let mut cuts = Cuts {
         per_second: 0.0,
         next: None,
-        asked_for: 0,
+        requested: 0,
     };
     while !shared.ended.load(Ordering::Acquire) {
         let faults = shared.faults();
         let now = Instant::now();
-        let asked_for = shared.cuts_wanted.load(Ordering::Acquire);
-        if cuts.are_due(&faults, asked_for, now) && !faults.stalled {
+        let requested = shared.cuts_requested.load(Ordering::Acquire);
+        if cuts.take_due(&faults, requested, now) && !faults.stalled {
             shared.cut.fetch_add(connections.len() as u64, Ordering::Relaxed);
             connections
                 .drain(..)
                 .for_each(|connection| connection.cut(faults.reset));
         }
-        let Some(news) = wait(listener, shared, &connections, &faults, cuts.next) else {
+        let Some(events) = wait(listener, shared, &connections, &faults, cuts.next) else {
             std::thread::sleep(ACCEPT_PAUSE);
             continue;
         };
         let mut over = Vec::new();
-        for (index, side) in news.ready {
+        for (index, side) in events.ready {
             let Some(connection) = connections.get_mut(index) else {
                 continue;
             };
@@ -88,7 +92,7 @@ pub(super) fn run(listener: &TcpListener, target: SocketAddr, shared: &Arc<Share
         if !faults.stalled {
             let now = Instant::now();
             for (index, connection) in connections.iter_mut().enumerate() {
-                match connection.pass(&faults, now) {
+                match connection.forward(&faults, now) {
                     Ok(bytes) => {
                         shared.bytes.fetch_add(bytes, Ordering::Relaxed);
                     }
@@ -99,30 +103,30 @@ pub(super) fn run(listener: &TcpListener, target: SocketAddr, shared: &Arc<Share
         over.sort_unstable();
         over.dedup();
         for index in over.into_iter().rev() {
-            // A broken connection is passed on as a broken one, not as an orderly end.
+            // The other side of a broken connection gets a reset, if resets are on, and no orderly end.
             connections.swap_remove(index).cut(faults.reset);
         }
-        if news.listener {
+        if events.listener {
             accept(listener, target, shared, &mut connections);
         }
     }
 }
 
-/// What a poll has found.
-struct News {
+/// The sockets with events.
+struct Events {
     listener: bool,
     ready: Vec<(usize, Side)>,
 }
 
-/// Waits until there is something to do; `None` when the system refuses.
+/// Waits until a socket has an event or something is due; `None` when the system refuses.
 fn wait(
     listener: &TcpListener,
     shared: &Shared,
     connections: &[Connection],
     faults: &Faults,
     next_cut: Option<Instant>,
-) -> Option<News> {
-    let mut asked = Vec::new();
+) -> Option<Events> {
+    let mut polled = Vec::new();
     let mut fds = vec![
         PollFd::new(&shared.bell, PollFlags::IN),
         PollFd::new(listener, PollFlags::IN),
@@ -135,7 +139,7 @@ fn wait(
                 // A socket without interest is left out: its hang-up would end every poll at once.
                 if !interest.is_empty() {
                     fds.push(PollFd::new(connection.socket(side), interest));
-                    asked.push((index, side));
+                    polled.push((index, side));
                 }
             }
             due = match (due, connection.next_due()) {
@@ -156,24 +160,24 @@ fn wait(
         Err(error) if error == rustix::io::Errno::INTR => {}
         Err(_) => return None,
     }
-    let has_news = |fd: &PollFd<'_>| !fd.revents().is_empty();
-    if fds.first().is_some_and(has_news) {
+    let has_event = |fd: &PollFd<'_>| !fd.revents().is_empty();
+    if fds.first().is_some_and(has_event) {
         let mut count = [0; 8];
-        // Empties the eventfd; that it was empty already is no harm.
+        // Empties the eventfd; it may be empty already.
         let _ = rustix::io::read(&shared.bell, &mut count);
     }
-    Some(News {
-        listener: fds.get(1).is_some_and(has_news),
-        ready: asked
+    Some(Events {
+        listener: fds.get(1).is_some_and(has_event),
+        ready: polled
             .into_iter()
             .zip(fds.iter().skip(2))
-            .filter_map(|(which, fd)| has_news(fd).then_some(which))
+            .filter_map(|(which, fd)| has_event(fd).then_some(which))
             .collect(),
     })
 }
 
 fn accept(listener: &TcpListener, target: SocketAddr, shared: &Shared, connections: &mut Vec<Connection>) {
-    for _ in 0..ACCEPTS_IN_A_ROW_MAX {
+    for _ in 0..ACCEPTS_PER_PASS_MAX {
         let client = match listener.accept() {
             Ok((client, _)) => client,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,

@@ -5,19 +5,14 @@ use std::io;
 use inferno::flamegraph::color::{MultiPalette, Palette};
 use inferno::flamegraph::{self, Options};
 
-use super::Profile;
+use super::result::Profile;
 
 impl Profile {
-    /// How many samples there are.
-    pub fn samples(&self) -> u64 {
-        self.stacks.iter().map(|(_, count)| count).sum()
-    }
-
-    /// The graph as an SVG: frames that called stand below those that they called, and are as wide as the time
-    /// that was spent in them. A click on a frame enlarges it.
+    /// The graph as an SVG: callers are below the functions that they call, and a frame is as wide as the time that was
+    /// spent in it. A click on a frame enlarges it.
     ///
     /// # Errors
-    /// When the graph cannot be drawn.
+    /// When the graph cannot be written.
     pub fn to_svg(&self, title: &str) -> io::Result<Vec<u8>> {
         let mut options = Options::default();
         options.title = title.to_owned();
@@ -56,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_graph_has_every_frame_and_needs_nothing_else() {
+    fn a_graph_has_every_frame_and_needs_no_other_file() {
         let profile = Profile {
             stacks: vec![
                 ("server;shard-0;main;write;tcp_sendmsg_[k]".to_owned(), 3),
