@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_objective_says_why() {
+    fn a_text_that_is_no_objective_is_an_error_with_the_cause() {
         for (text, cause) in [
             ("p99", "as in p99=1ms"),
             ("p95=1ms", "\"p95\" is no percentile"),

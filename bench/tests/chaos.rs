@@ -128,7 +128,7 @@ fn cuts_come_again_and_again() {
 }
 
 #[test]
-fn a_stalled_proxy_accepts_and_passes_nothing_on_until_it_goes_on() {
+fn a_stalled_proxy_accepts_and_forwards_nothing_until_the_stall_ends() {
     let proxy = proxy(Faults {
         stalled: true,
         ..Faults::default()

@@ -162,7 +162,7 @@ fn a_server_that_stalls_is_seen_by_every_call_that_was_due_in_the_meantime() {
 }
 
 #[test]
-fn what_is_never_answered_counts_with_the_time_that_it_waited() {
+fn calls_that_are_never_answered_count_with_the_time_that_they_waited() {
     let (server, map) = server();
     let registered = server.block_on(|caller| async move {
         let silent = caller.launch(|_| Silent).await?;

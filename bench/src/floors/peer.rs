@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_peer_is_found_by_its_own_name_and_says_what_is_not_equal() {
+    fn every_peer_is_found_by_its_own_name_and_has_a_note() {
         for peer in Peer::ALL {
             assert_eq!(Peer::named(peer.name()), Some(peer));
             assert!(!peer.note().is_empty());

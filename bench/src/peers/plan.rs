@@ -262,7 +262,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_contender_that_never_spins_is_measured_once_and_stands_in_both_settings() {
+    fn a_contender_that_never_spins_is_measured_once_and_listed_in_both_settings() {
         let series = plan(50).series();
         let of = |name: &str| {
             series

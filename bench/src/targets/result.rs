@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_meets_what_is_wanted_or_does_not() {
+    fn a_ratio_meets_its_limit_or_misses_it() {
         assert!(Wanted::AtLeast(0.9).is_met_by(0.9) && !Wanted::AtLeast(0.9).is_met_by(0.89));
         assert!(Wanted::AtMost(3.0).is_met_by(3.0) && !Wanted::AtMost(3.0).is_met_by(3.01));
         assert!(!Wanted::AtMost(3.0).is_met_by(f64::NAN) && !Wanted::AtLeast(0.0).is_met_by(f64::NAN));

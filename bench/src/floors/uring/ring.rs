@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_send_that_the_socket_does_not_take_at_once_goes_on() {
+    fn a_send_that_the_socket_does_not_take_at_once_continues() {
         let (here, mut there) = pair();
         let mut sent: Vec<u8> = (0..16u32 << 20).map(|place| (place % 251) as u8).collect();
         let expected = sent.clone();
