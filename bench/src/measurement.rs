@@ -77,6 +77,8 @@ pub struct Settings {
     pub keys: usize,
     /// How long shards poll for work before they sleep, in microseconds.
     pub spin_us: u32,
+    /// What runs the shards: `uring` or `glommio`.
+    pub runtime: String,
     /// The dialect of the calling node: `auto` or `skynet`.
     pub dialect: String,
     /// The called node and service.

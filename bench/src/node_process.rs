@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use skyring::Runtime;
 use thiserror::Error;
 
 use crate::ports;
@@ -66,6 +67,8 @@ pub struct NodePlan {
     pub threads: usize,
     /// How long a shard polls for I/O before it sleeps, in microseconds.
     pub spin_us: u32,
+    /// What runs its shards.
+    pub runtime: Runtime,
     /// Its one service: its registered name, and its kind.
     pub service: (&'static str, &'static str),
 }
@@ -140,6 +143,7 @@ fn write_files(folder: &Path, plan: &NodePlan, address: SocketAddr) -> io::Resul
         name,
         threads,
         spin_us,
+        runtime,
         service: (service, kind),
     } = plan;
     fs::write(
@@ -147,7 +151,7 @@ fn write_files(folder: &Path, plan: &NodePlan, address: SocketAddr) -> io::Resul
         format!("{name} = \"{address}\"\n"),
     )?;
     let config = format!(
-        "thread = {threads}\nspin_us = {spin_us}\nharbor = 0\ncluster = \"{name}_map.lua\"\nopen = \"{name}\"\n\
+        "thread = {threads}\nspin_us = {spin_us}\nruntime = \"{runtime}\"\nharbor = 0\ncluster = \"{name}_map.lua\"\nopen = \"{name}\"\n\
          services = {{ {service} = \"{kind}\" }}\n"
     );
     fs::write(folder.join(format!("{name}.lua")), config)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use skyring::config::ConfigError;
 use skyring::log::Destination;
-use skyring::{Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload, StartError};
+use skyring::{Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload, Runtime, StartError};
 use thiserror::Error as ThisError;
 
 use crate::cpu::allowed_cpus;
@@ -92,6 +92,8 @@ pub struct PairPlan {
     pub channels: u32,
     /// How long shards poll for work before they sleep, in microseconds.
     pub spin_us: u32,
+    /// What runs the shards of the calling node, and of a server that is started here.
+    pub runtime: Runtime,
     /// The dialect of the calling node.
     pub dialect: DialectChoice,
     /// The node that is called if it runs already; `None` = a server is started.
@@ -167,6 +169,7 @@ impl Pair {
                     name: SERVER,
                     threads: plan.threads,
                     spin_us: plan.spin_us,
+                    runtime: plan.runtime,
                     service: (SERVICE, plan.kind),
                 };
                 let server = NodeProcess::start(&mut supervisor, program, temp_dir.path(), &node)?;
@@ -185,6 +188,7 @@ impl Pair {
             .threads(plan.threads)
             .first_cpu(plan.threads)
             .spin(Duration::from_micros(u64::from(plan.spin_us)))
+            .runtime(plan.runtime)
             .channels(plan.channels)
             .dialect(plan.dialect)
             .map(map)

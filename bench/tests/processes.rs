@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use skyring::Runtime;
 use skyring_bench::{
     Event, EventKind, Interrupt, NodePlan, NodeProcess, NodeProcessError, Program, Supervisor, TempDir,
     WaitError,
@@ -17,6 +18,7 @@ const PLAN: NodePlan = NodePlan {
     name: "db",
     threads: 1,
     spin_us: 0,
+    runtime: Runtime::Uring,
     service: ("sdb", "simpledb"),
 };
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::contender::Contender;
+use super::contender::{Contender, VARIANTS};
 use super::skyring;
 use super::table::{Group, Missing, Table, row, set_ratios};
 use crate::floors::{Launcher, Peer, PeerError, PeerResult, Settings};
@@ -71,12 +71,7 @@ impl Plan {
                 progress(run, name);
                 let settings = self.settings(series.in_flight, series.spin);
                 let result = match series.contender {
-                    Contender::Skyring { skynet_dialect } => Ok(skyring::measure(
-                        (name, skynet_dialect),
-                        &settings,
-                        node,
-                        interrupt,
-                    )?),
+                    Contender::Skyring(variant) => Ok(skyring::measure(variant, &settings, node, interrupt)?),
                     Contender::Peer(peer) => peer.measure(&settings, launcher, interrupt),
                 };
                 match result {
@@ -112,9 +107,9 @@ impl Plan {
 
     /// Every contender in every setting that makes a difference to it, in the order of the table.
     fn series(&self) -> Vec<Series> {
-        let ours = [false, true].map(|skynet_dialect| Contender::Skyring { skynet_dialect });
+        let ours = VARIANTS.iter().map(Contender::Skyring);
         let peers = self.peers.iter().copied().map(Contender::Peer);
-        let contenders: Vec<_> = ours.into_iter().chain(peers).collect();
+        let contenders: Vec<_> = ours.chain(peers).collect();
         let mut all = Vec::new();
         for &in_flight in &self.in_flight {
             for &contender in &contenders {
@@ -280,7 +275,16 @@ pub(super) mod tests {
         assert_eq!(settings, [(1, 0), (1, 50), (8, 0), (8, 50)]);
         for group in &table.groups {
             let names: Vec<_> = group.rows.iter().map(|row| row.name).collect();
-            assert_eq!(names, ["skyring", "skyring-skynet", "glommio", "redis-get"]);
+            assert_eq!(
+                names,
+                [
+                    "skyring",
+                    "skyring-skynet",
+                    "skyring-glommio",
+                    "glommio",
+                    "redis-get"
+                ]
+            );
         }
         assert_eq!(table.groups[0].rows[3], {
             let mut row = table.groups[1].rows[3].clone();

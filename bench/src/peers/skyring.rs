@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use skyring::log::Destination;
-use skyring::{Address, ClusterMap, DialectChoice, Node, Payload};
+use skyring::{Address, ClusterMap, Node, Payload};
 
+use super::contender::Variant;
 use crate::floors::{PeerError, PeerResult, Settings};
 use crate::interrupt::Interrupt;
 use crate::load::{Load, LoadModel};
@@ -18,9 +19,9 @@ const SERVER: &str = "server";
 /// How long the server may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Measures it under a name. The calling node chooses Skynet's dialect, as a Skynet node does.
+/// Measures it. The calling node chooses Skynet's dialect, as a Skynet node does.
 pub(super) fn measure(
-    (name, skynet_dialect): (&'static str, bool),
+    variant: &Variant,
     settings: &Settings,
     program: &Program,
     interrupt: &Interrupt,
@@ -31,6 +32,7 @@ pub(super) fn measure(
         name: SERVER,
         threads: 1,
         spin_us: settings.spin.as_micros() as u32,
+        runtime: variant.runtime,
         service: ("echo", "echo"),
     };
     // Its one shard has the first processor, as the server of every floor.
@@ -41,11 +43,8 @@ pub(super) fn measure(
     let node = Node::builder()
         .first_cpu(settings.client_cpu)
         .spin(settings.spin)
-        .dialect(if skynet_dialect {
-            DialectChoice::Skynet
-        } else {
-            DialectChoice::Auto
-        })
+        .runtime(variant.runtime)
+        .dialect(variant.dialect)
         .map(map)
         // The standard output is for the figures.
         .log_to(Destination::File(temp_dir.path().join("client.log")))
@@ -77,7 +76,7 @@ pub(super) fn measure(
         )));
     }
     Ok(PeerResult {
-        name,
+        name: variant.name,
         calls: result.calls,
         calls_per_second: result.calls_per_second,
         latency_us: result.latency_us,
@@ -86,11 +85,6 @@ pub(super) fn measure(
         size: result.size,
         seconds: result.seconds,
         cpu_seconds: result.cpu_seconds,
-        note: if skynet_dialect {
-            "Skynet's packages on the wire, between two Skyring nodes"
-        } else {
-            "names, sessions, deadlines, reconnects, lua-seri values; one shard each side"
-        }
-        .to_owned(),
+        note: variant.note.to_owned(),
     })
 }

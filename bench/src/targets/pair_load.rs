@@ -1,6 +1,6 @@
 //! The loads of the targets that compare loads between two nodes.
 
-use skyring::{DialectChoice, Payload};
+use skyring::{DialectChoice, Payload, Runtime};
 
 use super::context::Context;
 use crate::load::{LoadModel, LoadResult};
@@ -21,6 +21,7 @@ pub(super) fn plan(kind: &'static str) -> PairPlan {
         threads: 1,
         channels: 1,
         spin_us: 0,
+        runtime: Runtime::Uring,
         dialect: DialectChoice::Auto,
         running: None,
         kind,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skyring::log::Destination;
-use skyring::{Address, ClusterMap, Node, Payload};
+use skyring::{Address, ClusterMap, Node, Payload, Runtime};
 
 use super::context::Context;
 use super::pair_load::MEBIBYTE;
@@ -80,6 +80,7 @@ fn measure_once(context: &Context<'_>) -> Result<(LoadResult, LoadResult, f64), 
             name,
             threads: 1,
             spin_us: 0,
+            runtime: Runtime::Uring,
             service: ("echo", "echo"),
         };
         NodeProcess::start(&mut supervisor, context.node, temp_dir.path(), &plan)

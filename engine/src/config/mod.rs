@@ -33,4 +33,4 @@ pub use node::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, DOWN_AFTER_MS_DEFAULT,
     NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig, THREADS_MAX,
 };
-pub use runtime::{RUNTIME_VARIABLE, Runtime, UnknownRuntime};
+pub use runtime::{RUNTIME_VARIABLE, Runtime, RuntimeVariableError, UnknownRuntime};

@@ -8,6 +8,9 @@ use thiserror::Error;
 /// The environment variable that names the runtime of nodes that name none themselves.
 pub const RUNTIME_VARIABLE: &str = "SKYRING_RUNTIME";
 
+/// Characters of the variable's value that an error quotes.
+const VALUE_CHARACTERS_MAX: usize = 60;
+
 /// What runs the tasks of the shards and moves their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Runtime {
@@ -22,6 +25,21 @@ impl Runtime {
     /// All runtimes, the default first.
     pub const ALL: [Runtime; 2] = [Runtime::Uring, Runtime::Glommio];
 
+    /// The runtime that [`RUNTIME_VARIABLE`] names, or the default where it is not set or empty.
+    ///
+    /// # Errors
+    /// [`RuntimeVariableError`] when the variable names no runtime.
+    pub fn from_environment() -> Result<Runtime, RuntimeVariableError> {
+        let value = std::env::var_os(RUNTIME_VARIABLE).unwrap_or_default();
+        let value = value.to_string_lossy();
+        if value.is_empty() {
+            return Ok(Runtime::default());
+        }
+        value.parse().map_err(|UnknownRuntime| RuntimeVariableError {
+            value: value.escape_debug().take(VALUE_CHARACTERS_MAX).collect(),
+        })
+    }
+
     /// Its name in configs, flags and [`RUNTIME_VARIABLE`].
     pub fn name(self) -> &'static str {
         match self {
@@ -29,6 +47,14 @@ impl Runtime {
             Runtime::Glommio => "glommio",
         }
     }
+}
+
+/// The environment names a runtime that does not exist.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("environment variable {RUNTIME_VARIABLE}: \"{value}\" is {UnknownRuntime}")]
+pub struct RuntimeVariableError {
+    /// The variable's value, cut if it is long.
+    pub value: String,
 }
 
 impl fmt::Display for Runtime {

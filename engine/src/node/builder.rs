@@ -13,7 +13,7 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, NodeConfig, RUNTIME_VARIABLE, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
+    DOWN_AFTER_MS_DEFAULT, NodeConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
 };
 use crate::core::clock::whole_milliseconds;
 use crate::core::control::Control;
@@ -31,9 +31,6 @@ use crate::service::Kinds;
 use crate::service::caller::Caller;
 use crate::shard::mesh::Mesh;
 use crate::shard::{Parts, Shard, tasks};
-
-/// Characters of an environment variable's value that an error quotes.
-const VALUE_CHARACTERS_MAX: usize = 60;
 
 /// Sets up a node; [`NodeBuilder::start`] starts it.
 pub struct NodeBuilder {
@@ -132,8 +129,8 @@ impl NodeBuilder {
         self
     }
 
-    /// What runs the shards. Without it the environment variable [`RUNTIME_VARIABLE`] says, and where it is not set,
-    /// [`Runtime::Uring`].
+    /// What runs the shards. Without it the environment variable
+    /// [`RUNTIME_VARIABLE`](crate::config::RUNTIME_VARIABLE) decides, and where that is not set, [`Runtime::Uring`].
     pub fn runtime(mut self, runtime: Runtime) -> NodeBuilder {
         self.runtime = Some(runtime);
         self
@@ -222,7 +219,7 @@ impl NodeBuilder {
     pub fn start(self) -> Result<Node, StartError> {
         let runtime = rt::Runtime::select(match self.runtime {
             Some(runtime) => runtime,
-            None => runtime_of_environment()?,
+            None => Runtime::from_environment()?,
         })?;
         rt::prepare(runtime)?;
         let open_files_max = sys::raise_open_files_max()?;
@@ -299,19 +296,6 @@ impl NodeBuilder {
             }
         }
     }
-}
-
-/// The runtime that the environment names.
-fn runtime_of_environment() -> Result<Runtime, StartError> {
-    let Some(value) = std::env::var_os(RUNTIME_VARIABLE).filter(|value| !value.is_empty()) else {
-        return Ok(Runtime::default());
-    };
-    let value = value.to_string_lossy();
-    value.parse().map_err(|error| StartError::Environment {
-        variable: RUNTIME_VARIABLE,
-        value: value.escape_debug().take(VALUE_CHARACTERS_MAX).collect(),
-        error,
-    })
 }
 
 impl Node {

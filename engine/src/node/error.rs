@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error as ThisError;
 
-use crate::config::UnknownRuntime;
+use crate::config::RuntimeVariableError;
 use crate::error::Error;
 
 /// Why a node did not start.
@@ -14,16 +14,9 @@ pub enum StartError {
     /// This machine cannot run shards, or refused a thread or a descriptor.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
-    /// An environment variable has a value that means nothing.
-    #[error("environment variable {variable}: \"{value}\" is {error}")]
-    Environment {
-        /// The variable.
-        variable: &'static str,
-        /// Its value, cut if it is long.
-        value: String,
-        /// What is wrong.
-        error: UnknownRuntime,
-    },
+    /// The environment names a runtime that does not exist.
+    #[error(transparent)]
+    Environment(#[from] RuntimeVariableError),
     /// The log file cannot be written.
     #[error("cannot log to {file}: {error}")]
     Log {

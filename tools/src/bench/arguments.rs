@@ -10,12 +10,14 @@ use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective};
 
 use super::{chaos, compare, ledger, peers, targets};
+use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
 Examples:
   skyring bench                       one channel, 256 calls in flight, 64-byte values
   skyring bench --in-flight 1         the round trip of a single call, beside the blocking echo
   skyring bench --spin-us 50          shards poll 50 us before they sleep
+  skyring bench --runtime glommio     the same on the other runtime
   skyring bench --rate 100k           an open loop: the percentiles include the time of stalls
   skyring bench --find-max --slo p99=1ms     the highest rate with a p99 of at most a millisecond
   skyring bench --channels 4 --threads 4     keyed calls over four channels
@@ -77,6 +79,8 @@ pub(crate) struct Arguments {
     /// Microseconds that shards poll before they sleep; uses processor time
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(SPIN_US_MAX)))]
     pub(super) spin_us: u32,
+    #[command(flatten)]
+    pub(super) runtime: RuntimeArgument,
     /// auto = native with Skyring nodes, Skynet's with Skynet nodes; skynet = Skynet's with all
     #[arg(long, value_name = "auto|skynet", default_value = "auto", value_parser = dialect)]
     pub(super) dialect: DialectChoice,

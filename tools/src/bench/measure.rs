@@ -75,6 +75,7 @@ pub(super) fn measure(
         threads: plan.pair.threads,
         keys: plan.keys,
         spin_us: plan.pair.spin_us,
+        runtime: plan.pair.runtime.to_string(),
         dialect: match plan.pair.dialect {
             DialectChoice::Auto => "auto",
             DialectChoice::Skynet => "skynet",

@@ -63,6 +63,7 @@ impl Plan {
                 threads: arguments.threads as usize,
                 channels: arguments.channels,
                 spin_us: arguments.spin_us,
+                runtime: arguments.runtime.selected()?,
                 dialect: arguments.dialect,
                 running: running(arguments)?,
                 // With several shards each has an instance, and the key of a call selects the instance.

@@ -122,6 +122,9 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
         milliseconds => milliseconds.to_string(),
     };
     lines.add("call_timeout_ms", timeout);
+    if let Some(runtime) = config.runtime {
+        lines.add("runtime", runtime.name());
+    }
     if config.spin_us > 0 {
         lines.add("spin_us", config.spin_us.to_string());
     }

@@ -23,7 +23,8 @@ use std::process::{Command, ExitCode};
 use skyring_bench::end_with_parent;
 
 use self::scenario::DemoError;
-use crate::shared::output::{EXIT_FAILURE, EXIT_INTERRUPTED, fail};
+use crate::shared::output::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, fail};
+use crate::shared::runtime::RuntimeArgument;
 
 /// The arguments of `skyring demo`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
     /// Seconds of load at the end
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
+    #[command(flatten)]
+    runtime: RuntimeArgument,
     /// Run the gate of a demo whose files are in this folder
     #[arg(long, value_name = "DIR", hide = true)]
     gate_process: Option<PathBuf>,
@@ -47,7 +50,11 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if let Some(config) = arguments.node_process {
         return fail(EXIT_FAILURE, exec_node(&config));
     }
-    match scenario::run(arguments.seconds) {
+    let runtime = match arguments.runtime.selected() {
+        Ok(runtime) => runtime,
+        Err(cause) => return fail(EXIT_USAGE, cause),
+    };
+    match scenario::run(arguments.seconds, runtime) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ DemoError::Interrupted) => fail(EXIT_INTERRUPTED, error),
         Err(error) => fail(EXIT_FAILURE, error),

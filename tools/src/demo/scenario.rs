@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use skyring::Runtime;
 use skyring_bench::{
     Event, EventKind, Interrupt, NodePlan, NodeProcess, NodeProcessError, Process, Supervisor, TempDir,
     WaitError,
@@ -96,10 +97,10 @@ struct Demo {
 }
 
 /// Runs the scenario.
-pub(super) fn run(seconds: u64) -> Result<(), DemoError> {
+pub(super) fn run(seconds: u64, runtime: Runtime) -> Result<(), DemoError> {
     let interrupt = Interrupt::catch().map_err(system("watching for signals"))?;
     display::print_heading().map_err(system("printing"))?;
-    let mut demo = Demo::start(interrupt)?;
+    let mut demo = Demo::start(interrupt, runtime)?;
 
     demo.step("call", GateCommand::Call)?;
     demo.step("send", GateCommand::Send)?;
@@ -115,7 +116,7 @@ pub(super) fn run(seconds: u64) -> Result<(), DemoError> {
 }
 
 impl Demo {
-    fn start(interrupt: Interrupt) -> Result<Demo, DemoError> {
+    fn start(interrupt: Interrupt, runtime: Runtime) -> Result<Demo, DemoError> {
         let scratch = TempDir::new("demo").map_err(system("creating a folder"))?;
         let program = node_program().map_err(system("finding this program"))?;
         let mut watch = Supervisor::new(interrupt, display::print_event);
@@ -123,11 +124,12 @@ impl Demo {
             name,
             threads: 1,
             spin_us: 0,
+            runtime,
             service: ("sdb", "simpledb"),
         };
         let mut db = NodeProcess::start(&mut watch, &program, scratch.path(), &plan(DB))?;
         let mut backup = NodeProcess::start(&mut watch, &program, scratch.path(), &plan(BACKUP))?;
-        let gate = start_gate(&watch, &program.file, scratch.path(), &db)?;
+        let gate = start_gate(&watch, &program.file, scratch.path(), (&db, runtime))?;
         let text = format!(
             "{DB} (pid {}, {}), {BACKUP} (pid {}, {}), {GATE} (pid {})",
             db.process().id(),
@@ -289,9 +291,9 @@ fn start_gate(
     watch: &Supervisor,
     program: &Path,
     folder: &Path,
-    db: &NodeProcess,
+    (db, runtime): (&NodeProcess, Runtime),
 ) -> Result<Process, DemoError> {
-    let config = format!("thread = 1\nharbor = 0\ncluster = \"{GATE}_map.lua\"\n");
+    let config = format!("thread = 1\nruntime = \"{runtime}\"\nharbor = 0\ncluster = \"{GATE}_map.lua\"\n");
     let map = format!("{DB} = \"{}\"\n", db.address());
     fs::write(folder.join(format!("{GATE}.lua")), config)
         .and_then(|()| fs::write(folder.join(format!("{GATE}_map.lua")), map))

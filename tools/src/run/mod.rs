@@ -12,6 +12,7 @@ use skyring::{NodeBuilder, StartError};
 
 use crate::shared::node_config::{kinds, load_node};
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
+use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +25,7 @@ A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster
   call_timeout_ms = 30000          timeout of calls to other nodes; 0 = none
   down_after_ms = 2000             a node without a sign of life for so long is down; 0 = never
   stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight
+  runtime = \"uring\"                what runs the shards: uring or glommio
   spin_us = 0                      shards poll this long before they sleep; uses processor time
 
 The log goes to the standard output unless `logger` names a file. SIGINT (Ctrl-C) or SIGTERM stops the \
@@ -36,6 +38,8 @@ line, exit code 2.";
 pub(crate) struct Arguments {
     /// The config of the node
     config: PathBuf,
+    #[command(flatten)]
+    runtime: RuntimeArgument,
 }
 
 /// Runs a node until a signal stops it.
@@ -55,6 +59,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let in_lua = skyring_lua::first_service(&config, &kinds) == skyring_lua::First::Lua;
     let bootstrap = in_lua.then(|| config.bootstrap.clone());
     let mut builder = NodeBuilder::from_config(config, map).kinds(kinds);
+    if let Some(runtime) = arguments.runtime.given() {
+        builder = builder.runtime(runtime);
+    }
     if let Some(bootstrap) = bootstrap {
         builder = builder.first_service(&bootstrap);
     }
@@ -65,7 +72,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             return fail(EXIT_USAGE, format!("{file}: logger: {error}"));
         }
         // The engine names the variable, or the file and the key.
-        Err(error @ (StartError::Environment { .. } | StartError::Service { .. })) => {
+        Err(error @ (StartError::Environment(_) | StartError::Service { .. })) => {
             return fail(EXIT_USAGE, error);
         }
     };

@@ -7,5 +7,6 @@ pub(crate) mod node_config;
 pub(crate) mod output;
 pub(crate) mod output_file;
 pub(crate) mod programs;
+pub(crate) mod runtime;
 pub(crate) mod status_line;
 pub(crate) mod values;

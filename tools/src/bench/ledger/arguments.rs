@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skyring::Runtime;
 use skyring::config::THREADS_MAX;
 use skyring_bench::{Faults, LEDGER_CALLERS_MAX};
 
 use super::fault_schedule::FaultSchedule;
 use crate::bench::network_faults::FaultArguments;
+use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,6 +66,8 @@ pub(super) struct CommonArguments {
     /// Dialect between callers and callee
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) dialect: Dialect,
+    #[command(flatten)]
+    runtime: RuntimeArgument,
     /// Write the result to this file as JSON; - is the standard output
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -118,6 +122,7 @@ pub(crate) struct SoakArguments {
 pub(super) struct Plan {
     pub(super) common: CommonArguments,
     pub(super) rate: u32,
+    pub(super) runtime: Runtime,
     pub(super) duration: Duration,
     pub(super) network: Faults,
     pub(super) processes: FaultSchedule,
@@ -135,20 +140,21 @@ fn every(seconds: Option<f64>) -> Option<Duration> {
 }
 
 impl CommonArguments {
-    fn plan(&self, duration: Duration, network: Faults, processes: FaultSchedule) -> Plan {
-        Plan {
+    fn plan(&self, duration: Duration, network: Faults, processes: FaultSchedule) -> Result<Plan, String> {
+        Ok(Plan {
             rate: self.rate.unwrap_or(RATE_DEFAULT),
+            runtime: self.runtime.selected()?,
             common: self.clone(),
             duration,
             network,
             processes,
-        }
+        })
     }
 }
 
 impl Arguments {
     /// The run that the arguments describe.
-    pub(super) fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Result<Plan, String> {
         let processes = FaultSchedule {
             kill: every(self.kill_every),
             terminate: every(self.terminate_every),
@@ -163,7 +169,7 @@ impl Arguments {
 
 impl SoakArguments {
     /// The run that the arguments describe: all faults at once.
-    pub(super) fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Result<Plan, String> {
         let network = Faults {
             cuts_per_second: 10.0,
             ..Faults::default()

@@ -11,23 +11,27 @@ mod run;
 
 use std::process::ExitCode;
 
+use self::arguments::Plan;
 pub(crate) use self::arguments::{Arguments, SoakArguments};
 pub(crate) use self::callee::{NodeArguments, run_node};
-use self::run::LedgerRunError;
-use crate::shared::output::{EXIT_FAILURE, fail};
+use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
 
 /// Runs the ledger.
 pub(crate) fn ledger(arguments: &Arguments) -> ExitCode {
-    exit_code(run::run(&arguments.plan()))
+    run_plan(arguments.plan())
 }
 
 /// Runs the ledger with all faults.
 pub(crate) fn soak(arguments: &SoakArguments) -> ExitCode {
-    exit_code(run::run(&arguments.plan()))
+    run_plan(arguments.plan())
 }
 
-fn exit_code(outcome: Result<u64, LedgerRunError>) -> ExitCode {
-    match outcome {
+fn run_plan(plan: Result<Plan, String>) -> ExitCode {
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(cause) => return fail(EXIT_USAGE, cause),
+    };
+    match run::run(&plan) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(violations) => fail(EXIT_FAILURE, format!("{violations} violations")),
         Err(error) => fail(EXIT_FAILURE, error),

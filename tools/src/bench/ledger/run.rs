@@ -128,6 +128,7 @@ impl LedgerRun {
                 name,
                 threads: plan.common.threads as usize,
                 spin_us: 0,
+                runtime: plan.runtime,
                 service: ("ledger", kind),
             };
             NodeProcess::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
@@ -150,6 +151,7 @@ impl LedgerRun {
         let mut builder = Node::builder()
             .threads(plan.common.threads as usize)
             .first_cpu(plan.common.threads as usize)
+            .runtime(plan.runtime)
             .map(map)
             .channels(plan.common.channels)
             .log_to(Destination::File(scratch.path().join("callers.log")));
