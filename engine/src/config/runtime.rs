@@ -5,11 +5,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::error::quoted;
+
 /// The environment variable that names the runtime of nodes that name none themselves.
 pub const RUNTIME_VARIABLE: &str = "SKYRING_RUNTIME";
-
-/// Characters of the variable's value that an error quotes.
-const VALUE_CHARACTERS_MAX: usize = 60;
 
 /// What runs the tasks of the shards and moves their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Runtime {
             return Ok(Runtime::default());
         }
         value.parse().map_err(|UnknownRuntime| RuntimeVariableError {
-            value: value.escape_debug().take(VALUE_CHARACTERS_MAX).collect(),
+            value: quoted(&value),
         })
     }
 
@@ -51,9 +50,9 @@ impl Runtime {
 
 /// The environment names a runtime that does not exist.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("environment variable {RUNTIME_VARIABLE}: \"{value}\" is {UnknownRuntime}")]
+#[error("environment variable {RUNTIME_VARIABLE}: {value} is {UnknownRuntime}")]
 pub struct RuntimeVariableError {
-    /// The variable's value, cut if it is long.
+    /// The variable's value, in quotes, and cut if it is long.
     pub value: String,
 }
 
