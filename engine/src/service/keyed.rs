@@ -23,8 +23,8 @@ use crate::service::launch::{kind_work, launch_at, launch_here};
 impl Caller {
     /// Launches a keyed service: an instance on each shard, and a handle that stands for all of them. Each message
     /// goes to the instance of its key, [`placement::shard_of_key`](crate::placement::shard_of_key): the key of
-    /// [`key`](Self::key) or [`NodeRef::key`], or else the sender's handle. Give the handle a name with
-    /// [`Cluster::register`] or [`name_service`](Self::name_service).
+    /// [`key`](Self::key) or [`NodeRef::key`](crate::NodeRef::key), or else the sender's handle. Give the handle a
+    /// name with [`Cluster::register`](crate::Cluster::register) or [`name_service`](Self::name_service).
     ///
     /// # Errors
     /// The error that [`Service::start`] of an instance returns; then all instances end.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use crate::core::ShardCore;
 use crate::core::slab::Key;
 
-/// A sleep; see [`Caller::sleep`].
+/// A sleep; see [`Caller::sleep`](crate::Caller::sleep).
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     pub(super) shard: Rc<ShardCore>,

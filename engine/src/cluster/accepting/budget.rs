@@ -63,14 +63,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Updates the sum of held bytes for one connection; returns whether the sum is over its limit.
+    /// Updates the sum of held bytes for one connection; returns whether the sum is above its limit.
     pub(crate) fn count_held(&self, before: usize, now: usize) -> bool {
         let held = self.held.get().saturating_sub(before) + now;
         self.held.set(held);
         held > HELD_BYTES_MAX
     }
 
-    /// Whether the sum of held bytes is over its limit.
+    /// Whether the sum of held bytes is above its limit.
     pub(crate) fn is_over(&self) -> bool {
         self.held.get() > HELD_BYTES_MAX
     }

@@ -81,7 +81,7 @@ impl ClusterShard {
         }
     }
 
-    /// On the first shard: marks the nodes down whose time is over.
+    /// On the first shard: marks the nodes down whose time has elapsed.
     pub(crate) fn detector_deadline(&self, shard: &Rc<ShardCore>) {
         self.states.armed.set(Millis::MAX);
         loop {

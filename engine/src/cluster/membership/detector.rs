@@ -279,7 +279,7 @@ impl Detector {
         change.map(|change| (change, record.cause.clone().unwrap_or_else(|| "".into())))
     }
 
-    /// Marks one node as down whose time is over at `now`, and returns it with its last cause. Call it until it
+    /// Marks one node as down whose time has elapsed at `now`, and returns it with its last cause. Call it until it
     /// returns `None`.
     pub(crate) fn poll(&mut self, now: Millis) -> Option<(Text, Option<Text>)> {
         if self.down_after_ms == 0 {

@@ -8,7 +8,7 @@ use crate::cluster::accepting::incidents::Incident;
 use crate::core::ShardCore;
 
 impl Inbound {
-    /// Updates its share of the shard's sum, and enforces the budget when the sum is over its limit.
+    /// Updates its share of the shard's sum, and enforces the budget when the sum is above its limit.
     pub(super) fn count_held(&self, shard: &Rc<ShardCore>) {
         if self.recount() {
             shard.cluster().enforce_budget(shard);
@@ -26,7 +26,7 @@ impl Inbound {
         self.recount();
     }
 
-    /// Ends the connection because it holds the most while the sum is over its limit.
+    /// Ends the connection because it holds the most while the sum is above its limit.
     pub(in crate::cluster) fn end_largest(&self, shard: &Rc<ShardCore>) {
         shard.node.metrics.connections_greedy.add(1);
         shard.cluster().incidents.log(shard, Incident::Greedy, || {

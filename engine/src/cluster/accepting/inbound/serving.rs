@@ -24,7 +24,7 @@ const HEARTBEAT_INTERVAL_MS: Millis = 250;
 /// Reads in a row that found bytes at once before the task yields to other connections.
 const READS_IN_A_ROW_MAX: u32 = 16;
 
-/// Why a connection is over.
+/// Why a connection has ended.
 enum Closed {
     Malformed(String),
     /// The peer ended it, or this side did and has logged why.
