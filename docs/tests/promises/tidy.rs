@@ -92,8 +92,8 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 fn only_the_runtime_room_names_the_executor() {
     // A bare loop on it is one of the floors.
     assert_only_dependency_of("glommio", &["engine", "bench"]);
-    // A config chooses it by name; a test allows for its allocations.
-    let rooms = ["engine/src/rt", "engine/src/config", "engine/tests/call_allocations.rs"];
+    // A config chooses it by name.
+    let rooms = ["engine/src/rt", "engine/src/config"];
     assert_named_only_in("glommio", "engine/src", &rooms);
 }
 

@@ -21,6 +21,10 @@ use crate::rt::sys;
 /// Memory that the executor registers for file I/O, which the engine does not use: as little as it takes.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 
+/// When this is over the executor interrupts its run queue, and may then sleep with runnable tasks: practically never.
+/// Tasks relax instead.
+const PREEMPT_TIME: Duration = Duration::from_secs(3_600);
+
 /// Slots of each submission queue.
 const RING_DEPTH: usize = 256;
 
@@ -58,6 +62,7 @@ where
     let reader = bell.as_fd().try_clone_to_owned()?;
     let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .spin_before_park(spin)
+        .preempt_timer(PREEMPT_TIME)
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
         .make()
