@@ -33,6 +33,8 @@ pub(crate) struct ClusterShard {
     /// The state that all shards share.
     pub(crate) shared: Arc<ClusterShared>,
     pub(in crate::cluster) map: Reader<ClusterMap>,
+    /// The version of the map that peers, channels and pending requests were last compared with.
+    pub(in crate::cluster) map_applied: Cell<u64>,
     /// The nodes that this shard has requests or channels for.
     pub(in crate::cluster) peers: RefCell<Peers>,
     /// Counts the changes of `peers`, from 1.
@@ -58,6 +60,7 @@ impl ClusterShard {
     pub(crate) fn new(node: &NodeShared, shared: &Arc<ClusterShared>) -> ClusterShard {
         ClusterShard {
             map: Reader::new(Arc::clone(&shared.map)),
+            map_applied: Cell::new(0),
             peers: RefCell::default(),
             peers_version: Cell::new(1),
             channels: RefCell::default(),
@@ -82,6 +85,12 @@ impl ClusterShard {
                 nowaiting: map.nowaiting == Some(true),
             },
         })
+    }
+
+    /// Whether the map has a node at this address.
+    pub(in crate::cluster) fn is_at(&self, node: &str, address: &NodeAddress) -> bool {
+        self.map
+            .read(|map| map.nodes.get(node).and_then(NodeEntry::address) == Some(address))
     }
 
     /// Whether the configuration alone fixes one channel to a node.

@@ -27,7 +27,7 @@ impl ClusterShard {
     /// The channel of a key by a cached route; `None`: the route is not valid.
     #[inline(always)]
     pub(in crate::cluster) fn cached_channel(&self, route: &Route, key: u64) -> Option<Rc<Channel>> {
-        if self.map.is_stale() {
+        if self.is_map_stale() {
             return None;
         }
         let index = route.index(self.peers_version.get(), |node| {
@@ -41,9 +41,7 @@ impl ClusterShard {
     /// Sends a request to another node, on the channel of its key; refuses it where there is no way.
     pub(crate) fn route(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
         // A caller that has seen a reload return may call before this shard learns of the change.
-        if self.map.is_stale() {
-            self.map_changed(shard);
-        }
+        self.refresh_map(shard);
         if let Some(request) = self.route_to_group(shard, request) {
             self.route_to_node(shard, request);
         }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use skyring_codec::Millis;
 
 use crate::cluster::room::{ClusterShard, Entry};
+use crate::config::NodeAddress;
 use crate::core::ShardCore;
 use crate::core::request::RemoteRequest;
 use crate::error::Text;
@@ -54,6 +55,8 @@ impl ClusterShard {
     /// On the first shard: finds out how many channels a node has, and sends the number to all shards. Tries until
     /// this time.
     fn begin_handshake(&self, shard: &Rc<ShardCore>, node: &Text, until: Millis, requester: usize) {
+        // The requester may have seen a reload that this shard has not, and what is known is about the old address.
+        self.refresh_map(shard);
         // The asking shard checks the map itself.
         let Entry::At(address) = self.entry(node) else {
             return;
@@ -61,7 +64,7 @@ impl ClusterShard {
         if let Some(channels) = self.known_channels(node) {
             let node = Text::clone(node);
             return shard.run_on(requester, move |shard| {
-                shard.cluster().set_channels(shard, &node, channels)
+                shard.cluster().set_channels(shard, &node, &address, channels)
             });
         }
         let channel = self.channel_numbered(node, 1);
@@ -69,22 +72,30 @@ impl ClusterShard {
         channel.connect_until(until);
     }
 
-    /// Handles the end of the handshake of a node's first channel.
-    pub(in crate::cluster) fn end_handshake(&self, shard: &Rc<ShardCore>, node: &Text, channels: u32) {
-        if self.known_channels(node) != Some(channels) {
+    /// Handles the end of the handshake of a node's first channel, which leads to this address.
+    pub(in crate::cluster) fn end_handshake(
+        &self,
+        shard: &Rc<ShardCore>,
+        node: &Text,
+        address: NodeAddress,
+        channels: u32,
+    ) {
+        self.refresh_map(shard);
+        if !self.is_at(node, &address) || self.known_channels(node) != Some(channels) {
             let node = Text::clone(node);
-            shard.run_on_all(move |shard| shard.cluster().set_channels(shard, &node, channels));
+            shard.run_on_all(move |shard| shard.cluster().set_channels(shard, &node, &address, channels));
         }
     }
 
-    /// Stores the number of channels of a node, and drains its pending requests.
-    fn set_channels(&self, shard: &Rc<ShardCore>, node: &Text, channels: u32) {
-        let Entry::At(address) = self.entry(node) else {
-            return;
-        };
-        self.peers_mut()
-            .get_or_insert(node, address)
-            .set_channels(channels);
+    /// Stores the number of channels that a node has at this address, and drains its pending requests. When the node has
+    /// moved meanwhile, they ask anew.
+    fn set_channels(&self, shard: &Rc<ShardCore>, node: &Text, address: &NodeAddress, channels: u32) {
+        self.refresh_map(shard);
+        if self.is_at(node, address) {
+            self.peers_mut()
+                .get_or_insert(node, address.clone())
+                .set_channels(channels);
+        }
         self.pending.end_attempt(node);
         self.drain_pending(shard, node);
     }

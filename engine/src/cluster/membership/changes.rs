@@ -51,11 +51,9 @@ impl ClusterShard {
         address: &NodeAddress,
         evidence: Evidence,
     ) {
-        if self.map.is_stale() {
-            self.map_changed(shard);
-        }
+        self.refresh_map(shard);
         // The evidence may be about an old address.
-        if !matches!(self.entry(node), Entry::At(current) if current == *address) {
+        if !self.is_at(node, address) {
             return;
         }
         self.record_address(node);

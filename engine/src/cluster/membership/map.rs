@@ -8,10 +8,24 @@ use crate::core::ShardCore;
 use crate::error::Text;
 
 impl ClusterShard {
+    /// Whether the map has changed since this shard applied it. A read of the map alone applies nothing.
+    #[inline]
+    pub(in crate::cluster) fn is_map_stale(&self) -> bool {
+        self.map.version() != self.map_applied.get()
+    }
+
+    /// Applies a map that changed before this shard was notified.
+    #[inline]
+    pub(in crate::cluster) fn refresh_map(&self, shard: &Rc<ShardCore>) {
+        if self.is_map_stale() {
+            self.map_changed(shard);
+        }
+    }
+
     /// Applies a changed map: calls to disabled nodes fail at once, nodes that moved are reached at their new address
     /// from the next call on, and pending requests are routed.
     pub(crate) fn map_changed(&self, shard: &Rc<ShardCore>) {
-        self.map.read(|_| ());
+        self.map_applied.set(self.map.version());
         let nodes = self.peers.borrow().names();
         for node in nodes {
             self.entry_changed(shard, &node);

@@ -128,7 +128,9 @@ impl Channel {
         shard.cluster().shared.set_failure(&self.node, None);
         self.connection.flush_later(shard);
         if self.number == 1 {
-            shard.cluster().end_handshake(shard, &self.node, channels);
+            shard
+                .cluster()
+                .end_handshake(shard, &self.node, self.address(), channels);
         }
     }
 
