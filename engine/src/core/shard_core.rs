@@ -136,6 +136,11 @@ impl<R: ?Sized> ShardCore<R> {
         }
     }
 
+    /// Whether a turn is requested that has not begun.
+    pub(crate) fn is_turn_requested(&self) -> bool {
+        self.turn_requested_since.get().is_some()
+    }
+
     /// Takes the time since which the current turn was requested.
     pub(crate) fn take_turn_requested_since(&self) -> Option<Instant> {
         self.turn_requested_since.take()

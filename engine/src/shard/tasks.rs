@@ -112,9 +112,10 @@ impl Tasks {
                 self.record_rescued_sleep("work was waiting in its executor");
             }
             if self.rooms().turn(&self.core) {
+                // Requested first: messages without a requested turn are a sign of a lost wake-up.
+                self.core.request_turn();
                 rt::relax().await;
                 self.core.note_io_polled();
-                self.core.request_turn();
             }
         }
     }
@@ -156,14 +157,15 @@ impl Tasks {
     async fn run_guard(self: Rc<Self>) {
         let core = &self.core;
         let bell = core.node.injectors[core.index].bell();
-        let is_stalled = || self.rooms().has_messages(core) && bell.is_announced();
+        let is_stalled =
+            || self.rooms().has_messages(core) && !core.is_turn_requested() && bell.is_announced();
         let mut ticks = 0u32;
         while !self.is_stopping() {
             sleep_or_wake(Some(GUARD_TICK), &self.guard_cancelled).await;
             self.guard.tick();
             core.note_io_polled();
             ticks = ticks.wrapping_add(1);
-            // A message waits and a sleep is announced: was the ring lost? A sender may be between its push and its
+            // A message waits, a sleep is announced and no turn is requested: was the ring lost? A sender may be between its push and its
             // ring: only if the state is the same a while later was the wake-up lost.
             if is_stalled() {
                 let rings = bell.rings();
