@@ -160,13 +160,19 @@ impl<L: LinkIo + 'static> Connection<L> {
 
     fn write(self: &Rc<Self>, write: impl FnOnce(&Stream, &Rc<dyn Writer>)) {
         self.unwritten.set(0);
-        if self.blocked_since.get().is_some() || self.ended.get() {
+        // A stream that is asked to write and finds nothing would send the next acknowledgement alone.
+        if self.blocked_since.get().is_some() || self.ended.get() || !self.has_output() {
             return;
         }
         let stream = self.stream.borrow().clone();
         if let Some(stream) = stream {
             write(&stream, &(Rc::clone(self) as Rc<dyn Writer>));
         }
+    }
+
+    fn has_output(&self) -> bool {
+        let mut first = [IoSlice::new(&[])];
+        self.link.borrow().transmit(&mut first) > 0
     }
 
     /// Waits until the stream is readable, and reads into the link. The first flag is false at the end of the stream;

@@ -39,7 +39,7 @@ pub(super) const SUBMISSIONS_MAX: u32 = 256;
 const COMPLETIONS_MAX: u32 = 4096;
 
 /// Provided buffers of one ring: a power of two.
-pub(super) const BUFFERS: u16 = 64;
+pub(super) const BUFFERS: u16 = 16;
 
 /// Bytes of one provided buffer.
 pub(super) const BUFFER_BYTES: usize = 16 << 10;
