@@ -46,6 +46,26 @@ fn a_hello_is_read_as_it_was_meant_or_is_an_error() {
     entries::native_hello(HELLO);
 }
 
+/// A callee answers a hello in any session, a dialler takes the answer to session 1 only.
+#[test]
+fn an_answer_in_another_session_is_none_to_a_dialler() {
+    let mut input = HELLO.to_vec();
+    input[7..11].copy_from_slice(&[1, 32, 0, 0]);
+    entries::native_hello(&input);
+}
+
+/// A peer that guesses the session of a call may answer it before it was transmitted.
+#[test]
+fn an_answer_may_come_before_its_call_was_transmitted() {
+    let refusal = b"\x00\x13\x01\x00\x00\x00\x00name not found";
+    for answer in [
+        &b"\x00\x06\x01\x00\x00\x00\x01\x00"[..],
+        b"\x00\x06\x01\x00\x00\x00\x00x",
+    ] {
+        entries::native_hello(&[refusal, answer].concat());
+    }
+}
+
 #[test]
 fn whatever_frames_come_every_split_gives_the_same_requests_and_answers() {
     Random::inputs(SEED + 2, FRAMES, 20_000, entries::native_callee);
@@ -63,6 +83,15 @@ const SESSION_STEPS: &[u8] = &[
     11, 0, 3, 255, 4, 30, 4, 255, 5, 1, 6, 90, 7, 1, 10, 5, 0, 3, 7, 0, 11, 1, 3, 255, 4, 255, 5, 0, 6, 255,
     8, 30, 12, 0, 1, 11, 11, 0, 3, 255, 4, 255, 5, 0, 6, 255, 2, 5, 13, 1, 9, 0, 14, 4, 11, 0,
 ];
+
+/// Bytes of a half-open connection were taken for bytes of the next one.
+#[test]
+fn bytes_of_a_half_open_connection_are_judged_as_such() {
+    let input = [
+        210, 118, 11, 126, 3, 182, 184, 228, 5, 14, 6, 44, 3, 12, 114, 16, 224, 104, 9,
+    ];
+    session::native_session(&input);
+}
 
 #[test]
 fn every_message_of_a_session_comes_once_and_in_order_whatever_breaks() {
