@@ -1,4 +1,4 @@
-//! What the fuzz target for sessions does with its input: two honest ends, and connections that break.
+//! Sessions: two honest ends, and connections that break.
 
 use std::io::IoSlice;
 
@@ -8,10 +8,16 @@ use skyring_codec::link::{
     Inbound, ProtocolError,
 };
 use skyring_codec::native::{Hello, Resumption};
-use skyring_codec::skynet::Address;
+use skyring_codec::skynet::{Address, RequestAddress};
+
+use super::events::{magnitude, note, note_words};
+use super::peer::taken_up_to;
 
 /// Exchanges after which everything must have come to its end.
 const ROUNDS_MAX: usize = 200;
+
+/// The service that has no name.
+const HANDLE: u32 = 7;
 
 const OUT_BUFFER_BYTES_MAX: usize = 40_000;
 
@@ -22,6 +28,7 @@ const OUT_BUFFER_BYTES_MAX: usize = 40_000;
 pub fn native_session(input: &[u8]) {
     let mut world = World::new();
     for step in input.chunks_exact(2) {
+        note("step", u64::from(step[0] % 15));
         world.step(step[0] % 15, usize::from(step[1]));
         world.check();
     }
@@ -30,6 +37,8 @@ pub fn native_session(input: &[u8]) {
 
 /// What was accepted under a number.
 struct Message {
+    /// The name that it is for; None for a handle.
+    name: Option<u8>,
     is_call: bool,
     is_idempotent: bool,
     /// The event that it ended with has come, on the connection with this number.
@@ -40,7 +49,13 @@ struct Message {
     came_out: Option<u64>,
 }
 
-/// Bytes under way on one connection.
+/// A call that came out and was not answered.
+struct Unanswered {
+    session: u32,
+    number: usize,
+}
+
+/// Bytes in flight on one connection.
 #[derive(Default)]
 struct Wire {
     there: BytesMut,
@@ -54,7 +69,7 @@ struct World {
     /// The acceptor's link of a connection whose hello has not come.
     greeting: Option<CalleeLink>,
     wire: Option<Wire>,
-    /// What is still under way on a connection that the caller has given up and the acceptor has not.
+    /// What is still in flight on a connection that the caller has abandoned and the acceptor has not.
     half_open: BytesMut,
     epoch: u64,
     /// The acceptor has lost what it knew since a session went on last.
@@ -68,8 +83,11 @@ struct World {
     hello_bytes: usize,
     now: u64,
     messages: Vec<Message>,
-    /// Calls that came out and were not answered.
-    unanswered: Vec<u32>,
+    unanswered: Vec<Unanswered>,
+    /// Which names lead where: it changes now and then.
+    names_state: u64,
+    /// Each second step what comes is taken the quick way where there is one.
+    is_quick: bool,
     /// The message that came out last in this session.
     latest: Option<usize>,
 }
@@ -94,6 +112,8 @@ impl World {
             now: 0,
             messages: Vec::new(),
             unanswered: Vec::new(),
+            names_state: 0,
+            is_quick: false,
             latest: None,
         }
     }
@@ -114,6 +134,7 @@ impl World {
     }
 
     fn step(&mut self, step: u8, argument: usize) {
+        self.is_quick = !self.is_quick;
         match step {
             0..=2 => self.request(step, argument),
             3 => self.transmit(argument * argument),
@@ -121,7 +142,10 @@ impl World {
             5 => self.transmit_back(argument * argument + 1),
             6 => self.deliver_back(argument * 3),
             7 => self.answer(argument),
-            8 => self.now += argument as u64 % 64,
+            8 => {
+                self.now += argument as u64 % 64;
+                self.names_state += u64::from(argument >= 64);
+            }
             9 => self.disconnect_caller(true),
             10 => {
                 self.deliver(argument);
@@ -142,10 +166,11 @@ impl World {
     fn request(&mut self, step: u8, argument: usize) {
         let mut payload = BytesMut::from(&self.messages.len().to_le_bytes()[..]);
         payload.resize(8 + argument * usize::from(step) * 2, 7);
-        let name = [b'@', argument as u8 % 5];
-        let address = match argument % 2 {
-            0 => Address::Handle(7),
-            _ => Address::Name(&name),
+        let name = (argument % 2 == 1).then_some(argument as u8 % 5);
+        let text = [b'@', name.unwrap_or_default()];
+        let address = match name {
+            None => Address::Handle(HANDLE),
+            Some(_) => Address::Name(&text),
         };
         let (is_call, is_idempotent) = (!argument.is_multiple_of(4), argument.is_multiple_of(5));
         let request = CallerRequest {
@@ -157,30 +182,30 @@ impl World {
             token: is_call.then_some(self.messages.len() as u64),
             is_idempotent,
         };
-        if self.caller.request(self.now, request).is_ok() {
-            self.messages.push(Message {
+        match self.caller.request(self.now, request) {
+            Ok(()) => self.messages.push(Message {
+                name,
                 is_call,
                 is_idempotent,
                 ended: None,
                 is_forbidden: false,
                 came_out: None,
-            });
+            }),
+            Err(error) => note_words("refused", &error),
         }
     }
 
     /// The caller's socket takes up to so many bytes.
     fn transmit(&mut self, count: usize) {
         let Some(wire) = &mut self.wire else { return };
-        let mut slices = [IoSlice::new(&[]); 16];
-        let filled = self.caller.transmit(&mut slices);
-        let bytes = joined(&slices[..filled], count);
-        self.caller.transmitted(bytes.len());
+        let bytes = taken_up_to!(self.caller, count);
         wire.there.extend_from_slice(&bytes);
     }
 
     /// Up to so many bytes arrive at the acceptor.
     fn deliver(&mut self, count: usize) {
         let count_old = count.min(self.half_open.len());
+        note("half open", magnitude(count_old));
         let old = self.half_open.split_to(count_old).freeze();
         if let Some(holder) = &mut self.holder
             && !old.is_empty()
@@ -216,10 +241,12 @@ impl World {
         if let Some(holder) = &mut self.holder
             && holder.can_resume(&greeting)
         {
+            note("resumed", 0);
             holder.resume(greeting, &hello).expect("it can be resumed");
             self.has_forgotten = false;
             return;
         }
+        note("session", self.holder.is_some().into());
         greeting.accept_hello(&hello).expect("a valid hello");
         self.holder = Some(greeting);
         self.sessions += 1;
@@ -228,40 +255,64 @@ impl World {
     }
 
     fn take_requests(&mut self) {
-        let Some(holder) = &mut self.holder else { return };
-        while let Some(inbound) = holder.poll_inbound().expect("we are honest") {
-            let Inbound::Request(request) = inbound else {
-                panic!("{inbound:?} is no request")
-            };
-            let number = request
-                .payload
-                .first_chunk()
-                .map(|number| usize::from_le_bytes(*number));
-            let number = number.expect("a number");
-            let message = &mut self.messages[number];
-            assert_eq!(request.session != 0, message.is_call);
-            assert!(
-                self.latest.is_none_or(|latest| latest < number),
-                "{number} is out of order"
-            );
-            self.latest = Some(number);
-            assert!(!message.is_forbidden, "{number} was said not to have run");
-            assert!(
-                message
-                    .ended
-                    .is_none_or(|connection| connection >= self.connection_read),
-                "{number} had ended before its connection began"
-            );
-            let is_again = message.came_out.replace(self.sessions);
-            assert!(
-                is_again.is_none_or(|session| message.is_idempotent && session < self.sessions),
-                "{number} came out twice"
-            );
-            if message.is_call {
-                self.unanswered.push(request.session);
-            }
+        while let Some((session, target, payload)) = self.next_request() {
+            self.take_request(session, target, &payload);
         }
-        holder.tick(self.now);
+        if let Some(holder) = &mut self.holder {
+            holder.tick(self.now);
+        }
+    }
+
+    /// What comes next: its session, whom it is for, and its payload.
+    fn next_request(&mut self) -> Option<(u32, u32, Bytes)> {
+        let holder = self.holder.as_mut()?;
+        let state = self.names_state;
+        if self.is_quick
+            && let Some(request) = holder.next_resolved(state, |name| Some(resolve(*name.last()?, state)))
+        {
+            note("quick", 0);
+            return Some((request.session, request.target, request.payload));
+        }
+        let request = match holder.poll_inbound().expect("we are honest")? {
+            Inbound::Request(request) => request,
+            inbound => panic!("{inbound:?} is no request"),
+        };
+        let target = match &request.address {
+            RequestAddress::Handle(handle) => *handle,
+            RequestAddress::Name(name) => resolve(*name.last().expect("a name"), state),
+        };
+        Some((request.session, target, request.payload))
+    }
+
+    fn take_request(&mut self, session: u32, target: u32, payload: &[u8]) {
+        let number = number_in(payload);
+        let message = &mut self.messages[number];
+        assert_eq!(session != 0, message.is_call);
+        let expected = message
+            .name
+            .map_or(HANDLE, |name| resolve(name, self.names_state));
+        assert_eq!(target, expected, "{number} came to another service");
+        assert!(
+            self.latest.is_none_or(|latest| latest < number),
+            "{number} is out of order"
+        );
+        self.latest = Some(number);
+        assert!(!message.is_forbidden, "{number} was said not to have run");
+        assert!(
+            message
+                .ended
+                .is_none_or(|connection| connection >= self.connection_read),
+            "{number} had ended before its connection began"
+        );
+        let is_again = message.came_out.replace(self.sessions);
+        note("again", is_again.is_some().into());
+        assert!(
+            is_again.is_none_or(|session| message.is_idempotent && session < self.sessions),
+            "{number} came out twice"
+        );
+        if message.is_call {
+            self.unanswered.push(Unanswered { session, number });
+        }
     }
 
     fn answer(&mut self, argument: usize) {
@@ -269,10 +320,14 @@ impl World {
         if self.unanswered.is_empty() {
             return;
         }
-        let session = self.unanswered.swap_remove(argument % self.unanswered.len());
+        let Unanswered { session, number } = self.unanswered.swap_remove(argument % self.unanswered.len());
         match argument % 4 {
             0 => holder.respond(session, Err(b"no")),
-            length => holder.respond(session, Ok(vec![1; argument * length * 2].into())),
+            length => {
+                let mut payload = BytesMut::from(&number.to_le_bytes()[..]);
+                payload.resize(8 + argument * length * 2, 1);
+                holder.respond(session, Ok(payload.freeze()));
+            }
         }
     }
 
@@ -282,10 +337,7 @@ impl World {
         };
         // What it writes to a half-open connection goes nowhere.
         let goes_nowhere = self.greeting.is_some();
-        let mut slices = [IoSlice::new(&[]); 16];
-        let filled = holder.transmit(&mut slices);
-        let bytes = joined(&slices[..filled], count);
-        holder.transmitted(bytes.len());
+        let bytes = taken_up_to!(holder, count);
         if !goes_nowhere {
             wire.back.extend_from_slice(&bytes);
         }
@@ -334,7 +386,7 @@ impl World {
         self.caller.dial(self.now, &hello).expect("a valid hello");
         let mut slices = [IoSlice::new(&[]); 16];
         let filled = self.caller.transmit(&mut slices);
-        self.hello_bytes = joined(&slices[..filled], usize::MAX).len();
+        self.hello_bytes = slices[..filled].iter().map(|slice| slice.len()).sum();
         self.greeting = Some(CalleeLink::new(CalleeLimits::default()));
         self.wire = Some(Wire::default());
     }
@@ -345,38 +397,52 @@ impl World {
             holder.tick(self.now);
         }
         loop {
-            let event = match self.caller.poll_event(self.now) {
+            while self.is_quick
+                && let Some((token, payload)) = self.caller.next_reply()
+            {
+                let result = Ok(payload);
+                self.take_event(&CallerEvent::Reply { token, result });
+            }
+            match self.caller.poll_event(self.now) {
                 Ok(None) => break,
-                Ok(Some(event)) => event,
-                Err(ProtocolError::HandshakeTime { .. }) => {
+                Ok(Some(event)) => self.take_event(&event),
+                Err(error @ ProtocolError::HandshakeTime { .. }) => {
+                    note_words("error", &error);
                     self.disconnect_caller(false);
-                    continue;
                 }
                 Err(error) => panic!("{error}: we are honest"),
-            };
-            let Some(token) = event.token() else { continue };
-            let message = &mut self.messages[token as usize];
-            assert!(
-                message.is_call && message.ended.is_none(),
-                "a second event: {event:?}"
-            );
-            message.ended = Some(self.connections);
-            message.is_forbidden = match event {
-                CallerEvent::Expired { may_have_run, .. } | CallerEvent::Lost { may_have_run, .. } => {
-                    !may_have_run
-                }
-                _ => false,
-            };
-            if let CallerEvent::Restarted { .. } | CallerEvent::Forgotten { .. } = event {
+            }
+        }
+        note("outstanding", magnitude(self.caller.outstanding()));
+        assert!(self.caller.out_buffer_bytes() <= OUT_BUFFER_BYTES_MAX + self.hello_bytes);
+    }
+
+    fn take_event(&mut self, event: &CallerEvent) {
+        note_words("event", event);
+        let Some(token) = event.token() else { return };
+        let message = &mut self.messages[token as usize];
+        assert!(
+            message.is_call && message.ended.is_none(),
+            "a second event: {event:?}"
+        );
+        message.ended = Some(self.connections);
+        match event {
+            CallerEvent::Expired { may_have_run, .. } | CallerEvent::Lost { may_have_run, .. } => {
+                message.is_forbidden = !may_have_run;
+            }
+            CallerEvent::Restarted { .. } | CallerEvent::Forgotten { .. } => {
                 assert!(self.has_forgotten, "{event:?} though both ends live");
             }
-            if let CallerEvent::Reply { .. } = event {
+            CallerEvent::Reply { result, .. } => {
                 assert!(message.came_out.is_some(), "an answer to what did not come out");
+                if let Ok(payload) = result {
+                    assert_eq!(number_in(payload) as u64, token, "the answer to another call");
+                }
             }
-            let has_run = message.came_out.is_some();
-            assert!(!(message.is_forbidden && has_run), "{token} has run: {event:?}");
+            event => panic!("{event:?} of an honest peer"),
         }
-        assert!(self.caller.out_buffer_bytes() <= OUT_BUFFER_BYTES_MAX + self.hello_bytes);
+        let has_run = message.came_out.is_some();
+        assert!(!(message.is_forbidden && has_run), "{token} has run: {event:?}");
     }
 
     /// Lets everything come to its end, without any further break.
@@ -423,7 +489,13 @@ impl World {
     }
 }
 
-fn joined(slices: &[IoSlice<'_>], count: usize) -> Bytes {
-    let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
-    bytes.take(count).collect::<Vec<u8>>().into()
+/// The number that a payload begins with.
+fn number_in(payload: &[u8]) -> usize {
+    let number = payload.first_chunk().expect("a number");
+    usize::from_le_bytes(*number)
+}
+
+/// Where a name leads.
+fn resolve(name: u8, state: u64) -> u32 {
+    100 + u32::from(name) + 10 * state as u32
 }
