@@ -81,7 +81,7 @@ impl Drive {
 
     fn request(&mut self, step: u8, argument: u8) {
         let name = [b'@', argument];
-        let address = if step % 2 == 0 {
+        let address = if step.is_multiple_of(2) {
             Address::Handle(7)
         } else {
             Address::Name(&name)

@@ -25,7 +25,7 @@ macro_rules! taken_up_to {
     ($link:expr, $count:expr) => {{
         let mut slices = [std::io::IoSlice::new(&[]); 64];
         let filled = $link.transmit(&mut slices);
-        let bytes = super::peer::joined(&slices[..filled], $count);
+        let bytes = crate::entries::peer::joined(&slices[..filled], $count);
         $link.transmitted(bytes.len());
         bytes
     }};
@@ -37,7 +37,7 @@ macro_rules! taken {
     ($link:expr) => {{
         let mut all = Vec::new();
         while $link.has_output() {
-            all.extend_from_slice(&super::peer::taken_up_to!($link, usize::MAX));
+            all.extend_from_slice(&crate::entries::peer::taken_up_to!($link, usize::MAX));
         }
         bytes::Bytes::from(all)
     }};

@@ -153,8 +153,8 @@ fn value_bytes(rest: &[u8]) -> usize {
         (2, 1 | 2 | 4) => 1 + usize::from(cookie),
         (2, 6 | 8) | (3, _) => 9,
         (4, length) => 1 + usize::from(length),
-        (5, 2) => 3 + rest.get(1..3).map_or(0, |length| number(length)),
-        (5, 4) => 5_usize.saturating_add(rest.get(1..5).map_or(0, |length| number(length))),
+        (5, 2) => 3 + rest.get(1..3).map_or(0, number),
+        (5, 4) => 5_usize.saturating_add(rest.get(1..5).map_or(0, number)),
         // A table whose length follows as an integer.
         (6, 31) => 1 + rest.get(1..).map_or(1, value_bytes),
         _ => 1,
