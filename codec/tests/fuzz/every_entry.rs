@@ -50,7 +50,7 @@ fn unpack_and_count(input: &[u8]) {
 
 #[test]
 fn unpack_holds_its_promises_on_mutated_values() {
-    const EXECUTIONS: u64 = 30_000;
+    const EXECUTIONS: u64 = 15_000;
     let counted = Entry {
         run: unpack_and_count,
         ..entry("seri_unpack")
