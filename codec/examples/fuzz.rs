@@ -149,7 +149,11 @@ fn replay(entry: &Entry, input: &[u8], fault: Option<&str>) -> bool {
     let outcome = watchdog(fault).watch(entry, input, || judge(entry.run, input));
     match &outcome {
         Ok(_) => println!("{}: {} bytes, clean", entry.name, input.len()),
-        Err(failure) => println!("{}: {} bytes: {failure}", entry.name, input.len()),
+        Err(failure) => {
+            println!("{}: {} bytes: {failure}", entry.name, input.len());
+            // Once more as an ordinary panic, which shows where it came from when that is asked for.
+            let _ = std::panic::catch_unwind(|| (entry.run)(input));
+        }
     }
     outcome.is_ok()
 }
