@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use skyring_codec::seri::{self, SerdeError, Value, ValueRef};
 
+use super::events::{magnitude, note, note_words};
+
 /// Reads arbitrary bytes by every way there is, and checks that the ways agree and that what was read
 /// packs again to something that reads the same.
 pub fn unpack(input: &[u8]) {
@@ -14,7 +16,9 @@ pub fn unpack(input: &[u8]) {
     let (walked, owned) = match (walked, owned) {
         (Ok(walked), Ok(owned)) => (walked, owned),
         (walked, owned) => {
-            assert_eq!(walked.err(), owned.err(), "walking and copying fail alike");
+            let error = owned.err();
+            assert_eq!(walked.err(), error, "walking and copying fail alike");
+            note_words("error", &error);
             return;
         }
     };
@@ -42,6 +46,7 @@ pub fn unpack(input: &[u8]) {
         assert_eq!(number, owned.get(1).and_then(Value::as_integer));
     }
     for (value, view) in owned.iter().zip(&walked) {
+        note_value(value, 0);
         assert_eq!(value.kind(), view.kind());
         assert!(!value.to_string().is_empty() || value.as_str() == Some(""));
         if let (Some(table), Some(view)) = (value.as_table(), view.as_table()) {
@@ -55,6 +60,27 @@ pub fn unpack(input: &[u8]) {
                 );
             }
         }
+    }
+}
+
+fn note_value(value: &Value, depth: u64) {
+    note_words("value", &value.kind());
+    note("depth", depth);
+    if let Some(integer) = value.as_integer() {
+        note("integer", magnitude(integer.unsigned_abs() as usize));
+    }
+    if let Some(bytes) = value.as_str() {
+        note("text", magnitude(bytes.len()));
+    }
+    let Some(table) = value.as_table() else { return };
+    note("array", magnitude(table.array.len()));
+    note("entries", magnitude(table.entries.len()));
+    for inner in &table.array {
+        note_value(inner, depth + 1);
+    }
+    for (key, inner) in &table.entries {
+        note_words("key", &key.kind());
+        note_value(inner, depth + 1);
     }
 }
 
@@ -107,15 +133,21 @@ pub fn from_bytes(input: &[u8]) {
     round::<Action>(input);
     // Where in a table its parts stand may change, so only that it can be read again is promised.
     if let Ok(value) = seri::from_bytes::<Value>(input) {
+        note_value(&value, 0);
         let packed = seri::to_bytes(&value).expect("what has been read can be written");
         seri::from_bytes::<Value>(&packed).expect("what has been written can be read");
     }
 }
 
 fn round<T: Serialize + for<'de> Deserialize<'de>>(input: &[u8]) {
-    let Ok(value) = seri::from_bytes::<T>(input) else {
-        return;
+    let value = match seri::from_bytes::<T>(input) {
+        Ok(value) => value,
+        Err(error) => {
+            note_words(std::any::type_name::<T>(), &format_args!("{error}"));
+            return;
+        }
     };
+    note(std::any::type_name::<T>(), 0);
     let packed = seri::to_bytes(&value).expect("what has been read can be written");
     let again: Result<T, SerdeError> = seri::from_bytes(&packed);
     let again = again.expect("what has been written can be read");

@@ -1,10 +1,8 @@
-//! What the fuzz targets for the skynet dialect do with their input, as plain functions.
+//! The decoders of the skynet dialect.
 //!
 //! The first byte says into which pieces the rest, a byte stream, is cut. Whatever comes: no panic,
 //! the same packages as without cuts, and what was decoded encodes to the bytes it came from, except
 //! where the dialect has several ways to say the same.
-
-use std::io::IoSlice;
 
 use bytes::Bytes;
 use skyring_codec::outbuffer::OutBuffer;
@@ -14,12 +12,20 @@ use skyring_codec::skynet::{
     encode_request, encode_trace,
 };
 
+use super::events::{magnitude, note, note_words};
+
 /// The stream is what a caller sends.
 pub fn skynet_request(input: &[u8]) {
     for package in packages(input) {
-        let Ok(frame) = decode_request(package.clone()) else {
-            continue;
+        let frame = match decode_request(package.clone()) {
+            Ok(frame) => frame,
+            Err(error) => {
+                note_words("error", &error);
+                continue;
+            }
         };
+        note_words("request", &frame);
+        note("package bytes", magnitude(package.len()));
         let mut out = OutBuffer::new();
         match frame {
             RequestFrame::Small {
@@ -54,9 +60,15 @@ pub fn skynet_request(input: &[u8]) {
 /// The stream is what a callee sends.
 pub fn skynet_response(input: &[u8]) {
     for package in packages(input) {
-        let Ok(frame) = decode_response(package.clone()) else {
-            continue;
+        let frame = match decode_response(package.clone()) {
+            Ok(frame) => frame,
+            Err(error) => {
+                note_words("error", &error);
+                continue;
+            }
         };
+        note_words("response", &frame);
+        note("package bytes", magnitude(package.len()));
         let mut out = OutBuffer::new();
         match frame {
             ResponseFrame::Ok { session, payload } if payload.len() <= RESPONSE_SMALL_BYTES_MAX => {
@@ -85,8 +97,8 @@ fn packages(input: &[u8]) -> Vec<Bytes> {
     let expected: Vec<_> = std::iter::from_fn(|| whole.next_package()).collect();
     let mut framer = Framer::new();
     let mut found = Vec::new();
-    for piece in stream.chunks(usize::from(*cut) + 1) {
-        framer.push(Bytes::copy_from_slice(piece));
+    for chunk in stream.chunks(usize::from(*cut) + 1) {
+        framer.push(Bytes::copy_from_slice(chunk));
         found.extend(std::iter::from_fn(|| framer.next_package()));
     }
     assert_eq!(found, expected);
@@ -99,7 +111,7 @@ fn with_length(package: &[u8]) -> Vec<u8> {
 }
 
 fn written(out: &OutBuffer) -> Vec<u8> {
-    let mut slices = [IoSlice::new(&[]); 64];
+    let mut slices = [std::io::IoSlice::new(&[]); 64];
     let filled = out.slices(&mut slices);
     slices[..filled]
         .iter()

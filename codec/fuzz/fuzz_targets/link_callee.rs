@@ -1,7 +1,7 @@
-//! `link_callee` of `entries/link.rs` on what libFuzzer comes up with.
+//! The entry `link_callee` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/link.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::link_callee(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::link_callee::link_callee(input));

@@ -1,7 +1,7 @@
-//! `link_caller` of `entries/link.rs` on what libFuzzer comes up with.
+//! The entry `link_caller` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/link.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::link_caller(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::link_caller::link_caller(input));

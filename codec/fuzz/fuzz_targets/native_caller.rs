@@ -1,7 +1,7 @@
-//! `native_caller` of `entries/native.rs` on what libFuzzer comes up with.
+//! The entry `native_caller` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/native.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::native_caller(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::native_caller::native_caller(input));

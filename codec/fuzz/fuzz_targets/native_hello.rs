@@ -1,7 +1,7 @@
-//! `native_hello` of `entries/native.rs` on what libFuzzer comes up with.
+//! The entry `native_hello` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/native.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::native_hello(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::hello::native_hello(input));

@@ -1,7 +1,7 @@
-//! `native_session` of `entries/session.rs` on what libFuzzer comes up with.
+//! The entry `native_session` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/session.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::native_session(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::session::native_session(input));

@@ -1,7 +1,7 @@
-//! Arbitrary bytes through `from_bytes`; see `entries/seri.rs`.
+//! The entry `serde_from_bytes` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/seri.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::from_bytes(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::seri::from_bytes(input));

@@ -1,7 +1,7 @@
-//! Arbitrary bytes through `unpack`; see `entries/seri.rs`.
+//! The entry `seri_unpack` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/seri.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::unpack(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::seri::unpack(input));

@@ -1,7 +1,7 @@
-//! `skynet_request` of `entries/skynet.rs` on what libFuzzer comes up with.
+//! The entry `skynet_request` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/skynet.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::skynet_request(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::skynet::skynet_request(input));

@@ -1,7 +1,7 @@
-//! `skynet_response` of `entries/skynet.rs` on what libFuzzer comes up with.
+//! The entry `skynet_response` on what libFuzzer comes up with.
 #![no_main]
 
-#[path = "../entries/skynet.rs"]
+#[path = "../entries/mod.rs"]
 pub mod entries;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::skynet_response(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| entries::skynet::skynet_response(input));

@@ -1,0 +1,170 @@
+//! Fuzzes the codec for a given time, with a stable compiler.
+//!
+//! `cargo run --profile fuzz -p skyring-codec --example fuzz -- [--seconds N | --executions N] [--entry NAME]... [--seed N]`
+//! `cargo run --profile fuzz -p skyring-codec --example fuzz -- --entry NAME --input FILE|HEX`
+//!
+//! Each entry runs for that long, from a seed that is printed. An input that fails is shrunk and printed with the
+//! command that runs it again. Ends with 0 when nothing failed, with 1 when something did, and with 2 for arguments
+//! that make no sense. `--write-samples FOLDER` writes what the entries begin with, for another fuzzer.
+//!
+//! With the crate's feature `faults`, `--fault NAME` switches one of its deliberate bugs on.
+
+#[path = "../fuzz/entries/mod.rs"]
+pub mod entries;
+#[path = "../fuzz/search/mod.rs"]
+pub mod search;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use entries::Entry;
+use search::arguments::{Action, Arguments, USAGE};
+use search::campaign::{Campaign, Limit};
+use search::hex::hex;
+use search::shrink::shrink;
+use search::watchdog::Watchdog;
+use search::{ENDLESS, judge, process_time, seed_new};
+
+/// Switches a deliberate bug on in this thread, or none.
+#[cfg(feature = "faults")]
+fn inject(name: Option<&str>) -> Result<(), String> {
+    use skyring_codec::faults::{Fault, inject};
+    let Some(name) = name else { return Ok(()) };
+    let all = Fault::ALL.map(|fault| format!("{fault:?}"));
+    let known = all.iter().position(|known| known == name);
+    let known = known.ok_or_else(|| format!("there is no fault {name:?}; there are {}", all.join(", ")))?;
+    inject(Some(Fault::ALL[known]));
+    Ok(())
+}
+
+/// There are none in an ordinary build.
+#[cfg(not(feature = "faults"))]
+fn inject(name: Option<&str>) -> Result<(), String> {
+    match name {
+        None => Ok(()),
+        Some(_) => {
+            Err("--fault needs the feature: cargo run -p skyring-codec --features faults ...".to_owned())
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(refused) => {
+            eprintln!("{refused}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let fault = arguments.fault.as_deref();
+    if let Err(error) = inject(fault) {
+        eprintln!("{error}");
+        return ExitCode::from(2);
+    }
+    let is_clean = match arguments.action {
+        Action::Search { limit, seed } => search_all(&arguments.entries, limit, seed, fault),
+        Action::Replay(input) => arguments.entries.iter().all(|entry| replay(entry, &input, fault)),
+        Action::WriteSamples(folder) => match write_samples(&arguments.entries, Path::new(&folder)) {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("{folder}: {error}");
+                return ExitCode::from(2);
+            }
+        },
+    };
+    if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs each entry until the limit; whether none failed.
+fn search_all(entries: &[Entry], limit: Limit, seed: Option<u64>, fault: Option<&str>) -> bool {
+    let seed = seed.unwrap_or_else(seed_new);
+    println!("seed {seed}");
+    let watchdog = watchdog(fault);
+    let mut failed = Vec::new();
+    for entry in entries {
+        let began = process_time();
+        let mut campaign = Campaign::new(entry, seed);
+        let outcome = campaign.run(limit, &watchdog);
+        println!(
+            "{:>16}: {} executions in {:.1} s of processor time, {} inputs retained for {} features",
+            entry.name,
+            campaign.executions(),
+            process_time().saturating_sub(began).as_secs_f64(),
+            campaign.retained(),
+            campaign.features()
+        );
+        if let Err((input, failure)) = outcome {
+            println!("{}: {failure}", entry.name);
+            println!("it was execution {} from seed {seed}", campaign.executions());
+            println!("the input, {} bytes: {}", input.len(), hex(&input));
+            let (input, failure) = shrink(entry, &input, failure, &watchdog);
+            print_failure(entry, &input, &failure.to_string(), fault);
+            failed.push(entry.name);
+        }
+    }
+    if failed.is_empty() {
+        println!("clean");
+    } else {
+        println!("failed: {}", failed.join(", "));
+    }
+    failed.is_empty()
+}
+
+/// Reports an execution that does not end, and ends the process.
+fn watchdog(fault: Option<&str>) -> Watchdog {
+    let fault = fault.map(str::to_owned);
+    Watchdog::start(move |entry, input| {
+        let text = format!("has not ended after {} s", ENDLESS.as_secs());
+        print_failure(entry, input, &text, fault.as_deref());
+    })
+}
+
+fn print_failure(entry: &Entry, input: &[u8], text: &str, fault: Option<&str>) {
+    let (feature, fault) = match fault {
+        None => ("", String::new()),
+        Some(fault) => (" --features faults", format!(" --fault {fault}")),
+    };
+    println!(
+        "{}: {text}\nthe input, {} bytes; to run it again:",
+        entry.name,
+        input.len()
+    );
+    println!(
+        "cargo run --profile fuzz -p skyring-codec{feature} --example fuzz -- --entry {} --input {}{fault}",
+        entry.name,
+        if input.is_empty() {
+            "''".to_owned()
+        } else {
+            hex(input)
+        },
+    );
+}
+
+/// Runs one input; whether it passes.
+fn replay(entry: &Entry, input: &[u8], fault: Option<&str>) -> bool {
+    let outcome = watchdog(fault).watch(entry, input, || judge(entry.run, input));
+    match &outcome {
+        Ok(_) => println!("{}: {} bytes, clean", entry.name, input.len()),
+        Err(failure) => {
+            println!("{}: {} bytes: {failure}", entry.name, input.len());
+            // Once more as an ordinary panic, which shows where it came from when that is asked for.
+            let _ = std::panic::catch_unwind(|| (entry.run)(input));
+        }
+    }
+    outcome.is_ok()
+}
+
+fn write_samples(entries: &[Entry], folder: &Path) -> std::io::Result<()> {
+    for entry in entries {
+        let folder = folder.join(entry.name);
+        std::fs::create_dir_all(&folder)?;
+        for (number, sample) in (entry.samples)().into_iter().enumerate() {
+            std::fs::write(folder.join(format!("sample-{number}")), sample)?;
+        }
+    }
+    Ok(())
+}
