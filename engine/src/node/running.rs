@@ -129,7 +129,7 @@ impl Node {
     }
 
     /// Stops in order: accepts no more connections, tells peers goodbye, so that they go elsewhere at once, and lets the
-    /// calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`] says. Then it ends services and
+    /// calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and
     /// connections and waits for the shards, a second at most. Dropping the node does only the latter.
     pub fn stop(mut self) {
         self.cluster.close_listeners();
