@@ -286,10 +286,10 @@ pub(super) mod tests {
                 ]
             );
         }
-        assert_eq!(table.groups[0].rows[3], {
-            let mut row = table.groups[1].rows[3].clone();
-            row.skyring_calls_ratio = table.groups[0].rows[3].skyring_calls_ratio;
-            row.skyring_p50_ratio = table.groups[0].rows[3].skyring_p50_ratio;
+        assert_eq!(table.groups[0].rows[4], {
+            let mut row = table.groups[1].rows[4].clone();
+            row.skyring_calls_ratio = table.groups[0].rows[4].skyring_calls_ratio;
+            row.skyring_p50_ratio = table.groups[0].rows[4].skyring_p50_ratio;
             row
         });
         assert_eq!(plan(0).groups(&plan(0).series()).len(), 2);
@@ -297,11 +297,11 @@ pub(super) mod tests {
 
     #[test]
     fn ratios_are_of_medians_to_skyring_in_the_same_setting() {
-        let row = &table().groups[0].rows[2];
-        // Skyring's place is the first, glommio's the fifth.
-        assert_eq!((row.name, row.calls_per_second), ("glommio", 10_000.0));
-        assert!((row.skyring_calls_ratio - 0.2).abs() < 1e-9, "{row:?}");
-        assert!((row.skyring_p50_ratio - 5.0).abs() < 1e-9, "{row:?}");
+        let row = &table().groups[0].rows[3];
+        // Skyring's place is the first, glommio's the seventh.
+        assert_eq!((row.name, row.calls_per_second), ("glommio", 14_000.0));
+        assert!((row.skyring_calls_ratio - 1.0 / 7.0).abs() < 1e-9, "{row:?}");
+        assert!((row.skyring_p50_ratio - 7.0).abs() < 1e-9, "{row:?}");
         assert_eq!((row.cpu_us_per_call, row.errors), (Some(2.0), 3));
         assert_eq!(row_of_unknown_cpu().cpu_us_per_call, None);
     }

@@ -11,4 +11,5 @@ mod common;
 mod failures_of_nodes_are_detected;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
+mod the_runtime_can_be_chosen;
 mod two_nodes_answer_calls;

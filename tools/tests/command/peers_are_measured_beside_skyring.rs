@@ -30,15 +30,20 @@ fn skyring_and_a_floor_are_in_all_settings_and_a_missing_peer_has_a_reason() {
     for setting in ["1 in flight, parking", "4 in flight, spinning for 20 us"] {
         assert!(text.contains(setting), "no {setting:?} in {text}");
     }
-    for name in ["  skyring  ", "  skyring-skynet  ", "  blocking-echo  "] {
+    for name in [
+        "  skyring  ",
+        "  skyring-skynet  ",
+        "  skyring-glommio  ",
+        "  blocking-echo  ",
+    ] {
         assert_eq!(text.matches(name).count(), 4, "{name:?} in {text}");
     }
     assert!(text.contains("skynet          no checkout was given"), "{text}");
     assert_eq!(errors, "", "there is no status line without a terminal");
 
     let json = fs::read_to_string(json).expect("the figures are there");
-    assert_eq!(json.matches("\"calls_per_second\":").count(), 12, "{json}");
-    assert_eq!(json.matches("\"errors\":0,").count(), 12, "{json}");
+    assert_eq!(json.matches("\"calls_per_second\":").count(), 16, "{json}");
+    assert_eq!(json.matches("\"errors\":0,").count(), 16, "{json}");
     assert!(!json.contains("\"calls_per_second\":0.0"), "{json}");
     assert!(!json.contains("null"), "{json}");
     let page = fs::read_to_string(html).expect("the page is there");
