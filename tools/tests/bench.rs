@@ -228,11 +228,13 @@ fn a_flame_graph_of_both_sides_is_written_or_the_kernel_forbids_it() {
     }
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let graph = fs::read_to_string(folder.path().join("flame.svg")).expect("the file is written");
+    let runtime = skyring::Runtime::from_environment().expect("a known runtime");
+    let executor = format!("skyring::rt::{runtime}::executor::");
     for name in [
         "<title>server (",
         "<title>client (",
         "<title>shard-0 (",
-        "skyring::rt::uring::executor::",
+        executor.as_str(),
     ] {
         assert!(graph.contains(name), "no {name} in {graph}");
     }
