@@ -23,7 +23,7 @@ pub enum Policy {
     Random,
     /// One after the other.
     RoundRobin,
-    /// The one with the fewest calls of this shard under way.
+    /// The one with the fewest calls of this shard in flight.
     LeastInFlight,
     /// By the message's key: a key has always the same member, and when one goes only its keys move; see
     /// [`placement::member_of_key`](crate::placement::member_of_key).
@@ -100,7 +100,7 @@ impl Group {
     }
 
     /// Sends a call that is marked idempotent to a second member when the first has not answered within this
-    /// time, in whole milliseconds, at least 1; whoever answers first has answered.
+    /// time, in whole milliseconds, at least 1; the first answer is used.
     #[must_use]
     pub fn hedge_after(mut self, time: Duration) -> Group {
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(HEDGE_MS_MAX);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_group_is_told_with_file_key_and_value() {
+    fn an_invalid_group_is_reported_with_file_key_and_value() {
         let many: Vec<String> = (0..=GROUP_MEMBERS_MAX)
             .map(|number| format!("\"n{number}\""))
             .collect();

@@ -32,10 +32,10 @@ pub const CALL_TIMEOUT_MS_DEFAULT: u32 = 30_000;
 /// After how long without a sign of life a node is down where the config says nothing, in milliseconds.
 pub const DOWN_AFTER_MS_DEFAULT: u32 = 2_000;
 
-/// How long a stop waits for calls that are under way where the config says nothing, in milliseconds.
+/// How long a stop waits for calls in flight where the config does not set it, in milliseconds.
 pub const STOP_TIMEOUT_MS_DEFAULT: u32 = 5_000;
 
-/// The longest time a shard may be told to spin before it sleeps, in microseconds.
+/// The longest time a shard may be configured to spin before it sleeps, in microseconds.
 pub const SPIN_US_MAX: u32 = 1_000_000;
 
 /// The longest name of a service, in bytes.
@@ -143,7 +143,7 @@ pub struct NodeConfig {
     /// `accepts_per_second_max`: most connections that one source may open in a second. Default:
     /// [`ACCEPTS_PER_SECOND_DEFAULT`].
     pub accepts_per_second_max: u32,
-    /// `stop_timeout_ms`: how long a stop waits for the calls of peers that are under way, in milliseconds. Default:
+    /// `stop_timeout_ms`: how long a stop waits for the calls of peers that are in flight, in milliseconds. Default:
     /// [`STOP_TIMEOUT_MS_DEFAULT`].
     pub stop_timeout_ms: u32,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes

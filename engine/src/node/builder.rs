@@ -161,7 +161,7 @@ impl NodeBuilder {
         self
     }
 
-    /// How long [`Node::stop`] waits for the calls of peers that are under way; zero = not at all.
+    /// How long [`Node::stop`] waits for the calls of peers that are in flight; zero = not at all.
     pub fn stop_timeout(mut self, time: Duration) -> NodeBuilder {
         self.settings.stop_timeout_ms = whole_milliseconds(time);
         self
@@ -179,7 +179,7 @@ impl NodeBuilder {
         self
     }
 
-    /// This node's name in the cluster map, which it tells its peers. A config's `open` is one.
+    /// This node's name in the cluster map, which it sends to its peers. A config's `open` is one.
     pub fn name(mut self, name: &str) -> NodeBuilder {
         self.settings.name = name.to_owned();
         self
@@ -305,7 +305,7 @@ impl Node {
     }
 }
 
-/// Launches what the config names, and listens last, so that whoever connects finds the services there.
+/// Launches what the config names, and listens last, so that a peer that connects finds the services there.
 async fn bring_up(
     caller: &Caller,
     services: BTreeMap<String, ServiceConfig>,

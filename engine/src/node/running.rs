@@ -128,8 +128,8 @@ impl Node {
         self.shared.logger.log(0, text);
     }
 
-    /// Stops in order: accepts no more connections, tells peers goodbye, so that they go elsewhere at once, and lets the
-    /// calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and
+    /// Stops in order: accepts no more connections, sends its peers a goodbye, so that they call other nodes at once,
+    /// and lets the calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and
     /// connections and waits for the shards, a second at most. Dropping the node does only the latter.
     pub fn stop(mut self) {
         self.cluster.close_listeners();

@@ -92,7 +92,7 @@ impl Bell {
 
     /// Takes the announcement back. When a ring has come first, the next wait ends early for it, which does
     /// no harm.
-    pub(crate) fn take_back(&self) {
+    pub(crate) fn withdraw(&self) {
         self.asleep.store(false, Ordering::Relaxed);
     }
 

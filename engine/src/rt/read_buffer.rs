@@ -54,7 +54,8 @@ impl ReadBuffer {
         self.lent_count.get() >= LENT_BUFFERS_MAX
     }
 
-    /// A payload of what was read, for whoever may keep it: itself, or a copy when so many buffers are lent out
+    /// A payload of what was read, for a receiver that may retain it: the payload itself, or a copy
+    /// when so many buffers are lent out
     /// that a slice should not keep another.
     #[inline]
     pub(crate) fn lend(&self, payload: Bytes) -> Bytes {

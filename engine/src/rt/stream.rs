@@ -157,7 +157,7 @@ impl Stream {
         }
     }
 
-    /// Gives the connection to somebody else: another descriptor of it, which lives on when this stream is dropped, and
+    /// Releases the connection to another owner: another descriptor of it, which lives on when this stream is dropped, and
     /// the bytes that have come and were not read. Nothing is read here afterwards.
     pub(crate) async fn release(&self) -> io::Result<(OwnedFd, Bytes)> {
         match self {
@@ -181,7 +181,7 @@ impl Stream {
         }
     }
 
-    /// Ends the connection in both directions, after what was to be written before and is taken at once: whoever waits
+    /// Ends the connection in both directions, after what was to be written before and is taken at once: a task that waits
     /// to read sees the end, and no writer is asked any more.
     pub(crate) fn shutdown(&self) {
         match self {

@@ -107,7 +107,7 @@ async fn listen(local: Rc<Local>, bell: Arc<Bell>, mut reader: glommio::net::Uni
         if !matches!(reader.read(&mut bytes).await, Ok(1..)) {
             return;
         }
-        bell.take_back();
+        bell.withdraw();
         local.take_outside();
     }
 }

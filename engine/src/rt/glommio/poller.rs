@@ -1,6 +1,6 @@
 //! A thread that watches descriptors for a shard: listening sockets, UDP sockets, the standard input.
 //!
-//! Invariants: a descriptor is watched only while somebody waits for it; each wait is told once; a number of a
+//! Invariants: a descriptor is watched only while a task waits for it; each wait is completed once; a number of a
 //! descriptor that is gone wakes nobody.
 
 use std::cell::RefCell;

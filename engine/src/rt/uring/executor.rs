@@ -1,13 +1,13 @@
 //! One pinned executor per shard thread: it runs tasks in the order in which they were woken, looks at its
 //! ring between two passes over them, and sleeps when there is nothing to do.
 //!
-//! A pass runs the tasks that were runnable when it began; what they wake runs in the next one. So whoever is
-//! woken during a pass comes after everything that the pass was to do, which is how replies and calls leave
+//! A pass runs the tasks that were runnable when it began; what they wake runs in the next one. So a task that is
+//! woken during a pass runs after everything that the pass was to do, which is how replies and calls leave
 //! in batches.
 //!
 //! Invariants: an executor sleeps only after it has announced its sleep and then found no runnable task, no
 //! wake-up from another thread and no work that its [`watch`] knows of; tasks run and are dropped on
-//! their own thread, whoever wakes them; when the main future has ended, the tasks that are left are dropped.
+//! their own thread, whichever thread wakes them; when the main future has ended, the tasks that are left are dropped.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -120,7 +120,7 @@ where
         if ended.get() {
             break;
         }
-        executor.look()?;
+        executor.poll()?;
         if executor.runnable.borrow().is_empty() {
             executor.idle()?;
         }
@@ -190,16 +190,16 @@ impl Executor {
     }
 
     /// Takes what other threads, timers and the kernel have for the next pass.
-    fn look(&self) -> io::Result<()> {
+    fn poll(&self) -> io::Result<()> {
         let has_work = !self.runnable.borrow().is_empty();
-        self.ring.look(has_work)?;
-        self.look_outside();
+        self.ring.poll(has_work)?;
+        self.poll_outside();
         self.timers.wake_expired();
         Ok(())
     }
 
     /// Takes what other threads have.
-    fn look_outside(&self) {
+    fn poll_outside(&self) {
         while let Some(runnable) = self.door.woken.pop() {
             self.runnable.borrow_mut().push_back(runnable);
         }
@@ -217,15 +217,15 @@ impl Executor {
             }
         }
         self.door.bell.announce();
-        self.look_outside();
+        self.poll_outside();
         let slept = if self.runnable.borrow().is_empty() {
             self.ring.wait(self.timers.next())
         } else {
             Ok(())
         };
-        self.door.bell.take_back();
+        self.door.bell.withdraw();
         slept?;
-        self.look_outside();
+        self.poll_outside();
         self.timers.wake_expired();
         Ok(())
     }
@@ -236,11 +236,11 @@ impl Executor {
         self.ring.submit()?;
         loop {
             for _ in 0..SPINS_PER_CLOCK {
-                if self.ring.has_news() {
-                    self.ring.look(true)?;
-                    return self.look();
+                if self.ring.has_completions() {
+                    self.ring.poll(true)?;
+                    return self.poll();
                 }
-                self.look_outside();
+                self.poll_outside();
                 if !self.runnable.borrow().is_empty() {
                     return Ok(());
                 }

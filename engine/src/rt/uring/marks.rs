@@ -3,15 +3,15 @@
 //! ```text
 //! bit 63     it is about taking the operation back
 //! bits 32-62 the slot of the source
-//! bits 3-31  the generation of the source, which tells it from others that have used the slot
+//! bits 3-31  the generation of the source, which distinguishes it from others that have used the slot
 //! bits 0-2   which operation it is
 //! ```
 
 /// Generations have this many bits.
 const GENERATION_BITS: u32 = 29;
 
-/// Set beside an operation's own mark by whoever takes the operation back.
-const TAKEN_BACK: u64 = 1 << 63;
+/// Set beside an operation's own mark when the operation is cancelled.
+const CANCEL: u64 = 1 << 63;
 
 /// Which operation it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,17 +61,17 @@ impl Mark {
     }
 
     /// The mark of taking back the operation of this mark.
-    pub(super) const fn taken_back(self) -> Mark {
-        Mark(self.0 | TAKEN_BACK)
+    pub(super) const fn cancel(self) -> Mark {
+        Mark(self.0 | CANCEL)
     }
 
-    pub(super) const fn is_taken_back(self) -> bool {
-        self.0 & TAKEN_BACK != 0
+    pub(super) const fn is_cancel(self) -> bool {
+        self.0 & CANCEL != 0
     }
 
-    /// The operation that was taken back.
+    /// The operation that was cancelled.
     pub(super) const fn of_operation(self) -> Mark {
-        Mark(self.0 & !TAKEN_BACK)
+        Mark(self.0 & !CANCEL)
     }
 
     pub(super) const fn key(self) -> SourceKey {
@@ -112,9 +112,9 @@ mod tests {
                     let key = SourceKey { slot, generation };
                     let mark = Mark::new(key, kind);
                     assert_eq!((mark.key(), mark.kind()), (key, Some(kind)));
-                    assert!(!mark.is_taken_back());
-                    let back = mark.taken_back();
-                    assert!(back.is_taken_back());
+                    assert!(!mark.is_cancel());
+                    let back = mark.cancel();
+                    assert!(back.is_cancel());
                     assert_eq!(back.of_operation(), mark);
                     assert_eq!((back.key(), back.kind()), (key, Some(kind)));
                 }

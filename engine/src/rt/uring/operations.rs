@@ -7,9 +7,9 @@
 //!   which frees them only when every receive has ended, and else never. A buffer is the kernel's from
 //!   [`Provided::give`] until the completion that hands it back as a [`Filled`]; there is one `Filled` for
 //!   each hand-over, and giving the buffer again takes it.
-//! - A *send* reads bytes that somebody else owns, and is over when the entry into the kernel that submits it returns:
+//! - A *send* reads bytes that the writer owns, and is over when the entry into the kernel that submits it returns:
 //!   without a submission thread the kernel carries an operation out while it submits it, and one with `MSG_DONTWAIT` is
-//!   never put aside for later; it completes then and there, with whatever it has done. So the bytes
+//!   never deferred; it completes then and there, with whatever it has done. So the bytes
 //!   are borrowed for as long as [`Uring::send_within`] lasts, within which the entry happens. A ring that did not
 //!   submit all it has is never entered again.
 //! - A *timer* has its time read when it is submitted; the place belongs to the [`Uring`].
@@ -85,7 +85,7 @@ pub(super) enum Operation {
     Cancel(Mark),
     /// Complete once after this time.
     Timer { after: Duration, mark: Mark },
-    /// Have the timer of this mark, which is under way, complete after this time.
+    /// Have the timer of this mark, which is set, complete after this time.
     MoveTimer { after: Duration, mark: Mark },
 }
 
@@ -120,7 +120,7 @@ pub(super) struct Uring {
 }
 
 impl Uring {
-    /// Asks for a ring that one thread submits to, and whose completions are worked out when that thread asks for them
+    /// Asks for a ring that one thread submits to, and whose completions are posted when that thread asks for them
     /// (Linux 6.1).
     pub(super) fn new() -> io::Result<Uring> {
         let ring = IoUring::builder()
@@ -166,7 +166,7 @@ impl Uring {
     }
 
     /// Whether the kernel has something to hand over, and whether it must be entered for that.
-    pub(super) fn has_news(&self) -> (bool, bool) {
+    pub(super) fn has_completions(&self) -> (bool, bool) {
         let mut ring = self.ring.borrow_mut();
         let (submitter, submission, completion) = ring.split();
         let _ = submitter;
@@ -186,9 +186,7 @@ impl Uring {
                 .multi(stays_armed)
                 .build()
                 .user_data(mark.0),
-            Operation::RemovePoll(mark) => opcode::PollRemove::new(mark.0)
-                .build()
-                .user_data(mark.taken_back().0),
+            Operation::RemovePoll(mark) => opcode::PollRemove::new(mark.0).build().user_data(mark.cancel().0),
             Operation::Receive {
                 fd,
                 stays_armed,
@@ -207,7 +205,7 @@ impl Uring {
             }
             Operation::Cancel(mark) => opcode::AsyncCancel::new(mark.0)
                 .build()
-                .user_data(mark.taken_back().0),
+                .user_data(mark.cancel().0),
             Operation::Timer { after, mark } => {
                 self.set_time(after);
                 opcode::Timeout::new(self.time.get()).build().user_data(mark.0)
@@ -217,7 +215,7 @@ impl Uring {
                 opcode::TimeoutUpdate::new(mark.0, self.time.get())
                     .build()
                     .flags(squeue::Flags::SKIP_SUCCESS)
-                    .user_data(mark.taken_back().0)
+                    .user_data(mark.cancel().0)
             }
         };
         // SAFETY: a receive writes to provided buffers only, which outlive it; the place of a timer's time lives as
@@ -319,7 +317,7 @@ impl Uring {
             let (flags, result) = (completion.flags(), completion.result());
             let mark = Mark(completion.user_data());
             let has_more = cqueue::more(flags);
-            if !has_more && mark.kind() == Some(Kind::Receive) && !mark.is_taken_back() {
+            if !has_more && mark.kind() == Some(Kind::Receive) && !mark.is_cancel() {
                 self.receiving.set(self.receiving.get() - 1);
             }
             let filled = cqueue::buffer_select(flags).map(|buffer| {
@@ -359,12 +357,12 @@ impl Drop for Uring {
             return;
         }
         let _ = self.ring.get_mut().submitter().unregister_buf_ring(GROUP);
-        // SAFETY: no receive is under way, and the ring takes no operation after this.
+        // SAFETY: no receive is in flight, and the ring takes no operation after this.
         unsafe { self.provided.free() };
     }
 }
 
-/// Memory that the kernel receives into, and the ring through which it is told of it.
+/// Memory that the kernel receives into, and the ring that announces it to the kernel.
 pub(super) struct Provided {
     entries: NonNull<Entries>,
     bytes: NonNull<u8>,
@@ -389,7 +387,7 @@ impl Provided {
             taken: Cell::new(BUFFERS),
         };
         for buffer in 0..BUFFERS {
-            provided.give(Filled { buffer, length: 0 });
+            provided.recycle(Filled { buffer, length: 0 });
         }
         provided
     }
@@ -418,7 +416,7 @@ impl Provided {
     }
 
     /// Gives the kernel a buffer again.
-    pub(super) fn give(&self, filled: Filled) {
+    pub(super) fn recycle(&self, filled: Filled) {
         let first = self.entries.cast::<BufRingEntry>().as_ptr();
         let tail = self.tail.get();
         // SAFETY: the index is below the number of entries, and the kernel, which only reads entries, does
@@ -443,7 +441,7 @@ impl Provided {
     /// Frees the memory.
     ///
     /// # Safety
-    /// The kernel must have no operation under way that may use it, nor be given one any more.
+    /// The kernel must have no operation in flight that may use it, and get none afterwards.
     unsafe fn free(&self) {
         // SAFETY: both came from boxes in `new`; the rest is the caller's promise.
         unsafe {

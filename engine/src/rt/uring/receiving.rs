@@ -4,17 +4,17 @@
 //! The kernel fills provided buffers, 64 of them for all streams of a ring. What it has filled stays there
 //! while the tasks run that were woken for it, and they copy it to where they want it: into the shard's
 //! [`ReadBuffer`](crate::rt::read_buffer::ReadBuffer), or a long payload into its own place. What nobody has taken
-//! before the next entry into the kernel is *put aside*, into memory of its stream, so that the kernel has all its
+//! before the next entry into the kernel is *set aside*, into memory of its stream, so that the kernel has all its
 //! buffers again and a reader that does not read takes none from the others.
 //!
 //! A stream whose reader does not wait is not received any more once more than [`ASIDE_BYTES_STREAM_MAX`] of it lie
 //! aside; its receive is armed again when its reader waits again. When more than [`ASIDE_BYTES_MAX`] of all
-//! streams lie aside the ring is *crowded*: only what a reader waits for is received, one buffer each time. So a ring holds
+//! streams are set aside the ring is *crowded*: only what a reader waits for is received, one buffer each time. So a ring holds
 //! at most [`RECEIVED_BYTES_MAX`] that nobody has read.
 //!
-//! Invariants: bytes are read in the order in which they came, put aside or not; a receive is armed for a stream at most
+//! Invariants: bytes are read in the order in which they came, set aside or not; a receive is armed for a stream at most
 //! once; a stream that has something to read, or has ended, is ready; a receive that found no buffer is armed again
-//! before the executor sleeps, if somebody waits for it.
+//! before the executor sleeps, if a task waits for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,13 +27,13 @@ use super::operations::{BUFFERS, Completion, Filled, Operation, PROVIDED_BYTES};
 use super::ring::Ring;
 use super::sources::set_waker;
 
-/// Bytes of one stream that are put aside before it is received no more.
+/// Bytes of one stream that are set aside before it is received no more.
 pub(super) const ASIDE_BYTES_STREAM_MAX: usize = 64 << 10;
 
-/// Bytes of all streams of a ring that are put aside before only those are received that somebody waits for.
+/// Bytes of all streams of a ring that are set aside before only those are received that a task waits for.
 pub(super) const ASIDE_BYTES_MAX: usize = 16 << 20;
 
-/// What one ring takes for bytes that were received and not read: the provided buffers, what is put aside, and
+/// What one ring takes for bytes that were received and not read: the provided buffers, what is set aside, and
 /// what of it came last, which is counted only then.
 pub(in crate::rt) const RECEIVED_BYTES_MAX: usize = ASIDE_BYTES_MAX + 2 * PROVIDED_BYTES;
 
@@ -47,7 +47,7 @@ enum Stage {
     #[default]
     Idle,
     Armed,
-    /// It was taken back, and has not ended yet.
+    /// It was cancelled, and has not ended yet.
     Ending,
 }
 
@@ -63,7 +63,7 @@ enum End {
 #[derive(Default)]
 pub(super) struct Receiving {
     stage: Stage,
-    /// It is given to somebody else, and not received here any more.
+    /// It was released to another owner, and is not received here any more.
     is_released: bool,
     /// Comes before what is filled.
     aside: BytesMut,
@@ -93,16 +93,16 @@ pub(super) struct Received {
     unread: Vec<SourceKey>,
     /// Streams whose receive has found no buffer.
     starved: VecDeque<SourceKey>,
-    /// Bytes that are put aside.
+    /// Bytes that are set aside.
     aside: usize,
-    /// Too many are: only what somebody waits for is received.
+    /// Too many are: only what a task waits for is received.
     is_crowded: bool,
 }
 
 impl Ring {
     // ---- for the reader ----
 
-    /// Ready when there is something to read; otherwise whoever asks is woken when there is.
+    /// Ready when there is something to read; otherwise the task is woken when there is.
     pub(super) fn poll_received(&self, key: SourceKey, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         {
             let mut sources = self.sources.borrow_mut();
@@ -185,7 +185,7 @@ impl Ring {
                 receiving.filled.push_front(filled);
             } else {
                 receiving.read = 0;
-                provided.give(filled);
+                provided.recycle(filled);
             }
         }
         match (bytes_max - left, receiving.end) {
@@ -247,7 +247,7 @@ impl Ring {
         let Some(source) = sources.live(key) else { return };
         let receiving = &mut source.receiving;
         for filled in receiving.filled.drain(..) {
-            self.uring.provided().give(filled);
+            self.uring.provided().recycle(filled);
         }
         self.count_aside(0, receiving.aside.len());
         receiving.aside = BytesMut::new();
@@ -263,14 +263,14 @@ impl Ring {
     }
 
     /// A receive has brought something, or has ended.
-    pub(super) fn received(&self, completion: Completion) -> io::Result<()> {
+    pub(super) fn complete_receive(&self, completion: Completion) -> io::Result<()> {
         let key = completion.mark.key();
         let mut rearms = false;
         let waker = {
             let mut sources = self.sources.borrow_mut();
             let Some(source) = sources.live(key) else {
                 debug_assert!(false, "a slot is free before its last completion");
-                self.give_back(completion.filled);
+                self.recycle(completion.filled);
                 return Ok(());
             };
             let receiving = &mut source.receiving;
@@ -278,7 +278,7 @@ impl Ring {
                 receiving.stage = Stage::Idle;
             }
             if sources.open(key).is_none() {
-                self.give_back(completion.filled);
+                self.recycle(completion.filled);
                 sources.release(key);
                 return Ok(());
             }
@@ -294,14 +294,14 @@ impl Ring {
                     receiving.filled.push_back(filled);
                 }
                 (result, filled) => {
-                    self.give_back(filled);
+                    self.recycle(filled);
                     match -result {
                         0 => receiving.end = Some(End::Closed),
                         libc::ENOBUFS => {
                             receiving.is_starved = true;
                             self.received.borrow_mut().starved.push_back(key);
                         }
-                        // It was taken back, or interrupted.
+                        // It was cancelled, or interrupted.
                         libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
                         error => receiving.end = Some(End::Failed(error)),
                     }
@@ -321,25 +321,25 @@ impl Ring {
         if rearms { self.arm_receive(key) } else { Ok(()) }
     }
 
-    pub(super) fn give_back(&self, filled: Option<Filled>) {
+    pub(super) fn recycle(&self, filled: Option<Filled>) {
         if let Some(filled) = filled {
-            self.uring.provided().give(filled);
+            self.uring.provided().recycle(filled);
         }
     }
 
     /// Puts aside what nobody has read, and arms again what has found no buffer. Before each entry into the kernel that
     /// may bring something.
-    pub(super) fn put_aside(&self) -> io::Result<()> {
+    pub(super) fn set_aside(&self) -> io::Result<()> {
         let has_unread = !self.received.borrow().unread.is_empty();
         if has_unread {
             let mut unread = std::mem::take(&mut self.received.borrow_mut().unread);
             for key in unread.drain(..) {
-                if self.put_stream_aside(key) {
+                if self.set_stream_aside(key) {
                     self.end_receive(key);
                 }
             }
             self.received.borrow_mut().unread = unread;
-            self.note_crowd();
+            self.check_crowded();
         }
         let count = self.received.borrow().starved.len();
         for _ in 0..count.min(REARMED_MAX) {
@@ -349,7 +349,7 @@ impl Ring {
     }
 
     /// True when this stream should not be received any more.
-    fn put_stream_aside(&self, key: SourceKey) -> bool {
+    fn set_stream_aside(&self, key: SourceKey) -> bool {
         let mut sources = self.sources.borrow_mut();
         let Some(source) = sources.open(key) else {
             return false;
@@ -360,13 +360,13 @@ impl Ring {
             let bytes = &provided.bytes(&filled)[std::mem::take(&mut receiving.read)..];
             receiving.aside.extend_from_slice(bytes);
             self.count_aside(bytes.len(), 0);
-            provided.give(filled);
+            provided.recycle(filled);
         }
         receiving.aside.len() > ASIDE_BYTES_STREAM_MAX && receiving.waker.is_none()
     }
 
-    /// Takes all receives back when too much lies aside. Those that somebody waits for are armed again, for one buffer.
-    fn note_crowd(&self) {
+    /// Cancels all receives when too much is set aside. Those that a task waits for are armed again, for one buffer.
+    fn check_crowded(&self) {
         {
             let mut received = self.received.borrow_mut();
             if received.is_crowded || received.aside <= ASIDE_BYTES_MAX {
@@ -406,7 +406,7 @@ impl Ring {
         !self.received.borrow().starved.is_empty()
     }
 
-    /// Bytes that are put aside.
+    /// Bytes that are set aside.
     #[cfg(test)]
     pub(super) fn aside(&self) -> usize {
         self.received.borrow().aside

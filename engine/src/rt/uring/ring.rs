@@ -1,16 +1,16 @@
-//! The io_uring of one thread: it tells what was received, sends what is to be written, and says which other descriptors
+//! The io_uring of one thread: it reports what was received, sends what is to be written, and reports which other descriptors
 //! have something to read, whether the doorbell was rung, and whether it is time to wake up.
 //!
 //! What has to do with [receiving](super::receiving) and [sending](super::sending) stands in files of its own. Here is
 //! how the kernel is entered, and the readiness of what is no stream: a source's readable side is one poll that
-//! stays armed and speaks at each arrival; its writable side is armed when somebody waits for it.
+//! stays armed and completes at each arrival; its writable side is armed when a task waits for it.
 //!
 //! A wait that has an end sets no timer of its own: setting one and taking it back costs more than the rest of a
-//! short sleep. One timer stands at the earliest end that was asked for, and is set anew when it has gone off or an
+//! short sleep. One timer is set to the earliest end that was requested, and is set anew when it has gone off or an
 //! earlier one comes; so a wait may end before its time, with nothing to show.
 //!
-//! Invariants: a completion of a source that is closing wakes nobody; whoever finds nothing to read says so before it
-//! waits, and every arrival after that is told; a ring that is dropped first waits for its receives to end.
+//! Invariants: a completion of a source that is closing wakes no task; a reader that finds nothing
+//! to read clears the readiness before it waits, and every arrival after that is reported; a ring that is dropped first waits for its receives to end.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -33,7 +33,7 @@ const DOORBELL: Mark = Mark::numbered(Kind::Own, 0);
 /// What the timer's completions say they are for.
 const TIMER: Mark = Mark::numbered(Kind::Own, 1);
 
-/// After one of these reads go on until the end is seen, because nothing will be told any more.
+/// After one of these reads go on until the end is seen, because no further event is reported.
 const ENDED: u32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
 
 /// Entries into the kernel in which the receives of a ring that is dropped must end.
@@ -145,12 +145,12 @@ impl Ring {
     // ---- sources ----
 
     /// Takes in a descriptor, which must stay open until [`remove`](Self::remove); a socket is kept open as long as
-    /// anything is under way with it.
+    /// an operation on it is in flight.
     pub(super) fn insert(&self, fd: RawFd, socket: Option<Rc<TcpStream>>) -> SourceKey {
         self.sources.borrow_mut().insert(fd, socket)
     }
 
-    /// Lets go of a source; nobody is told of it any more.
+    /// Removes a source; no task is woken for it any more.
     pub(super) fn remove(&self, key: SourceKey) {
         let (reads, writes) = {
             let mut sources = self.sources.borrow_mut();
@@ -169,7 +169,7 @@ impl Ring {
         self.sources.borrow_mut().release(key);
     }
 
-    /// Ready when it is worth trying; otherwise whoever asks is woken when it is.
+    /// Ready when it is worth trying; otherwise the task is woken when it is.
     pub(super) fn poll_ready(
         &self,
         key: SourceKey,
@@ -218,8 +218,8 @@ impl Ring {
     // ---- the kernel ----
 
     /// Whether a look at the kernel's side would bring something, without a system call.
-    pub(super) fn has_news(&self) -> bool {
-        self.uring.has_news().0 || !self.completed.borrow().is_empty()
+    pub(super) fn has_completions(&self) -> bool {
+        self.uring.has_completions().0 || !self.completed.borrow().is_empty()
     }
 
     /// Submits what waits, if anything does.
@@ -232,14 +232,14 @@ impl Ring {
 
     /// Takes what has completed. Enters the kernel only if that may bring something and there is `work`
     /// to go on with: otherwise the wait that comes next does it.
-    pub(super) fn look(&self, has_work: bool) -> io::Result<()> {
-        self.put_aside()?;
-        if has_work && (self.uring.has_news().1 || self.has_listed() || self.uring.unsubmitted() > 0) {
+    pub(super) fn poll(&self, has_work: bool) -> io::Result<()> {
+        self.set_aside()?;
+        if has_work && (self.uring.has_completions().1 || self.has_listed() || self.uring.unsubmitted() > 0) {
             self.enter(0)?;
         } else {
             self.uring.take(&mut self.completed.borrow_mut());
         }
-        self.pass_on()
+        self.dispatch()
     }
 
     /// Submits what waits, sleeps until something completes or that moment has come, and takes what has completed.
@@ -248,9 +248,9 @@ impl Ring {
         if let Some(until) = until {
             self.set_timer(until)?;
         }
-        self.put_aside()?;
+        self.set_aside()?;
         self.enter(usize::from(!self.has_starved()))?;
-        self.pass_on()
+        self.dispatch()
     }
 
     /// Enters the kernel without writes.
@@ -258,8 +258,8 @@ impl Ring {
         self.uring.enter(wanted, &mut self.completed.borrow_mut())
     }
 
-    /// Passes what has completed on to whom it concerns, and wakes whoever waits for it.
-    fn pass_on(&self) -> io::Result<()> {
+    /// Handles completions, and wakes the tasks that wait for them.
+    fn dispatch(&self) -> io::Result<()> {
         let mut completed = self.completed.take();
         for completion in completed.drain(..) {
             self.complete(completion)?;
@@ -274,13 +274,13 @@ impl Ring {
 
     fn complete(&self, completion: Completion) -> io::Result<()> {
         let mark = completion.mark;
-        if mark.is_taken_back() {
-            return self.take_back_again(mark.of_operation(), completion.result);
+        if mark.is_cancel() {
+            return self.cancel_again(mark.of_operation(), completion.result);
         }
         match mark.kind() {
-            Some(Kind::Receive) => self.received(completion),
+            Some(Kind::Receive) => self.complete_receive(completion),
             Some(Kind::ReadPoll | Kind::WritePoll) => {
-                self.is_ready(mark, completion.result, completion.has_more);
+                self.complete_poll(mark, completion.result, completion.has_more);
                 Ok(())
             }
             Some(Kind::Own) if mark == DOORBELL && !completion.has_more => self.listen_to_doorbell(),
@@ -293,7 +293,7 @@ impl Ring {
     }
 
     /// An operation that was about to complete was left armed for that: once more.
-    fn take_back_again(&self, operation: Mark, result: i32) -> io::Result<()> {
+    fn cancel_again(&self, operation: Mark, result: i32) -> io::Result<()> {
         if result != -libc::EALREADY {
             return Ok(());
         }
@@ -305,12 +305,12 @@ impl Ring {
     }
 
     /// A poll says that its side is ready, or has ended.
-    fn is_ready(&self, mark: Mark, result: i32, has_more: bool) {
+    fn complete_poll(&self, mark: Mark, result: i32, has_more: bool) {
         let (key, kind) = (mark.key(), mark.kind().unwrap_or(Kind::ReadPoll));
         let waker = {
             let mut sources = self.sources.borrow_mut();
             let Some(source) = sources.live(key) else { return };
-            // A poll that failed is an end too: the next try tells what it is.
+            // A poll that failed is an end too: the next attempt reports it.
             let has_ended = result < 0 || result as u32 & ENDED != 0;
             source.is_ended |= has_ended && kind == Kind::ReadPoll;
             let side = source.side(kind);
@@ -321,7 +321,7 @@ impl Ring {
             waker
         };
         if kind == Kind::WritePoll {
-            self.has_room(key);
+            self.resume_writing(key);
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn every_arrival_is_told_and_so_is_the_end() {
+    fn every_arrival_and_the_end_are_reported() {
         let bell = Bell::new(Runtime::Uring).unwrap();
         let ring = Ring::new(&bell).unwrap();
         let (mut here, mut there) = pair();
@@ -387,7 +387,7 @@ mod tests {
         ring.clear_readable(key);
         for round in 1..=3 {
             assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
-            ring.look(true).unwrap();
+            ring.poll(true).unwrap();
             there.write_all(b"hello").unwrap();
             ring.wait(None).unwrap();
             assert_eq!(count.0.load(Ordering::Relaxed), round);
@@ -419,7 +419,7 @@ mod tests {
         let mut context = Context::from_waker(&waker);
         ring.clear_readable(key);
         assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
-        ring.look(true).unwrap();
+        ring.poll(true).unwrap();
         ring.remove(key);
         // Its poll has not ended, so its slot is not free.
         let other = ring.insert(here.as_raw_fd(), None);
@@ -455,7 +455,7 @@ mod tests {
             ring.clear_readable(key);
             assert!(ring.poll_ready(key, Direction::Read, &mut context).is_pending());
         }
-        ring.look(true).unwrap();
+        ring.poll(true).unwrap();
         there.write_all(b"hello").unwrap();
         while count.0.load(Ordering::Relaxed) < sources {
             ring.wait(None).unwrap();

@@ -96,7 +96,7 @@ impl Ring {
     }
 
     /// The socket of a stream that waits has room.
-    pub(super) fn has_room(&self, key: SourceKey) {
+    pub(super) fn resume_writing(&self, key: SourceKey) {
         let mut sources = self.sources.borrow_mut();
         let Some(source) = sources.open(key) else { return };
         if std::mem::take(&mut source.sending.is_full)

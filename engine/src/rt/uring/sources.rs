@@ -44,7 +44,7 @@ pub(super) fn set_waker(place: &mut Option<Waker>, context: &Context<'_>) {
     }
 }
 
-/// A descriptor and what is under way with it.
+/// A descriptor and its operations.
 pub(super) struct Source {
     pub(super) fd: RawFd,
     generation: u32,
@@ -139,7 +139,7 @@ impl Sources {
             .filter(|source| source.generation == key.generation && source.stage != Stage::Free)
     }
 
-    /// Begins to close a source; [`release`](Self::release) when its operations were taken back.
+    /// Begins to close a source; [`release`](Self::release) when its operations were cancelled.
     pub(super) fn close(&mut self, key: SourceKey) -> Option<&mut Source> {
         let source = self.open(key)?;
         source.stage = Stage::Closing;
@@ -148,7 +148,7 @@ impl Sources {
         Some(source)
     }
 
-    /// Frees the slot of a source that closes, if nothing of it is under way any more.
+    /// Frees the slot of a source that closes, if none of its operations is in flight.
     pub(super) fn release(&mut self, key: SourceKey) {
         let Some(source) = self.live(key) else { return };
         if source.stage != Stage::Closing || source.is_busy() {

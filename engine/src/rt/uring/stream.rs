@@ -17,7 +17,7 @@ use crate::rt::stream::Writer;
 
 /// One TCP connection, bound to this thread's executor.
 pub(crate) struct Stream {
-    /// The ring has it too, and keeps it open until nothing is under way with it.
+    /// The ring has it too, and keeps it open until no operation on it is in flight.
     socket: Rc<TcpStream>,
     executor: Rc<Executor>,
     source: SourceKey,

@@ -16,7 +16,11 @@ fn a_reader_that_does_not_read_holds_little_and_loses_nothing() {
         sent += fill(&flooding, &expected[sent..]);
         fixture.turn();
         let most = ASIDE_BYTES_STREAM_MAX + 2 * PROVIDED_BYTES;
-        assert!(fixture.ring.aside() <= most, "{} lie aside", fixture.ring.aside());
+        assert!(
+            fixture.ring.aside() <= most,
+            "{} are set aside",
+            fixture.ring.aside()
+        );
         if round % 20 == 0 {
             assert!(!fixture.asks(other));
             there.write_all(b"hello").unwrap();
@@ -78,7 +82,7 @@ fn more_streams_than_buffers_all_get_their_bytes() {
         for (key, _) in &streams {
             assert!(!fixture.asks(*key));
         }
-        fixture.ring.look(true).unwrap();
+        fixture.ring.poll(true).unwrap();
         for (_, there) in &mut streams {
             there.write_all(&[round; 300]).unwrap();
         }
@@ -129,7 +133,7 @@ fn bytes_that_came_before_an_end_are_read_before_it() {
     let fixture = Fixture::new();
     let (key, mut there) = fixture.stream();
     assert!(!fixture.asks(key));
-    fixture.ring.look(true).unwrap();
+    fixture.ring.poll(true).unwrap();
     there.write_all(b"last").unwrap();
     drop(there);
     fixture.turn();

@@ -83,7 +83,7 @@ fn a_peer_that_resets_fails_the_read_and_the_write() {
         fixture.asks(key) && text.failed.get().is_some()
     });
     let failed = fixture.read(key, 1, &mut Vec::new());
-    // The error of a socket is given once; whoever comes second sees a connection that has ended.
+    // The error of a socket is reported once; a second reader sees a connection that has ended.
     assert!(
         matches!(&failed, Ok(0))
             || failed.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)

@@ -71,7 +71,7 @@ impl Fixture {
 
     /// One round of an executor, which does not wait for long.
     fn turn(&self) {
-        self.ring.look(true).unwrap();
+        self.ring.poll(true).unwrap();
         self.ring
             .wait(Some(Instant::now() + Duration::from_millis(2)))
             .unwrap();
@@ -104,7 +104,7 @@ impl Fixture {
             .read(key, bytes_max, |bytes| into.extend_from_slice(bytes))
     }
 
-    /// Asserts that nothing is under way and that nothing is held.
+    /// Asserts that no operation is in flight and that no memory is held.
     fn assert_nothing_is_left(&self) {
         self.turn_until("the end of all operations", || {
             self.ring.sources.borrow().used() == 0 && self.ring.uring.receiving() == 0

@@ -1,4 +1,4 @@
-//! Bytes arrive in order, all of them, whatever their sizes and whoever is slow.
+//! Bytes arrive in order, all of them, whatever their sizes and whichever end is slow.
 
 use std::io::Read;
 use std::thread;
@@ -102,7 +102,7 @@ fn what_a_send_has_not_sent_is_known_when_completions_overflow() {
             key
         })
         .collect();
-    fixture.ring.look(true).unwrap();
+    fixture.ring.poll(true).unwrap();
     let (key, mut there) = fixture.stream();
     let expected = pattern(16 << 20);
     let text = Text::new(expected.clone(), expected.len());
