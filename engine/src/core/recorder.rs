@@ -50,7 +50,8 @@ pub(crate) struct Recorder {
 }
 
 impl Router for Recorder {
-    fn request(&self, _shard: &Rc<ShardCore>, request: Request) {
+    fn request(&self, _shard: &Rc<ShardCore>, request: &mut Option<Request>) {
+        let request = request.take().expect("a request");
         self.record(Handed::Request(request));
     }
 

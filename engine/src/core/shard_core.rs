@@ -217,7 +217,7 @@ impl ShardCore {
     /// See [`Router::request`].
     #[inline(always)]
     pub(crate) fn request(self: &Rc<Self>, request: Request) {
-        self.router.request(self, request);
+        self.router.request(self, &mut Some(request));
     }
 
     /// See [`Router::request_by_route`].

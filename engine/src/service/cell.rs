@@ -76,7 +76,8 @@ impl<S: Service> ServiceCell<S> {
 }
 
 impl<S: Service> Deliver for ServiceCell<S> {
-    fn deliver(self: Rc<Self>, request: Request) {
+    fn deliver(self: Rc<Self>, request: &mut Option<Request>) {
+        let Some(request) = request.take() else { return };
         let shard = &self.caller.shard;
         self.current.set(request.reply_to);
         let message = Message {

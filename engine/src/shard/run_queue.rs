@@ -31,18 +31,23 @@ pub(super) enum Queued {
 
 impl Shard {
     /// Delivers a message to a service of this shard: at once, or queued behind the current handler.
-    #[inline]
-    pub(super) fn deliver(&self, shard: &Rc<ShardCore>, request: Request) {
+    ///
+    /// The message is taken out of `request`.
+    #[inline(always)]
+    pub(super) fn deliver(&self, shard: &Rc<ShardCore>, request: &mut Option<Request>) {
+        let Some(message) = request else { return };
         if self.must_queue(shard) {
-            return self.enqueue(shard, request);
+            return request.take().map_or((), |request| self.enqueue(shard, request));
         }
-        let Some(service) = self.services.get(request.target) else {
-            return refuse_unknown(shard, &request);
+        let Some(service) = self.services.get(message.target) else {
+            return refuse_unknown(shard, message);
         };
-        if service.life().is_full(request.waits) {
-            return refuse_full(shard, &request);
+        if service.life().is_full(message.waits) {
+            return refuse_full(shard, message);
         }
-        self.run_handler(shard, || handle(shard, request, service));
+        shard.is_handling.set(true);
+        handle(shard, request, service);
+        self.end_handler(shard);
     }
 
     /// Whether a handler runs, or entries are queued.
@@ -56,6 +61,11 @@ impl Shard {
     fn run_handler(&self, shard: &ShardCore, work: impl FnOnce()) {
         shard.is_handling.set(true);
         work();
+        self.end_handler(shard);
+    }
+
+    #[inline(always)]
+    fn end_handler(&self, shard: &ShardCore) {
         shard.is_handling.set(false);
         if !self.run_queue.borrow().is_empty() {
             shard.request_turn();
@@ -91,7 +101,7 @@ impl Shard {
                 Queued::Request(request) => match self.services.get(request.target) {
                     Some(service) => {
                         service.life().dequeue(request.payload.0.len());
-                        handle(shard, request, service);
+                        handle(shard, &mut Some(request), service);
                     }
                     None => refuse_unknown(shard, &request),
                 },
@@ -166,8 +176,9 @@ impl Shard {
 }
 
 #[inline(always)]
-fn handle(shard: &ShardCore, request: Request, service: Rc<dyn Deliver>) {
-    if request.deadline.is_some_and(|deadline| deadline < shard.now()) {
+fn handle(shard: &ShardCore, request: &mut Option<Request>, service: Rc<dyn Deliver>) {
+    let deadline = request.as_ref().and_then(|request| request.deadline);
+    if deadline.is_some_and(|deadline| deadline < shard.now()) {
         // Its caller has failed with a timeout already: running it would be wasted work.
         shard.node.metrics.messages_expired.add(1);
         return;
