@@ -50,9 +50,8 @@ pub(crate) struct Recorder {
 }
 
 impl Router for Recorder {
-    fn request(&self, _shard: &Rc<ShardCore>, request: &mut Option<Request>) {
-        let request = request.take().expect("a request");
-        self.record(Handed::Request(request));
+    fn request(&self, _shard: &Rc<ShardCore>, request: &mut Request) {
+        self.record(Handed::Request(request.take()));
     }
 
     fn request_by_route(&self, _shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>) {

@@ -70,6 +70,16 @@ pub(crate) struct Request {
     pub(crate) deadline: Option<Millis>,
 }
 
+impl Request {
+    /// Moves the message out; what is left has no payload.
+    pub(crate) fn take(&mut self) -> Request {
+        Request {
+            payload: std::mem::take(&mut self.payload),
+            ..*self
+        }
+    }
+}
+
 /// A request to another node, which owns its fields, so that it can wait.
 #[derive(Debug)]
 pub(crate) struct RemoteRequest {

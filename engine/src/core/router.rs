@@ -23,10 +23,10 @@ pub(crate) trait Flush {
 
 /// Routes messages between the rooms of a shard and to other shards. `shard` is the core that contains the router.
 pub(crate) trait Router {
-    /// Sends a message to a service of this node, on any shard. Failures are answered. It is taken out of `request` where
-    /// it is handled or stored: by value it would be copied at each call, and a payload that was just stored is slow to
-    /// load.
-    fn request(&self, shard: &Rc<ShardCore>, request: &mut Option<Request>);
+    /// Sends a message to a service of this node, on any shard. Failures are answered. Its payload is taken
+    /// out where it is handled or stored: by value it would be copied at each call, and a payload that was just stored is
+    /// slow to load.
+    fn request(&self, shard: &Rc<ShardCore>, request: &mut Request);
 
     /// Sends a message to another node by a cached route. Failures are answered.
     fn request_by_route(&self, shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>);

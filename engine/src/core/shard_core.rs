@@ -216,8 +216,8 @@ impl ShardCore {
 
     /// See [`Router::request`].
     #[inline(always)]
-    pub(crate) fn request(self: &Rc<Self>, request: Request) {
-        self.router.request(self, &mut Some(request));
+    pub(crate) fn request(self: &Rc<Self>, mut request: Request) {
+        self.router.request(self, &mut request);
     }
 
     /// See [`Router::request_by_route`].

@@ -76,15 +76,14 @@ impl<S: Service> ServiceCell<S> {
 }
 
 impl<S: Service> Deliver for ServiceCell<S> {
-    fn deliver(self: Rc<Self>, request: &mut Option<Request>) {
-        let Some(request) = request.take() else { return };
+    fn deliver(self: Rc<Self>, request: &mut Request) {
         let shard = &self.caller.shard;
         self.current.set(request.reply_to);
         let message = Message {
             source: request.source,
             session: request.reply_to.session(),
             kind: request.kind,
-            payload: request.payload,
+            payload: std::mem::take(&mut request.payload),
         };
         let context = Context(Rc::clone(&self));
         let answer = catch_unwind(AssertUnwindSafe(|| {

@@ -10,8 +10,8 @@ use crate::service::life::Life;
 
 /// A service, as a shard sees it without its type.
 pub(crate) trait Deliver {
-    /// Handles one message, which it takes. Only the router calls it, never while another handler runs.
-    fn deliver(self: Rc<Self>, request: &mut Option<Request>);
+    /// Handles one message, whose payload it takes. Only the router calls it, never while another handler runs.
+    fn deliver(self: Rc<Self>, request: &mut Request);
     /// Delivers the answer to a post. Only the router calls it, never while another handler runs.
     fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>);
     /// Delivers a socket event. Only the router calls it, never while another handler runs.

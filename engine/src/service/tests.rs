@@ -90,7 +90,7 @@ impl Services {
     /// Delivers a call from a connection, as the router does.
     fn call(&self, session: u32, command: &str) {
         let service = self.shard().services().get(SERVICE).expect("the service lives");
-        service.deliver(&mut Some(Request {
+        service.deliver(&mut Request {
             target: SERVICE,
             source: Handle(9),
             kind: Kind::LUA,
@@ -98,7 +98,7 @@ impl Services {
             reply_to: reply_to(session),
             waits: false,
             deadline: None,
-        }));
+        });
         manual::run();
     }
 

@@ -16,16 +16,13 @@ use crate::shard::Shard;
 
 impl Router for Shard {
     #[inline]
-    fn request(&self, shard: &Rc<ShardCore>, request: &mut Option<Request>) {
-        let Some(target) = request.as_ref().map(|request| request.target) else {
-            return;
-        };
-        let owner = shard_of_handle(target, shard.shards());
+    fn request(&self, shard: &Rc<ShardCore>, request: &mut Request) {
+        let owner = shard_of_handle(request.target, shard.shards());
         if owner == shard.index {
             return self.deliver(shard, request);
         }
-        let Some(request) = request.take() else { return };
-        if let Err(Envelope::Request(refused)) = self.stage(shard, owner, Envelope::Request(request)) {
+        let staged = self.stage(shard, owner, Envelope::Request(request.take()));
+        if let Err(Envelope::Request(refused)) = staged {
             shard.refuse(
                 refused.reply_to,
                 Error::overloaded(format!("the queue to shard {owner} is full")),

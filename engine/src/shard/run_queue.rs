@@ -32,18 +32,17 @@ pub(super) enum Queued {
 impl Shard {
     /// Delivers a message to a service of this shard: at once, or queued behind the current handler.
     ///
-    /// The message is taken out of `request`.
+    /// The payload is taken out of `request`.
     #[inline(always)]
-    pub(super) fn deliver(&self, shard: &Rc<ShardCore>, request: &mut Option<Request>) {
-        let Some(message) = request else { return };
+    pub(super) fn deliver(&self, shard: &Rc<ShardCore>, request: &mut Request) {
         if self.must_queue(shard) {
-            return request.take().map_or((), |request| self.enqueue(shard, request));
+            return self.enqueue(shard, request.take());
         }
-        let Some(service) = self.services.get(message.target) else {
-            return refuse_unknown(shard, message);
+        let Some(service) = self.services.get(request.target) else {
+            return refuse_unknown(shard, request);
         };
-        if service.life().is_full(message.waits) {
-            return refuse_full(shard, message);
+        if service.life().is_full(request.waits) {
+            return refuse_full(shard, request);
         }
         shard.is_handling.set(true);
         handle(shard, request, service);
@@ -98,10 +97,10 @@ impl Shard {
                 break false;
             };
             match queued {
-                Queued::Request(request) => match self.services.get(request.target) {
+                Queued::Request(mut request) => match self.services.get(request.target) {
                     Some(service) => {
                         service.life().dequeue(request.payload.0.len());
-                        handle(shard, &mut Some(request), service);
+                        handle(shard, &mut request, service);
                     }
                     None => refuse_unknown(shard, &request),
                 },
@@ -176,9 +175,8 @@ impl Shard {
 }
 
 #[inline(always)]
-fn handle(shard: &ShardCore, request: &mut Option<Request>, service: Rc<dyn Deliver>) {
-    let deadline = request.as_ref().and_then(|request| request.deadline);
-    if deadline.is_some_and(|deadline| deadline < shard.now()) {
+fn handle(shard: &ShardCore, request: &mut Request, service: Rc<dyn Deliver>) {
+    if request.deadline.is_some_and(|deadline| deadline < shard.now()) {
         // Its caller has failed with a timeout already: running it would be wasted work.
         shard.node.metrics.messages_expired.add(1);
         return;

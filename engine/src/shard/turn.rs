@@ -57,7 +57,7 @@ impl Shard {
 
     fn handle_envelope(&self, shard: &Rc<ShardCore>, envelope: Envelope) {
         match envelope {
-            Envelope::Request(request) => self.deliver(shard, &mut Some(request)),
+            Envelope::Request(mut request) => self.deliver(shard, &mut request),
             Envelope::Reply { reply_to, result } => self.reply(shard, reply_to, result),
             Envelope::Remote(request) => self.cluster.request(shard, *request),
             Envelope::Job(job) | Envelope::SocketCommand(job) => job(shard),
