@@ -11,6 +11,8 @@
 
 #[path = "../fuzz/entries/mod.rs"]
 pub mod entries;
+#[path = "shared/inject.rs"]
+mod inject;
 #[path = "../fuzz/search/mod.rs"]
 pub mod search;
 
@@ -25,29 +27,6 @@ use search::shrink::shrink;
 use search::watchdog::Watchdog;
 use search::{ENDLESS, judge, process_time, seed_new};
 
-/// Switches a deliberate bug on in this thread, or none.
-#[cfg(feature = "faults")]
-fn inject(name: Option<&str>) -> Result<(), String> {
-    use skyring_codec::faults::{Fault, inject};
-    let Some(name) = name else { return Ok(()) };
-    let all = Fault::ALL.map(|fault| format!("{fault:?}"));
-    let known = all.iter().position(|known| known == name);
-    let known = known.ok_or_else(|| format!("there is no fault {name:?}; there are {}", all.join(", ")))?;
-    inject(Some(Fault::ALL[known]));
-    Ok(())
-}
-
-/// There are none in an ordinary build.
-#[cfg(not(feature = "faults"))]
-fn inject(name: Option<&str>) -> Result<(), String> {
-    match name {
-        None => Ok(()),
-        Some(_) => {
-            Err("--fault needs the feature: cargo run -p skyring-codec --features faults ...".to_owned())
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
@@ -57,7 +36,7 @@ fn main() -> ExitCode {
         }
     };
     let fault = arguments.fault.as_deref();
-    if let Err(error) = inject(fault) {
+    if let Err(error) = inject::inject(fault) {
         eprintln!("{error}");
         return ExitCode::from(2);
     }

@@ -5,6 +5,8 @@
 //!
 //! With the feature `faults` of the crate, `--fault NAME` injects one of its deliberate bugs.
 
+#[path = "shared/inject.rs"]
+mod inject;
 #[path = "../tests/simulator/simulation/mod.rs"]
 mod simulation;
 
@@ -44,36 +46,13 @@ fn arguments() -> Option<Arguments> {
     Some(parsed)
 }
 
-/// Injects a deliberate bug in this thread, or none.
-#[cfg(feature = "faults")]
-fn inject(name: Option<&str>) -> Result<(), String> {
-    use skyring_codec::faults::{Fault, inject};
-    let Some(name) = name else { return Ok(()) };
-    let all = Fault::ALL.map(|fault| format!("{fault:?}"));
-    let known = all.iter().position(|known| known == name);
-    let known = known.ok_or_else(|| format!("no fault {name}; there are {}", all.join(", ")))?;
-    inject(Some(Fault::ALL[known]));
-    Ok(())
-}
-
-/// An ordinary build has none.
-#[cfg(not(feature = "faults"))]
-fn inject(name: Option<&str>) -> Result<(), String> {
-    match name {
-        None => Ok(()),
-        Some(_) => {
-            Err("--fault needs the feature: cargo run -p skyring-codec --features faults ...".to_owned())
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let fault = arguments.fault.as_deref();
-    if let Err(error) = inject(fault) {
+    if let Err(error) = inject::inject(fault) {
         eprintln!("{error}");
         return ExitCode::from(2);
     }
@@ -92,7 +71,7 @@ fn main() -> ExitCode {
         None => {
             let end = arguments.first.saturating_add(arguments.seeds.unwrap_or(SEEDS));
             // The name was checked above.
-            let prepare = || drop(inject(fault));
+            let prepare = || drop(inject::inject(fault));
             check_all(arguments.first..end, prepare).map_err(|failure| failure.to_string())
         }
     };

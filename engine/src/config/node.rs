@@ -13,7 +13,7 @@ use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::map::{ClusterMap, NodeEntry};
-use super::runtime::Runtime;
+use super::runtime::{Runtime, UNKNOWN_RUNTIME};
 use super::source;
 
 /// Most connections of one listener from one source unless the config says otherwise.
@@ -296,8 +296,7 @@ impl NodeConfig {
         };
         let runtime = keys.text("runtime")?.map(|name| name.parse::<Runtime>());
         let runtime = runtime.transpose().map_err(|_| {
-            let hint = "not known; it is \"uring\" or \"glommio\"";
-            ConfigError::of_key(path, "runtime", ConfigErrorKind::Unsupported(hint))
+            ConfigError::of_key(path, "runtime", ConfigErrorKind::Unsupported(UNKNOWN_RUNTIME))
         })?;
         let mut config = NodeConfig {
             file: path.to_owned(),

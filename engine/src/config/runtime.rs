@@ -62,9 +62,12 @@ impl fmt::Display for Runtime {
     }
 }
 
+/// What an error says of a name that is no runtime's.
+pub(super) const UNKNOWN_RUNTIME: &str = "not known; it is \"uring\" or \"glommio\"";
+
 /// A name that is no runtime's.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("not known; it is \"uring\" or \"glommio\"")]
+#[error("{UNKNOWN_RUNTIME}")]
 pub struct UnknownRuntime;
 
 impl FromStr for Runtime {

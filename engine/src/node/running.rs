@@ -129,8 +129,9 @@ impl Node {
     }
 
     /// Stops in order: accepts no more connections, sends its peers a goodbye, so that they call other nodes at once,
-    /// and lets the calls finish that peers have made, as long as [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and
-    /// connections and waits for the shards, a second at most. Dropping the node does only the latter.
+    /// and lets the calls finish that peers have made, as long as
+    /// [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and connections and
+    /// waits for the shards, a second at most. Dropping the node does only the latter.
     pub fn stop(mut self) {
         self.cluster.close_listeners();
         self.drain();

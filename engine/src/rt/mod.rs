@@ -11,6 +11,7 @@
 //! - Memory, options and doorbells that both runtimes need stand beside this page; what only one needs stands in its
 //!   folder.
 
+mod connecting;
 pub(crate) mod cpus;
 pub(crate) mod doorbell;
 #[cfg(feature = "glommio")]
@@ -42,6 +43,10 @@ use crate::config;
 /// What the bytes that one shard has received take at most, in bytes: what runs on the ring and was not read, and the
 /// buffers that payloads are slices of.
 pub(crate) const READ_BYTES_MAX: usize = read_buffer::LENT_BYTES_MAX + uring::RECEIVED_BYTES_MAX;
+
+/// What to do where the system forbids io_uring.
+const SWITCHED_OFF: &str = "io_uring is switched off here: see the sysctl kernel.io_uring_disabled, or allow the io_uring \
+                            system calls in the container's seccomp profile";
 
 /// What runs the tasks of a shard and moves its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

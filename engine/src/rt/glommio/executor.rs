@@ -14,6 +14,7 @@ use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::tasks::{self, Local};
+use crate::rt::SWITCHED_OFF;
 use crate::rt::doorbell::Bell;
 use crate::rt::notify::Notify;
 use crate::rt::sys;
@@ -21,8 +22,8 @@ use crate::rt::sys;
 /// Memory that the executor registers for file I/O, which the engine does not use: as little as it takes.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 
-/// When this is over the executor interrupts its run queue, and may then sleep with runnable tasks: practically never.
-/// Tasks relax instead.
+/// After this time the executor interrupts its run queue, and may then sleep with runnable tasks. So long that it does not
+/// happen: tasks relax instead.
 const PREEMPT_TIME: Duration = Duration::from_secs(3_600);
 
 /// Slots of each submission queue.
@@ -38,11 +39,10 @@ pub(in crate::rt) fn prepare() -> io::Result<()> {
     io_uring::IoUring::new(8).map_err(|error| {
         let advice = match error.raw_os_error() {
             Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 5.8 or newer is needed",
-            Some(libc::EPERM | libc::EACCES) => {
-                "io_uring is switched off here: see the sysctl kernel.io_uring_disabled, or allow the io_uring \
-                 system calls in the container's seccomp profile"
+            Some(libc::EPERM | libc::EACCES) => SWITCHED_OFF,
+            Some(libc::ENOMEM) => {
+                "no memory may be locked: raise the limit, for example with `ulimit -l 8192`"
             }
-            Some(libc::ENOMEM) => "no memory may be locked: raise the limit, for example with `ulimit -l 8192`",
             _ => "io_uring cannot be set up",
         };
         io::Error::new(error.kind(), format!("{advice} ({error})"))

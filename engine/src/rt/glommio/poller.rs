@@ -1,7 +1,7 @@
 //! A thread that watches descriptors for a shard: listening sockets, UDP sockets, the standard input.
 //!
-//! Invariants: a descriptor is watched only while a task waits for it; each wait is completed once; a number of a
-//! descriptor that is gone wakes nobody.
+//! Invariants: a descriptor is watched only while a task waits for it; each wait is completed once. A number is
+//! used again, so an event of a descriptor that is gone may wake the next one with its number, which checks and waits on.
 
 use std::cell::RefCell;
 use std::io;

@@ -17,9 +17,10 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 
 use super::tasks;
+use crate::rt::connecting::{begin_connect, check_connected};
 use crate::rt::read_buffer::ReadBuffer;
 use crate::rt::socket_options::{discard_unread, watch_host};
 use crate::rt::stream::{Writer, Wrote};
@@ -66,30 +67,12 @@ impl Stream {
     }
 
     pub(in crate::rt) async fn connect(peer: SocketAddr) -> io::Result<Stream> {
-        let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&peer.into()) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
-        let stream = Stream::new(socket)?;
+        let stream = Stream::new(begin_connect(peer)?)?;
         // A write of nothing to a socket that still connects would block, so it becomes ready when the
         // connection is up, and fails when it has failed.
         let inner = &stream.0;
         poll_fn(|context| Pin::new(&mut *inner.stream.borrow_mut()).poll_write(context, &[])).await?;
-        let (error, local) = inner.with_socket(|socket| (socket.take_error(), socket.local_addr()));
-        if let Some(error) = error? {
-            return Err(error);
-        }
-        // On loopback a connect to a free port of the ephemeral range can meet itself (simultaneous open).
-        if local?.as_socket() == Some(peer) {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                "connected to itself",
-            ));
-        }
+        check_connected(&sys::borrow(&*inner.stream.borrow()), peer)?;
         Ok(stream)
     }
 

@@ -24,6 +24,7 @@ use slab::Slab;
 
 use super::ring::{self, Ring};
 use super::timers::Timers;
+use crate::rt::SWITCHED_OFF;
 use crate::rt::doorbell::Bell;
 
 /// Looks at memory between two looks at the clock while an executor spins.
@@ -73,13 +74,14 @@ pub(super) fn current() -> io::Result<Rc<Executor>> {
 pub(in crate::rt) fn prepare() -> io::Result<()> {
     ring::probe().map_err(|error| {
         let advice = match error.raw_os_error() {
-            Some(libc::ENOSYS) => "the kernel has no io_uring: Linux 6.1 or newer is needed, or `runtime = \"glommio\"` where \
-                 there is one",
-            Some(libc::EPERM | libc::EACCES) => {
-                "io_uring is switched off here: see the sysctl kernel.io_uring_disabled, or allow the io_uring \
-                 system calls in the container's seccomp profile"
+            Some(libc::ENOSYS) => {
+                "the kernel has no io_uring: Linux 6.1 or newer is needed, or `runtime = \"glommio\"` where \
+                 there is one"
             }
-            Some(libc::ENOMEM) => "no memory for the rings: raise the memory limit of the process or its container",
+            Some(libc::EPERM | libc::EACCES) => SWITCHED_OFF,
+            Some(libc::ENOMEM) => {
+                "no memory for the rings: raise the memory limit of the process or its container"
+            }
             _ if error.kind() == io::ErrorKind::Unsupported => {
                 "the kernel's io_uring is too old: Linux 6.1 or newer is needed, or `runtime = \"glommio\"`"
             }

@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use bytes::{BufMut, Bytes};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use super::executor::{self, Executor};
 use super::ring::{Direction, SourceKey};
+use crate::rt::connecting::{begin_connect, check_connected};
 use crate::rt::read_buffer::ReadBuffer;
 use crate::rt::socket_options::{discard_unread, watch_host};
 use crate::rt::stream::Writer;
@@ -32,28 +33,10 @@ impl Stream {
     }
 
     pub(in crate::rt) async fn connect(peer: SocketAddr) -> io::Result<Stream> {
-        let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&peer.into()) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
-        let stream = Stream::new(socket.into())?;
-        // A socket that connects becomes writable when the connection is up, and when it has failed.
+        let stream = Stream::new(begin_connect(peer)?.into())?;
         let ring = &stream.executor.ring;
         poll_fn(|context| ring.poll_ready(stream.source, Direction::Write, context)).await?;
-        if let Some(error) = stream.socket.take_error()? {
-            return Err(error);
-        }
-        // On loopback a connect to a free port of the ephemeral range can meet itself (simultaneous open).
-        if stream.socket.local_addr().ok() == Some(peer) {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                "connected to itself",
-            ));
-        }
+        check_connected(&stream.socket, peer)?;
         Ok(stream)
     }
 
