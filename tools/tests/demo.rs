@@ -211,8 +211,9 @@ fn a_killed_demo_leaves_no_process() {
 #[test]
 fn the_end_of_a_process_ends_the_demo_with_an_error() {
     let mut demo = Demo::start(&["--seconds", "60"]);
-    demo.read_until("ok  restart db");
-    // The database under load: its config is `db.lua`.
+    // The load runs, and would for a minute.
+    demo.read_until("load against db");
+    // The database: its config is `db.lua`.
     let db = demo.processes().into_iter().find(|process| {
         let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&command).contains("/db.lua")
@@ -221,6 +222,6 @@ fn the_end_of_a_process_ends_the_demo_with_an_error() {
     let (status, error) = demo.wait_for_end();
     assert_eq!(status.code(), Some(1), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
-    assert!(error.contains("load: "), "{error}");
+    assert!(error.contains("load: db ended"), "{error}");
     assert_eq!(demo.processes(), []);
 }

@@ -1,5 +1,6 @@
 //! The scenario of the demo, which its parent process runs.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -53,13 +54,15 @@ pub(super) enum DemoError {
         /// The reply of the gate.
         text: String,
     },
-    /// The gate has ended.
-    #[error("{step}: the gate ended: {last_line}")]
-    GateEnded {
+    /// A process ended that the scenario needs.
+    #[error("{step}: {name} ended{}", last_line.as_ref().map_or_else(String::new, |line| format!(": {line}")))]
+    Ended {
         /// The step.
         step: String,
-        /// Its last line.
-        last_line: String,
+        /// The process.
+        name: &'static str,
+        /// The last line that it wrote during the step.
+        last_line: Option<String>,
     },
     /// An expected event did not occur.
     #[error("{step}: not seen within {} s", time_max.as_secs())]
@@ -91,6 +94,8 @@ impl From<NodeProcessError> for DemoError {
 struct Demo {
     gate: Process,
     db: NodeProcess,
+    /// Whether the scenario itself killed `db`, and has not restarted it yet.
+    db_is_killed: bool,
     backup: NodeProcess,
     watch: Supervisor,
     _scratch: TempDir,
@@ -141,6 +146,7 @@ impl Demo {
         let mut demo = Demo {
             gate,
             db,
+            db_is_killed: false,
             backup,
             watch,
             _scratch: scratch,
@@ -168,6 +174,7 @@ impl Demo {
         self.await_line("kill -9 db", USES)?;
         let id = self.db.process().id();
         let killed = Instant::now();
+        self.db_is_killed = true;
         self.db.process().kill().map_err(system("kill -9 db"))?;
         self.await_line("kill -9 db", UNREACHABLE)?;
         let detected = killed.elapsed().as_secs_f64();
@@ -181,6 +188,7 @@ impl Demo {
 
     fn restart_db(&mut self) -> Result<(), DemoError> {
         self.db.restart(&mut self.watch)?;
+        self.db_is_killed = false;
         let listening = Instant::now();
         self.await_line("restart db", REACHED_AGAIN)?;
         let text = format!(
@@ -260,26 +268,39 @@ impl Demo {
         })
     }
 
+    /// Waits for a line of the gate. The end of any process that the scenario needs ends the wait: without its database
+    /// the gate would count errors until the load is over.
     fn await_gate<T>(
         &mut self,
         step: &str,
         time_max: Duration,
         mut find: impl FnMut(&str) -> Option<T>,
     ) -> Result<T, DemoError> {
-        let id = self.gate.id();
-        let mut last_line = "no output".to_owned();
+        let gate = self.gate.id();
+        let mut needed = vec![gate, self.backup.process().id()];
+        if !self.db_is_killed {
+            needed.push(self.db.process().id());
+        }
+        let mut last_lines = HashMap::new();
         let found = self.watch.wait(time_max, |event: &Event| match &event.kind {
-            _ if event.id != id => None,
-            EventKind::Line(line) => {
-                last_line.clone_from(line);
-                find(line).map(Some)
+            EventKind::Closed if needed.contains(&event.id) => {
+                Some(Err((event.name, last_lines.remove(&event.id))))
             }
-            EventKind::Closed => Some(None),
+            EventKind::Closed => None,
+            EventKind::Line(line) => {
+                last_lines.insert(event.id, line.clone());
+                let found = if event.id == gate { find(line) } else { None };
+                found.map(Ok)
+            }
         });
         let step = step.to_owned();
         match found {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(DemoError::GateEnded { step, last_line }),
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err((name, last_line))) => Err(DemoError::Ended {
+                step,
+                name,
+                last_line,
+            }),
             Err(WaitError::Interrupted) => Err(DemoError::Interrupted),
             Err(WaitError::TimedOut(time_max)) => Err(DemoError::TimedOut { step, time_max }),
         }
