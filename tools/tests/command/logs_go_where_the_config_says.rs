@@ -21,7 +21,8 @@ skynet.register_protocol {
     name = 'system', id = skynet.PTYPE_SYSTEM, unpack = function(...) return ... end,
     dispatch = function() print 'REOPEN' end,
 }
-skynet.start(function() skynet.error('own line', ...) end)";
+local first, second = ...
+skynet.start(function() skynet.error('own line', first, second) end)";
 
 /// A first service that logs what the config says.
 const MAIN: &str = "
