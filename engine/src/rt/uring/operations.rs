@@ -105,9 +105,8 @@ impl Uring {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .build(SUBMISSIONS_MAX)?;
-        let provided = Provided::new();
         // SAFETY: they live until `Drop`, which unregisters them first or keeps them for ever.
-        unsafe { provided.register(&ring, consumption)? };
+        let provided = unsafe { Provided::register(&ring, consumption)? };
         Ok(Uring {
             ring: RefCell::new(ring),
             provided,

@@ -22,18 +22,22 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, cqueue};
 
-/// Provided buffers of one ring: a power of two.
+/// Slots of the ring that announces buffers: a power of two, and the most buffers.
 pub(super) const BUFFERS: u16 = 16;
 
-/// Bytes of one provided buffer.
+/// Bytes of one provided buffer that is consumed whole.
 pub(super) const BUFFER_BYTES: usize = 16 << 10;
 
-/// From one buffer to the next. Not the size alone: the first lines of all buffers, which small messages use, would
+/// How many of those make up one buffer that is consumed incrementally: a receive ends with its buffer, so larger ones cut
+/// fewer batches in two.
+const INCREMENTAL_FACTOR: usize = 4;
+
+/// More memory than the size for each buffer: otherwise the first lines of all buffers, which small messages use, would
 /// fall on the same places of the processor's cache.
-const BUFFER_STRIDE: usize = BUFFER_BYTES + 320;
+const BUFFER_GAP: usize = 320;
 
 /// Bytes that the provided buffers of one ring take.
-pub(super) const PROVIDED_BYTES: usize = BUFFERS as usize * BUFFER_STRIDE;
+pub(super) const PROVIDED_BYTES: usize = BUFFERS as usize * (BUFFER_BYTES + BUFFER_GAP);
 
 /// The group that the provided buffers have at their ring.
 pub(super) const GROUP: u16 = 0;
@@ -81,8 +85,10 @@ pub(super) struct Provided {
     entries: NonNull<Entries>,
     bytes: NonNull<u8>,
     tail: Cell<u16>,
-    progress: [Cell<Progress>; BUFFERS as usize],
-    is_incremental: Cell<bool>,
+    /// One for each buffer.
+    progress: Vec<Cell<Progress>>,
+    buffer_bytes: usize,
+    is_incremental: bool,
 }
 
 /// Aligned as the kernel wants a ring of buffers.
@@ -90,53 +96,63 @@ pub(super) struct Provided {
 struct Entries([BufRingEntry; BUFFERS as usize]);
 
 impl Provided {
-    pub(super) fn new() -> Provided {
-        // SAFETY: plain integers, for which all zeroes is a valid value.
-        let entries: Box<Entries> = Box::new(unsafe { mem::zeroed() });
-        let bytes = vec![0; PROVIDED_BYTES].into_boxed_slice();
-        let provided = Provided {
-            entries: NonNull::from(Box::leak(entries)),
-            bytes: NonNull::from(Box::leak(bytes)).cast(),
-            tail: Cell::new(0),
-            progress: Default::default(),
-            is_incremental: Cell::new(false),
-        };
-        for buffer in 0..BUFFERS {
-            provided.announce(buffer);
-        }
-        provided
-    }
-
-    /// Registers the buffers at a ring.
+    /// Buffers that are registered at a ring.
     ///
     /// # Safety
     /// The ring must not outlive them, unless they are unregistered.
-    pub(super) unsafe fn register(&self, ring: &IoUring, consumption: Consumption) -> io::Result<()> {
-        let submitter = ring.submitter();
+    pub(super) unsafe fn register(ring: &IoUring, consumption: Consumption) -> io::Result<Provided> {
+        // SAFETY: plain integers, for which all zeroes is a valid value.
+        let entries: Box<Entries> = Box::new(unsafe { mem::zeroed() });
+        let bytes = vec![0; PROVIDED_BYTES].into_boxed_slice();
+        let mut provided = Provided {
+            entries: NonNull::from(Box::leak(entries)),
+            bytes: NonNull::from(Box::leak(bytes)).cast(),
+            tail: Cell::new(0),
+            progress: Vec::new(),
+            buffer_bytes: BUFFER_BYTES,
+            is_incremental: false,
+        };
         let register = |flags| {
+            let entries = provided.entries.as_ptr() as u64;
             // SAFETY: the caller's promise.
             unsafe {
-                submitter.register_buf_ring_with_flags(self.entries.as_ptr() as u64, BUFFERS, GROUP, flags)
+                ring.submitter()
+                    .register_buf_ring_with_flags(entries, BUFFERS, GROUP, flags)
             }
         };
-        if consumption == Consumption::Incremental {
-            match register(INCREMENTAL) {
-                // The kernel does not know the flag.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-                registered => {
-                    self.is_incremental.set(true);
-                    return registered;
-                }
+        let registered = match consumption {
+            Consumption::Incremental => register(INCREMENTAL).map(|()| true),
+            Consumption::Whole => register(0).map(|()| false),
+        };
+        let registered = match registered {
+            // The kernel does not know the flag.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => register(0).map(|()| false),
+            other => other,
+        };
+        match registered {
+            Ok(is_incremental) => provided.is_incremental = is_incremental,
+            Err(error) => {
+                // SAFETY: no ring knows them.
+                unsafe { provided.free() };
+                return Err(error);
             }
         }
-        register(0)
+        if provided.is_incremental {
+            provided.buffer_bytes *= INCREMENTAL_FACTOR;
+        }
+        let buffers = PROVIDED_BYTES / (provided.buffer_bytes + BUFFER_GAP);
+        provided.progress = vec![Cell::default(); buffers.min(usize::from(BUFFERS))];
+        for buffer in 0..provided.progress.len() as u16 {
+            provided.announce(buffer);
+        }
+        Ok(provided)
     }
 
     /// What a completion with these flags and this result has received. `None` when it has taken no buffer.
     pub(super) fn take(&self, flags: u32, result: i32) -> Option<Filled> {
         let buffer = cqueue::buffer_select(flags)?;
         let length = u32::try_from(result).unwrap_or(0);
-        if length == 0 && self.is_incremental.get() {
+        if length == 0 && self.is_incremental {
             // Nothing was consumed, whatever the flags say.
             return None;
         }
@@ -149,9 +165,9 @@ impl Provided {
             !progress.is_finished,
             "a buffer is filled that is not the kernel's"
         );
-        progress.is_finished = !self.is_incremental.get() || flags & BUFFER_MORE == 0;
+        progress.is_finished = !self.is_incremental || flags & BUFFER_MORE == 0;
         assert!(
-            slot.is_some() && progress.handed_over as usize <= BUFFER_BYTES,
+            slot.is_some() && progress.handed_over as usize <= self.buffer_bytes,
             "a completion names memory that is not ours"
         );
         if let Some(slot) = slot {
@@ -197,7 +213,7 @@ impl Provided {
         unsafe {
             let entry = &mut *first.add(usize::from(tail % BUFFERS));
             entry.set_addr(self.start(buffer) as u64);
-            entry.set_len(BUFFER_BYTES as u32);
+            entry.set_len(self.buffer_bytes as u32);
             entry.set_bid(buffer);
             AtomicU16::from_ptr(BufRingEntry::tail(first).cast_mut())
                 .store(tail.wrapping_add(1), Ordering::Release);
@@ -206,21 +222,23 @@ impl Provided {
     }
 
     fn start(&self, buffer: u16) -> *mut u8 {
+        debug_assert!(usize::from(buffer) < self.progress.len());
+        let stride = self.buffer_bytes + BUFFER_GAP;
         // SAFETY: below the number of buffers, so within the allocation.
-        unsafe { self.bytes.as_ptr().add(usize::from(buffer) * BUFFER_STRIDE) }
+        unsafe { self.bytes.as_ptr().add(usize::from(buffer) * stride) }
     }
 
     /// Whether the kernel consumes them incrementally.
     #[cfg(test)]
     pub(super) fn is_incremental(&self) -> bool {
-        self.is_incremental.get()
+        self.is_incremental
     }
 
-    /// Buffers of which nothing is outside the kernel.
+    /// Whether the kernel has all of them.
     #[cfg(test)]
-    pub(super) fn available(&self) -> usize {
-        let is_available = |slot: &&Cell<Progress>| slot.get().pieces == 0 && !slot.get().is_finished;
-        self.progress.iter().filter(is_available).count()
+    pub(super) fn are_recycled(&self) -> bool {
+        let is_recycled = |slot: &Cell<Progress>| slot.get().pieces == 0 && !slot.get().is_finished;
+        self.progress.iter().all(is_recycled)
     }
 
     /// Frees the memory.
