@@ -54,6 +54,7 @@ static MODULES: &[File] = &[
     file!("skynet.requests", "lualib/skynet/requests.lua", Library),
     file!("skynet.traces", "lualib/skynet/traces.lua", Library),
     file!("skynet.require", "lualib/skynet/require.lua", Library),
+    file!("skyring.c_modules", "lualib/skyring/c_modules.lua", Always),
     file!("skynet.socket", "lualib/skynet/socket.lua", Library),
     file!("skynet.socketchannel", "lualib/skynet/socketchannel.lua", Library),
     file!("skynet.datacenter", "lualib/skynet/datacenter.lua", Always),

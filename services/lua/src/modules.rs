@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use mlua::{Lua, Value};
 
+use crate::c_module;
 use crate::cluster;
 use crate::host::Host;
 use crate::library::{crypt, netpack, socketdriver};
@@ -25,6 +26,7 @@ const MODULES: &[(&str, Open)] = &[
     ("client.crypt", crypt::open),
     ("skynet.netpack", netpack::open),
     ("skynet.socketdriver", socketdriver::open),
+    ("skyring.c_module", c_module::open),
     ("skyring.host", |lua, host| {
         state::host_module(lua, host).map(Value::Table)
     }),
