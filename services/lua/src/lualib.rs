@@ -47,6 +47,8 @@ static MODULES: &[File] = &[
     file!("skynet.manager", "lualib/skynet/manager.lua", Library),
     file!("skynet.debug", "lualib/skynet/debug.lua", Library),
     file!("skynet.cluster", "lualib/skynet/cluster.lua", Always),
+    file!("skynet.debugchannel", "lualib/skynet/debugchannel.lua", Always),
+    file!("skynet.stm", "lualib/skynet/stm.lua", Always),
     file!("skynet.codecache", "lualib/skynet/codecache.lua", Always),
     file!("skynet.queue", "lualib/skynet/queue.lua", Library),
     file!("skynet.coroutine", "lualib/skynet/coroutine.lua", Library),
