@@ -53,8 +53,8 @@ pub mod limits {
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
     pub use crate::library::debugchannel::{DEBUG_CHANNEL_BYTES_MAX, DEBUG_READ_TIME_MAX};
     pub use crate::library::netpack::NETPACK_BYTES_MAX;
-    pub use crate::message_logs::MESSAGE_LOGS_MAX;
     pub use crate::library::stm::STM_OBJECTS_MAX;
+    pub use crate::message_logs::MESSAGE_LOGS_MAX;
     pub use crate::node::ENVIRONMENT_KEYS_MAX;
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};
     pub use crate::raw::unpack::ITEMS_AT_ONCE_MAX;
