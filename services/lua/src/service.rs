@@ -60,7 +60,8 @@ impl SnLua {
         let host = interpreter.host();
         let ran = interpreter.run_exclusive(0, |_| run_main(interpreter.lua(), host, &self.arguments));
         if let Err(text) = ran {
-            host.caller.log(format!("lua loader error : {text}"));
+            host.caller
+                .log_bytes(&[b"lua loader error : ", &text[..]].concat());
             for message in early {
                 fail(host, message.source, message.session, "the service did not start");
             }
@@ -99,7 +100,7 @@ fn fail(host: &Host, source: u32, session: u32, text: &str) {
 }
 
 /// Loads the service's file and runs it.
-fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), String> {
+fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), Vec<u8>> {
     let environment = |key: &str| host.node.environment(&host.caller, key.as_bytes());
     let builtin = environment("builtin_lualib").is_none_or(|value| value != b"false");
     let default_lookup = if builtin {
@@ -147,7 +148,7 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), String> 
         let arguments = lua.create_string(arguments)?;
         Ok::<_, mlua::Error>((init, (module, service, keys, arguments).into_lua_multi(lua)?))
     };
-    let (init, arguments) = prepare().map_err(|error| error.to_string())?;
+    let (init, arguments) = prepare().map_err(|error| error.to_string().into_bytes())?;
     state::call(lua, init, arguments)
 }
 

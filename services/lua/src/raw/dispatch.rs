@@ -221,7 +221,7 @@ pub(super) unsafe fn callback(
             // The function owns the message and releases it by sending it or with `trash`.
             let inserted = host.message_at(body.cast::<u8>() as usize).map(buffer::insert);
             if let Some(Err(text)) = inserted {
-                return log_error(host, source, session, text);
+                return log_error(host, source, session, text.as_bytes());
             }
         }
         let main = host.main.get();

@@ -165,7 +165,7 @@ pub(crate) fn cluster_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua:
 ///
 /// # Errors
 /// The text of the error with a traceback.
-pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), String> {
+pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), Vec<u8>> {
     let mut values = arguments;
     values.push_front(mlua::Value::Function(function));
     let count = values.len() as i32 - 1;
@@ -187,9 +187,9 @@ pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -
         })
     };
     match result {
-        Ok(Some(text)) if failed => Err(text.to_string_lossy()),
-        Ok(_) if failed => Err("an error without a text".to_owned()),
+        Ok(Some(text)) if failed => Err(text.as_bytes().to_vec()),
+        Ok(_) if failed => Err(b"an error without a text".to_vec()),
         Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.to_string().into_bytes()),
     }
 }
