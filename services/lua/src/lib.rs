@@ -12,6 +12,7 @@
 //! that a Lua program passes never reach memory outside that message.
 
 mod buffer;
+mod c_module;
 mod cluster;
 mod command;
 mod harbor;
@@ -44,8 +45,11 @@ use service::SnLua;
 /// The limits of the Lua host.
 pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
+    pub use crate::c_module::{MODULE_BYTES_MAX, MODULES_EXAMINED_MAX};
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
+    pub use crate::library::debugchannel::{DEBUG_CHANNEL_BYTES_MAX, DEBUG_READ_TIME_MAX};
     pub use crate::library::netpack::NETPACK_BYTES_MAX;
+    pub use crate::library::stm::STM_OBJECTS_MAX;
     pub use crate::node::ENVIRONMENT_KEYS_MAX;
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};
     pub use crate::raw::unpack::ITEMS_AT_ONCE_MAX;
@@ -53,6 +57,7 @@ pub mod limits {
     pub use crate::watch::ENDLESS_MAX;
 }
 
+pub use c_module::LUA_VERSION;
 pub use host::REMOTE_SOURCE;
 
 /// Adds the kinds `snlua`, whose services share one environment, and `harbor`, which Skynet's own bootstrap expects.

@@ -1,8 +1,8 @@
 //! State that the Lua services of one node share.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use skyring::{Caller, Handle};
@@ -18,6 +18,8 @@ pub(crate) struct NodeLua {
     started_unix: u64,
     /// Keys that services have added to those of the config.
     environment: Mutex<HashMap<String, String>>,
+    /// The memory of each service's interpreter, in bytes.
+    memory: Mutex<BTreeMap<u32, Arc<AtomicUsize>>>,
     /// The handle of the service that is notified when a service ends; 0: none.
     monitor: AtomicU32,
 }
@@ -31,6 +33,7 @@ impl NodeLua {
             started: Instant::now(),
             started_unix: unix.as_secs(),
             environment: Mutex::default(),
+            memory: Mutex::default(),
             monitor: AtomicU32::new(0),
         }
     }
@@ -61,6 +64,27 @@ impl NodeLua {
         }
         added.entry(key.to_owned()).or_insert_with(|| value.to_owned());
         Ok(())
+    }
+
+    /// Adds a service, and returns where it records the memory of its interpreter.
+    pub(crate) fn add_memory(&self, handle: Handle) -> Arc<AtomicUsize> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memory.entry(handle.0).or_default())
+    }
+
+    /// Removes a service.
+    pub(crate) fn remove_memory(&self, handle: Handle) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.remove(&handle.0);
+    }
+
+    /// The memory of each service's interpreter after its last message, in bytes, by handle.
+    pub(crate) fn memory_of_services(&self) -> Vec<(u32, usize)> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory
+            .iter()
+            .map(|(handle, bytes)| (*handle, bytes.load(Ordering::Relaxed)))
+            .collect()
     }
 
     pub(crate) fn monitor(&self) -> Option<Handle> {

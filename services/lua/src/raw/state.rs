@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, native, profile, signal};
+use super::{State, core, debug_hook, dispatch, mongo, native, profile, signal};
 use crate::host::Host;
 
 /// The interpreter of one service, with its host.
@@ -79,6 +80,9 @@ impl Interpreter {
             .begin_message(host.caller.handle(), source, host.main.get());
         let result = work(host);
         host.activity.end_message();
+        // SAFETY: the interpreter is alive, and this neither raises nor allocates.
+        let kilobytes = unsafe { lua_gc(host.main.get(), LUA_GCCOUNT) };
+        host.memory.store((kilobytes as usize) << 10, Ordering::Relaxed);
         self.busy.set(false);
         host.handling_time
             .set(host.handling_time.get() + started.elapsed());
@@ -129,6 +133,22 @@ pub(crate) fn host_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
 pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
+}
+
+/// The module `skynet.mongo.driver`.
+pub(crate) fn mongo_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| mongo::push_module(state, Rc::as_ptr(host))) }
+}
+
+/// Adds `sethook` to the module `skynet.debugchannel.core`, and returns it.
+pub(crate) fn add_sethook(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe {
+        lua.exec_raw(module, |state| {
+            super::add_functions(state, Rc::as_ptr(host), &[(c"sethook", debug_hook::sethook)]);
+        })
+    }
 }
 
 /// Adds the frequent functions to the module `skynet.cluster.core`, and returns it.
