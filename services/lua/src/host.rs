@@ -127,6 +127,8 @@ pub(crate) struct Host {
     pub(crate) memory_limit: Cell<usize>,
     /// The shard's record of the service that runs.
     pub(crate) activity: Arc<ShardActivity>,
+    /// The coroutines that a debugger has stopped.
+    pub(crate) stopped: RefCell<FxHashSet<u32>>,
     /// Whether any coroutine is profiled.
     pub(crate) is_profiling: Cell<bool>,
     /// The profiled coroutines: when each last began to run, and its time before that, in nanoseconds.
@@ -165,6 +167,7 @@ impl Host {
             is_closing: Cell::new(false),
             memory_limit: Cell::new(0),
             activity,
+            stopped: RefCell::default(),
             is_profiling: Cell::new(false),
             profiles: RefCell::default(),
         })

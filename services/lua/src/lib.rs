@@ -45,6 +45,7 @@ use service::SnLua;
 pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
+    pub use crate::library::debugchannel::{CHANNEL_BYTES_MAX, CHANNELS_MAX};
     pub use crate::library::netpack::NETPACK_BYTES_MAX;
     pub use crate::node::ENVIRONMENT_KEYS_MAX;
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};

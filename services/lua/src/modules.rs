@@ -6,7 +6,7 @@ use mlua::{Lua, Value};
 
 use crate::cluster;
 use crate::host::Host;
-use crate::library::{crypt, netpack, socketdriver};
+use crate::library::{crypt, debugchannel, netpack, socketdriver};
 use crate::raw::state;
 
 /// Creates the value of a module, once for each service that requires it.
@@ -23,6 +23,7 @@ const MODULES: &[(&str, Open)] = &[
     }),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
+    ("skynet.debugchannel", debugchannel::open),
     ("skynet.netpack", netpack::open),
     ("skynet.socketdriver", socketdriver::open),
     ("skyring.host", |lua, host| {

@@ -5,6 +5,7 @@
 
 pub(crate) mod base64;
 pub(crate) mod crypt;
+pub(crate) mod debugchannel;
 pub(crate) mod events;
 pub(crate) mod netpack;
 pub(crate) mod socket_buffer;

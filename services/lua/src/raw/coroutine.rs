@@ -321,6 +321,7 @@ pub(super) unsafe fn kill(host: &Host, state: State, id: u32) {
     unsafe {
         host.forks.borrow_mut().retain(|&forked| forked != id);
         host.cancel_waits(id);
+        host.stopped.borrow_mut().remove(&id);
         let Some(thread) = host.thread(id) else {
             return;
         };

@@ -21,6 +21,7 @@ pub(crate) mod command;
 pub(crate) mod core;
 pub(crate) mod coroutine;
 pub(crate) mod dispatch;
+mod hook;
 pub(crate) mod native;
 pub(crate) mod pack;
 mod profile;

@@ -8,7 +8,7 @@ use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, native, profile, signal};
+use super::{State, core, dispatch, hook, native, profile, signal};
 use crate::host::Host;
 
 /// The interpreter of one service, with its host.
@@ -129,6 +129,12 @@ pub(crate) fn host_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
 pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
+}
+
+/// Adds the functions for hooks to the module `skynet.debugchannel`, and returns it.
+pub(crate) fn hook_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw(module, |state| hook::add_to_module(state, Rc::as_ptr(host))) }
 }
 
 /// Adds the frequent functions to the module `skynet.cluster.core`, and returns it.
