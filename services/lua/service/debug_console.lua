@@ -235,22 +235,12 @@ define("netstat", nil, "List the sockets of services", function()
 	return list
 end)
 
--- The bytes of the process in memory, from the kernel.
-local function resident_bytes()
-	local file = assert(io.open "/proc/self/statm")
-	local pages = tonumber(file:read "a":match "%d+ (%d+)")
-	file:close()
-	return pages * 4096
-end
-
-define("cmem", nil, "Show the memory of each Lua state, of all of them, and of the process, in bytes", function()
-	local list, total = {}, 0
-	for name, text in pairs(skynet.call(".launcher", "lua", "MEM", ANSWER_TICKS)) do
-		local kilobytes = tonumber(text:match "^[%d.]+")
-		list[name] = kilobytes and math.floor(kilobytes * 1024) or text
-		total = total + (kilobytes and list[name] or 0)
+define("cmem", nil, "Show the memory of each Lua state, and of the process, in bytes", function()
+	local memory = require "skynet.memory"
+	local list = { total = memory.total() }
+	for handle, bytes in pairs(memory.info()) do
+		list[skynet.address(handle)] = bytes
 	end
-	list.total, list.resident = total, resident_bytes()
 	return list
 end)
 

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -125,6 +126,8 @@ pub(crate) struct Host {
     pub(crate) is_closing: Cell<bool>,
     /// The memory limit of the interpreter, in bytes; 0: no limit.
     pub(crate) memory_limit: Cell<usize>,
+    /// The memory of the interpreter after the last message, in bytes, for other services to read.
+    pub(crate) memory: Arc<AtomicUsize>,
     /// The shard's record of the service that runs.
     pub(crate) activity: Arc<ShardActivity>,
     /// The coroutines that a debugger has stopped.
@@ -137,7 +140,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(caller: Caller, node: Arc<NodeLua>, activity: Arc<ShardActivity>) -> Rc<Host> {
+        let memory = node.add_memory(caller.handle());
         Rc::new(Host {
+            memory,
             caller,
             node,
             main: Cell::new(std::ptr::null_mut()),
@@ -369,5 +374,11 @@ impl Host {
         }
         let node = self.caller.node(String::from_utf8_lossy(name).as_ref());
         function(routes.entry(name.into()).or_insert(node))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.node.remove_memory(self.caller.handle());
     }
 }

@@ -83,7 +83,7 @@ impl Channel {
         let mut lines = lock(&self.lines);
         if lines.bytes + line.len() > CHANNEL_BYTES_MAX || lines.queue.len() >= CHANNEL_BYTES_MAX {
             return Err(Error::runtime(
-                "the service does not read the commands of its debugger: it is busy, or has ended",
+                "the debug channel is full: the service that is debugged is busy, or has ended",
             ));
         }
         lines.bytes += line.len();
@@ -155,12 +155,13 @@ pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
         channel(&end)?.write(&line.as_bytes())
     })?;
     // As in Skynet, an empty channel is read again only after that time, and the line is returned by the next call.
-    module.add("read", |lua, (end, seconds): (Value, Option<f64>)| {
+    module.add("read", |lua, (end, timeout): (Value, Option<f64>)| {
         let line = channel(&end)?.read();
         if line.is_none()
-            && let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0)
+            && let Some(timeout) = timeout.filter(|timeout| *timeout > 0.0)
         {
-            std::thread::sleep(Duration::from_secs_f64(seconds.min(READ_WAIT_MAX.as_secs_f64())));
+            // The unit is that of Skynet, a tenth of a second.
+            std::thread::sleep(READ_WAIT_MAX.mul_f64(timeout.min(1.0)));
         }
         line.map(|line| lua.create_string(line)).transpose()
     })?;

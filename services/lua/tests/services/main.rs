@@ -5,6 +5,7 @@ mod answers;
 mod coroutines;
 mod errors;
 mod limits;
+mod message_logs;
 mod messages;
 #[path = "../common/node.rs"]
 mod node;

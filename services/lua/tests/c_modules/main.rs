@@ -1,0 +1,6 @@
+//! What happens with modules in C: each test builds some with the C compiler, and a service requires them.
+
+mod compiler;
+#[path = "../common/node.rs"]
+mod node;
+mod refusals;
