@@ -74,6 +74,9 @@ pub(super) unsafe fn resume(host: &Host, from: State, id: u32, state: State, arg
                     return;
                 }
                 lua_pop(state, results);
+                if host.quitting.get() == id {
+                    lua_closethread(state, host.main.get());
+                }
             }
             LUA_OK => {
                 lua_settop(state, 0);

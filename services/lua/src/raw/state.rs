@@ -76,6 +76,7 @@ impl Interpreter {
         );
         let host = &*self.host;
         let started = quanta::Instant::now();
+        host.message_started.set(started);
         host.activity
             .begin_message(host.caller.handle(), source, host.main.get());
         let result = work(host);

@@ -8,4 +8,5 @@ mod debugger;
 #[path = "../common/node.rs"]
 #[expect(dead_code, reason = "the tests of this folder need only a part of it")]
 mod node;
+mod skynet;
 mod support;

@@ -24,19 +24,18 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn start() -> Console {
-        Console::start_with(&[])
+        Console::start_with("")
     }
 
-    /// A node with further files.
-    pub(crate) fn start_with(files: &[(&str, &str)]) -> Console {
+    /// A node with further lines in its config.
+    pub(crate) fn start_with(lines: &str) -> Console {
         let read = |name: &str| std::fs::read_to_string(example().join(name)).expect("a file of the example");
         let names = ["main.lua", "sdb.lua", "client.lua", "counter.lua"];
         let texts = names.map(read);
-        let mut all: Vec<(&str, &str)> = names.into_iter().zip(texts.iter().map(String::as_str)).collect();
-        all.extend_from_slice(files);
+        let all: Vec<(&str, &str)> = names.into_iter().zip(texts.iter().map(String::as_str)).collect();
         let folder = folder(&all);
         let path = folder.path().display().to_string();
-        let snax = format!("snax = '{path}/?.lua'\nconsole_port = 0");
+        let snax = format!("snax = '{path}/?.lua'\nconsole_port = 0\n{lines}");
         let node = start_in(folder, &snax);
         node.await_log("LAUNCH snlua client");
         let log = node.await_log("Start debug console at 127.0.0.1:");
