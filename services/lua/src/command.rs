@@ -43,6 +43,9 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &[u8]) -> Result<Option<Ve
     }
 }
 
+/// The kind of services in Lua.
+const LUA_KIND: &str = "snlua";
+
 /// `LAUNCH KIND ARGUMENTS`: the address of the new service.
 fn launch(host: &Host, parameter: &[u8]) -> Option<Vec<u8>> {
     let parameter = parameter.trim_ascii();
@@ -53,7 +56,13 @@ fn launch(host: &Host, parameter: &[u8]) -> Option<Vec<u8>> {
         .caller
         .begin_launch_kind(&kind, &arguments::encode(arguments.trim_ascii()))
     {
-        Ok(handle) => Some(handle.to_string().into_bytes()),
+        Ok(handle) => {
+            // Known at once, although another shard starts it: LOGON may be the next command.
+            if kind == LUA_KIND {
+                host.node.message_logs.add_service(handle);
+            }
+            Some(handle.to_string().into_bytes())
+        }
         Err(error) => {
             host.caller.log(error);
             None

@@ -46,7 +46,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl MessageLogs {
-    /// A service has started.
+    /// A service starts.
     pub(crate) fn add_service(&self, handle: Handle) {
         self.state().services.insert(handle.0);
     }

@@ -19,6 +19,10 @@ skynet.start(function()
     core.command('LOGON', ':7fffff')
     core.command('LOGON', skynet.address(skynet.launch('echo')))
     core.command('LOGOFF', '.nobody')
+    for n = 1, 20 do
+        local early = skynet.call('.launcher', 'lua', 'LOGLAUNCH', 'snlua', 'target')
+        assert(io.open(skynet.getenv 'logpath' .. skynet.address(early):gsub(':', '/') .. '.log'))
+    end
     skynet.error 'ALL DONE'
 end)";
 
@@ -50,7 +54,7 @@ fn the_messages_of_a_service_are_in_its_file_between_logon_and_logoff() {
         "{text}"
     );
     assert!(text.contains("\n:00000000 1 "), "{text}");
-    assert_eq!(log.matches("Open log file ").count(), 1, "{log}");
+    assert_eq!(log.matches("Open log file ").count(), 21, "{log}");
     assert_eq!(log.matches("Close log file ").count(), 1, "{log}");
     assert_eq!(
         log.matches("are not logged: it is no service in Lua").count(),
