@@ -237,7 +237,7 @@ impl Service for DebugConsole {
                 context.log(format!("the console cannot listen or accept a client: {cause}"));
             }
             SocketNews::Failed { .. } => self.close(context, id),
-            SocketNews::Opened { address, port } if Some(id) == self.listener => {
+            SocketNews::Opened { address, port } if Some(id) == self.listener && port != 0 => {
                 context.log(format!("Start debug console at {address}:{port}"));
             }
             SocketNews::Opened { .. } | SocketNews::Datagram { .. } | SocketNews::Warning { .. } => {}

@@ -1,6 +1,7 @@
 //! Compares two outputs without what differs in each run: addresses, times and tracebacks.
 
 use crate::run::Output;
+use crate::scripts::Script;
 
 /// The result of a comparison.
 pub(crate) enum Verdict {
@@ -12,14 +13,7 @@ pub(crate) enum Verdict {
 }
 
 /// Lines about the node that say nothing about the script.
-const NODE_LINES: [&str; 6] = [
-    "LAUNCH ",
-    "KILL ",
-    "Enable memory",
-    "Set lua loader",
-    "harbor ",
-    "This node",
-];
+const NODE_LINES: [&str; 3] = ["LAUNCH ", "KILL ", "the first service did not start"];
 
 /// Removes the colours of a terminal.
 fn without_colours(line: &str) -> String {
@@ -57,7 +51,8 @@ fn normalise(line: &str, masks_numbers: bool) -> Option<String> {
         Some(rest) => rest.split_once("] ").map_or("", |(_, text)| text),
         None => line,
     };
-    let text = text.trim_end();
+    // Master writes it in front of warnings.
+    let text = text.trim_end().trim_start_matches("error: ");
     if text.is_empty() || NODE_LINES.iter().any(|prefix| text.starts_with(prefix)) {
         return None;
     }
@@ -77,18 +72,22 @@ fn looks_like_traceback(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with("[C]:")
         || text.starts_with("...")
+        || text.starts_with("(...tail calls")
         || text.contains(": in ")
         || text.starts_with("stack traceback")
 }
 
-/// Replaces every number.
+/// Replaces every number, also hexadecimal ones.
 fn without_numbers(text: &str) -> String {
     let mut masked = String::new();
-    for character in text.chars() {
-        if !character.is_ascii_digit() {
-            masked.push(character);
-        } else if !masked.ends_with('#') {
+    for word in text.split_inclusive(|character: char| !character.is_ascii_alphanumeric()) {
+        let digits = word.trim_end_matches(|character: char| !character.is_ascii_alphanumeric());
+        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_hex && digits.bytes().any(|byte| byte.is_ascii_digit()) {
             masked.push('#');
+            masked.push_str(&word[digits.len()..]);
+        } else {
+            masked.push_str(word);
         }
     }
     masked
@@ -132,10 +131,12 @@ fn mask_word(word: &str) -> &str {
 }
 
 /// Compares our output with Skynet's.
-pub(crate) fn compare(ours: &Output, theirs: &Output, masks_numbers: bool) -> Verdict {
+pub(crate) fn compare(ours: &Output, theirs: &Output, script: &Script) -> Verdict {
     let lines = |output: &Output| -> Vec<String> {
         let lines = output.text.lines();
-        lines.filter_map(|line| normalise(line, masks_numbers)).collect()
+        lines
+            .filter_map(|line| normalise(line, script.masks_numbers))
+            .collect()
     };
     let both_are_over_time = ours.is_over_time && theirs.is_over_time;
     let (mut ours, mut theirs) = (lines(ours), lines(theirs));
@@ -144,6 +145,12 @@ pub(crate) fn compare(ours: &Output, theirs: &Output, masks_numbers: bool) -> Ve
         let length = ours.len().min(theirs.len());
         ours.truncate(length);
         theirs.truncate(length);
+    }
+    if script.repeats {
+        for lines in [&mut ours, &mut theirs] {
+            lines.sort();
+            lines.dedup();
+        }
     }
     if ours == theirs {
         return Verdict::Same;

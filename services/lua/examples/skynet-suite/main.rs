@@ -91,7 +91,7 @@ fn run_script(arguments: &Arguments, script: &Script, has_skynet: bool) -> Resul
         return Ok(true);
     }
     let theirs = run::on_skynet(&arguments.folder, script)?;
-    let verdict = compare::compare(&ours, &theirs, script.masks_numbers);
+    let verdict = compare::compare(&ours, &theirs, script);
     let is_explained = match &verdict {
         Verdict::Same => {
             println!("| `{name}` | same | {} |", script.remark.unwrap_or_default());

@@ -36,6 +36,8 @@ pub(crate) struct Script {
     pub(crate) quiet: Duration,
     /// Its numbers are times, ports or counters that differ in each run.
     pub(crate) masks_numbers: bool,
+    /// How often it repeats a line depends on the speed of the machine.
+    pub(crate) repeats: bool,
     /// Why the output differs, or what is to be known.
     pub(crate) remark: Option<&'static str>,
 }
@@ -49,6 +51,7 @@ struct Known {
     needs: &'static [Need],
     quiet: Option<Duration>,
     masks_numbers: bool,
+    repeats: bool,
     remark: Option<&'static str>,
 }
 
@@ -59,6 +62,7 @@ impl Known {
             needs: &[],
             quiet: None,
             masks_numbers: false,
+            repeats: false,
             remark: None,
         }
     }
@@ -75,6 +79,12 @@ impl Known {
 
     const fn masks_numbers(mut self) -> Known {
         self.masks_numbers = true;
+        self
+    }
+
+    const fn repeats(mut self) -> Known {
+        self.masks_numbers = true;
+        self.repeats = true;
         self
     }
 
@@ -97,12 +107,14 @@ const KNOWN: &[Known] = &[
     Known::new("testdns").masks_numbers(),
     Known::new("testdatacenter").remark("a failed call says why, where Skynet says `call failed`"),
     Known::new("testdeadcall").remark("a failed call says why, where Skynet says `call failed`"),
-    Known::new("testdeadloop").quiet(8).masks_numbers(),
-    Known::new("testendless").quiet(8).masks_numbers(),
+    Known::new("testdeadloop").quiet(8).repeats(),
+    Known::new("testendless").quiet(8).repeats(),
+    Known::new("testhandle").repeats(),
     Known::new("testharborlink").remark("there are no harbors: the request is refused with an error"),
+    Known::new("testmemlimit").masks_numbers(),
     Known::new("testmulticast").masks_numbers(),
     Known::new("testmulticast2").masks_numbers(),
-    Known::new("testoverload").masks_numbers(),
+    Known::new("testoverload").repeats(),
     Known::new("testping")
         .remark("a failed call says why; a trace has no lines for `response`, `resume` and `sleep`"),
     Known::new("testresponse").masks_numbers(),
@@ -122,6 +134,7 @@ pub(crate) fn find(name: &str) -> Script {
         needs: known.needs,
         quiet: known.quiet.unwrap_or(QUIET),
         masks_numbers: known.masks_numbers,
+        repeats: known.repeats,
         remark: known.remark,
     }
 }
