@@ -13,6 +13,7 @@ mod chaos;
 mod compare;
 mod cpu;
 pub mod floors;
+mod foreign;
 mod format;
 mod html;
 mod interrupt;
@@ -41,6 +42,7 @@ pub use blocking_echo::{Floor, FloorError, blocking_echo};
 pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
 pub use compare::compare;
 pub use cpu::{CpuSeconds, allowed_cpus, cpu_seconds};
+pub use foreign::{ANSWER_BYTES_MAX, Scheme, Target, TargetError, TargetUrl};
 pub use format::{duration, grouped};
 pub use interrupt::Interrupt;
 pub use latency::Latency;
@@ -48,13 +50,15 @@ pub use ledger::{
     LATE_TOLERANCE, LEDGER_CALLERS_MAX, LedgerCounts, LedgerError, LedgerPlan, LedgerResult, Recoveries,
     RunningLedger, SAMPLES_MAX, Sample, Violations, ledger_kind, samples_csv, samples_page,
 };
-pub use load::{CALLS_PER_SECOND_MAX, Load, LoadError, LoadModel, LoadResult, RATES_MAX, Rate, RunningLoad};
+pub use load::{
+    CALLS_PER_SECOND_MAX, Load, LoadError, LoadModel, LoadResult, RATES_MAX, Rate, RunningLoad, TargetLoad,
+};
 pub use machine::Machine;
 pub use measurement::{ChartData, FloorFigures, Measurement, Search, Settings, Trial};
 pub use memory::resident_bytes;
 pub use node_process::{NodePlan, NodeProcess, NodeProcessError, Program};
 pub use objective::{Objective, Percentile};
-pub use pair::{Calls, Pair, PairError, PairPlan, RunningNode};
+pub use pair::{Calls, Pair, PairError, PairPlan, Running, RunningNode};
 pub use percentiles::to_percentiles;
 pub use process::{Event, EventKind, LINE_BYTES_MAX, Process, end_with_parent};
 pub use profile::{Profile, ProfileError, Profiled, Recorder};

@@ -81,8 +81,10 @@ pub struct Settings {
     pub runtime: String,
     /// The dialect of the calling node: `auto` or `skynet`.
     pub dialect: String,
-    /// The called node and service.
+    /// The called node and service, or the target and what it is asked.
     pub called: String,
+    /// The protocol of a target that is no node, as its URL begins; empty for a node.
+    pub target: String,
     /// The processors of the server's shards; empty when the server was running already.
     pub server_cpus: Vec<usize>,
     /// The processors of the client's shards.

@@ -82,6 +82,9 @@ pub(super) fn measure(
         }
         .to_owned(),
         called: pair.called(),
+        target: pair
+            .target()
+            .map_or_else(String::new, |target| target.url().scheme.to_string()),
         server_cpus: pair.server_cpus().to_vec(),
         client_cpus: pair.client_cpus().to_vec(),
         ..Settings::default()

@@ -15,9 +15,13 @@ pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<
     )?;
     let server_seconds = measured.cpu_seconds.server;
     let server_seconds = server_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.2}"));
+    let called = match &*measured.settings.target {
+        "" => "skyring",
+        target => target,
+    };
     let name = match measured.settings.rate {
-        None => format!("skyring, {} in flight", grouped(measured.in_flight as f64)),
-        Some(rate) => format!("skyring, {} calls/s wanted", grouped(rate)),
+        None => format!("{called}, {} in flight", grouped(measured.in_flight as f64)),
+        Some(rate) => format!("{called}, {} calls/s wanted", grouped(rate)),
     };
     writeln!(
         out,
@@ -47,9 +51,14 @@ pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<
 
 fn print_heading(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     let settings = &measured.settings;
+    let noun = if settings.target.is_empty() {
+        "channel"
+    } else {
+        "connection"
+    };
     let channels = match measured.channels {
-        1 => "one channel".to_owned(),
-        channels => format!("{channels} channels"),
+        1 => format!("one {noun}"),
+        channels => format!("{channels} {noun}s"),
     };
     writeln!(
         out,
