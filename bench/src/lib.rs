@@ -33,6 +33,7 @@ mod pinned_thread;
 mod ports;
 mod process;
 mod profile;
+mod scenario;
 mod search;
 mod supervisor;
 pub mod targets;
@@ -62,6 +63,10 @@ pub use pair::{Calls, Pair, PairError, PairPlan, Running, RunningNode};
 pub use percentiles::to_percentiles;
 pub use process::{Event, EventKind, LINE_BYTES_MAX, Process, end_with_parent};
 pub use profile::{Profile, ProfileError, Profiled, Recorder};
+pub use scenario::{
+    Operation, OperationFigures, PhaseFigures, Scenario, ScenarioError, ScenarioResult, Verdict,
+    run as run_scenario,
+};
 pub use search::{TRIALS_MAX, highest_rate};
 pub use supervisor::{Supervisor, WaitError};
 pub use temp_dir::TempDir;

@@ -1,13 +1,14 @@
 //! What a load calls: a service of a node, or another's server.
 
 use std::future::Future;
+use std::time::Duration;
 
 use skyring::{Address, Caller, NodeRef, Payload, SocketEvent};
 
 use super::settings::Load;
 
 /// The called side, as the callers of one shard have it.
-pub(super) trait Callee: 'static {
+pub(crate) trait Callee: 'static {
     /// The way of a call, found before it begins.
     type Path: 'static;
 
@@ -16,6 +17,16 @@ pub(super) trait Callee: 'static {
 
     /// One call, which begins when it is awaited. An error is the code by which failed calls are counted.
     fn call(&self, path: &Self::Path) -> impl Future<Output = Result<(), &'static str>>;
+
+    /// A call has ended, with its latency or the code of its error. Returns how long a caller of a closed loop pauses.
+    #[inline]
+    fn ended(&self, path: &Self::Path, outcome: Result<Duration, &'static str>) -> Duration {
+        let _ = (path, outcome);
+        Duration::ZERO
+    }
+
+    /// The callers of this shard have ended.
+    fn finished(&self) {}
 
     /// An event of a socket that the callee opened.
     fn socket_event(&self, event: SocketEvent) {

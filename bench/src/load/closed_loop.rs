@@ -25,12 +25,18 @@ async fn call_repeatedly<C: Callee>(caller: Caller, number: usize, shard_load: R
             Ok(()) => {
                 shard_load.answered();
                 shard_load.record_latency(ended - begun);
+                let pause = shard_load.callee().ended(&path, Ok(ended - begun));
                 // The next call begins now; reading the clock again would return the same.
                 begun = ended;
+                if !pause.is_zero() {
+                    caller.sleep(pause).await;
+                    begun = Instant::now();
+                }
             }
             Err(code) => {
                 shard_load.failed(code);
-                caller.sleep(ERROR_PAUSE).await;
+                let pause = shard_load.callee().ended(&path, Err(code));
+                caller.sleep(pause.max(ERROR_PAUSE)).await;
                 begun = Instant::now();
             }
         }

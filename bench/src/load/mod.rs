@@ -20,8 +20,11 @@ mod shard;
 mod shard_load;
 mod target_callee;
 
+pub(crate) use self::callee::Callee;
 pub use self::error::LoadError;
 pub use self::rates::{RATES_MAX, Rate};
 pub use self::result::LoadResult;
 pub use self::running_load::RunningLoad;
+pub(crate) use self::running_load::start_schedule;
+pub(crate) use self::settings::Schedule;
 pub use self::settings::{CALLS_PER_SECOND_MAX, Load, LoadModel, TargetLoad};

@@ -230,20 +230,24 @@ async fn make_calls<C: Callee>(timetable: Rc<Timetable<C>>, number: usize) {
     loop {
         let call = timetable.next_call(number).await;
         let callee = shard_load.callee();
-        let result = callee.call(&callee.path(call, number)).await;
+        let path = callee.path(call, number);
+        let result = callee.call(&path).await;
         let ended = Instant::now();
         match result {
             Ok(()) => {
                 shard_load.answered();
+                let latency = ended.saturating_duration_since(timetable.due(call));
                 if call >= timetable.counts_from {
-                    shard_load.record_latency(ended.saturating_duration_since(timetable.due(call)));
+                    shard_load.record_latency(latency);
                 }
+                callee.ended(&path, Ok(latency));
                 timetable.ended(number, timetable.take(ended));
             }
             Err(code) => {
                 if call >= timetable.counts_from {
                     shard_load.failed(code);
                 }
+                callee.ended(&path, Err(code));
                 timetable.ended(number, None);
                 timetable.caller.sleep(ERROR_PAUSE).await;
             }

@@ -52,7 +52,7 @@ impl Load {
     /// [`LoadError`].
     pub fn start(self, node: &Node) -> Result<RunningLoad, LoadError> {
         let schedule = self.schedule();
-        start(node, schedule, move |caller| ServiceCallee::new(caller, &self))
+        start_schedule(node, schedule, move |caller| ServiceCallee::new(caller, &self))
     }
 }
 
@@ -63,14 +63,14 @@ impl TargetLoad {
     /// [`LoadError`].
     pub fn start(self, node: &Node) -> Result<RunningLoad, LoadError> {
         let schedule = self.schedule();
-        start(node, schedule, move |caller| {
+        start_schedule(node, schedule, move |caller| {
             TargetCallee::new(caller, &self.target, self.connections)
         })
     }
 }
 
 /// Starts callers on every shard of `node`, which call what `make` makes there.
-fn start<C: Callee>(
+pub(crate) fn start_schedule<C: Callee>(
     node: &Node,
     schedule: Schedule,
     make: impl Fn(&Caller) -> C + Clone + Send + 'static,

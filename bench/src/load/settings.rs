@@ -95,13 +95,13 @@ impl TargetLoad {
 
 /// When calls begin, how many, and for how long: the same for all that can be called.
 #[derive(Debug, Clone)]
-pub(super) struct Schedule {
-    pub(super) size: usize,
-    pub(super) model: LoadModel,
-    pub(super) in_flight: usize,
-    pub(super) warm_up: Duration,
-    pub(super) duration: Duration,
-    pub(super) server_process: Option<u32>,
+pub(crate) struct Schedule {
+    pub(crate) size: usize,
+    pub(crate) model: LoadModel,
+    pub(crate) in_flight: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) duration: Duration,
+    pub(crate) server_process: Option<u32>,
 }
 
 impl Schedule {

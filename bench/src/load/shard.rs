@@ -55,6 +55,7 @@ pub(super) async fn run_shard<C: Callee>(
         caller.sleep(ERROR_PAUSE).await;
     }
     let (backlog_max, unanswered) = timetable.map_or((0, 0), |timetable| timetable.close());
+    shard_load.callee().finished();
     // A timetable has its own rule which calls count, and those may be answered late.
     let (latencies, errors) = counted.unwrap_or_else(|| shard_load.counted());
     ShardResult {

@@ -74,7 +74,7 @@ const ANSWERS_LOST: u64 = 50;
 impl Service for Loses {
     fn handle(&mut self, _context: &Context<Self>, message: Message) -> Answer {
         let call = self.call.replace(self.call.get() + 1);
-        if call % ANSWERS_LOST == 0 {
+        if call.is_multiple_of(ANSWERS_LOST) {
             return Answer::later(std::future::pending());
         }
         Answer::payload(message.payload)

@@ -9,7 +9,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{chaos, compare, ledger, peers, targets};
+use super::{chaos, compare, ledger, peers, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -124,6 +124,8 @@ pub(super) enum Action {
     Targets(targets::Arguments),
     /// Print the changes between two results of --json
     Compare(compare::Arguments),
+    /// Run the scenario that a file describes: mixes, phases, faults, objectives
+    Run(scenario::Arguments),
     /// Make numbered calls while connections and processes fail, and verify that none is lost or run twice
     Ledger(ledger::Arguments),
     /// Run the ledger with all faults for half an hour, and record the memory
