@@ -11,6 +11,7 @@
 mod blocking_echo;
 mod chaos;
 mod compare;
+mod costs;
 mod cpu;
 pub mod floors;
 mod foreign;
@@ -42,6 +43,7 @@ mod temp_dir;
 pub use blocking_echo::{Floor, FloorError, blocking_echo};
 pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
 pub use compare::compare;
+pub use costs::{AllocationCounter, CallCosts, Sides, set_allocation_counter};
 pub use cpu::{CpuSeconds, allowed_cpus, cpu_seconds};
 pub use foreign::{ANSWER_BYTES_MAX, Scheme, Target, TargetError, TargetUrl};
 pub use format::{duration, grouped};

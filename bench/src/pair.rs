@@ -9,6 +9,7 @@ use skyring::log::Destination;
 use skyring::{Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload, Runtime, StartError};
 use thiserror::Error as ThisError;
 
+use crate::costs::{CallCosts, CostCounter};
 use crate::cpu::allowed_cpus;
 use crate::floors::PeerError;
 use crate::foreign::{Target, TargetError};
@@ -25,6 +26,10 @@ const SERVICE: &str = "echo";
 
 /// How long the server may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long the calls are made whose costs are counted, and how long before that.
+const COSTS_TIME: Duration = Duration::from_millis(400);
+const COSTS_WARM_UP: Duration = Duration::from_millis(100);
 
 /// How long the first call may take, which checks that the service answers.
 const FIRST_CALL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -317,6 +322,26 @@ impl Pair {
         running
             .wait_or_interrupt(&self.interrupt, observe)?
             .ok_or(PairError::Interrupted)
+    }
+
+    /// Makes the same calls for a short while, and counts what each costs beside time. Figures of speed are not taken from
+    /// these calls, because counting slows them down.
+    ///
+    /// # Errors
+    /// [`PairError`].
+    pub fn count_costs(&mut self, calls: Calls) -> Result<CallCosts, PairError> {
+        let mut counter = CostCounter::open(
+            self.server_process(),
+            COSTS_WARM_UP,
+            COSTS_WARM_UP + COSTS_TIME * 3 / 4,
+        );
+        let calls = Calls {
+            warm_up: COSTS_WARM_UP,
+            duration: COSTS_TIME,
+            ..calls
+        };
+        self.measure(calls, |running| counter.observe(running.calls()))?;
+        Ok(counter.finish())
     }
 
     /// Ends both sides in order, and returns the last line of the server: its counters, if any is not 0.
