@@ -97,7 +97,7 @@ mod tests {
             .map(|_| {
                 std::thread::spawn(|| {
                     (0..1_000)
-                        .map(|number| Box::new(number))
+                        .map(Box::new)
                         .collect::<Vec<_>>()
                         .len()
                 })
