@@ -115,6 +115,7 @@ fn unsafe_code_lives_in_few_rooms() {
             "services/lua/src/raw",
             "bench/src/floors/uring/ring.rs",
             "bench/benches/ring_operations",
+            "tools/src/allocator.rs",
             "codec/tests/link_allocations.rs",
             "engine/tests/call_allocations.rs",
         ],
