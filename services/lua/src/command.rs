@@ -162,7 +162,9 @@ fn statistic(host: &Host, what: &str) -> String {
         "shard" => host.caller.shard_index().to_string(),
         "cpu" | "time" if !is_profiled(host) => "0".to_owned(),
         // Handlers do not block, so elapsed time is close to processor time.
-        "cpu" | "time" => host.handling_time.get().as_secs_f64().to_string(),
+        "cpu" => host.handling_time.get().as_secs_f64().to_string(),
+        // That of the current message.
+        "time" => host.message_started.get().elapsed().as_secs_f64().to_string(),
         _ => "0".to_owned(),
     }
 }

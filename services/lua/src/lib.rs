@@ -51,7 +51,7 @@ pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
     pub use crate::c_module::{MODULE_BYTES_MAX, MODULES_EXAMINED_MAX};
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
-    pub use crate::library::debugchannel::{DEBUG_CHANNEL_BYTES_MAX, DEBUG_READ_TIME_MAX};
+    pub use crate::library::debugchannel::{CHANNEL_BYTES_MAX, CHANNELS_MAX};
     pub use crate::library::netpack::NETPACK_BYTES_MAX;
     pub use crate::library::stm::STM_OBJECTS_MAX;
     pub use crate::message_logs::MESSAGE_LOGS_MAX;

@@ -46,8 +46,21 @@ static MODULES: &[File] = &[
     file!("skynet", "lualib/skynet.lua", Library),
     file!("skynet.manager", "lualib/skynet/manager.lua", Library),
     file!("skynet.debug", "lualib/skynet/debug.lua", Library),
+    file!("skynet.inject", "lualib/skynet/inject.lua", Library),
+    file!("skynet.injectcode", "lualib/skynet/injectcode.lua", Library),
+    file!("skynet.remotedebug", "lualib/skynet/remotedebug.lua", Library),
+    file!(
+        "skynet.console.output",
+        "lualib/skynet/console/output.lua",
+        Always
+    ),
+    file!("skynet.console.http", "lualib/skynet/console/http.lua", Always),
+    file!(
+        "skynet.console.debugger",
+        "lualib/skynet/console/debugger.lua",
+        Always
+    ),
     file!("skynet.cluster", "lualib/skynet/cluster.lua", Always),
-    file!("skynet.debugchannel", "lualib/skynet/debugchannel.lua", Always),
     file!("skynet.stm", "lualib/skynet/stm.lua", Always),
     file!("skynet.codecache", "lualib/skynet/codecache.lua", Always),
     file!("skynet.harbor", "lualib/skynet/harbor.lua", Library),
@@ -64,6 +77,9 @@ static MODULES: &[File] = &[
     file!("skynet.multicast", "lualib/skynet/multicast.lua", Always),
     file!("skynet.sharedata", "lualib/skynet/sharedata.lua", Always),
     file!("skynet.sharetable", "lualib/skynet/sharetable.lua", Always),
+    file!("skynet.snax", "lualib/skynet/snax.lua", Library),
+    file!("snax.interface", "lualib/snax/interface.lua", Library),
+    file!("snax.hotfix", "lualib/snax/hotfix.lua", Library),
     file!("snax.gateserver", "lualib/snax/gateserver.lua", Library),
 ];
 
@@ -78,6 +94,8 @@ static SERVICES: &[File] = &[
     file!("service_provider", "service/service_provider.lua", Library),
     file!("service_cell", "service/service_cell.lua", Library),
     file!("launcher", "service/launcher.lua", Library),
+    file!("snaxd", "service/snaxd.lua", Library),
+    file!("debug_console", "service/debug_console.lua", Fallback),
     file!("gate", "service/gate.lua", Fallback),
     file!("datacenterd", "service/datacenterd.lua", Always),
     file!("multicastd", "service/multicastd.lua", Always),

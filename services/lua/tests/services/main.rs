@@ -10,4 +10,5 @@ mod messages;
 #[path = "../common/node.rs"]
 mod node;
 mod nodes;
+mod snax;
 mod support;
