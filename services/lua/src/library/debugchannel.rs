@@ -16,7 +16,7 @@ use super::Module;
 use crate::host::Host;
 use crate::raw::state;
 
-/// Most bytes of lines that wait in a debug channel, with [`LINE_BYTES`] for each line.
+/// Most bytes of lines that wait in a debug channel, 64 for each line included.
 pub const DEBUG_CHANNEL_BYTES_MAX: usize = 1 << 20;
 
 /// What a waiting line counts beside its text, in bytes.
