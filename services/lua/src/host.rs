@@ -118,7 +118,9 @@ pub(crate) struct Host {
     routes: RefCell<FxHashMap<Box<[u8]>, NodeRef>>,
     /// The number of messages handled.
     pub(crate) messages: Cell<u64>,
-    /// The elapsed time in which messages were handled.
+    /// When the current message began to be handled.
+    pub(crate) message_started: Cell<quanta::Instant>,
+    /// The elapsed time in which messages were handled, without the current one.
     pub(crate) handling_time: Cell<Duration>,
     /// The number of queued messages at which the next overload is logged.
     overload_threshold: Cell<usize>,
@@ -130,6 +132,10 @@ pub(crate) struct Host {
     pub(crate) memory: Arc<AtomicUsize>,
     /// The shard's record of the service that runs.
     pub(crate) activity: Arc<ShardActivity>,
+    /// The coroutine that has ended the service; [`NO_THREAD`] if none has.
+    pub(crate) quitting: Cell<u32>,
+    /// The coroutines that a debugger has stopped.
+    pub(crate) stopped: RefCell<FxHashSet<u32>>,
     /// Whether any coroutine is profiled.
     pub(crate) is_profiling: Cell<bool>,
     /// The profiled coroutines: when each last began to run, and its time before that, in nanoseconds.
@@ -165,11 +171,14 @@ impl Host {
             pending_responses: RefCell::default(),
             routes: RefCell::default(),
             messages: Cell::new(0),
+            message_started: Cell::new(quanta::Instant::now()),
             handling_time: Cell::new(Duration::ZERO),
             overload_threshold: Cell::new(OVERLOAD_MESSAGES),
             is_closing: Cell::new(false),
             memory_limit: Cell::new(0),
             activity,
+            quitting: Cell::new(NO_THREAD),
+            stopped: RefCell::default(),
             is_profiling: Cell::new(false),
             profiles: RefCell::default(),
         })

@@ -24,9 +24,9 @@ const MODULES: &[(&str, Open)] = &[
     }),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
+    ("skynet.debugchannel", debugchannel::open),
     ("skynet.netpack", netpack::open),
     ("skynet.socketdriver", socketdriver::open),
-    ("skynet.debugchannel.core", debugchannel::open),
     ("skynet.memory", memory::open),
     ("skynet.mongo.driver", |lua, host| {
         state::mongo_module(lua, host).map(Value::Table)

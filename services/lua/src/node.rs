@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use skyring::{Caller, Handle};
 
+use crate::message_logs::MessageLogs;
+
 /// Most keys that services may add to the environment with `skynet.setenv`.
 pub const ENVIRONMENT_KEYS_MAX: usize = 65_536;
 
@@ -17,7 +19,9 @@ pub(crate) struct NodeLua {
     /// The same time in seconds since 1970.
     started_unix: u64,
     /// Keys that services have added to those of the config.
-    environment: Mutex<HashMap<String, String>>,
+    environment: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    /// The logs of the messages of single services.
+    pub(crate) message_logs: MessageLogs,
     /// The memory of each service's interpreter, in bytes.
     memory: Mutex<BTreeMap<u32, Arc<AtomicUsize>>>,
     /// The handle of the service that is notified when a service ends; 0: none.
@@ -33,6 +37,7 @@ impl NodeLua {
             started: Instant::now(),
             started_unix: unix.as_secs(),
             environment: Mutex::default(),
+            message_logs: MessageLogs::default(),
             memory: Mutex::default(),
             monitor: AtomicU32::new(0),
         }
@@ -49,20 +54,23 @@ impl NodeLua {
     }
 
     /// A key of the config, or one that a service added.
-    pub(crate) fn environment(&self, caller: &Caller, key: &str) -> Option<String> {
-        caller.environment(key).or_else(|| {
+    pub(crate) fn environment(&self, caller: &Caller, key: &[u8]) -> Option<Vec<u8>> {
+        let of_config = str::from_utf8(key)
+            .ok()
+            .and_then(|key| caller.environment_bytes(key));
+        of_config.or_else(|| {
             let added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
             added.get(key).cloned()
         })
     }
 
     /// Adds a key. An existing key keeps its value, as in Skynet.
-    pub(crate) fn set_environment(&self, key: &str, value: &str) -> Result<(), &'static str> {
+    pub(crate) fn set_environment(&self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
         let mut added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
         if added.len() >= ENVIRONMENT_KEYS_MAX {
             return Err("the environment is full");
         }
-        added.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        added.entry(key.into()).or_insert_with(|| value.into());
         Ok(())
     }
 

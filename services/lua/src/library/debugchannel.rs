@@ -1,147 +1,176 @@
-//! The core of `skynet.debugchannel`: the lines that a debug console passes to the service that it is attached to.
+//! `skynet.debugchannel`: passes the lines that a user types in a debug console to the service that is debugged, and sets
+//! the hooks of its coroutines.
 //!
-//! The service polls the channel while it handles no messages, so the lines cannot be messages. One service creates a channel and
-//! passes its address to the other, which connects once; the address is a number and is never dereferenced.
+//! A channel has one writer, which creates it, and at most one reader, which connects to it by its handle. The handle is a
+//! number that looks like an address; it is never used as one.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use mlua::{Error, LightUserData, Lua, LuaString, Result, UserData, UserDataRef, Value};
-use rustc_hash::FxHashMap;
+use mlua::{AnyUserData, Error, LightUserData, Lua, LuaString, Result, UserData, Value};
 
 use super::Module;
 use crate::host::Host;
 use crate::raw::state;
 
-/// Most bytes of lines that wait in a debug channel, 64 for each line included.
-pub const DEBUG_CHANNEL_BYTES_MAX: usize = 1 << 20;
+/// Most channels of a process.
+pub const CHANNELS_MAX: usize = 1_024;
 
-/// What a waiting line counts beside its text, in bytes.
-const LINE_BYTES: usize = 64;
+/// Most bytes of the lines of a channel that are not read yet.
+pub const CHANNEL_BYTES_MAX: usize = 256 * 1_024;
 
-/// Longest time for which `read` blocks the shard when there is no line.
-pub const DEBUG_READ_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// The unit of the timeout of `read`, as in Skynet.
-const TIMEOUT_UNIT: Duration = Duration::from_millis(100);
+/// The longest time that `read` waits for a line.
+const READ_WAIT_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Lines {
-    waiting: VecDeque<Bytes>,
+    queue: VecDeque<Vec<u8>>,
     bytes: usize,
+    has_reader: bool,
 }
 
-/// One end of a channel.
-struct End {
-    /// 0 for the end that connected.
-    address: usize,
-    lines: Arc<Mutex<Lines>>,
+struct Channel {
+    handle: usize,
+    lines: Mutex<Lines>,
 }
 
-impl UserData for End {}
+static CHANNELS: Mutex<Option<HashMap<usize, Weak<Channel>>>> = Mutex::new(None);
+static LAST_HANDLE: AtomicUsize = AtomicUsize::new(0);
 
-/// The channels to which nobody has connected yet.
-struct Unconnected {
-    next: usize,
-    by_address: Option<FxHashMap<usize, Arc<Mutex<Lines>>>>,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-static UNCONNECTED: Mutex<Unconnected> = Mutex::new(Unconnected {
-    next: 1,
-    by_address: None,
-});
-
-fn unconnected() -> MutexGuard<'static, Unconnected> {
-    UNCONNECTED.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if let Some(channels) = lock(&CHANNELS).as_mut() {
+            channels.remove(&self.handle);
+        }
+    }
 }
 
-impl End {
-    fn create() -> End {
-        let lines = Arc::<Mutex<Lines>>::default();
-        let mut unconnected = unconnected();
-        let address = unconnected.next;
-        unconnected.next += 1;
-        let by_address = unconnected.by_address.get_or_insert_default();
-        by_address.insert(address, Arc::clone(&lines));
-        End { address, lines }
+impl Channel {
+    fn create() -> Result<Arc<Channel>> {
+        let mut channels = lock(&CHANNELS);
+        let channels = channels.get_or_insert_default();
+        if channels.len() >= CHANNELS_MAX {
+            return Err(Error::runtime(format!(
+                "there are {CHANNELS_MAX} debug channels already"
+            )));
+        }
+        let handle = LAST_HANDLE.fetch_add(1, Ordering::Relaxed) + 1;
+        let lines = Mutex::default();
+        let channel = Arc::new(Channel { handle, lines });
+        channels.insert(handle, Arc::downgrade(&channel));
+        Ok(channel)
     }
 
-    fn connect(address: usize) -> Result<End> {
-        let mut unconnected = unconnected();
-        let by_address = unconnected.by_address.as_mut();
-        let lines = by_address.and_then(|by_address| by_address.remove(&address));
-        let lines = lines.ok_or_else(|| {
-            Error::runtime("new channel failed: its other end is gone, or something is connected already")
-        })?;
-        Ok(End { address: 0, lines })
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connect(handle: usize) -> Result<Arc<Channel>> {
+        let found = lock(&CHANNELS)
+            .as_ref()
+            .and_then(|channels| channels.get(&handle)?.upgrade());
+        let channel = found.ok_or_else(|| Error::runtime("there is no debug channel with this handle"))?;
+        if std::mem::replace(&mut lock(&channel.lines).has_reader, true) {
+            return Err(Error::runtime("the debug channel has a reader already"));
+        }
+        Ok(channel)
     }
 
     fn write(&self, line: &[u8]) -> Result<()> {
-        let mut lines = self.lines();
-        let bytes = lines.bytes + line.len() + LINE_BYTES;
-        if bytes > DEBUG_CHANNEL_BYTES_MAX {
-            return Err(Error::runtime(format!(
-                "the debug channel is full: {} lines wait for the service to read them",
-                lines.waiting.len()
-            )));
+        let mut lines = lock(&self.lines);
+        if lines.bytes + line.len() > CHANNEL_BYTES_MAX || lines.queue.len() >= CHANNEL_BYTES_MAX {
+            return Err(Error::runtime(
+                "the debug channel is full: the service that is debugged is busy, or has ended",
+            ));
         }
-        lines.bytes = bytes;
-        lines.waiting.push_back(Bytes::copy_from_slice(line));
+        lines.bytes += line.len();
+        lines.queue.push_back(line.to_vec());
         Ok(())
     }
 
-    fn read(&self) -> Option<Bytes> {
-        let mut lines = self.lines();
-        let line = lines.waiting.pop_front()?;
-        lines.bytes -= line.len() + LINE_BYTES;
+    fn read(&self) -> Option<Vec<u8>> {
+        let mut lines = lock(&self.lines);
+        let line = lines.queue.pop_front()?;
+        lines.bytes -= line.len();
         Some(line)
     }
 }
 
-impl Drop for End {
-    fn drop(&mut self) {
-        let mut unconnected = unconnected();
-        if let Some(by_address) = unconnected.by_address.as_mut() {
-            by_address.remove(&self.address);
-        }
-    }
+/// One end of a channel as a value of Lua; `None` once it is released.
+struct End(Mutex<Option<Arc<Channel>>>);
+
+impl UserData for End {}
+
+/// The channel of an end.
+fn channel(end: &Value) -> Result<Arc<Channel>> {
+    let Value::UserData(end) = end else {
+        return Err(Error::runtime("expected a debug channel"));
+    };
+    let end = end.borrow::<End>()?;
+    let channel = lock(&end.0).clone();
+    channel.ok_or_else(|| Error::runtime("the debug channel is released"))
 }
 
-/// The module `skynet.debugchannel.core`.
+/// Wraps an end in a table with methods.
+const OBJECTS: &str = "
+local inner = ...
+local methods = {}
+methods.__index = methods
+function methods:read(seconds) return inner.read(self[1], seconds) end
+function methods:write(line) return inner.write(self[1], line) end
+function methods:is_abandoned() return inner.is_abandoned(self[1]) end
+return {
+    create = function()
+        local channel, handle = inner.create()
+        return setmetatable({ channel }, methods), handle
+    end,
+    connect = function(handle)
+        return setmetatable({ inner.connect(handle) }, methods)
+    end,
+    release = function(channel) inner.release(channel[1]) end,
+    sethook = inner.sethook,
+    resume = inner.resume,
+}";
+
+/// Opens the module.
 pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
     let module = Module::new(lua, host)?;
-    module.add("create", |lua, ()| {
-        let end = End::create();
-        let address = LightUserData(end.address as *mut std::ffi::c_void);
-        Ok((lua.create_userdata(end)?, address))
+    let end = |lua: &Lua, channel| lua.create_userdata(End(Mutex::new(Some(channel))));
+    module.add("create", move |lua, ()| {
+        let channel = Channel::create()?;
+        let handle = LightUserData(channel.handle as *mut std::ffi::c_void);
+        Ok((end(lua, channel)?, handle))
     })?;
-    module.add("connect", |lua, address: LightUserData| {
-        lua.create_userdata(End::connect(address.0 as usize)?)
+    module.add("connect", move |lua, handle: LightUserData| {
+        end(lua, Channel::connect(handle.0 as usize)?)
     })?;
-    module.add("write", |_, (end, line): (UserDataRef<End>, LuaString)| {
-        end.write(&line.as_bytes())
+    module.add("release", |_, end: AnyUserData| {
+        lock(&end.borrow::<End>()?.0).take();
+        Ok(())
     })?;
-    module.add("read", |lua, (end, timeout): (UserDataRef<End>, Option<f64>)| {
-        let line = end.read();
-        if line.is_none() {
-            let wait = TIMEOUT_UNIT.as_secs_f64() * timeout.unwrap_or(0.0);
-            if wait > 0.0 {
-                // The service is being debugged: its shard waits with it, as its thread does in Skynet.
-                let wait = wait.min(DEBUG_READ_TIME_MAX.as_secs_f64());
-                std::thread::sleep(Duration::from_secs_f64(wait));
-            }
+    module.add("write", |_, (end, line): (Value, LuaString)| {
+        channel(&end)?.write(&line.as_bytes())
+    })?;
+    // As in Skynet, an empty channel is read again only after that time, and the line is returned by the next call.
+    module.add("read", |lua, (end, timeout): (Value, Option<f64>)| {
+        let line = channel(&end)?.read();
+        if line.is_none()
+            && let Some(timeout) = timeout.filter(|timeout| *timeout > 0.0)
+        {
+            // The unit is that of Skynet, a tenth of a second.
+            std::thread::sleep(READ_WAIT_MAX.mul_f64(timeout.min(1.0)));
         }
-        line.map(|line| lua.create_string(&line)).transpose()
+        line.map(|line| lua.create_string(line)).transpose()
     })?;
-    let module = module.finish()?;
-    state::add_sethook(lua, host, module).map(Value::Table)
+    module.add("is_abandoned", |_, end: Value| {
+        // The copy made here counts too.
+        Ok(Arc::strong_count(&channel(&end)?) <= 2)
+    })?;
+    let inner = state::hook_module(lua, host, module.finish()?)?;
+    lua.load(OBJECTS).set_name("=debugchannel").call(inner)
 }
 
 #[cfg(test)]
@@ -149,35 +178,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_end_connects_and_reads_in_order() {
-        let creator = End::create();
-        creator.write(b"one").expect("there is space");
-        let reader = End::connect(creator.address).expect("it connects");
-        assert!(End::connect(creator.address).is_err());
-        creator.write(b"two").expect("there is space");
-        assert_eq!(reader.read().as_deref(), Some(&b"one"[..]));
-        assert_eq!(reader.read().as_deref(), Some(&b"two"[..]));
+    fn a_channel_has_one_reader_and_bounded_lines() {
+        let writer = Channel::create().expect("a channel");
+        let reader = Channel::connect(writer.handle).expect("a reader");
+        assert!(Channel::connect(writer.handle).is_err());
         assert_eq!(reader.read(), None);
-    }
-
-    #[test]
-    fn a_channel_that_is_gone_or_invented_is_an_error() {
-        let creator = End::create();
-        let address = creator.address;
-        drop(creator);
-        assert!(End::connect(address).is_err());
-        assert!(End::connect(0).is_err());
-    }
-
-    #[test]
-    fn a_full_channel_refuses_lines_until_some_are_read() {
-        let creator = End::create();
-        let reader = End::connect(creator.address).expect("it connects");
-        let line = vec![b'x'; DEBUG_CHANNEL_BYTES_MAX / 2 - LINE_BYTES];
-        creator.write(&line).expect("there is space");
-        creator.write(&line).expect("there is space");
-        assert!(creator.write(b"").is_err());
-        assert!(reader.read().is_some());
-        creator.write(b"").expect("there is space again");
+        writer.write(b"one").expect("written");
+        writer.write(&vec![0; CHANNEL_BYTES_MAX - 3]).expect("written");
+        assert!(writer.write(b"x").is_err());
+        assert_eq!(reader.read().as_deref(), Some(&b"one"[..]));
+        writer.write(b"two").expect("written");
+        let handle = writer.handle;
+        drop((writer, reader));
+        assert!(Channel::connect(handle).is_err());
+        assert!(Channel::connect(0).is_err());
     }
 }

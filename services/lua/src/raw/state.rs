@@ -9,7 +9,7 @@ use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, debug_hook, dispatch, mongo, native, profile, signal};
+use super::{State, core, dispatch, hook, mongo, native, profile, signal};
 use crate::host::Host;
 
 /// The interpreter of one service, with its host.
@@ -76,6 +76,7 @@ impl Interpreter {
         );
         let host = &*self.host;
         let started = quanta::Instant::now();
+        host.message_started.set(started);
         host.activity
             .begin_message(host.caller.handle(), source, host.main.get());
         let result = work(host);
@@ -135,20 +136,16 @@ pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> 
     unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
 }
 
+/// Adds the functions for hooks to the module `skynet.debugchannel`, and returns it.
+pub(crate) fn hook_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw(module, |state| hook::add_to_module(state, Rc::as_ptr(host))) }
+}
+
 /// The module `skynet.mongo.driver`.
 pub(crate) fn mongo_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| mongo::push_module(state, Rc::as_ptr(host))) }
-}
-
-/// Adds `sethook` to the module `skynet.debugchannel.core`, and returns it.
-pub(crate) fn add_sethook(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
-    // SAFETY: as for `core_module`.
-    unsafe {
-        lua.exec_raw(module, |state| {
-            super::add_functions(state, Rc::as_ptr(host), &[(c"sethook", debug_hook::sethook)]);
-        })
-    }
 }
 
 /// Adds the frequent functions to the module `skynet.cluster.core`, and returns it.
