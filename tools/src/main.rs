@@ -3,6 +3,7 @@
 //! Each command is a folder with its `Arguments` and a `run` that returns the exit code; no command knows another.
 //! The exit codes are the same for all: 0 success, 1 failure, 2 the arguments or a file are invalid.
 
+mod allocator;
 mod bench;
 mod call;
 mod check;
@@ -35,7 +36,7 @@ static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (Lua {})", env!("CARGO_PKG_VERSION"), skyring_lua::LUA_VERSION));
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::CountingAllocator = allocator::CountingAllocator;
 
 /// Runs, calls and measures Skyring nodes: services that pass messages, in one process and across a cluster,
 /// in the wire format of Skynet.
@@ -67,6 +68,7 @@ enum Action {
 const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
 
 fn main() -> ExitCode {
+    skyring_bench::set_allocation_counter(allocator::allocations);
     // Not a command for users: `bench` starts this program as the server of a floor.
     if std::env::args_os()
         .nth(1)

@@ -12,8 +12,9 @@
 //!   four bytes after an opcode of `b8` to `bf`. If the code has such instructions for one of the two and none for the
 //!   other, it is for that one. Elsewhere the instructions differ, and this is not considered.
 //!
-//! A module that gives none of these uses no registry, no upvalue and no function that one version lacks. What it does use
-//! is the same in all versions that remain.
+//! A module that gives none of these uses no registry, no upvalue and no function that one version lacks. Then several
+//! versions remain, and it must not call a function whose arguments, or the layout of `lua_Debug`, differ among them:
+//! [`ambiguous`] names it. What else it calls is the same in all that remain.
 
 use std::fmt;
 
@@ -42,6 +43,7 @@ pub(super) struct Versions(u8);
 const ALL: Versions = Versions(0b11111);
 const V51: Versions = Versions(0b00001);
 const V52: Versions = Versions(0b00010);
+const V53: Versions = Versions(0b00100);
 const V54: Versions = Versions(0b01000);
 const V55: Versions = Versions(0b10000);
 const V51_TO_52: Versions = Versions(0b00011);
@@ -199,6 +201,20 @@ const FUNCTIONS: &[(Versions, &[&str])] = &[
     ),
 ];
 
+/// Functions whose interface differs, each with the versions that have the same.
+const DIFFERING: &[(&[&str], &[Versions])] = &[
+    // `lua_Debug` is another in each version.
+    (
+        &["lua_gethook", "lua_getinfo", "lua_getstack", "lua_sethook"],
+        &[V51, V52, V53, V54, V55],
+    ),
+    (&["lua_arith"], &[V52, FROM_53]),
+    (&["lua_dump"], &[V51_TO_52, FROM_53]),
+    (&["lua_load"], &[V51, FROM_52]),
+    (&["lua_newstate"], &[V51_TO_54, V55]),
+    (&["lua_resume"], &[V51, V52_TO_53, FROM_54]),
+];
+
 /// The index of the registry in 5.2 to 5.4, and in 5.5.
 const REGISTRY: [(Versions, i32); 2] = [(V52_TO_54, -1_001_000), (V55, -(i32::MAX / 2 + 1_000))];
 
@@ -224,6 +240,22 @@ pub(super) fn versions(file: &object::File<'_>) -> Versions {
         versions = versions.narrow(by_registry(file));
     }
     versions
+}
+
+/// A function that the library calls and that is not the same in all of `versions`, for which it can have been built.
+pub(super) fn ambiguous(file: &object::File<'_>, versions: Versions) -> Option<String> {
+    let differs = |name: &str| {
+        let row = DIFFERING.iter().find(|(names, _)| names.contains(&name));
+        row.is_some_and(|(_, groups)| {
+            let same = groups.iter().find(|group| group.contains(OWN));
+            same.is_none_or(|same| versions.0 & !same.0 != 0)
+        })
+    };
+    file.dynamic_symbols()
+        .filter(ObjectSymbol::is_undefined)
+        .filter_map(|symbol| symbol.name().ok())
+        .find(|name| differs(name))
+        .map(str::to_owned)
 }
 
 /// The version whose number alone is in the file.

@@ -2,9 +2,9 @@
 //!
 //! A module that is built for another version of Lua than the program's must not run: the index of the registry and
 //! the layout of `lua_Debug` differ, so its first function may read and write outside the stack. [`evidence`] says on
-//! what the version rests. Where a file holds no evidence, the module uses only what is the same in Lua 5.4 and
-//! 5.5; it is loaded, and `luaL_checkversion_`, which Lua itself provides, raises an error if it is called with
-//! another version. The library in Lua turns that error into the same line.
+//! what the version rests. Where a file does not tell the version, the module is loaded only if all that it calls is
+//! the same in the versions that it can be for. `luaL_checkversion_`, which Lua itself provides, then raises an error if
+//! it is called with another version; the library in Lua turns that error into the same line.
 //!
 //! The result is kept for each file: the services of a node each load the modules that they require.
 
@@ -85,16 +85,20 @@ fn wrong_version(found: &str) -> String {
     let mut text = format!(
         "is built for Lua {found}, and this program runs Lua {LUA_VERSION}: build the module for Lua {LUA_VERSION}"
     );
-    let feature = match found {
-        "5.4" => "--features lua54",
-        "5.5" => "--features lua55",
+    let build = match found {
+        "5.4" => "its default",
+        "5.5" => "--no-default-features --features lua55",
         _ => return text,
     };
-    let _ = write!(
-        text,
-        ", or skyring with Lua {found} (--no-default-features {feature})"
-    );
+    let _ = write!(text, ", or skyring with Lua {found} ({build})");
     text
+}
+
+fn unknown_version(function: &str) -> String {
+    format!(
+        "calls {function}, which differs between the versions of Lua, and does not say for which it is built: this program \
+         runs Lua {LUA_VERSION}, and a module that is made with luaL_newlib says its version"
+    )
 }
 
 fn identity(metadata: &Metadata) -> Identity {
@@ -161,7 +165,11 @@ fn examine_bytes(bytes: &[u8]) -> Examined {
     // A module of Skynet's program says more with that than with its version.
     let refusal = if of_skynet.is_empty() {
         let versions = evidence::versions(&file);
-        (!versions.contains(evidence::OWN)).then(|| wrong_version(&versions.to_string()))
+        if versions.contains(evidence::OWN) {
+            evidence::ambiguous(&file, versions).map(|function| unknown_version(&function))
+        } else {
+            Some(wrong_version(&versions.to_string()))
+        }
     } else {
         Some(format!(
             "calls functions of Skynet's own program, which this one does not have ({}); what Skyring has of it is built in",

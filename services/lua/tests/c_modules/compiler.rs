@@ -31,6 +31,9 @@ void lua_setfield(lua_State *, int, const char *);
 int lua_getfield(lua_State *, int, const char *);
 void *lua_newuserdata(lua_State *, size_t);
 void *lua_newuserdatauv(lua_State *, size_t, int);
+const char *luaL_checklstring(lua_State *, int, size_t *);
+void *lua_touserdata(lua_State *, int);
+const char *lua_pushlstring(lua_State *, const char *, size_t);
 "#;
 
 /// A folder of modules.

@@ -172,7 +172,18 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
         &[],
         "void absent(void); int luaopen_unresolved(lua_State *L) { absent(); return 0; }",
     );
+    modules.build(
+        "debugs",
+        own,
+        &[],
+        "int lua_getstack(lua_State *, int, void *);
+        int luaopen_debugs(lua_State *L) { char debug[200]; lua_getstack(L, 0, debug); return 0; }",
+    );
     let expected = [
+        (
+            "debugs",
+            "debugs.so calls lua_getstack, which differs between the versions of Lua",
+        ),
         ("text", "text.so is no module in C: "),
         ("empty", "empty.so is no module in C: "),
         (
