@@ -118,7 +118,7 @@ const KNOWN: &[Known] = &[
     Known::new("testmulticast2").masks_numbers(),
     Known::new("testoverload").repeats(),
     Known::new("testping")
-        .remark("a failed call says why; a trace has no lines for `response`, `resume` and `sleep`"),
+        .remark("a failed call says why; the places in a trace are those of our library, and it has no line for `sleep`"),
     Known::new("testresponse").masks_numbers(),
     Known::new("testtimeout").masks_numbers(),
     Known::new("testtimer").masks_numbers(),
