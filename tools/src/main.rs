@@ -7,6 +7,11 @@ mod bench;
 mod call;
 mod check;
 mod demo;
+#[expect(
+    unsafe_code,
+    reason = "it declares a function of the allocator that takes no pointers"
+)]
+mod memory;
 mod profile;
 mod run;
 mod shared;
@@ -28,9 +33,6 @@ Examples:
   skyring check docs/examples/cluster/config_db             the content of a config
 
 Exit codes: 0 success, 1 failure, 2 the arguments or a file are invalid.";
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs, calls and measures Skyring nodes: services that pass messages, in one process and across a cluster,
 /// in the wire format of Skynet.
@@ -62,6 +64,7 @@ enum Action {
 const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
 
 fn main() -> ExitCode {
+    skyring_lua::set_memory_release(memory::release);
     // Not a command for users: `bench` starts this program as the server of a floor.
     if std::env::args_os()
         .nth(1)

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use skyring::{Caller, Handle};
 
+use crate::code::CodeCache;
+use crate::shared_table::SharedTables;
+
 /// Most keys that services may add to the environment with `skynet.setenv`.
 pub const ENVIRONMENT_KEYS_MAX: usize = 65_536;
 
@@ -18,6 +21,10 @@ pub(crate) struct NodeLua {
     started_unix: u64,
     /// Keys that services have added to those of the config.
     environment: Mutex<HashMap<String, String>>,
+    /// The compiled files of the services.
+    pub(crate) code: CodeCache,
+    /// The tables that the services share.
+    pub(crate) shared: SharedTables,
     /// The handle of the service that is notified when a service ends; 0: none.
     monitor: AtomicU32,
 }
@@ -31,6 +38,8 @@ impl NodeLua {
             started: Instant::now(),
             started_unix: unix.as_secs(),
             environment: Mutex::default(),
+            code: CodeCache::default(),
+            shared: SharedTables::default(),
             monitor: AtomicU32::new(0),
         }
     }

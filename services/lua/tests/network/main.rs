@@ -6,6 +6,7 @@ mod crypt;
 mod gates;
 #[path = "../common/node.rs"]
 mod node;
+mod shared_tables;
 mod sharing;
 mod sockets;
 mod support;
