@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking_echo::Floor;
+use crate::costs::CallCosts;
 use crate::cpu::CpuSeconds;
 use crate::floors::PeerResult;
 use crate::latency::Latency;
@@ -50,6 +51,9 @@ pub struct Measurement {
     /// Calls of an open loop that were never answered.
     #[serde(default)]
     pub unanswered: u64,
+    /// What a call costs beside time.
+    #[serde(default)]
+    pub costs: CallCosts,
     /// The search for the highest rate, if there was one.
     #[serde(default)]
     pub search: Option<Search>,
@@ -81,8 +85,10 @@ pub struct Settings {
     pub runtime: String,
     /// The dialect of the calling node: `auto` or `skynet`.
     pub dialect: String,
-    /// The called node and service.
+    /// The called node and service, or the target and what it is asked.
     pub called: String,
+    /// The protocol of a target that is no node, as its URL begins; empty for a node.
+    pub target: String,
     /// The processors of the server's shards; empty when the server was running already.
     pub server_cpus: Vec<usize>,
     /// The processors of the client's shards.
@@ -165,6 +171,7 @@ impl Measurement {
                 .collect(),
             backlog_max: load.backlog_max,
             unanswered: load.unanswered,
+            costs: CallCosts::default(),
             search: None,
             floors: Vec::new(),
             chart_data: Some(ChartData {
@@ -255,6 +262,7 @@ impl Rounded {
         rounded.cpu_seconds.server = rounded.cpu_seconds.server.map(|seconds| to(seconds, 2));
         rounded.settings.seconds = to(rounded.settings.seconds, 3);
         rounded.settings.rate = rounded.settings.rate.map(|rate| to(rate, 1));
+        rounded.costs = rounded.costs.rounded();
         for floor in &mut rounded.floors {
             floor.calls_per_second = to(floor.calls_per_second, 1);
             floor.latency_us = latency(floor.latency_us);

@@ -290,3 +290,39 @@ fn a_target_has_a_figure_a_floor_a_ratio_and_a_result() {
         "{cause}"
     );
 }
+
+#[test]
+fn the_costs_of_a_call_are_in_every_result_or_the_reason_is() {
+    let arguments = [
+        "--seconds",
+        "0.3",
+        "--warmup",
+        "0",
+        "--in-flight",
+        "8",
+        "--json",
+        "-",
+    ];
+    let (figures, json) = figures(&arguments);
+    let costs = &figures["costs"];
+    assert!(number(&costs["calls"]) > 0.0, "{json}");
+    // The value and a header, both ways; calls in flight at the two moments of counting make the figure a little less exact.
+    for direction in ["bytes_sent", "bytes_received"] {
+        assert!((64.0..200.0).contains(&number(&costs[direction])), "{json}");
+    }
+    assert!(number(&costs["allocations"]["client"]) > 0.0, "{json}");
+    let missing = costs["missing"].as_array().expect("a list");
+    let is_explained = |what: &str| {
+        missing
+            .iter()
+            .any(|line| line.as_str().is_some_and(|line| line.starts_with(what)))
+    };
+    assert!(
+        costs["system_calls"]["client"].is_number() || is_explained("system calls"),
+        "{json}"
+    );
+    assert!(
+        costs["cycles"]["server"].is_number() || is_explained("cycles"),
+        "{json}"
+    );
+}

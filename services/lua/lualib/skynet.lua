@@ -139,12 +139,16 @@ function skynet.send(addr, typename, ...)
 end
 
 function skynet.call(addr, typename, ...)
-	if state.traces then
-		state.traces.before_call(addr)
-	end
+	local traces = state.traces
+	local tag = traces and traces.before_call(addr)
 	local p = proto[typename] or protocol(typename)
 	local id = p.plain_id
-	if id then
+	if tag then
+		if id then
+			return traces.resume(tag, host_call(addr, id, ...))
+		end
+		return p.unpack(traces.resume(tag, host_rawcall(addr, p.id, p.pack(...))))
+	elseif id then
 		return host_call(addr, id, ...)
 	end
 	return p.unpack(host_rawcall(addr, p.id, p.pack(...)))

@@ -66,6 +66,22 @@ static MODULES: &[File] = &[
     file!("skynet.debug", "lualib/skynet/debug.lua", Library),
     file!("skynet.infrequent", "lualib/skynet/infrequent.lua", Library),
     file!("skynet.cluster", "lualib/skynet/cluster.lua", Always).deferred(),
+    file!("skynet.inject", "lualib/skynet/inject.lua", Library),
+    file!("skynet.injectcode", "lualib/skynet/injectcode.lua", Library),
+    file!("skynet.remotedebug", "lualib/skynet/remotedebug.lua", Library),
+    file!(
+        "skynet.console.output",
+        "lualib/skynet/console/output.lua",
+        Always
+    ),
+    file!("skynet.console.http", "lualib/skynet/console/http.lua", Always),
+    file!(
+        "skynet.console.debugger",
+        "lualib/skynet/console/debugger.lua",
+        Always
+    ),
+    file!("skynet.stm", "lualib/skynet/stm.lua", Always),
+    file!("skynet.harbor", "lualib/skynet/harbor.lua", Library),
     file!("skynet.queue", "lualib/skynet/queue.lua", Library),
     file!("skynet.coroutine", "lualib/skynet/coroutine.lua", Library),
     file!("skynet.service", "lualib/skynet/service.lua", Library),
@@ -74,6 +90,7 @@ static MODULES: &[File] = &[
     file!("skynet.require", "lualib/skynet/require.lua", Library),
     file!("skynet.require_late", "lualib/skynet/require_late.lua", Library),
     file!("skynet.socket", "lualib/skynet/socket.lua", Library).deferred(),
+    file!("skyring.c_modules", "lualib/skyring/c_modules.lua", Always),
     file!("skynet.socketchannel", "lualib/skynet/socketchannel.lua", Library),
     file!("skynet.datacenter", "lualib/skynet/datacenter.lua", Always),
     file!("skynet.multicast", "lualib/skynet/multicast.lua", Always),
@@ -86,6 +103,9 @@ static MODULES: &[File] = &[
         "lualib/skynet/datasheet/builder.lua",
         Always
     ),
+    file!("skynet.snax", "lualib/skynet/snax.lua", Library),
+    file!("snax.interface", "lualib/snax/interface.lua", Library),
+    file!("snax.hotfix", "lualib/snax/hotfix.lua", Library),
     file!("snax.gateserver", "lualib/snax/gateserver.lua", Library),
 ];
 
@@ -94,10 +114,14 @@ static SERVICES: &[File] = &[
     file!("bootstrap", "service/bootstrap.lua", Library),
     file!("clusterd", "service/clusterd.lua", Always),
     file!("cdummy", "service/cdummy.lua", Library),
+    file!("cslave", "service/cdummy.lua", Always),
+    file!("cmaster", "service/cmaster.lua", Always),
     file!("service_mgr", "service/service_mgr.lua", Library),
     file!("service_provider", "service/service_provider.lua", Library),
     file!("service_cell", "service/service_cell.lua", Library),
     file!("launcher", "service/launcher.lua", Library),
+    file!("snaxd", "service/snaxd.lua", Library),
+    file!("debug_console", "service/debug_console.lua", Fallback),
     file!("gate", "service/gate.lua", Fallback),
     file!("datacenterd", "service/datacenterd.lua", Always),
     file!("multicastd", "service/multicastd.lua", Always),

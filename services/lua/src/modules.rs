@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use mlua::{Lua, Value};
 
+use crate::c_module;
 use crate::cluster;
 use crate::host::Host;
-use crate::library::{crypt, netpack, socketdriver};
+use crate::library::{crypt, debugchannel, memory, netpack, socketdriver, stm};
 use crate::raw::state;
 
 /// Creates the value of a module, once for each service that requires it.
@@ -24,8 +25,15 @@ const MODULES: &[(&str, Open)] = &[
     }),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
+    ("skynet.debugchannel", debugchannel::open),
     ("skynet.netpack", netpack::open),
     ("skynet.socketdriver", socketdriver::open),
+    ("skynet.memory", memory::open),
+    ("skynet.mongo.driver", |lua, _| {
+        state::mongo_module(lua).map(Value::Table)
+    }),
+    ("skynet.stm.core", stm::open),
+    ("skyring.c_module", c_module::open),
     ("skyring.shared", |lua, _| {
         state::shared_module(lua).map(Value::Table)
     }),

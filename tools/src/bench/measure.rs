@@ -70,6 +70,7 @@ pub(super) fn measure(
             (load, Some(search))
         }
     };
+    let costs = pair.count_costs(calls(plan, load.model))?;
     let settings = Settings {
         warmup_seconds: plan.warm_up.as_secs_f64(),
         threads: plan.pair.threads,
@@ -82,6 +83,9 @@ pub(super) fn measure(
         }
         .to_owned(),
         called: pair.called(),
+        target: pair
+            .target()
+            .map_or_else(String::new, |target| target.url().scheme.to_string()),
         server_cpus: pair.server_cpus().to_vec(),
         client_cpus: pair.client_cpus().to_vec(),
         ..Settings::default()
@@ -89,10 +93,23 @@ pub(super) fn measure(
     pair.end()?;
     let mut measured = Measurement::new(load, plan.pair.channels, settings);
     measured.search = search;
+    measured.costs = costs;
     if plan.pair.running.is_none() {
         add_floors(&mut measured, plan, interrupt)?;
     }
     Ok((measured, profile))
+}
+
+fn calls(plan: &Plan, model: LoadModel) -> Calls {
+    Calls {
+        model,
+        in_flight: plan.in_flight,
+        keys: plan.keys,
+        payload: plan.payload.clone(),
+        size: plan.size,
+        warm_up: plan.warm_up,
+        duration: plan.duration,
+    }
 }
 
 /// Measures one load, and profiles it if the plan says so.
@@ -103,21 +120,12 @@ fn measure_load(
     profile: &mut Option<Profile>,
 ) -> Result<LoadResult, BenchError> {
     let mut progress = Progress::start(plan.warm_up, plan.duration);
-    let calls = Calls {
-        model,
-        in_flight: plan.in_flight,
-        keys: plan.keys,
-        payload: plan.payload.clone(),
-        size: plan.size,
-        warm_up: plan.warm_up,
-        duration: plan.duration,
-    };
     // Before the load: reading the symbols of the processes takes processor time, and the warm-up has it to spare.
     let recorder = plan
         .is_profiled
         .then(|| Recorder::start(profiled(pair), SAMPLES_PER_SECOND))
         .transpose()?;
-    let load = pair.measure(calls, |running| progress.show(running.calls()))?;
+    let load = pair.measure(calls(plan, model), |running| progress.show(running.calls()))?;
     drop(progress);
     *profile = recorder.map(Recorder::stop).transpose()?;
     Ok(load)

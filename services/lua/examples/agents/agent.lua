@@ -3,14 +3,18 @@ local skynet = require "skynet"
 require "skynet.socket"
 require "skynet.cluster"
 local queue = require "skynet.queue"
+local sharetable
 
 local rows = tonumber(skynet.getenv "rows")
+if rows > 0 then
+	sharetable = require "skynet.sharetable"
+end
 local items
 local lock = queue()
 
 skynet.start(function()
 	if rows > 0 then
-		items = require("skynet.sharetable").query "items"
+		items = sharetable.query "items"
 	end
 	skynet.dispatch("lua", function(_, _, number)
 		if number then

@@ -60,9 +60,9 @@ unsafe extern "C-unwind" fn getenv(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TSTRING);
         let host = host(state);
-        let key = String::from_utf8_lossy(string(state, 1).unwrap_or_default());
-        let value = host.node.environment(&host.caller, &key);
-        drop(key);
+        let value = host
+            .node
+            .environment(&host.caller, string(state, 1).unwrap_or_default());
         match value {
             Some(value) => push_text(state, host, value),
             None => lua_pushnil(state),

@@ -6,8 +6,10 @@ mod coroutines;
 mod errors;
 mod library;
 mod limits;
+mod message_logs;
 mod messages;
 #[path = "../common/node.rs"]
 mod node;
 mod nodes;
+mod snax;
 mod support;
