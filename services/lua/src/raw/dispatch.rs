@@ -92,9 +92,7 @@ fn begin(host: &Host, bytes: Bytes) {
 /// As for [`message`].
 unsafe fn native(host: &Host, kind: u8, source: u32, session: u32) {
     unsafe {
-        let handler = host.handlers[usize::from(kind)]
-            .get()
-            .or(host.handler_unknown.get());
+        let handler = host.handler(kind).or(host.handler_unknown.get());
         let Some(handler) = handler else {
             if session != 0 {
                 let error = Error::remote(format!("the service does not handle messages of kind {kind}"));
