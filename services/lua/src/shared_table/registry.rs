@@ -20,14 +20,17 @@ pub(crate) enum Space {
     Sheet,
 }
 
+/// The newest version of each name of a module.
+type Versions = RwLock<FxHashMap<Box<[u8]>, Arc<Tables>>>;
+
 /// The newest versions, by name.
 #[derive(Default)]
 pub(crate) struct SharedTables {
-    spaces: [RwLock<FxHashMap<Box<[u8]>, Arc<Tables>>>; 3],
+    spaces: [Versions; 3],
 }
 
 impl SharedTables {
-    fn space(&self, space: Space) -> &RwLock<FxHashMap<Box<[u8]>, Arc<Tables>>> {
+    fn space(&self, space: Space) -> &Versions {
         &self.spaces[space as usize]
     }
 
