@@ -94,14 +94,7 @@ mod tests {
     fn allocations_of_every_thread_are_counted() {
         let before = allocations();
         let threads: Vec<_> = (0..4)
-            .map(|_| {
-                std::thread::spawn(|| {
-                    (0..1_000)
-                        .map(Box::new)
-                        .collect::<Vec<_>>()
-                        .len()
-                })
-            })
+            .map(|_| std::thread::spawn(|| (0..1_000).map(Box::new).collect::<Vec<_>>().len()))
             .collect();
         for thread in threads {
             assert_eq!(thread.join().unwrap(), 1_000);

@@ -113,6 +113,7 @@ fn unsafe_code_lives_in_few_rooms() {
             "engine/src/rt/uring/operations.rs",
             "services/lua/src/raw",
             "bench/src/floors/uring/ring.rs",
+            "bench/src/profile/signals.rs",
             "tools/src/allocator.rs",
             "codec/tests/link_allocations.rs",
             "engine/tests/call_allocations.rs",

@@ -24,6 +24,7 @@ pub(crate) mod dispatch;
 pub(crate) mod native;
 pub(crate) mod pack;
 mod profile;
+mod sample;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod unpack;
