@@ -36,6 +36,7 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    console = "../chapters/console.md";
     runtimes = "../chapters/runtimes.md";
     benchmarks = "../chapters/benchmarks.md";
     profiling = "../chapters/profiling.md";

@@ -14,6 +14,7 @@ mod shared;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
@@ -30,13 +31,17 @@ Examples:
 
 Exit codes: 0 success, 1 failure, 2 the arguments or a file are invalid.";
 
+/// The version, and that of Lua, because modules in C must be built for the same.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (Lua {})", env!("CARGO_PKG_VERSION"), skyring_lua::LUA_VERSION));
+
 #[global_allocator]
 static ALLOCATOR: allocator::CountingAllocator = allocator::CountingAllocator;
 
 /// Runs, calls and measures Skyring nodes: services that pass messages, in one process and across a cluster,
 /// in the wire format of Skynet.
 #[derive(Debug, Parser)]
-#[command(name = "skyring", version, styles = STYLES, after_help = EXAMPLES)]
+#[command(name = "skyring", version = VERSION.as_str(), styles = STYLES, after_help = EXAMPLES)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]

@@ -16,10 +16,10 @@ use crate::samples;
 use crate::watch::ShardActivity;
 
 /// Most functions of a stack; those further out are left out.
-const FUNCTIONS_MAX: i32 = 48;
+const SAMPLED_FUNCTIONS_MAX: i32 = 48;
 
 /// Longest name of a function.
-const NAME_BYTES_MAX: usize = 100;
+const SAMPLED_NAME_BYTES_MAX: usize = 100;
 
 thread_local! {
     /// When the signal came, in ns of the monotonic clock, and the message that was handled then; 0: none waits for its
@@ -77,7 +77,7 @@ unsafe extern "C-unwind" fn take(state: State, _debug: *mut lua_Debug) {
 /// `state` runs, and nothing else changes its stack.
 unsafe fn functions(state: State) -> String {
     let mut names = Vec::new();
-    for level in 0..FUNCTIONS_MAX {
+    for level in 0..SAMPLED_FUNCTIONS_MAX {
         // SAFETY: plain data, which the two calls fill; neither allocates, calls Lua, or raises an error for these options.
         unsafe {
             let mut debug: lua_Debug = std::mem::zeroed();
@@ -141,7 +141,7 @@ unsafe fn text(pointer: *const c_char) -> String {
         }
     };
     let mut text: String = text.chars().map(plain).collect();
-    while text.len() > NAME_BYTES_MAX {
+    while text.len() > SAMPLED_NAME_BYTES_MAX {
         text.pop();
     }
     text
