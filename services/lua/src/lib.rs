@@ -32,6 +32,7 @@ mod node;
     reason = "it calls Lua's C interface; the module documentation states why that is sound"
 )]
 mod raw;
+mod samples;
 mod service;
 mod shared_table;
 mod threads;

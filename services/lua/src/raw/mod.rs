@@ -30,6 +30,7 @@ pub(crate) mod native;
 mod node;
 pub(crate) mod pack;
 mod profile;
+mod sample;
 mod shared;
 pub(crate) mod signal;
 pub(crate) mod state;
