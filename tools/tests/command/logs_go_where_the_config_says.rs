@@ -8,7 +8,7 @@ use crate::common::{Folder, Running, skyring, wait_until};
 /// A log service in the form of Skynet's example.
 const USERLOG: &str = "
 local skynet = require 'skynet'
-io.stdout:setvbuf 'no'
+io.stdout:setvbuf 'line' -- the log's own lines come between
 skynet.register_protocol {
     name = 'text', id = skynet.PTYPE_TEXT, unpack = skynet.tostring,
     dispatch = function(_, address, text)
