@@ -64,7 +64,9 @@ pub use objective::{Objective, Percentile};
 pub use pair::{Calls, Pair, PairError, PairPlan, Running, RunningNode};
 pub use percentiles::to_percentiles;
 pub use process::{Event, EventKind, LINE_BYTES_MAX, Process, end_with_parent};
-pub use profile::{Profile, ProfileError, Profiled, Recorder};
+pub use profile::{
+    Difference, FUNCTIONS_CHANGED_MAX, FunctionChange, Profile, ProfileError, Profiled, Recorder,
+};
 pub use scenario::{
     Operation, OperationFigures, PhaseFigures, Scenario, ScenarioError, ScenarioResult, Verdict,
     run as run_scenario,

@@ -60,6 +60,7 @@ mod tests {
             frequency: 499,
             lost: 2,
             has_kernel: false,
+            calls: None,
         };
         let svg = String::from_utf8(profile.to_svg("A title").unwrap()).unwrap();
         for part in [

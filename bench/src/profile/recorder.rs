@@ -8,7 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::error::ProfileError;
+use super::lua_samples::LuaSamples;
 use super::modules::Modules;
+use super::pending::Pending;
 use super::result::Profile;
 use super::sampler::{Profiled, Sampler};
 use super::stack::Stack;
@@ -38,12 +40,19 @@ impl Recorder {
     /// # Errors
     /// [`ProfileError`].
     pub fn start(processes: Vec<Profiled>, frequency: u32) -> Result<Recorder, ProfileError> {
-        let sampler = Sampler::open(&processes, frequency)?;
+        let lua: Vec<_> = processes
+            .iter()
+            .map(|profiled| LuaSamples::open(profiled.process))
+            .collect();
+        let with_lua = processes.iter().zip(&lua);
+        let with_lua = with_lua.filter(|(_, lua)| lua.is_some());
+        let with_lua = with_lua.map(|(profiled, _)| profiled.process).collect();
+        let sampler = Sampler::open(&processes, with_lua, frequency)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&is_over);
         let thread = thread::Builder::new()
             .name("profile".to_owned())
-            .spawn(move || record(sampler, &processes, frequency, &ended))?;
+            .spawn(move || record(sampler, lua, &processes, frequency, &ended))?;
         Ok(Recorder { is_over, thread })
     }
 
@@ -67,6 +76,7 @@ impl Recorder {
 
 fn record(
     mut sampler: Sampler,
+    mut lua: Vec<Option<LuaSamples>>,
     processes: &[Profiled],
     frequency: u32,
     is_over: &AtomicBool,
@@ -76,6 +86,13 @@ fn record(
         .map(|profiled| Modules::of(profiled.process))
         .collect();
     let mut stacks: HashMap<Stack, u64> = HashMap::new();
+    let mut count = |stack: Stack| {
+        let is_known = stacks.contains_key(&stack);
+        if is_known || stacks.len() < STACKS_MAX {
+            *stacks.entry(stack).or_insert(0) += 1;
+        }
+    };
+    let mut pending = Pending::default();
     let (mut lost, mut checked) = (0, Instant::now());
     loop {
         // Read before the samples, so that the last read has all samples until then.
@@ -89,12 +106,18 @@ fn record(
                 thread: sample.thread,
                 user: modules.unwind(&sample.registers, sample.stack, FRAMES_MAX),
                 kernel: sample.kernel,
+                lua: None,
             };
-            let is_known = stacks.contains_key(&stack);
-            if is_known || stacks.len() < STACKS_MAX {
-                *stacks.entry(stack).or_insert(0) += 1;
+            if lua.get(sample.process).is_some_and(Option::is_some) {
+                pending.insert(sample.id, sample.time_ns, stack);
+            } else {
+                count(stack);
             }
         });
+        for samples in lua.iter_mut().flatten() {
+            samples.read(|lua_sample| pending.assign(&lua_sample));
+        }
+        pending.take_old(is_last, &mut count);
         if is_last {
             break;
         }
@@ -122,5 +145,6 @@ fn record(
         frequency,
         lost,
         has_kernel: sampler.has_kernel(),
+        calls: None,
     })
 }

@@ -1,7 +1,9 @@
-//! The stacks of a profile.
+//! The stacks of a profile, and the file that keeps them.
+
+use serde::{Deserialize, Serialize};
 
 /// Stacks, with the number of samples of each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Names from the outermost on, separated by `;`, and the number of samples.
     pub stacks: Vec<(String, u64)>,
@@ -11,11 +13,32 @@ pub struct Profile {
     pub lost: u64,
     /// Whether the kernel's own frames are included; the kernel may hide them.
     pub has_kernel: bool,
+    /// Calls that were answered during the profile, if that is known.
+    pub calls: Option<u64>,
 }
 
 impl Profile {
     /// The number of samples.
     pub fn samples(&self) -> u64 {
         self.stacks.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The profile as one line of JSON.
+    pub fn to_json(&self) -> String {
+        // Cannot fail: there are no maps.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// A profile that was written as JSON.
+    ///
+    /// # Errors
+    /// A text with the cause.
+    pub fn from_json(text: &str) -> Result<Profile, String> {
+        let profile: Profile =
+            serde_json::from_str(text).map_err(|error| format!("it is no profile of skyring: {error}"))?;
+        if profile.frequency == 0 || profile.samples() == 0 {
+            return Err("it has no samples".to_owned());
+        }
+        Ok(profile)
     }
 }

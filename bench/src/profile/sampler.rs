@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use perf_event::data::{Record, SampleRegsAbi};
 use perf_event::events::Software;
-use perf_event::{Builder, SampleFlag, Sampler as Ring};
+use perf_event::{Builder, Clock, SampleFlag, Sampler as Ring};
 
 use super::error::ProfileError;
 use super::registers::{self, Registers};
+use super::signals::send_at_samples;
 
 /// Bytes of the stack that each sample carries; frames further out are lost.
 const STACK_BYTES: u32 = 16 << 10;
@@ -29,6 +30,10 @@ pub(super) struct Sample<'a> {
     /// The index of its process.
     pub(super) process: usize,
     pub(super) thread: Arc<str>,
+    /// The kernel's number of the thread.
+    pub(super) id: u32,
+    /// When it was taken, on the monotonic clock.
+    pub(super) time_ns: u64,
     /// The kernel's frames, the innermost first.
     pub(super) kernel: Vec<u64>,
     pub(super) registers: Registers,
@@ -46,6 +51,8 @@ struct Thread {
 /// The rings of all threads.
 pub(super) struct Sampler {
     processes: Vec<u32>,
+    /// Those whose threads write down their Lua stacks.
+    lua_processes: Vec<u32>,
     frequency: u32,
     threads: Vec<Thread>,
     has_kernel: bool,
@@ -62,8 +69,13 @@ pub struct Profiled {
 
 impl Sampler {
     /// Opens the events of all threads.
-    pub(super) fn open(processes: &[Profiled], frequency: u32) -> Result<Sampler, ProfileError> {
+    pub(super) fn open(
+        processes: &[Profiled],
+        lua_processes: Vec<u32>,
+        frequency: u32,
+    ) -> Result<Sampler, ProfileError> {
         let mut sampler = Sampler {
+            lua_processes,
             processes: processes.iter().map(|profiled| profiled.process).collect(),
             frequency,
             threads: Vec::new(),
@@ -122,6 +134,10 @@ impl Sampler {
             }
             let name = fs::read_to_string(format!("/proc/{process}/task/{id}/comm")).unwrap_or_default();
             if let Some(ring) = self.open_thread(process, id)? {
+                if self.lua_processes.contains(&process) {
+                    // Without it functions in Lua are missing in the graph, and nothing else.
+                    let _ = send_at_samples(&ring, id);
+                }
                 self.threads.push(Thread {
                     process: place.unwrap_or(0),
                     id,
@@ -142,8 +158,13 @@ impl Sampler {
                 .any_cpu()
                 .sample_frequency(u64::from(self.frequency))
                 .sample(
-                    SampleFlag::TID | SampleFlag::CALLCHAIN | SampleFlag::REGS_USER | SampleFlag::STACK_USER,
+                    SampleFlag::TID
+                        | SampleFlag::TIME
+                        | SampleFlag::CALLCHAIN
+                        | SampleFlag::REGS_USER
+                        | SampleFlag::STACK_USER,
                 )
+                .clockid(Clock::MONOTONIC)
                 .exclude_callchain_user(true)
                 .sample_regs_user(registers::MASK)
                 .sample_stack_user(STACK_BYTES)
@@ -183,6 +204,8 @@ impl Sampler {
                         take(Sample {
                             process: thread.process,
                             thread: Arc::clone(&thread.name),
+                            id: thread.id,
+                            time_ns: sample.time().unwrap_or(0),
                             kernel: kernel.copied().filter(|address| *address < MARKS).collect(),
                             registers,
                             stack: sample.stack_user().unwrap_or_default(),

@@ -10,4 +10,6 @@ pub(super) struct Stack {
     pub(super) thread: Arc<str>,
     pub(super) kernel: Vec<u64>,
     pub(super) user: Vec<u64>,
+    /// The functions in Lua from the outermost on, separated by `;`, if the thread ran any.
+    pub(super) lua: Option<Arc<str>>,
 }

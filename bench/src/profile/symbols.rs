@@ -11,6 +11,9 @@ use super::stack::Stack;
 /// Marks a frame of the kernel, for its colour.
 const KERNEL: &str = "_[k]";
 
+/// Marks a function in Lua, for its colour.
+const LUA: &str = "_[j]";
+
 /// The function between the start of a thread and the thread's own function.
 const THREAD_BEGINS: &str = "__rust_begin_short_backtrace";
 
@@ -58,6 +61,9 @@ impl Symbols {
                 frames.extend(names.iter().rev().cloned());
             }
         }
+        if let Some(functions) = &stack.lua {
+            put_lua_functions(&mut frames, functions);
+        }
         for address in stack.kernel.iter().rev() {
             let after = self.kernel.partition_point(|(begin, _)| begin <= address);
             let name = after.checked_sub(1).and_then(|place| self.kernel.get(place));
@@ -67,6 +73,44 @@ impl Symbols {
         frames.dedup_by(|one, other| one == other && one.strip_suffix(KERNEL) == Some("kernel"));
         frames.join(";")
     }
+}
+
+/// Replaces the frames of the interpreter that run a coroutine by the functions in Lua that it runs. Functions in C that
+/// these call stay above them.
+fn put_lua_functions(frames: &mut Vec<String>, functions: &str) {
+    let is = |frame: &String, name: &str| frame.split([' ', '.']).next() == Some(name);
+    // The innermost coroutine is the one whose stack was written down.
+    let resumed = frames.iter().rposition(|frame| is(frame, "lua_resume"));
+    let begins = resumed.map_or(0, |resumed| resumed + 1);
+    let runs = |frame: &String| is(frame, "luaV_execute");
+    let first = frames.iter().skip(begins).position(runs);
+    let (Some(first), Some(last)) = (first, frames.iter().rposition(runs)) else {
+        // The sample was taken before or after the coroutine ran.
+        return;
+    };
+    let interpreters = frames.iter().skip(begins).filter(|frame| runs(frame)).count();
+    let first = if resumed.is_some() { begins } else { begins + first };
+    let functions = of_interpreters(functions, interpreters);
+    frames.splice(first..=last, functions.map(|function| format!("{function}{LUA}")));
+}
+
+/// The functions that so many interpreters in one another run: each runs functions in Lua until one of these calls a
+/// function in C. That function may have called one in Lua after the sample was taken, which is left out.
+fn of_interpreters(functions: &str, interpreters: usize) -> impl Iterator<Item = &str> {
+    let (mut begun, mut was_in_c) = (0, true);
+    let mut count = 0;
+    for (place, function) in functions.split(';').enumerate() {
+        let is_in_c = function.ends_with("[C]");
+        begun += usize::from(was_in_c && !is_in_c);
+        if begun > interpreters {
+            break;
+        }
+        if !is_in_c {
+            count = place + 1;
+        }
+        was_in_c = is_in_c;
+    }
+    functions.split(';').take(count)
 }
 
 /// The functions at an address, the innermost first.
@@ -168,6 +212,44 @@ mod tests {
             "<a::B as c::D>::e"
         );
         assert_eq!(located("main", None), "main");
+    }
+
+    #[test]
+    fn functions_in_lua_take_the_place_of_the_interpreter() {
+        let replaced = |frames: &str| {
+            let mut frames: Vec<_> = frames.split(';').map(str::to_owned).collect();
+            put_lua_functions(&mut frames, "main chunk (a.lua:0);f (a.lua:3)");
+            frames.join(";")
+        };
+        let lua = "main chunk (a.lua:0)_[j];f (a.lua:3)_[j]";
+        assert_eq!(
+            replaced(
+                "p;t;message;lua_resume;luaD_rawrunprotected;resume (ldo.c);luaV_execute;luaB_pcall;luaV_execute;str_rep"
+            ),
+            format!("p;t;message;lua_resume;{lua};str_rep")
+        );
+        // Another coroutine resumed this one.
+        assert_eq!(
+            replaced("p;lua_resume;luaV_execute;auxresume;lua_resume;luaV_execute.lto_priv.0;luaH_get"),
+            format!("p;lua_resume;luaV_execute;auxresume;lua_resume;{lua};luaH_get")
+        );
+        assert_eq!(replaced("p;lua_pcall;luaV_execute"), format!("p;lua_pcall;{lua}"));
+        assert_eq!(replaced("p;message;decode"), "p;message;decode");
+    }
+
+    #[test]
+    fn a_function_in_lua_that_was_called_after_the_sample_is_left_out() {
+        let of = |interpreters| {
+            of_interpreters("a (a.lua:1);b (a.lua:2);sort [C];less (a.lua:3)", interpreters)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), ["a (a.lua:1)", "b (a.lua:2)"]);
+        assert_eq!(
+            of(2),
+            ["a (a.lua:1)", "b (a.lua:2)", "sort [C]", "less (a.lua:3)"]
+        );
+        // A metamethod has an interpreter of its own and no function in C.
+        assert_eq!(of(5).len(), 4);
     }
 
     #[test]

@@ -114,6 +114,7 @@ fn unsafe_code_lives_in_few_rooms() {
             "engine/src/rt/uring/provided.rs",
             "services/lua/src/raw",
             "bench/src/floors/uring/ring.rs",
+            "bench/src/profile/signals.rs",
             "bench/benches/ring_operations",
             "tools/src/allocator.rs",
             "codec/tests/link_allocations.rs",

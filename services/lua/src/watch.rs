@@ -103,6 +103,16 @@ impl ShardActivity {
         stop_target != 0 && stop_target == self.handle.load(Ordering::Relaxed)
     }
 
+    /// Whether it handles a message.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.handle.load(Ordering::Relaxed) != 0
+    }
+
+    /// The number of messages so far, the present one included.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
     /// Records that the message has been handled.
     #[inline]
     pub(crate) fn end_message(&self) {

@@ -110,6 +110,9 @@ pub(crate) struct Arguments {
     /// Write a flame graph of the processor time of both processes to this file
     #[arg(long, value_name = "FILE", conflicts_with = "find_max")]
     pub(super) flamegraph: Option<PathBuf>,
+    /// Write the profile of both processes to this file, for skyring profile diff
+    #[arg(long, value_name = "FILE", conflicts_with = "find_max")]
+    pub(super) profile: Option<PathBuf>,
     /// Arguments of the call, as with skyring call, instead of a value of --size; of a redis:// target, the command
     #[arg(value_name = "ARG", last = true, requires = "called", conflicts_with = "size")]
     pub(super) arguments: Vec<OsString>,

@@ -125,9 +125,16 @@ fn measure_load(
         .is_profiled
         .then(|| Recorder::start(profiled(pair), SAMPLES_PER_SECOND))
         .transpose()?;
-    let load = pair.measure(calls(plan, model), |running| progress.show(running.calls()))?;
+    let mut answered = 0;
+    let load = pair.measure(calls(plan, model), |running| {
+        answered = running.calls();
+        progress.show(answered);
+    })?;
     drop(progress);
     *profile = recorder.map(Recorder::stop).transpose()?;
+    if let Some(profile) = profile {
+        profile.calls = Some(answered);
+    }
     Ok(load)
 }
 

@@ -15,6 +15,7 @@ pub(super) struct OutputFiles {
     hgrm: Option<OutputFile>,
     html: Option<OutputFile>,
     flamegraph: Option<OutputFile>,
+    profile: Option<OutputFile>,
     /// Whether the standard output is for JSON.
     is_json: bool,
 }
@@ -27,6 +28,7 @@ impl OutputFiles {
             hgrm: OutputFile::create(arguments.hgrm.as_deref())?,
             html: OutputFile::create(arguments.html.as_deref())?,
             flamegraph: OutputFile::create(arguments.flamegraph.as_deref())?,
+            profile: OutputFile::create(arguments.profile.as_deref())?,
         })
     }
 
@@ -46,6 +48,9 @@ impl OutputFiles {
             let title = format!("skyring bench: {} calls/s", grouped(measured.calls_per_second));
             let graph = profile.to_svg(&title).map_err(|error| error.to_string())?;
             file.write(&graph)?;
+        }
+        if let (Some(file), Some(profile)) = (&mut self.profile, profile) {
+            file.write(format!("{}\n", profile.to_json()).as_bytes())?;
         }
         let mut out = anstream::stdout();
         let printed = if self.is_json {

@@ -101,7 +101,7 @@ impl Plan {
             size,
             warm_up: arguments.warmup,
             duration: arguments.seconds.unwrap_or(duration),
-            is_profiled: arguments.flamegraph.is_some(),
+            is_profiled: arguments.flamegraph.is_some() || arguments.profile.is_some(),
         })
     }
 }

@@ -1,4 +1,6 @@
-//! `skyring profile`: the processor time of a process as a flame graph.
+//! `skyring profile`: the processor time of a process as a flame graph, and the difference between two profiles.
+
+mod difference;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -16,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   skyring profile 4711                                   ten seconds of process 4711, to profile.svg
   skyring profile 4711 --seconds 60 --output node.svg
+  skyring profile 4711 --save before.json                also the profile itself, to be compared
+  skyring profile diff before.json after.json            what became more and less
 
 Works for any process, not only for Skyring's, and does not stop it; a user needs no privileges for their own processes. \
 Open the file in a browser: a click on a frame enlarges it, Ctrl-F searches. Ctrl-C ends the profile early.
@@ -27,28 +31,45 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The arguments of `skyring profile`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// The id of the process
-    #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
-    process: u32,
+    #[arg(value_name = "PID", required = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
+    process: Option<u32>,
     /// Duration of the profile, in seconds
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
     /// Write the graph, an SVG, to this file
     #[arg(long, value_name = "FILE", default_value = "profile.svg")]
     output: PathBuf,
+    /// Write the profile itself to this file, for skyring profile diff
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+/// The subcommands.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Write the difference between two profiles as a flame graph, and name the functions that changed most
+    Diff(difference::Arguments),
 }
 
 /// Samples the process, and writes the graph.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if let Some(Action::Diff(diff)) = &arguments.action {
+        return difference::run(diff);
+    }
+    // There is one: clap requires it without a subcommand.
+    let process = arguments.process.unwrap_or_default();
     let interrupt = match Interrupt::catch() {
         Ok(interrupt) => interrupt,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
-    let name = name_of(arguments.process);
+    let name = name_of(process);
     let profiled = Profiled {
-        process: arguments.process,
+        process,
         name: name.clone(),
     };
     let recorder = match Recorder::start(vec![profiled], SAMPLES_PER_SECOND) {
@@ -56,8 +77,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => return fail(EXIT_FAILURE, error),
     };
     // The content of the file stays until there is a graph.
-    if let Err(cause) = check_writable(&arguments.output) {
-        return fail(EXIT_USAGE, cause);
+    for file in [Some(&arguments.output), arguments.save.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if let Err(cause) = check_writable(file) {
+            return fail(EXIT_USAGE, cause);
+        }
     }
     let (started, time) = (Instant::now(), Duration::from_secs(arguments.seconds));
     while started.elapsed() < time && !interrupt.requested() && !recorder.is_done() {
@@ -68,10 +94,14 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         .stop()
         .map_err(|error| error.to_string())
         .and_then(|profile| {
-            let title = format!("{name}, process {}, {seconds:.0} s", arguments.process);
+            let title = format!("{name}, process {process}, {seconds:.0} s");
             let graph = profile.to_svg(&title);
             let written = graph.and_then(|graph| fs::write(&arguments.output, graph));
             written.map_err(|error| format!("{}: {error}", arguments.output.display()))?;
+            if let Some(file) = &arguments.save {
+                let written = fs::write(file, format!("{}\n", profile.to_json()));
+                written.map_err(|error| format!("{}: {error}", file.display()))?;
+            }
             Ok(profile.samples())
         });
     match written {

@@ -1,4 +1,5 @@
-//! Interrupts a service in an endless loop: `skynet.core.command("SIGNAL", ":00000008 0")`.
+//! Interrupts a service in an endless loop: `skynet.core.command("SIGNAL", ":00000008 0")`. The same signal without such a
+//! request comes from a profiler, which wants the stack of the running coroutine; see [`sample`].
 //!
 //! The shard is inside the interpreter and cannot poll for requests. Lua can be interrupted from a signal handler by
 //! `lua_sethook`, which only sets fields of the running coroutine. So the signal is sent to the shard's own thread, and
@@ -13,7 +14,8 @@ use std::sync::atomic::Ordering;
 use mlua::ffi::*;
 use skyring::Handle;
 
-use super::State;
+use super::{State, sample};
+use crate::samples;
 use crate::watch::{self, ShardActivity};
 
 /// A signal that is ignored by default and that the program does not use otherwise.
@@ -43,6 +45,8 @@ pub(super) fn prepare(shard: &ShardActivity) {
             action.sa_flags = libc::SA_RESTART;
             libc::sigaction(SIGNAL, &action, ptr::null_mut());
         }
+        // After the handler: a process with this file may be sent the signal.
+        samples::prepare();
     });
 }
 
@@ -56,6 +60,13 @@ pub(crate) fn stop(handle: Handle) -> bool {
     unsafe { libc::pthread_kill(shard.thread, SIGNAL) == 0 }
 }
 
+/// The number of the message that this shard handles, if it is a shard.
+pub(super) fn version() -> Option<u64> {
+    let own = OWN.get();
+    // SAFETY: the thread keeps its record until it ends.
+    (!own.is_null()).then(|| unsafe { &*own }.version())
+}
+
 extern "C" fn on_signal(_signal: c_int) {
     let own = OWN.get();
     if own.is_null() {
@@ -66,6 +77,7 @@ extern "C" fn on_signal(_signal: c_int) {
     unsafe {
         let shard = &*own;
         if !shard.take_stop_request() {
+            sample::request(shard);
             return;
         }
         let active = shard.active.load(Ordering::Relaxed);

@@ -1,0 +1,217 @@
+//! The difference between two profiles: a flame graph with what became more and less, and the functions that changed most.
+//!
+//! Where both profiles say how many calls were answered meanwhile, times are processor time a call; otherwise they are
+//! parts of all processor time, which say nothing of how much that was.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use inferno::flamegraph::{self, Options};
+
+use super::result::Profile;
+
+/// Functions that [`Difference::most_changed`] names.
+pub const FUNCTIONS_CHANGED_MAX: usize = 10;
+
+/// The width of a graph: all time of the new profile.
+const UNITS: f64 = 1e7;
+
+/// Marks of frames, which are for colours only.
+const MARKS: [&str; 2] = ["_[k]", "_[j]"];
+
+/// The difference between two profiles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Each stack with its time before and after.
+    stacks: BTreeMap<String, (f64, f64)>,
+    /// Whether times are ns of processor time a call; else they are parts of all processor time.
+    pub is_per_call: bool,
+}
+
+/// How the time of a function itself changed, without what it calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionChange {
+    /// Its name.
+    pub name: String,
+    /// Its time before.
+    pub before: f64,
+    /// Its time after.
+    pub after: f64,
+}
+
+impl Difference {
+    /// The difference from `before` to `after`.
+    pub fn of(before: &Profile, after: &Profile) -> Difference {
+        let calls = before
+            .calls
+            .zip(after.calls)
+            .filter(|(before, after)| *before > 0 && *after > 0);
+        let weight = |profile: &Profile, calls: Option<u64>| match calls {
+            Some(calls) => 1e9 / f64::from(profile.frequency.max(1)) / calls as f64,
+            None => 1.0 / profile.samples().max(1) as f64,
+        };
+        let mut stacks: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+        let old = weight(before, calls.map(|calls| calls.0));
+        for (stack, count) in &before.stacks {
+            stacks.entry(stack.clone()).or_default().0 += *count as f64 * old;
+        }
+        let new = weight(after, calls.map(|calls| calls.1));
+        for (stack, count) in &after.stacks {
+            stacks.entry(stack.clone()).or_default().1 += *count as f64 * new;
+        }
+        Difference {
+            stacks,
+            is_per_call: calls.is_some(),
+        }
+    }
+
+    /// All time before and after.
+    pub fn totals(&self) -> (f64, f64) {
+        let times = self.stacks.values();
+        times.fold((0.0, 0.0), |(before, after), time| {
+            (before + time.0, after + time.1)
+        })
+    }
+
+    /// The functions whose own time changed most, the greatest change first.
+    pub fn most_changed(&self) -> Vec<FunctionChange> {
+        let mut functions: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (stack, time) in &self.stacks {
+            let name = stack.rsplit(';').next().unwrap_or_default();
+            let name = MARKS
+                .iter()
+                .find_map(|mark| name.strip_suffix(mark))
+                .unwrap_or(name);
+            let sum = functions.entry(name).or_default();
+            sum.0 += time.0;
+            sum.1 += time.1;
+        }
+        let mut changes: Vec<_> = functions
+            .into_iter()
+            .map(|(name, (before, after))| FunctionChange {
+                name: name.to_owned(),
+                before,
+                after,
+            })
+            .filter(|change| change.before != change.after)
+            .collect();
+        let size = |change: &FunctionChange| (change.after - change.before).abs();
+        changes.sort_by(|one, other| size(other).total_cmp(&size(one)));
+        changes.truncate(FUNCTIONS_CHANGED_MAX);
+        changes
+    }
+
+    /// The graph as an SVG: frames are as wide as their time is now; red ones take more than before, blue ones less. What is
+    /// gone has no width.
+    ///
+    /// # Errors
+    /// When the graph cannot be written.
+    pub fn to_svg(&self, title: &str) -> io::Result<Vec<u8>> {
+        let (before, after) = self.totals();
+        let scale = UNITS / after.max(f64::MIN_POSITIVE);
+        let mut options = Options::default();
+        options.title = title.to_owned();
+        options.deterministic = true;
+        options.font_type = "ui-monospace,Menlo,Consolas,monospace".to_owned();
+        options.subtitle = Some(if self.is_per_call {
+            options.count_name = "ns a call".to_owned();
+            options.factor = 1.0 / scale;
+            format!(
+                "red: more processor time a call, blue: less; {before:.0} ns a call before, {after:.0} ns now"
+            )
+        } else {
+            options.count_name = "% of all processor time".to_owned();
+            options.factor = 100.0 / UNITS;
+            "red: a larger part of all processor time, blue: a smaller one".to_owned()
+        });
+        let lines: Vec<_> = self
+            .stacks
+            .iter()
+            .map(|(stack, (before, after))| format!("{stack} {:.0} {:.0}", before * scale, after * scale))
+            .collect();
+        let mut svg = Vec::new();
+        flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)?;
+        Ok(svg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(stacks: &[(&str, u64)], calls: Option<u64>) -> Profile {
+        Profile {
+            stacks: stacks
+                .iter()
+                .map(|(stack, count)| ((*stack).to_owned(), *count))
+                .collect(),
+            frequency: 500,
+            lost: 0,
+            has_kernel: true,
+            calls,
+        }
+    }
+
+    #[test]
+    fn the_function_that_became_slower_is_first_however_many_calls_each_profile_had() {
+        let before = profile(
+            &[
+                ("s;t;handle;decode", 100),
+                ("s;t;handle", 100),
+                ("s;t;write_[k]", 300),
+            ],
+            Some(1_000),
+        );
+        // Twice as long, and a function that takes 1 ms more a call.
+        let after = profile(
+            &[
+                ("s;t;handle;decode", 200),
+                ("s;t;handle;spin (a.lua:3)_[j]", 1_000),
+                ("s;t;handle", 200),
+                ("s;t;write_[k]", 560),
+            ],
+            Some(2_000),
+        );
+        let difference = Difference::of(&before, &after);
+        assert!(difference.is_per_call);
+        let changes = difference.most_changed();
+        assert_eq!(changes[0].name, "spin (a.lua:3)");
+        assert_eq!((changes[0].before, changes[0].after), (0.0, 1e6));
+        assert_eq!(changes[1].name, "write");
+        assert_eq!((changes[1].before, changes[1].after), (600_000.0, 560_000.0));
+        assert_eq!(changes.len(), 2, "what did not change is not named: {changes:?}");
+        assert_eq!(difference.totals(), (1e6, 1.96e6));
+        let svg = String::from_utf8(difference.to_svg("old to new").unwrap()).unwrap();
+        for part in [
+            "old to new",
+            "spin (a.lua:3)",
+            "1000000 ns a call before, 1960000 ns now",
+            "decode",
+        ] {
+            assert!(svg.contains(part), "no {part:?} in {svg}");
+        }
+    }
+
+    #[test]
+    fn without_calls_parts_of_all_time_are_compared() {
+        let before = profile(&[("a", 1), ("b", 1)], None);
+        let difference = Difference::of(&before, &profile(&[("a", 30), ("b", 10)], Some(5)));
+        assert!(!difference.is_per_call);
+        let changes = difference.most_changed();
+        assert_eq!((changes[0].before, changes[0].after), (0.5, 0.75));
+    }
+
+    #[test]
+    fn a_profile_is_read_as_it_was_written_and_nothing_else_is() {
+        let written = profile(&[("a;b", 3)], Some(7));
+        assert_eq!(Profile::from_json(&written.to_json()), Ok(written));
+        for text in [
+            "",
+            "{}",
+            "[]",
+            "{\"stacks\":[],\"frequency\":1,\"lost\":0,\"has_kernel\":true,\"calls\":null}",
+        ] {
+            assert!(Profile::from_json(text).is_err(), "{text}");
+        }
+    }
+}
