@@ -181,7 +181,8 @@ unsafe fn protected<F: FnMut(State)>(state: State, host: &Host, mut work: F) -> 
         if lua_pcall(state, 1, 1, 0) == LUA_OK {
             return Ok(());
         }
-        Err(super::coroutine::error_text(host, state))
+        let text = super::coroutine::error_text(host, state);
+        Err(String::from_utf8_lossy(&text).into_owned())
     }
 }
 
