@@ -81,9 +81,8 @@ impl Interpreter {
             .begin_message(host.caller.handle(), source, host.main.get());
         let result = work(host);
         host.activity.end_message();
-        // SAFETY: the interpreter is alive, and this neither raises nor allocates.
-        let kilobytes = unsafe { lua_gc(host.main.get(), LUA_GCCOUNT) };
-        host.memory.store((kilobytes as usize) << 10, Ordering::Relaxed);
+        // Lua 5.5 does not count long texts, which its own figure therefore leaves out.
+        host.memory.store(self.lua.used_memory(), Ordering::Relaxed);
         self.busy.set(false);
         host.handling_time
             .set(host.handling_time.get() + started.elapsed());

@@ -32,6 +32,10 @@ fn mask(line: &str) -> String {
 }
 
 #[test]
+#[cfg_attr(
+    feature = "lua55",
+    ignore = "the book shows the default build: tracebacks of Lua 5.5 name some functions in another way"
+)]
 fn every_command_in_the_book_prints_what_the_book_shows() {
     let chapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/chapters/console.md");
     let chapter = std::fs::read_to_string(chapter).expect("the chapter");
