@@ -37,6 +37,7 @@ pages! {
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
     console = "../chapters/console.md";
+    skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";
     benchmarks = "../chapters/benchmarks.md";
     profiling = "../chapters/profiling.md";

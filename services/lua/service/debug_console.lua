@@ -257,7 +257,10 @@ define("getenv", "getenv name", "Show a key of the config", function(name)
 end)
 
 define("setenv", "setenv name value", "Add a key", function(name, value)
-	return skynet.setenv(need(name, "a name"), need(value, "a value"))
+	if skynet.getenv(need(name, "a name")) then
+		error("the key is already set: " .. name, 0)
+	end
+	return skynet.setenv(name, need(value, "a value"))
 end)
 
 -- Commands of an allocator (jemalloc) that this program does not use.

@@ -106,6 +106,7 @@ const KNOWN: &[Known] = &[
     Known::new("testrediscluster").needs(&[Need::Server("a Redis cluster", 7000)]),
     Known::new("testdns").masks_numbers(),
     Known::new("testdatacenter").remark("a failed call says why, where Skynet says `call failed`"),
+    Known::new("testdatasheet").remark("a nested table is printed as `shared table`, which it is"),
     Known::new("testdeadcall").remark("a failed call says why, where Skynet says `call failed`"),
     Known::new("testdeadloop").quiet(8).repeats(),
     Known::new("testendless").quiet(8).repeats(),
@@ -113,7 +114,9 @@ const KNOWN: &[Known] = &[
     Known::new("testharborlink").remark("there are no harbors: the request is refused with an error"),
     Known::new("testhttp")
         .remark("without the internet: the error of a name that is not found has other words"),
-    Known::new("testmemlimit").masks_numbers(),
+    Known::new("testmemlimit")
+        .masks_numbers()
+        .remark("the script stops just below the limit: a service that needs some bytes more passes it"),
     Known::new("testmulticast").masks_numbers(),
     Known::new("testmulticast2").masks_numbers(),
     Known::new("testoverload").repeats(),
