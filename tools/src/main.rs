@@ -68,6 +68,7 @@ enum Action {
 const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
 
 fn main() -> ExitCode {
+    skyring_lua::set_memory_release(allocator::release);
     skyring_bench::set_allocation_counter(allocator::allocations);
     // Not a command for users: `bench` starts this program as the server of a floor.
     if std::env::args_os()

@@ -84,14 +84,13 @@ impl Receiver for LogService {
         let taken = Arc::clone(&lines);
         let job = move |shard: &Rc<ShardCore>| {
             let lines = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
-            if shard.has_service(handle) {
-                for line in lines {
+            for line in lines {
+                // Looked at for each line: the service may end as it handles one.
+                if shard.has_service(handle) {
                     deliver(shard, handle, Handle(line.source), Kind::TEXT, line.text);
-                }
-            } else {
-                // The log thread writes them itself when they come back.
-                has_ended.store(true, Ordering::Release);
-                for line in lines {
+                } else {
+                    // The log thread writes them itself when they come back.
+                    has_ended.store(true, Ordering::Release);
                     shard.node.logger.log_bytes(line.source, &line.text);
                 }
             }

@@ -19,6 +19,7 @@ mod chains;
 mod deadlines;
 mod exits;
 mod launches;
+mod log_services;
 mod names;
 mod order;
 mod panics;

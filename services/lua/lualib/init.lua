@@ -1,10 +1,51 @@
 -- The first chunk of every service: finds the service's file and runs it.
 local find_module, find_service, config, arguments = ...
 
+-- Modules of the library that are loaded when their table is first used: many services require them, and few use them.
+-- Their files get the table as the second argument.
+local deferred, deferred_meta = {}, {}
+
+local function load_deferred(module)
+	local entry = deferred[module]
+	setmetatable(module, nil)
+	local ok, problem = pcall(find_module(entry.name, entry.is_fallback, true), entry.name, module)
+	if not ok then
+		setmetatable(module, deferred_meta)
+		error(problem, 0)
+	end
+	deferred[module] = nil
+	return module
+end
+
+function deferred_meta.__index(module, key)
+	return load_deferred(module)[key]
+end
+
+function deferred_meta.__newindex(module, key, value)
+	load_deferred(module)[key] = value
+end
+
+function deferred_meta.__pairs(module)
+	return pairs(load_deferred(module))
+end
+
+-- The loader of a built-in module, a function.
+local function find(name, is_fallback)
+	local loader = find_module(name, is_fallback, false)
+	if loader ~= true then
+		return loader
+	end
+	return function()
+		local module = setmetatable({}, deferred_meta)
+		deferred[module] = { name = name, is_fallback = is_fallback }
+		return module
+	end
+end
+
 -- Order: built-in modules, modules on the user's paths, built-in modules that only serve as a fallback.
 local function searcher(is_fallback)
 	return function(name)
-		local loader = find_module(name, is_fallback)
+		local loader = find(name, is_fallback)
 		if loader then
 			return loader, "built in"
 		end
@@ -30,7 +71,7 @@ package.searchers[5] = function(name)
 end
 
 package.preload["skyring.find"] = function()
-	return find_module
+	return find
 end
 
 local tokens = {}

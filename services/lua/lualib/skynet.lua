@@ -1,18 +1,27 @@
 -- The built-in module `skynet`: Skynet's functions, on the coroutines of the host.
 --
 -- The host does the work of every message: it starts and resumes coroutines, packs values and manages sessions. This
--- file holds protocols, the tokens of sleeping coroutines, and infrequent functions.
+-- file holds protocols, the tokens of sleeping coroutines, and the functions that most services use. The others are in
+-- `skynet.infrequent`, which is loaded when one of them is first used.
+--
+-- Functions keep only what they use of the modules in Rust, whose tables are freed: every service has this module, so its
+-- memory counts.
 local core = require "skynet.core"
 local host = require "skyring.host"
 local module_loader = require "skynet.require"
 
-local type, tostring, assert, error, select = type, tostring, assert, error, select
-local pairs, ipairs, pcall, xpcall, next = pairs, ipairs, pcall, xpcall, next
+local type, tostring, assert, error = type, tostring, assert, error
+local pcall, xpcall = pcall, xpcall
 local traceback = debug.traceback
 local running = coroutine.running
 local pack, unpack = core.pack, core.unpack
-local host_call, host_send, host_retpack = host.call, host.send, host.retpack
-local host_suspend, host_wakeup = host.suspend, host.wakeup
+local host_call, host_rawcall, host_send = host.call, host.rawcall, host.send
+local host_suspend, host_wakeup, host_drop_wait = host.suspend, host.wakeup, host.drop_wait
+local host_take_call, host_respond, host_is_pending = host.take_call, host.respond, host.is_response_pending
+local host_timeout, host_timer, host_handler = host.timeout, host.timer, host.handler
+local host_start, host_quit = host.start, host.quit
+local core_send, core_genid, core_command = core.send, core.genid, core.command
+local init_all = module_loader.init_all
 
 local skynet = {
 	PTYPE_TEXT = 0,
@@ -34,6 +43,21 @@ local skynet = {
 local proto = {}
 skynet._proto = proto
 
+-- What `skynet.infrequent` also uses:
+-- `traces`: the module of that name, once a trace was requested;
+-- `timer_tracebacks`: while trace_timeout is on, by coroutine the traceback of the call that set its timer;
+-- `waiting_sessions`: by token, the session of the coroutine that sleeps or waits;
+-- `start_thread`: the coroutine that starts the service.
+local state = { waiting_sessions = {} }
+local waiting_sessions = state.waiting_sessions
+
+local infrequent
+
+local function load_infrequent()
+	infrequent = infrequent or require "skynet.infrequent"(skynet, state)
+	return infrequent
+end
+
 ---- functions of the core
 
 skynet.pack, skynet.packstring, skynet.unpack = pack, core.packstring, unpack
@@ -43,15 +67,6 @@ skynet.error, skynet.tracelog, skynet.harbor = core.error, core.trace, core.harb
 skynet.init = module_loader.init
 skynet.pcall = pcall
 
----- traces: loaded when the first one is requested
-
-local traces
-
-local function start_traces()
-	traces = traces or require "skynet.traces" (skynet, host, core)
-	return traces
-end
-
 ---- protocols
 
 -- Whether the host packs and unpacks for a protocol, which then uses skynet.pack and skynet.unpack.
@@ -59,17 +74,17 @@ local function is_plain(p)
 	return p.unpack == unpack and (p.pack == nil or p.pack == pack)
 end
 
-local function set_handler(p)
+function state.set_handler(p)
 	local f = p.dispatch
 	if f == nil then
-		host.handler(p.id, nil)
-	elseif p.trace ~= nil or traces then
-		traces.handle(p, f)
+		host_handler(p.id, nil)
+	elseif p.trace ~= nil or state.traces then
+		state.traces.handle(p, f)
 	elseif p.unpack == unpack then
-		host.handler(p.id, f, true)
+		host_handler(p.id, f, true)
 	else
 		local own_unpack = p.unpack
-		host.handler(p.id, function(session, source, _, msg, sz)
+		host_handler(p.id, function(session, source, _, msg, sz)
 			if own_unpack then
 				return f(session, source, own_unpack(msg, sz))
 			end
@@ -88,7 +103,7 @@ function skynet.register_protocol(class)
 		class.plain_id = id
 	end
 	if class.dispatch then
-		set_handler(class)
+		state.set_handler(class)
 	end
 end
 
@@ -108,7 +123,7 @@ function skynet.dispatch(typename, f)
 	p = p or protocol(typename)
 	local before = p.dispatch
 	p.dispatch = f
-	set_handler(p)
+	state.set_handler(p)
 	return before
 end
 
@@ -120,18 +135,11 @@ function skynet.send(addr, typename, ...)
 	if id then
 		return host_send(addr, id, ...)
 	end
-	return core.send(addr, p.id, 0, p.pack(...))
-end
-
-function skynet.rawsend(addr, typename, msg, sz)
-	return core.send(addr, (proto[typename] or protocol(typename)).id, 0, msg, sz)
-end
-
-function skynet.redirect(dest, source, typename, ...)
-	return core.redirect(dest, source, (proto[typename] or protocol(typename)).id, ...)
+	return core_send(addr, p.id, 0, p.pack(...))
 end
 
 function skynet.call(addr, typename, ...)
+	local traces = state.traces
 	local tag = traces and traces.before_call(addr)
 	local p = proto[typename] or protocol(typename)
 	local id = p.plain_id
@@ -139,44 +147,21 @@ function skynet.call(addr, typename, ...)
 		if id then
 			return traces.resume(tag, host_call(addr, id, ...))
 		end
-		return p.unpack(traces.resume(tag, host.rawcall(addr, p.id, p.pack(...))))
+		return p.unpack(traces.resume(tag, host_rawcall(addr, p.id, p.pack(...))))
 	elseif id then
 		return host_call(addr, id, ...)
 	end
-	return p.unpack(host.rawcall(addr, p.id, p.pack(...)))
-end
-
-function skynet.rawcall(addr, typename, msg, sz)
-	if traces then
-		traces.before_call(addr)
-	end
-	return host.rawcall(addr, (proto[typename] or protocol(typename)).id, msg, sz)
-end
-
-function skynet.tracecall(tag, addr, typename, msg, sz)
-	core.trace(tag, "tracecall begin")
-	core.send(addr, skynet.PTYPE_TRACE, 0, tag)
-	local answer, size = host.rawcall(addr, protocol(typename).id, msg, sz)
-	core.trace(tag, "tracecall end")
-	return answer, size
+	return p.unpack(host_rawcall(addr, p.id, p.pack(...)))
 end
 
 ---- answers
 
-skynet.ret = host.ret
-skynet.retpack = host_retpack
-
-function skynet.context()
-	return host.context()
-end
-
-function skynet.ignoreret()
-	host.skip_answer()
-end
+skynet.ret, skynet.retpack = host.ret, host.retpack
+skynet.context, skynet.ignoreret = host.context, host.skip_answer
 
 function skynet.response(own_pack)
 	own_pack = own_pack or pack
-	local session, source = host.take_call()
+	local session, source = host_take_call()
 	assert(session, "there is no message to answer here")
 	if session == 0 then
 		return function() end
@@ -184,17 +169,17 @@ function skynet.response(own_pack)
 	local done = false
 	return function(ok, ...)
 		if ok == "TEST" then
-			return host.is_response_pending(session, source)
+			return host_is_pending(session, source)
 		end
 		if done then
 			error("a call can be answered only once")
 		end
 		done = true
 		if ok then
-			return host.respond(session, source, true, own_pack(...))
+			return host_respond(session, source, true, own_pack(...))
 		end
 		local text = ...
-		return host.respond(session, source, false, text ~= nil and tostring(text) or "the service answered with an error")
+		return host_respond(session, source, false, text ~= nil and tostring(text) or "the service answered with an error")
 	end
 end
 
@@ -202,30 +187,12 @@ end
 
 skynet.fork = host.fork
 
--- By coroutine: the traceback of the call that set its timer, while trace_timeout is on.
-local timer_tracebacks
-
 function skynet.timeout(ticks, f)
-	if not timer_tracebacks then
-		return (host.timeout(ticks, f))
+	if state.timer_tracebacks then
+		return load_infrequent().traced_timeout(ticks, f)
 	end
-	local co
-	co = host.timeout(ticks, function()
-		if timer_tracebacks then
-			timer_tracebacks[co] = nil
-		end
-		return f()
-	end)
-	timer_tracebacks[co] = traceback(("TIMER %d+%d : "):format(skynet.now(), ticks), 2)
-	return co
+	return (host_timeout(ticks, f))
 end
-
-function skynet.trace_timeout(on)
-	timer_tracebacks = on and (timer_tracebacks or {}) or nil
-end
-
--- By token: the session of the coroutine that sleeps or waits.
-local waiting_sessions = {}
 
 local function sleep_until(session, token)
 	waiting_sessions[token] = session
@@ -237,7 +204,7 @@ end
 function skynet.sleep(ticks, token)
 	token = token or running()
 	assert(waiting_sessions[token] == nil, "the token is in use")
-	if sleep_until(host.timer(ticks), token) then
+	if sleep_until(host_timer(ticks), token) then
 		return "BREAK"
 	end
 end
@@ -249,9 +216,9 @@ end
 function skynet.wait(token)
 	token = token or running()
 	assert(waiting_sessions[token] == nil, "the token is in use")
-	local session = core.genid()
+	local session = core_genid()
 	sleep_until(session, token)
-	host.drop_wait(session)
+	host_drop_wait(session)
 end
 
 function skynet.wakeup(token)
@@ -262,85 +229,11 @@ function skynet.wakeup(token)
 	end
 end
 
-local function find_thread(thread)
-	if type(thread) ~= "string" then
-		return thread
-	end
-	for _, co in pairs(host.tasks()) do
-		if co and tostring(co):find(thread, 1, true) then
-			return co
-		end
-	end
-end
-
-function skynet.killthread(thread)
-	local co = find_thread(thread)
-	if not co then
-		return
-	end
-	local session = host.waiting_session(co)
-	local killed = host.kill(co)
-	for token, waiting in pairs(waiting_sessions) do
-		if waiting == session then
-			waiting_sessions[token] = nil
-			break
-		end
-	end
-	return killed
-end
-
----- several calls at once
-
-function skynet.request(first)
-	skynet.request = require "skynet.requests" (skynet, function(addr)
-		if traces then
-			traces.before_call(addr)
-		end
-	end)
-	return skynet.request(first)
-end
-
 ---- the service and its node
 
-local own_address
-function skynet.self()
-	own_address = own_address or core.addresscommand "REG"
-	return own_address
-end
-
-function skynet.localname(name)
-	return core.addresscommand("QUERY", name)
-end
-
-function skynet.address(addr)
-	if type(addr) == "number" then
-		return (":%08x"):format(addr)
-	end
-	return tostring(addr)
-end
-
-local start_time
-function skynet.starttime()
-	start_time = start_time or core.intcommand "STARTTIME"
-	return start_time
-end
-
-function skynet.time()
-	return core.now() / 100 + skynet.starttime()
-end
-
-function skynet.getenv(key)
-	return (core.command("GETENV", key))
-end
-
-function skynet.setenv(key, value)
-	assert(core.command("GETENV", key) == nil, "the key is already set: " .. key)
-	core.command("SETENV", key .. " " .. value)
-end
-
-function skynet.newservice(name, ...)
-	return skynet.call(".launcher", "lua", "LAUNCH", "snlua", name, ...)
-end
+skynet.self, skynet.address, skynet.localname = host.self, host.address, host.localname
+skynet.getenv, skynet.starttime, skynet.time = host.getenv, host.starttime, host.time
+skynet.newservice = host.newservice
 
 function skynet.uniqueservice(global, ...)
 	if global == true then
@@ -349,54 +242,17 @@ function skynet.uniqueservice(global, ...)
 	return assert(skynet.call(".service", "lua", "LAUNCH", global, ...))
 end
 
-function skynet.queryservice(global, ...)
-	if global == true then
-		return assert(skynet.call(".service", "lua", "GQUERY", ...))
-	end
-	return assert(skynet.call(".service", "lua", "QUERY", global, ...))
-end
-
 function skynet.exit()
-	core.send(".launcher", skynet.PTYPE_LUA, 0, pack("REMOVE", skynet.self(), false))
-	core.command("EXIT")
-	host.quit()
-end
-
--- Treats a service as ended: drops its pending calls, and fails the waiting calls to it.
-function skynet.term(service)
-	if type(service) == "string" then
-		service = core.addresscommand("QUERY", service)
-	end
-	if service then
-		host.drop_responses(service)
-		host.fail_calls(service)
-	end
-end
-
-function skynet.memlimit(bytes)
-	host.memory_limit(bytes)
-	skynet.memlimit = nil
-end
-
-function skynet.endless()
-	return core.intcommand("STAT", "endless") == 1
-end
-
-function skynet.mqlen()
-	return core.intcommand("STAT", "mqlen")
-end
-
-function skynet.stat(what)
-	return core.intcommand("STAT", what)
+	core_send(".launcher", skynet.PTYPE_LUA, 0, pack("REMOVE", skynet.self(), false))
+	core_command("EXIT")
+	host_quit()
 end
 
 ---- start
 
-local start_thread
-
 function skynet.init_service(start)
 	local ok, problem = xpcall(function()
-		module_loader.init_all()
+		init_all()
 		start()
 	end, traceback)
 	if ok then
@@ -409,135 +265,18 @@ function skynet.init_service(start)
 end
 
 function skynet.start(start)
-	host.start()
-	start_thread = skynet.timeout(0, function()
+	host_start()
+	state.start_thread = skynet.timeout(0, function()
 		skynet.init_service(start)
-		start_thread = nil
+		state.start_thread = nil
 	end)
 end
 
 skynet.dispatch_message = host.dispatch_message
 
----- messages without a handler
-
-local function unknown_request(session, source, msg, sz, kind)
-	skynet.error(("Unknown request (%s): %s"):format(kind, core.tostring(msg, sz)))
-	error(("Unknown session : %d from %x"):format(session, source))
-end
-
-function skynet.dispatch_unknown_request(f)
-	local before = unknown_request
-	unknown_request = f
-	return before
-end
-
--- Handles answers to sessions without a call; answers to cancelled calls are dropped. The source is 0.
-local function unknown_response(session, source, msg, sz)
-	skynet.error("Response message : " .. core.tostring(msg, sz))
-	error(("Unknown session : %d from %x"):format(session, source))
-end
-
-function skynet.dispatch_unknown_response(f)
-	local before = unknown_response
-	unknown_response = f
-	return before
-end
-
-host.handler_unknown(function(session, source, kind, msg, sz)
-	if kind == skynet.PTYPE_RESPONSE then
-		unknown_response(session, source, msg, sz)
-		return
-	end
-	if kind == skynet.PTYPE_TRACE then
-		start_traces().next_of[source] = core.tostring(msg, sz)
-		return
-	end
-	local p = proto[kind]
-	if session ~= 0 then
-		host.skip_answer()
-		core.send(source, skynet.PTYPE_ERROR, session,
-			("the service does not handle messages of the kind %s"):format(p and p.name or kind))
-		return
-	end
-	unknown_request(session, source, msg, sz, p and p.name or kind)
+host.handler_unknown(function(...)
+	return load_infrequent().unknown(...)
 end)
-
----- what the debug console shows
-
-local function traceback_of(co)
-	if not co then
-		return "BREAK"
-	end
-	return timer_tracebacks and timer_tracebacks[co] or traceback(co)
-end
-
-function skynet.task(what)
-	local tasks = host.tasks()
-	local kind = type(what)
-	if what == nil then
-		local count = 0
-		for _, co in pairs(tasks) do
-			if co then
-				count = count + 1
-			end
-		end
-		return count
-	elseif what == "init" then
-		return start_thread and traceback(start_thread) or nil
-	elseif kind == "table" then
-		for session, co in pairs(tasks) do
-			what[("%s session: %d"):format(tostring(co), session)] = traceback_of(co)
-		end
-	elseif kind == "number" then
-		local co = tasks[what]
-		return co ~= nil and traceback_of(co) or "No session"
-	elseif kind == "thread" then
-		for session, co in pairs(tasks) do
-			if co == what then
-				return session
-			end
-		end
-	end
-end
-
-function skynet.uniqtask()
-	local groups = {}
-	for session, co in pairs(host.tasks()) do
-		local key = traceback_of(co)
-		local entry = groups[key] or { count = 0, sessions = {} }
-		entry.count = entry.count + 1
-		if entry.count < 10 then
-			entry.sessions[#entry.sessions + 1] = session
-		end
-		groups[key] = entry
-	end
-	local result = {}
-	for key, entry in pairs(groups) do
-		local sessions = table.concat(entry.sessions, ",") .. (entry.count > 10 and "..." or "")
-		result[("%d\tsessions:[%s]\n"):format(entry.count, sessions)] = key
-	end
-	return result
-end
-
----- traces
-
-function skynet.trace(info)
-	return start_traces().begin(info)
-end
-
-function skynet.tracetag()
-	return traces and traces.tag() or nil
-end
-
--- true: every message of the protocol is traced; false: none; nil: those with a tag.
-function skynet.traceproto(typename, flag)
-	local p = protocol(typename)
-	start_traces()
-	p.trace = flag
-	if p.dispatch then
-		set_handler(p)
-	end
-end
 
 ---- protocols of every service
 
@@ -554,7 +293,32 @@ skynet.register_protocol {
 	end,
 }
 
-skynet.cache = require "skynet.codecache"
-require("skynet.debug").init(skynet)
+---- what is loaded when it is first used
+
+package.loaded["skynet.core"], package.loaded["skyring.host"] = nil, nil
+
+local function load_debug()
+	setmetatable(proto, nil)
+	require "skynet.debug".init(skynet)
+end
+
+-- The first message of the debug console registers the protocol, and later ones go to its handler.
+host_handler(skynet.PTYPE_DEBUG, function(...)
+	load_debug()
+	return proto.debug.dispatch(...)
+end, true)
+
+setmetatable(proto, { __index = function(_, key)
+	if key == "debug" or key == skynet.PTYPE_DEBUG then
+		load_debug()
+		return proto.debug
+	end
+end })
+
+setmetatable(skynet, { __index = function(_, key)
+	setmetatable(skynet, nil)
+	load_infrequent()
+	return skynet[key]
+end })
 
 return skynet

@@ -15,6 +15,8 @@ local http = require "skynet.console.http"
 local CLIENTS_MAX = 64
 -- Most bytes of a line, and of the head and body of a request.
 local LINE_BYTES_MAX = 64 * 1024
+-- Most bytes of a file to inject.
+local FILE_BYTES_MAX = 1024 * 1024
 -- How long a client may be silent before it is greeted, in hundredths of a second: a client of HTTP speaks first.
 local GREETING_TICKS = 10
 -- How long `stat`, `mem` and `gc` wait for the services, in hundredths of a second, unless they are told otherwise.
@@ -174,10 +176,12 @@ define("inject", "inject address file.lua ...", "Run a file in a service", funct
 	if not file then
 		error("Can't open " .. name, 0)
 	end
-	local source = file:read "a"
+	local source = file:read(FILE_BYTES_MAX + 1)
 	file:close()
 	if not source then
 		error("Can't read " .. name, 0)
+	elseif #source > FILE_BYTES_MAX then
+		error(("%s has more than %d bytes"):format(name, FILE_BYTES_MAX), 0)
 	end
 	local ok, printed = skynet.call(target, "debug", "RUN", source, name, ...)
 	if ok == false then

@@ -1,87 +1,81 @@
--- The service behind `skynet.sharedata`: the tables by name, with their versions and followers.
+-- The service behind `skynet.sharedata` and `skynet.datasheet`: loads chunks of Lua, and answers the services that follow
+-- a name when it has a newer version.
 local skynet = require "skynet"
+local shared = require "skyring.shared"
 
--- By name: the version, the values, and the closures that answer the followers.
-local tables = {}
--- Versions are never reused, so that the followers of a table notice if it is deleted and created again.
-local last_version = 0
+-- Files that are loaded contain data, and are read anew.
+require("skynet.codecache").mode "OFF"
 
-local function load_values(name, value, ...)
-	if value == nil then
-		return {}
-	elseif type(value) == "table" then
-		return value
-	elseif type(value) ~= "string" then
-		error("shared data is a table or a chunk of Lua, not a " .. type(value), 0)
-	end
+-- By name, for each number of a module: the closures that answer the followers.
+local waiting = { {}, {}, {} }
+
+local function load_values(name, source, ...)
 	local globals = setmetatable({}, { __index = _ENV })
 	local chunk
-	if value:sub(1, 1) == "@" then
-		chunk = assert(loadfile(value:sub(2), "bt", globals))
+	if source:sub(1, 1) == "@" then
+		chunk = assert(loadfile(source:sub(2), "bt", globals))
 	else
-		chunk = assert(load(value, "=" .. name, "bt", globals))
+		chunk = assert(load(source, "=" .. name, "bt", globals))
 	end
 	local result = chunk(...)
 	setmetatable(globals, nil)
 	return type(result) == "table" and result or globals
 end
 
-local function entry_of(name)
-	return tables[name] or error("no shared data with the name " .. tostring(name), 0)
-end
-
 local commands = {}
 
-function commands.new(name, ...)
-	assert(tables[name] == nil, "the shared data already exists")
-	commands.update(name, ...)
-end
-
-function commands.update(name, ...)
-	local values = load_values(name, ...)
-	local before = tables[name]
-	last_version = last_version + 1
-	tables[name] = { version = last_version, values = values, followers = {} }
-	for _, answer in ipairs(before and before.followers or {}) do
-		answer(true, last_version, values)
+function commands.changed(space, name)
+	local list = waiting[space][name]
+	waiting[space][name] = nil
+	local number = shared.number(space, name)
+	for _, answer in ipairs(list or {}) do
+		answer(true, number)
 	end
 end
 
-function commands.delete(name)
-	local entry = entry_of(name)
-	tables[name] = nil
-	for _, answer in ipairs(entry.followers) do
-		answer(true)
+function commands.load(space, name, must_be_new, source, ...)
+	if must_be_new and shared.number(space, name) then
+		error("a shared table with the name " .. name .. " exists already", 0)
 	end
+	shared.publish(space, name, load_values(name, source, ...), must_be_new)
+	-- The values that were loaded are garbage once this call is answered.
+	skynet.fork(function()
+		collectgarbage()
+		shared.release()
+	end)
+	commands.changed(space, name)
 end
 
-function commands.query(name)
-	local entry = entry_of(name)
-	return entry.version, entry.values
+local function follow(space, name, version)
+	local number = shared.number(space, name)
+	if number ~= version then
+		return skynet.retpack(number)
+	end
+	local list = waiting[space][name] or {}
+	waiting[space][name] = list
+	-- Followers that have ended are removed when the list has doubled.
+	if #list >= (list.checked_at or 64) then
+		local alive = {}
+		for _, answer in ipairs(list) do
+			if answer "TEST" then
+				alive[#alive + 1] = answer
+			end
+		end
+		alive.checked_at = math.max(64, #alive * 2)
+		waiting[space][name], list = alive, alive
+	end
+	list[#list + 1] = skynet.response()
 end
 
 skynet.start(function()
-	skynet.dispatch("lua", function(_, _, command, name, ...)
+	skynet.dispatch("lua", function(_, _, command, ...)
 		if command == "monitor" then
-			local entry = entry_of(name)
-			if entry.version == ... then
-				-- Followers that have ended are removed from time to time.
-				if #entry.followers % 64 == 63 then
-					local alive = {}
-					for _, answer in ipairs(entry.followers) do
-						if answer "TEST" then
-							table.insert(alive, answer)
-						end
-					end
-					entry.followers = alive
-				end
-				table.insert(entry.followers, skynet.response())
-			else
-				skynet.retpack(entry.version, entry.values)
-			end
-			return
+			return follow(...)
 		end
 		local run = commands[command] or error("sharedatad: unknown command " .. tostring(command), 0)
-		skynet.retpack(run(name, ...))
+		skynet.retpack(run(...))
+	end)
+	skynet.info_func(function()
+		return { sharedata = shared.info(1), datasheet = shared.info(3) }
 	end)
 end)

@@ -25,7 +25,7 @@ pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Value> {
     module.add_with_host("state", node_state)?;
     module.add_with_host("monitor", monitor)?;
     module.add_with_host("next_event", next_event)?;
-    state::cluster_module(lua, host, module.finish()?).map(Value::Table)
+    state::cluster_module(lua, module.finish()?).map(Value::Table)
 }
 
 fn lua_error(error: impl std::fmt::Display) -> mlua::Error {

@@ -15,6 +15,7 @@ use mlua::lua_State;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skyring::{Address, Caller, Error, Handle, Kind, NodeRef, Payload, Responder};
 
+use crate::code::CodeMode;
 use crate::node::NodeLua;
 use crate::threads::{Thread, Threads};
 use crate::watch::ShardActivity;
@@ -34,6 +35,9 @@ pub const ROUTES_MAX: usize = 4_096;
 
 /// The number of queued messages from which an overload is logged, as in Skynet.
 const OVERLOAD_MESSAGES: usize = 1_024;
+
+/// The kinds from 0 whose handlers are found without a look-up.
+const FREQUENT_KINDS: usize = 16;
 
 /// The id of no coroutine.
 pub(crate) const NO_THREAD: u32 = u32::MAX;
@@ -88,7 +92,10 @@ pub(crate) struct Host {
     /// The state's main thread.
     pub(crate) main: Cell<*mut lua_State>,
     pub(crate) mode: Cell<Mode>,
-    pub(crate) handlers: Box<[Cell<Option<Handler>>; 256]>,
+    /// By kind, for those of Skynet and of most programs.
+    handlers: [Cell<Option<Handler>>; FREQUENT_KINDS],
+    /// The handlers of the other kinds.
+    handlers_of_others: RefCell<FxHashMap<u8, Handler>>,
     /// Handles messages of kinds without a handler.
     pub(crate) handler_unknown: Cell<Option<Handler>>,
     pub(crate) threads: RefCell<Threads>,
@@ -126,6 +133,8 @@ pub(crate) struct Host {
     overload_threshold: Cell<usize>,
     /// The interpreter is being closed: only finalizers run, and they must not call into it.
     pub(crate) is_closing: Cell<bool>,
+    /// How the service uses the node's compiled files.
+    pub(crate) code_mode: Cell<CodeMode>,
     /// The memory limit of the interpreter, in bytes; 0: no limit.
     pub(crate) memory_limit: Cell<usize>,
     /// The memory of the interpreter after the last message, in bytes, for other services to read.
@@ -151,7 +160,8 @@ impl Host {
             node,
             main: Cell::new(std::ptr::null_mut()),
             mode: Cell::new(Mode::Inactive),
-            handlers: Box::new([const { Cell::new(None) }; 256]),
+            handlers: [const { Cell::new(None) }; FREQUENT_KINDS],
+            handlers_of_others: RefCell::default(),
             handler_unknown: Cell::new(None),
             threads: RefCell::default(),
             waiters: RefCell::default(),
@@ -175,6 +185,7 @@ impl Host {
             handling_time: Cell::new(Duration::ZERO),
             overload_threshold: Cell::new(OVERLOAD_MESSAGES),
             is_closing: Cell::new(false),
+            code_mode: Cell::new(CodeMode::On),
             memory_limit: Cell::new(0),
             activity,
             quitting: Cell::new(NO_THREAD),
@@ -194,6 +205,27 @@ impl Host {
             self.overload_threshold.set(waiting * 2);
         } else if waiting == 0 {
             self.overload_threshold.set(OVERLOAD_MESSAGES);
+        }
+    }
+
+    /// The handler of a kind of message.
+    #[inline]
+    pub(crate) fn handler(&self, kind: u8) -> Option<Handler> {
+        match self.handlers.get(usize::from(kind)) {
+            Some(handler) => handler.get(),
+            None => self.handlers_of_others.borrow().get(&kind).copied(),
+        }
+    }
+
+    /// Sets the handler of a kind of message, and returns the one before.
+    pub(crate) fn set_handler(&self, kind: u8, handler: Option<Handler>) -> Option<Handler> {
+        if let Some(current) = self.handlers.get(usize::from(kind)) {
+            return current.replace(handler);
+        }
+        let mut others = self.handlers_of_others.borrow_mut();
+        match handler {
+            Some(handler) => others.insert(kind, handler),
+            None => others.remove(&kind),
         }
     }
 

@@ -15,12 +15,14 @@ mod arguments;
 mod buffer;
 mod c_module;
 mod cluster;
+mod code;
 mod command;
 mod harbor;
 mod host;
 mod kind;
 mod library;
 mod lualib;
+mod memory;
 mod message_logs;
 pub mod module;
 mod modules;
@@ -32,6 +34,7 @@ mod node;
 mod raw;
 mod samples;
 mod service;
+mod shared_table;
 mod threads;
 mod watch;
 
@@ -51,21 +54,25 @@ use service::SnLua;
 pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
     pub use crate::c_module::{MODULE_BYTES_MAX, MODULES_EXAMINED_MAX};
+    pub use crate::code::{CODE_BYTES_MAX, CODE_FILES_MAX};
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
     pub use crate::library::debugchannel::{CHANNEL_BYTES_MAX, CHANNELS_MAX};
     pub use crate::library::netpack::NETPACK_BYTES_MAX;
     pub use crate::library::stm::STM_OBJECTS_MAX;
+    pub use crate::memory::ENDED_BEFORE_RELEASE;
     pub use crate::message_logs::MESSAGE_LOGS_MAX;
     pub use crate::node::ENVIRONMENT_KEYS_MAX;
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};
     pub use crate::raw::unpack::ITEMS_AT_ONCE_MAX;
     pub use crate::service::EARLY_MESSAGES_MAX;
+    pub use crate::shared_table::{SHARED_BYTES_MAX, SHARED_NAMES_MAX, SHARED_NESTING_MAX};
     pub use crate::threads::IDLE_THREADS_MAX;
     pub use crate::watch::ENDLESS_MAX;
 }
 
 pub use c_module::LUA_VERSION;
 pub use host::REMOTE_SOURCE;
+pub use memory::set_memory_release;
 
 /// Adds the kinds `snlua`, whose services share one environment, and `harbor`, which Skynet's own bootstrap expects.
 /// Use the result for one node only.

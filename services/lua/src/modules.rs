@@ -15,12 +15,13 @@ type Open = fn(&Lua, &Rc<Host>) -> mlua::Result<Value>;
 
 /// All modules by name.
 const MODULES: &[(&str, Open)] = &[
-    ("skynet.core", |lua, host| {
-        state::core_module(lua, host).map(Value::Table)
+    ("skynet.core", |lua, _| state::core_module(lua).map(Value::Table)),
+    ("skynet.codecache", |lua, _| {
+        state::code_cache_module(lua).map(Value::Table)
     }),
     ("skynet.cluster.core", cluster::open),
-    ("skynet.profile", |lua, host| {
-        state::profile_module(lua, host).map(Value::Table)
+    ("skynet.profile", |lua, _| {
+        state::profile_module(lua).map(Value::Table)
     }),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
@@ -28,14 +29,15 @@ const MODULES: &[(&str, Open)] = &[
     ("skynet.netpack", netpack::open),
     ("skynet.socketdriver", socketdriver::open),
     ("skynet.memory", memory::open),
-    ("skynet.mongo.driver", |lua, host| {
-        state::mongo_module(lua, host).map(Value::Table)
+    ("skynet.mongo.driver", |lua, _| {
+        state::mongo_module(lua).map(Value::Table)
     }),
     ("skynet.stm.core", stm::open),
     ("skyring.c_module", c_module::open),
-    ("skyring.host", |lua, host| {
-        state::host_module(lua, host).map(Value::Table)
+    ("skyring.shared", |lua, _| {
+        state::shared_module(lua).map(Value::Table)
     }),
+    ("skyring.host", |lua, _| state::host_module(lua).map(Value::Table)),
 ];
 
 /// The module of this name.

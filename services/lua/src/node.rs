@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use skyring::{Caller, Handle};
 
+use crate::code::CodeCache;
 use crate::message_logs::MessageLogs;
+use crate::shared_table::SharedTables;
 
 /// Most keys that services may add to the environment with `skynet.setenv`.
 pub const ENVIRONMENT_KEYS_MAX: usize = 65_536;
@@ -20,6 +22,10 @@ pub(crate) struct NodeLua {
     started_unix: u64,
     /// Keys that services have added to those of the config.
     environment: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    /// The compiled files of the services.
+    pub(crate) code: CodeCache,
+    /// The tables that the services share.
+    pub(crate) shared: SharedTables,
     /// The logs of the messages of single services.
     pub(crate) message_logs: MessageLogs,
     /// The memory of each service's interpreter, in bytes.
@@ -37,6 +43,8 @@ impl NodeLua {
             started: Instant::now(),
             started_unix: unix.as_secs(),
             environment: Mutex::default(),
+            code: CodeCache::default(),
+            shared: SharedTables::default(),
             message_logs: MessageLogs::default(),
             memory: Mutex::default(),
             monitor: AtomicU32::new(0),

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mlua::{IntoLuaMulti, Lua, LuaString};
+use mlua::{IntoLuaMulti, Lua, LuaString, Value};
 use skyring::{Answer, Context, Error, Message, Payload, Service, SocketEvent};
 
 use crate::arguments;
@@ -16,7 +16,7 @@ use crate::message_logs::Record;
 use crate::node::NodeLua;
 use crate::raw::signal;
 use crate::raw::state::{self, Interpreter};
-use crate::{lualib, modules, watch};
+use crate::{lualib, memory, modules, watch};
 
 /// The session of the timer that runs the service's file after its launch.
 const START: u32 = 0x8000_0000;
@@ -58,9 +58,14 @@ impl SnLua {
             return;
         };
         let host = interpreter.host();
-        let ran = interpreter.run_exclusive(0, |_| run_main(interpreter.lua(), host, &self.arguments));
+        let ran = interpreter.run_exclusive(0, |_| {
+            let ran = run_main(interpreter.lua(), host, &self.arguments);
+            state::collect_after_start(interpreter.lua());
+            ran
+        });
         if let Err(text) = ran {
-            host.caller.log(format!("lua loader error : {text}"));
+            host.caller
+                .log_bytes(&[b"lua loader error : ", &text[..]].concat());
             for message in early {
                 fail(host, message.source, message.session, "the service did not start");
             }
@@ -99,7 +104,7 @@ fn fail(host: &Host, source: u32, session: u32, text: &str) {
 }
 
 /// Loads the service's file and runs it.
-fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), String> {
+fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), Vec<u8>> {
     let environment = |key: &str| host.node.environment(&host.caller, key.as_bytes());
     let builtin = environment("builtin_lualib").is_none_or(|value| value != b"false");
     let default_lookup = if builtin {
@@ -112,18 +117,26 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), String> 
     let prepare = || {
         // A finalizer may require a module while the interpreter is being closed, when none can be loaded.
         let module_host = Rc::clone(host);
-        let module = lua.create_function(move |lua, (name, is_fallback): (LuaString, bool)| {
+        let module = lua.create_function(move |lua, arguments: (LuaString, bool, bool)| {
+            let (name, is_fallback, is_used) = arguments;
             if module_host.is_closing.get() {
-                return Ok(None);
+                return Ok(Value::Nil);
             }
             // What is built in has a name in ASCII; a file of the user may have any name.
-            let Ok(name) = name.to_str() else { return Ok(None) };
+            let Ok(name) = name.to_str() else {
+                return Ok(Value::Nil);
+            };
             if let Some(open) = modules::find(&name) {
                 let value = open(lua, &module_host)?;
-                return lua.create_function(move |_, ()| Ok(value.clone())).map(Some);
+                return lua
+                    .create_function(move |_, ()| Ok(value.clone()))
+                    .map(Value::Function);
             }
-            let file = lualib::module(&name, lookup(is_fallback));
-            file.map(|file| lualib::load(lua, file)).transpose()
+            match lualib::module(&name, lookup(is_fallback)) {
+                Some(file) if file.is_deferred() && !is_used => Ok(Value::Boolean(true)),
+                Some(file) => lualib::load(lua, file).map(Value::Function),
+                None => Ok(Value::Nil),
+            }
         })?;
         let service_host = Rc::clone(host);
         let service = lua.create_function(move |lua, (name, is_fallback): (LuaString, bool)| {
@@ -147,7 +160,7 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), String> 
         let arguments = lua.create_string(arguments)?;
         Ok::<_, mlua::Error>((init, (module, service, keys, arguments).into_lua_multi(lua)?))
     };
-    let (init, arguments) = prepare().map_err(|error| error.to_string())?;
+    let (init, arguments) = prepare().map_err(|error| error.to_string().into_bytes())?;
     state::call(lua, init, arguments)
 }
 
@@ -252,5 +265,7 @@ impl Drop for SnLua {
             host.fail_pending_calls();
             report_end(interpreter.host());
         }
+        self.interpreter = None;
+        memory::count_end();
     }
 }

@@ -67,7 +67,7 @@ fn a_setting_that_is_not_supported() {
 
 #[test]
 fn an_unknown_service_kind() {
-    let known = "this program has echo, gate, harbor, monitor, simpledb, snlua";
+    let known = "this program has debug_console, echo, gate, harbor, monitor, simpledb, snlua";
     assert_invalid(
         "services = { sdb = 'simpledbx' }",
         &[

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use skyring::{ClusterMap, Node, Service};
@@ -166,6 +166,8 @@ impl Folder {
 pub(crate) struct Running {
     child: Child,
     written: Arc<Mutex<String>>,
+    /// Reads the output until its end.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Drop for Running {
@@ -194,6 +196,7 @@ impl Running {
         Running {
             child: command.spawn().expect("the command starts"),
             written: Arc::default(),
+            reader: None,
         }
     }
 
@@ -213,7 +216,7 @@ impl Running {
         let stdout = running.child.stdout.take().expect("its output is piped");
         let written = Arc::clone(&running.written);
         // Ends when the process does, which closes the pipe.
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
             let mut line = String::new();
             while reader.read_line(&mut line).is_ok_and(|count| count > 0) {
@@ -224,6 +227,7 @@ impl Running {
                 line.clear();
             }
         });
+        running.reader = Some(reader);
         running.wait_for(ready);
         running
     }
@@ -241,7 +245,15 @@ impl Running {
     pub(crate) fn wait_for(&mut self, text: &str) {
         wait_until(&format!("{text:?} is written"), || {
             if let Some(status) = self.child.try_wait().expect("the child is ours") {
-                panic!("ended with {status} before it wrote {text:?}: {}", self.written());
+                // What it wrote before its end may not have been read yet.
+                if let Some(reader) = self.reader.take() {
+                    reader.join().expect("the reader does not panic");
+                }
+                let written = self.written();
+                assert!(
+                    written.contains(text),
+                    "ended with {status} before it wrote {text:?}: {written}"
+                );
             }
             self.written().contains(text)
         });

@@ -172,7 +172,7 @@ fn files_in_another_encoding_run_and_names_that_are_no_text_are_told() {
           skynet.error(select(2, pcall(skynet.name, '.\xc4\xe3', skynet.self())))\r\n\
           skynet.error(select(2, pcall(skynet.call, '.\xc4\xe3', 'lua')))\r\n\
           skynet.error(select(2, pcall(cluster.call, '\xc4\xe3', '.x')))\r\n\
-          skynet.call(skynet.newservice('other', '\xba\xc3'), 'lua')\r\nend)\r\n",
+          skynet.call(skynet.newservice('other', '\xba\xc3'), 'lua')\r\nerror '\xb4\xed\xce\xf3'\r\nend)\r\n",
     );
     folder.write("service/main.lua", main);
     folder.write(
@@ -194,6 +194,9 @@ fn files_in_another_encoding_run_and_names_that_are_no_text_are_told() {
     let has = |part: &[u8]| log().windows(part.len()).any(|window| window == part);
     wait_until("the line is written as it is", || has(b"] argument \xba\xc3\n"));
     assert!(has(b"] \xc4\xe3\xba\xc3 \xb1\xea\xcc\xe2\n"));
+    wait_until("an error is written as it is", || {
+        has(b"/service/main.lua:11: \xb4\xed\xce\xf3\n")
+    });
     let no_text = b"is UTF-8 text, which this is not";
     let told = log()
         .windows(no_text.len())

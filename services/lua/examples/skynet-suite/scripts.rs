@@ -111,16 +111,20 @@ const KNOWN: &[Known] = &[
     Known::new("testendless").quiet(8).repeats(),
     Known::new("testhandle").repeats(),
     Known::new("testharborlink").remark("there are no harbors: the request is refused with an error"),
+    Known::new("testhttp")
+        .remark("without the internet: the error of a name that is not found has other words"),
     Known::new("testmemlimit").masks_numbers(),
     Known::new("testmulticast").masks_numbers(),
     Known::new("testmulticast2").masks_numbers(),
     Known::new("testoverload").repeats(),
     Known::new("testping")
-        .remark("a failed call says why; a trace has no lines for `response`, `resume` and `sleep`"),
+        .remark("a failed call says why; the places in a trace are those of our library, and it has no line for `sleep`"),
     Known::new("testresponse").masks_numbers(),
     Known::new("testtimeout").masks_numbers(),
     Known::new("testtimer").masks_numbers(),
-    Known::new("testtobeclosed").masks_numbers(),
+    Known::new("testtobeclosed")
+        .masks_numbers()
+        .remark("a failed call says why, where Skynet says `call failed`"),
     Known::new("testudp").masks_numbers(),
     Known::new("time").masks_numbers(),
 ];

@@ -8,9 +8,13 @@ local await = require("skyring.host").await
 
 local core_call, core_send = core.call, core.send
 
-local cluster = {}
+local _, cluster = ...
 
-local clusterd
+local clusterd_address
+local function clusterd()
+	clusterd_address = clusterd_address or skynet.uniqueservice "clusterd"
+	return clusterd_address
+end
 
 -- Raises the error of a call. Its text names the cause, as the engine's `Error` does.
 function cluster.call(node, address, ...)
@@ -40,11 +44,11 @@ end
 
 -- cluster.open(name or port [, maxclient]), or with a table of options: { channel = 4, maxclient = 1024 }.
 function cluster.open(port, options)
-	return skynet.call(clusterd, "lua", "listen", port, options)
+	return skynet.call(clusterd(), "lua", "listen", port, options)
 end
 
 function cluster.reload(config)
-	return skynet.call(clusterd, "lua", "reload", config)
+	return skynet.call(clusterd(), "lua", "reload", config)
 end
 
 function cluster.proxy(node, name)
@@ -58,12 +62,12 @@ end
 function cluster.register(name, address)
 	assert(type(name) == "string", "the name of a service is a string")
 	assert(address == nil or type(address) == "number", "the address of a service is a number")
-	return skynet.call(clusterd, "lua", "register", name, address)
+	return skynet.call(clusterd(), "lua", "register", name, address)
 end
 
 function cluster.unregister(name)
 	assert(type(name) == "string", "the name of a service is a string")
-	return skynet.call(clusterd, "lua", "unregister", name)
+	return skynet.call(clusterd(), "lua", "unregister", name)
 end
 
 -- The state of another node: "unknown", "up", "suspect" or "down".
@@ -100,9 +104,5 @@ end
 function cluster.get_sender(node)
 	return cluster.proxy(node, ".service")
 end
-
-skynet.init(function()
-	clusterd = skynet.uniqueservice "clusterd"
-end)
 
 return cluster

@@ -1,151 +1,71 @@
--- The module `skynet.sharedata`: read-only tables that are loaded once and seen by all services of a node.
+-- The module `skynet.sharedata`: read-only tables that all services of a node read, and that follow updates.
 --
--- Each service that queries a table has its own copy, which follows the updates. The table that `query` returns, and the
--- tables in it, stay valid and show the newest values.
+-- The node has one copy of each version. What `query` returns, and the tables in it, show the newest version from the
+-- message on after which the service learns of it; tables that are not there any more raise an error when they are used.
 local skynet = require "skynet"
+local shared = require "skyring.shared"
+local followers = require "skynet.followers"
+
+-- The number of this module's names for `skyring.shared`.
+local SPACE = 1
 
 local sharedata = {}
 
-local address
--- By name: the root of this service's copy.
-local roots = {}
-
--- By table node: its root, its parent and key, its children, and the values of a version.
-local state_of = setmetatable({}, { __mode = "k" })
-
-local function values_of(node)
-	local state = state_of[node]
-	local root = state.root
-	if state.version ~= root.version then
-		local values
-		if state.parent then
-			values = values_of(state.parent)[state.key]
-			if type(values) ~= "table" then
-				error(("the key [%s] is not a table after an update"):format(tostring(state.key)), 3)
-			end
-		else
-			values = root.values
-		end
-		state.values, state.version = values, root.version
-	end
-	return state.values
-end
-
-local node_meta = {}
-
-local function child_of(node, key)
-	local state = state_of[node]
-	local child = state.children[key]
-	if not child then
-		child = setmetatable({}, node_meta)
-		state_of[child] = { root = state.root, parent = node, key = key, children = {}, version = false }
-		state.children[key] = child
-	end
-	return child
-end
-
-function node_meta.__index(node, key)
-	local value = values_of(node)[key]
-	if type(value) == "table" then
-		return child_of(node, key)
-	end
-	return value
-end
-
-function node_meta.__newindex()
-	error("shared data is read-only", 2)
-end
-
-function node_meta.__len(node)
-	return #values_of(node)
-end
-
-function node_meta.__pairs(node)
-	local values = values_of(node)
-	return function(_, key)
-		local next_key, value = next(values, key)
-		if type(value) == "table" then
-			value = child_of(node, next_key)
-		end
-		return next_key, value
-	end, node, nil
-end
-
-local function follow(name, root)
-	while true do
-		local ok, version, values = pcall(skynet.call, address, "lua", "monitor", name, root.version)
-		if not ok or not version then
-			break
-		end
-		root.version, root.values = version, values
-	end
-	if roots[name] == root then
-		roots[name] = nil
-	end
-end
-
-local function copy(value, ...)
-	for _, key in ipairs { ... } do
-		if type(value) ~= "table" then
-			return nil
-		end
-		value = value[key]
-	end
-	if type(value) ~= "table" then
-		return value
-	end
-	local copied = {}
-	for key, inner in next, value do
-		copied[key] = type(inner) == "table" and copy(inner) or inner
-	end
-	return copied
+local function missing(name)
+	error("there is no shared data with the name " .. tostring(name), 3)
 end
 
 function sharedata.query(name)
-	if roots[name] then
-		return roots[name].node
+	local data, version = shared.query(SPACE, name)
+	if not data then
+		missing(name)
 	end
-	local version, values = skynet.call(address, "lua", "query", name)
-	-- Another coroutine may have stored it meanwhile.
-	if roots[name] then
-		return roots[name].node
+	followers.follow(SPACE, name, version)
+	return data
+end
+
+-- `value` is a table, a chunk of Lua, or with `@` before it the name of a file; further values are the chunk's arguments.
+local function set(must_be_new, name, value, ...)
+	local kind = type(value)
+	if kind == "string" then
+		return followers.call("load", SPACE, name, must_be_new, value, ...)
+	elseif value ~= nil and kind ~= "table" then
+		error("shared data is a table or a chunk of Lua, not a " .. kind, 3)
 	end
-	local node = setmetatable({}, node_meta)
-	local root = { version = version, values = values, node = node }
-	state_of[node] = { root = root, children = {}, version = false }
-	roots[name] = root
-	skynet.fork(follow, name, root)
-	return node
+	shared.publish(SPACE, name, value or {}, must_be_new)
+	followers.call("changed", SPACE, name)
 end
 
 function sharedata.new(name, value, ...)
-	skynet.call(address, "lua", "new", name, value, ...)
+	set(true, name, value, ...)
 end
 
 function sharedata.update(name, value, ...)
-	skynet.call(address, "lua", "update", name, value, ...)
+	set(false, name, value, ...)
 end
 
+-- Services that read the data keep its last version.
 function sharedata.delete(name)
-	skynet.call(address, "lua", "delete", name)
+	if not shared.remove(SPACE, name) then
+		missing(name)
+	end
+	followers.call("changed", SPACE, name)
 end
 
--- Copies are ordinary tables, so the garbage collector frees them.
+-- Drops the versions that this service does not read any more.
 function sharedata.flush()
 	collectgarbage()
 end
 
+-- A table of this service with the contents of the data, or of the table at the given keys in it.
 function sharedata.deepcopy(name, ...)
-	local root = roots[name]
-	if root then
-		return copy(root.values, ...)
+	if not shared.number(SPACE, name) then
+		missing(name)
 	end
-	local _, values = skynet.call(address, "lua", "query", name)
-	return copy(values, ...)
+	return (shared.copy(SPACE, name, ...))
 end
 
-skynet.init(function()
-	address = skynet.uniqueservice "sharedatad"
-end)
+-- Starts the service behind this module with the service that requires it, as in Skynet.
+skynet.init(followers.start)
 
 return sharedata

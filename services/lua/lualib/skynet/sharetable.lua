@@ -1,30 +1,20 @@
--- The module `skynet.sharetable`: tables that are loaded once and queried by all services of a node.
+-- The module `skynet.sharetable`: read-only tables that all services of a node read.
 --
--- Each query returns an ordinary table, a copy. `update` updates the tables that this service has queried under a name in
--- place, so references to them, and to tables in them that still exist, see the newest contents.
+-- The node has one copy of each version. A service keeps the version that it has queried until it queries again, or calls
+-- `update`: then the tables that it has queried, and the tables in them, show the newest version.
 local skynet = require "skynet"
+local shared = require "skyring.shared"
+
+-- The number of this module's names for `skyring.shared`.
+local SPACE = 2
 
 local sharetable = {}
 
 local address
--- By name: the tables that this service has queried.
-local queried = {}
 
 local function call(...)
 	address = address or skynet.uniqueservice "sharetabled"
 	return skynet.call(address, "lua", ...)
-end
-
-local function remember(name, values)
-	if values then
-		local list = queried[name]
-		if not list then
-			list = setmetatable({}, { __mode = "k" })
-			queried[name] = list
-		end
-		list[values] = true
-	end
-	return values
 end
 
 function sharetable.loadfile(name, ...)
@@ -38,46 +28,25 @@ end
 
 function sharetable.loadtable(name, values)
 	assert(type(values) == "table", "a table is expected")
-	call("table", name, values)
+	shared.publish(SPACE, name, values)
 end
 
+-- nil: there is no shared table with this name.
 function sharetable.query(name)
-	return remember(name, call("query", name))
+	return (shared.query(SPACE, name))
 end
 
 function sharetable.queryall(names)
-	local all = call("queryall", names)
-	for name, values in pairs(all) do
-		remember(name, values)
+	local found = {}
+	for _, name in ipairs(names or shared.names(SPACE)) do
+		found[name] = shared.query(SPACE, name)
 	end
-	return all
-end
-
-local function refill(old, new)
-	for key, value in pairs(old) do
-		local newer = new[key]
-		if type(value) == "table" and type(newer) == "table" then
-			refill(value, newer)
-		else
-			old[key] = newer
-		end
-	end
-	for key, value in pairs(new) do
-		if old[key] == nil then
-			old[key] = value
-		end
-	end
+	return found
 end
 
 function sharetable.update(...)
 	for _, name in ipairs { ... } do
-		local list = queried[name]
-		if list and next(list) then
-			local newest = call("query", name) or {}
-			for old in pairs(list) do
-				refill(old, newest)
-			end
-		end
+		shared.update(SPACE, name)
 	end
 end
 

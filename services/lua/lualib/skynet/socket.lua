@@ -11,7 +11,7 @@ local LIMIT_DEFAULT = 64 * 1024 * 1024
 
 local DATA, CONNECT, CLOSE, ACCEPT, ERROR, UDP, WARNING = 1, 2, 3, 4, 5, 6, 7
 
-local socket = {}
+local _, socket = ...
 
 -- By number: the sockets of this service. `wanted` is what a reader waits for: a number of bytes, a separator, or true
 -- for the end of the stream.

@@ -200,6 +200,40 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_library_is_examined_without_a_panic() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (source, library) = (folder.path().join("x.c"), folder.path().join("x.so"));
+        let text = "void luaL_checkversion_(void *, double, long); int lua_newuserdatauv(void *, long, int);
+            int luaopen_x(void *L) { luaL_checkversion_(L, 504, 136); return lua_newuserdatauv(L, 8, 0); }";
+        std::fs::write(&source, text).expect("a file is written");
+        let mut compiler = std::process::Command::new("cc");
+        compiler
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(&source);
+        match compiler.status() {
+            Err(problem) => return eprintln!("skipped: there is no C compiler `cc` here: {problem}"),
+            Ok(status) => assert!(status.success()),
+        }
+        let whole = std::fs::read(&library).expect("a library");
+        assert_eq!(examine_bytes(&whole).openers, ["luaopen_x"]);
+        for length in (0..whole.len()).step_by(97) {
+            examine_bytes(&whole[..length]);
+        }
+        // The headers, where the offsets and counts are, byte by byte; then tables of symbols and the end.
+        let mut state = 1u64;
+        for round in 0..3_000 {
+            let mut damaged = whole.clone();
+            for _ in 0..=round % 4 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let range = if round % 2 == 0 { 1_024 } else { whole.len() };
+                damaged[(state >> 33) as usize % range] = (state >> 25) as u8;
+            }
+            examine_bytes(&damaged);
+        }
+    }
+
+    #[test]
     fn only_versions_that_the_program_can_be_built_with_are_offered() {
         assert!(!wrong_version("5.3").contains("--features"));
         assert!(wrong_version("5.5").contains("lua55"));

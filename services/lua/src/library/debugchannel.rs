@@ -169,7 +169,7 @@ pub(crate) fn open(lua: &Lua, host: &Rc<Host>) -> Result<Value> {
         // The copy made here counts too.
         Ok(Arc::strong_count(&channel(&end)?) <= 2)
     })?;
-    let inner = state::hook_module(lua, host, module.finish()?)?;
+    let inner = state::hook_module(lua, module.finish()?)?;
     lua.load(OBJECTS).set_name("=debugchannel").call(inner)
 }
 

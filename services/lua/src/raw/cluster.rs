@@ -18,8 +18,8 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 2] = [(c"call", call), (c"send", send)
 ///
 /// # Safety
 /// As for [`add_functions`].
-pub(super) unsafe fn add_to_module(state: State, host: *const Host) {
-    unsafe { add_functions(state, host, &FUNCTIONS) };
+pub(super) unsafe fn add_to_module(state: State) {
+    unsafe { add_functions(state, &FUNCTIONS) };
 }
 
 /// The key and the timeout of a call; nil for none.

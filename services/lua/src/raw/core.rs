@@ -38,10 +38,10 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 17] = [
 ///
 /// # Safety
 /// As for [`add_functions`].
-pub(super) unsafe fn push_module(state: State, host: *const Host) {
+pub(super) unsafe fn push_module(state: State) {
     unsafe {
         lua_createtable(state, 0, FUNCTIONS.len() as c_int);
-        add_functions(state, host, &FUNCTIONS);
+        add_functions(state, &FUNCTIONS);
     }
 }
 

@@ -154,7 +154,7 @@ unsafe fn reject_yield(host: &Host, id: u32, state: State, results: c_int) {
             None => "coroutine.yield was called directly in a coroutine of the service".to_owned(),
         };
         lua_pop(state, results);
-        fail_coroutine(host, id, state, text);
+        fail_coroutine(host, id, state, text.into_bytes());
     }
 }
 
@@ -173,7 +173,7 @@ unsafe fn failed(host: &Host, id: u32, state: State) {
 ///
 /// # Safety
 /// The main thread is idle or waits; `state` is a thread of the same interpreter.
-pub(super) unsafe fn error_text(host: &Host, state: State) -> String {
+pub(super) unsafe fn error_text(host: &Host, state: State) -> Vec<u8> {
     unsafe extern "C-unwind" fn to_text(state: State) -> c_int {
         unsafe {
             luaL_tolstring(state, 1, std::ptr::null_mut());
@@ -182,23 +182,23 @@ pub(super) unsafe fn error_text(host: &Host, state: State) -> String {
     }
     unsafe {
         if let Some(text) = string(state, -1) {
-            return String::from_utf8_lossy(text).into_owned();
+            return text.to_vec();
         }
         if lua_type(state, -1) == LUA_TNIL {
-            return "(no error message)".to_owned();
+            return b"(no error message)".to_vec();
         }
         // `__tostring` of its metatable may convert it, and may fail. The stack of the failed coroutine may be full.
         let main = host.main.get();
         if lua_checkstack(state, 1) == 0 {
-            return "(no memory for the text of an error)".to_owned();
+            return b"(no memory for the text of an error)".to_vec();
         }
         lua_pushcfunction(main, to_text);
         lua_pushvalue(state, -1);
         lua_xmove(state, main, 1);
         lua_pcall(main, 1, 1, 0);
-        let text = string(main, -1).map(|text| String::from_utf8_lossy(text).into_owned());
+        let text = string(main, -1).map(<[u8]>::to_vec);
         lua_pop(main, 1);
-        text.unwrap_or_else(|| "(an error without a text)".to_owned())
+        text.unwrap_or_else(|| b"(an error without a text)".to_vec())
     }
 }
 
@@ -206,13 +206,13 @@ pub(super) unsafe fn error_text(host: &Host, state: State) -> String {
 ///
 /// # Safety
 /// As for [`error_text`].
-pub(super) unsafe fn traceback(host: &Host, state: State, text: &str) -> String {
+pub(super) unsafe fn traceback(host: &Host, state: State, text: &[u8]) -> Vec<u8> {
     unsafe extern "C-unwind" fn trace(state: State) -> c_int {
         unsafe {
             let host = &*lua_touserdata(state, 1).cast::<Host>();
             let of = lua_touserdata(state, 2).cast();
             let text = std::mem::take(&mut *host.text.get());
-            push_text(state, host, String::from_utf8_unchecked(text));
+            push_text(state, host, text);
             luaL_traceback(state, of, lua_tolstring(state, -1, std::ptr::null_mut()), 0);
             1
         }
@@ -220,14 +220,15 @@ pub(super) unsafe fn traceback(host: &Host, state: State, text: &str) -> String 
     unsafe {
         let main = host.main.get();
         // For `luaL_traceback` a text ends at its first zero byte.
-        *host.text.get() = text.replace('\0', "\\0").into_bytes();
+        let pieces: Vec<&[u8]> = text.split(|byte| *byte == 0).collect();
+        *host.text.get() = pieces.join(&b"\\0"[..]);
         lua_pushcfunction(main, trace);
         lua_pushlightuserdata(main, std::ptr::from_ref(host) as *mut c_void);
         lua_pushlightuserdata(main, state.cast());
         lua_pcall(main, 2, 1, 0);
-        let traced = string(main, -1).map(|text| String::from_utf8_lossy(text).into_owned());
+        let traced = string(main, -1).map(<[u8]>::to_vec);
         lua_pop(main, 1);
-        traced.unwrap_or_else(|| text.to_owned())
+        traced.unwrap_or_else(|| text.to_vec())
     }
 }
 
@@ -235,14 +236,15 @@ pub(super) unsafe fn traceback(host: &Host, state: State, text: &str) -> String 
 ///
 /// # Safety
 /// As for [`resume`].
-unsafe fn fail_coroutine(host: &Host, id: u32, state: State, text: String) {
+unsafe fn fail_coroutine(host: &Host, id: u32, state: State, text: Vec<u8>) {
     unsafe {
         let thread = host.thread(id);
         let (source, session) = thread.map_or((0, 0), |thread| (thread.source, thread.session));
         let trace = traceback(host, state, &text);
         log_error(host, source, session, &trace);
         if session != 0 {
-            host.answer(source, session, Err(Error::remote(text)));
+            let text = String::from_utf8_lossy(&text);
+            host.answer(source, session, Err(Error::remote(text.as_ref())));
         }
         lua_closethread(state, host.main.get());
         host.cancel_waits(id);
@@ -251,12 +253,11 @@ unsafe fn fail_coroutine(host: &Host, id: u32, state: State, text: String) {
 }
 
 /// Logs the line that Skynet logs for a message whose handler failed.
-pub(super) fn log_error(host: &Host, source: u32, session: u32, text: &str) {
+pub(super) fn log_error(host: &Host, source: u32, session: u32, text: &[u8]) {
     let own = host.caller.handle().0;
     let bytes = host.body().len();
-    host.caller.log(format!(
-        "lua call [{source:x} to :{own:x} : {session} msgsz = {bytes}] error : {text}"
-    ));
+    let line = format!("lua call [{source:x} to :{own:x} : {session} msgsz = {bytes}] error : ");
+    host.caller.log_bytes(&[line.as_bytes(), text].concat());
 }
 
 /// Resumes the coroutines that `wakeup` and `fork` have queued, until none is left.

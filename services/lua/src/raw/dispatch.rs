@@ -92,9 +92,7 @@ fn begin(host: &Host, bytes: Bytes) {
 /// As for [`message`].
 unsafe fn native(host: &Host, kind: u8, source: u32, session: u32) {
     unsafe {
-        let handler = host.handlers[usize::from(kind)]
-            .get()
-            .or(host.handler_unknown.get());
+        let handler = host.handler(kind).or(host.handler_unknown.get());
         let Some(handler) = handler else {
             if session != 0 {
                 let error = Error::remote(format!("the service does not handle messages of kind {kind}"));
@@ -221,7 +219,7 @@ pub(super) unsafe fn callback(
             // The function owns the message and releases it by sending it or with `trash`.
             let inserted = host.message_at(body.cast::<u8>() as usize).map(buffer::insert);
             if let Some(Err(text)) = inserted {
-                return log_error(host, source, session, text);
+                return log_error(host, source, session, text.as_bytes());
             }
         }
         let main = host.main.get();

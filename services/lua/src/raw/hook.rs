@@ -18,8 +18,8 @@ static HOOKS: u8 = 0;
 ///
 /// # Safety
 /// As for [`add_functions`](super::add_functions).
-pub(super) unsafe fn add_to_module(state: State, host: *const Host) {
-    unsafe { super::add_functions(state, host, &FUNCTIONS) }
+pub(super) unsafe fn add_to_module(state: State) {
+    unsafe { super::add_functions(state, &FUNCTIONS) }
 }
 
 /// Pushes the table of hooks, whose keys are weak, and creates it at first.

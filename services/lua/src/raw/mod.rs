@@ -2,8 +2,9 @@
 //!
 //! # Why this is sound
 //!
-//! *The host outlives the state.* Every function here gets its [`Host`] from an upvalue or an argument that
-//! `state` put there; the service drops its interpreter before its host, so the pointer is valid whenever Lua runs.
+//! *The host outlives the state.* Every function here gets its [`Host`] from the extra space of its Lua state or from an
+//! argument. `state` puts it into the extra space of the main thread before any coroutine is created, and Lua copies that
+//! space to each coroutine. The service drops its interpreter before its host, so the pointer is valid whenever Lua runs.
 //!
 //! *No destructor is skipped.* An error in Lua unwinds C frames with `longjmp`, which must not skip a Rust value that needs
 //! to be dropped. So a function first reads its arguments from the stack, then works in Rust without calling Lua, and
@@ -23,17 +24,20 @@ pub(crate) mod core;
 pub(crate) mod coroutine;
 pub(crate) mod dispatch;
 mod hook;
+mod load;
 mod mongo;
 pub(crate) mod native;
+mod node;
 pub(crate) mod pack;
 mod profile;
 mod sample;
+mod shared;
 pub(crate) mod signal;
 pub(crate) mod state;
 pub(crate) mod unpack;
 mod waiting;
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 
 use mlua::ffi::*;
 use mlua::lua_State;
@@ -46,10 +50,10 @@ pub(crate) type State = *mut lua_State;
 /// The host of a function that `state` registered.
 ///
 /// # Safety
-/// `state` runs such a function.
+/// `state` belongs to an interpreter that `state::open` created.
 #[inline]
 unsafe fn host<'a>(state: State) -> &'a Host {
-    unsafe { &*lua_touserdata(state, lua_upvalueindex(1)).cast::<Host>() }
+    unsafe { &**lua_getextraspace(state).cast::<*const Host>() }
 }
 
 /// Raises an error with this text. The text moves into the host, so nothing is left to drop.
@@ -156,15 +160,14 @@ unsafe fn address(state: State, host: &Host, index: c_int) -> Result<Option<Hand
     }
 }
 
-/// Adds functions to the table on top of the stack, each with the host as its upvalue.
+/// Adds functions to the table on top of the stack. They find the host by their state, so they take no memory of their own.
 ///
 /// # Safety
-/// `state` runs in protected mode, a table is on top, and `host` outlives the state.
-unsafe fn add_functions(state: State, host: *const Host, functions: &[(&CStr, lua_CFunction)]) {
+/// `state` runs in protected mode, and a table is on top.
+unsafe fn add_functions(state: State, functions: &[(&CStr, lua_CFunction)]) {
     unsafe {
         for (name, function) in functions {
-            lua_pushlightuserdata(state, host as *mut c_void);
-            lua_pushcclosure(state, *function, 1);
+            lua_pushcfunction(state, *function);
             lua_setfield(state, -2, name.as_ptr());
         }
     }

@@ -9,7 +9,6 @@ use std::ffi::{CStr, c_int, c_void};
 use mlua::ffi::*;
 
 use super::{State, add_functions, finish, host, string};
-use crate::host::Host;
 
 /// The number of OP_MSG.
 const OP_MSG: u32 = 2013;
@@ -30,10 +29,10 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 3] = [(c"reply", reply), (c"length", l
 ///
 /// # Safety
 /// As for [`add_functions`].
-pub(super) unsafe fn push_module(state: State, host: *const Host) {
+pub(super) unsafe fn push_module(state: State) {
     unsafe {
         lua_createtable(state, 0, FUNCTIONS.len() as c_int);
-        add_functions(state, host, &FUNCTIONS);
+        add_functions(state, &FUNCTIONS);
     }
 }
 

@@ -9,6 +9,7 @@ use skyring::{Error, Handle, Kind, Payload};
 
 use super::coroutine::{begin_wait, check_may_wait};
 use super::dispatch::{self, push_body};
+use super::node;
 use super::waiting::{self, call_done, raise_failure};
 use super::{State, add_functions, address, core, finish, host, pack, raise};
 use crate::host::{ENGINE_SESSION, Handler, Host, Mode, Outcome};
@@ -38,11 +39,12 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 17] = [
 ///
 /// # Safety
 /// As for [`add_functions`].
-pub(super) unsafe fn push_module(state: State, host: *const Host) {
+pub(super) unsafe fn push_module(state: State) {
     unsafe {
         lua_createtable(state, 0, FUNCTIONS.len() as c_int);
-        add_functions(state, host, &FUNCTIONS);
-        add_functions(state, host, &waiting::FUNCTIONS);
+        add_functions(state, &FUNCTIONS);
+        add_functions(state, &waiting::FUNCTIONS);
+        add_functions(state, &node::FUNCTIONS);
     }
 }
 
@@ -71,7 +73,7 @@ unsafe extern "C-unwind" fn handler(state: State) -> c_int {
             function: luaL_ref(state, LUA_REGISTRYINDEX),
             unpacks,
         });
-        let before = host(state).handlers[kind as usize].replace(handler);
+        let before = host(state).set_handler(kind as u8, handler);
         if let Some(before) = before {
             luaL_unref(state, LUA_REGISTRYINDEX, before.function);
         }
@@ -94,7 +96,7 @@ unsafe extern "C-unwind" fn handler_unknown(state: State) -> c_int {
 }
 
 /// `call(address, kind, ...)`: returns the values of the answer, or raises its error.
-unsafe extern "C-unwind" fn call(state: State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn call(state: State) -> c_int {
     unsafe {
         let host = host(state);
         match begin_call(state, host, || pack::pack(state, host, 2, true)) {

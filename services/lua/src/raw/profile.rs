@@ -21,10 +21,10 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 4] = [
 ///
 /// # Safety
 /// As for [`add_functions`].
-pub(super) unsafe fn push_module(state: State, host: *const Host) {
+pub(super) unsafe fn push_module(state: State) {
     unsafe {
         lua_createtable(state, 0, FUNCTIONS.len() as c_int);
-        add_functions(state, host, &FUNCTIONS);
+        add_functions(state, &FUNCTIONS);
     }
 }
 
@@ -32,10 +32,10 @@ pub(super) unsafe fn push_module(state: State, host: *const Host) {
 ///
 /// # Safety
 /// As for [`add_functions`].
-pub(super) unsafe fn replace(state: State, host: *const Host) {
+pub(super) unsafe fn replace(state: State) {
     unsafe {
         lua_getglobal(state, c"coroutine".as_ptr());
-        add_functions(state, host, &[(c"resume", resume), (c"wrap", wrap)]);
+        add_functions(state, &[(c"resume", resume), (c"wrap", wrap)]);
         lua_pop(state, 1);
     }
 }
@@ -189,19 +189,18 @@ unsafe extern "C-unwind" fn resume(state: State) -> c_int {
 unsafe extern "C-unwind" fn wrap(state: State) -> c_int {
     unsafe {
         luaL_checktype(state, 1, LUA_TFUNCTION);
-        lua_pushvalue(state, lua_upvalueindex(1));
         let thread = lua_newthread(state);
         lua_pushvalue(state, 1);
         lua_xmove(state, thread, 1);
-        lua_pushcclosure(state, wrapped, 2);
+        lua_pushcclosure(state, wrapped, 1);
         1
     }
 }
 
-/// The function that `wrap` returns: the host and the coroutine are its upvalues.
+/// The function that `wrap` returns: the coroutine is its upvalue.
 unsafe extern "C-unwind" fn wrapped(state: State) -> c_int {
     unsafe {
-        let thread = lua_tothread(state, lua_upvalueindex(2));
+        let thread = lua_tothread(state, lua_upvalueindex(1));
         match resume_with(state, thread, lua_gettop(state)) {
             Ok(results) => results,
             Err(()) => {

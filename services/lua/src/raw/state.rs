@@ -9,7 +9,7 @@ use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, hook, mongo, native, profile, signal};
+use super::{State, core, dispatch, hook, load, mongo, native, profile, shared, signal};
 use crate::host::Host;
 
 /// The interpreter of one service, with its host.
@@ -106,63 +106,90 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
             let main = lua_tothread(state, -1);
             lua_pop(state, 1);
             (*pointer).main.set(main);
+            lua_getextraspace(main).cast::<*const Host>().write(pointer);
             // As in Skynet, libraries ignore the environment variables.
             lua_pushboolean(state, 1);
             lua_setfield(state, LUA_REGISTRYINDEX, c"LUA_NOENV".as_ptr());
             lua_pushlightuserdata(state, pointer as *mut c_void);
             lua_setfield(state, LUA_REGISTRYINDEX, c"skynet_context".as_ptr());
-            profile::replace(state, pointer);
-            lua_gc(state, LUA_GCGEN, 0, 0);
+            profile::replace(state);
+            load::replace(state);
+            shared::replace(state);
+            // Little of what is created while a service starts becomes garbage, so the collector begins at ten times the
+            // memory of the libraries, and `collect_after_start` collects. The pause applies from the end of a collection.
+            lua_gc(state, LUA_GCINC, 1000, 0, 0);
+            lua_gc(state, LUA_GCCOLLECT);
+            lua_gc(state, LUA_GCINC, 200, 0, 0);
         })?;
     }
     Ok(lua)
 }
 
+/// Collects garbage after the service's file has run. The collector is generational from then on.
+pub(crate) fn collect_after_start(lua: &Lua) {
+    // SAFETY: the call is protected.
+    let collected = unsafe {
+        lua.exec_raw::<()>((), |state: State| {
+            lua_gc(state, LUA_GCGEN, 0, 0);
+        })
+    };
+    // The only possible error is one of memory: the next allocation collects.
+    drop(collected);
+}
+
 /// The module `skynet.core`.
-pub(crate) fn core_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
-    // SAFETY: the call is protected, and the interpreter is dropped before its host; see `open`.
-    unsafe { lua.exec_raw((), |state| core::push_module(state, Rc::as_ptr(host))) }
+pub(crate) fn core_module(lua: &Lua) -> mlua::Result<Table> {
+    // SAFETY: the call is protected, and `open` created the interpreter.
+    unsafe { lua.exec_raw((), |state| core::push_module(state)) }
 }
 
 /// The module `skyring.host`.
-pub(crate) fn host_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+pub(crate) fn host_module(lua: &Lua) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe { lua.exec_raw((), |state| native::push_module(state, Rc::as_ptr(host))) }
+    unsafe { lua.exec_raw((), |state| native::push_module(state)) }
 }
 
 /// The module `skynet.profile`.
-pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+pub(crate) fn profile_module(lua: &Lua) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
+    unsafe { lua.exec_raw((), |state| profile::push_module(state)) }
+}
+
+/// The module `skynet.codecache`.
+pub(crate) fn code_cache_module(lua: &Lua) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| load::push_module(state)) }
+}
+
+/// The module `skyring.shared`.
+pub(crate) fn shared_module(lua: &Lua) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| shared::push_module(state)) }
 }
 
 /// Adds the functions for hooks to the module `skynet.debugchannel`, and returns it.
-pub(crate) fn hook_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
+pub(crate) fn hook_module(lua: &Lua, module: Table) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe { lua.exec_raw(module, |state| hook::add_to_module(state, Rc::as_ptr(host))) }
+    unsafe { lua.exec_raw(module, |state| hook::add_to_module(state)) }
 }
 
 /// The module `skynet.mongo.driver`.
-pub(crate) fn mongo_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+pub(crate) fn mongo_module(lua: &Lua) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe { lua.exec_raw((), |state| mongo::push_module(state, Rc::as_ptr(host))) }
+    unsafe { lua.exec_raw((), |state| mongo::push_module(state)) }
 }
 
 /// Adds the frequent functions to the module `skynet.cluster.core`, and returns it.
-pub(crate) fn cluster_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
+pub(crate) fn cluster_module(lua: &Lua, module: Table) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
-    unsafe {
-        lua.exec_raw(module, |state| {
-            super::cluster::add_to_module(state, Rc::as_ptr(host));
-        })
-    }
+    unsafe { lua.exec_raw(module, |state| super::cluster::add_to_module(state)) }
 }
 
 /// Calls a function.
 ///
 /// # Errors
 /// The text of the error with a traceback.
-pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), String> {
+pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -> Result<(), Vec<u8>> {
     let mut values = arguments;
     values.push_front(mlua::Value::Function(function));
     let count = values.len() as i32 - 1;
@@ -184,9 +211,9 @@ pub(crate) fn call(lua: &Lua, function: mlua::Function, arguments: MultiValue) -
         })
     };
     match result {
-        Ok(Some(text)) if failed => Err(text.to_string_lossy()),
-        Ok(_) if failed => Err("an error without a text".to_owned()),
+        Ok(Some(text)) if failed => Err(text.as_bytes().to_vec()),
+        Ok(_) if failed => Err(b"an error without a text".to_vec()),
         Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.to_string().into_bytes()),
     }
 }

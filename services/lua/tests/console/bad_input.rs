@@ -71,6 +71,14 @@ fn a_file_that_fails_is_an_error_and_leaves_the_service_as_it_was() {
     let console = Console::start();
     let mut client = console.client();
     let sdb = client.address("snlua sdb");
+    for (file, part) in [
+        ("/dev/zero", "more than 1048576 bytes"),
+        ("/dev/null", "Can't read"),
+        ("/", "Can't read"),
+    ] {
+        let error = client.run(&format!("inject {sdb} {file}")).expect_err(file);
+        assert!(error.contains(part), "{error}");
+    }
     let folder = tempfile::tempdir().expect("a folder");
     for (text, part) in [
         ("this is no lua", "syntax error"),

@@ -91,6 +91,14 @@ fn requests_to_redis_over_a_channel_survive_its_restart() {
 }
 
 #[test]
+fn requests_to_mariadb_over_a_channel_that_logs_in_survive_its_restart() {
+    let Some(server) = Server::start(Database::MariaDb) else {
+        return;
+    };
+    survive_a_restart(server, include_str!("mariadb.lua"), "");
+}
+
+#[test]
 fn the_driver_of_redis_survives_its_restart() {
     let Some(checkout) = skynet() else { return };
     let Some(server) = Server::start(Database::Redis) else {

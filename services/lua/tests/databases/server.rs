@@ -108,6 +108,8 @@ fn create_mariadb(folder: &TempDir) {
         ])
         .arg(format!("--datadir={}", path.join("data").display()))
         .arg(format!("--user={}", user()))
+        // Servers with the same folder for temporary tables remove each other's.
+        .env("TMPDIR", path)
         .output()
         .expect("mariadb-install-db is installed with the server");
     assert!(
@@ -169,6 +171,7 @@ fn spawn(database: Database, folder: &TempDir, port: u16) -> Child {
         .stdin(Stdio::null())
         .stderr(log.try_clone().expect("a descriptor"))
         .stdout(log);
+    command.env("TMPDIR", path);
     command.spawn().expect("the server starts")
 }
 

@@ -7,6 +7,7 @@ mod gates;
 mod modules;
 #[path = "../common/node.rs"]
 mod node;
+mod shared_tables;
 mod sharing;
 mod sockets;
 mod support;

@@ -4,6 +4,7 @@
 mod answers;
 mod coroutines;
 mod errors;
+mod library;
 mod limits;
 mod message_logs;
 mod messages;

@@ -1,0 +1,102 @@
+//! Functions of `skynet` about the service and its node. They are here because a function in Rust takes no memory in each
+//! service, and one in Lua some 400 bytes.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi::*;
+use skyring::Kind;
+
+use super::{State, host, native, push_text, string};
+
+/// The functions of this file, for the module `skyring.host`.
+pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 7] = [
+    (c"self", own_address),
+    (c"address", address),
+    (c"localname", local_name),
+    (c"getenv", getenv),
+    (c"starttime", start_time),
+    (c"time", time),
+    (c"newservice", new_service),
+];
+
+/// `self()`: the service's handle.
+unsafe extern "C-unwind" fn own_address(state: State) -> c_int {
+    unsafe {
+        lua_pushinteger(state, lua_Integer::from(host(state).caller.handle().0));
+        1
+    }
+}
+
+/// `address(address)`: a number as `:%08x`, anything else as a text.
+unsafe extern "C-unwind" fn address(state: State) -> c_int {
+    unsafe {
+        if lua_type(state, 1) != LUA_TNUMBER {
+            luaL_tolstring(state, 1, std::ptr::null_mut());
+            return 1;
+        }
+        let number = luaL_checkinteger(state, 1);
+        push_text(state, host(state), format!(":{number:08x}"));
+        1
+    }
+}
+
+/// `localname(name)`: the handle of the service with this name; no value if there is none.
+unsafe extern "C-unwind" fn local_name(state: State) -> c_int {
+    unsafe {
+        luaL_checktype(state, 1, LUA_TSTRING);
+        let name = string(state, 1).unwrap_or_default();
+        match host(state).resolve(&String::from_utf8_lossy(name)) {
+            Some(handle) => {
+                lua_pushinteger(state, lua_Integer::from(handle.0));
+                1
+            }
+            None => 0,
+        }
+    }
+}
+
+/// `getenv(key)`: its value in the environment, a text; nil if there is none.
+unsafe extern "C-unwind" fn getenv(state: State) -> c_int {
+    unsafe {
+        luaL_checktype(state, 1, LUA_TSTRING);
+        let host = host(state);
+        let value = host
+            .node
+            .environment(&host.caller, string(state, 1).unwrap_or_default());
+        match value {
+            Some(value) => push_text(state, host, value),
+            None => lua_pushnil(state),
+        }
+        1
+    }
+}
+
+/// `starttime()`: when the node started, in seconds since 1970.
+unsafe extern "C-unwind" fn start_time(state: State) -> c_int {
+    unsafe {
+        lua_pushinteger(state, host(state).node.start_time() as lua_Integer);
+        1
+    }
+}
+
+/// `time()`: the time of day in seconds since 1970, to the hundredth.
+unsafe extern "C-unwind" fn time(state: State) -> c_int {
+    unsafe {
+        let node = &host(state).node;
+        lua_pushnumber(state, node.now() as f64 / 100.0 + node.start_time() as f64);
+        1
+    }
+}
+
+/// `newservice(name, ...)`: starts a service in Lua, and returns its handle when it has started.
+unsafe extern "C-unwind" fn new_service(state: State) -> c_int {
+    unsafe {
+        luaL_checkstack(state, 4, std::ptr::null());
+        lua_pushstring(state, c".launcher".as_ptr());
+        lua_pushinteger(state, lua_Integer::from(Kind::LUA.0));
+        lua_pushstring(state, c"LAUNCH".as_ptr());
+        lua_pushstring(state, c"snlua".as_ptr());
+        lua_rotate(state, 1, 4);
+        native::call(state)
+    }
+}

@@ -1,0 +1,130 @@
+//! Moves the proxies of older versions of a name to the newest version.
+
+use std::ffi::c_int;
+
+use mlua::ffi::*;
+
+use super::super::{State, host, push_text};
+use super::proxy::{self, Held, OTHERS, PROXIES, VERSION};
+use super::{raise_at_caller, space_and_name};
+use crate::shared_table::Tables;
+
+/// `update(space, name)`: the proxies that this service holds of older versions are of the newest from now on. Those of
+/// tables that are not there any more raise an error when they are used.
+pub(super) unsafe extern "C-unwind" fn update(state: State) -> c_int {
+    unsafe {
+        let (space, name) = space_and_name(state);
+        lua_settop(state, 2);
+        if !proxy::push_newest(state, space, name) {
+            return 0;
+        }
+        proxy::push_metatables(state);
+        // On the stack: space, name, the newest metatable (3), all metatables (4).
+        lua_rawgeti(state, 3, VERSION);
+        let Some(newest) = proxy::of_userdata(lua_touserdata(state, -1)) else {
+            return 0;
+        };
+        lua_pushnil(state);
+        while lua_next(state, 4) != 0 {
+            // 5: the newest version; 6: the number; 7: a metatable.
+            lua_rawgeti(state, 7, VERSION);
+            let held = lua_touserdata(state, -1).cast::<Held>();
+            lua_pop(state, 1);
+            if !held.is_null()
+                && (*held).space == space
+                && *(*held).name == *name
+                && let Some(old) = (*held).tables.as_deref()
+                && old.number() != newest.number()
+            {
+                move_proxies(state, old, newest, PROXIES);
+                move_proxies(state, old, newest, OTHERS);
+            }
+            lua_settop(state, 6);
+        }
+        0
+    }
+}
+
+/// Moves the proxies in one of the lists of the metatable at 7.
+///
+/// # Safety
+/// `state` runs `update`, with a metatable at 7 and nothing above it.
+unsafe fn move_proxies(state: State, old: &Tables, newest: &Tables, list: lua_Integer) {
+    unsafe {
+        lua_rawgeti(state, 7, list);
+        lua_pushnil(state);
+        while lua_next(state, 8) != 0 {
+            // The proxies are the values of one list, and the keys of the other.
+            let proxy = if list == PROXIES { 10 } else { 9 };
+            if let Some(node) = proxy::node(state, proxy) {
+                move_proxy(state, (old, node), newest, proxy);
+            }
+            lua_settop(state, 9);
+            // It is not this version's any more.
+            lua_pushvalue(state, 9);
+            lua_pushnil(state);
+            lua_rawset(state, 8);
+        }
+        lua_settop(state, 7);
+    }
+}
+
+/// Moves one proxy, at the index `proxy`.
+///
+/// # Safety
+/// As for [`move_proxies`].
+unsafe fn move_proxy(state: State, (old, node): (&Tables, u32), newest: &Tables, proxy: c_int) {
+    unsafe {
+        let Some(target) = newest.counterpart(old, node) else {
+            push_ended_metatable(state);
+            lua_setmetatable(state, proxy);
+            push_text(state, host(state), old.path_text(node));
+            proxy::set_ended(state, proxy);
+            return;
+        };
+        proxy::set_node(state, proxy, target);
+        lua_pushvalue(state, 3);
+        lua_setmetatable(state, proxy);
+        lua_rawgeti(state, 3, PROXIES);
+        if lua_rawgeti(state, -1, lua_Integer::from(target)) == LUA_TNIL {
+            lua_pushvalue(state, proxy);
+            lua_rawseti(state, -3, lua_Integer::from(target));
+            return;
+        }
+        // The newest version already has a proxy of this table.
+        lua_rawgeti(state, 3, OTHERS);
+        lua_pushvalue(state, proxy);
+        lua_pushboolean(state, 1);
+        lua_rawset(state, -3);
+    }
+}
+
+/// Pushes the metatable of proxies whose table is not there any more.
+///
+/// # Safety
+/// As for [`move_proxies`].
+unsafe fn push_ended_metatable(state: State) {
+    unsafe {
+        if luaL_newmetatable(state, c"skyring.shared.ended".as_ptr()) != 0 {
+            for name in [c"__index", c"__newindex", c"__len", c"__pairs"] {
+                lua_pushcfunction(state, raise_ended);
+                lua_setfield(state, -2, name.as_ptr());
+            }
+            lua_pushstring(state, c"shared table".as_ptr());
+            lua_setfield(state, -2, c"__metatable".as_ptr());
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn raise_ended(state: State) -> c_int {
+    unsafe {
+        let mut path = String::new();
+        if lua_type(state, 1) == LUA_TTABLE {
+            proxy::push_ended(state, 1);
+            path = String::from_utf8_lossy(super::string(state, -1).unwrap_or_default()).into_owned();
+        }
+        let text = format!("the key [{path}] of the shared table does not exist after an update");
+        drop(path);
+        raise_at_caller(state, host(state), text)
+    }
+}

@@ -1,0 +1,159 @@
+//! Tables that all services of a node share: what they show, how they follow updates, what they refuse.
+
+use crate::support::start;
+
+#[test]
+fn a_shared_table_reads_like_a_table() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local long = ('x'):rep(5000)
+        sharetable.loadtable('t', { 1, 'two', { 3 }, nil, 5, [-1] = 'minus', [1.5] = 'float', [true] = false,
+            text = 'here', long = long, inner = { deep = { x = 1.25 } }, [1 << 40] = 'large', [''] = 'empty' })
+        local t = sharetable.query 't'
+        assert(type(t) == 'table' and t[1] == 1 and t[2] == 'two' and t[3][1] == 3 and t[4] == nil and t[5] == 5)
+        assert(t[-1] == 'minus' and t[1.5] == 'float' and t[true] == false and t[1 << 40] == 'large' and t[''] == 'empty')
+        assert(t.text == 'here' and t.long == long and t.inner.deep.x == 1.25 and t.none == nil and t[{}] == nil)
+        assert(t[1.0] == 1 and t['1'] == nil and #t == 3 and t.inner == t.inner and t.inner ~= t[3])
+        local keys = {}
+        for key, value in pairs(t) do
+            assert(t[key] == value, key)
+            keys[#keys + 1] = key
+        end
+        assert(#keys == 12, #keys)
+        local through_next = 0
+        for key, value in next, t do
+            assert(t[key] == value)
+            through_next = through_next + 1
+        end
+        assert(through_next == 12)
+        local list = {}
+        for at, value in ipairs(t) do list[at] = value end
+        assert(#list == 3 and table.concat({ table.unpack(t, 1, 2) }, ' ') == '1 two')
+        assert(rawget(t, 'text') == 'here' and rawlen(t) == 3 and next(t.inner) == 'deep')
+        sharetable.loadtable('empty', {})
+        local empty = sharetable.query 'empty'
+        assert(next(empty) == nil and #empty == 0 and not pcall(next, empty, 'x'))
+        local copied = skynet.unpack(skynet.packstring(t))
+        assert(copied.inner.deep.x == 1.25 and copied[3][1] == 3)
+        assert(next { a = 1 } == 'a' and rawget({ b = 2 }, 'b') == 2 and rawlen 'abc' == 3 and rawlen { 1 } == 1)
+        assert(not pcall(rawlen, 1) and not pcall(next, 1) and not pcall(rawget, 1, 1))";
+    start(main, &[]);
+}
+
+#[test]
+fn what_cannot_be_shared_is_refused_with_its_place() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local function refused(values, cause)
+            local ok, problem = pcall(sharetable.loadtable, 'bad', values)
+            assert(not ok and problem:find(cause, 1, true), problem)
+            assert(sharetable.query 'bad' == nil)
+        end
+        refused({ items = { { use = print } } }, 'a function cannot be shared: at items.1.use')
+        refused({ c = coroutine.create(print) }, 'a coroutine cannot be shared: at c')
+        refused({ f = io.stdout }, 'a userdata cannot be shared: at f')
+        refused({ [{}] = 1 }, 'a table cannot be a key')
+        refused({ [print] = 1 }, 'a function cannot be a key')
+        local cycle = { inner = {} }
+        cycle.inner.outer = cycle
+        refused(cycle, 'contains itself')
+        local deep = {}
+        for _ = 1, 200 do deep = { deep } end
+        refused(deep, 'deeper than 128')
+        -- A table that occurs many times is stored once.
+        local wide = { 'leaf' }
+        for _ = 1, 100 do wide = { wide, wide } end
+        sharetable.loadtable('wide', wide)
+        local w = sharetable.query 'wide'
+        assert(w[1] == w[2] and w[1][2][1] == w[2][1][2])
+        refused({ again = w }, 'is a shared one already')
+        for _, write in ipairs {
+            function() w.x = 1 end, function() w[1] = nil end, function() rawset(w, 'x', 1) end,
+            function() table.insert(w, 1) end, function() setmetatable(w, {}) end,
+        } do
+            local ok, problem = pcall(write)
+            assert(not ok and (problem:find 'read%-only' or problem:find 'protected'), problem)
+        end
+        assert(not pcall(sharetable.loadstring, 'three', 'return 1'))
+        assert(not pcall(sharetable.loadstring, 'three', 'syntax error'))
+        assert(not pcall(sharetable.loadfile, '/nowhere/at/all.lua'))";
+    start(main, &[]);
+}
+
+#[test]
+fn an_update_moves_all_tables_of_the_service() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        sharetable.loadtable('t', { x = 1, inner = { y = 1, list = { 1, 2 } }, gone = { z = 1 } })
+        local first = sharetable.query 't'
+        local inner, list, gone = first.inner, first.inner.list, first.gone
+        sharetable.loadtable('t', { x = 2, inner = { y = 2, list = { 3 } }, gone = 5 })
+        assert(first.x == 1 and sharetable.query 't'.x == 2)
+        local second = sharetable.query 't'
+        local second_inner = second.inner
+        sharetable.update 't'
+        assert(first.x == 2 and inner.y == 2 and list[1] == 3 and #list == 1 and first.inner.list[1] == 3)
+        assert(first == second and inner == second_inner and first.inner == inner)
+        local ok, problem = pcall(function() return gone.z end)
+        assert(not ok and problem:find '%[gone%]', problem)
+        assert(not pcall(pairs, gone) and not pcall(function() return #gone end))
+        sharetable.loadtable('t', { x = 3, inner = { y = 3, list = {} } })
+        sharetable.update('t', 'none')
+        assert(first.x == 3 and second.x == 3 and inner.y == 3 and second_inner.y == 3 and #list == 0)
+        sharetable.update 't'
+        assert(first.x == 3)";
+    start(main, &[]);
+}
+
+#[test]
+fn a_datasheet_follows_its_builder() {
+    let reader = "local datasheet = require 'skynet.datasheet'
+        skynet.start(function()
+            local sheet = datasheet.query 'sheet'
+            local c = sheet.c
+            skynet.dispatch('lua', function() skynet.retpack(sheet.a, sheet.b, pcall(function() return c[1] end)) end)
+        end)";
+    let main = "local builder = require 'skynet.datasheet.builder'
+        local datasheet = require 'skynet.datasheet'
+        assert(not pcall(datasheet.query, 'sheet') and not pcall(builder.update, 'sheet', {}))
+        builder.new('sheet', { a = 1, b = 2, c = { 3 } })
+        assert(not pcall(builder.new, 'sheet', {}))
+        local reader = skynet.newservice 'reader'
+        builder.update('sheet', builder.compile { b = 4, c = { 5 } })
+        local a, b, ok, c
+        repeat a, b, ok, c = skynet.call(reader, 'lua') until b == 4
+        assert(a == nil and ok and c == 5)
+        builder.update('sheet', { a = 6, c = 7 })
+        repeat a, b, ok, c = skynet.call(reader, 'lua') until a == 6
+        assert(b == nil and not ok and c:find '%[c%]', c)";
+    start(main, &[("reader", reader)]);
+}
+
+#[test]
+fn code_is_compiled_once_until_the_cache_is_cleared() {
+    let main = "local cache = require 'skynet.codecache'
+        local path = os.tmpname()
+        local function write(number)
+            local file = io.open(path, 'w')
+            file:write('return ' .. number .. ', ...')
+            file:close()
+        end
+        write(1)
+        assert(loadfile(path)() == 1 and select(2, loadfile(path)(7)) == 7)
+        write(2)
+        assert(loadfile(path)() == 1 and dofile(path) == 1 and cache.loadfile(path)() == 1)
+        assert(cache.mode() == 'ON')
+        cache.mode 'OFF'
+        assert(loadfile(path)() == 2)
+        cache.mode 'EXIST'
+        assert(loadfile(path)() == 1)
+        cache.clear()
+        assert(loadfile(path)() == 2)
+        write(3)
+        assert(loadfile(path)() == 3)
+        cache.mode 'ON'
+        write 'x'
+        assert(loadfile(path, 'bt', { x = 9 })() == 9)
+        assert(loadfile(path)() == nil)
+        assert(not loadfile(path, 'b') and not loadfile '/nowhere' and not pcall(dofile, '/nowhere'))
+        assert(not pcall(cache.mode, 'SOMETIMES'))
+        os.remove(path)";
+    start(main, &[]);
+}
