@@ -16,8 +16,9 @@ pub const FUNCTIONS_CHANGED_MAX: usize = 10;
 /// The width of a graph: all time of the new profile.
 const UNITS: f64 = 1e7;
 
-/// Marks of frames, which are for colours only.
-const MARKS: [&str; 2] = ["_[k]", "_[j]"];
+/// Marks of frames, which are for colours only: of the kernel's, and of those in Lua.
+const MARKS: [&str; 2] = ["_[k]", LUA];
+const LUA: &str = "_[j]";
 
 /// The difference between two profiles.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,24 @@ pub struct Difference {
     stacks: BTreeMap<String, (f64, f64)>,
     /// Whether times are ns of processor time a call; else they are parts of all processor time.
     pub is_per_call: bool,
+}
+
+/// A stack whose functions in Lua have no lines: the lines of all functions move when a file is edited above them, and each
+/// would be another function than before.
+fn without_lines(stack: &str) -> String {
+    let frames = stack.split(';').map(|frame| {
+        let Some(function) = frame.strip_suffix(LUA) else {
+            return frame.to_owned();
+        };
+        let located = function
+            .strip_suffix(')')
+            .and_then(|function| function.rsplit_once(':'));
+        match located {
+            Some((file, line)) if line.bytes().all(|digit| digit.is_ascii_digit()) => format!("{file}){LUA}"),
+            _ => frame.to_owned(),
+        }
+    });
+    frames.collect::<Vec<_>>().join(";")
 }
 
 /// How the time of a function itself changed, without what it calls.
@@ -53,11 +72,11 @@ impl Difference {
         let mut stacks: BTreeMap<String, (f64, f64)> = BTreeMap::new();
         let old = weight(before, calls.map(|calls| calls.0));
         for (stack, count) in &before.stacks {
-            stacks.entry(stack.clone()).or_default().0 += *count as f64 * old;
+            stacks.entry(without_lines(stack)).or_default().0 += *count as f64 * old;
         }
         let new = weight(after, calls.map(|calls| calls.1));
         for (stack, count) in &after.stacks {
-            stacks.entry(stack.clone()).or_default().1 += *count as f64 * new;
+            stacks.entry(without_lines(stack)).or_default().1 += *count as f64 * new;
         }
         Difference {
             stacks,
@@ -175,7 +194,7 @@ mod tests {
         let difference = Difference::of(&before, &after);
         assert!(difference.is_per_call);
         let changes = difference.most_changed();
-        assert_eq!(changes[0].name, "spin (a.lua:3)");
+        assert_eq!(changes[0].name, "spin (a.lua)");
         assert_eq!((changes[0].before, changes[0].after), (0.0, 1e6));
         assert_eq!(changes[1].name, "write");
         assert_eq!((changes[1].before, changes[1].after), (600_000.0, 560_000.0));
@@ -184,12 +203,25 @@ mod tests {
         let svg = String::from_utf8(difference.to_svg("old to new").unwrap()).unwrap();
         for part in [
             "old to new",
-            "spin (a.lua:3)",
+            "spin (a.lua)",
             "1000000 ns a call before, 1960000 ns now",
             "decode",
         ] {
             assert!(svg.contains(part), "no {part:?} in {svg}");
         }
+    }
+
+    #[test]
+    fn functions_in_lua_are_the_same_when_their_lines_have_moved() {
+        assert_eq!(
+            without_lines("p;f (a.lua:12)_[j];g [C]_[j];h (b.rs:1)"),
+            "p;f (a.lua)_[j];g [C]_[j];h (b.rs:1)"
+        );
+        let difference = Difference::of(
+            &profile(&[("f (a.lua:1)_[j]", 5)], None),
+            &profile(&[("f (a.lua:2)_[j]", 5)], None),
+        );
+        assert_eq!(difference.most_changed(), []);
     }
 
     #[test]
