@@ -113,6 +113,7 @@ fn unsafe_code_lives_in_few_rooms() {
             "engine/src/rt/uring/operations.rs",
             "engine/src/rt/uring/provided.rs",
             "services/lua/src/raw",
+            "services/lua/examples/node",
             "bench/src/floors/uring/ring.rs",
             "bench/src/profile/signals.rs",
             "bench/benches/ring_operations",
