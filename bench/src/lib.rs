@@ -8,6 +8,7 @@
 //! Invariants: every wait here has a bound and ends when the user interrupts the program; a process that was started here
 //! ends when its value is dropped, however the program ends short of SIGKILL.
 
+pub mod ab;
 mod blocking_echo;
 mod chaos;
 mod compare;
@@ -33,13 +34,16 @@ mod ports;
 mod process;
 mod profile;
 mod search;
+mod slow_echo;
+pub mod statistics;
 mod supervisor;
 pub mod targets;
 mod temp_dir;
+pub mod verdict;
 
 pub use blocking_echo::{Floor, FloorError, blocking_echo};
 pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
-pub use compare::compare;
+pub use compare::{Comparison, compare};
 pub use cpu::{CpuSeconds, allowed_cpus, cpu_seconds};
 pub use format::{duration, grouped};
 pub use interrupt::Interrupt;
@@ -59,5 +63,6 @@ pub use percentiles::to_percentiles;
 pub use process::{Event, EventKind, LINE_BYTES_MAX, Process, end_with_parent};
 pub use profile::{Profile, ProfileError, Profiled, Recorder};
 pub use search::{TRIALS_MAX, highest_rate};
+pub use slow_echo::slow_echo_kind;
 pub use supervisor::{Supervisor, WaitError};
 pub use temp_dir::TempDir;

@@ -251,8 +251,8 @@ impl Rounded {
         };
         rounded.calls_per_second = to(rounded.calls_per_second, 1);
         rounded.latency_us = latency(rounded.latency_us);
-        rounded.cpu_seconds.client = to(rounded.cpu_seconds.client, 2);
-        rounded.cpu_seconds.server = rounded.cpu_seconds.server.map(|seconds| to(seconds, 2));
+        rounded.cpu_seconds.client = to(rounded.cpu_seconds.client, 6);
+        rounded.cpu_seconds.server = rounded.cpu_seconds.server.map(|seconds| to(seconds, 6));
         rounded.settings.seconds = to(rounded.settings.seconds, 3);
         rounded.settings.rate = rounded.settings.rate.map(|rate| to(rate, 1));
         for floor in &mut rounded.floors {

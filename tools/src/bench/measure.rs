@@ -13,7 +13,7 @@ use thiserror::Error as ThisError;
 
 use super::plan::{Mode, Plan};
 use super::progress::Progress;
-use crate::shared::programs::{FLOOR_SERVER, SAMPLES_PER_SECOND, node_program};
+use crate::shared::programs::{FLOOR_SERVER, SAMPLES_PER_SECOND};
 use crate::shared::status_line::StatusLine;
 
 /// Duration of the measurement of each floor, after a tenth of it as warm-up.
@@ -44,6 +44,8 @@ pub(super) enum BenchError {
     NoRate(Objective, String, String),
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    #[error("{0}")]
+    Window(String),
     #[error("no call was answered")]
     NoAnswer,
 }
@@ -53,7 +55,7 @@ pub(super) fn measure(
     plan: &Plan,
     interrupt: &Interrupt,
 ) -> Result<(Measurement, Option<Profile>), BenchError> {
-    let mut pair = Pair::start(&plan.pair, &node_program()?, interrupt)?;
+    let mut pair = Pair::start(&plan.pair, &plan.program()?, interrupt)?;
     pair.call_once(&plan.payload)?;
     let mut profile = None;
     let (load, search) = match plan.mode {
@@ -70,7 +72,19 @@ pub(super) fn measure(
             (load, Some(search))
         }
     };
-    let settings = Settings {
+    let settings = settings(plan, &pair);
+    pair.end()?;
+    let mut measured = Measurement::new(load, plan.pair.channels, settings);
+    measured.search = search;
+    if plan.pair.running.is_none() {
+        add_floors(&mut measured, plan, interrupt)?;
+    }
+    Ok((measured, profile))
+}
+
+/// The settings of a measurement, for its result.
+pub(super) fn settings(plan: &Plan, pair: &Pair) -> Settings {
+    Settings {
         warmup_seconds: plan.warm_up.as_secs_f64(),
         threads: plan.pair.threads,
         keys: plan.keys,
@@ -85,14 +99,7 @@ pub(super) fn measure(
         server_cpus: pair.server_cpus().to_vec(),
         client_cpus: pair.client_cpus().to_vec(),
         ..Settings::default()
-    };
-    pair.end()?;
-    let mut measured = Measurement::new(load, plan.pair.channels, settings);
-    measured.search = search;
-    if plan.pair.running.is_none() {
-        add_floors(&mut measured, plan, interrupt)?;
     }
-    Ok((measured, profile))
 }
 
 /// Measures one load, and profiles it if the plan says so.
