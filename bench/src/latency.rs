@@ -89,6 +89,22 @@ mod tests {
     }
 
     #[test]
+    fn every_latency_is_recorded_to_a_thousandth() {
+        for exponent in 0..40u32 {
+            for step in 0..16u64 {
+                let latency = ((16 + step) << exponent >> 4).min(LATENCY_NS_MAX);
+                let mut latencies = histogram();
+                record(&mut latencies, Duration::from_nanos(latency));
+                let read = latencies.value_at_quantile(0.5);
+                assert!(
+                    read.abs_diff(latency) * 1_000 <= latency.max(1_000),
+                    "{read} for {latency}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_latency_past_the_longest_is_counted_as_the_longest() {
         let mut latencies = histogram();
         latencies.saturating_record(u64::MAX);

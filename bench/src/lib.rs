@@ -12,8 +12,10 @@ pub mod ab;
 mod blocking_echo;
 mod chaos;
 mod compare;
+mod costs;
 mod cpu;
 pub mod floors;
+mod foreign;
 mod format;
 mod html;
 mod interrupt;
@@ -33,18 +35,22 @@ mod pinned_thread;
 mod ports;
 mod process;
 mod profile;
+mod scenario;
 mod search;
 mod slow_echo;
 pub mod statistics;
 mod supervisor;
 pub mod targets;
 mod temp_dir;
+mod unrest;
 pub mod verdict;
 
 pub use blocking_echo::{Floor, FloorError, blocking_echo};
 pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
 pub use compare::{Comparison, compare};
+pub use costs::{AllocationCounter, CallCosts, Sides, set_allocation_counter};
 pub use cpu::{CpuSeconds, allowed_cpus, cpu_seconds};
+pub use foreign::{ANSWER_BYTES_MAX, Scheme, Target, TargetError, TargetUrl};
 pub use format::{duration, grouped};
 pub use interrupt::Interrupt;
 pub use latency::Latency;
@@ -52,17 +58,24 @@ pub use ledger::{
     LATE_TOLERANCE, LEDGER_CALLERS_MAX, LedgerCounts, LedgerError, LedgerPlan, LedgerResult, Recoveries,
     RunningLedger, SAMPLES_MAX, Sample, Violations, ledger_kind, samples_csv, samples_page,
 };
-pub use load::{CALLS_PER_SECOND_MAX, Load, LoadError, LoadModel, LoadResult, RATES_MAX, Rate, RunningLoad};
+pub use load::{
+    CALLS_PER_SECOND_MAX, Load, LoadError, LoadModel, LoadResult, RATES_MAX, Rate, RunningLoad, TargetLoad,
+};
 pub use machine::Machine;
 pub use measurement::{ChartData, FloorFigures, Measurement, Search, Settings, Trial};
 pub use memory::resident_bytes;
 pub use node_process::{NodePlan, NodeProcess, NodeProcessError, Program};
 pub use objective::{Objective, Percentile};
-pub use pair::{Calls, Pair, PairError, PairPlan, RunningNode};
+pub use pair::{Calls, Pair, PairError, PairPlan, Running, RunningNode};
 pub use percentiles::to_percentiles;
 pub use process::{Event, EventKind, LINE_BYTES_MAX, Process, end_with_parent};
 pub use profile::{Profile, ProfileError, Profiled, Recorder};
-pub use search::{TRIALS_MAX, highest_rate};
+pub use scenario::{
+    Operation, OperationFigures, PhaseFigures, Scenario, ScenarioError, ScenarioResult, Verdict,
+    run as run_scenario,
+};
+pub use search::{MISSES_MIN, RateRange, TRIALS_MAX, highest_rate};
 pub use slow_echo::slow_echo_kind;
 pub use supervisor::{Supervisor, WaitError};
 pub use temp_dir::TempDir;
+pub use unrest::{Gap, Gaps, Unrest, Watch, Watched, measure_gaps};

@@ -9,10 +9,12 @@ use skyring::log::Destination;
 use skyring::{Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload, Runtime, StartError};
 use thiserror::Error as ThisError;
 
+use crate::costs::{CallCosts, CostCounter};
 use crate::cpu::allowed_cpus;
 use crate::floors::PeerError;
+use crate::foreign::{Target, TargetError};
 use crate::interrupt::Interrupt;
-use crate::load::{Load, LoadError, LoadModel, LoadResult, RunningLoad};
+use crate::load::{Load, LoadError, LoadModel, LoadResult, RunningLoad, TargetLoad};
 use crate::node_process::{NodePlan, NodeProcess, NodeProcessError, Program};
 use crate::process::EventKind;
 use crate::supervisor::{Supervisor, WaitError};
@@ -24,6 +26,10 @@ const SERVICE: &str = "echo";
 
 /// How long the server may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long the calls are made whose costs are counted, and how long before that.
+const COSTS_TIME: Duration = Duration::from_millis(400);
+const COSTS_WARM_UP: Duration = Duration::from_millis(100);
 
 /// How long the first call may take, which checks that the service answers.
 const FIRST_CALL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -57,6 +63,9 @@ pub enum PairError {
         /// Why.
         error: Error,
     },
+    /// The target does not answer as it should.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The user interrupted the program.
     #[error("interrupted")]
     Interrupted,
@@ -96,10 +105,19 @@ pub struct PairPlan {
     pub runtime: Runtime,
     /// The dialect of the calling node.
     pub dialect: DialectChoice,
-    /// The node that is called if it runs already; `None` = a server is started.
-    pub running: Option<RunningNode>,
+    /// What is called if it runs already; `None` = a server is started.
+    pub running: Option<Running>,
     /// The kind of the one service of a server that is started here, as configs name it.
     pub kind: &'static str,
+}
+
+/// What runs already.
+#[derive(Debug, Clone)]
+pub enum Running {
+    /// A node.
+    Node(RunningNode),
+    /// A server that is no node; [`PairPlan::channels`] are the connections to it.
+    Target(Target),
 }
 
 /// A node that runs already.
@@ -138,9 +156,8 @@ pub struct Calls {
 pub struct Pair {
     client: Node,
     server: Option<NodeProcess>,
-    node: String,
-    address: Address,
-    service: String,
+    called: Running,
+    connections: usize,
     interrupt: Interrupt,
     server_cpus: Vec<usize>,
     client_cpus: Vec<usize>,
@@ -162,8 +179,13 @@ impl Pair {
             let round = allowed.iter().copied().cycle();
             round.skip(first).take(plan.threads).collect()
         };
-        let (server, map, running) = match &plan.running {
-            Some(running) => (None, running.map.clone(), running.clone()),
+        let (server, map, called) = match &plan.running {
+            Some(Running::Node(node)) => (None, node.map.clone(), Running::Node(node.clone())),
+            Some(Running::Target(target)) => {
+                let mut target = target.clone();
+                target.probe()?;
+                (None, ClusterMap::new(), Running::Target(target))
+            }
             None => {
                 let node = NodePlan {
                     name: SERVER,
@@ -175,13 +197,13 @@ impl Pair {
                 let server = NodeProcess::start(&mut supervisor, program, temp_dir.path(), &node)?;
                 let map = ClusterMap::new().with(SERVER, &server.address().to_string())?;
                 let service = format!("@{SERVICE}");
-                let running = RunningNode {
+                let node = RunningNode {
                     map: map.clone(),
                     node: SERVER.to_owned(),
                     address: Address::from(service.as_str()),
                     service,
                 };
-                (Some(server), map, running)
+                (Some(server), map, Running::Node(node))
             }
         };
         let client = Node::builder()
@@ -200,9 +222,8 @@ impl Pair {
             server_cpus: server.as_ref().map_or_else(Vec::new, |_| cpus(0)),
             client_cpus: cpus(plan.threads % allowed.len().max(1)),
             server,
-            node: running.node,
-            address: running.address,
-            service: running.service,
+            called,
+            connections: plan.channels as usize,
             interrupt: interrupt.clone(),
             supervisor,
             _scratch: temp_dir,
@@ -211,7 +232,18 @@ impl Pair {
 
     /// The called node and service, as text.
     pub fn called(&self) -> String {
-        format!("{} {}", self.node, self.service)
+        match &self.called {
+            Running::Node(node) => format!("{} {}", node.node, node.service),
+            Running::Target(target) => target.called(),
+        }
+    }
+
+    /// The protocol of a server that is no node.
+    pub fn target(&self) -> Option<&Target> {
+        match &self.called {
+            Running::Node(_) => None,
+            Running::Target(target) => Some(target),
+        }
     }
 
     /// The server's process, if it was started here.
@@ -234,12 +266,15 @@ impl Pair {
         self.client.metrics()
     }
 
-    /// Makes one call, to find out at once whether the service answers it.
+    /// Makes one call, to find out at once whether the service answers it. A target has answered one before.
     ///
     /// # Errors
     /// [`PairError::FirstCall`].
     pub fn call_once(&self, payload: &Payload) -> Result<(), PairError> {
-        let (node, address, payload) = (self.node.clone(), self.address.clone(), payload.clone());
+        let Running::Node(called) = &self.called else {
+            return Ok(());
+        };
+        let (node, address, payload) = (called.node.clone(), called.address.clone(), payload.clone());
         let answer = self.client.block_on(move |caller| async move {
             let call = caller.node(node).call_payload(address, Ok(payload));
             call.timeout(FIRST_CALL_TIME_MAX).await
@@ -259,22 +294,54 @@ impl Pair {
         calls: Calls,
         observe: impl FnMut(&RunningLoad),
     ) -> Result<LoadResult, PairError> {
-        let load = Load {
-            node: self.node.clone(),
-            address: self.address.clone(),
-            payload: calls.payload,
-            size: calls.size,
-            model: calls.model,
-            in_flight: calls.in_flight,
-            keys: calls.keys,
-            warm_up: calls.warm_up,
-            duration: calls.duration,
-            server_process: self.server_process(),
+        let server_process = self.server_process();
+        let mut running = match &self.called {
+            Running::Node(called) => Load {
+                node: called.node.clone(),
+                address: called.address.clone(),
+                payload: calls.payload,
+                size: calls.size,
+                model: calls.model,
+                in_flight: calls.in_flight,
+                keys: calls.keys,
+                warm_up: calls.warm_up,
+                duration: calls.duration,
+                server_process,
+            }
+            .start(&self.client)?,
+            Running::Target(target) => TargetLoad {
+                target: target.clone(),
+                connections: self.connections,
+                model: calls.model,
+                in_flight: calls.in_flight,
+                warm_up: calls.warm_up,
+                duration: calls.duration,
+            }
+            .start(&self.client)?,
         };
-        let mut running = load.start(&self.client)?;
         running
             .wait_or_interrupt(&self.interrupt, observe)?
             .ok_or(PairError::Interrupted)
+    }
+
+    /// Makes the same calls for a short while, and counts what each costs beside time. Figures of speed are not taken from
+    /// these calls, because counting slows them down.
+    ///
+    /// # Errors
+    /// [`PairError`].
+    pub fn count_costs(&mut self, calls: Calls) -> Result<CallCosts, PairError> {
+        let mut counter = CostCounter::open(
+            self.server_process(),
+            COSTS_WARM_UP,
+            COSTS_WARM_UP + COSTS_TIME * 3 / 4,
+        );
+        let calls = Calls {
+            warm_up: COSTS_WARM_UP,
+            duration: COSTS_TIME,
+            ..calls
+        };
+        self.measure(calls, |running| counter.observe(running.calls()))?;
+        Ok(counter.finish())
     }
 
     /// Ends both sides in order, and returns the last line of the server: its counters, if any is not 0.

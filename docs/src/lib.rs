@@ -36,8 +36,10 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    console = "../chapters/console.md";
     runtimes = "../chapters/runtimes.md";
     benchmarks = "../chapters/benchmarks.md";
+    measuring = "../chapters/measuring.md";
     profiling = "../chapters/profiling.md";
     architecture = "../chapters/architecture.md";
     a_call = "../chapters/a-call.md";

@@ -72,6 +72,7 @@ pub use service::call::Call;
 pub use service::caller::Caller;
 pub use service::context::Context;
 pub use service::kinds::Kinds;
+pub use service::list::ServiceInfo;
 pub use service::message::{Answer, Message};
 pub use service::node_ref::NodeRef;
 pub use service::responder::Responder;

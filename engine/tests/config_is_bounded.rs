@@ -89,7 +89,7 @@ fn a_config_cannot_reach_the_system() {
     }
     let config =
         load("x = ('a'):rep(3)..math.floor(2.5)..table.concat({1, 2}, ',')..#utf8.char(228)").unwrap();
-    assert_eq!(config.environment.get("x").map(String::as_str), Some("aaa21,22"));
+    assert_eq!(config.environment_text("x"), Some("aaa21,22"));
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn an_include_is_found_beside_the_file_that_includes_it_and_shares_its_globals()
     ]);
     let config = loaded.unwrap();
     assert_eq!(config.threads, 3);
-    assert_eq!(config.luaservice.as_deref(), Some("./service/?.lua"));
-    assert_eq!(config.environment.get("top").map(String::as_str), Some("./top"));
-    assert_eq!(config.environment.get("ratio").map(String::as_str), Some("2"));
+    assert_eq!(config.luaservice.as_deref(), Some("./service/?.lua".as_ref()));
+    assert_eq!(config.environment_text("top"), Some("./top"));
+    assert_eq!(config.environment_text("ratio"), Some("2"));
 }
 
 #[test]
@@ -226,10 +226,7 @@ fn includes_are_bounded_in_depth_and_number() {
         ("config", b"for i = 1, 256 do include 'a' end"),
         ("a", b"n = (n or 0) + 1"),
     ]);
-    assert_eq!(
-        loaded.unwrap().environment.get("n").map(String::as_str),
-        Some("256")
-    );
+    assert_eq!(loaded.unwrap().environment_text("n"), Some("256"));
 }
 
 #[test]
@@ -261,18 +258,20 @@ fn a_file_that_is_no_config_is_an_error() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     assert!(failure(&pipe).ends_with("/pipe: not a regular file"));
 
-    for bytes in [
-        &b"x = '\xff\xfe'"[..],
-        b"\x1bLua\x54\x00",
-        b"x = 1 \0",
-        b"-- \xd6\xd0\xce\xc4",
+    for (bytes, expected) in [
+        (&b"\x1bLua\x54\x00"[..], "config: a binary file, not Lua text"),
+        (b"\x7fELF\x02\x01\x01\0\0", "config: a binary file, not Lua text"),
+        (
+            b"\xff\xfex\0=\x001\0",
+            "config: UTF-16 text; save the file as UTF-8",
+        ),
+        (
+            b"\xfe\xff\0x\0=\x001",
+            "config: UTF-16 text; save the file as UTF-8",
+        ),
     ] {
         let (_folder, loaded) = load_files(&[("config", bytes)]);
-        assert_eq!(
-            loaded.unwrap_err(),
-            "config: not UTF-8 text; save the file as UTF-8",
-            "{bytes:?}"
-        );
+        assert_eq!(loaded.unwrap_err(), expected, "{bytes:?}");
     }
     let comment = format!("--{}", "x".repeat((1 << 20) - 2));
     assert!(load(&comment).is_ok());

@@ -1,10 +1,11 @@
 //! Node configs: every key, its default, and the errors of wrong ones.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use skyring::config::{
-    CALL_TIMEOUT_MS_DEFAULT, Checked, NodeConfig, NodeEntry, SPIN_US_MAX, THREADS_MAX, check,
+    CALL_TIMEOUT_MS_DEFAULT, Checked, LogTime, NodeConfig, NodeEntry, SPIN_US_MAX, THREADS_MAX, check,
 };
 use tempfile::TempDir;
 
@@ -68,13 +69,16 @@ fn a_config_as_users_write_it_is_read() {
     assert_eq!(config.bootstrap, "snlua bootstrap");
     assert_eq!(
         config.luaservice.as_deref(),
-        Some("./service/?.lua;./examples/?.lua")
+        Some(OsStr::new("./service/?.lua;./examples/?.lua"))
     );
-    assert_eq!(config.lualoader.as_deref(), Some("./lualib/loader.lua"));
-    assert_eq!(config.lua_path.as_deref(), Some("./lualib/?.lua"));
-    assert_eq!(config.lua_cpath.as_deref(), Some("./luaclib/?.so"));
-    assert_eq!(config.cpath.as_deref(), Some("./cservice/?.so"));
-    assert_eq!(config.preload.as_deref(), Some("./preload.lua"));
+    assert_eq!(
+        config.lualoader.as_deref(),
+        Some(OsStr::new("./lualib/loader.lua"))
+    );
+    assert_eq!(config.lua_path.as_deref(), Some(OsStr::new("./lualib/?.lua")));
+    assert_eq!(config.lua_cpath.as_deref(), Some(OsStr::new("./luaclib/?.so")));
+    assert_eq!(config.cpath.as_deref(), Some(OsStr::new("./cservice/?.so")));
+    assert_eq!(config.preload.as_deref(), Some(OsStr::new("./preload.lua")));
     assert!(!config.profile);
     assert_eq!(config.open.as_deref(), Some("db"));
     let services: Vec<_> = config
@@ -101,11 +105,7 @@ fn a_config_as_users_write_it_is_read() {
         ("profile", "false"),
         ("cluster", "./clustername.lua"),
     ] {
-        assert_eq!(
-            config.environment.get(key).map(String::as_str),
-            Some(text),
-            "{key}"
-        );
+        assert_eq!(config.environment_text(key), Some(text), "{key}");
     }
     for absent in ["logger", "root", "services", "include", "string"] {
         assert!(!config.environment.contains_key(absent), "{absent}");
@@ -127,7 +127,7 @@ fn an_empty_config_has_every_default() {
     let environment: Vec<_> = config
         .environment
         .iter()
-        .map(|(key, text)| format!("{key}={text}"))
+        .map(|(key, text)| format!("{key}={}", String::from_utf8_lossy(text)))
         .collect();
     let threads = format!("thread={}", config.threads);
     assert_eq!(
@@ -166,9 +166,46 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
         ("thread = 'many'", format!("{thread} \"many\"")),
         ("thread = {}", format!("{thread} a table")),
         (
-            "harbor = 1",
-            "config_db: harbor: expected 0 or no such key (nodes connect by the cluster map), \
-             found the number 1"
+            "harbor = 256",
+            "config_db: harbor: expected a whole number from 0 to 255, found the number 256".into(),
+        ),
+        (
+            "harbor = 2 address = '127.0.0.1:2527' master = '127.0.0.1:2013'",
+            "config_db: harbor: without standalone it needs other harbors, which do not exist here; connect the nodes \
+             by the cluster map instead: harbor = 0, cluster = \"FILE\", open = \"NAME\""
+                .into(),
+        ),
+        (
+            "harbor = 0 standalone = '0.0.0.0:2013'",
+            "config_db: standalone: needs a harbor; set harbor = 1, or remove this key (with harbor = 0 Skynet does not \
+             start either)"
+                .into(),
+        ),
+        (
+            "logservice = 'snlua'",
+            "config_db: logservice: \"snlua\" needs logger = \"NAME\", the service in Lua that takes the lines".into(),
+        ),
+        (
+            "log_time = 'local'",
+            "config_db: log_time: not known; it is \"none\", \"skynet\" or \"utc\"".into(),
+        ),
+        (
+            "log_time = 'utc' logservice = 'snlua' logger = 'userlog'",
+            "config_db: log_time: has no effect with a log service, which writes the lines itself; remove one of the \
+             two keys"
+                .into(),
+        ),
+        (
+            "cluster_secret = 'x'",
+            "config_db: cluster_secret: connections of nodes are not authenticated yet; remove this key, and let only \
+             your own machines connect to the nodes' ports"
+                .into(),
+        ),
+        ("start = '\\xc4\\xe3'", "config_db: start: expected text, found text that is not UTF-8".into()),
+        (
+            "services = { ['\\xc4\\xe3'] = 'echo' }",
+            "config_db: services: expected { NAME = \"KIND ARGUMENTS\" }, found a table with a name that is not UTF-8 \
+             text"
                 .into(),
         ),
         ("start = 7", "config_db: start: expected text, found the number 7".into()),
@@ -179,10 +216,7 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
             "call_timeout_ms = -1",
             "config_db: call_timeout_ms: expected milliseconds, 0 for no deadline, found the number -1".into(),
         ),
-        (
-            "daemon = './skynet.pid'",
-            "config_db: daemon: not supported; run the node under a service manager and remove this key".into(),
-        ),
+        ("daemon = true", "config_db: daemon: expected text, found true".into()),
         (
             "services = 'simpledb'",
             "config_db: services: expected { NAME = \"KIND ARGUMENTS\" }, found \"simpledb\"".into(),
@@ -360,4 +394,108 @@ fn check_tells_configs_and_maps_apart() {
             .contains("variable $SKYRING_NEVER_SET is not set")
     );
     assert!(checked("absent").unwrap_err().ends_with("absent: no such file"));
+}
+
+#[test]
+fn a_harbor_with_standalone_runs_alone_and_says_so() {
+    for (keys, harbor) in [
+        (
+            "harbor = 1 standalone = '0.0.0.0:2013' master = '127.0.0.1:2013' address = '127.0.0.1:2526'",
+            1,
+        ),
+        ("harbor = 7 standalone = '0.0.0.0:2013'", 7),
+        ("thread = 1 standalone = '0.0.0.0:2013'", 1),
+    ] {
+        let config = load(keys).unwrap();
+        assert_eq!(config.harbor, harbor, "{keys}");
+        assert_eq!(
+            config.environment_text("harbor"),
+            Some(harbor.to_string().as_str())
+        );
+        assert_eq!(config.environment_text("standalone"), Some("0.0.0.0:2013"));
+        let expected = format!(
+            "harbor {harbor} runs alone: global names are names of this node, and nothing listens on 0.0.0.0:2013 for \
+             other harbors; nodes connect by the cluster map"
+        );
+        assert_eq!(config.notices, [expected]);
+    }
+    let config = load("harbor = 0 standalone = false address = '127.0.0.1:2526'").unwrap();
+    assert_eq!((config.harbor, config.notices.len()), (0, 1));
+    assert_eq!(config.notices[0], "address has no effect without a harbor");
+}
+
+#[test]
+fn a_key_that_looks_like_a_misspelt_one_is_told_and_kept() {
+    let config = load("cluster_secert = 'x' call_timeout = 5 mongo_port = 27017 thread = 1").unwrap();
+    assert_eq!(
+        config.notices,
+        [
+            "\"call_timeout\" is no key of a node; is it meant to be call_timeout_ms? It is only kept for getenv",
+            "\"cluster_secert\" is no key of a node; is it meant to be cluster_secret? It is only kept for getenv",
+        ]
+    );
+    assert_eq!(config.environment_text("call_timeout"), Some("5"));
+    // Skynet's own keys are known, also those that only its library reads.
+    let skynet = "thread = 1 cpath = 'x' harbor = 0 bootstrap = 'snlua bootstrap' daemon = false logger = 'x' \
+                  logservice = 'logger' profile = true lualoader = 'x' luaservice = 'x' lua_path = 'x' lua_cpath = 'x' \
+                  preload = 'x' logpath = '.' enablessl = false start = 'main' snax = 'x' snax_interface_g = 'x' \
+                  snax_loader = 'x' certfile = 'x' keyfile = 'x' standalone = false";
+    assert_eq!(load(skynet).unwrap().notices, Vec::<String>::new());
+}
+
+#[test]
+fn a_config_may_be_in_any_encoding_with_a_mark_and_a_first_line_for_the_shell() {
+    // A comment and a value in GBK.
+    let text = b"\xef\xbb\xbf#!/usr/bin/env skyring\r\n-- \xd6\xd0\xce\xc4\r\nthread = 1\r\n\
+                 title = '\xc4\xe3\xba\xc3'\r\nlogger = '\xc4\xe3.log'\r\nluaservice = './\xc4\xe3/?.lua'\r\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    std::fs::write(&file, text).unwrap();
+    let config = NodeConfig::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        config.environment.get("title").map(Vec::as_slice),
+        Some(&b"\xc4\xe3\xba\xc3"[..])
+    );
+    assert_eq!(config.environment_text("title"), None);
+    let logger = config.logger.unwrap_or_default();
+    assert_eq!(logger.as_os_str().as_encoded_bytes(), b"\xc4\xe3.log");
+    assert_eq!(
+        config.luaservice.unwrap_or_default().as_encoded_bytes(),
+        b"./\xc4\xe3/?.lua"
+    );
+    // Lines keep their numbers.
+    std::fs::write(&file, b"#!/bin/sh\n-- \xd6\xd0\nx = = 1\n").unwrap();
+    let error = NodeConfig::load(&file).unwrap_err();
+    assert_eq!(error.line, Some(3), "{error}");
+}
+
+#[test]
+fn the_log_is_a_file_with_times_the_standard_output_or_a_service() {
+    let log = |keys: &str| {
+        let config = load(keys).unwrap();
+        let service = config
+            .log_service
+            .map(|service| format!("{} {}", service.kind, service.arguments));
+        (config.logger, config.log_time, service)
+    };
+    let file = Some(PathBuf::from("node.log"));
+    assert_eq!(log(""), (None, LogTime::None, None));
+    assert_eq!(
+        log("logservice = 'logger' logger = 'node.log'"),
+        (file.clone(), LogTime::Skynet, None)
+    );
+    assert_eq!(
+        log("logger = 'node.log' log_time = 'none'"),
+        (file.clone(), LogTime::None, None)
+    );
+    assert_eq!(
+        log("logger = 'node.log' log_time = 'utc'"),
+        (file, LogTime::Utc, None)
+    );
+    assert_eq!(log("log_time = 'skynet'"), (None, LogTime::Skynet, None));
+    let service = Some("snlua userlog a b".to_owned());
+    assert_eq!(
+        log("logservice = 'snlua' logger = 'userlog a b'"),
+        (None, LogTime::None, service)
+    );
 }

@@ -1,11 +1,13 @@
 //! Services that ship with Skyring. Each is a plain [`skyring::Service`] and uses only the engine's public API, so
 //! each is also an example of how to write a service.
 
+mod debug_console;
 mod echo;
 mod gate;
 mod monitor;
 mod simpledb;
 
+pub use debug_console::{CONSOLE_CLIENTS_MAX, DebugConsole, LINE_BYTES_MAX};
 pub use echo::Echo;
 pub use gate::{GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, Gate};
 pub use monitor::{Change, HISTORY_MAX, NodeMonitor, WATCHED_MAX};
@@ -13,8 +15,8 @@ pub use simpledb::{ENTRIES_MAX, SimpleDb};
 
 use skyring::{Error, Kinds};
 
-/// The kinds of service that a config can name: `echo`, `simpledb`, `monitor` and `gate`. The last two take arguments: see
-/// [`NodeMonitor`] and [`Gate`].
+/// The kinds of service that a config can name: `echo`, `simpledb`, `monitor`, `gate` and `debug_console`. The last three take
+/// arguments: see [`NodeMonitor`], [`Gate`] and [`DebugConsole`].
 pub fn kinds() -> Kinds {
     Kinds::default()
         .add("echo", |arguments| {
@@ -25,6 +27,7 @@ pub fn kinds() -> Kinds {
         })
         .add("monitor", NodeMonitor::from_arguments)
         .add("gate", Gate::from_arguments)
+        .add("debug_console", DebugConsole::from_arguments)
 }
 
 fn check_no_arguments(kind: &str, arguments: &str) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 //! Each command is a folder with its `Arguments` and a `run` that returns the exit code; no command knows another.
 //! The exit codes are the same for all: 0 success, 1 failure, 2 the arguments or a file are invalid.
 
+mod allocator;
 mod bench;
 mod call;
 mod check;
@@ -13,6 +14,7 @@ mod shared;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
@@ -29,13 +31,17 @@ Examples:
 
 Exit codes: 0 success, 1 failure, 2 the arguments or a file are invalid.";
 
+/// The version, and that of Lua, because modules in C must be built for the same.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (Lua {})", env!("CARGO_PKG_VERSION"), skyring_lua::LUA_VERSION));
+
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::CountingAllocator = allocator::CountingAllocator;
 
 /// Runs, calls and measures Skyring nodes: services that pass messages, in one process and across a cluster,
 /// in the wire format of Skynet.
 #[derive(Debug, Parser)]
-#[command(name = "skyring", version, styles = STYLES, after_help = EXAMPLES)]
+#[command(name = "skyring", version = VERSION.as_str(), styles = STYLES, after_help = EXAMPLES)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
@@ -62,6 +68,7 @@ enum Action {
 const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
 
 fn main() -> ExitCode {
+    skyring_bench::set_allocation_counter(allocator::allocations);
     // Not a command for users: `bench` starts this program as the server of a floor.
     if std::env::args_os()
         .nth(1)

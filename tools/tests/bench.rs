@@ -84,6 +84,11 @@ fn the_figures_are_printed_as_json() {
     }
     assert!(number(&figures["machine"]["processors"]) > 0.0, "{json}");
     assert_eq!(figures["floors"].as_array().map(Vec::len), Some(2), "{json}");
+    let unrest = &figures["unrest"];
+    for field in ["steal_percent", "other_percent", "away_percent", "speed_ratio"] {
+        assert!(unrest[field].is_number(), "{field} in {json}");
+    }
+    assert_eq!(unrest["gaps"].as_array().map(Vec::len), Some(5), "{json}");
 }
 
 #[test]
@@ -125,6 +130,9 @@ fn the_highest_rate_that_meets_an_objective_is_found() {
     let met = trials.iter().filter(|trial| trial["met"] == true);
     let highest = met.map(|trial| number(&trial["rate"])).fold(0.0, f64::max);
     assert_eq!(number(&figures["rate"]), highest, "{json}");
+    assert_eq!(number(&figures["search"]["met"]), highest, "{json}");
+    let missed = &figures["search"]["missed"];
+    assert!(missed.is_null() || number(missed) > highest, "{json}");
 }
 
 #[test]
@@ -267,5 +275,41 @@ fn a_target_has_a_figure_a_floor_a_ratio_and_a_result() {
     assert!(
         cause.contains("expected one of throughput, round-trip"),
         "{cause}"
+    );
+}
+
+#[test]
+fn the_costs_of_a_call_are_in_every_result_or_the_reason_is() {
+    let arguments = [
+        "--seconds",
+        "0.3",
+        "--warmup",
+        "0",
+        "--in-flight",
+        "8",
+        "--json",
+        "-",
+    ];
+    let (figures, json) = figures(&arguments);
+    let costs = &figures["costs"];
+    assert!(number(&costs["calls"]) > 0.0, "{json}");
+    // The value and a header, both ways; calls in flight at the two moments of counting make the figure a little less exact.
+    for direction in ["bytes_sent", "bytes_received"] {
+        assert!((64.0..200.0).contains(&number(&costs[direction])), "{json}");
+    }
+    assert!(number(&costs["allocations"]["client"]) > 0.0, "{json}");
+    let missing = costs["missing"].as_array().expect("a list");
+    let is_explained = |what: &str| {
+        missing
+            .iter()
+            .any(|line| line.as_str().is_some_and(|line| line.starts_with(what)))
+    };
+    assert!(
+        costs["system_calls"]["client"].is_number() || is_explained("system calls"),
+        "{json}"
+    );
+    assert!(
+        costs["cycles"]["server"].is_number() || is_explained("cycles"),
+        "{json}"
     );
 }

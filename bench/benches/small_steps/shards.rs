@@ -48,16 +48,34 @@ async fn launch_sink(caller: &Caller, on_other_shard: bool) -> Result<Handle, Er
     }
 }
 
+/// What the messages of a measurement carry.
+#[derive(Clone, Copy)]
+enum Payloads {
+    /// One payload, whose references both shards count.
+    Shared,
+    /// A payload each.
+    Own,
+}
+
 /// The time that `messages` sends take until the last one was handled.
-async fn send_all(caller: &Caller, sink: Handle, messages: u64) -> Result<Duration, Error> {
-    let payload = Payload::pack(&("GET", "player:10086"))?;
+async fn send_all(
+    caller: &Caller,
+    sink: Handle,
+    payloads: Payloads,
+    messages: u64,
+) -> Result<Duration, Error> {
+    let values = ("GET", "player:10086");
+    let payload = Payload::pack(&values)?;
     let before: u64 = caller.call(sink, &()).await?.unpack()?;
     let started = Instant::now();
     let mut left = messages;
     while left > 0 {
         let some = left.min(UNDER_WAY_MAX / 2);
         for _ in 0..some {
-            caller.send_payload(sink, payload.clone())?;
+            match payloads {
+                Payloads::Shared => caller.send_payload(sink, payload.clone())?,
+                Payloads::Own => caller.send(sink, &values)?,
+            }
         }
         left -= some;
         // What was sent before is handled when this is answered.
@@ -67,10 +85,10 @@ async fn send_all(caller: &Caller, sink: Handle, messages: u64) -> Result<Durati
     Ok(started.elapsed())
 }
 
-fn measured(node: &Node, on_other_shard: bool, messages: u64) -> Duration {
+fn measured(node: &Node, on_other_shard: bool, payloads: Payloads, messages: u64) -> Duration {
     let measured = node.block_on(move |caller: Caller| async move {
         let sink = launch_sink(&caller, on_other_shard).await?;
-        send_all(&caller, sink, messages).await
+        send_all(&caller, sink, payloads, messages).await
     });
     measured.expect("the node runs").expect("the sink answers")
 }
@@ -104,7 +122,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         bench.iter_custom(|count| calls(&node, ".echo", count))
     });
     group.bench_function("send", |bench| {
-        bench.iter_custom(|count| measured(&node, false, count))
+        bench.iter_custom(|count| measured(&node, false, Payloads::Shared, count))
     });
     let crowd = node.block_on(|caller: Caller| async move {
         for number in 0..OTHERS {
@@ -123,6 +141,9 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("other shard");
     group.throughput(Throughput::Elements(1));
     group.bench_function("messages one way, in batches", |bench| {
-        bench.iter_custom(|count| measured(&node, true, count));
+        bench.iter_custom(|count| measured(&node, true, Payloads::Shared, count));
+    });
+    group.bench_function("the same, a payload each", |bench| {
+        bench.iter_custom(|count| measured(&node, true, Payloads::Own, count));
     });
 }

@@ -17,12 +17,4 @@ pub enum LoadError {
     /// The node took no caller, or stopped.
     #[error("the load cannot run: {0}")]
     Node(#[from] Error),
-    /// A shard of the node was not reached.
-    #[error("only {reached} of the {shards} shards of the calling node could be reached")]
-    Shards {
-        /// Shards that have callers.
-        reached: usize,
-        /// Shards of the node.
-        shards: usize,
-    },
 }

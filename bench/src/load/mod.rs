@@ -8,6 +8,7 @@
 //! store for the live rate. Every shard of the node has its share of the calls and a histogram of its own; they are
 //! merged at the end.
 
+mod callee;
 mod closed_loop;
 mod error;
 mod open_loop;
@@ -17,9 +18,13 @@ mod running_load;
 mod settings;
 mod shard;
 mod shard_load;
+mod target_callee;
 
+pub(crate) use self::callee::Callee;
 pub use self::error::LoadError;
 pub use self::rates::{RATES_MAX, Rate};
 pub use self::result::LoadResult;
 pub use self::running_load::RunningLoad;
-pub use self::settings::{CALLS_PER_SECOND_MAX, Load, LoadModel};
+pub(crate) use self::running_load::start_schedule;
+pub(crate) use self::settings::Schedule;
+pub use self::settings::{CALLS_PER_SECOND_MAX, Load, LoadModel, TargetLoad};

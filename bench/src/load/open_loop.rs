@@ -17,7 +17,8 @@ use std::time::Duration;
 use quanta::Instant;
 use skyring::Caller;
 
-use super::settings::Load;
+use super::callee::Callee;
+use super::settings::Schedule;
 use super::shard_load::{ERROR_PAUSE, ShardLoad};
 
 /// When the next call is due later than this, the timetable's task sleeps for [`SLEEP`]: never too long, since a sleep
@@ -29,8 +30,8 @@ const SLEEP: Duration = Duration::from_millis(1);
 const GROUPS: u64 = 10_000;
 
 /// A shard's calls, in the order in which they are due.
-pub(super) struct Timetable {
-    shard_load: Rc<ShardLoad>,
+pub(super) struct Timetable<C> {
+    shard_load: Rc<ShardLoad<C>>,
     caller: Caller,
     /// When call 0 is due.
     start: Instant,
@@ -57,12 +58,12 @@ struct Worker {
 }
 
 /// Starts the timetable of one shard, which makes its share of `rate` calls a second.
-pub(super) fn start(
+pub(super) fn start<C: Callee>(
     caller: &Caller,
-    shard_load: &Rc<ShardLoad>,
+    shard_load: &Rc<ShardLoad<C>>,
     (rate, in_flight): (f64, usize),
-    load: &Load,
-) -> Rc<Timetable> {
+    schedule: &Schedule,
+) -> Rc<Timetable<C>> {
     let shards = caller.shards() as f64;
     let interval = shards * 1e9 / rate;
     let count = |time: Duration| (time.as_nanos() as f64 / interval).ceil() as u64;
@@ -73,8 +74,8 @@ pub(super) fn start(
         caller: caller.clone(),
         start: Instant::now() + offset,
         interval,
-        counts_from: count(load.warm_up),
-        end: count(load.warm_up + load.duration),
+        counts_from: count(schedule.warm_up),
+        end: count(schedule.warm_up + schedule.duration),
         next: Cell::new(0),
         // A shard without a worker would make no calls.
         workers_max: in_flight.max(1),
@@ -88,7 +89,7 @@ pub(super) fn start(
 }
 
 /// Hands out calls as they become due, until the last one.
-async fn hand_out_calls(timetable: Rc<Timetable>) {
+async fn hand_out_calls<C: Callee>(timetable: Rc<Timetable<C>>) {
     while timetable.next.get() < timetable.end {
         let now = Instant::now();
         let is_behind = !timetable.hand_out(now);
@@ -115,7 +116,7 @@ async fn yield_once() {
     .await;
 }
 
-impl Timetable {
+impl<C: Callee> Timetable<C> {
     fn due(&self, call: u64) -> Instant {
         self.start + Duration::from_nanos((call as f64 * self.interval) as u64)
     }
@@ -224,24 +225,29 @@ impl Timetable {
 }
 
 /// Makes one call after the other. The task is dropped with its service.
-async fn make_calls(timetable: Rc<Timetable>, number: usize) {
+async fn make_calls<C: Callee>(timetable: Rc<Timetable<C>>, number: usize) {
     let shard_load = &timetable.shard_load;
     loop {
         let call = timetable.next_call(number).await;
-        let result = shard_load.call(&shard_load.node(call)).await;
+        let callee = shard_load.callee();
+        let path = callee.path(call, number);
+        let result = callee.call(&path).await;
         let ended = Instant::now();
         match result {
-            Ok(_) => {
+            Ok(()) => {
                 shard_load.answered();
+                let latency = ended.saturating_duration_since(timetable.due(call));
                 if call >= timetable.counts_from {
-                    shard_load.record_latency(ended.saturating_duration_since(timetable.due(call)));
+                    shard_load.record_latency(latency);
                 }
+                callee.ended(&path, Ok(latency));
                 timetable.ended(number, timetable.take(ended));
             }
-            Err(error) => {
+            Err(code) => {
                 if call >= timetable.counts_from {
-                    shard_load.failed(&error);
+                    shard_load.failed(code);
                 }
+                callee.ended(&path, Err(code));
                 timetable.ended(number, None);
                 timetable.caller.sleep(ERROR_PAUSE).await;
             }

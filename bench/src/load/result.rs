@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::rates::Rate;
-use super::settings::{Load, LoadModel};
+use super::settings::{LoadModel, Schedule};
 use crate::cpu::CpuSeconds;
 use crate::latency::{self, Latency};
 
@@ -59,7 +59,7 @@ impl LoadResult {
     }
 
     /// The result of all shards.
-    pub(super) fn merge(load: &Load, rates: Vec<Rate>, shards: Vec<ShardResult>) -> LoadResult {
+    pub(super) fn merge(schedule: &Schedule, rates: Vec<Rate>, shards: Vec<ShardResult>) -> LoadResult {
         let mut latencies = latency::histogram();
         let mut errors = BTreeMap::new();
         let (mut calls, mut calls_per_second, mut seconds) = (0, 0.0, 0f64);
@@ -87,12 +87,12 @@ impl LoadResult {
             latency_us: Latency::of(&latencies),
             latencies,
             errors,
-            model: load.model,
+            model: schedule.model,
             backlog_max,
             unanswered,
             rates,
-            in_flight: load.in_flight,
-            size: load.size,
+            in_flight: schedule.in_flight,
+            size: schedule.size,
             seconds,
             cpu_seconds,
         }

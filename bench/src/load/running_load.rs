@@ -1,37 +1,48 @@
 //! A running load: its callers on every shard of a node, its progress, and its result.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use quanta::Instant;
-use skyring::{Error, Node};
+use skyring::{Answer, Caller, Context, Error, Message, Node, Service, SocketEvent};
 
+use super::callee::{Callee, ServiceCallee};
 use super::error::LoadError;
 use super::rates::Rates;
 use super::result::{LoadResult, ShardResult};
-use super::settings::{CALLS_PER_SECOND_MAX, IN_FLIGHT_MAX, Load, LoadModel};
+use super::settings::{Load, Schedule, TargetLoad};
 use super::shard::run_shard;
+use super::shard_load::ShardLoad;
+use super::target_callee::TargetCallee;
 use crate::interrupt::Interrupt;
 
 /// Time between two records of the number of answered calls.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a job may take to begin on its shard.
-const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// Jobs that are sent for each shard before a shard is considered unreachable. A job's shard follows from its handle,
-/// evenly, so each misses a given shard of n with a chance of 1 - 1/n.
-const JOBS_PER_SHARD_MAX: usize = 64;
-
 /// A running load.
 pub struct RunningLoad {
-    load: Load,
+    schedule: Schedule,
     progress: Arc<[AtomicU64]>,
     rates: Rates,
-    waiting: Vec<Receiver<Option<ShardResult>>>,
+    /// The result of each shard, when it is done.
+    results: Receiver<ShardResult>,
     arrived: Vec<ShardResult>,
+}
+
+/// The callers of one shard, as a service, which owns the sockets that they need.
+struct ShardService<C>(Rc<ShardLoad<C>>);
+
+impl<C: Callee> Service for ShardService<C> {
+    fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
+        Answer::error(Error::remote("the callers of a load take no messages"))
+    }
+
+    fn socket(&mut self, _context: &Context<Self>, event: SocketEvent) {
+        self.0.callee().socket_event(event);
+    }
 }
 
 impl Load {
@@ -40,62 +51,59 @@ impl Load {
     /// # Errors
     /// [`LoadError`].
     pub fn start(self, node: &Node) -> Result<RunningLoad, LoadError> {
-        if self.in_flight == 0 || self.in_flight > IN_FLIGHT_MAX {
-            return Err(LoadError::InFlight(self.in_flight));
-        }
-        if let LoadModel::Open(rate) = self.model
-            && !(rate > 0.0 && rate <= CALLS_PER_SECOND_MAX)
-        {
-            return Err(LoadError::Rate(rate));
-        }
-        // The clock is calibrated here, before the measurement.
-        Instant::now();
-        let shards = node.threads();
-        let progress: Arc<[AtomicU64]> = (0..shards).map(|_| AtomicU64::new(0)).collect();
-        let claimed: Arc<[AtomicBool]> = (0..shards).map(|_| AtomicBool::new(false)).collect();
-        let (arrived, working) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let mut waiting = Vec::new();
-        for job in 0..shards * JOBS_PER_SHARD_MAX {
-            if working.load(Ordering::Acquire) == shards {
-                break;
-            }
-            let (load, progress, claimed) = (self.clone(), Arc::clone(&progress), Arc::clone(&claimed));
-            let (arrived_there, working_there) = (Arc::clone(&arrived), Arc::clone(&working));
-            waiting.push(node.run(move |caller| async move {
-                let shard = caller.shard_index();
-                let is_first = claimed
-                    .get(shard)
-                    .is_some_and(|claim| !claim.swap(true, Ordering::AcqRel));
-                working_there.fetch_add(usize::from(is_first), Ordering::AcqRel);
-                arrived_there.fetch_add(1, Ordering::AcqRel);
-                if !is_first {
-                    return None;
-                }
-                Some(run_shard(caller, load, progress).await)
-            })?);
-            let sent = Instant::now();
-            while arrived.load(Ordering::Acquire) <= job {
-                if sent.elapsed() > ARRIVAL_TIME_MAX {
-                    return Err(LoadError::Shards {
-                        reached: working.load(Ordering::Acquire),
-                        shards,
-                    });
-                }
-                std::thread::sleep(Duration::from_micros(100));
-            }
-        }
-        let reached = working.load(Ordering::Acquire);
-        if reached < shards {
-            return Err(LoadError::Shards { reached, shards });
-        }
-        Ok(RunningLoad {
-            rates: Rates::start(self.warm_up + self.duration),
-            load: self,
-            progress,
-            waiting,
-            arrived: Vec::new(),
+        let schedule = self.schedule();
+        start_schedule(node, schedule, move |caller| ServiceCallee::new(caller, &self))
+    }
+}
+
+impl TargetLoad {
+    /// Connects every shard of `node` to the target, and starts callers there.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn start(self, node: &Node) -> Result<RunningLoad, LoadError> {
+        let schedule = self.schedule();
+        start_schedule(node, schedule, move |caller| {
+            TargetCallee::new(caller, &self.target, self.connections)
         })
     }
+}
+
+/// Starts callers on every shard of `node`, which call what `make` makes there.
+pub(crate) fn start_schedule<C: Callee>(
+    node: &Node,
+    schedule: Schedule,
+    make: impl Fn(&Caller) -> C + Clone + Send + 'static,
+) -> Result<RunningLoad, LoadError> {
+    schedule.check()?;
+    // The clock is calibrated here, before the measurement.
+    Instant::now();
+    let progress: Arc<[AtomicU64]> = (0..node.threads()).map(|_| AtomicU64::new(0)).collect();
+    let (sender, results) = mpsc::channel();
+    let (there, counts) = (schedule.clone(), Arc::clone(&progress));
+    node.block_on(move |caller| async move {
+        // One instance of a keyed service is on each shard.
+        let launched = caller.launch_keyed(move |context: &Context<ShardService<C>>| {
+            let caller: Caller = (**context).clone();
+            let shard_load = ShardLoad::new(make(&caller), caller.shard_index(), Arc::clone(&counts));
+            let (callers, schedule, sender) = (Rc::clone(&shard_load), there.clone(), sender.clone());
+            context.spawn(async move {
+                let result = run_shard(caller.clone(), callers, schedule).await;
+                // Nobody listens when the load was dropped.
+                let _ = sender.send(result);
+                caller.exit();
+            });
+            ShardService(shard_load)
+        });
+        launched.await.map(drop)
+    })??;
+    Ok(RunningLoad {
+        rates: Rates::start(schedule.warm_up + schedule.duration),
+        schedule,
+        progress,
+        results,
+        arrived: Vec::new(),
+    })
 }
 
 impl RunningLoad {
@@ -113,13 +121,10 @@ impl RunningLoad {
     /// [`LoadError::Node`] when the calling node stopped.
     pub fn wait(&mut self, time_max: Duration) -> Result<Option<LoadResult>, LoadError> {
         let started = Instant::now();
-        while let Some(receiver) = self.waiting.last() {
+        while self.arrived.len() < self.progress.len() {
             let left = time_max.saturating_sub(started.elapsed());
-            match receiver.recv_timeout(left.min(POLL_INTERVAL)) {
-                Ok(result) => {
-                    self.arrived.extend(result);
-                    self.waiting.pop();
-                }
+            match self.results.recv_timeout(left.min(POLL_INTERVAL)) {
+                Ok(result) => self.arrived.push(result),
                 Err(RecvTimeoutError::Timeout) => {
                     self.rates.record(self.calls());
                     if left <= POLL_INTERVAL {
@@ -131,7 +136,7 @@ impl RunningLoad {
         }
         self.rates.record(self.calls());
         Ok(Some(LoadResult::merge(
-            &self.load,
+            &self.schedule,
             self.rates.read(),
             std::mem::take(&mut self.arrived),
         )))

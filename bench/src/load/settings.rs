@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use skyring::{Address, Payload};
 
+use super::error::LoadError;
+use crate::foreign::Target;
+
 /// Most calls in flight of one load.
 pub(super) const IN_FLIGHT_MAX: usize = 1 << 20;
 
@@ -44,4 +47,73 @@ pub struct Load {
     pub duration: Duration,
     /// The process of the called node, to measure its processor time.
     pub server_process: Option<u32>,
+}
+
+impl Load {
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule {
+            size: self.size,
+            model: self.model,
+            in_flight: self.in_flight,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            server_process: self.server_process,
+        }
+    }
+}
+
+/// A load of calls to a server that is no node of a cluster.
+#[derive(Debug, Clone)]
+pub struct TargetLoad {
+    /// The server, and how it is called.
+    pub target: Target,
+    /// Connections to it, over all shards of the calling node; each shard has at least one.
+    pub connections: usize,
+    /// When calls begin.
+    pub model: LoadModel,
+    /// Calls in flight over all shards of the calling node; in an open loop the most. What is more than one for each
+    /// connection is pipelined.
+    pub in_flight: usize,
+    /// The time at the beginning whose calls are not counted.
+    pub warm_up: Duration,
+    /// The measured time.
+    pub duration: Duration,
+}
+
+impl TargetLoad {
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule {
+            size: self.target.size(),
+            model: self.model,
+            in_flight: self.in_flight,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            server_process: None,
+        }
+    }
+}
+
+/// When calls begin, how many, and for how long: the same for all that can be called.
+#[derive(Debug, Clone)]
+pub(crate) struct Schedule {
+    pub(crate) size: usize,
+    pub(crate) model: LoadModel,
+    pub(crate) in_flight: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) duration: Duration,
+    pub(crate) server_process: Option<u32>,
+}
+
+impl Schedule {
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        if self.in_flight == 0 || self.in_flight > IN_FLIGHT_MAX {
+            return Err(LoadError::InFlight(self.in_flight));
+        }
+        if let LoadModel::Open(rate) = self.model
+            && !(rate > 0.0 && rate <= CALLS_PER_SECOND_MAX)
+        {
+            return Err(LoadError::Rate(rate));
+        }
+        Ok(())
+    }
 }

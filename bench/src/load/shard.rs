@@ -1,14 +1,14 @@
 //! One shard's share of a load: the warm-up, the measured time, and the drain.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::rc::Rc;
 use std::time::Duration;
 
 use quanta::Instant;
 use skyring::Caller;
 
+use super::callee::Callee;
 use super::result::ShardResult;
-use super::settings::{Load, LoadModel};
+use super::settings::{LoadModel, Schedule};
 use super::shard_load::{ERROR_PAUSE, ShardLoad};
 use super::{closed_loop, open_loop};
 use crate::cpu::CpuSeconds;
@@ -17,29 +17,35 @@ use crate::cpu::CpuSeconds;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Runs one shard's share of a load.
-pub(super) async fn run_shard(caller: Caller, load: Load, progress: Arc<[AtomicU64]>) -> ShardResult {
+pub(super) async fn run_shard<C: Callee>(
+    caller: Caller,
+    shard_load: Rc<ShardLoad<C>>,
+    schedule: Schedule,
+) -> ShardResult {
     let (shard, shards) = (caller.shard_index(), caller.shards());
-    let in_flight = load.in_flight / shards + usize::from(shard < load.in_flight % shards);
-    let shard_load = ShardLoad::new(&caller, &load, progress);
-    let timetable = match load.model {
+    let in_flight = schedule.in_flight / shards + usize::from(shard < schedule.in_flight % shards);
+    let timetable = match schedule.model {
         LoadModel::Closed => {
             closed_loop::start(&caller, &shard_load, in_flight);
             None
         }
-        LoadModel::Open(rate) => Some(open_loop::start(&caller, &shard_load, (rate, in_flight), &load)),
+        LoadModel::Open(rate) => {
+            let share = (rate, in_flight);
+            Some(open_loop::start(&caller, &shard_load, share, &schedule))
+        }
     };
 
-    caller.sleep(load.warm_up).await;
+    caller.sleep(schedule.warm_up).await;
     if timetable.is_none() {
         shard_load.reset();
     }
-    let (calls_before, cpu_before) = (shard_load.calls(), CpuSeconds::now(load.server_process));
+    let (calls_before, cpu_before) = (shard_load.calls(), CpuSeconds::now(schedule.server_process));
     let started = Instant::now();
 
-    caller.sleep(load.duration).await;
+    caller.sleep(schedule.duration).await;
     let seconds = started.elapsed().as_secs_f64();
     let calls = shard_load.calls() - calls_before;
-    let cpu_seconds = CpuSeconds::now(load.server_process).since(cpu_before);
+    let cpu_seconds = CpuSeconds::now(schedule.server_process).since(cpu_before);
     let counted = timetable.is_none().then(|| shard_load.counted());
 
     // The replies to abandoned calls would be discarded; let the calls end.
@@ -49,6 +55,7 @@ pub(super) async fn run_shard(caller: Caller, load: Load, progress: Arc<[AtomicU
         caller.sleep(ERROR_PAUSE).await;
     }
     let (backlog_max, unanswered) = timetable.map_or((0, 0), |timetable| timetable.close());
+    shard_load.callee().finished();
     // A timetable has its own rule which calls count, and those may be answered late.
     let (latencies, errors) = counted.unwrap_or_else(|| shard_load.counted());
     ShardResult {

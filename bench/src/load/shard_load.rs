@@ -1,4 +1,4 @@
-//! The state that the callers of one shard share: the called service, and the counts.
+//! The state that the callers of one shard share: what they call, and the counts.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,21 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use skyring::{Address, Call, Caller, Error, NodeRef, Payload};
 
-use super::settings::Load;
+use super::callee::Callee;
 use crate::latency::{self, nanoseconds};
 
 /// A caller whose call failed pauses this long, so that immediate errors do not become a busy loop.
 pub(super) const ERROR_PAUSE: Duration = Duration::from_millis(1);
 
-pub(super) struct ShardLoad {
-    node: NodeRef,
-    address: Address,
-    payload: Payload,
-    keys: u64,
+pub(super) struct ShardLoad<C> {
+    callee: C,
     shard: usize,
-    shards: usize,
     latencies: RefCell<Histogram<u64>>,
     errors: RefCell<BTreeMap<&'static str, u64>>,
     /// Calls answered so far; only this shard writes its entry of `progress`.
@@ -33,15 +28,12 @@ pub(super) struct ShardLoad {
     callers: Cell<usize>,
 }
 
-impl ShardLoad {
-    pub(super) fn new(caller: &Caller, load: &Load, progress: Arc<[AtomicU64]>) -> Rc<ShardLoad> {
+impl<C: Callee> ShardLoad<C> {
+    /// The state of the shard with that index.
+    pub(super) fn new(callee: C, shard: usize, progress: Arc<[AtomicU64]>) -> Rc<ShardLoad<C>> {
         Rc::new(ShardLoad {
-            node: caller.node(load.node.as_str()),
-            address: load.address.clone(),
-            payload: load.payload.clone(),
-            keys: load.keys as u64,
-            shard: caller.shard_index(),
-            shards: caller.shards(),
+            callee,
+            shard,
             latencies: RefCell::new(latency::histogram()),
             errors: RefCell::default(),
             calls: Cell::new(0),
@@ -51,20 +43,8 @@ impl ShardLoad {
         })
     }
 
-    /// The node by the key of this shard's caller, or call, with that number. Consecutive numbers go to consecutive
-    /// channels, over all shards: with as many channels as shards a caller's channel is that of its shard.
-    pub(super) fn node(&self, number: u64) -> NodeRef {
-        let everywhere = number * self.shards as u64 + self.shard as u64;
-        match everywhere.checked_rem(self.keys) {
-            Some(key) => self.node.clone().key(key),
-            None => self.node.clone(),
-        }
-    }
-
-    /// One call, which begins when it is awaited.
-    #[inline(always)]
-    pub(super) fn call(&self, node: &NodeRef) -> Call {
-        node.call_payload(self.address.clone(), Ok(self.payload.clone()))
+    pub(super) fn callee(&self) -> &C {
+        &self.callee
     }
 
     /// Records that a call was answered.
@@ -91,8 +71,8 @@ impl ShardLoad {
     }
 
     /// Records a call that failed.
-    pub(super) fn failed(&self, error: &Error) {
-        *self.errors.borrow_mut().entry(error.code()).or_insert(0) += 1;
+    pub(super) fn failed(&self, code: &'static str) {
+        *self.errors.borrow_mut().entry(code).or_insert(0) += 1;
     }
 
     /// Resets the latencies and errors.

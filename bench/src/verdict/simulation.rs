@@ -6,7 +6,7 @@ use crate::measurement::tests::measurement;
 use crate::statistics::Coin;
 
 /// Runs of each kind. All seeds are fixed, so a result is the same every time.
-const RUNS: u64 = 400;
+const RUNS: u64 = 200;
 
 /// Pairs that fit into twenty seconds.
 const PAIRS: usize = 75;

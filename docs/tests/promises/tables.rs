@@ -32,7 +32,7 @@ fn every_error_code_is_explained() {
 
 #[test]
 fn every_config_key_is_explained() {
-    let source = read("engine/src/config/node.rs");
+    let source = read("engine/src/config/known.rs");
     let keys = quoted(between(&source, "const NODE_KEYS", "];"));
     assert!(keys.len() >= 21, "{keys:?}");
     let page = read("docs/chapters/configuration.md");

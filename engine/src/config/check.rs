@@ -29,7 +29,7 @@ pub enum Checked {
 /// What [`NodeConfig::load`] or [`ClusterMap::load`] has to say about the file.
 pub fn check(path: &Path) -> Result<Checked, ConfigError> {
     let text = source::read(path)?;
-    let may_replace = text.contains('$');
+    let may_replace = text.contains(&b'$');
     match evaluate::evaluate(path, text, Variables::Plain) {
         Ok(entries) if node::is_map(&entries) => {
             let map = ClusterMap::from_entries(path, &entries)?;

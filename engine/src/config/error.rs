@@ -54,15 +54,15 @@ pub enum ConfigErrorKind {
         /// The limit, in bytes.
         bytes_max: usize,
     },
-    /// The file is binary, or text in another encoding.
-    #[error("not UTF-8 text; save the file as UTF-8")]
-    NotText,
+    /// The file is text in an encoding in which no Lua can be written.
+    #[error("UTF-16 text; save the file as UTF-8")]
+    Utf16,
+    /// The file is no text at all.
+    #[error("a binary file, not Lua text")]
+    Binary,
     /// A `$NAME` in the text has no value in the environment of the process.
     #[error("environment variable ${0} is not set")]
     VariableUnset(String),
-    /// A `$NAME` in the text has a value that is not UTF-8.
-    #[error("environment variable ${0} is not UTF-8 text")]
-    VariableNotText(String),
     /// The text is not Lua.
     #[error("{}", syntax_text(.0))]
     Syntax(String),

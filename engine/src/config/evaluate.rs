@@ -9,7 +9,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -72,8 +74,10 @@ pub(super) enum Value {
     Boolean(bool),
     /// A number: its text as Lua prints it, and its value where that is whole.
     Number { text: String, whole: Option<i64> },
-    /// A string.
+    /// A string in UTF-8.
     Text(String),
+    /// Any other string: text in another encoding, or none. Good for values that are only handed on, and for paths.
+    Bytes(Vec<u8>),
     /// A table with names as keys.
     Table(Entries),
     /// A table inside a table: what it lists, in order, and what it names. Tables inside it are `Other`.
@@ -96,6 +100,7 @@ impl fmt::Display for Value {
             Value::Boolean(value) => write!(formatter, "{value}"),
             Value::Number { text, .. } => write!(formatter, "the number {text}"),
             Value::Text(text) => formatter.write_str(&quoted(text)),
+            Value::Bytes(_) => formatter.write_str("text that is not UTF-8"),
             Value::Table(_) | Value::Mixed { .. } => formatter.write_str("a table"),
             Value::Other(name) => formatter.write_str(name),
         }
@@ -112,7 +117,7 @@ pub(super) enum Variables {
 /// Runs `text` and returns the globals it assigned, with the table it returned merged over them.
 ///
 /// `path` stands in errors, and includes are relative to its directory.
-pub(super) fn evaluate(path: &Path, text: String, variables: Variables) -> Result<Entries, ConfigError> {
+pub(super) fn evaluate(path: &Path, text: Vec<u8>, variables: Variables) -> Result<Entries, ConfigError> {
     let fault = |kind| ConfigError::of_file(path, kind);
     let (sender, receiver) = mpsc::sync_channel(1);
     let own_path = path.to_owned();
@@ -150,7 +155,7 @@ struct Evaluation {
     started: Instant,
 }
 
-fn run(path: PathBuf, text: String, variables: Variables) -> Result<Entries, ConfigError> {
+fn run(path: PathBuf, text: Vec<u8>, variables: Variables) -> Result<Entries, ConfigError> {
     let evaluation = Rc::new(Evaluation {
         variables,
         files: RefCell::new(vec![path.clone()]),
@@ -232,7 +237,7 @@ impl Evaluation {
     }
 
     /// Runs the text of the file with this index, and merges the table it returns into the globals.
-    fn run_file(&self, lua: &Lua, globals: &Table, index: usize, text: &str) -> mlua::Result<()> {
+    fn run_file(&self, lua: &Lua, globals: &Table, index: usize, text: &[u8]) -> mlua::Result<()> {
         let path = self.file(index).unwrap_or_default();
         let text = match self.variables {
             Variables::Plain => text.to_owned(),
@@ -243,11 +248,19 @@ impl Evaluation {
                 })?,
         };
         self.nesting.borrow_mut().push(index);
+        let is_binary = text.contains(&0);
         let chunk = lua
             .load(text)
             .set_name(format!("=#{index}"))
             .set_mode(ChunkMode::Text);
-        let returned: MultiValue = chunk.set_environment(globals.clone()).call(())?;
+        let chunk = chunk.set_environment(globals.clone()).into_function();
+        let chunk = chunk.inspect_err(|_| {
+            if is_binary {
+                let failure = ConfigError::of_file(&path, ConfigErrorKind::Binary);
+                self.failure.replace(Some(failure));
+            }
+        })?;
+        let returned: MultiValue = chunk.call(())?;
         self.nesting.borrow_mut().pop();
         match returned.into_iter().next() {
             None | Some(mlua::Value::Nil) => Ok(()),
@@ -281,7 +294,8 @@ impl Evaluation {
             mlua::Error::runtime("include")
         };
         let name = match converted(lua, name, Depth::Innermost)? {
-            Value::Text(name) => name,
+            Value::Text(name) => name.into_bytes(),
+            Value::Bytes(name) => name,
             found => {
                 let expected = "include to be given a file name".to_owned();
                 return Err(fail(ConfigErrorKind::WrongValue {
@@ -302,11 +316,14 @@ impl Evaluation {
             }));
         }
         // Joining an absolute path gives that path.
-        let path = including.parent().unwrap_or(Path::new("")).join(&name);
+        let path = including
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(OsStr::from_bytes(&name));
         let text = source::read(&path).map_err(|error| {
             fail(ConfigErrorKind::Evaluation(format!(
                 "include {}: {}",
-                quoted(&name),
+                quoted(&String::from_utf8_lossy(&name)),
                 error.kind
             )))
         })?;
@@ -443,10 +460,11 @@ fn converted(lua: &Lua, value: &mlua::Value, depth: Depth) -> mlua::Result<Value
         }
         mlua::Value::String(text) => match text.to_str() {
             Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Other("text that is not UTF-8"),
+            Err(_) => Value::Bytes(text.as_bytes().to_vec()),
         },
         mlua::Value::Table(table) if depth == Depth::Value => match entries(lua, table, Depth::Inside)? {
             Ok(entries) => Value::Table(entries),
+            Err(Value::Bytes(_)) => Value::Other("a table with a name that is not UTF-8 text"),
             Err(_) => Value::Other("a table whose keys are not names"),
         },
         mlua::Value::Table(table) if depth == Depth::Inside => mixed(lua, table)?,

@@ -78,10 +78,10 @@ impl ClusterMap {
     /// # Errors
     /// As [`ClusterMap::load`].
     pub fn parse(source: &str, file: &str) -> Result<ClusterMap, ConfigError> {
-        ClusterMap::evaluated(Path::new(file), source.to_owned())
+        ClusterMap::evaluated(Path::new(file), source.as_bytes().to_vec())
     }
 
-    fn evaluated(path: &Path, text: String) -> Result<ClusterMap, ConfigError> {
+    fn evaluated(path: &Path, text: Vec<u8>) -> Result<ClusterMap, ConfigError> {
         ClusterMap::from_entries(path, &evaluate::evaluate(path, text, Variables::Plain)?)
     }
 

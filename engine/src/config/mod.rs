@@ -7,7 +7,9 @@
 //!   each by a named constant.
 //! - Every failure is a [`ConfigError`] that prints as one line: what, where, and what to do.
 //! - Nothing is ignored in silence: a value of the wrong type, a node the map does not know, or an address
-//!   without a port is an error; an unknown `__option` of a map is a warning.
+//!   without a port is an error; an unknown `__option` of a map is a warning, and so is an unknown key of a config
+//!   that looks like a misspelt one.
+//! - A file is bytes: comments, and values that are only handed on, may be in any encoding. Names are UTF-8.
 //! - Only this module names the Lua interpreter; its types never leave `evaluate.rs`.
 //!
 //! A file sets values by assigning globals (`thread = 8`), by returning a table (`return { thread = 8 }`), or
@@ -19,18 +21,25 @@ mod check;
 mod error;
 mod evaluate;
 mod group;
+mod harbor;
+mod keys;
+mod known;
+mod logging;
 mod map;
 mod node;
 mod runtime;
+mod service;
 mod source;
 
 pub use address::NodeAddress;
 pub use check::{Checked, check};
 pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
+pub use logging::LogTime;
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
 pub use node::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, DOWN_AFTER_MS_DEFAULT,
-    NodeConfig, SERVICE_NAME_BYTES_MAX, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig, THREADS_MAX,
+    NodeConfig, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, THREADS_MAX,
 };
 pub use runtime::{RUNTIME_VARIABLE, Runtime, RuntimeVariableError, UnknownRuntime};
+pub use service::{SERVICE_NAME_BYTES_MAX, ServiceConfig};

@@ -1,7 +1,7 @@
 //! The node config: what one node runs, with how many threads, and under which name.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
@@ -12,8 +12,13 @@ use skyring_codec::native::CHANNELS_MAX;
 use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
+use super::harbor;
+use super::keys::Keys;
+use super::known::{NODE_KEYS, misspelt};
+use super::logging::{self, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
+use super::service::ServiceConfig;
 use super::source;
 
 /// Most connections of one listener from one source unless the config says otherwise.
@@ -38,57 +43,6 @@ pub const STOP_TIMEOUT_MS_DEFAULT: u32 = 5_000;
 /// The longest time a shard may be configured to spin before it sleeps, in microseconds.
 pub const SPIN_US_MAX: u32 = 1_000_000;
 
-/// The longest name of a service, in bytes.
-pub const SERVICE_NAME_BYTES_MAX: usize = 255;
-
-/// The word before a service's kind that makes it a keyed one.
-const KEYED_WORD: &str = "keyed";
-
-/// The keys that have a meaning here; any other key is only kept for the services to read. A file that sets one
-/// of these to something other than an address or `false` is a node config and not a map.
-const NODE_KEYS: [&str; 28] = [
-    "accepts_per_second_max",
-    "bootstrap",
-    "call_timeout_ms",
-    "channels",
-    "clients_per_source_max",
-    "cluster",
-    "cpath",
-    "daemon",
-    "dialect",
-    "down_after_ms",
-    "harbor",
-    "logger",
-    "logpath",
-    "logservice",
-    "lua_cpath",
-    "lua_path",
-    "lualoader",
-    "luaservice",
-    "open",
-    "preload",
-    "profile",
-    "runtime",
-    "services",
-    "snax",
-    "spin_us",
-    "start",
-    "stop_timeout_ms",
-    "thread",
-];
-
-/// A service the node starts, from the `services` table of its config.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceConfig {
-    /// What kind of service it is: the first word of the value.
-    pub kind: String,
-    /// The rest of the value, without the space before it; empty if there is none.
-    pub arguments: String,
-    /// Whether the word `keyed` stands before the kind: one instance on each shard, and a message goes to that
-    /// of its key.
-    pub keyed: bool,
-}
-
 /// A node config, read and checked.
 ///
 /// Text values have `$NAME` replaced from the environment of the process before the file is evaluated, as
@@ -99,26 +53,35 @@ pub struct NodeConfig {
     pub file: PathBuf,
     /// `thread`: the number of shards, 1..=[`THREADS_MAX`]. Default: the CPUs this process may use.
     pub threads: usize,
-    /// `logger`: the log file; `None` is the standard output.
+    /// `logger`: the log file; `None` is the standard output. `None` also where `log_service` takes the lines.
     pub logger: Option<PathBuf>,
+    /// `logservice` and `logger`: the service that takes the log lines instead of a file, as its kind and arguments.
+    pub log_service: Option<ServiceConfig>,
+    /// `log_time`: the time in front of log lines. Default: as in Skynet, [`LogTime::Skynet`] in a file and
+    /// [`LogTime::None`] on the standard output.
+    pub log_time: LogTime,
     /// `logpath`: the directory for the logs of single services.
     pub logpath: Option<PathBuf>,
+    /// `harbor`: the number of a harbor that runs alone; 0 is none.
+    pub harbor: u8,
+    /// `daemon`: the node runs in the background, and this file has its process id.
+    pub daemon: Option<PathBuf>,
     /// `start`: the first service, with its arguments after a space.
     pub start: Option<String>,
     /// `bootstrap`: the service that starts the others. Default: `snlua bootstrap`.
     pub bootstrap: String,
     /// `lualoader`: the Lua file that loads Lua services.
-    pub lualoader: Option<String>,
+    pub lualoader: Option<OsString>,
     /// `luaservice`: path templates with `?` for Lua services.
-    pub luaservice: Option<String>,
+    pub luaservice: Option<OsString>,
     /// `lua_path`: path templates for Lua modules.
-    pub lua_path: Option<String>,
+    pub lua_path: Option<OsString>,
     /// `lua_cpath`: path templates for modules in C.
-    pub lua_cpath: Option<String>,
+    pub lua_cpath: Option<OsString>,
     /// `cpath`: path templates for services in C.
-    pub cpath: Option<String>,
+    pub cpath: Option<OsString>,
     /// `preload`: a Lua file to run before every Lua service.
-    pub preload: Option<String>,
+    pub preload: Option<OsString>,
     /// `profile`: whether the time each service takes is measured. Default: true.
     pub profile: bool,
     /// `cluster`: the cluster map file. Looked up in the working directory, as Skynet does, and if it is not
@@ -154,10 +117,12 @@ pub struct NodeConfig {
     pub spin_us: u32,
     /// `runtime`: what runs the shards. Default: [`RUNTIME_VARIABLE`](super::RUNTIME_VARIABLE), else `uring`.
     pub runtime: Option<Runtime>,
-    /// Every key of the config with its value as text, for `getenv`: texts as they are, numbers as Lua prints
-    /// them, booleans as `true` and `false`. Tables are left out. The defaults of `thread`, `harbor`,
+    /// Every key of the config with its value as text, for `getenv`: texts as they are, in whatever encoding, numbers as
+    /// Lua prints them, booleans as `true` and `false`. Tables are left out. The defaults of `thread`, `harbor`,
     /// `bootstrap` and `profile` are in it, as in Skynet.
-    pub environment: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, Vec<u8>>,
+    /// Lines about keys that do not do what they do in Skynet, and about unknown keys that look like a misspelt one.
+    pub notices: Vec<String>,
 }
 
 impl NodeConfig {
@@ -230,22 +195,21 @@ impl NodeConfig {
 
     fn from_entries(path: &Path, entries: &Entries) -> Result<NodeConfig, ConfigError> {
         let keys = Keys { path, entries };
-        keys.number::<i64>(
-            "harbor",
-            0..=0,
-            "0 or no such key (nodes connect by the cluster map)",
-        )?;
-        if entries
-            .get("daemon")
-            .is_some_and(|value| *value != Value::Boolean(false))
-        {
-            let hint = "not supported; run the node under a service manager and remove this key";
-            return Err(ConfigError::of_key(
-                path,
-                "daemon",
-                ConfigErrorKind::Unsupported(hint),
-            ));
+        let (harbor, mut notices) = harbor::read(&keys)?;
+        if keys.entries.contains_key("cluster_secret") {
+            let hint = "connections of nodes are not authenticated yet; remove this key, and let only your own machines \
+                        connect to the nodes' ports";
+            let kind = ConfigErrorKind::Unsupported(hint);
+            return Err(ConfigError::of_key(path, "cluster_secret", kind));
         }
+        notices.extend(entries.keys().filter_map(|key| {
+            let known = misspelt(key)?;
+            let key = quoted(key);
+            Some(format!(
+                "{key} is no key of a node; is it meant to be {known}? It is only kept for getenv"
+            ))
+        }));
+        let log = logging::read(&keys)?;
         let threads = keys.number("thread", 1..=THREADS_MAX as i64, "a whole number from 1 to 1024")?;
         let call_timeout_ms = keys.number(
             "call_timeout_ms",
@@ -301,21 +265,25 @@ impl NodeConfig {
         let mut config = NodeConfig {
             file: path.to_owned(),
             threads: threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
-            logger: keys.text("logger")?.map(PathBuf::from),
-            logpath: keys.text("logpath")?.map(PathBuf::from),
+            logger: log.file,
+            log_service: log.service,
+            log_time: log.time,
+            logpath: keys.path("logpath")?,
+            harbor,
+            daemon: keys.path_or_false("daemon")?,
             start: keys.text("start")?,
             bootstrap: keys
                 .text("bootstrap")?
                 .unwrap_or_else(|| "snlua bootstrap".to_owned()),
-            lualoader: keys.text("lualoader")?,
-            luaservice: keys.text("luaservice")?,
-            lua_path: keys.text("lua_path")?,
-            lua_cpath: keys.text("lua_cpath")?,
-            cpath: keys.text("cpath")?,
-            preload: keys.text("preload")?,
+            lualoader: keys.bytes("lualoader")?,
+            luaservice: keys.bytes("luaservice")?,
+            lua_path: keys.bytes("lua_path")?,
+            lua_cpath: keys.bytes("lua_cpath")?,
+            cpath: keys.bytes("cpath")?,
+            preload: keys.bytes("preload")?,
             profile: keys.boolean("profile")?.unwrap_or(true),
             cluster: keys
-                .text("cluster")?
+                .path("cluster")?
                 .map(|named| found_map(path, &named))
                 .transpose()?,
             open: keys.text("open")?,
@@ -330,16 +298,23 @@ impl NodeConfig {
             spin_us: spin_us.unwrap_or(0),
             runtime,
             environment: keys.environment()?,
+            notices,
         };
         for (key, value) in [
             ("thread", config.threads.to_string()),
-            ("harbor", "0".to_owned()),
+            ("harbor", config.harbor.to_string()),
             ("bootstrap", config.bootstrap.clone()),
             ("profile", config.profile.to_string()),
         ] {
+            let value = value.into_bytes();
             config.environment.entry(key.to_owned()).or_insert(value);
         }
         Ok(config)
+    }
+
+    /// A key of [`environment`](NodeConfig::environment), if its value is UTF-8.
+    pub fn environment_text(&self, key: &str) -> Option<&str> {
+        str::from_utf8(self.environment.get(key)?).ok()
     }
 }
 
@@ -370,153 +345,23 @@ fn address(value: &Value) -> bool {
 }
 
 /// The path at which the map file is found.
-fn found_map(config: &Path, named: &str) -> Result<PathBuf, ConfigError> {
+fn found_map(config: &Path, named: &Path) -> Result<PathBuf, ConfigError> {
     let directory = config.parent().unwrap_or(Path::new(""));
     let beside = directory.join(named);
-    if Path::new(named).exists() {
-        Ok(PathBuf::from(named))
-    } else if beside.exists() {
-        Ok(beside)
+    if named.exists() {
+        return Ok(named.to_owned());
+    }
+    if beside.exists() {
+        return Ok(beside);
+    }
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
     } else {
-        let directory = if directory.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            directory
-        };
-        let beside = directory.display().to_string();
-        Err(ConfigError::of_key(
-            config,
-            "cluster",
-            ConfigErrorKind::MapMissing {
-                named: quoted(named),
-                beside,
-            },
-        ))
-    }
-}
-
-/// Typed reading of the keys of one file.
-struct Keys<'a> {
-    path: &'a Path,
-    entries: &'a Entries,
-}
-
-impl Keys<'_> {
-    /// A text. An empty one is the same as none: that is how an environment variable leaves a key unset.
-    fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        match self.entries.get(key) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-            Some(found) => Err(ConfigError::wrong_value(self.path, key, "text", found)),
-        }
-    }
-
-    /// A boolean, which may also stand as text: that is how an environment variable gives one.
-    fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
-        match self.entries.get(key) {
-            None => Ok(None),
-            Some(Value::Boolean(value)) => Ok(Some(*value)),
-            Some(Value::Text(text)) if text == "true" => Ok(Some(true)),
-            Some(Value::Text(text)) if text == "false" => Ok(Some(false)),
-            Some(found) => Err(ConfigError::wrong_value(self.path, key, "true or false", found)),
-        }
-    }
-
-    /// A whole number in `range`, which may also stand as text.
-    fn number<T: TryFrom<i64>>(
-        &self,
-        key: &str,
-        range: RangeInclusive<i64>,
-        expected: &str,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(found) = self.entries.get(key) else {
-            return Ok(None);
-        };
-        let number = match found {
-            Value::Number { whole, .. } => *whole,
-            Value::Text(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        let number = number
-            .filter(|number| range.contains(number))
-            .and_then(|number| T::try_from(number).ok());
-        match number {
-            Some(number) => Ok(Some(number)),
-            None => Err(ConfigError::wrong_value(self.path, key, expected, found)),
-        }
-    }
-
-    fn services(&self) -> Result<BTreeMap<String, ServiceConfig>, ConfigError> {
-        const EXPECTED: &str = "{ NAME = \"KIND ARGUMENTS\" }";
-        let services = match self.entries.get("services") {
-            None => return Ok(BTreeMap::new()),
-            Some(Value::Table(services)) => services,
-            Some(found) => return Err(ConfigError::wrong_value(self.path, "services", EXPECTED, found)),
-        };
-        let checked = services.iter().map(|(name, value)| {
-            let key = format!("services.{name}");
-            if name.is_empty()
-                || name.len() > SERVICE_NAME_BYTES_MAX
-                || name.starts_with(['@', '.', ':'])
-                || name.chars().any(char::is_control)
-            {
-                let expected = "a service name of 1 to 255 bytes that does not begin with @, . or :";
-                let found = Value::Text(name.clone());
-                return Err(ConfigError::wrong_value(self.path, "services", expected, &found));
-            }
-            let text = match value {
-                Value::Text(text) => text.trim(),
-                found => {
-                    return Err(ConfigError::wrong_value(
-                        self.path,
-                        &key,
-                        "\"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\"",
-                        found,
-                    ));
-                }
-            };
-            let words = |text: &str| -> (String, String) {
-                let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-                (word.to_owned(), rest.trim_start().to_owned())
-            };
-            let (first, rest) = words(text);
-            let keyed = first == KEYED_WORD;
-            let (kind, arguments) = if keyed { words(&rest) } else { (first, rest) };
-            if kind.is_empty() {
-                return Err(ConfigError::wrong_value(
-                    self.path,
-                    &key,
-                    "\"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\"",
-                    value,
-                ));
-            }
-            Ok((
-                name.clone(),
-                ServiceConfig {
-                    kind,
-                    arguments,
-                    keyed,
-                },
-            ))
-        });
-        checked.collect()
-    }
-
-    /// Every value that has a text, as Skynet gives it to services.
-    fn environment(&self) -> Result<BTreeMap<String, String>, ConfigError> {
-        let mut environment = BTreeMap::new();
-        for (key, value) in self.entries {
-            let text = match value {
-                Value::Text(text) | Value::Number { text, .. } => text.clone(),
-                Value::Boolean(value) => value.to_string(),
-                Value::Table(_) if key == "services" => continue,
-                found => {
-                    let expected = "text, a number, true or false";
-                    return Err(ConfigError::wrong_value(self.path, key, expected, found));
-                }
-            };
-            environment.insert(key.clone(), text);
-        }
-        Ok(environment)
-    }
+        directory
+    };
+    let kind = ConfigErrorKind::MapMissing {
+        named: quoted(&named.to_string_lossy()),
+        beside: directory.display().to_string(),
+    };
+    Err(ConfigError::of_key(config, "cluster", kind))
 }

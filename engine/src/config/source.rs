@@ -1,8 +1,11 @@
-//! Reading a config's text: regular files of bounded size, as UTF-8, with `$NAME` replaced.
+//! Reading a config's text: regular files of bounded size, in any encoding whose ASCII is ASCII, with `$NAME` replaced.
+//!
+//! The text stays as it is in the file: comments and values may be GBK or anything else, as in Skynet.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use super::error::{ConfigError, ConfigErrorKind};
@@ -11,11 +14,19 @@ use super::error::{ConfigError, ConfigErrorKind};
 /// of ten thousand nodes is a third of this.
 pub(super) const SOURCE_BYTES_MAX: usize = 1 << 20;
 
+/// The byte order mark of UTF-8.
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The byte order marks of UTF-16, in which no Lua is written.
+const UTF_16_LITTLE: [u8; 2] = [0xff, 0xfe];
+const UTF_16_BIG: [u8; 2] = [0xfe, 0xff];
+
 /// Reads the text of a file.
 ///
 /// Only regular files are opened, because opening a pipe without a writer would wait for ever. A byte order
-/// mark, which some editors on other systems write, is left out.
-pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+/// mark, which some editors on other systems write, is left out, and so is a first line that begins with `#`, as Lua
+/// does it; its newline stays, so that lines keep their numbers.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let fault = |kind| ConfigError::of_file(path, kind);
     let unreadable = |error: std::io::Error| {
         fault(match error.kind() {
@@ -38,14 +49,17 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
             bytes_max: SOURCE_BYTES_MAX,
         }));
     }
-    if bytes.contains(&0) {
-        return Err(fault(ConfigErrorKind::NotText));
+    if bytes.starts_with(&UTF_16_LITTLE) || bytes.starts_with(&UTF_16_BIG) {
+        return Err(fault(ConfigErrorKind::Utf16));
     }
-    let text = String::from_utf8(bytes).map_err(|_| fault(ConfigErrorKind::NotText))?;
-    Ok(match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
+    if bytes.starts_with(UTF_8_MARK) {
+        bytes.drain(..UTF_8_MARK.len());
+    }
+    if bytes.first() == Some(&b'#') {
+        let line_end = bytes.iter().position(|byte| *byte == b'\n');
+        bytes.drain(..line_end.unwrap_or(bytes.len()));
+    }
+    Ok(bytes)
 }
 
 /// Replaces every `$NAME` (ASCII letters, digits and `_`) by what `variable` says.
@@ -54,28 +68,30 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
 /// `thread = $THREADS` works, and a variable that is not set is an error wherever it stands.
 pub(super) fn replace_variables(
     path: &Path,
-    text: &str,
+    text: &[u8],
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<String, ConfigError> {
-    let mut replaced = String::with_capacity(text.len());
+) -> Result<Vec<u8>, ConfigError> {
+    let mut replaced = Vec::with_capacity(text.len());
     let mut line = 1;
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        replaced.push_str(before);
-        line += before.bytes().filter(|byte| *byte == b'\n').count() as u32;
-        let end = after.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+        let (before, after) = (&rest[..dollar], &rest[dollar + 1..]);
+        replaced.extend_from_slice(before);
+        line += before.iter().filter(|byte| **byte == b'\n').count() as u32;
+        let end = after
+            .iter()
+            .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
         let (name, following) = after.split_at(end.unwrap_or(after.len()));
         rest = following;
+        // ASCII by the search above.
+        let name = str::from_utf8(name).unwrap_or_default();
         if name.is_empty() {
-            replaced.push('$');
+            replaced.push(b'$');
             continue;
         }
         let fault = |kind| ConfigError::of_line(path, Some(line), kind);
         let value = variable(name).ok_or_else(|| fault(ConfigErrorKind::VariableUnset(name.to_owned())))?;
-        let Some(value) = value.to_str() else {
-            return Err(fault(ConfigErrorKind::VariableNotText(name.to_owned())));
-        };
-        replaced.push_str(value);
+        replaced.extend_from_slice(&value.into_vec());
         // Checked on every replacement: a small file could name a large variable many times.
         if replaced.len() > SOURCE_BYTES_MAX {
             return Err(fault(ConfigErrorKind::TooLarge {
@@ -83,7 +99,7 @@ pub(super) fn replace_variables(
             }));
         }
     }
-    replaced.push_str(rest);
+    replaced.extend_from_slice(rest);
     Ok(replaced)
 }
 
@@ -100,7 +116,9 @@ mod tests {
             "DOLLAR" => Some(OsString::from("$HOST")),
             _ => None,
         };
-        replace_variables(Path::new("config"), text, variable).map_err(|error| error.to_string())
+        let replaced = replace_variables(Path::new("config"), text.as_bytes(), variable);
+        let text = replaced.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        text.map_err(|error| error.to_string())
     }
 
     #[test]

@@ -90,6 +90,15 @@ impl Names {
         Some(handle)
     }
 
+    /// The names of a service, with their first characters, sorted. Its cost is that of all local names.
+    pub(crate) fn names_of(&self, handle: Handle) -> Vec<String> {
+        let local = self.local.iter().filter(|(_, owner)| **owner == handle);
+        let mut names: Vec<String> = local.map(|(name, _)| format!(".{name}")).collect();
+        names.extend(self.registered_name.get(&handle).map(|name| format!("@{name}")));
+        names.sort();
+        names
+    }
+
     /// Adds a keyed service: its own handle, and those of its instances by shard.
     pub(crate) fn add_keyed(&mut self, handle: Handle, instances: Arc<[Handle]>) -> Result<(), Error> {
         if self.keyed.len() >= NAMES_MAX {

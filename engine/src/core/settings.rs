@@ -34,6 +34,6 @@ pub(crate) struct Settings {
     pub(crate) stop_timeout_ms: u64,
     /// The file of the cluster map.
     pub(crate) map_file: Option<PathBuf>,
-    /// Every key of the config, as text.
-    pub(crate) environment: BTreeMap<String, String>,
+    /// Every key of the config, with its value as the bytes of a text.
+    pub(crate) environment: BTreeMap<String, Vec<u8>>,
 }

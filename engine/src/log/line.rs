@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use super::time::Stamp;
+
 /// The longest text of a line, in bytes; the rest is cut.
 pub const LINE_BYTES_MAX: usize = 4096;
 
@@ -21,6 +23,19 @@ pub(super) fn cut(text: impl fmt::Display) -> String {
         let _ = write!(bounded.text, " ...[{} bytes cut]", bounded.bytes_cut);
     }
     bounded.text
+}
+
+/// The same for a text in any encoding.
+pub(super) fn cut_bytes(text: &[u8]) -> Vec<u8> {
+    if let Ok(text) = str::from_utf8(text) {
+        return cut(text).into_bytes();
+    }
+    let (head, tail) = text.split_at(text.len().min(LINE_BYTES_MAX));
+    let mut bounded = head.to_vec();
+    if !tail.is_empty() {
+        bounded.extend_from_slice(format!(" ...[{} bytes cut]", tail.len()).as_bytes());
+    }
+    bounded
 }
 
 struct Bounded {
@@ -44,26 +59,46 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Appends a line in its final form, with its newline.
-pub(super) fn append(buffer: &mut Vec<u8>, source: u32, text: &str) {
-    let mut line = String::with_capacity(text.len() + 16);
-    // Writing to a String does not fail.
-    let _ = write!(line, "[:{source:08x}] ");
-    for (number, part) in text.trim_end_matches(['\n', '\r']).split('\n').enumerate() {
+/// Appends a line in its final form, with its newline. `at_ms` is its time, in milliseconds since 1970.
+pub(super) fn append(buffer: &mut Vec<u8>, stamp: Stamp, at_ms: u64, source: u32, text: &[u8]) {
+    stamp.append(buffer, at_ms);
+    buffer.extend_from_slice(format!("[:{source:08x}] ").as_bytes());
+    let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'));
+    let text = &text[..end.map_or(0, |last| last + 1)];
+    for (number, part) in text.split(|byte| *byte == b'\n').enumerate() {
         if number > 0 {
-            line.push('\n');
-            line.push_str(CONTINUATION);
+            buffer.push(b'\n');
+            buffer.extend_from_slice(CONTINUATION.as_bytes());
         }
-        for character in part.strip_suffix('\r').unwrap_or(part).chars() {
-            if is_hidden(character) {
-                line.extend(character.escape_default());
-            } else {
-                line.push(character);
+        append_escaped(buffer, part.strip_suffix(b"\r").unwrap_or(part));
+    }
+    buffer.push(b'\n');
+}
+
+/// Appends a part of a text without newlines. Text in another encoding than UTF-8 stays as it is, but for control
+/// characters of ASCII.
+fn append_escaped(buffer: &mut Vec<u8>, part: &[u8]) {
+    let mut escape = |character: char, bytes: &[u8]| {
+        if is_hidden(character) {
+            buffer.extend(character.escape_default().map(|escaped| escaped as u8));
+        } else {
+            buffer.extend_from_slice(bytes);
+        }
+    };
+    match str::from_utf8(part) {
+        Ok(text) => {
+            for character in text.chars() {
+                escape(character, character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        Err(_) => {
+            for byte in part {
+                // A byte of another encoding is no character that hides.
+                let character = if byte.is_ascii() { char::from(*byte) } else { ' ' };
+                escape(character, &[*byte]);
             }
         }
     }
-    line.push('\n');
-    buffer.extend_from_slice(line.as_bytes());
 }
 
 /// Characters that a terminal or an editor interprets instead of showing: control characters but the tab, the Unicode
@@ -79,8 +114,24 @@ mod tests {
 
     fn line(source: u32, text: &str) -> String {
         let mut buffer = Vec::new();
-        append(&mut buffer, source, text);
+        append(&mut buffer, Stamp::None, 0, source, text.as_bytes());
         String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn text_in_another_encoding_stays_as_it_is_and_is_cut_at_the_limit() {
+        let mut buffer = Vec::new();
+        append(
+            &mut buffer,
+            Stamp::None,
+            0,
+            1,
+            b"\xc4\xe3\xba\xc3 \x1b\xc2\x80\xff\n",
+        );
+        assert_eq!(buffer, b"[:00000001] \xc4\xe3\xba\xc3 \\u{1b}\xc2\x80\xff\n");
+        let long = [0xc4; LINE_BYTES_MAX + 3];
+        let cut = cut_bytes(&long);
+        assert_eq!(cut.strip_prefix(&long[3..]), Some(&b" ...[3 bytes cut]"[..]));
     }
 
     #[test]

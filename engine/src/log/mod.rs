@@ -7,10 +7,13 @@
 //! - Memory is bounded: [`LINES_QUEUED_MAX`] lines of at most [`LINE_BYTES_MAX`] bytes of text.
 //! - One message cannot look like two. Control characters are escaped, and the further lines of a text (a traceback)
 //!   are indented, so that only a real message begins with `[:`.
+//! - A service may take the lines instead of a file or the standard output; its own lines, and all lines once it has
+//!   ended, go to the standard output.
 //! - A destination that fails (disk full, closed pipe) loses lines, which are counted, and has no other effect.
 //! - Lines of one thread keep their order.
 
 mod line;
+mod receiver;
 mod throttle;
 mod time;
 mod writer;
@@ -19,20 +22,23 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel::{self, Sender};
 
 pub use line::LINE_BYTES_MAX;
+pub(crate) use receiver::{End, Line, Receiver};
 pub use throttle::Throttle;
 pub(crate) use time::time_text;
+pub use time::{LocalOffset, Stamp};
 
-use line::cut;
-use writer::{Entry, Writer};
+use line::{cut, cut_bytes};
+use time::now_ms;
+use writer::{Entry, Reopen, Writer};
 
 /// Most lines that wait to be written; further ones are dropped.
 pub const LINES_QUEUED_MAX: usize = 8192;
@@ -61,8 +67,10 @@ pub struct Logger {
 struct Shared {
     entries: Sender<Entry>,
     dropped: Arc<AtomicU64>,
+    /// Whether lines get a time when they are logged.
+    is_timed: bool,
     /// Taken by the first shutdown: the thread, and a channel that closes when the thread is done.
-    thread: Mutex<Option<(JoinHandle<()>, Receiver<()>)>>,
+    thread: Mutex<Option<(JoinHandle<()>, channel::Receiver<()>)>>,
 }
 
 impl Logger {
@@ -71,15 +79,30 @@ impl Logger {
     /// # Errors
     /// When the destination cannot be opened or the thread cannot be started.
     pub fn start(destination: Destination) -> io::Result<Logger> {
-        let file = match destination {
+        Logger::start_with(destination, Stamp::None, false)
+    }
+
+    /// The same with a time in front of each line. With `holds` the lines wait for [`Logger::set_receiver`].
+    ///
+    /// # Errors
+    /// As for [`Logger::start`].
+    pub(crate) fn start_with(destination: Destination, stamp: Stamp, holds: bool) -> io::Result<Logger> {
+        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
+        let (file, reopen) = match destination {
             // A separate descriptor, without the buffer of `std`'s standard output.
-            Destination::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            Destination::File(path) => OpenOptions::new().append(true).create(true).open(path)?,
+            Destination::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
+            Destination::File(path) => {
+                let file = open(&path)?;
+                let reopen: Reopen<File> = Box::new(move || open(&path));
+                (file, Some(reopen))
+            }
         };
         let (entries, queue) = channel::bounded(LINES_QUEUED_MAX);
         let (done, closed_when_done) = channel::bounded::<()>(0);
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(queue, file, Arc::clone(&dropped));
+        let writer = Writer::new(queue, file, stamp, Arc::clone(&dropped))
+            .reopening(reopen)
+            .holding(holds);
         let thread = thread::Builder::new()
             .name("skyring-log".to_owned())
             .spawn(move || {
@@ -91,6 +114,7 @@ impl Logger {
             shared: Arc::new(Shared {
                 entries,
                 dropped,
+                is_timed: stamp.needs_time(),
                 thread,
             }),
         })
@@ -104,6 +128,7 @@ impl Logger {
             shared: Arc::new(Shared {
                 entries,
                 dropped: Arc::default(),
+                is_timed: false,
                 thread: Mutex::new(None),
             }),
         }
@@ -114,15 +139,38 @@ impl Logger {
     /// `text` is anything that prints: a `&str`, a `String`, or `format_args!(…)`, which saves a copy. A text of more
     /// than [`LINE_BYTES_MAX`] bytes is cut, with a mark that counts the rest.
     pub fn log(&self, source: u32, text: impl fmt::Display) {
+        self.queue(source, || cut(text).into_bytes());
+    }
+
+    /// Like [`Logger::log`], with a text in any encoding, which is written as it is.
+    pub fn log_bytes(&self, source: u32, text: &[u8]) {
+        self.queue(source, || cut_bytes(text));
+    }
+
+    /// Opens the log file again by its name, after it was moved away; a service that takes the lines is told. Has no
+    /// effect on the standard output.
+    pub fn reopen(&self) {
+        // A log that is so far behind is asked again by whoever moves its file.
+        let _ = self.shared.entries.try_send(Entry::Reopen);
+    }
+
+    /// Hands the lines to a service from now on.
+    pub(crate) fn set_receiver(&self, receiver: Box<dyn Receiver>) {
+        // The log thread takes it as soon as it has written what is queued; without that thread nothing is written.
+        let _ = self.shared.entries.send(Entry::Receiver(receiver));
+    }
+
+    fn queue(&self, source: u32, text: impl FnOnce() -> Vec<u8>) {
         // Checked first, so that dropped lines are not even formatted.
         let queued = !self.shared.entries.is_full()
             && self
                 .shared
                 .entries
-                .try_send(Entry::Line {
+                .try_send(Entry::Line(Line {
                     source,
-                    text: cut(text),
-                })
+                    text: text(),
+                    at_ms: if self.shared.is_timed { now_ms() } else { 0 },
+                }))
                 .is_ok();
         if !queued {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,61 @@
-//! A time as text, for log lines with a time.
+//! A time as text, and what stands in front of a log line.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use skyring_codec::Millis;
 
 const MS_PER_DAY: u64 = 86_400_000;
+
+/// How far local time is ahead of UTC at a time, given and returned in seconds.
+pub type LocalOffset = fn(i64) -> i64;
+
+/// The time in front of a log line.
+#[derive(Debug, Clone, Copy)]
+pub enum Stamp {
+    /// None.
+    None,
+    /// As Skynet's, `25/11/26 13:40:12.34`, in local time.
+    Local(LocalOffset),
+    /// `2026-11-25T13:40:12.345Z`.
+    Utc,
+}
+
+/// The time now, in milliseconds since 1970.
+pub(super) fn now_ms() -> Millis {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as Millis)
+}
+
+impl Stamp {
+    /// Whether lines need a time.
+    pub(super) fn needs_time(self) -> bool {
+        !matches!(self, Stamp::None)
+    }
+
+    /// Appends the time, with the space behind it.
+    pub(super) fn append(self, buffer: &mut Vec<u8>, at_ms: Millis) {
+        let text = match self {
+            Stamp::None => return,
+            Stamp::Utc => time_text(at_ms),
+            Stamp::Local(offset) => {
+                let seconds = (at_ms / 1_000) as i64;
+                local_text(at_ms.saturating_add_signed(offset(seconds) * 1_000))
+            }
+        };
+        buffer.extend_from_slice(text.as_bytes());
+        buffer.push(b' ');
+    }
+}
+
+/// A time as Skynet writes it.
+fn local_text(local_ms: Millis) -> String {
+    let (year, month, day) = date(local_ms / MS_PER_DAY);
+    let rest = local_ms % MS_PER_DAY;
+    let (hours, minutes, seconds) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60);
+    let hundredths = rest / 10 % 100;
+    let year = year % 100;
+    format!("{day:02}/{month:02}/{year:02} {hours:02}:{minutes:02}:{seconds:02}.{hundredths:02}")
+}
 
 /// A time in milliseconds since 1970 as `2026-11-25T13:40:12.345Z`.
 pub(crate) fn time_text(since_1970: Millis) -> String {
@@ -35,6 +88,20 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stamp_is_skynets_in_local_time_or_the_time_of_the_world() {
+        let text = |stamp: Stamp| {
+            let mut buffer = Vec::new();
+            stamp.append(&mut buffer, 1_764_078_012_345);
+            String::from_utf8(buffer).unwrap()
+        };
+        assert_eq!(text(Stamp::None), "");
+        assert_eq!(text(Stamp::Utc), "2025-11-25T13:40:12.345Z ");
+        assert_eq!(text(Stamp::Local(|_| 0)), "25/11/25 13:40:12.34 ");
+        assert_eq!(text(Stamp::Local(|_| 8 * 3_600)), "25/11/25 21:40:12.34 ");
+        assert_eq!(text(Stamp::Local(|_| -14 * 3_600)), "24/11/25 23:40:12.34 ");
+    }
 
     #[test]
     fn times_have_the_date_of_the_calendar() {

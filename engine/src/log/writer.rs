@@ -4,8 +4,10 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::Sender;
 
+use super::receiver::{End, Line, Receiver};
+use super::time::{Stamp, now_ms};
 use super::{LINES_QUEUED_MAX, line};
 
 /// Bytes of a batch; one write has at most one line more.
@@ -14,23 +16,45 @@ const BATCH_BYTES_MAX: usize = 64 << 10;
 /// A request to the log thread.
 pub(super) enum Entry {
     /// Write a line.
-    Line { source: u32, text: String },
+    Line(Line),
     /// Check the counter of dropped lines.
     Report,
     /// Write the batch, then answer.
     Flush(Sender<()>),
+    /// Open the destination again by its name.
+    Reopen,
+    /// Hand the lines to a service from now on, those that were held for it first.
+    Receiver(Box<dyn Receiver>),
     /// Write the queued lines, then end.
     Shutdown,
 }
 
+/// Opens a destination again.
+pub(super) type Reopen<W> = Box<dyn Fn() -> io::Result<W> + Send>;
+
+/// Where lines go.
+enum Output {
+    Destination,
+    /// They are held until the receiver is there.
+    Held(Vec<Line>),
+    Receiver(Box<dyn Receiver>),
+}
+
 /// The state of the log thread. Generic over the destination so that tests can make it fail.
 pub(super) struct Writer<W> {
-    queue: Receiver<Entry>,
+    queue: crossbeam::channel::Receiver<Entry>,
     destination: W,
+    /// None where the destination has no name.
+    reopen: Option<Reopen<W>>,
+    stamp: Stamp,
+    output: Output,
     dropped: Arc<AtomicU64>,
     /// How many of `dropped` the log has reported.
     reported: u64,
     batch: Vec<u8>,
+    /// The lines of the batch that go to the receiver, and the bytes of their texts.
+    lines: Vec<Line>,
+    lines_bytes: usize,
     /// The end of each line in the batch, to count the lines that a failed write has lost.
     ends: Vec<usize>,
     /// Whether a failed write has left a partial line at the end of the destination.
@@ -40,17 +64,41 @@ pub(super) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn new(queue: Receiver<Entry>, destination: W, dropped: Arc<AtomicU64>) -> Writer<W> {
+    pub(super) fn new(
+        queue: crossbeam::channel::Receiver<Entry>,
+        destination: W,
+        stamp: Stamp,
+        dropped: Arc<AtomicU64>,
+    ) -> Writer<W> {
         Writer {
             queue,
             destination,
+            reopen: None,
+            stamp,
+            output: Output::Destination,
             dropped,
             reported: 0,
             batch: Vec::with_capacity(BATCH_BYTES_MAX),
+            lines: Vec::new(),
+            lines_bytes: 0,
             ends: Vec::new(),
             torn: false,
             failed: false,
         }
+    }
+
+    /// With a function that opens the destination again.
+    pub(super) fn reopening(mut self, reopen: Option<Reopen<W>>) -> Writer<W> {
+        self.reopen = reopen;
+        self
+    }
+
+    /// Holds lines until there is a receiver.
+    pub(super) fn holding(mut self, holds: bool) -> Writer<W> {
+        if holds {
+            self.output = Output::Held(Vec::new());
+        }
+        self
     }
 
     /// Writes until a shutdown is requested or every logger is dropped.
@@ -60,9 +108,11 @@ impl<W: Write> Writer<W> {
                 break;
             }
         }
+        self.release_held();
+        self.write();
         // Lines that were logged after the shutdown. Bounded, because other threads may continue to log.
         let late = self.queue.try_iter().take(LINES_QUEUED_MAX);
-        let late = late.filter(|entry| matches!(entry, Entry::Line { .. })).count() as u64;
+        let late = late.filter(|entry| matches!(entry, Entry::Line(_))).count() as u64;
         self.dropped.fetch_add(late, Ordering::Relaxed);
     }
 
@@ -73,23 +123,23 @@ impl<W: Write> Writer<W> {
         let mut next = Some(first);
         while let Some(entry) = next {
             match entry {
-                Entry::Line { source, text } => {
-                    self.append(source, &text);
-                    self.ends.push(self.batch.len());
-                }
+                Entry::Line(line) => self.take_line(line),
                 Entry::Report => {}
                 Entry::Flush(done) => flushes.push(done),
+                Entry::Reopen => self.open_again(),
+                Entry::Receiver(receiver) => self.set_receiver(receiver),
                 Entry::Shutdown => running = false,
             }
-            let more = running && self.batch.len() < BATCH_BYTES_MAX;
+            let more = running && self.batch.len() + self.lines_bytes < BATCH_BYTES_MAX;
             next = if more { self.queue.try_recv().ok() } else { None };
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
         let missing = dropped.saturating_sub(self.reported);
         if missing > 0 {
             let lines = if missing == 1 { "line was" } else { "lines were" };
-            self.append(0, &format!("{missing} log {lines} dropped"));
+            self.report(format!("{missing} log {lines} dropped"));
         }
+        self.hand_over();
         // The report counts only if it was written.
         if self.write() {
             self.reported = dropped;
@@ -101,11 +151,110 @@ impl<W: Write> Writer<W> {
         running
     }
 
-    fn append(&mut self, source: u32, text: &str) {
+    /// Puts a line where it goes.
+    fn take_line(&mut self, line: Line) {
+        match &mut self.output {
+            Output::Held(held) if held.len() < LINES_QUEUED_MAX => held.push(line),
+            Output::Receiver(receiver) if receiver.handle() != line.source => {
+                self.lines_bytes += line.text.len();
+                self.lines.push(line);
+            }
+            Output::Destination | Output::Held(_) | Output::Receiver(_) => {
+                self.append(&line);
+                self.ends.push(self.batch.len());
+            }
+        }
+    }
+
+    /// A line of the log about itself, which is not counted when it is lost.
+    fn report(&mut self, text: String) {
+        let line = Line {
+            source: 0,
+            text: text.into_bytes(),
+            at_ms: now_ms(),
+        };
+        match &self.output {
+            Output::Receiver(_) => self.lines.push(line),
+            Output::Destination | Output::Held(_) => self.append(&line),
+        }
+    }
+
+    fn set_receiver(&mut self, receiver: Box<dyn Receiver>) {
+        let before = std::mem::replace(&mut self.output, Output::Receiver(receiver));
+        if let Output::Held(held) = before {
+            for line in held {
+                self.take_line(line);
+            }
+        }
+    }
+
+    /// Writes what was held for a receiver that never came.
+    fn release_held(&mut self) {
+        if let Output::Held(held) = std::mem::replace(&mut self.output, Output::Destination) {
+            for line in held {
+                self.take_line(line);
+            }
+        }
+    }
+
+    /// Gives the lines to the receiver. When it has ended, they and all further ones go to the destination.
+    fn hand_over(&mut self) {
+        let Output::Receiver(receiver) = &mut self.output else {
+            return;
+        };
+        self.lines_bytes = 0;
+        let lines = std::mem::take(&mut self.lines);
+        let refused = if lines.is_empty() {
+            Ok(())
+        } else {
+            receiver.take(lines)
+        };
+        let (end, handle) = (receiver.end(), receiver.handle());
+        if end.is_some() {
+            self.output = Output::Destination;
+        }
+        if end == Some(End::Alone) {
+            self.report(format!(
+                "the log service :{handle:08x} has ended: log lines are written here"
+            ));
+        }
+        for line in refused.err().unwrap_or_default() {
+            if end.is_some() {
+                self.take_line(line);
+            } else {
+                // It takes no more for now.
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn open_again(&mut self) {
+        if let Output::Receiver(receiver) = &mut self.output {
+            let lines = std::mem::take(&mut self.lines);
+            if let Err(lines) = receiver.take(lines) {
+                self.lines = lines;
+            }
+            return receiver.reopen();
+        }
+        self.write();
+        match self.reopen.as_ref().map(|reopen| reopen()) {
+            None => {}
+            Some(Ok(destination)) => {
+                self.destination = destination;
+                self.torn = false;
+                self.failed = false;
+            }
+            Some(Err(error)) => self.report(format!(
+                "cannot open the log file again, it stays as it is: {error}"
+            )),
+        }
+    }
+
+    fn append(&mut self, line: &Line) {
         if self.torn && self.batch.is_empty() {
             self.batch.push(b'\n');
         }
-        line::append(&mut self.batch, source, text);
+        line::append(&mut self.batch, self.stamp, line.at_ms, line.source, &line.text);
     }
 
     /// Writes the batch; lines that the destination does not accept are lost and counted. Returns whether all was
@@ -184,6 +333,111 @@ mod tests {
         }
     }
 
+    fn line(source: u32, text: &str) -> Line {
+        Line {
+            source,
+            text: text.as_bytes().to_vec(),
+            at_ms: 0,
+        }
+    }
+
+    /// Takes as many lines as it is told, and then has ended.
+    struct Service {
+        takes: usize,
+        taken: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Receiver for Service {
+        fn handle(&self) -> u32 {
+            7
+        }
+
+        fn take(&mut self, lines: Vec<Line>) -> Result<(), Vec<Line>> {
+            if self.end().is_some() {
+                return Err(lines);
+            }
+            self.takes -= 1;
+            let texts = lines
+                .iter()
+                .map(|line| String::from_utf8_lossy(&line.text).into_owned());
+            self.taken.lock().unwrap().extend(texts);
+            Ok(())
+        }
+
+        fn reopen(&mut self) {
+            self.taken.lock().unwrap().push("(reopen)".to_owned());
+        }
+
+        fn end(&self) -> Option<End> {
+            (self.takes == 0).then_some(End::Alone)
+        }
+    }
+
+    #[test]
+    fn a_receiver_gets_the_lines_from_the_start_but_its_own_and_after_its_end_they_are_written() {
+        let (sender, queue) = channel::bounded(LINES_QUEUED_MAX);
+        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let destination = Scripted {
+            script: Vec::new(),
+            accepted: Arc::clone(&accepted),
+        };
+        let mut writer = Writer::new(queue, destination, Stamp::None, Arc::default()).holding(true);
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let service = Service {
+            takes: 1,
+            taken: Arc::clone(&taken),
+        };
+        assert!(writer.take_batch(Entry::Line(line(1, "early"))));
+        sender.send(Entry::Line(line(7, "own"))).unwrap();
+        sender.send(Entry::Line(line(2, "a"))).unwrap();
+        sender.send(Entry::Reopen).unwrap();
+        assert!(writer.take_batch(Entry::Receiver(Box::new(service))));
+        assert!(writer.take_batch(Entry::Line(line(3, "b"))));
+        assert!(writer.take_batch(Entry::Line(line(3, "c"))));
+        assert_eq!(*taken.lock().unwrap(), ["early", "a", "(reopen)"]);
+        let text = String::from_utf8(accepted.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            text,
+            "[:00000007] own\n[:00000000] the log service :00000007 has ended: log lines are written here\n\
+             [:00000003] b\n[:00000003] c\n"
+        );
+    }
+
+    #[test]
+    fn lines_that_wait_for_a_receiver_that_never_comes_are_written_at_the_end() {
+        let (sender, queue) = channel::bounded(LINES_QUEUED_MAX);
+        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let destination = Scripted {
+            script: Vec::new(),
+            accepted: Arc::clone(&accepted),
+        };
+        let writer = Writer::new(queue, destination, Stamp::None, Arc::default()).holding(true);
+        sender.send(Entry::Line(line(1, "a"))).unwrap();
+        drop(sender);
+        writer.run();
+        assert_eq!(*accepted.lock().unwrap(), b"[:00000001] a\n");
+    }
+
+    #[test]
+    fn a_destination_that_is_opened_again_gets_the_later_lines() {
+        let (sender, queue) = channel::bounded(LINES_QUEUED_MAX);
+        let files = [Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new()))];
+        let open = |file: &Arc<Mutex<Vec<u8>>>| Scripted {
+            script: Vec::new(),
+            accepted: Arc::clone(file),
+        };
+        let second = Arc::clone(&files[1]);
+        let reopen: Reopen<Scripted> = Box::new(move || Ok(open(&second)));
+        let writer = Writer::new(queue, open(&files[0]), Stamp::None, Arc::default()).reopening(Some(reopen));
+        sender.send(Entry::Line(line(1, "a"))).unwrap();
+        sender.send(Entry::Reopen).unwrap();
+        sender.send(Entry::Line(line(1, "b"))).unwrap();
+        drop(sender);
+        writer.run();
+        assert_eq!(*files[0].lock().unwrap(), b"[:00000001] a\n");
+        assert_eq!(*files[1].lock().unwrap(), b"[:00000001] b\n");
+    }
+
     /// Writes each group of lines as one batch, and returns the text at the destination and the number of lost lines.
     fn written(script: Vec<Option<usize>>, batches: &[&[&str]]) -> (String, u64) {
         let (sender, queue) = channel::bounded(LINES_QUEUED_MAX);
@@ -193,15 +447,10 @@ mod tests {
             script,
             accepted: Arc::clone(&accepted),
         };
-        let mut writer = Writer::new(queue, destination, Arc::clone(&dropped));
+        let mut writer = Writer::new(queue, destination, Stamp::None, Arc::clone(&dropped));
         for batch in batches {
             for text in *batch {
-                sender
-                    .try_send(Entry::Line {
-                        source: 1,
-                        text: (*text).to_owned(),
-                    })
-                    .unwrap();
+                sender.try_send(Entry::Line(line(1, text))).unwrap();
             }
             assert!(writer.take_batch(Entry::Report));
         }

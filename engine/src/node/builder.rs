@@ -13,7 +13,7 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, NodeConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
+    DOWN_AFTER_MS_DEFAULT, LogTime, NodeConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
 };
 use crate::core::clock::whole_milliseconds;
 use crate::core::control::Control;
@@ -21,8 +21,9 @@ use crate::core::injector::Injector;
 use crate::core::node::NodeShared;
 use crate::core::settings::{DialectChoice, Settings};
 use crate::error::Error;
-use crate::log::{Destination, Logger};
+use crate::log::{Destination, Logger, Stamp};
 use crate::node::error::StartError;
+use crate::node::log_service::{self, STARTER};
 use crate::node::running::Node;
 use crate::rt::cpus;
 use crate::rt::sys;
@@ -39,6 +40,9 @@ pub struct NodeBuilder {
     first_cpu: Option<usize>,
     runtime: Option<Runtime>,
     destination: Destination,
+    log_time: LogTime,
+    log_service: Option<ServiceConfig>,
+    notices: Vec<String>,
     map: ClusterMap,
     open: Option<String>,
     services: BTreeMap<String, ServiceConfig>,
@@ -58,6 +62,9 @@ impl Default for NodeBuilder {
             first_cpu: None,
             runtime: None,
             destination: Destination::Stdout,
+            log_time: LogTime::None,
+            log_service: None,
+            notices: Vec::new(),
             map: ClusterMap::new(),
             open: None,
             services: BTreeMap::new(),
@@ -85,6 +92,9 @@ impl NodeBuilder {
             spin: Duration::from_micros(u64::from(config.spin_us)),
             runtime: config.runtime,
             destination: config.logger.map_or(Destination::Stdout, Destination::File),
+            log_time: config.log_time,
+            log_service: config.log_service,
+            notices: config.notices,
             map: map.unwrap_or_default(),
             open: config.open,
             services: config.services,
@@ -139,6 +149,24 @@ impl NodeBuilder {
     /// Where log lines go.
     pub fn log_to(mut self, destination: Destination) -> NodeBuilder {
         self.destination = destination;
+        self
+    }
+
+    /// The time in front of log lines.
+    pub fn log_time(mut self, time: LogTime) -> NodeBuilder {
+        self.log_time = time;
+        self
+    }
+
+    /// A service that takes the log lines instead, by its kind and arguments: each line is a message of the kind
+    /// [`Kind::TEXT`](crate::Kind::TEXT) from the service that wrote it. The service starts before all others. Its own
+    /// lines, and all lines after its end, go where [`log_to`](NodeBuilder::log_to) says.
+    pub fn log_service(mut self, kind: &str, arguments: &str) -> NodeBuilder {
+        self.log_service = Some(ServiceConfig {
+            kind: kind.to_owned(),
+            arguments: arguments.to_owned(),
+            keyed: false,
+        });
         self
     }
 
@@ -223,13 +251,7 @@ impl NodeBuilder {
         })?;
         rt::prepare(runtime)?;
         let open_files_max = sys::raise_open_files_max()?;
-        let logger = Logger::start(self.destination.clone()).map_err(|error| match &self.destination {
-            Destination::File(file) => StartError::Log {
-                file: file.clone(),
-                error,
-            },
-            Destination::Stdout => StartError::System(error),
-        })?;
+        let logger = self.start_log()?;
         let mut injectors = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
             injectors.push(Injector::new(runtime)?);
@@ -277,7 +299,21 @@ impl NodeBuilder {
             .map(|file| format!("{}: ", file.display()))
             .unwrap_or_default();
         let (services, start, open) = (self.services, self.start, self.open);
-        let started = node.block_on(|caller| async move { bring_up(&caller, services, start, open).await });
+        let bring_up = |caller: Caller| async move { bring_up(&caller, services, start, open).await };
+        let running = match self.log_service {
+            None => node.run(bring_up),
+            Some(ServiceConfig { kind, arguments, .. }) => {
+                match log_service::start(&node, &parts.node, &kind, &arguments) {
+                    Ok(()) => node.run_as(STARTER, bring_up),
+                    Err(error) => {
+                        node.stop();
+                        let what = format!("{file}logservice");
+                        return Err(StartError::Service { what, error });
+                    }
+                }
+            }
+        };
+        let started = running.and_then(|started| started.recv().map_err(|_| Error::ShuttingDown));
         match started {
             Ok(Ok(())) => Ok(node),
             Ok(Err((what, error))) => {
@@ -295,6 +331,29 @@ impl NodeBuilder {
                 }))
             }
         }
+    }
+}
+
+impl NodeBuilder {
+    /// Starts the log, with the config's notices as its first lines.
+    fn start_log(&self) -> Result<Logger, StartError> {
+        let stamp = match self.log_time {
+            LogTime::None => Stamp::None,
+            LogTime::Skynet => Stamp::Local(sys::local_offset),
+            LogTime::Utc => Stamp::Utc,
+        };
+        let logger = Logger::start_with(self.destination.clone(), stamp, self.log_service.is_some());
+        let logger = logger.map_err(|error| match &self.destination {
+            Destination::File(file) => StartError::Log {
+                file: file.clone(),
+                error,
+            },
+            Destination::Stdout => StartError::System(error),
+        })?;
+        for notice in &self.notices {
+            logger.log(0, notice);
+        }
+        Ok(logger)
     }
 }
 

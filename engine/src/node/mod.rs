@@ -2,6 +2,7 @@
 
 mod builder;
 mod error;
+mod log_service;
 mod running;
 
 pub use builder::NodeBuilder;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::cluster::ClusterShared;
+use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
 use crate::error::Error;
@@ -83,8 +84,17 @@ impl Node {
         W: FnOnce(Caller) -> F + Send + 'static,
         F: Future<Output = T> + 'static,
     {
+        self.run_as(self.shared.next_handle(), work)
+    }
+
+    /// The same with a handle that no service has.
+    pub(super) fn run_as<T, W, F>(&self, handle: Handle, work: W) -> Result<mpsc::Receiver<T>, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(Caller) -> F + Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let handle = self.shared.next_handle();
         let owner = shard_of_handle(handle, self.shared.shards());
         let work: BlockOnWork = Box::new(move |caller| {
             Box::pin(async move {
@@ -121,6 +131,12 @@ impl Node {
     /// How many shards it has.
     pub fn threads(&self) -> usize {
         self.shared.shards()
+    }
+
+    /// Opens the log file again by its name, after it was moved away. A log service is told by a message of the kind
+    /// [`Kind::SYSTEM`](crate::Kind::SYSTEM). Has no effect on the standard output.
+    pub fn reopen_log(&self) {
+        self.shared.logger.reopen();
     }
 
     /// Writes a log line in the node's own name.

@@ -54,6 +54,17 @@ pub(crate) fn raise_open_files_max() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// How far local time is ahead of UTC at a time, in seconds; the time is in seconds since 1970. 0 where the zone is not
+/// known.
+pub(crate) fn local_offset(seconds: i64) -> i64 {
+    // SAFETY: tm is plain bits and a pointer, for which all zeroes is a valid value.
+    let mut local: libc::tm = unsafe { mem::zeroed() };
+    // SAFETY: both pointers are to live values; the call writes only to the second, and reads the zone under its own
+    // lock.
+    let converted = unsafe { libc::localtime_r(&seconds, &mut local) };
+    if converted.is_null() { 0 } else { local.tm_gmtoff }
+}
+
 /// Processor time of the calling thread, in nanoseconds.
 pub(crate) fn thread_cpu_ns() -> u64 {
     let mut time = libc::timespec {

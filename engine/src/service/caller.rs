@@ -150,13 +150,24 @@ impl Caller {
         self.shard.log(self.handle, text);
     }
 
+    /// Writes a log line of this service with a text in any encoding, which is written as it is.
+    pub fn log_bytes(&self, text: &[u8]) {
+        self.shard.node.logger.log_bytes(self.handle.0, text);
+    }
+
     /// The node's log, for other threads.
     pub fn node_log(&self) -> NodeLog {
         NodeLog(std::sync::Arc::clone(&self.shard.node))
     }
 
-    /// A key of the node's config, as text.
+    /// A key of the node's config, as text; bytes that are not UTF-8 are replaced.
     pub fn environment(&self, key: &str) -> Option<String> {
+        let value = self.environment_bytes(key)?;
+        Some(String::from_utf8_lossy(&value).into_owned())
+    }
+
+    /// A key of the node's config, in the encoding of the file.
+    pub fn environment_bytes(&self, key: &str) -> Option<Vec<u8>> {
         self.shard.node.settings.environment.get(key).cloned()
     }
 

@@ -8,7 +8,7 @@ use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::error::Error;
 use crate::service::Service;
-use crate::service::launch::launch_here;
+use crate::service::launch::launch_described;
 
 /// Constructs a service of one kind on its shard.
 pub(crate) type Factory = Arc<dyn Fn(&Rc<ShardCore>, Handle, &str) -> Result<(), Error> + Send + Sync>;
@@ -26,9 +26,11 @@ impl Kinds {
         S: Service,
         M: Fn(&str) -> Result<S, Error> + Send + Sync + 'static,
     {
+        let kind = name.to_owned();
         let factory: Factory = Arc::new(move |shard, handle, arguments| {
             let state = make(arguments)?;
-            launch_here(shard, handle, move |_| state)
+            let what = format!("{kind} {arguments}");
+            launch_described(shard, handle, what.trim_end().into(), move |_| state)
         });
         self.0.insert(name.to_owned(), factory);
         self

@@ -8,7 +8,7 @@ use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_handle;
 use crate::core::waiters::Outcome;
-use crate::error::Error;
+use crate::error::{Error, Text};
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::cell::ServiceCell;
@@ -42,6 +42,16 @@ pub(crate) fn launch_here<S: Service>(
     handle: Handle,
     make: impl FnOnce(&Context<S>) -> S,
 ) -> Result<(), Error> {
+    launch_described(shard, handle, std::any::type_name::<S>().into(), make)
+}
+
+/// Like [`launch_here`], with the kind and the arguments of the service.
+pub(super) fn launch_described<S: Service>(
+    shard: &Rc<ShardCore>,
+    handle: Handle,
+    what: Text,
+    make: impl FnOnce(&Context<S>) -> S,
+) -> Result<(), Error> {
     let caller = Caller {
         shard: Rc::clone(shard),
         handle,
@@ -49,7 +59,7 @@ pub(crate) fn launch_here<S: Service>(
         life: Rc::default(),
     };
     let cell = ServiceCell::<S>::new(caller);
-    shard.services().insert(handle, Rc::clone(&cell) as _);
+    shard.services().insert(handle, what, Rc::clone(&cell) as _);
     cell.start(make)
 }
 

@@ -16,6 +16,7 @@ mod keyed;
 pub(crate) mod kinds;
 pub(crate) mod launch;
 mod life;
+pub(crate) mod list;
 pub(crate) mod message;
 pub(crate) mod node_ref;
 mod posting;

@@ -8,12 +8,16 @@ use rustc_hash::FxHashMap;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::placement::shard_of_handle;
+use crate::error::Text;
 use crate::service::deliver::Deliver;
 use crate::service::kinds::Kinds;
+use crate::service::list::ServiceInfo;
 
 /// The service room of one shard.
 pub(crate) struct ServiceShard {
     services: RefCell<FxHashMap<Handle, Rc<dyn Deliver>>>,
+    /// What each service was launched as. Apart, because every message looks for its service.
+    descriptions: RefCell<FxHashMap<Handle, Text>>,
     /// The kinds that can be launched by name.
     pub(super) kinds: Kinds,
 }
@@ -22,6 +26,7 @@ impl ServiceShard {
     pub(crate) fn new(kinds: Kinds) -> ServiceShard {
         ServiceShard {
             services: RefCell::default(),
+            descriptions: RefCell::default(),
             kinds,
         }
     }
@@ -37,13 +42,29 @@ impl ServiceShard {
         self.services.borrow().contains_key(&handle)
     }
 
-    /// Adds a service.
-    pub(super) fn insert(&self, handle: Handle, service: Rc<dyn Deliver>) {
+    /// Adds a service. `what` is its kind and arguments, or the name of its type.
+    pub(super) fn insert(&self, handle: Handle, what: Text, service: Rc<dyn Deliver>) {
+        self.descriptions.borrow_mut().insert(handle, what);
         self.services.borrow_mut().insert(handle, service);
+    }
+
+    /// The services, without their names.
+    pub(super) fn list(&self, shard: usize) -> Vec<ServiceInfo> {
+        let descriptions = self.descriptions.borrow();
+        let describe = |(handle, service): (&Handle, &Rc<dyn Deliver>)| ServiceInfo {
+            handle: *handle,
+            shard,
+            what: descriptions.get(handle).cloned().unwrap_or_default(),
+            names: Vec::new(),
+            messages_waiting: service.life().waiting.get(),
+            tasks: service.life().tasks.borrow().len(),
+        };
+        self.services.borrow().iter().map(describe).collect()
     }
 
     /// Removes a service and its names. Its unanswered calls fail.
     pub(super) fn remove(&self, shard: &Rc<ShardCore>, handle: Handle) {
+        self.descriptions.borrow_mut().remove(&handle);
         let removed = self.services.borrow_mut().remove(&handle);
         if let Some(service) = removed {
             if shard.names.read(|names| names.has(handle)) {

@@ -14,6 +14,21 @@ end
 table.insert(package.searchers, 1, searcher(false))
 table.insert(package.searchers, searcher(true))
 
+-- Modules in C are examined before they are loaded.
+local load_library = package.loadlib
+package.preload["skyring.loadlib"] = function()
+	return load_library
+end
+package.loadlib = function(...)
+	return require "skyring.c_modules".load_library(...)
+end
+package.searchers[4] = function(name)
+	return require "skyring.c_modules".search(name, false)
+end
+package.searchers[5] = function(name)
+	return require "skyring.c_modules".search(name, true)
+end
+
 package.preload["skyring.find"] = function()
 	return find_module
 end

@@ -132,12 +132,15 @@ function skynet.redirect(dest, source, typename, ...)
 end
 
 function skynet.call(addr, typename, ...)
-	if traces then
-		traces.before_call(addr)
-	end
+	local tag = traces and traces.before_call(addr)
 	local p = proto[typename] or protocol(typename)
 	local id = p.plain_id
-	if id then
+	if tag then
+		if id then
+			return traces.resume(tag, host_call(addr, id, ...))
+		end
+		return p.unpack(traces.resume(tag, host.rawcall(addr, p.id, p.pack(...))))
+	elseif id then
 		return host_call(addr, id, ...)
 	end
 	return p.unpack(host.rawcall(addr, p.id, p.pack(...)))

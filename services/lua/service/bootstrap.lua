@@ -6,9 +6,16 @@ skynet.start(function()
 	local launcher = assert(skynet.launch("snlua", "launcher"))
 	skynet.name(".launcher", launcher)
 	skynet.name(".cslave", skynet.newservice "cdummy")
-	skynet.setenv("standalone", "true")
+	if not skynet.getenv "standalone" then
+		skynet.setenv("standalone", "true")
+	end
 	skynet.name("DATACENTER", skynet.newservice "datacenterd")
 	skynet.newservice "service_mgr"
+	if skynet.getenv "enablessl" == "true" then
+		require("skynet.service").new("ltls_holder", function()
+			require("ltls.init.c").constructor()
+		end)
+	end
 	local ok, problem = pcall(skynet.newservice, skynet.getenv "start" or "main")
 	if not ok then
 		skynet.error("the first service did not start: " .. tostring(problem))

@@ -56,7 +56,8 @@ function command.GC(source, ticks)
 	return command.MEM(source, ticks)
 end
 
-function command.KILL(_, handle)
+function command.KILL(_, address)
+	local handle = type(address) == "string" and tonumber((address:gsub("^:", "")), 16) or address
 	skynet.kill(handle)
 	local killed = { [skynet.address(handle)] = tostring(services[handle]) }
 	services[handle] = nil

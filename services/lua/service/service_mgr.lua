@@ -121,4 +121,6 @@ skynet.start(function()
 		return skynet.exit()
 	end
 	skynet.register ".service"
+	-- The name of Skynet's harbors, by which its own console asks.
+	skynet.register "SERVICE"
 end)

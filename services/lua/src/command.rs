@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use skyring::{Handle, Kind, Payload};
 
+use crate::arguments;
 use crate::host::Host;
 use crate::kind;
 use crate::raw::signal;
@@ -14,11 +15,62 @@ pub(crate) fn ticks(count: i64) -> Duration {
     Duration::from_millis(u64::try_from(count).unwrap_or(0).saturating_mul(10))
 }
 
+/// What is wrong with a parameter in another encoding.
+const NO_TEXT: &str = "the name of a service is UTF-8 text, which this is not";
+
 /// Runs a command. `None`: the command has no answer, or is unknown.
 ///
 /// # Errors
 /// The cause of the failure.
-pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<String>, String> {
+pub(crate) fn run(host: &Host, name: &str, parameter: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    match name {
+        // Their values may be in any encoding.
+        "GETENV" => Ok(host.node.environment(&host.caller, parameter)),
+        "SETENV" => {
+            if let Some(space) = parameter.iter().position(|byte| *byte == b' ') {
+                let (key, value) = (&parameter[..space], &parameter[space + 1..]);
+                host.node.set_environment(key, value)?;
+            }
+            Ok(None)
+        }
+        "LAUNCH" => Ok(launch(host, parameter)),
+        _ => match str::from_utf8(parameter) {
+            Ok(parameter) => Ok(run_with_text(host, name, parameter)?.map(String::into_bytes)),
+            // No service has such a name.
+            Err(_) if name == "QUERY" => Ok(None),
+            Err(_) => Err(NO_TEXT.to_owned()),
+        },
+    }
+}
+
+/// The kind of services in Lua.
+const LUA_KIND: &str = "snlua";
+
+/// `LAUNCH KIND ARGUMENTS`: the address of the new service.
+fn launch(host: &Host, parameter: &[u8]) -> Option<Vec<u8>> {
+    let parameter = parameter.trim_ascii();
+    let space = parameter.iter().position(u8::is_ascii_whitespace);
+    let (kind, arguments) = parameter.split_at(space.unwrap_or(parameter.len()));
+    let kind = String::from_utf8_lossy(kind);
+    match host
+        .caller
+        .begin_launch_kind(&kind, &arguments::encode(arguments.trim_ascii()))
+    {
+        Ok(handle) => {
+            // Known at once, although another shard starts it: LOGON may be the next command.
+            if kind == LUA_KIND {
+                host.node.message_logs.add_service(handle);
+            }
+            Some(handle.to_string().into_bytes())
+        }
+        Err(error) => {
+            host.caller.log(error);
+            None
+        }
+    }
+}
+
+fn run_with_text(host: &Host, name: &str, parameter: &str) -> Result<Option<String>, String> {
     let caller = &host.caller;
     let answer = match name {
         "TIMEOUT" => {
@@ -51,26 +103,6 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<Str
             }
             None
         }
-        "LAUNCH" => {
-            let parameter = parameter.trim();
-            let (kind, arguments) = parameter
-                .split_once(char::is_whitespace)
-                .unwrap_or((parameter, ""));
-            match caller.begin_launch_kind(kind, arguments.trim()) {
-                Ok(handle) => Some(handle.to_string()),
-                Err(error) => {
-                    caller.log(error);
-                    None
-                }
-            }
-        }
-        "GETENV" => host.node.environment(caller, parameter),
-        "SETENV" => {
-            if let Some((key, value)) = parameter.split_once(' ') {
-                host.node.set_environment(key, value)?;
-            }
-            None
-        }
         "STARTTIME" => Some(host.node.start_time().to_string()),
         "ABORT" => {
             caller.log("skynet.abort stops the node");
@@ -96,8 +128,15 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &str) -> Result<Option<Str
             }
             None
         }
-        // Skyring does not log the messages of single services to files.
-        "LOGON" | "LOGOFF" => None,
+        "LOGON" | "LOGOFF" => {
+            let logs = &host.node.message_logs;
+            match host.resolve(parameter) {
+                None => caller.log(format!("{name}: there is no service {parameter}")),
+                Some(handle) if name == "LOGON" => logs.switch_on(host, handle),
+                Some(handle) => logs.switch_off(host, handle),
+            }
+            None
+        }
         _ => None,
     };
     Ok(answer)
@@ -121,10 +160,19 @@ fn statistic(host: &Host, what: &str) -> String {
         "endless" => u8::from(watch::take_endless(host.caller.handle())).to_string(),
         "message" => host.messages.get().to_string(),
         "shard" => host.caller.shard_index().to_string(),
+        "cpu" | "time" if !is_profiled(host) => "0".to_owned(),
         // Handlers do not block, so elapsed time is close to processor time.
-        "cpu" | "time" => host.handling_time.get().as_secs_f64().to_string(),
+        "cpu" => host.handling_time.get().as_secs_f64().to_string(),
+        // That of the current message.
+        "time" => host.message_started.get().elapsed().as_secs_f64().to_string(),
         _ => "0".to_owned(),
     }
+}
+
+/// Whether the config wants the time of handlers to be known.
+fn is_profiled(host: &Host) -> bool {
+    let profile = host.node.environment(&host.caller, b"profile");
+    profile.is_none_or(|profile| profile == b"true")
 }
 
 /// Notifies the service that `MONITOR` has set, if any, that this service ends.

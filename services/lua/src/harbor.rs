@@ -1,4 +1,4 @@
-//! The service kind `harbor`, which Skynet's own bootstrap expects. Skyring has no harbors: a global name that a service
+//! The service kind `harbor`, which Skynet's library expects. A harbor runs alone here: a global name that a service
 //! registers here becomes a local name of the node.
 
 use skyring::{Answer, Context, Kind, Message, Service};

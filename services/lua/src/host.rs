@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -117,7 +118,9 @@ pub(crate) struct Host {
     routes: RefCell<FxHashMap<Box<[u8]>, NodeRef>>,
     /// The number of messages handled.
     pub(crate) messages: Cell<u64>,
-    /// The elapsed time in which messages were handled.
+    /// When the current message began to be handled.
+    pub(crate) message_started: Cell<quanta::Instant>,
+    /// The elapsed time in which messages were handled, without the current one.
     pub(crate) handling_time: Cell<Duration>,
     /// The number of queued messages at which the next overload is logged.
     overload_threshold: Cell<usize>,
@@ -125,8 +128,14 @@ pub(crate) struct Host {
     pub(crate) is_closing: Cell<bool>,
     /// The memory limit of the interpreter, in bytes; 0: no limit.
     pub(crate) memory_limit: Cell<usize>,
+    /// The memory of the interpreter after the last message, in bytes, for other services to read.
+    pub(crate) memory: Arc<AtomicUsize>,
     /// The shard's record of the service that runs.
     pub(crate) activity: Arc<ShardActivity>,
+    /// The coroutine that has ended the service; [`NO_THREAD`] if none has.
+    pub(crate) quitting: Cell<u32>,
+    /// The coroutines that a debugger has stopped.
+    pub(crate) stopped: RefCell<FxHashSet<u32>>,
     /// Whether any coroutine is profiled.
     pub(crate) is_profiling: Cell<bool>,
     /// The profiled coroutines: when each last began to run, and its time before that, in nanoseconds.
@@ -135,7 +144,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(caller: Caller, node: Arc<NodeLua>, activity: Arc<ShardActivity>) -> Rc<Host> {
+        let memory = node.add_memory(caller.handle());
         Rc::new(Host {
+            memory,
             caller,
             node,
             main: Cell::new(std::ptr::null_mut()),
@@ -160,11 +171,14 @@ impl Host {
             pending_responses: RefCell::default(),
             routes: RefCell::default(),
             messages: Cell::new(0),
+            message_started: Cell::new(quanta::Instant::now()),
             handling_time: Cell::new(Duration::ZERO),
             overload_threshold: Cell::new(OVERLOAD_MESSAGES),
             is_closing: Cell::new(false),
             memory_limit: Cell::new(0),
             activity,
+            quitting: Cell::new(NO_THREAD),
+            stopped: RefCell::default(),
             is_profiling: Cell::new(false),
             profiles: RefCell::default(),
         })
@@ -366,5 +380,11 @@ impl Host {
         }
         let node = self.caller.node(String::from_utf8_lossy(name).as_ref());
         function(routes.entry(name.into()).or_insert(node))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.node.remove_memory(self.caller.handle());
     }
 }

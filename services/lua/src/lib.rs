@@ -11,7 +11,9 @@
 //! service; every call is answered exactly once, with an error if the service does not answer; addresses of messages
 //! that a Lua program passes never reach memory outside that message.
 
+mod arguments;
 mod buffer;
+mod c_module;
 mod cluster;
 mod command;
 mod harbor;
@@ -19,6 +21,7 @@ mod host;
 mod kind;
 mod library;
 mod lualib;
+mod message_logs;
 pub mod module;
 mod modules;
 mod node;
@@ -31,6 +34,8 @@ mod service;
 mod threads;
 mod watch;
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,15 +49,21 @@ use service::SnLua;
 /// The limits of the Lua host.
 pub mod limits {
     pub use crate::buffer::BUFFERS_MAX;
+    pub use crate::c_module::{MODULE_BYTES_MAX, MODULES_EXAMINED_MAX};
     pub use crate::host::{HELD_CALLS_MAX, ROUTES_MAX};
+    pub use crate::library::debugchannel::{CHANNEL_BYTES_MAX, CHANNELS_MAX};
     pub use crate::library::netpack::NETPACK_BYTES_MAX;
+    pub use crate::library::stm::STM_OBJECTS_MAX;
+    pub use crate::message_logs::MESSAGE_LOGS_MAX;
     pub use crate::node::ENVIRONMENT_KEYS_MAX;
     pub use crate::raw::pack::{NESTING_MAX, PACKED_BYTES_MAX};
     pub use crate::raw::unpack::ITEMS_AT_ONCE_MAX;
+    pub use crate::service::EARLY_MESSAGES_MAX;
     pub use crate::threads::IDLE_THREADS_MAX;
     pub use crate::watch::ENDLESS_MAX;
 }
 
+pub use c_module::LUA_VERSION;
 pub use host::REMOTE_SOURCE;
 
 /// Adds the kinds `snlua`, whose services share one environment, and `harbor`, which Skynet's own bootstrap expects.
@@ -92,12 +103,7 @@ pub fn first_service(config: &NodeConfig, kinds: &Kinds) -> First {
     let Some(first) = first.or_else(|| configures_lua.then_some("main")) else {
         return First::Native;
     };
-    let templates = config.luaservice.as_deref().unwrap_or("./service/?.lua");
-    let files: Vec<PathBuf> = templates
-        .split(';')
-        .filter(|template| !template.is_empty())
-        .map(|template| PathBuf::from(template.replace('?', first)))
-        .collect();
+    let files = service_files(config, first);
     let own_loader = config
         .lualoader
         .as_ref()
@@ -111,6 +117,20 @@ pub fn first_service(config: &NodeConfig, kinds: &Kinds) -> First {
     } else {
         First::Missing(files)
     }
+}
+
+/// The files in which a service in Lua of this name is searched, by the config's `luaservice`.
+pub fn service_files(config: &NodeConfig, name: &str) -> Vec<PathBuf> {
+    let templates = config
+        .luaservice
+        .as_deref()
+        .unwrap_or(OsStr::new("./service/?.lua"));
+    let templates = templates.as_bytes().split(|byte| *byte == b';');
+    let files = templates.filter(|template| !template.is_empty()).map(|template| {
+        let parts: Vec<&[u8]> = template.split(|byte| *byte == b'?').collect();
+        PathBuf::from(OsString::from_vec(parts.join(name.as_bytes())))
+    });
+    files.collect()
 }
 
 /// The default of the config's `bootstrap`.

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use mlua::{Lua, Value};
 
+use crate::c_module;
 use crate::cluster;
 use crate::host::Host;
-use crate::library::{crypt, netpack, socketdriver};
+use crate::library::{crypt, debugchannel, memory, netpack, socketdriver, stm};
 use crate::raw::state;
 
 /// Creates the value of a module, once for each service that requires it.
@@ -23,8 +24,15 @@ const MODULES: &[(&str, Open)] = &[
     }),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
+    ("skynet.debugchannel", debugchannel::open),
     ("skynet.netpack", netpack::open),
     ("skynet.socketdriver", socketdriver::open),
+    ("skynet.memory", memory::open),
+    ("skynet.mongo.driver", |lua, host| {
+        state::mongo_module(lua, host).map(Value::Table)
+    }),
+    ("skynet.stm.core", stm::open),
+    ("skyring.c_module", c_module::open),
     ("skyring.host", |lua, host| {
         state::host_module(lua, host).map(Value::Table)
     }),

@@ -1,11 +1,13 @@
 //! State that the Lua services of one node share.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use skyring::{Caller, Handle};
+
+use crate::message_logs::MessageLogs;
 
 /// Most keys that services may add to the environment with `skynet.setenv`.
 pub const ENVIRONMENT_KEYS_MAX: usize = 65_536;
@@ -17,7 +19,11 @@ pub(crate) struct NodeLua {
     /// The same time in seconds since 1970.
     started_unix: u64,
     /// Keys that services have added to those of the config.
-    environment: Mutex<HashMap<String, String>>,
+    environment: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    /// The logs of the messages of single services.
+    pub(crate) message_logs: MessageLogs,
+    /// The memory of each service's interpreter, in bytes.
+    memory: Mutex<BTreeMap<u32, Arc<AtomicUsize>>>,
     /// The handle of the service that is notified when a service ends; 0: none.
     monitor: AtomicU32,
 }
@@ -31,6 +37,8 @@ impl NodeLua {
             started: Instant::now(),
             started_unix: unix.as_secs(),
             environment: Mutex::default(),
+            message_logs: MessageLogs::default(),
+            memory: Mutex::default(),
             monitor: AtomicU32::new(0),
         }
     }
@@ -46,21 +54,45 @@ impl NodeLua {
     }
 
     /// A key of the config, or one that a service added.
-    pub(crate) fn environment(&self, caller: &Caller, key: &str) -> Option<String> {
-        caller.environment(key).or_else(|| {
+    pub(crate) fn environment(&self, caller: &Caller, key: &[u8]) -> Option<Vec<u8>> {
+        let of_config = str::from_utf8(key)
+            .ok()
+            .and_then(|key| caller.environment_bytes(key));
+        of_config.or_else(|| {
             let added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
             added.get(key).cloned()
         })
     }
 
     /// Adds a key. An existing key keeps its value, as in Skynet.
-    pub(crate) fn set_environment(&self, key: &str, value: &str) -> Result<(), &'static str> {
+    pub(crate) fn set_environment(&self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
         let mut added = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
         if added.len() >= ENVIRONMENT_KEYS_MAX {
             return Err("the environment is full");
         }
-        added.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        added.entry(key.into()).or_insert_with(|| value.into());
         Ok(())
+    }
+
+    /// Adds a service, and returns where it records the memory of its interpreter.
+    pub(crate) fn add_memory(&self, handle: Handle) -> Arc<AtomicUsize> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memory.entry(handle.0).or_default())
+    }
+
+    /// Removes a service.
+    pub(crate) fn remove_memory(&self, handle: Handle) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.remove(&handle.0);
+    }
+
+    /// The memory of each service's interpreter after its last message, in bytes, by handle.
+    pub(crate) fn memory_of_services(&self) -> Vec<(u32, usize)> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory
+            .iter()
+            .map(|(handle, bytes)| (*handle, bytes.load(Ordering::Relaxed)))
+            .collect()
     }
 
     pub(crate) fn monitor(&self) -> Option<Handle> {

@@ -3,14 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mlua::{IntoLuaMulti, Lua};
+use mlua::{IntoLuaMulti, Lua, LuaString};
 use skyring::{Answer, Context, Error, Message, Payload, Service, SocketEvent};
 
+use crate::arguments;
 use crate::command::report_end;
 use crate::host::{HELD_CALLS_MAX, Host};
 use crate::kind;
 use crate::library::events;
 use crate::lualib::Lookup;
+use crate::message_logs::Record;
 use crate::node::NodeLua;
 use crate::raw::signal;
 use crate::raw::state::{self, Interpreter};
@@ -22,21 +24,36 @@ const START: u32 = 0x8000_0000;
 /// A service in Lua.
 pub(crate) struct SnLua {
     node: Arc<NodeLua>,
-    arguments: String,
+    arguments: Vec<u8>,
     /// The interpreter; none before the service starts.
     interpreter: Option<Interpreter>,
+    /// The messages that came before the service's file has run, which sets their handlers; none once it has.
+    early: Option<Vec<Early>>,
 }
+
+/// A message that came early.
+struct Early {
+    kind: u8,
+    source: u32,
+    session: u32,
+    payload: Payload,
+}
+
+/// Most messages that a service keeps before its file has run; further sends are dropped, and calls fail.
+pub const EARLY_MESSAGES_MAX: usize = 65_536;
 
 impl SnLua {
     pub(crate) fn new(node: Arc<NodeLua>, arguments: &str) -> SnLua {
         SnLua {
             node,
-            arguments: arguments.to_owned(),
+            arguments: arguments::decode(arguments),
             interpreter: None,
+            early: Some(Vec::new()),
         }
     }
 
-    fn run_file(&self) {
+    fn run_file(&mut self) {
+        let early = self.early.take().unwrap_or_default();
         let Some(interpreter) = &self.interpreter else {
             return;
         };
@@ -44,6 +61,9 @@ impl SnLua {
         let ran = interpreter.run_exclusive(0, |_| run_main(interpreter.lua(), host, &self.arguments));
         if let Err(text) = ran {
             host.caller.log(format!("lua loader error : {text}"));
+            for message in early {
+                fail(host, message.source, message.session, "the service did not start");
+            }
             return self.report_start_failure(host);
         }
         let limit = host.memory_limit.get();
@@ -55,6 +75,9 @@ impl SnLua {
                 }
                 Err(error) => host.caller.log(error),
             }
+        }
+        for message in early {
+            interpreter.message(message.kind, message.source, message.session, message.payload);
         }
     }
 
@@ -68,10 +91,17 @@ impl SnLua {
     }
 }
 
+/// Fails a call; session 0 is a send.
+fn fail(host: &Host, source: u32, session: u32, text: &str) {
+    if session != 0 {
+        host.answer(source, session, Err(Error::remote(text)));
+    }
+}
+
 /// Loads the service's file and runs it.
-fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
-    let environment = |key: &str| host.node.environment(&host.caller, key);
-    let builtin = environment("builtin_lualib").is_none_or(|value| value != "false");
+fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), String> {
+    let environment = |key: &str| host.node.environment(&host.caller, key.as_bytes());
+    let builtin = environment("builtin_lualib").is_none_or(|value| value != b"false");
     let default_lookup = if builtin {
         Lookup::BeforeUser
     } else {
@@ -82,10 +112,12 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
     let prepare = || {
         // A finalizer may require a module while the interpreter is being closed, when none can be loaded.
         let module_host = Rc::clone(host);
-        let module = lua.create_function(move |lua, (name, is_fallback): (String, bool)| {
+        let module = lua.create_function(move |lua, (name, is_fallback): (LuaString, bool)| {
             if module_host.is_closing.get() {
                 return Ok(None);
             }
+            // What is built in has a name in ASCII; a file of the user may have any name.
+            let Ok(name) = name.to_str() else { return Ok(None) };
             if let Some(open) = modules::find(&name) {
                 let value = open(lua, &module_host)?;
                 return lua.create_function(move |_, ()| Ok(value.clone())).map(Some);
@@ -94,18 +126,25 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &str) -> Result<(), String> {
             file.map(|file| lualib::load(lua, file)).transpose()
         })?;
         let service_host = Rc::clone(host);
-        let service = lua.create_function(move |lua, (name, is_fallback): (String, bool)| {
+        let service = lua.create_function(move |lua, (name, is_fallback): (LuaString, bool)| {
             if service_host.is_closing.get() {
                 return Ok(None);
             }
+            let Ok(name) = name.to_str() else { return Ok(None) };
             let file = lualib::service(&name, lookup(is_fallback));
             file.map(|file| lualib::load(lua, file)).transpose()
         })?;
         let keys = lua.create_table()?;
         for key in ["lua_path", "lua_cpath", "luaservice", "lualoader", "preload"] {
-            keys.set(key, environment(key))?;
+            keys.set(
+                key,
+                environment(key)
+                    .map(|value| lua.create_string(value))
+                    .transpose()?,
+            )?;
         }
         let init = lualib::load(lua, &lualib::INIT)?;
+        let arguments = lua.create_string(arguments)?;
         Ok::<_, mlua::Error>((init, (module, service, keys, arguments).into_lua_multi(lua)?))
     };
     let (init, arguments) = prepare().map_err(|error| error.to_string())?;
@@ -118,6 +157,7 @@ impl Service for SnLua {
         let activity = watch::shard_activity(signal::this_thread(), || caller.node_log());
         let host = Host::new(caller, Arc::clone(&self.node), activity);
         let opened = Interpreter::open(host).map_err(|error| Error::remote(error.to_string()))?;
+        self.node.message_logs.add_service(context.handle());
         self.interpreter = Some(opened);
         // The launching service continues first, as in Skynet.
         context.wake_after(std::time::Duration::ZERO, START);
@@ -143,7 +183,28 @@ impl Service for SnLua {
         } else {
             (message.source.0, 0)
         };
-        interpreter.message(message.kind.0, source, session, message.payload);
+        let record = Record {
+            source,
+            kind: message.kind.0,
+            session,
+            bytes: &message.payload.0,
+        };
+        self.node.message_logs.record(interpreter.host(), &record);
+        match &mut self.early {
+            None => interpreter.message(message.kind.0, source, session, message.payload),
+            Some(early) if early.len() < EARLY_MESSAGES_MAX => early.push(Early {
+                kind: message.kind.0,
+                source,
+                session,
+                payload: message.payload,
+            }),
+            Some(_) => fail(
+                interpreter.host(),
+                source,
+                session,
+                "overloaded: the service has not started yet",
+            ),
+        }
         Answer::none()
     }
 
@@ -152,13 +213,33 @@ impl Service for SnLua {
             return self.run_file();
         }
         if let Some(interpreter) = &self.interpreter {
+            let host = interpreter.host();
+            let (kind, bytes) = match &result {
+                Ok(payload) => (kind::RESPONSE, &payload.0[..]),
+                Err(_) => (kind::ERROR, &[][..]),
+            };
+            let record = Record {
+                source: 0,
+                kind,
+                session,
+                bytes,
+            };
+            self.node.message_logs.record(host, &record);
             interpreter.answer(session, result);
         }
     }
 
     fn socket(&mut self, _context: &Context<Self>, event: SocketEvent) {
         if let Some(interpreter) = &self.interpreter {
-            interpreter.message(kind::SOCKET, 0, 0, Payload(events::encode(&event)));
+            let bytes = events::encode(&event);
+            let record = Record {
+                source: 0,
+                kind: kind::SOCKET,
+                session: 0,
+                bytes: &bytes,
+            };
+            self.node.message_logs.record(interpreter.host(), &record);
+            interpreter.message(kind::SOCKET, 0, 0, Payload(bytes));
         }
     }
 }
@@ -166,7 +247,9 @@ impl Service for SnLua {
 impl Drop for SnLua {
     fn drop(&mut self) {
         if let Some(interpreter) = &self.interpreter {
-            interpreter.host().fail_pending_calls();
+            let host = interpreter.host();
+            self.node.message_logs.remove_service(host.caller.handle());
+            host.fail_pending_calls();
             report_end(interpreter.host());
         }
     }

@@ -128,6 +128,8 @@ fn watch() {
             }
             entry.1 += 1;
             if entry.1 == CHECKS_BEFORE_REPORT {
+                // It is reported again after the same time.
+                entry.1 = 0;
                 let source = Handle(shard.source.load(Ordering::Relaxed));
                 let handle = Handle(handle);
                 mark_endless(handle);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use skyring::DialectChoice;
 use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
-use skyring_bench::{CALLS_PER_SECOND_MAX, Objective};
+use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{ab, chaos, compare, ledger, peers, targets};
+use super::{ab, chaos, compare, ledger, peers, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -24,6 +24,7 @@ Examples:
   skyring bench --html report.html --json result.json --hgrm latency.hgrm
   skyring bench --flamegraph flame.svg       the processor time of both sides
   skyring bench --map clustername.lua --node db --address @sdb -- GET name    a node that runs already
+  skyring bench --target redis://127.0.0.1:6379 --channels 50 --in-flight 50     another's server: also skynet://, http:// and tcp-echo://
   skyring bench ab main my-branch     whether one of two revisions, programs or settings is faster
   skyring bench compare before.json after.json
   skyring bench targets               the performance targets, and whether they are met
@@ -44,6 +45,7 @@ const WARM_UP_SECONDS_MAX: f64 = 3_600.0;
 /// The arguments of `skyring bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(group = clap::ArgGroup::new("called").args(["map", "target"]))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(super) action: Option<Action>,
@@ -59,9 +61,9 @@ pub(crate) struct Arguments {
     /// Objective of --find-max: p50, p90, p99, p999 or max, and a time in us, ms or s
     #[arg(long, value_name = "p99=1ms", requires = "find_max")]
     pub(super) slo: Option<Objective>,
-    /// Channels to the called node
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(CHANNELS_MAX)))]
-    pub(super) channels: u32,
+    /// Channels to the called node, or connections to a target [default: 1, or for http one for each call in flight]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CHANNELS_MAX)))]
+    pub(super) channels: Option<u32>,
     /// Shards of each side
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=THREADS_MAX as i64))]
     pub(super) threads: u32,
@@ -94,6 +96,9 @@ pub(crate) struct Arguments {
     /// The service on that node: @name, .name or a handle
     #[arg(long, value_name = "ADDRESS", requires = "map")]
     pub(super) address: Option<String>,
+    /// Measure another's server: redis://HOST:PORT, skynet://HOST:PORT/SERVICE, http://HOST:PORT/PATH or tcp-echo://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with_all = ["map", "keys"])]
+    pub(super) target: Option<TargetUrl>,
     /// Write the figures to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -107,13 +112,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "find_max")]
     pub(super) flamegraph: Option<PathBuf>,
     /// Make both sides slower by so many percent, to test what measures them
-    #[arg(long, hide = true, value_name = "PERCENT", conflicts_with = "map", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    #[arg(long, hide = true, value_name = "PERCENT", conflicts_with_all = ["map", "target"], value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(super) slow_down: Option<u32>,
     /// Measure windows that the standard input requests, as skyring bench ab does
     #[arg(long, hide = true, conflicts_with_all = ["find_max", "json", "hgrm", "html", "flamegraph"])]
     pub(super) windows: bool,
-    /// Arguments of the call, as with skyring call, instead of a value of --size
-    #[arg(value_name = "ARG", last = true, requires = "map", conflicts_with = "size")]
+    /// Arguments of the call, as with skyring call, instead of a value of --size; of a redis:// target, the command
+    #[arg(value_name = "ARG", last = true, requires = "called", conflicts_with = "size")]
     pub(super) arguments: Vec<OsString>,
 }
 
@@ -128,6 +133,8 @@ pub(super) enum Action {
     Ab(ab::Arguments),
     /// Print what two results of --json, or two sets of them, say about each other
     Compare(compare::Arguments),
+    /// Run the scenario that a file describes: mixes, phases, faults, objectives
+    Run(scenario::Arguments),
     /// Make numbered calls while connections and processes fail, and verify that none is lost or run twice
     Ledger(ledger::Arguments),
     /// Run the ledger with all faults for half an hour, and record the memory

@@ -12,6 +12,7 @@ mod output;
 mod peers;
 mod plan;
 mod progress;
+mod scenario;
 mod table;
 mod targets;
 mod verdict_arguments;
@@ -36,6 +37,7 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
         Some(Action::Ab(ab)) => return ab::run(&ab),
         Some(Action::Compare(files)) => return compare::run(&files),
         Some(Action::Targets(targets)) => return targets::run(&targets),
+        Some(Action::Run(run)) => return scenario::run(&run),
         Some(Action::Ledger(ledger)) => return ledger::ledger(&ledger),
         Some(Action::Soak(soak)) => return ledger::soak(&soak),
         Some(Action::Chaos(chaos)) => return chaos::run(&chaos),

@@ -1,11 +1,14 @@
 //! The settings of one measurement of `skyring bench`.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
-use skyring::Payload;
+use skyring::limits::CHANNELS_MAX;
 use skyring::seri::Value;
-use skyring_bench::{Objective, PairPlan, Program, RunningNode};
+use skyring::{ClusterMap, DialectChoice, Payload};
+use skyring_bench::{Objective, PairPlan, Program, Running, RunningNode, Scheme, Target, TargetUrl};
 
 use super::arguments::Arguments;
 use crate::shared::cluster_map::{check_named, load_map, parse_address};
@@ -17,6 +20,12 @@ use crate::shared::values::parse_value;
 /// that end in any order do not fit into the processor's caches, and a client that was late once would never catch up.
 const IN_FLIGHT_CLOSED: u32 = 256;
 const IN_FLIGHT_OPEN: u32 = 1_024;
+
+/// The same for HTTP, where each call in flight has a connection of its own: servers accept a few hundred.
+const IN_FLIGHT_HTTP: u32 = 64;
+
+/// The name of a Skynet node that is a target, in the calling node's map.
+const TARGET_NODE: &str = "target";
 
 /// Duration of a measurement, and of each trial of a search, without `--seconds`.
 const MEASUREMENT_TIME: Duration = Duration::from_secs(5);
@@ -60,15 +69,27 @@ impl Plan {
             Mode::Rate(_) => (IN_FLIGHT_OPEN, MEASUREMENT_TIME),
             Mode::FindMax(_) => (IN_FLIGHT_OPEN, TRIAL_TIME),
         };
-        let keys = if arguments.channels > 1 { 65_536 } else { 0 };
+        let scheme = arguments.target.as_ref().map(|target| target.scheme);
+        let is_http = scheme == Some(Scheme::Http);
+        let in_flight = if is_http { IN_FLIGHT_HTTP } else { in_flight };
+        let in_flight = arguments.in_flight.unwrap_or(in_flight);
+        let channels = match arguments.channels {
+            Some(channels) => channels,
+            None if is_http => in_flight.min(CHANNELS_MAX),
+            None => 1,
+        };
+        let keys = if channels > 1 { 65_536 } else { 0 };
         let (payload, size) = payload(arguments)?;
         Ok(Plan {
             pair: PairPlan {
                 threads: arguments.threads as usize,
-                channels: arguments.channels,
+                channels,
                 spin_us: arguments.spin_us,
                 runtime: arguments.runtime.selected()?,
-                dialect: arguments.dialect,
+                dialect: match scheme {
+                    Some(Scheme::Skynet) => DialectChoice::Skynet,
+                    _ => arguments.dialect,
+                },
                 running: running(arguments)?,
                 // With several shards each has an instance, and the key of a call selects the instance.
                 kind: match (arguments.threads > 1, arguments.slow_down) {
@@ -80,7 +101,7 @@ impl Plan {
                 },
             },
             mode,
-            in_flight: arguments.in_flight.unwrap_or(in_flight) as usize,
+            in_flight: in_flight as usize,
             keys: arguments.keys.unwrap_or(keys) as usize,
             payload,
             size,
@@ -109,7 +130,7 @@ impl Plan {
 /// The payload of all calls, and its size: that of the value, or of the packed arguments.
 fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
     let packed = |payload: Result<Payload, skyring::Error>| payload.map_err(|error| error.to_string());
-    if arguments.arguments.is_empty() {
+    if arguments.arguments.is_empty() || arguments.target.as_ref().is_some_and(is_foreign) {
         let size = arguments.size as usize;
         return Ok((packed(Payload::pack(&"x".repeat(size)))?, size));
     }
@@ -119,7 +140,15 @@ fn payload(arguments: &Arguments) -> Result<(Payload, usize), String> {
     Ok((payload, size))
 }
 
-fn running(arguments: &Arguments) -> Result<Option<RunningNode>, String> {
+/// Whether a target is no node.
+fn is_foreign(target: &TargetUrl) -> bool {
+    target.scheme != Scheme::Skynet
+}
+
+fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
+    if let Some(url) = &arguments.target {
+        return target(url, arguments).map(Some);
+    }
     let (Some(file), Some(node), Some(service)) = (&arguments.map, &arguments.node, &arguments.address)
     else {
         return Ok(None);
@@ -127,10 +156,41 @@ fn running(arguments: &Arguments) -> Result<Option<RunningNode>, String> {
     let map = load_map(file)?;
     check_named(&map, file, node)?;
     let address = parse_address(service)?;
-    Ok(Some(RunningNode {
+    Ok(Some(Running::Node(RunningNode {
         map,
         node: node.clone(),
         address,
         service: service.clone(),
+    })))
+}
+
+/// A target: a node that speaks Skynet's dialect, or another's server.
+fn target(url: &TargetUrl, arguments: &Arguments) -> Result<Running, String> {
+    if is_foreign(url) {
+        let words: Vec<Vec<u8>> = arguments
+            .arguments
+            .iter()
+            .cloned()
+            .map(OsString::into_vec)
+            .collect();
+        return Target::new(url.clone(), arguments.size as usize, &words).map(Running::Target);
+    }
+    if url.path.is_empty() {
+        return Err(format!(
+            "{url} names no service: expected skynet://HOST:PORT/SERVICE"
+        ));
+    }
+    let service = match url.path.strip_prefix(['@', '.', ':']) {
+        Some(_) => url.path.clone(),
+        None => format!("@{}", url.path),
+    };
+    let map = ClusterMap::new()
+        .with(TARGET_NODE, &url.authority())
+        .map_err(|error| error.to_string())?;
+    Ok(Running::Node(RunningNode {
+        map,
+        node: TARGET_NODE.to_owned(),
+        address: parse_address(&service)?,
+        service,
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use skyring_bench::{Latency, Measurement, duration, grouped};
+use skyring_bench::{CallCosts, Latency, Measurement, Sides, duration, grouped};
 
 use super::measure::KEPT_UP_RATIO_MIN;
 
@@ -15,9 +15,13 @@ pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<
     )?;
     let server_seconds = measured.cpu_seconds.server;
     let server_seconds = server_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.2}"));
+    let called = match &*measured.settings.target {
+        "" => "skyring",
+        target => target,
+    };
     let name = match measured.settings.rate {
-        None => format!("skyring, {} in flight", grouped(measured.in_flight as f64)),
-        Some(rate) => format!("skyring, {} calls/s wanted", grouped(rate)),
+        None => format!("{called}, {} in flight", grouped(measured.in_flight as f64)),
+        Some(rate) => format!("{called}, {} calls/s wanted", grouped(rate)),
     };
     writeln!(
         out,
@@ -42,14 +46,69 @@ pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<
             floor.name
         )?;
     }
-    print_backlog(out, measured)
+    print_backlog(out, measured)?;
+    if let Some(unrest) = &measured.unrest {
+        writeln!(out, "unrest: {}", unrest.summary())?;
+        if let Some(warning) = unrest.warning() {
+            writeln!(out, "{warning}")?;
+        }
+    }
+    print_costs(out, &measured.costs)
+}
+
+/// Prints what a call costs beside time, as far as it is known.
+fn print_costs(out: &mut impl Write, costs: &CallCosts) -> io::Result<()> {
+    let sides = |what: &str, sides: Sides| {
+        let number = |side: Option<f64>| side.map_or_else(|| "?".to_owned(), figure);
+        let is_known = sides.client.is_some() || sides.server.is_some();
+        is_known.then(|| format!("{} + {} {what}", number(sides.client), number(sides.server)))
+    };
+    let known: Vec<String> = [
+        sides("system calls", costs.system_calls),
+        costs
+            .allocations
+            .client
+            .map(|number| format!("{} allocations of the client", figure(number))),
+        costs
+            .bytes_sent
+            .zip(costs.bytes_received)
+            .map(|(sent, received)| format!("{} bytes sent and {} received", figure(sent), figure(received))),
+        sides("cycles", costs.cycles),
+        sides("instructions", costs.instructions),
+        sides("cache misses", costs.cache_misses),
+        sides("branch misses", costs.branch_misses),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !known.is_empty() {
+        writeln!(out, "a call, client + server: {}", known.join(", "))?;
+    }
+    for reason in &costs.missing {
+        writeln!(out, "not known: {reason}")?;
+    }
+    Ok(())
+}
+
+/// A number with three digits.
+fn figure(number: f64) -> String {
+    match number {
+        small if small < 10.0 => format!("{small:.2}"),
+        middle if middle < 100.0 => format!("{middle:.1}"),
+        large => grouped(large),
+    }
 }
 
 fn print_heading(out: &mut impl Write, measured: &Measurement) -> io::Result<()> {
     let settings = &measured.settings;
+    let noun = if settings.target.is_empty() {
+        "channel"
+    } else {
+        "connection"
+    };
     let channels = match measured.channels {
-        1 => "one channel".to_owned(),
-        channels => format!("{channels} channels"),
+        1 => format!("one {noun}"),
+        channels => format!("{channels} {noun}s"),
     };
     writeln!(
         out,
@@ -85,9 +144,13 @@ fn print_heading(out: &mut impl Write, measured: &Measurement) -> io::Result<()>
     if let Some(search) = &measured.search {
         writeln!(
             out,
-            "the highest of {} tried rates that meets {}",
+            "the highest of {} tried rates that meets {}{}",
             search.trials.len(),
-            search.objective
+            search.objective,
+            match search.met.zip(search.missed) {
+                Some((met, missed)) => format!(": between {} and {} calls/s", grouped(met), grouped(missed)),
+                None => String::new(),
+            }
         )?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use skyring_bench::{Calls, Interrupt, LoadModel, Measurement, Pair, end_with_parent};
 
-use super::measure::{BenchError, settings};
+use super::measure::{BenchError, calls, settings};
 use super::plan::{Mode, Plan};
 
 /// Longest warm-up and measurement of a request, in milliseconds.
@@ -28,13 +28,9 @@ pub(super) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<(), BenchError> 
     for line in io::stdin().lock().lines() {
         let (warm_up, duration) = request(&line?).map_err(BenchError::Window)?;
         let calls = Calls {
-            model,
-            in_flight: plan.in_flight,
-            keys: plan.keys,
-            payload: plan.payload.clone(),
-            size: plan.size,
             warm_up,
             duration,
+            ..calls(plan, model)
         };
         let load = pair.measure(calls, |_| {})?;
         let mut settings = settings.clone();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use skyring::ClusterMap;
-use skyring::config::{NodeConfig, NodeEntry};
+use skyring::config::{LogTime, NodeConfig, NodeEntry};
 
 use crate::shared::output::escape_line;
 
@@ -78,13 +78,18 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
 pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
     let mut lines = Lines::default();
     lines.add("thread", counted(config.threads, "shard"));
-    let logger = config.logger.as_ref();
-    lines.add(
-        "logger",
-        logger.map_or("the standard output".to_owned(), |file| {
-            file.display().to_string()
-        }),
-    );
+    lines.add("logger", log_report(config));
+    if let Some(folder) = &config.logpath {
+        let text = format!("{}: the messages of services after LOGON", folder.display());
+        lines.add("logpath", text);
+    }
+    if config.harbor > 0 {
+        lines.add("harbor", format!("{}, which runs alone", config.harbor));
+    }
+    if let Some(file) = &config.daemon {
+        let text = format!("runs in the background; {} has the process id", file.display());
+        lines.add("daemon", text);
+    }
     if let (Some(file), Some(map)) = (&config.cluster, map) {
         let nodes: Vec<&str> = map.nodes.keys().map(String::as_str).collect();
         lines.add(
@@ -130,27 +135,43 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
     }
     let unused = unused_keys(config);
     if !unused.is_empty() {
-        lines.add(
-            "not used",
-            format!(
-                "{} (services in C are not run, and single services have no logs)",
-                unused.join(", ")
-            ),
-        );
+        lines.add("not used", unused.join(", "));
     }
-    lines.into_text(&format!("{}: a node config", config.file.display()))
+    let mut text = lines.into_text(&format!("{}: a node config", config.file.display()));
+    for notice in &config.notices {
+        let _ = writeln!(text, "warning: {}", escape_line(notice));
+    }
+    text
 }
 
-/// The keys of Skynet that the config sets and that have no effect here.
-fn unused_keys(config: &NodeConfig) -> Vec<&'static str> {
+/// Where log lines go, and what stands in front of them.
+fn log_report(config: &NodeConfig) -> String {
+    if let Some(service) = &config.log_service {
+        let kind = format!("{} {}", service.kind, service.arguments);
+        return format!("the service {}", kind.trim_end());
+    }
+    let place = match &config.logger {
+        Some(file) => file.display().to_string(),
+        None => "the standard output".to_owned(),
+    };
+    let time = match config.log_time {
+        LogTime::None => "",
+        LogTime::Skynet => ", with local time",
+        LogTime::Utc => ", with the time in UTC",
+    };
+    format!("{place}{time}")
+}
+
+/// The keys of Skynet that the config sets and that have no effect here, with the reason.
+fn unused_keys(config: &NodeConfig) -> Vec<String> {
+    let in_harbor = |key| config.harbor > 0 && config.environment.contains_key(key);
     let keys = [
-        ("cpath", config.cpath.is_some()),
-        ("logpath", config.logpath.is_some()),
+        ("cpath", config.cpath.is_some(), "services in C are not run"),
+        ("address", in_harbor("address"), "no other harbor connects"),
+        ("master", in_harbor("master"), "there is no other harbor"),
     ];
-    keys.into_iter()
-        .filter(|(_, set)| *set)
-        .map(|(key, _)| key)
-        .collect()
+    let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
+    set.map(|(key, _, reason)| format!("{key} ({reason})")).collect()
 }
 
 fn counted(count: usize, noun: &str) -> String {

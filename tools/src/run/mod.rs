@@ -1,8 +1,9 @@
 //! `skyring run`: one node, from its config to the signal that stops it.
 //!
-//! The first SIGINT or SIGTERM stops the node gracefully: exit code 0. A second one ends the process at once, and so
+//! SIGHUP opens the log file again. The first SIGINT or SIGTERM stops the node gracefully: exit code 0. A second one ends the process at once, and so
 //! does the expiry of the stop timeout, during the start and during the stop.
 
+mod daemon;
 mod signals;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use skyring::{NodeBuilder, StartError};
 
+use self::signals::Request;
 use crate::shared::node_config::{kinds, load_node};
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
 use crate::shared::runtime::RuntimeArgument;
@@ -26,9 +28,11 @@ A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster
   down_after_ms = 2000             a node without a sign of life for so long is down; 0 = never
   stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight
   runtime = \"uring\"                what runs the shards: uring or glommio
+  daemon = \"./skyring.pid\"         run in the background; the file has the process id
   spin_us = 0                      shards poll this long before they sleep; uses processor time
 
-The log goes to the standard output unless `logger` names a file. SIGINT (Ctrl-C) or SIGTERM stops the \
+
+The log goes to the standard output unless `logger` names a file, which SIGHUP opens again. SIGINT (Ctrl-C) or SIGTERM stops the \
 node once the calls of its peers have finished, exit code 0; a second signal ends it at once. An invalid config is reported in one \
 line, exit code 2.";
 
@@ -38,6 +42,9 @@ line, exit code 2.";
 pub(crate) struct Arguments {
     /// The config of the node
     config: PathBuf,
+    /// The node itself, which the command has started in the background
+    #[arg(long = "daemon-child", hide = true)]
+    is_daemon_child: bool,
     #[command(flatten)]
     runtime: RuntimeArgument,
 }
@@ -45,14 +52,25 @@ pub(crate) struct Arguments {
 /// Runs a node until a signal stops it.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     // Before anything else, so that a signal during the start is not lost.
-    let stop = match signals::watch() {
-        Ok(stop) => stop,
+    let signals = match signals::watch() {
+        Ok(signals) => signals,
         Err(error) => return fail(EXIT_FAILURE, format!("cannot watch for signals: {error}")),
     };
     let (config, map) = match load_node(&arguments.config) {
         Ok(loaded) => loaded,
         Err(error) => return fail(EXIT_USAGE, error),
     };
+    let mut pid_file = None;
+    if let Some(path) = &config.daemon {
+        if !arguments.is_daemon_child {
+            let is_logged = config.logger.is_some() || config.log_service.is_some();
+            return daemon::start(path, is_logged, &arguments);
+        }
+        match daemon::enter(path) {
+            Ok(file) => pid_file = Some(file),
+            Err(error) => return fail(EXIT_FAILURE, error),
+        }
+    }
     let file = config.file.display().to_string();
     let stop_timeout_ms = config.stop_timeout_ms;
     let kinds = kinds();
@@ -77,8 +95,14 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         }
     };
     signals::set_stop_timeout_ms(stop_timeout_ms);
-    // An error means that the watching thread has ended: then no signal could stop the node any more.
-    let _ = stop.recv();
+    if pid_file.is_some() {
+        daemon::report_started();
+    }
+    while signals.wait() == Request::ReopenLog {
+        node.reopen_log();
+    }
     node.stop();
+    // Removed last: until then no other node can start with it.
+    drop(pid_file);
     ExitCode::SUCCESS
 }

@@ -1,15 +1,15 @@
-//! The signals that stop a node.
+//! The signals that stop a node, and the one that makes it open its log again.
 //!
 //! Invariant: after the first signal the process ends within the config's `stop_timeout_ms` and [`STOP_TIME_MAX`].
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
@@ -31,6 +31,41 @@ pub(super) fn set_stop_timeout_ms(stop_timeout_ms: u32) {
     STOP_TIMEOUT_MS.store(stop_timeout_ms, Ordering::Relaxed);
 }
 
+/// What a signal asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// To stop the node.
+    Stop,
+    /// To open the log file again.
+    ReopenLog,
+}
+
+/// The signals that were caught.
+pub(super) struct Watched {
+    /// Something was asked for.
+    wake: Receiver<()>,
+    /// The log is to be opened again.
+    reopens: Arc<AtomicBool>,
+    /// The node is to be stopped.
+    stops: Arc<AtomicBool>,
+}
+
+impl Watched {
+    /// Waits until a signal asks for something. A stop comes first.
+    pub(super) fn wait(&self) -> Request {
+        loop {
+            // An error means that the watching thread has ended: then no signal could stop the node any more.
+            let is_watched = self.wake.recv().is_ok();
+            if self.stops.load(Ordering::Acquire) || !is_watched {
+                return Request::Stop;
+            }
+            if self.reopens.swap(false, Ordering::AcqRel) {
+                return Request::ReopenLog;
+            }
+        }
+    }
+}
+
 /// The reaction to a signal.
 #[derive(Debug, PartialEq, Eq)]
 enum Reaction {
@@ -48,20 +83,32 @@ fn reaction(since_first: Option<Duration>) -> Reaction {
     }
 }
 
-/// Watches for signals on a thread of its own. The receiver gets one message, after the first signal.
-pub(super) fn watch() -> io::Result<Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+/// Watches for signals on a thread of its own.
+pub(super) fn watch() -> io::Result<Watched> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     // At a limit of the file size the node loses lines of its log, as it does on a full disk, and goes on.
     flag::register(SIGXFSZ, Arc::default())?;
-    let (stop, stopped) = sync_channel(1);
+    let (waker, wake) = sync_channel(1);
+    let (reopens, stops) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let watched = Watched {
+        wake,
+        reopens: Arc::clone(&reopens),
+        stops: Arc::clone(&stops),
+    };
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
+            if signal == SIGHUP {
+                reopens.store(true, Ordering::Release);
+                // A full channel wakes already.
+                let _ = waker.try_send(());
+                continue;
+            }
             match reaction(first.map(|first| first.elapsed())) {
                 Reaction::Stop => {
                     first = Some(Instant::now());
-                    // The receiver is gone only when `run` has returned already.
-                    let _ = stop.try_send(());
+                    stops.store(true, Ordering::Release);
+                    let _ = waker.try_send(());
                     // Without that thread a second signal still ends the process.
                     let _ = thread::Builder::new()
                         .name("stop-limit".to_owned())
@@ -73,7 +120,7 @@ pub(super) fn watch() -> io::Result<Receiver<()>> {
             }
         }
     })?;
-    Ok(stopped)
+    Ok(watched)
 }
 
 /// Ends a process whose stop takes too long.

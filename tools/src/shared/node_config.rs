@@ -26,6 +26,14 @@ pub(crate) enum NodeConfigError {
         /// An addition to the message, or nothing.
         hint: String,
     },
+    /// The service in Lua that is to take the log lines has no file.
+    #[error("{file}: logger: with logservice = \"snlua\" it names a service in Lua, and there is no {files}", file = .file.display())]
+    LogService {
+        /// The config.
+        file: PathBuf,
+        /// The files that were tried.
+        files: String,
+    },
 }
 
 /// The kinds of services that this program has.
@@ -45,34 +53,68 @@ pub(crate) fn load_node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>),
 /// The engine checks that too, but only after it has started the services that come before.
 pub(crate) fn check_kinds(config: &NodeConfig) -> Result<(), NodeConfigError> {
     let kinds = kinds();
-    let services = config.services.iter();
-    let named = services.map(|(name, service)| (format!("services.{name}"), service.kind.as_str()));
-    for (key, kind) in named {
-        if !kinds.names().any(|known| known == kind) {
-            let known: Vec<&str> = kinds.names().collect();
-            return Err(NodeConfigError::Kind {
-                file: config.file.clone(),
-                key,
-                kind: kind.to_owned(),
-                known: known.join(", "),
-                hint: String::new(),
-            });
+    let unknown = |key: &str, kind: &str, hint: String| NodeConfigError::Kind {
+        file: config.file.clone(),
+        key: key.to_owned(),
+        kind: kind.to_owned(),
+        known: kinds.names().collect::<Vec<_>>().join(", "),
+        hint,
+    };
+    let is_known = |kind: &str| kinds.names().any(|known| known == kind);
+    for (name, service) in &config.services {
+        if !is_known(&service.kind) {
+            let key = format!("services.{name}");
+            return Err(unknown(&key, &service.kind, String::new()));
         }
     }
+    if let Some(service) = &config.log_service {
+        if !is_known(&service.kind) {
+            let hint = format!("{NO_SERVICES_IN_C}; {LOG_CHOICES}");
+            return Err(unknown("logservice", &service.kind, hint));
+        }
+        if service.kind == LUA_KIND {
+            check_log_file(config, &service.arguments)?;
+        }
+    }
+    let bootstrap = first_word(&config.bootstrap);
+    if !is_known(bootstrap) {
+        return Err(unknown("bootstrap", bootstrap, NO_SERVICES_IN_C.to_owned()));
+    }
     if let First::Missing(files) = skyring_lua::first_service(config, &kinds) {
-        let kind = config
-            .start
-            .as_deref()
-            .and_then(|start| start.split_whitespace().next());
-        let known: Vec<&str> = kinds.names().collect();
-        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        return Err(NodeConfigError::Kind {
-            file: config.file.clone(),
-            key: "start".to_owned(),
-            kind: kind.unwrap_or("main").to_owned(),
-            known: known.join(", "),
-            hint: format!(", and as a service in Lua there is no {}", files.join(", ")),
-        });
+        let kind = config.start.as_deref().map_or("main", first_word);
+        let hint = format!(", and as a service in Lua there is no {}", listed(&files));
+        return Err(unknown("start", kind, hint));
     }
     Ok(())
+}
+
+/// The kind of services in Lua.
+const LUA_KIND: &str = "snlua";
+
+/// Why a kind that Skynet has is unknown here.
+const NO_SERVICES_IN_C: &str = "; services in C (cpath) are no part of this engine";
+
+/// What can take the log lines instead.
+const LOG_CHOICES: &str = "log to a file with logger = \"FILE\", or to a service in Lua with logservice = \"snlua\" and \
+                           logger = \"NAME\"";
+
+/// Checks that the service in Lua that takes the log lines has a file.
+fn check_log_file(config: &NodeConfig, arguments: &str) -> Result<(), NodeConfigError> {
+    let files = skyring_lua::service_files(config, first_word(arguments));
+    if files.iter().any(|file| file.exists()) {
+        return Ok(());
+    }
+    Err(NodeConfigError::LogService {
+        file: config.file.clone(),
+        files: listed(&files),
+    })
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(", ")
 }

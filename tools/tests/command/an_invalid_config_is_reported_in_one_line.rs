@@ -55,8 +55,14 @@ fn invalid_lua() {
 
 #[test]
 fn a_setting_that_is_not_supported() {
-    assert_invalid("harbor = 1", &["config: harbor: expected 0"]);
-    assert_invalid("daemon = './skynet.pid'", &["config: daemon: not supported"]);
+    assert_invalid(
+        "harbor = 1",
+        &[
+            "config: harbor: without standalone it needs other harbors",
+            "harbor = 0",
+        ],
+    );
+    assert_invalid("daemon = 1", &["config: daemon: expected text"]);
 }
 
 #[test]
@@ -75,6 +81,32 @@ fn an_unknown_service_kind() {
             "config: start: there is no service kind \"main\"",
             known,
             "as a service in Lua there is no ./service/main.lua",
+        ],
+    );
+}
+
+#[test]
+fn a_service_in_c_is_refused_and_a_log_service_without_a_file() {
+    assert_invalid(
+        "logservice = 'syslog' logger = 'game' cpath = './cservice/?.so'",
+        &[
+            "config: logservice: there is no service kind \"syslog\"",
+            "services in C (cpath) are no part of this engine",
+            "logger = \"FILE\"",
+        ],
+    );
+    assert_invalid(
+        "logservice = 'snlua' logger = 'userlog a b'",
+        &[
+            "config: logger: with logservice = \"snlua\"",
+            "there is no ./service/userlog.lua",
+        ],
+    );
+    assert_invalid(
+        "bootstrap = 'boot a'",
+        &[
+            "config: bootstrap: there is no service kind \"boot\"",
+            "services in C (cpath)",
         ],
     );
 }

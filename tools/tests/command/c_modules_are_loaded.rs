@@ -1,4 +1,4 @@
-//! Modules in C that services `require` find the functions of the interpreter in the command.
+//! Modules in C that services `require` find the functions of the interpreter in the command, which says its version.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::common::{Folder, Running, skyring};
 
-/// A module in C; it declares the functions of Lua 5.4 that it calls.
+/// A module in C; it declares the functions of Lua that it calls.
 const MODULE: &str = r#"
 typedef struct lua_State lua_State;
 typedef int (*lua_CFunction)(lua_State *);
@@ -66,4 +66,15 @@ fn a_module_in_c_on_lua_cpath_is_required_and_raises_errors() {
     let node = Running::ready(command.current_dir(folder.path("")), "HALF ");
     let log = node.written();
     assert!(log.contains("HALF 42 false 7 is odd\n"), "{log}");
+}
+
+#[test]
+fn the_version_names_that_of_lua() {
+    let done = skyring(["--version"]).output().expect("the command runs");
+    let text = String::from_utf8_lossy(&done.stdout);
+    let lua = if cfg!(feature = "lua55") { "5.5" } else { "5.4" };
+    assert_eq!(
+        text,
+        format!("skyring {} (Lua {lua})\n", env!("CARGO_PKG_VERSION"))
+    );
 }

@@ -71,15 +71,42 @@ fn keys_of_skynet_without_effect_are_listed() {
     let expected = "\
 config: a node config
   thread           1 shard
-  logger           ./skynet.log
+  logger           ./skynet.log, with local time
   open             not set: the node can call others, and is not called
   start            echo
   call_timeout_ms  0, calls to other nodes have no timeout
   spin_us          50
-  not used         cpath (services in C are not run, and single services have no logs)
+  not used         cpath (services in C are not run)
 ";
     assert_eq!(check(&folder.path(""), "config"), expected);
     assert!(!folder.path("skynet.log").exists(), "a check starts nothing");
+}
+
+#[test]
+fn a_harbor_a_daemon_a_log_service_and_slips_are_told() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("service")).expect("a folder is made");
+    folder.write("service/userlog.lua", "");
+    let config = "thread = 1 harbor = 1 standalone = '0.0.0.0:2013' master = '127.0.0.1:2013' logpath = '.' \
+                  logservice = 'snlua' logger = 'userlog a' daemon = './node.pid' call_timeout = 1 start = 'echo'";
+    folder.write("config", config);
+    let expected = "\
+config: a node config
+  thread           1 shard
+  logger           the service snlua userlog a
+  logpath          .: the messages of services after LOGON
+  harbor           1, which runs alone
+  daemon           runs in the background; ./node.pid has the process id
+  open             not set: the node can call others, and is not called
+  start            echo
+  call_timeout_ms  30000
+  not used         master (there is no other harbor)
+warning: harbor 1 runs alone: global names are names of this node, and nothing listens on 0.0.0.0:2013 for other \
+harbors; nodes connect by the cluster map
+warning: \"call_timeout\" is no key of a node; is it meant to be call_timeout_ms? It is only kept for getenv
+";
+    assert_eq!(check(&folder.path(""), "config"), expected);
+    assert!(!folder.path("node.pid").exists(), "a check starts nothing");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod a_failed_call_has_a_cause;
 mod a_full_disk_does_not_stop_a_node;
+mod a_node_runs_in_the_background;
 mod a_node_stops_on_a_signal;
 mod an_invalid_config_is_reported_in_one_line;
 mod c_modules_are_loaded;
@@ -9,6 +10,7 @@ mod call_arguments_are_parsed_as_values;
 mod check_describes_files;
 mod common;
 mod failures_of_nodes_are_detected;
+mod logs_go_where_the_config_says;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod the_runtime_can_be_chosen;

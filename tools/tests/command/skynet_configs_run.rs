@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Folder, Running, free_port, skyring};
+use crate::common::{Folder, Running, assert_refused, free_port, skyring, wait_until};
 
 /// A store of values, as in Skynet's examples.
 const STORE: &str = "
@@ -124,4 +124,87 @@ fn a_broken_first_service_is_logged_and_skynet_abort_ends_the_node() {
     );
     let mut ends = node(&folder, "./config_ends", "LAUNCH snlua ends");
     assert!(ends.wait_for_end().success());
+}
+
+#[test]
+fn a_harbor_that_runs_alone_starts_with_our_library_and_with_the_users() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("service")).expect("folders are made");
+    folder.write(
+        "service/main.lua",
+        "local skynet = require 'skynet.manager'
+         local harbor = require 'skynet.harbor'
+         skynet.start(function()
+             skynet.register 'LOG'
+             skynet.name('.x', skynet.self())
+             skynet.fork(function() skynet.error('late is', harbor.queryname 'LATE') end)
+             harbor.globalname 'LATE'
+             local own = skynet.self()
+             assert(harbor.queryname 'LOG' == own and harbor.queryname '.x' == own)
+             assert(skynet.harbor(own) == 3)
+             harbor.link(2)
+             skynet.error(pcall(harbor.connect, 2))
+             skynet.error 'all right'
+         end)",
+    );
+    folder.write(
+        "config",
+        "thread = 1 harbor = 3 standalone = '0.0.0.0:2013' start = 'main'",
+    );
+    let mut node = node(&folder, "./config", "all right");
+    node.wait_for("late is 8");
+    let log = node.written();
+    assert!(log.starts_with("[:00000000] harbor 3 runs alone: "), "{log}");
+    assert!(log.contains("false harbor 2 does not exist"), "{log}");
+}
+
+#[test]
+fn files_in_another_encoding_run_and_names_that_are_no_text_are_told() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("service")).expect("folders are made");
+    // GBK, with a mark, a first line for the shell, and lines that end as on other systems.
+    let mut main = b"\xef\xbb\xbf#!/usr/bin/lua\r\n".to_vec();
+    main.extend(
+        b"-- \xd6\xd0\xce\xc4\xd7\xa2\xca\xcd\r\n\
+          local skynet = require 'skynet.manager'\r\nlocal cluster = require 'skynet.cluster'\r\n\
+          skynet.start(function()\r\n\
+          skynet.error('\xc4\xe3\xba\xc3', skynet.getenv 'title')\r\n\
+          skynet.error(select(2, pcall(skynet.name, '.\xc4\xe3', skynet.self())))\r\n\
+          skynet.error(select(2, pcall(skynet.call, '.\xc4\xe3', 'lua')))\r\n\
+          skynet.error(select(2, pcall(cluster.call, '\xc4\xe3', '.x')))\r\n\
+          skynet.call(skynet.newservice('other', '\xba\xc3'), 'lua')\r\nend)\r\n",
+    );
+    folder.write("service/main.lua", main);
+    folder.write(
+        "service/other.lua",
+        b"local skynet = require 'skynet'\nlocal argument = ...\nskynet.start(function()\n\
+          skynet.dispatch('lua', function() skynet.error('argument', argument) skynet.ret() end) end)",
+    );
+    folder.write(
+        "config",
+        b"#!/usr/bin/env skyring\r\n-- \xc5\xe4\xd6\xc3\r\nthread = 1\r\nstart = 'main'\r\n\
+          title = '\xb1\xea\xcc\xe2'\r\nlogger = './node.log'\r\nlog_time = 'none'\r\ncluster = './map.lua'\r\n",
+    );
+    folder.write(
+        "map.lua",
+        b"\xef\xbb\xbf-- \xbd\xda\xb5\xe3\r\ndb = '127.0.0.1:7102'\r\n",
+    );
+    let _node = Running::start(skyring([Path::new("./config")]).current_dir(folder.path("")));
+    let log = || fs::read(folder.path("node.log")).unwrap_or_default();
+    let has = |part: &[u8]| log().windows(part.len()).any(|window| window == part);
+    wait_until("the line is written as it is", || has(b"] argument \xba\xc3\n"));
+    assert!(has(b"] \xc4\xe3\xba\xc3 \xb1\xea\xcc\xe2\n"));
+    let no_text = b"is UTF-8 text, which this is not";
+    let told = log()
+        .windows(no_text.len())
+        .filter(|window| window == no_text)
+        .count();
+    assert_eq!(told, 3, "{}", String::from_utf8_lossy(&log()));
+
+    folder.write("map.lua", b"return { ['\xc4\xe3'] = '127.0.0.1:7102' }");
+    assert_refused(
+        "check",
+        &folder.path("map.lua"),
+        &["expected names as keys, as in NAME = VALUE, found text that is not UTF-8 as a key"],
+    );
 }

@@ -11,6 +11,7 @@
 mod executor;
 mod marks;
 mod operations;
+mod provided;
 mod receiving;
 mod ring;
 mod sending;

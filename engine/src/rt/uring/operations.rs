@@ -1,12 +1,10 @@
-//! What is asked of the kernel, and whose memory it may touch meanwhile. The only file of this runtime that has
-//! `unsafe` code.
+//! What is asked of the kernel, and whose memory it may touch meanwhile. Only this file and [`provided`](super::provided)
+//! have `unsafe` code.
 //!
 //! The argument, for each operation that has to do with memory:
 //!
 //! - A *receive* writes into [provided buffers](Provided), nowhere else. They belong to the [`Uring`],
-//!   which frees them only when every receive has ended, and else never. A buffer is the kernel's from
-//!   [`Provided::give`] until the completion that hands it back as a [`Filled`]; there is one `Filled` for
-//!   each hand-over, and giving the buffer again takes it.
+//!   which frees them only when every receive has ended, and else never.
 //! - A *send* reads bytes that the writer owns, and is over when the entry into the kernel that submits it returns:
 //!   without a submission thread the kernel carries an operation out while it submits it, and one with `MSG_DONTWAIT` is
 //!   never deferred; it completes then and there, with whatever it has done. So the bytes
@@ -23,36 +21,20 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::RawFd;
-use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::ptr;
 use std::time::Duration;
 
-use io_uring::types::{BufRingEntry, Fd, Timespec};
+use io_uring::types::{Fd, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::marks::{Kind, Mark};
+use super::provided::{BUFFER_BYTES, Consumption, Filled, GROUP, Provided};
 
 /// Slots of the submission queue. When it is full it is submitted, so no operation is refused.
 pub(super) const SUBMISSIONS_MAX: u32 = 256;
 
 /// Slots of the completion queue; the kernel keeps what does not fit until there is room.
 const COMPLETIONS_MAX: u32 = 4096;
-
-/// Provided buffers of one ring: a power of two.
-pub(super) const BUFFERS: u16 = 16;
-
-/// Bytes of one provided buffer.
-pub(super) const BUFFER_BYTES: usize = 16 << 10;
-
-/// From one buffer to the next. Not the size alone: the first lines of all buffers, which small messages use, would
-/// fall on the same places of the processor's cache.
-const BUFFER_STRIDE: usize = BUFFER_BYTES + 320;
-
-/// Bytes that the provided buffers of one ring take.
-pub(super) const PROVIDED_BYTES: usize = BUFFERS as usize * BUFFER_STRIDE;
-
-/// The group that the provided buffers have at their ring.
-const GROUP: u16 = 0;
 
 /// Entries into the kernel that may be needed to submit what waits.
 const SUBMIT_TRIES_MAX: usize = 1000;
@@ -100,13 +82,6 @@ pub(super) struct Completion {
     pub(super) filled: Option<Filled>,
 }
 
-/// A provided buffer that the kernel has handed back, until it is given again.
-#[must_use = "a buffer that is not given again is lost"]
-pub(super) struct Filled {
-    buffer: u16,
-    length: usize,
-}
-
 /// One io_uring with its provided buffers. Only the thread that made it may use it.
 pub(super) struct Uring {
     ring: RefCell<IoUring>,
@@ -122,7 +97,7 @@ pub(super) struct Uring {
 impl Uring {
     /// Asks for a ring that one thread submits to, and whose completions are posted when that thread asks for them
     /// (Linux 6.1).
-    pub(super) fn new() -> io::Result<Uring> {
+    pub(super) fn new(consumption: Consumption) -> io::Result<Uring> {
         let ring = IoUring::builder()
             .setup_cqsize(COMPLETIONS_MAX)
             .setup_submit_all()
@@ -130,12 +105,8 @@ impl Uring {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .build(SUBMISSIONS_MAX)?;
-        let provided = Provided::new();
-        // SAFETY: the entries live until `Drop`, which unregisters them first or keeps them for ever.
-        unsafe {
-            ring.submitter()
-                .register_buf_ring_with_flags(provided.address(), BUFFERS, GROUP, 0)?;
-        }
+        // SAFETY: they live until `Drop`, which unregisters them first or keeps them for ever.
+        let provided = unsafe { Provided::register(&ring, consumption)? };
         Ok(Uring {
             ring: RefCell::new(ring),
             provided,
@@ -320,15 +291,7 @@ impl Uring {
             if !has_more && mark.kind() == Some(Kind::Receive) && !mark.is_cancel() {
                 self.receiving.set(self.receiving.get() - 1);
             }
-            let filled = cqueue::buffer_select(flags).map(|buffer| {
-                self.provided.taken.set(self.provided.taken.get() + 1);
-                let length = usize::try_from(result).unwrap_or(0);
-                assert!(
-                    buffer < BUFFERS && length <= BUFFER_BYTES,
-                    "a completion names memory that is not ours"
-                );
-                Filled { buffer, length }
-            });
+            let filled = self.provided.take(flags, result);
             completed.push(Completion {
                 mark,
                 result,
@@ -359,97 +322,5 @@ impl Drop for Uring {
         let _ = self.ring.get_mut().submitter().unregister_buf_ring(GROUP);
         // SAFETY: no receive is in flight, and the ring takes no operation after this.
         unsafe { self.provided.free() };
-    }
-}
-
-/// Memory that the kernel receives into, and the ring that announces it to the kernel.
-pub(super) struct Provided {
-    entries: NonNull<Entries>,
-    bytes: NonNull<u8>,
-    tail: Cell<u16>,
-    /// Buffers that the kernel has handed back and not been given again.
-    taken: Cell<u16>,
-}
-
-/// Aligned as the kernel wants a ring of buffers.
-#[repr(C, align(4096))]
-struct Entries([BufRingEntry; BUFFERS as usize]);
-
-impl Provided {
-    fn new() -> Provided {
-        // SAFETY: plain integers, for which all zeroes is a valid value.
-        let entries: Box<Entries> = Box::new(unsafe { mem::zeroed() });
-        let bytes = vec![0; PROVIDED_BYTES].into_boxed_slice();
-        let provided = Provided {
-            entries: NonNull::from(Box::leak(entries)),
-            bytes: NonNull::from(Box::leak(bytes)).cast(),
-            tail: Cell::new(0),
-            taken: Cell::new(BUFFERS),
-        };
-        for buffer in 0..BUFFERS {
-            provided.recycle(Filled { buffer, length: 0 });
-        }
-        provided
-    }
-
-    fn address(&self) -> u64 {
-        self.entries.as_ptr() as u64
-    }
-
-    /// Buffers that the kernel has.
-    #[cfg(test)]
-    pub(super) fn available(&self) -> usize {
-        usize::from(BUFFERS - self.taken.get())
-    }
-
-    /// What was received into a buffer.
-    pub(super) fn bytes<'a>(&'a self, filled: &'a Filled) -> &'a [u8] {
-        // SAFETY: within the allocation, which lives as long as this; the kernel does not write to a buffer that it
-        // has handed back until `give`, which takes the `Filled` that is borrowed here.
-        unsafe {
-            let start = self
-                .bytes
-                .as_ptr()
-                .add(usize::from(filled.buffer) * BUFFER_STRIDE);
-            std::slice::from_raw_parts(start, filled.length)
-        }
-    }
-
-    /// Gives the kernel a buffer again.
-    pub(super) fn recycle(&self, filled: Filled) {
-        let first = self.entries.cast::<BufRingEntry>().as_ptr();
-        let tail = self.tail.get();
-        // SAFETY: the index is below the number of entries, and the kernel, which only reads entries, does
-        // not look at this one before the tail has passed it. The tail is where the kernel's interface puts
-        // it, in a field of the first entry that the three setters do not write to.
-        unsafe {
-            let entry = &mut *first.add(usize::from(tail % BUFFERS));
-            let start = self
-                .bytes
-                .as_ptr()
-                .add(usize::from(filled.buffer) * BUFFER_STRIDE);
-            entry.set_addr(start as u64);
-            entry.set_len(BUFFER_BYTES as u32);
-            entry.set_bid(filled.buffer);
-            AtomicU16::from_ptr(BufRingEntry::tail(first).cast_mut())
-                .store(tail.wrapping_add(1), Ordering::Release);
-        }
-        self.tail.set(tail.wrapping_add(1));
-        self.taken.set(self.taken.get() - 1);
-    }
-
-    /// Frees the memory.
-    ///
-    /// # Safety
-    /// The kernel must have no operation in flight that may use it, and get none afterwards.
-    unsafe fn free(&self) {
-        // SAFETY: both came from boxes in `new`; the rest is the caller's promise.
-        unsafe {
-            drop(Box::from_raw(self.entries.as_ptr()));
-            drop(Box::from_raw(ptr::slice_from_raw_parts_mut(
-                self.bytes.as_ptr(),
-                PROVIDED_BYTES,
-            )));
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! How a stream receives: one receive that stays armed while its reader wants bytes, and buffers that are given back
 //! before the kernel is entered again.
 //!
-//! The kernel fills provided buffers, 64 of them for all streams of a ring. What it has filled stays there
+//! The kernel fills [provided buffers](super::provided), a few for all streams of a ring. What it has filled stays there
 //! while the tasks run that were woken for it, and they copy it to where they want it: into the shard's
 //! [`ReadBuffer`](crate::rt::read_buffer::ReadBuffer), or a long payload into its own place. What nobody has taken
 //! before the next entry into the kernel is *set aside*, into memory of its stream, so that the kernel has all its
@@ -23,7 +23,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BytesMut};
 
 use super::marks::{Kind, Mark, SourceKey};
-use super::operations::{BUFFERS, Completion, Filled, Operation, PROVIDED_BYTES};
+use super::operations::{Completion, Operation};
+use super::provided::{BUFFERS, Filled, PROVIDED_BYTES};
 use super::ring::Ring;
 use super::sources::set_waker;
 

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 pub(super) use super::marks::SourceKey;
 use super::marks::{Kind, Mark};
 use super::operations::{Completion, Operation, READABLE, Uring, WRITABLE};
+use super::provided::Consumption;
 use super::receiving::Received;
 use super::sending::Write;
 use super::sources::Sources;
@@ -79,7 +80,7 @@ pub(super) struct Ring {
 /// Asks the kernel for a ring and gives it back at once: an error says why there is none. A kernel that has
 /// io_uring, but not all of what is needed here, is [`io::ErrorKind::Unsupported`].
 pub(super) fn probe() -> io::Result<()> {
-    match Uring::new() {
+    match Uring::new(Consumption::Incremental) {
         Ok(uring) if uring.can_skip_success() => Ok(()),
         Ok(_) => Err(io::ErrorKind::Unsupported.into()),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(io::ErrorKind::Unsupported.into()),
@@ -90,8 +91,13 @@ pub(super) fn probe() -> io::Result<()> {
 impl Ring {
     /// A ring for this thread that also listens to the doorbell, a descriptor that outlives it.
     pub(super) fn new(doorbell: &impl AsFd) -> io::Result<Ring> {
+        Ring::with_buffers(Consumption::Incremental, doorbell)
+    }
+
+    /// The same with buffers that are consumed in this way.
+    pub(super) fn with_buffers(consumption: Consumption, doorbell: &impl AsFd) -> io::Result<Ring> {
         let ring = Ring {
-            uring: Uring::new()?,
+            uring: Uring::new(consumption)?,
             sources: RefCell::default(),
             received: RefCell::default(),
             listed: RefCell::default(),

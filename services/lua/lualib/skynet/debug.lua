@@ -93,26 +93,16 @@ local function make_commands(skynet, info_of)
 		skynet.ret()
 	end
 
-	-- Runs a chunk in the service, with access to `skynet`, and answers with its output.
+	-- Runs a chunk in the service, and answers with its output.
 	function commands.RUN(source, name, ...)
-		local output = {}
-		local function print(...)
-			local texts = table.pack(...)
-			for i = 1, texts.n do
-				texts[i] = tostring(texts[i])
-			end
-			output[#output + 1] = table.concat(texts, "\t")
-		end
-		local environment = setmetatable({ skynet = skynet, print = print }, { __index = _G })
-		local chunk, problem = load(source, name, "t", environment)
-		local ok = chunk ~= nil
-		if chunk then
-			ok, problem = xpcall(chunk, debug.traceback, ...)
-		end
-		if not ok then
-			output[#output + 1] = tostring(problem)
-		end
+		local ok, output = require "skynet.inject"(skynet, source, name, table.pack(...))
+		collectgarbage "collect"
 		skynet.retpack(ok, table.concat(output, "\n"))
+	end
+
+	-- Debugs the service: answered when the session ends.
+	function commands.REMOTEDEBUG(fd, handle)
+		require "skynet.remotedebug".start(fd, handle)
 	end
 
 	return commands
@@ -135,7 +125,9 @@ function M.init(skynet)
 		dispatch = function(_, _, command, ...)
 			commands = commands or make_commands(skynet, function() return info end)
 			local f = commands[command] or extern[command]
-			assert(f, command)
+			if not f then
+				error("there is no debug command " .. tostring(command), 0)
+			end
 			f(...)
 		end,
 	}

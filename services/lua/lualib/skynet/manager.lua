@@ -32,19 +32,24 @@ function skynet.abort()
 	core.command("ABORT")
 end
 
--- A name without a dot is a global name of Skynet's harbors. Here it becomes a local name.
-local function local_name(name)
+-- A name without a dot is a global name of Skynet's harbors. Here it becomes a local name, and `.cslave` answers those
+-- who wait for it.
+local function set_name(name, handle)
 	assert(type(name) == "string" and name:sub(1, 1) ~= ":", "a name is a string and not an address")
-	return name:sub(1, 1) == "." and name or "." .. name
+	if name:sub(1, 1) == "." then
+		core.command("NAME", name .. " " .. skynet.address(handle))
+		return
+	end
+	assert(tonumber(name) == nil, "a global name is not a number")
+	core.command("NAME", "." .. name .. " " .. skynet.address(handle))
+	skynet.send(".cslave", "lua", "REGISTER", name, type(handle) == "number" and handle or skynet.localname(handle))
 end
 
 function skynet.register(name)
-	core.command("REG", local_name(name))
+	set_name(name, skynet.self())
 end
 
-function skynet.name(name, handle)
-	core.command("NAME", local_name(name) .. " " .. skynet.address(handle))
-end
+skynet.name = set_name
 
 function skynet.forward_type(map, start)
 	core.callback(function(kind, msg, sz, ...)

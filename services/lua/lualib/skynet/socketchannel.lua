@@ -10,12 +10,25 @@ local RETRY_PAUSE_MAX = 1000 -- hundredths of a second
 
 local socketchannel = {}
 
--- The error for a failed connection without a known cause.
-local socket_error = setmetatable({}, {
-	__tostring = function()
-		return "[Error: socket]"
+-- The error for a failed connection. Those with a cause are equal to the one without, which users compare with.
+local error_meta = {
+	__tostring = function(problem)
+		return problem.cause and "[Error: socket] " .. problem.cause or "[Error: socket]"
 	end,
-})
+	__eq = function(one, other)
+		return getmetatable(one) == getmetatable(other)
+	end,
+}
+local socket_error = setmetatable({}, error_meta)
+
+local function failure(cause)
+	return setmetatable({ cause = cause }, error_meta)
+end
+
+local function is_broken(self)
+	return failure(("the connection to %s:%s is broken"):format(self.__host, self.__port))
+end
+
 socketchannel.error = socket_error
 
 local channel = {}
@@ -338,7 +351,7 @@ local function connected(self, once)
 	state = state_of(self)
 	if state == nil then
 		skynet.error("Connect failed", problem or "", self.__host, self.__port)
-		error(socket_error)
+		error(failure(problem))
 	end
 	return state
 end
@@ -368,7 +381,7 @@ local function await(self, response)
 		skynet.wait(waiter.co)
 	until waiter.done
 	if waiter.ok == socket_error then
-		error(waiter.data or socket_error)
+		error(waiter.data or is_broken(self))
 	end
 	return assert(waiter.ok, waiter.data) and waiter.data
 end
@@ -383,7 +396,7 @@ function channel:request(request, response, padding)
 	end
 	if not written then
 		drop(self)
-		error(socket_error)
+		error(is_broken(self))
 	end
 	if response ~= nil then
 		return await(self, response)

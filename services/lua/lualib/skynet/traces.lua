@@ -30,6 +30,24 @@ return function(skynet, host, core)
 			core.trace(tag, "call", 3)
 			core.send(addr, skynet.PTYPE_TRACE, 0, tag)
 		end
+		return tag
+	end
+
+	-- Passes on the values of the answer to a call.
+	function M.resume(tag, ...)
+		core.trace(tag, "resume")
+		return ...
+	end
+
+	for _, name in ipairs { "ret", "retpack" } do
+		local answer = skynet[name]
+		skynet[name] = function(...)
+			local tag = M.tag()
+			if tag then
+				core.trace(tag, "response")
+			end
+			return answer(...)
+		end
 	end
 
 	-- Sets a handler for the messages of a protocol that also handles their tags.
@@ -43,9 +61,12 @@ return function(skynet, host, core)
 			elseif tag then
 				core.trace(tag, "request")
 				tags[co] = tag
-			elseif p.trace then
+			else
+				-- Its coroutine may have handled a traced message before.
 				tags[co] = nil
-				M.begin()
+				if p.trace then
+					M.begin()
+				end
 			end
 			local function finish(ok, ...)
 				local own = tags[co]

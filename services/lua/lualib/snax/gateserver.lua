@@ -38,7 +38,7 @@ function gateserver.start(handler)
 		assert(not listener, "the gate is already open")
 		local address, port = conf.address or "0.0.0.0", conf.port
 		clients_max = conf.maxclient or CLIENTS_MAX_DEFAULT
-		skynet.error("Listen on", address, port)
+		skynet.error(("Listen on %s:%d"):format(address, port))
 		listener = driver.listen(address, port, conf.backlog)
 		opening = { co = coroutine.running() }
 		skynet.wait(opening.co)

@@ -65,6 +65,17 @@ pub(crate) fn encode(event: &SocketEvent) -> Bytes {
     message.freeze()
 }
 
+/// Type, socket, number and body of a message, for its line in a log. `None`: it is not an event of a socket.
+pub(crate) fn parts(message: &[u8]) -> Option<(u8, u32, i64, Bytes)> {
+    let event = decode(Bytes::copy_from_slice(message))?;
+    Some((event.kind, event.socket, event.number, event.body))
+}
+
+/// Whether the body of an event of this type is a text.
+pub(crate) fn is_text(kind: u8) -> bool {
+    !matches!(kind, DATA | UDP)
+}
+
 /// Decodes a message. `None`: it is not an event of a socket.
 pub(super) fn decode(mut message: Bytes) -> Option<Event> {
     let header = message.get(..HEADER_BYTES)?;

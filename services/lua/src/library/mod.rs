@@ -5,10 +5,13 @@
 
 pub(crate) mod base64;
 pub(crate) mod crypt;
+pub(crate) mod debugchannel;
 pub(crate) mod events;
+pub(crate) mod memory;
 pub(crate) mod netpack;
 pub(crate) mod socket_buffer;
 pub(crate) mod socketdriver;
+pub(crate) mod stm;
 
 use std::rc::Rc;
 

@@ -8,7 +8,7 @@ use skyring::{Address, Handle, NodeRef, Payload};
 
 use super::coroutine::{begin_wait, check_may_wait};
 use super::waiting::call_done;
-use super::{State, add_functions, host, pack, raise, string, type_name};
+use super::{NO_TEXT, State, add_functions, host, pack, raise, string, type_name};
 use crate::host::Host;
 
 /// The functions of this file.
@@ -70,7 +70,8 @@ unsafe fn call_options(state: State) -> Result<CallOptions, String> {
 unsafe fn address(state: State, index: c_int) -> Result<Address, String> {
     unsafe {
         if let Some(text) = string(state, index) {
-            return Ok(Address::from(String::from_utf8_lossy(text).as_ref()));
+            let text = str::from_utf8(text).map_err(|_| NO_TEXT.to_owned())?;
+            return Ok(Address::from(text));
         }
         let mut is_integer = 0;
         let number = lua_tointegerx(state, index, &mut is_integer);
@@ -124,6 +125,9 @@ unsafe fn post(state: State, host: &Host, is_call: bool) -> Result<(), String> {
                 type_name(state, 3)
             ));
         };
+        if str::from_utf8(name).is_err() {
+            return Err(NO_TEXT.to_owned());
+        }
         let address = address(state, 4)?;
         let session = if is_call { host.next_session() } else { 0 };
         if is_call {

@@ -13,19 +13,19 @@ use crate::host::Host;
 ///
 /// # Safety
 /// `state` runs a function of this file.
-unsafe fn run(state: State, host: &Host) -> Result<Option<String>, String> {
+unsafe fn run(state: State, host: &Host) -> Result<Option<Vec<u8>>, String> {
     unsafe {
         let Some(name) = string(state, 1) else {
             return Err("a command is a string".to_owned());
         };
         let name = String::from_utf8_lossy(name);
-        let parameter = match lua_type(state, 2) {
-            LUA_TNUMBER => lua_tointegerx(state, 2, std::ptr::null_mut()).to_string(),
-            _ => string(state, 2)
-                .map(|text| String::from_utf8_lossy(text).into_owned())
-                .unwrap_or_default(),
-        };
-        command::run(host, &name, &parameter)
+        match lua_type(state, 2) {
+            LUA_TNUMBER => {
+                let number = lua_tointegerx(state, 2, std::ptr::null_mut());
+                command::run(host, &name, number.to_string().as_bytes())
+            }
+            _ => command::run(host, &name, string(state, 2).unwrap_or_default()),
+        }
     }
 }
 
@@ -46,13 +46,16 @@ pub(super) unsafe extern "C-unwind" fn int_command(state: State) -> c_int {
         let host = host(state);
         let result = run(state, host).and_then(|answer| match answer {
             None => Ok(None),
-            Some(text) => match text.parse::<i64>() {
-                Ok(number) => Ok(Some((Some(number), 0.0))),
-                Err(_) => match text.parse::<f64>() {
-                    Ok(number) => Ok(Some((None, number))),
-                    Err(_) => Err(format!("the answer is not a number: {text}")),
-                },
-            },
+            Some(text) => {
+                let text = String::from_utf8_lossy(&text);
+                match text.parse::<i64>() {
+                    Ok(number) => Ok(Some((Some(number), 0.0))),
+                    Err(_) => match text.parse::<f64>() {
+                        Ok(number) => Ok(Some((None, number))),
+                        Err(_) => Err(format!("the answer is not a number: {text}")),
+                    },
+                }
+            }
         });
         finish(
             state,
@@ -77,7 +80,7 @@ pub(super) unsafe extern "C-unwind" fn address_command(state: State) -> c_int {
     unsafe {
         let host = host(state);
         let result = run(state, host).map(|answer| {
-            let text = answer?;
+            let text = String::from_utf8(answer?).ok()?;
             let hex = text.strip_prefix(':')?;
             u32::from_str_radix(hex, 16).ok().map(Handle)
         });
@@ -105,7 +108,7 @@ unsafe fn push_handle(state: State, handle: Option<Handle>) -> c_int {
 ///
 /// # Safety
 /// As for [`push_text`].
-unsafe fn push_answer(state: State, host: &Host, text: Option<String>) -> c_int {
+unsafe fn push_answer(state: State, host: &Host, text: Option<Vec<u8>>) -> c_int {
     match text {
         Some(text) => {
             unsafe { push_text(state, host, text) };

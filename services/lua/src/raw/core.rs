@@ -193,7 +193,7 @@ unsafe extern "C-unwind" fn error(state: State) -> c_int {
         lua_concat(state, pieces);
         let host = host(state);
         if let Some(text) = string(state, -1) {
-            host.caller.log(String::from_utf8_lossy(text));
+            host.caller.log_bytes(text);
         }
         0
     }
@@ -259,10 +259,13 @@ fn nanoseconds() -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
-/// `harbor(address)`: 0 and false, because there are no harbors.
+/// `harbor(address)`: the number of the harbor that runs alone here, or 0, and false, because no address is of another.
 unsafe extern "C-unwind" fn harbor(state: State) -> c_int {
     unsafe {
-        lua_pushinteger(state, 0);
+        let host = host(state);
+        let number = host.node.environment(&host.caller, b"harbor");
+        let number = number.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
+        lua_pushinteger(state, number.unwrap_or(0));
         lua_pushboolean(state, 0);
         2
     }

@@ -74,6 +74,9 @@ pub(super) unsafe fn resume(host: &Host, from: State, id: u32, state: State, arg
                     return;
                 }
                 lua_pop(state, results);
+                if host.quitting.get() == id {
+                    lua_closethread(state, host.main.get());
+                }
             }
             LUA_OK => {
                 lua_settop(state, 0);
@@ -321,6 +324,7 @@ pub(super) unsafe fn kill(host: &Host, state: State, id: u32) {
     unsafe {
         host.forks.borrow_mut().retain(|&forked| forked != id);
         host.cancel_waits(id);
+        host.stopped.borrow_mut().remove(&id);
         let Some(thread) = host.thread(id) else {
             return;
         };

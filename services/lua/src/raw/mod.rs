@@ -16,11 +16,14 @@
 //! *Outside a protected call only functions that cannot raise are called*: those that push numbers, light values and
 //! registry entries, move values, and resume. Functions that allocate run in a protected call or in a coroutine.
 
+pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod core;
 pub(crate) mod coroutine;
 pub(crate) mod dispatch;
+mod hook;
+mod mongo;
 pub(crate) mod native;
 pub(crate) mod pack;
 mod profile;
@@ -63,10 +66,10 @@ unsafe fn raise(state: State, host: &Host, text: String) -> c_int {
 ///
 /// # Safety
 /// As for [`raise`], with space for one value on the stack.
-unsafe fn push_text(state: State, host: &Host, text: String) {
+unsafe fn push_text(state: State, host: &Host, text: impl Into<Vec<u8>>) {
     unsafe {
         // No other reference to it exists: it is set and pushed here, and Lua copies it.
-        *host.text.get() = text.into_bytes();
+        *host.text.get() = text.into();
         let text: *const Vec<u8> = host.text.get();
         lua_pushlstring(state, (*text).as_ptr().cast(), (*text).len());
     }
@@ -121,6 +124,9 @@ unsafe fn type_name(state: State, index: c_int) -> String {
     }
 }
 
+/// What is wrong with a name in another encoding.
+const NO_TEXT: &str = "the name of a service or a node is UTF-8 text, which this is not";
+
 /// The service at an address in Lua's notation: a number or a string. `Ok(None)`: no service has the name.
 ///
 /// # Safety
@@ -137,7 +143,10 @@ unsafe fn address(state: State, host: &Host, index: c_int) -> Result<Option<Hand
             return Ok(Some(Handle(number as u32)));
         }
         match string(state, index) {
-            Some(text) => Ok(host.resolve(&String::from_utf8_lossy(text))),
+            Some(text) => match str::from_utf8(text) {
+                Ok(text) => Ok(host.resolve(text)),
+                Err(_) => Err(NO_TEXT.to_owned()),
+            },
             None => Err(format!(
                 "an address is a number or a string, not a {}",
                 type_name(state, index)

@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, native, profile, signal};
+use super::{State, core, dispatch, hook, mongo, native, profile, signal};
 use crate::host::Host;
 
 /// The interpreter of one service, with its host.
@@ -75,10 +76,14 @@ impl Interpreter {
         );
         let host = &*self.host;
         let started = quanta::Instant::now();
+        host.message_started.set(started);
         host.activity
             .begin_message(host.caller.handle(), source, host.main.get());
         let result = work(host);
         host.activity.end_message();
+        // SAFETY: the interpreter is alive, and this neither raises nor allocates.
+        let kilobytes = unsafe { lua_gc(host.main.get(), LUA_GCCOUNT) };
+        host.memory.store((kilobytes as usize) << 10, Ordering::Relaxed);
         self.busy.set(false);
         host.handling_time
             .set(host.handling_time.get() + started.elapsed());
@@ -129,6 +134,18 @@ pub(crate) fn host_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
 pub(crate) fn profile_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| profile::push_module(state, Rc::as_ptr(host))) }
+}
+
+/// Adds the functions for hooks to the module `skynet.debugchannel`, and returns it.
+pub(crate) fn hook_module(lua: &Lua, host: &Rc<Host>, module: Table) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw(module, |state| hook::add_to_module(state, Rc::as_ptr(host))) }
+}
+
+/// The module `skynet.mongo.driver`.
+pub(crate) fn mongo_module(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| mongo::push_module(state, Rc::as_ptr(host))) }
 }
 
 /// Adds the frequent functions to the module `skynet.cluster.core`, and returns it.

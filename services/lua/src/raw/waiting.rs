@@ -336,11 +336,13 @@ unsafe extern "C-unwind" fn running(state: State) -> c_int {
     }
 }
 
-/// `quit()`: ends all other coroutines, then the running one, because the service ends.
+/// `quit()`: ends all other coroutines, then the running one, because the service ends. Their to-be-closed variables are
+/// closed.
 unsafe extern "C-unwind" fn quit(state: State) -> c_int {
     unsafe {
         let host = host(state);
         host.mode.set(Mode::Inactive);
+        host.quitting.set(host.running.get());
         host.woken.borrow_mut().clear();
         let mut next = host.threads.borrow().first_busy(0);
         while let Some(id) = next {

@@ -4,6 +4,7 @@
 mod channels;
 mod crypt;
 mod gates;
+mod modules;
 #[path = "../common/node.rs"]
 mod node;
 mod sharing;

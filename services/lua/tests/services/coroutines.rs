@@ -156,3 +156,44 @@ fn a_module_that_waits_while_it_is_loaded_is_loaded_once() {
         )],
     );
 }
+
+#[test]
+fn variables_to_be_closed_are_closed_when_the_service_exits() {
+    let running = run(
+        "skynet.newservice 'closes'",
+        &[(
+            "closes",
+            r#"
+            local function closing(name)
+                return setmetatable({}, { __close = function()
+                    skynet.error('CLOSED', name, pcall(skynet.sleep, 1))
+                end })
+            end
+            skynet.start(function()
+                skynet.fork(function()
+                    local waiting <close> = closing 'waiting'
+                    skynet.wait()
+                end)
+                skynet.timeout(1, function()
+                    local exiting <close> = closing 'exiting'
+                    skynet.exit()
+                end)
+            end)"#,
+        )],
+    );
+    running.await_log("CLOSED waiting false");
+    running.await_log("CLOSED exiting false");
+}
+
+#[test]
+fn the_time_of_the_current_message_grows_while_it_is_handled() {
+    run(
+        r#"
+        skynet.sleep(1)
+        local before = skynet.stat 'time'
+        while skynet.stat 'time' < before + 0.01 do end
+        assert(skynet.stat 'time' > before)
+        "#,
+        &[],
+    );
+}

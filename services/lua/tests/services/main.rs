@@ -5,8 +5,10 @@ mod answers;
 mod coroutines;
 mod errors;
 mod limits;
+mod message_logs;
 mod messages;
 #[path = "../common/node.rs"]
 mod node;
 mod nodes;
+mod snax;
 mod support;

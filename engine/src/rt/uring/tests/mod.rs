@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use super::operations::BUFFERS;
+use super::provided::{BUFFERS, Consumption};
 use super::ring::{Ring, SourceKey};
 use crate::rt::Runtime;
 use crate::rt::doorbell::Bell;
@@ -22,6 +22,9 @@ use crate::rt::stream::{Writer, Wrote};
 
 /// How long something may take that happens at once on a machine with nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Both ways in which the kernel consumes buffers.
+const CONSUMPTIONS: [Consumption; 2] = [Consumption::Incremental, Consumption::Whole];
 
 /// Counts wake-ups.
 #[derive(Default)]
@@ -49,9 +52,13 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Fixture {
+        Fixture::with_buffers(Consumption::Incremental)
+    }
+
+    fn with_buffers(consumption: Consumption) -> Fixture {
         let bell = Bell::new(Runtime::Uring).unwrap();
         Fixture {
-            ring: Ring::new(&bell).unwrap(),
+            ring: Ring::with_buffers(consumption, &bell).unwrap(),
             wakes: Arc::default(),
             _bell: bell,
         }
@@ -109,7 +116,7 @@ impl Fixture {
         self.turn_until("the end of all operations", || {
             self.ring.sources.borrow().used() == 0 && self.ring.uring.receiving() == 0
         });
-        assert_eq!(self.ring.uring.provided().available(), usize::from(BUFFERS));
+        assert!(self.ring.uring.provided().are_recycled());
         assert_eq!(self.ring.aside(), 0);
         assert!(!self.ring.has_listed());
     }
