@@ -1,81 +1,95 @@
-//! The comparison of two measurements.
+//! The comparison of two sets of results, from files.
 
 use std::fmt::Write as _;
 
-use crate::format::{duration, grouped};
+use serde::Serialize;
+
+use crate::format::grouped;
 use crate::measurement::Measurement;
+use crate::verdict::{Figure, FigureResult, Verdict, compare_unpaired, figure_table, verdict_text};
 
-/// One figure of both.
-struct Line {
-    name: &'static str,
-    figures: (f64, f64),
-    show: fn(f64) -> String,
+/// Most differences between settings that are listed.
+const DIFFERENCES_MAX: usize = 50;
+
+/// What the results say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The verdict over the second side.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The verdict as a sentence.
+    pub text: String,
+    /// Ratios of the second side to the first.
+    pub figures: Vec<FigureResult>,
+    /// Results of each side.
+    pub results: [usize; 2],
+    /// Settings in which results differ, because of which a ratio is not of the program alone.
+    pub not_alike: Vec<String>,
+    #[serde(skip)]
+    names: [String; 2],
 }
 
-/// A table of both, with the ratio of the second to the first, and the differences between their settings.
+/// Compares the results of both sides, each with its name. A difference of `margin_percent` does not matter.
 pub fn compare(
-    (first_name, first): (&str, &Measurement),
-    (second_name, second): (&str, &Measurement),
-) -> String {
-    let both = |figure: fn(&Measurement) -> f64| (figure(first), figure(second));
-    let line = |name, figure, show| Line {
-        name,
-        figures: both(figure),
-        show,
-    };
-    let lines = [
-        line("calls/s", |m| m.calls_per_second, grouped),
-        line("p50", |m| m.latency_us.p50, duration),
-        line("p90", |m| m.latency_us.p90, duration),
-        line("p99", |m| m.latency_us.p99, duration),
-        line("p99.9", |m| m.latency_us.p999, duration),
-        line("max", |m| m.latency_us.max, duration),
-        line("CPU/call", Measurement::cpu_us_per_call, |cpu| {
-            format!("{cpu:.2} us")
-        }),
-        line("errors", |m| m.errors as f64, grouped),
-    ];
-    let width = first_name
-        .chars()
-        .count()
-        .max(second_name.chars().count())
-        .max(12)
-        + 2;
-    let mut table = format!(
-        "{:<10}{first_name:>width$}{second_name:>width$}{:>10}\n",
-        "", "ratio"
-    );
-    // Writing to a String does not fail.
-    for Line {
-        name,
-        figures: (before, after),
-        show,
-    } in lines
-    {
-        let ratio = if before > 0.0 {
-            format!("{:.3} x", after / before)
-        } else {
-            "-".to_owned()
-        };
-        let _ = writeln!(
-            table,
-            "{name:<10}{:>width$}{:>width$}{ratio:>10}",
-            show(before),
-            show(after)
-        );
+    (first_name, first): (&str, &[Measurement]),
+    (second_name, second): (&str, &[Measurement]),
+    main: Figure,
+    margin_percent: f64,
+) -> Comparison {
+    let (figures, verdict) = compare_unpaired(first, second, main, margin_percent);
+    Comparison {
+        text: verdict_text(&verdict, &figures),
+        verdict,
+        figures,
+        results: [first.len(), second.len()],
+        not_alike: differences(first, second),
+        names: [first_name.to_owned(), second_name.to_owned()],
     }
-    let differences = differences(first, second);
-    if !differences.is_empty() {
-        table.push_str("\nnot alike\n");
-    }
-    for (name, before, after) in differences {
-        let _ = writeln!(table, "  {name}: {before}, and {after}");
-    }
-    table
 }
 
-/// The settings that differ, because of which a ratio is not of the program alone.
-fn differences(first: &Measurement, second: &Measurement) -> Vec<(&'static str, String, String)> {
+impl Comparison {
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        // Cannot fail: all keys are texts.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The table, the differences between settings, and the verdict.
+    pub fn to_text(&self) -> String {
+        let [first, second] = &self.names;
+        let mut text = figure_table(&self.figures, (first, second));
+        if !self.not_alike.is_empty() {
+            text.push_str("\nnot alike\n");
+        }
+        // Writing to a String does not fail.
+        for difference in &self.not_alike {
+            let _ = writeln!(text, "  {difference}");
+        }
+        let _ = writeln!(text, "\n{}", self.text);
+        text
+    }
+}
+
+/// The settings in which any result differs from the first one.
+fn differences(first: &[Measurement], second: &[Measurement]) -> Vec<String> {
+    let mut all = first.iter().chain(second);
+    let Some(one) = all.next() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for other in all {
+        for (name, before, after) in differences_of(one, other) {
+            let text = format!("{name}: {before}, and {after}");
+            if !found.contains(&text) && found.len() < DIFFERENCES_MAX {
+                found.push(text);
+            }
+        }
+    }
+    found
+}
+
+/// The settings in which two results differ.
+fn differences_of(first: &Measurement, second: &Measurement) -> Vec<(&'static str, String, String)> {
     let facts = |m: &Measurement| {
         let settings = &m.settings;
         let rate = settings.rate.map_or_else(
@@ -112,39 +126,51 @@ mod tests {
     use super::*;
     use crate::measurement::tests::measurement;
 
-    #[test]
-    fn ratios_are_of_the_second_to_the_first() {
-        let (first, mut second) = (measurement(), measurement());
-        second.calls_per_second *= 2.0;
-        second.latency_us.p50 /= 2.0;
-        let table = compare(("before.json", &first), ("after.json", &second));
-        let row = |name: &str| {
-            let row = table.lines().find(|line| line.starts_with(name));
-            row.map(str::to_owned).unwrap_or_default()
-        };
-        assert!(row("calls/s").ends_with("2.000 x"), "{table}");
-        assert!(row("p50").ends_with("0.500 x"), "{table}");
-        assert!(row("errors").ends_with("1.000 x"), "{table}");
-        assert!(!table.contains("not alike"), "{table}");
+    fn compared(first: &[Measurement], second: &[Measurement]) -> String {
+        compare(("before", first), ("after", second), Figure::CallsPerSecond, 2.0).to_text()
     }
 
     #[test]
-    fn differences_between_the_settings_are_listed() {
+    fn ratios_are_of_the_second_to_the_first_and_two_results_conclude_nothing() {
+        let (first, mut second) = (measurement(), measurement());
+        second.calls_per_second *= 2.0;
+        second.latency_us.p50 /= 2.0;
+        let table = compared(&[first], &[second]);
+        let row = |name: &str| {
+            table
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default()
+        };
+        assert!(row("calls/s").contains(" 2.000 "), "{table}");
+        assert!(row("p50").contains(" 0.500 "), "{table}");
+        assert!(!table.contains("not alike"), "{table}");
+        assert!(
+            table.ends_with("cannot tell: nothing can be concluded from so few measurements\n"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn differences_between_the_settings_are_listed_once() {
         let (first, mut second) = (measurement(), measurement());
         second.in_flight = 256;
         second.settings.rate = None;
-        second.errors = 0;
-        let table = compare(("a", &first), ("b", &second));
-        assert!(table.contains("  in flight: 4, and 256\n"), "{table}");
+        let table = compared(&[first.clone(), first], &[second.clone(), second]);
+        assert_eq!(table.matches("  in flight: 4, and 256\n").count(), 1, "{table}");
         assert!(
             table.contains("  rate: 500 calls/s, and as fast as answers come\n"),
             "{table}"
         );
-        let none = compare(("b", &second), ("a", &first));
-        assert!(
-            none.lines()
-                .any(|line| line.starts_with("errors") && line.ends_with('-')),
-            "{none}"
-        );
+    }
+
+    #[test]
+    fn a_comparison_is_one_line_of_json() {
+        let results = vec![measurement(); 6];
+        let json = compare(("a", &results), ("b", &results), Figure::CallsPerSecond, 2.0).to_json();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["verdict"], "no_difference", "{json}");
+        assert_eq!(value["figures"][0]["figure"], "calls_per_second", "{json}");
+        assert_eq!(value["results"][1], 6, "{json}");
     }
 }

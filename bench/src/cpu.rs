@@ -1,13 +1,15 @@
 //! Processors: which this process may use, pinning a thread to one, and the processor time of a process.
 
-use std::fs;
 use std::io;
+use std::time::Duration;
 
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
-/// Ticks a second in `/proc/PID/stat`: the same for every Linux that programs see, whatever the kernel's own.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// The largest number that Linux gives a process.
+const PROCESS_MAX: i32 = 1 << 22;
 
 /// The processors that this process may use, in order.
 ///
@@ -38,16 +40,15 @@ pub(crate) fn pin_this_thread(number: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Processor time that all threads of a process have used so far, in seconds; to a hundredth. `None` when
+/// Processor time that all threads of a process have used so far, in seconds; to a microsecond or better. `None` when
 /// there is no such process.
 pub fn cpu_seconds(process: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The program's name comes second, in parentheses, and may hold anything.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_ascii_whitespace().skip(11);
-    let user: f64 = times.next()?.parse().ok()?;
-    let system: f64 = times.next()?.parse().ok()?;
-    Some((user + system) / TICKS_PER_SECOND)
+    // The clock of process 0 would be that of this one, and so would that of a number too large for a process.
+    let process = i32::try_from(process)
+        .ok()
+        .filter(|process| (1..=PROCESS_MAX).contains(process))?;
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(process)).ok()?;
+    Some(Duration::from(clock.now().ok()?).as_secs_f64())
 }
 
 /// Processor time of both sides of a measurement, in seconds.
@@ -106,7 +107,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_has_used_nothing() {
-        assert_eq!(cpu_seconds(u32::MAX), None);
+        for process in [u32::MAX, i32::MAX as u32, 0] {
+            assert_eq!(cpu_seconds(process), None);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! Invariants: every wait here has a bound and ends when the user interrupts the program; a process that was started here
 //! ends when its value is dropped, however the program ends short of SIGKILL.
 
+pub mod ab;
 mod blocking_echo;
 mod chaos;
 mod compare;
@@ -36,13 +37,17 @@ mod process;
 mod profile;
 mod scenario;
 mod search;
+mod slow_echo;
+pub mod statistics;
 mod supervisor;
 pub mod targets;
 mod temp_dir;
+mod unrest;
+pub mod verdict;
 
 pub use blocking_echo::{Floor, FloorError, blocking_echo};
 pub use chaos::{CHAOS_CONNECTIONS_MAX, CHAOS_HELD_BYTES_MAX, ChaosCounts, ChaosProxy, Faults};
-pub use compare::compare;
+pub use compare::{Comparison, compare};
 pub use costs::{AllocationCounter, CallCosts, Sides, set_allocation_counter};
 pub use cpu::{CpuSeconds, allowed_cpus, cpu_seconds};
 pub use foreign::{ANSWER_BYTES_MAX, Scheme, Target, TargetError, TargetUrl};
@@ -71,6 +76,8 @@ pub use scenario::{
     Operation, OperationFigures, PhaseFigures, Scenario, ScenarioError, ScenarioResult, Verdict,
     run as run_scenario,
 };
-pub use search::{TRIALS_MAX, highest_rate};
+pub use search::{MISSES_MIN, RateRange, TRIALS_MAX, highest_rate};
+pub use slow_echo::slow_echo_kind;
 pub use supervisor::{Supervisor, WaitError};
 pub use temp_dir::TempDir;
+pub use unrest::{Gap, Gaps, Unrest, Watch, Watched, measure_gaps};

@@ -16,6 +16,7 @@ use crate::latency::Latency;
 use crate::load::{LoadModel, LoadResult, Rate};
 use crate::machine::Machine;
 use crate::objective::Objective;
+use crate::unrest::Unrest;
 
 /// The figures of a load, with its settings and its machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,9 @@ pub struct Measurement {
     /// Calls of an open loop that were never answered.
     #[serde(default)]
     pub unanswered: u64,
+    /// What the machine did by itself; `None` when that was not measured.
+    #[serde(default)]
+    pub unrest: Option<Unrest>,
     /// What a call costs beside time.
     #[serde(default)]
     pub costs: CallCosts,
@@ -100,6 +104,12 @@ pub struct Settings {
 pub struct Search {
     /// The objective.
     pub objective: Objective,
+    /// The highest rate that met it.
+    #[serde(default)]
+    pub met: Option<f64>,
+    /// The lowest rate that was given up; `None` when there is none.
+    #[serde(default)]
+    pub missed: Option<f64>,
     /// The trials, in their order.
     pub trials: Vec<Trial>,
 }
@@ -171,6 +181,7 @@ impl Measurement {
                 .collect(),
             backlog_max: load.backlog_max,
             unanswered: load.unanswered,
+            unrest: None,
             costs: CallCosts::default(),
             search: None,
             floors: Vec::new(),
@@ -258,14 +269,19 @@ impl Rounded {
         };
         rounded.calls_per_second = to(rounded.calls_per_second, 1);
         rounded.latency_us = latency(rounded.latency_us);
-        rounded.cpu_seconds.client = to(rounded.cpu_seconds.client, 2);
-        rounded.cpu_seconds.server = rounded.cpu_seconds.server.map(|seconds| to(seconds, 2));
+        rounded.cpu_seconds.client = to(rounded.cpu_seconds.client, 6);
+        rounded.cpu_seconds.server = rounded.cpu_seconds.server.map(|seconds| to(seconds, 6));
         rounded.settings.seconds = to(rounded.settings.seconds, 3);
         rounded.settings.rate = rounded.settings.rate.map(|rate| to(rate, 1));
         rounded.costs = rounded.costs.rounded();
+        rounded.unrest = rounded.unrest.map(|unrest| unrest.rounded());
         for floor in &mut rounded.floors {
             floor.calls_per_second = to(floor.calls_per_second, 1);
             floor.latency_us = latency(floor.latency_us);
+        }
+        if let Some(search) = &mut rounded.search {
+            search.met = search.met.map(|rate| to(rate, 1));
+            search.missed = search.missed.map(|rate| to(rate, 1));
         }
         for trial in rounded.search.iter_mut().flat_map(|search| &mut search.trials) {
             trial.rate = to(trial.rate, 1);

@@ -59,6 +59,19 @@ impl Percentile {
     }
 }
 
+impl Percentile {
+    /// The part of all calls that takes no longer.
+    pub fn quantile(self) -> f64 {
+        match self {
+            Percentile::P50 => 0.5,
+            Percentile::P90 => 0.9,
+            Percentile::P99 => 0.99,
+            Percentile::P999 => 0.999,
+            Percentile::Max => 1.0,
+        }
+    }
+}
+
 impl fmt::Display for Percentile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Percentile::ALL.iter().find(|(_, percentile)| percentile == self);

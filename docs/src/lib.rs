@@ -40,6 +40,7 @@ pages! {
     skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";
     benchmarks = "../chapters/benchmarks.md";
+    measuring = "../chapters/measuring.md";
     profiling = "../chapters/profiling.md";
     architecture = "../chapters/architecture.md";
     a_call = "../chapters/a-call.md";

@@ -84,10 +84,15 @@ fn the_figures_are_printed_as_json() {
     }
     assert!(number(&figures["machine"]["processors"]) > 0.0, "{json}");
     assert_eq!(figures["floors"].as_array().map(Vec::len), Some(2), "{json}");
+    let unrest = &figures["unrest"];
+    for field in ["steal_percent", "other_percent", "away_percent", "speed_ratio"] {
+        assert!(unrest[field].is_number(), "{field} in {json}");
+    }
+    assert_eq!(unrest["gaps"].as_array().map(Vec::len), Some(5), "{json}");
 }
 
 #[test]
-fn every_file_is_written_beside_the_table_and_results_are_compared() {
+fn every_file_is_written_beside_the_table() {
     let arguments = [
         "--seconds=0.3",
         "--warmup=0",
@@ -108,27 +113,6 @@ fn every_file_is_written_beside_the_table_and_results_are_compared() {
     for outside in ["http:", "https:", "<link", "src="] {
         assert!(!page.contains(outside), "{outside} in {page}");
     }
-
-    let compare = |first: &str, second: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_skyring"))
-            .args(["bench", "compare", first, second])
-            .current_dir(folder.path())
-            .output()
-            .expect("the command runs");
-        let text = [&output.stdout[..], &output.stderr[..]].concat();
-        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
-    };
-    let (code, text) = compare("a.json", "a.json");
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("1.000 x"), "{text}");
-    for (file, cause) in [("a.hgrm", "not JSON"), ("missing.json", "No such file")] {
-        let (code, text) = compare("a.json", file);
-        assert_eq!(code, Some(2), "{text}");
-        assert!(
-            text.contains(&format!("error: {file}: ")) && text.contains(cause),
-            "{text}"
-        );
-    }
 }
 
 #[test]
@@ -146,6 +130,9 @@ fn the_highest_rate_that_meets_an_objective_is_found() {
     let met = trials.iter().filter(|trial| trial["met"] == true);
     let highest = met.map(|trial| number(&trial["rate"])).fold(0.0, f64::max);
     assert_eq!(number(&figures["rate"]), highest, "{json}");
+    assert_eq!(number(&figures["search"]["met"]), highest, "{json}");
+    let missed = &figures["search"]["missed"];
+    assert!(missed.is_null() || number(missed) > highest, "{json}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::rate_chart::rate_chart;
 use crate::format::{duration, grouped};
 use crate::latency::Latency;
 use crate::measurement::{Measurement, Trial};
+use crate::unrest::Unrest;
 
 impl Measurement {
     /// The page.
@@ -97,6 +98,16 @@ impl Measurement {
                 grouped(self.unanswered as f64)
             ));
         }
+        warnings.extend(
+            self.unrest
+                .iter()
+                .filter_map(|unrest| unrest.warning())
+                .map(|text| {
+                    let mut characters = text.chars();
+                    let first = characters.next().map(|first| first.to_ascii_uppercase());
+                    format!("{}.", first.into_iter().chain(characters).collect::<String>())
+                }),
+        );
         warnings
     }
 
@@ -221,6 +232,12 @@ impl Measurement {
             ),
             ("Kernel", format!("{}, {}", machine.kernel, machine.architecture)),
             ("Skyring", machine.skyring.clone()),
+            (
+                "Unrest of the machine",
+                self.unrest
+                    .as_ref()
+                    .map_or_else(|| "not measured".to_owned(), Unrest::summary),
+            ),
         ];
         page.push_str("<h2>Settings and machine</h2>\n<dl>\n");
         for (name, fact) in facts {

@@ -9,7 +9,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{chaos, compare, ledger, peers, scenario, targets};
+use super::{ab, chaos, compare, ledger, peers, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -25,6 +25,7 @@ Examples:
   skyring bench --flamegraph flame.svg       the processor time of both sides
   skyring bench --map clustername.lua --node db --address @sdb -- GET name    a node that runs already
   skyring bench --target redis://127.0.0.1:6379 --channels 50 --in-flight 50     another's server: also skynet://, http:// and tcp-echo://
+  skyring bench ab main my-branch     whether one of two revisions, programs or settings is faster
   skyring bench compare before.json after.json
   skyring bench targets               the performance targets, and whether they are met
   skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others
@@ -113,6 +114,12 @@ pub(crate) struct Arguments {
     /// Write the profile of both processes to this file, for skyring profile diff
     #[arg(long, value_name = "FILE", conflicts_with = "find_max")]
     pub(super) profile: Option<PathBuf>,
+    /// Make both sides slower by so many percent, to test what measures them
+    #[arg(long, hide = true, value_name = "PERCENT", conflicts_with_all = ["map", "target"], value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(super) slow_down: Option<u32>,
+    /// Measure windows that the standard input requests, as skyring bench ab does
+    #[arg(long, hide = true, conflicts_with_all = ["find_max", "json", "hgrm", "html", "flamegraph", "profile"])]
+    pub(super) windows: bool,
     /// Arguments of the call, as with skyring call, instead of a value of --size; of a redis:// target, the command
     #[arg(value_name = "ARG", last = true, requires = "called", conflicts_with = "size")]
     pub(super) arguments: Vec<OsString>,
@@ -125,7 +132,9 @@ pub(super) enum Action {
     Peers(peers::Arguments),
     /// Measure the performance targets, and print whether they are met
     Targets(targets::Arguments),
-    /// Print the changes between two results of --json
+    /// Measure two programs, revisions or settings in turn, and say whether one is faster
+    Ab(ab::Arguments),
+    /// Print what two results of --json, or two sets of them, say about each other
     Compare(compare::Arguments),
     /// Run the scenario that a file describes: mixes, phases, faults, objectives
     Run(scenario::Arguments),

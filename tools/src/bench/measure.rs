@@ -5,15 +5,15 @@ use std::time::Duration;
 use skyring::DialectChoice;
 use skyring_bench::floors::{Launcher, Peer, PeerError};
 use skyring_bench::{
-    Calls, FloorError, Interrupt, LoadModel, LoadResult, Measurement, Objective, Pair, PairError, Profile,
-    ProfileError, Profiled, Recorder, Search, Settings, Trial, blocking_echo, duration, floors, grouped,
-    highest_rate,
+    Calls, FloorError, Gaps, Interrupt, LoadModel, LoadResult, Measurement, Objective, Pair, PairError,
+    Profile, ProfileError, Profiled, Recorder, Search, Settings, Trial, Unrest, Watch, blocking_echo,
+    duration, floors, grouped, highest_rate, measure_gaps,
 };
 use thiserror::Error as ThisError;
 
 use super::plan::{Mode, Plan};
 use super::progress::Progress;
-use crate::shared::programs::{FLOOR_SERVER, SAMPLES_PER_SECOND, node_program};
+use crate::shared::programs::{FLOOR_SERVER, SAMPLES_PER_SECOND};
 use crate::shared::status_line::StatusLine;
 
 /// Duration of the measurement of each floor, after a tenth of it as warm-up.
@@ -29,6 +29,10 @@ const CEILING: f64 = 4.0;
 /// An open loop keeps up when it answers at least this part of its rate.
 pub(super) const KEPT_UP_RATIO_MIN: f64 = 0.99;
 
+/// How long the loops that read the clock run before a load, and after it; and on how many processors at most.
+const UNREST_TIME: Duration = Duration::from_millis(250);
+const UNREST_PROCESSORS_MAX: usize = 16;
+
 /// Why a measurement failed.
 #[derive(Debug, ThisError)]
 pub(super) enum BenchError {
@@ -42,8 +46,14 @@ pub(super) enum BenchError {
     Floor(&'static str, PeerError),
     #[error("no rate that was tried has {0}; the lowest was {1} calls/s, with {2}")]
     NoRate(Objective, String, String),
+    #[error(
+        "this machine misses {0} by itself: a loop that only reads the clock has {1}, whatever the program does"
+    )]
+    IdleMisses(Objective, String),
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    #[error("{0}")]
+    Window(String),
     #[error("no call was answered")]
     NoAnswer,
 }
@@ -53,8 +63,16 @@ pub(super) fn measure(
     plan: &Plan,
     interrupt: &Interrupt,
 ) -> Result<(Measurement, Option<Profile>), BenchError> {
-    let mut pair = Pair::start(&plan.pair, &node_program()?, interrupt)?;
+    let mut pair = Pair::start(&plan.pair, &plan.program()?, interrupt)?;
     pair.call_once(&plan.payload)?;
+    let mut cpus = [pair.server_cpus(), pair.client_cpus()].concat();
+    cpus.truncate(UNREST_PROCESSORS_MAX);
+    let before = measure_gaps(&cpus, UNREST_TIME)?;
+    if let Mode::FindMax(objective) = plan.mode {
+        check_objective(objective, &before)?;
+    }
+    let server = pair.server_process();
+    let watch = Watch::start(server.into_iter().chain([std::process::id()]).collect());
     let mut profile = None;
     let (load, search) = match plan.mode {
         Mode::Closed => (
@@ -70,8 +88,38 @@ pub(super) fn measure(
             (load, Some(search))
         }
     };
+    let watched = watch.end();
+    let after = measure_gaps(&cpus, UNREST_TIME)?;
+    let closed = match load.model {
+        LoadModel::Closed => Some((load.in_flight, load.calls_per_second)),
+        LoadModel::Open(_) => None,
+    };
+    let unrest = Unrest::new((before, after), watched, closed, &load.latency_us);
     let costs = pair.count_costs(calls(plan, load.model))?;
-    let settings = Settings {
+    let settings = settings(plan, &pair);
+    pair.end()?;
+    let mut measured = Measurement::new(load, plan.pair.channels, settings);
+    measured.search = search;
+    measured.costs = costs;
+    measured.unrest = Some(unrest);
+    if plan.pair.running.is_none() {
+        add_floors(&mut measured, plan, interrupt)?;
+    }
+    Ok((measured, profile))
+}
+
+/// Refuses an objective that the machine misses by itself.
+fn check_objective(objective: Objective, idle: &Gaps) -> Result<(), BenchError> {
+    let latency_us = Unrest::idle_latency_us(idle, objective.percentile.quantile());
+    if latency_us <= objective.limit_us {
+        return Ok(());
+    }
+    Err(BenchError::IdleMisses(objective, duration(latency_us)))
+}
+
+/// The settings of a measurement, for its result.
+pub(super) fn settings(plan: &Plan, pair: &Pair) -> Settings {
+    Settings {
         warmup_seconds: plan.warm_up.as_secs_f64(),
         threads: plan.pair.threads,
         keys: plan.keys,
@@ -89,18 +137,10 @@ pub(super) fn measure(
         server_cpus: pair.server_cpus().to_vec(),
         client_cpus: pair.client_cpus().to_vec(),
         ..Settings::default()
-    };
-    pair.end()?;
-    let mut measured = Measurement::new(load, plan.pair.channels, settings);
-    measured.search = search;
-    measured.costs = costs;
-    if plan.pair.running.is_none() {
-        add_floors(&mut measured, plan, interrupt)?;
     }
-    Ok((measured, profile))
 }
 
-fn calls(plan: &Plan, model: LoadModel) -> Calls {
+pub(super) fn calls(plan: &Plan, model: LoadModel) -> Calls {
     Calls {
         model,
         in_flight: plan.in_flight,
@@ -172,7 +212,7 @@ fn find_max(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadR
         grouped(fastest)
     ));
     let (mut trials, mut best) = (Vec::<Trial>::new(), None);
-    highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
+    let range = highest_rate(fastest / 2.0, fastest * CEILING, |rate| {
         let load = measure_load(pair, plan, LoadModel::Open(rate), &mut None)?;
         let latency_us = objective.percentile.of(&load.latency_us);
         let kept_up = load.calls_per_second >= rate * KEPT_UP_RATIO_MIN && load.unanswered == 0;
@@ -200,7 +240,15 @@ fn find_max(pair: &mut Pair, plan: &Plan, objective: Objective) -> Result<(LoadR
         Ok::<_, BenchError>(met)
     })?;
     match best {
-        Some(load) => Ok((load, Search { objective, trials })),
+        Some(load) => Ok((
+            load,
+            Search {
+                objective,
+                met: range.map(|range| range.met),
+                missed: range.and_then(|range| range.missed),
+                trials,
+            },
+        )),
         None => {
             let lowest = trials.iter().min_by(|a, b| a.rate.total_cmp(&b.rate));
             let (rate, latency) = lowest.map_or((0.0, 0.0), |trial| (trial.rate, trial.latency_us));

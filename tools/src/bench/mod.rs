@@ -1,6 +1,7 @@
 //! `skyring bench`: calls per second and latency between two pinned processes, beside floors measured in the
 //! same run; as a table, as JSON, as percentiles and as a page.
 
+mod ab;
 mod arguments;
 mod chaos;
 mod compare;
@@ -14,6 +15,8 @@ mod progress;
 mod scenario;
 mod table;
 mod targets;
+mod verdict_arguments;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,7 @@ use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
 pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
     match arguments.action.take() {
         Some(Action::Peers(peers)) => return peers::run(&peers),
+        Some(Action::Ab(ab)) => return ab::run(&ab),
         Some(Action::Compare(files)) => return compare::run(&files),
         Some(Action::Targets(targets)) => return targets::run(&targets),
         Some(Action::Run(run)) => return scenario::run(&run),
@@ -50,6 +54,12 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
         Ok(interrupt) => interrupt,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
+    if arguments.windows {
+        return match windows::run(&plan, &interrupt) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(EXIT_FAILURE, error),
+        };
+    }
     let (measured, profile) = match measure::measure(&plan, &interrupt) {
         Ok(measured) => measured,
         Err(error) => return fail(EXIT_FAILURE, error),

@@ -1,16 +1,18 @@
 //! The settings of one measurement of `skyring bench`.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
 use skyring::limits::CHANNELS_MAX;
 use skyring::seri::Value;
 use skyring::{ClusterMap, DialectChoice, Payload};
-use skyring_bench::{Objective, PairPlan, Running, RunningNode, Scheme, Target, TargetUrl};
+use skyring_bench::{Objective, PairPlan, Program, Running, RunningNode, Scheme, Target, TargetUrl};
 
 use super::arguments::Arguments;
 use crate::shared::cluster_map::{check_named, load_map, parse_address};
+use crate::shared::programs::{node_program, rig_node_program};
 use crate::shared::values::parse_value;
 
 /// Calls in flight of a closed loop, and their maximum in an open one, without `--in-flight`. A higher maximum would not
@@ -50,6 +52,8 @@ pub(super) struct Plan {
     pub(super) duration: Duration,
     /// Whether both processes are profiled during the measurement.
     pub(super) is_profiled: bool,
+    /// Whether the service is one that only the rig has.
+    is_slowed: bool,
 }
 
 impl Plan {
@@ -88,10 +92,12 @@ impl Plan {
                 },
                 running: running(arguments)?,
                 // With several shards each has an instance, and the key of a call selects the instance.
-                kind: if arguments.threads > 1 {
-                    "keyed echo"
-                } else {
-                    "echo"
+                kind: match (arguments.threads > 1, arguments.slow_down) {
+                    (true, None) => "keyed echo",
+                    (false, None) => "echo",
+                    // One text for the whole run.
+                    (true, Some(percent)) => String::leak(format!("keyed slow-echo {percent}")),
+                    (false, Some(percent)) => String::leak(format!("slow-echo {percent}")),
                 },
             },
             mode,
@@ -102,7 +108,22 @@ impl Plan {
             warm_up: arguments.warmup,
             duration: arguments.seconds.unwrap_or(duration),
             is_profiled: arguments.flamegraph.is_some() || arguments.profile.is_some(),
+            is_slowed: arguments.slow_down.is_some(),
         })
+    }
+}
+
+impl Plan {
+    /// The program of the server.
+    ///
+    /// # Errors
+    /// When the path of this program is not known.
+    pub(super) fn program(&self) -> io::Result<Program> {
+        if self.is_slowed {
+            rig_node_program()
+        } else {
+            node_program()
+        }
     }
 }
 

@@ -47,6 +47,12 @@ pub(super) fn print(out: &mut impl Write, measured: &Measurement) -> io::Result<
         )?;
     }
     print_backlog(out, measured)?;
+    if let Some(unrest) = &measured.unrest {
+        writeln!(out, "unrest: {}", unrest.summary())?;
+        if let Some(warning) = unrest.warning() {
+            writeln!(out, "{warning}")?;
+        }
+    }
     print_costs(out, &measured.costs)
 }
 
@@ -138,9 +144,13 @@ fn print_heading(out: &mut impl Write, measured: &Measurement) -> io::Result<()>
     if let Some(search) = &measured.search {
         writeln!(
             out,
-            "the highest of {} tried rates that meets {}",
+            "the highest of {} tried rates that meets {}{}",
             search.trials.len(),
-            search.objective
+            search.objective,
+            match search.met.zip(search.missed) {
+                Some((met, missed)) => format!(": between {} and {} calls/s", grouped(met), grouped(missed)),
+                None => String::new(),
+            }
         )?;
     }
     Ok(())

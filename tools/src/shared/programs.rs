@@ -21,3 +21,14 @@ pub(crate) fn node_program() -> io::Result<Program> {
         arguments: &["demo", "--node-process"],
     })
 }
+
+/// The program that runs a node with the services that only the rig has, as a process which ends with this one.
+///
+/// # Errors
+/// When the path of this program is not known.
+pub(crate) fn rig_node_program() -> io::Result<Program> {
+    Ok(Program {
+        file: std::env::current_exe()?,
+        arguments: &["bench", "ledger-node"],
+    })
+}

@@ -1,4 +1,4 @@
-//! The process of a callee of the ledger.
+//! The process of a callee of the ledger, or of an echo that is slower on purpose.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use skyring::config::{ConfigError, NodeConfig};
 use skyring::{NodeBuilder, StartError};
-use skyring_bench::{Interrupt, Program, end_with_parent, ledger_kind};
+use skyring_bench::{Interrupt, end_with_parent, ledger_kind, slow_echo_kind};
 use thiserror::Error;
 
 use crate::shared::output::{EXIT_FAILURE, fail};
@@ -29,15 +29,7 @@ pub(crate) struct NodeArguments {
     config: PathBuf,
 }
 
-/// The program that runs a callee.
-pub(super) fn callee_program() -> std::io::Result<Program> {
-    Ok(Program {
-        file: std::env::current_exe()?,
-        arguments: &["bench", "ledger-node"],
-    })
-}
-
-/// Runs a callee, a node whose config may name the kind `ledger`, until a signal stops it.
+/// Runs a callee, a node whose config may name the kinds `ledger` and `slow-echo`, until a signal stops it.
 pub(crate) fn run_node(arguments: &NodeArguments) -> ExitCode {
     match serve(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +42,7 @@ fn serve(config: &Path) -> Result<(), NodeError> {
     let interrupt = Interrupt::catch()?;
     let (config, map) = NodeConfig::load_with_map(config)?;
     let node = NodeBuilder::from_config(config, map)
-        .kinds(ledger_kind(skyring_services::kinds()))
+        .kinds(slow_echo_kind(ledger_kind(skyring_services::kinds())))
         .start()?;
     while !interrupt.requested() {
         thread::sleep(Duration::from_millis(20));

@@ -17,10 +17,10 @@ use skyring_bench::{
 use thiserror::Error as ThisError;
 
 use super::arguments::{Dialect, Plan};
-use super::callee::callee_program;
 use super::fault_schedule::{Fault, Timetable};
 use super::output::{log_fault, log_sample, print, print_plan, result_lines};
 use crate::shared::output_file::is_stdout;
+use crate::shared::programs::rig_node_program;
 
 /// The callee's name in the map.
 const CALLEE: &str = "callee";
@@ -131,7 +131,7 @@ impl LedgerRun {
                 runtime: plan.runtime,
                 service: ("ledger", kind),
             };
-            NodeProcess::start(&mut watch, &callee_program()?, scratch.path(), &node_plan)
+            NodeProcess::start(&mut watch, &rig_node_program()?, scratch.path(), &node_plan)
                 .map_err(LedgerRunError::from)
         };
         let callee = start(CALLEE, JOURNALS[0])?;

@@ -1,0 +1,200 @@
+//! `skyring bench ab` compares two programs, or two settings of one.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{bench, program_with_windows, program_without_windows, result, script};
+
+fn object(json: &str) -> Value {
+    assert_eq!(json.lines().count(), 1, "{json}");
+    serde_json::from_str(json).expect("JSON")
+}
+
+#[test]
+fn the_verdict_is_that_of_the_known_figures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = |name: &str, rate: f64, p99: f64| {
+        program_with_windows(folder.path(), name, &[result(rate, p99)])
+            .display()
+            .to_string()
+    };
+    let base = program("base", 1_000.0, 100.0);
+    for (name, rate, p99, expected, verdict, ratio) in [
+        ("same", 1_000.0, 100.0, 0, "no_difference", 1.0),
+        ("slow", 970.0, 100.0, 3, "slower", 0.97),
+        ("fast", 1_100.0, 100.0, 0, "faster", 1.1),
+        // The figure that decides does not differ, and another one does.
+        ("late", 1_000.0, 130.0, 3, "slower", 1.0),
+        ("soon", 1_000.0, 70.0, 0, "faster", 1.0),
+        // What decides is better, although another figure is worse.
+        ("both", 1_100.0, 130.0, 0, "faster", 1.1),
+    ] {
+        let other = program(name, rate, p99);
+        let (code, json, error) = bench(folder.path(), &["ab", &base, &other, "--seed=7", "--json=-"]);
+        assert_eq!(code, Some(expected), "{name}: {json}{error}");
+        let found = object(&json);
+        assert_eq!(found["verdict"], verdict, "{json}");
+        let calls = &found["figures"][0];
+        for end in ["ratio", "low", "high"] {
+            let value = calls[end].as_f64().expect("a number");
+            assert!((value - ratio).abs() < 1e-6, "{end} of {name}: {json}");
+        }
+        assert_eq!(
+            (&found["seed"], &found["has_windows"]),
+            (&7.into(), &true.into()),
+            "{json}"
+        );
+    }
+}
+
+#[test]
+fn figures_without_order_are_no_verdict() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let steady = program_with_windows(folder.path(), "steady", &[result(1_000.0, 100.0)]);
+    // As often above as below, over all starts, of which each has five pairs after its warm-up.
+    let (low, high) = (result(700.0, 100.0), result(1_300.0, 100.0));
+    let count = folder.path().join("count").display().to_string();
+    let text = format!(
+        "while read x; do\nn=$(cat {count} 2>/dev/null || echo 0); echo $((n + 1)) > {count}\n\
+         case $((n % 12)) in 1|3|5|8|10) echo '{low}';; *) echo '{high}';; esac\ndone\n"
+    );
+    let noisy = script(folder.path(), "noisy", &text);
+    let (steady, noisy) = (steady.display().to_string(), noisy.display().to_string());
+    let (code, text, error) = bench(
+        folder.path(),
+        &["ab", &steady, &noisy, "--minutes=0.02", "--seed=1"],
+    );
+    assert_eq!(code, Some(4), "{text}{error}");
+    assert!(text.contains("cannot tell: the machine's unrest is "), "{text}");
+    assert!(text.contains("seed 1: "), "{text}");
+}
+
+#[test]
+fn a_program_without_windows_is_started_for_each_measurement() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = program_without_windows(folder.path(), "old", &result(1_000.0, 100.0))
+        .display()
+        .to_string();
+    let new = program_with_windows(folder.path(), "new", &[result(900.0, 100.0)]);
+    // A program with windows answers without them as well.
+    let text = fs::read_to_string(&new).expect("read");
+    let both = format!(
+        "case \"$*\" in *--json*) echo '{}'; exit 0;; esac\n{text}",
+        result(900.0, 100.0)
+    );
+    let new = script(folder.path(), "both", &both).display().to_string();
+    for (first, second, expected) in [(&old, &new, 3), (&new, &old, 0)] {
+        let (code, json, error) = bench(folder.path(), &["ab", first, second, "--json=-"]);
+        assert_eq!(code, Some(expected), "{json}{error}");
+        assert_eq!(object(&json)["has_windows"], false, "{json}");
+    }
+}
+
+#[test]
+fn two_settings_of_this_program_are_measured_and_nothing_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "ab",
+        "--a=--slow-down 0",
+        "--b",
+        "--slow-down 300",
+        "--minutes=1",
+        "--json=-",
+        "--",
+        "--in-flight=1",
+    ];
+    let (code, json, error) = bench(folder.path(), &arguments);
+    assert_eq!(code, Some(3), "{json}{error}");
+    let found = object(&json);
+    assert_eq!(found["verdict"], "slower", "{json}");
+    assert_eq!(
+        found["sides"][1], "this program --slow-down 300 --in-flight=1",
+        "{json}"
+    );
+    assert_eq!(found["figures"].as_array().map(Vec::len), Some(5), "{json}");
+    let left = fs::read_dir(folder.path()).expect("the folder is ours").count();
+    assert_eq!(left, 0, "files are left behind");
+}
+
+#[test]
+fn what_gives_no_figures_is_a_failure_with_the_cause() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let failed = result(1_000.0, 100.0).replace("\"errors\":0", "\"errors\":3");
+    let good = result(1_000.0, 100.0);
+    let none = result(1_000.0, 100.0).replace("\"calls\":1000000", "\"calls\":0");
+    for (name, text, cause) in [
+        (
+            "broken",
+            "echo 'error: out of luck' >&2; exit 1",
+            "A gives no result: out of luck",
+        ),
+        ("silent", "exit 0", "A gives no result: it wrote nothing"),
+        (
+            "short",
+            &format!("read x; echo '{good}'"),
+            " gives no result: it ended between two windows",
+        ),
+        (
+            "words",
+            "read x; echo '{hello'",
+            "A gives no result: it is not JSON",
+        ),
+        (
+            "failed",
+            &format!("while read x; do echo '{failed}'; done"),
+            ": 1000000 calls were answered and 3 failed",
+        ),
+        (
+            "none",
+            &format!("while read x; do echo '{none}'; done"),
+            "neither side answered a call in its window",
+        ),
+    ] {
+        let program = script(folder.path(), name, &format!("{text}\n"))
+            .display()
+            .to_string();
+        let (code, output, error) = bench(folder.path(), &["ab", &program]);
+        assert_eq!((code, output.as_str()), (Some(1), ""), "{name}: {error}");
+        assert!(error.contains(cause), "{name}: {error}");
+    }
+    fs::write(folder.path().join("text"), "no program").expect("written");
+    let (code, _, error) = bench(folder.path(), &["ab", "text"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("Permission denied"), "{error}");
+}
+
+#[test]
+fn arguments_that_are_no_comparison_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, cause) in [
+        (
+            &["no-such-thing"][..],
+            "no-such-thing is neither a file nor a git revision",
+        ),
+        (&["--a", "--seconds 3"], "--seconds is not an argument of a side"),
+        (&["--b", "--json=x"], "--json is not an argument of a side"),
+        (&["--", "--find-max"], "--find-max is not an argument of a side"),
+        (&["--minutes", "0"], "expected minutes"),
+        (&["--minutes", "nan"], "expected minutes"),
+        (&["--margin", "0"], "expected a percentage"),
+        (
+            &["--figure", "speed"],
+            "expected one of calls/s, p50, p99, p99.9, CPU/call",
+        ),
+        (&["--window", "1"], "--window"),
+        (
+            &["--a", "--no-such-option"],
+            "A refuses its arguments: unexpected argument '--no-such-option'",
+        ),
+        (
+            &["--b", "--in-flight 0"],
+            "B refuses its arguments: invalid value '0'",
+        ),
+        (&["a", "b", "c"], "unexpected argument 'c'"),
+    ] {
+        let (code, output, error) = bench(folder.path(), &[&["ab"], arguments].concat());
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}: {error}");
+        assert!(error.contains(cause), "{arguments:?}: {error}");
+    }
+}
