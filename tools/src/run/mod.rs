@@ -6,6 +6,8 @@
 mod daemon;
 mod signals;
 
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +44,9 @@ line, exit code 2.";
 pub(crate) struct Arguments {
     /// The config of the node
     config: PathBuf,
+    /// What Skynet's start scripts pass behind the config; without effect, as in Skynet
+    #[arg(value_name = "ARGUMENT")]
+    further: Vec<OsString>,
     /// The node itself, which the command has started in the background
     #[arg(long = "daemon-child", hide = true)]
     is_daemon_child: bool,
@@ -56,6 +61,14 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(EXIT_FAILURE, format!("cannot watch for signals: {error}")),
     };
+    // Once: the node in the background is started without them.
+    if let Some(first) = arguments.further.first() {
+        let warning = format!(
+            "warning: {} and what follows it have no effect: only the config is read, as in Skynet\n",
+            first.display()
+        );
+        let _ = io::stderr().write_all(warning.as_bytes());
+    }
     let (config, map) = match load_node(&arguments.config) {
         Ok(loaded) => loaded,
         Err(error) => return fail(EXIT_USAGE, error),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Folder, Running, assert_refused, free_port, skyring, wait_until};
+use crate::common::{Folder, Running, assert_refused, free_port, outcome, output, skyring, wait_until};
 
 /// A store of values, as in Skynet's examples.
 const STORE: &str = "
@@ -104,6 +104,25 @@ fn tables_that_are_returned_and_includes() {
     let _db = node(&folder, "./config_db", "Database node ready");
     let gate = node(&folder, "./config_gate", "Listen on ");
     assert!(gate.written().contains("] 值 text false\n"), "{}", gate.written());
+}
+
+#[test]
+fn arguments_behind_the_config_have_no_effect_and_are_told() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("service")).expect("folders are made");
+    folder.write("service/main.lua", "require 'skynet'.start(function() end)");
+    folder.write("config", "thread = 1 start = 'main'");
+    let errors = fs::File::create(folder.path("errors")).expect("the file is made");
+    let mut command = skyring(["./config", "load_mods.lua", "1"]);
+    command.current_dir(folder.path("")).stderr(errors);
+    let _running = Running::ready(&mut command, "LAUNCH snlua main");
+    let errors = fs::read_to_string(folder.path("errors")).expect("it was written");
+    let warning = "warning: load_mods.lua and what follows it have no effect: ";
+    assert!(errors.starts_with(warning), "{errors}");
+    // A mistyped option is no such argument.
+    let (code, _, errors) = outcome(&output(["run", "./config", "--runtme"]));
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("unexpected argument '--runtme'"), "{errors}");
 }
 
 #[test]
