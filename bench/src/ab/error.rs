@@ -1,5 +1,6 @@
 //! Why a comparison has no result.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use thiserror::Error;
@@ -26,7 +27,7 @@ pub enum AbError {
         cause: String,
     },
     /// Calls failed, so that figures mean nothing.
-    #[error("{side}: {calls} calls were answered and {errors} failed")]
+    #[error("{side}: {calls} calls were answered and {errors} failed: {codes:?}")]
     Calls {
         /// The side.
         side: &'static str,
@@ -34,6 +35,8 @@ pub enum AbError {
         calls: u64,
         /// Failed calls.
         errors: u64,
+        /// The same by the code of their error.
+        codes: BTreeMap<String, u64>,
     },
     /// Neither side answered a call in its window.
     #[error("neither side answered a call in its window: a longer --window may help")]

@@ -155,6 +155,7 @@ fn checked(name: &'static str, measured: Measurement) -> Result<Measurement, AbE
             side: name,
             calls: measured.calls,
             errors: measured.errors,
+            codes: measured.errors_by_code,
         });
     }
     Ok(measured)

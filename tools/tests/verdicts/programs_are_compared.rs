@@ -120,7 +120,8 @@ fn two_settings_of_this_program_are_measured_and_nothing_is_left() {
 #[test]
 fn what_gives_no_figures_is_a_failure_with_the_cause() {
     let folder = tempfile::tempdir().expect("a folder");
-    let failed = result(1_000.0, 100.0).replace("\"errors\":0", "\"errors\":3");
+    let failed =
+        result(1_000.0, 100.0).replace("\"errors\":0", "\"errors\":3,\"errors_by_code\":{\"timeout\":3}");
     let good = result(1_000.0, 100.0);
     let none = result(1_000.0, 100.0).replace("\"calls\":1000000", "\"calls\":0");
     for (name, text, cause) in [
@@ -143,7 +144,7 @@ fn what_gives_no_figures_is_a_failure_with_the_cause() {
         (
             "failed",
             &format!("while read x; do echo '{failed}'; done"),
-            ": 1000000 calls were answered and 3 failed",
+            ": 1000000 calls were answered and 3 failed: {\"timeout\": 3}",
         ),
         (
             "none",
