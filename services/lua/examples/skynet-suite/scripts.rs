@@ -102,7 +102,9 @@ const KNOWN: &[Known] = &[
     Known::new("testmysql").needs(&[Need::Server("MySQL", 3306)]),
     Known::new("testpipeline").needs(REDIS),
     Known::new("testredis").needs(REDIS),
-    Known::new("testredis2").needs(REDIS),
+    Known::new("testredis2")
+        .needs(REDIS)
+        .remark("without a Redis cluster: the error of a refused connection says why"),
     Known::new("testrediscluster").needs(&[Need::Server("a Redis cluster", 7000)]),
     Known::new("testdns").masks_numbers(),
     Known::new("testdatacenter").remark("a failed call says why, where Skynet says `call failed`"),
@@ -122,6 +124,7 @@ const KNOWN: &[Known] = &[
     Known::new("testoverload").repeats(),
     Known::new("testping")
         .remark("a failed call says why; the places in a trace are those of our library, and it has no line for `sleep`"),
+    Known::new("testsharetable").remark("a shared table is printed as `shared table`, which it is"),
     Known::new("testresponse").masks_numbers(),
     Known::new("testtimeout").masks_numbers(),
     Known::new("testtimer").masks_numbers(),
