@@ -67,6 +67,7 @@ impl RunningSide {
         supervisor: &mut Supervisor,
         duration: Duration,
     ) -> Result<Measurement, AbError> {
+        // What it wrote at its end may have come while the other side was waited for.
         self.request(WARM_UP, duration).map_err(|error| AbError::Side {
             side: self.name,
             cause: format!("it ended between two windows: {error}"),
@@ -122,7 +123,7 @@ fn answer(
     time_max: Duration,
 ) -> Result<Measurement, AbError> {
     let id = process.id();
-    let mut cause = "it wrote nothing".to_owned();
+    let mut cause = "it ended and wrote nothing".to_owned();
     let line = supervisor
         .wait(time_max, |event| match &event.kind {
             _ if event.id != id => None,
