@@ -94,14 +94,16 @@ fn port(address: &NodeAddress, outgoing: Option<(u16, u16)>) -> Finding {
     let resolved = match resolve(address) {
         Ok(resolved) => resolved,
         Err(error) => {
-            let text = format!("{address} has no address ({error}): see the name server, or write the address");
+            let text =
+                format!("{address} has no address ({error}): see the name server, or write the address");
             return Finding::new(Level::Failure, "open", text);
         }
     };
     match TcpListener::bind(resolved) {
         Ok(_) => port_range(address, outgoing),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let text = format!("{address} is in use: this node runs already, or another program has the port");
+            let text =
+                format!("{address} is in use: this node runs already, or another program has the port");
             Finding::new(Level::Warning, "open", text)
         }
         Err(error) => {
@@ -184,7 +186,11 @@ fn peer(name: &str, address: &NodeAddress, connected: io::Result<Duration>) -> F
     match connected {
         Ok(time) => {
             let milliseconds = time.as_secs_f64() * 1e3;
-            Finding::new(Level::Ok, what, format!("{address} accepts connections, in {milliseconds:.1} ms"))
+            Finding::new(
+                Level::Ok,
+                what,
+                format!("{address} accepts connections, in {milliseconds:.1} ms"),
+            )
         }
         Err(error) => {
             let advice = match error.kind() {
@@ -193,7 +199,11 @@ fn peer(name: &str, address: &NodeAddress, connected: io::Result<Duration>) -> F
                 _ => "see its name and the network",
             };
             // A cluster starts with one node.
-            Finding::new(Level::Note, what, format!("{address} does not answer ({error}): {advice}"))
+            Finding::new(
+                Level::Note,
+                what,
+                format!("{address} does not answer ({error}): {advice}"),
+            )
         }
     }
 }
@@ -211,7 +221,10 @@ mod tests {
         assert_eq!(shards(2, 2).level, Level::Ok);
         let finding = shards(3, 1);
         assert_eq!(finding.level, Level::Warning);
-        assert!(finding.text.starts_with("3 shards on 1 processor: "), "{finding:?}");
+        assert!(
+            finding.text.starts_with("3 shards on 1 processor: "),
+            "{finding:?}"
+        );
     }
 
     #[test]
@@ -238,8 +251,15 @@ mod tests {
         others.extend((0..40).map(|number| (format!("n{number}"), there.clone())));
         let findings = peers(others);
         assert_eq!(findings.len(), 41);
-        assert_eq!((findings[0].level, findings[0].what.as_str()), (Level::Note, "node gone"));
-        assert!(findings[0].text.contains("it does not run there"), "{:?}", findings[0]);
+        assert_eq!(
+            (findings[0].level, findings[0].what.as_str()),
+            (Level::Note, "node gone")
+        );
+        assert!(
+            findings[0].text.contains("it does not run there"),
+            "{:?}",
+            findings[0]
+        );
         assert!(findings[1..].iter().all(|finding| finding.level == Level::Ok));
         assert_eq!(findings[40].what, "node n39");
     }

@@ -101,7 +101,10 @@ fn memory_available(meminfo: &str) -> Option<u64> {
 /// The part that the host took of all processors' time, in the first line of `/proc/stat`.
 fn steal(stat: &str) -> Option<f64> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
-    let times: Vec<f64> = line.split_ascii_whitespace().map_while(|time| time.parse().ok()).collect();
+    let times: Vec<f64> = line
+        .split_ascii_whitespace()
+        .map_while(|time| time.parse().ok())
+        .collect();
     // The times of guests, which follow, are in the first two already.
     let all: f64 = times.get(..8)?.iter().sum();
     (all > 0.0).then(|| times[7] / all)
@@ -127,7 +130,10 @@ mod tests {
     fn what_the_kernel_writes_is_parsed() {
         assert_eq!(quota("200000 100000"), Some(2.0));
         assert_eq!((quota("max 100000"), quota("")), (None, None));
-        assert_eq!(memory_available("MemFree: 1 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
+        assert_eq!(
+            memory_available("MemFree: 1 kB\nMemAvailable:   2048 kB\n"),
+            Some(2 << 20)
+        );
         assert_eq!(memory_available("MemFree: 1 kB\n"), None);
         assert_eq!(steal("cpu  10 0 10 60 0 0 0 20 5 5\ncpu0 1\n"), Some(0.2));
         assert_eq!((steal("cpu  1 2"), steal("cpu 0 0 0 0 0 0 0 0")), (None, None));

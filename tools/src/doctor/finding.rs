@@ -62,7 +62,10 @@ impl Finding {
 
 /// Lines of a level, a name and a text, and a last line with the numbers of warnings and failures.
 pub(super) fn report(findings: &[Finding]) -> String {
-    let names: Vec<String> = findings.iter().map(|finding| escape_line(&finding.what)).collect();
+    let names: Vec<String> = findings
+        .iter()
+        .map(|finding| escape_line(&finding.what))
+        .collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (finding, name) in findings.iter().zip(names) {

@@ -47,7 +47,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => return fail(EXIT_USAGE, error),
     };
     let config = node.as_ref().map(|(config, _)| config);
-    let runtime = match arguments.runtime.given().or(config.and_then(|config| config.runtime)) {
+    let runtime = match arguments
+        .runtime
+        .given()
+        .or(config.and_then(|config| config.runtime))
+    {
         Some(runtime) => runtime,
         None => match Runtime::from_environment() {
             Ok(runtime) => runtime,

@@ -21,7 +21,12 @@ const STEAL_GOOD: f64 = 0.01;
 const BACKLOG: u64 = 1_024;
 
 /// Clock sources that are read without a system call.
-const CLOCKS_FAST: [&str; 4] = ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"];
+const CLOCKS_FAST: [&str; 4] = [
+    "tsc",
+    "kvm-clock",
+    "arch_sys_counter",
+    "hyperv_clocksource_tsc_page",
+];
 
 /// The largest `perf_event_paranoid` with which users may profile their own processes, kernel included.
 const PARANOID_GOOD: i64 = 1;
@@ -153,7 +158,11 @@ fn steal(facts: &Facts) -> Option<Finding> {
     let steal = facts.steal?;
     let percent = steal * 100.0;
     Some(if steal <= STEAL_GOOD {
-        Finding::new(Level::Ok, "steal", format!("{percent:.2} % since the start of the machine"))
+        Finding::new(
+            Level::Ok,
+            "steal",
+            format!("{percent:.2} % since the start of the machine"),
+        )
     } else {
         let text = format!(
             "{percent:.1} % of the processors' time went to other machines of this host: latencies have gaps; \
@@ -195,6 +204,7 @@ fn profiles(facts: &Facts) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::report;
     use super::*;
 
     fn good() -> Facts {
@@ -231,6 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn the_book_shows_what_is_printed() {
+        let facts = Facts {
+            kernel: "6.8.0-45-generic".to_owned(),
+            open_files: Some((1_024, 4_096)),
+            processor_quota: Some(1.5),
+            governor: None,
+            steal: Some(0.034),
+            perf_event_paranoid: Some(4),
+            ..good()
+        };
+        let text = anstream::adapter::strip_str(&report(&machine(&facts))).to_string();
+        let book = include_str!("../../../docs/chapters/operating.md");
+        assert!(
+            book.contains(&text),
+            "docs/chapters/operating.md shows something else:\n{text}"
+        );
+    }
+
+    #[test]
     fn what_the_system_does_not_tell_is_left_out() {
         let findings = machine(&Facts::default());
         let names: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
@@ -241,8 +270,18 @@ mod tests {
     fn each_fault_is_one_finding_that_says_what_to_do() {
         type Fault = (fn(&mut Facts), Level, &'static str, &'static str);
         let faults: [Fault; 11] = [
-            (|facts| facts.kernel = "6.1.0-13".to_owned(), Level::Note, "kernel", "6.12"),
-            (|facts| facts.kernel = String::new(), Level::Note, "kernel", "unknown"),
+            (
+                |facts| facts.kernel = "6.1.0-13".to_owned(),
+                Level::Note,
+                "kernel",
+                "6.12",
+            ),
+            (
+                |facts| facts.kernel = String::new(),
+                Level::Note,
+                "kernel",
+                "unknown",
+            ),
             (
                 |facts| facts.runtime_error = Some("switched off here".to_owned()),
                 Level::Failure,

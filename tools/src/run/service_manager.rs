@@ -62,6 +62,8 @@ impl ServiceManager {
 /// Tells the manager, if there is one. It waits for nothing: a manager that hears nothing acts by itself.
 fn notify(node: &Node, state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        node.log(&format!("the service manager cannot be told ({error}): see NOTIFY_SOCKET"));
+        node.log(&format!(
+            "the service manager cannot be told ({error}): see NOTIFY_SOCKET"
+        ));
     }
 }

@@ -78,7 +78,11 @@ fn a_node_with_a_shard_that_hangs_does_not_say_that_it_lives() {
     assert_eq!(manager.next(), "READY=1\n");
     assert_eq!(manager.next(), "WATCHDOG=1\n");
     node.wait_for("the service manager is not told that the node lives");
-    assert!(node.written().contains("shards that take no work: "), "{}", node.written());
+    assert!(
+        node.written().contains("shards that take no work: "),
+        "{}",
+        node.written()
+    );
     while !manager.is_silent(watchdog * 5) {}
     assert!(node.is_running());
 }
@@ -101,13 +105,21 @@ fn without_a_manager_nothing_is_said_and_a_manager_that_is_gone_is_a_line_in_the
 fn the_unit_of_the_examples_is_valid() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/systemd/skyring@.service");
     let text = std::fs::read_to_string(&unit).expect("the example");
-    for setting in ["Type=notify", "WatchdogSec=", "LimitNOFILE=", "ExecReload=/bin/kill -HUP $MAINPID"] {
+    for setting in [
+        "Type=notify",
+        "WatchdogSec=",
+        "LimitNOFILE=",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+    ] {
         assert!(text.contains(setting), "{setting} is not in the unit");
     }
     // The program that the unit names is not installed on this machine.
     let folder = Folder::new();
     let program = env!("CARGO_BIN_EXE_skyring");
-    let tried = folder.write("skyring@.service", text.replace("/usr/local/bin/skyring", program));
+    let tried = folder.write(
+        "skyring@.service",
+        text.replace("/usr/local/bin/skyring", program),
+    );
     let verified = Command::new("systemd-analyze")
         .arg("verify")
         .arg(&tried)
