@@ -20,8 +20,10 @@ use crate::service::responder::Responder;
 
 impl Caller {
     /// Sends a message to a service of this node. With a `session` other than 0 it is a call, and this service's
-    /// [`answered`](crate::Service::answered) gets the answer.
+    /// [`answered`](crate::Service::answered) gets the answer. A message to a keyed service goes to the instance of this
+    /// caller's [key](Caller::key).
     pub fn post(&self, target: Handle, kind: Kind, session: u32, payload: Payload) {
+        let target = self.shard.instance(target, self.key);
         self.post_as(self.handle, target, kind, session, payload);
     }
 
