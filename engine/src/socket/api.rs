@@ -95,9 +95,13 @@ impl Sockets {
                 backlog,
             },
         };
-        self.open(SocketSort::Listener, Part::Listener(Default::default()), |shard, socket| {
-            listener::start(shard, socket, origin);
-        })
+        self.open(
+            SocketSort::Listener,
+            Part::Listener(Default::default()),
+            |shard, socket| {
+                listener::start(shard, socket, origin);
+            },
+        )
     }
 
     /// Connects. [`SocketNews::Opened`] or [`SocketNews::Failed`] reports the result; bytes that are written

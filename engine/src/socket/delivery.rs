@@ -117,7 +117,8 @@ impl ShardCore {
         };
         match command.action {
             Action::Start | Action::StartSpread(_) => {
-                if let (Part::Listener(spread), Action::StartSpread(keyed)) = (&socket.part, &command.action) {
+                if let (Part::Listener(spread), Action::StartSpread(keyed)) = (&socket.part, &command.action)
+                {
                     spread.set(Some(*keyed));
                 }
                 if socket.closing() == Closing::No {

@@ -144,7 +144,11 @@ mod tests {
         places.extend(admission.admit(two, &settings));
         assert!(admission.admit(two, &settings).is_none());
         let counters = &admission.counters;
-        let counts = [&counters.accepted, &counters.refused, &counters.refused_by_address];
+        let counts = [
+            &counters.accepted,
+            &counters.refused,
+            &counters.refused_by_address,
+        ];
         assert_eq!(counts.map(|counter| counter.load(Ordering::Relaxed)), [3, 1, 1]);
         places.clear();
         assert_eq!(admission.clients(), 0);
@@ -155,6 +159,9 @@ mod tests {
     fn an_address_of_version_6_stands_for_its_network() {
         let parse = |text: &str| network(text.parse().unwrap()).to_string();
         assert_eq!(parse("2001:db8:1:2:3::4"), "2001:db8:1:2::");
-        assert_eq!((parse("::ffff:10.0.0.1"), parse("10.0.0.1")), ("10.0.0.1".into(), "10.0.0.1".into()));
+        assert_eq!(
+            (parse("::ffff:10.0.0.1"), parse("10.0.0.1")),
+            ("10.0.0.1".into(), "10.0.0.1".into())
+        );
     }
 }

@@ -43,7 +43,12 @@ pub(super) struct Client {
 
 impl Client {
     /// A client that has just connected. `is_proxied`: it begins with the header of a load balancer.
-    pub(super) fn new(address: SocketAddr, is_proxied: bool, settings: &GateSettings, now: Instant) -> Client {
+    pub(super) fn new(
+        address: SocketAddr,
+        is_proxied: bool,
+        settings: &GateSettings,
+        now: Instant,
+    ) -> Client {
         Client {
             framing: Framing::new(&settings.protocol, settings.packet_bytes_max),
             preface: is_proxied.then(Incoming::default),
@@ -131,9 +136,8 @@ impl Client {
 
     /// Whether it has taken too long to begin, or was silent for too long.
     pub(super) fn is_overdue(&self, settings: &GateSettings, now: Instant) -> bool {
-        let longer_than = |since: Instant, time: Duration| {
-            !time.is_zero() && now.saturating_duration_since(since) > time
-        };
+        let longer_than =
+            |since: Instant, time: Duration| !time.is_zero() && now.saturating_duration_since(since) > time;
         match self.has_begun {
             false => longer_than(self.connected_at, settings.handshake),
             true => longer_than(self.heard_at, settings.idle),

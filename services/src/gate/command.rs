@@ -63,7 +63,9 @@ impl<'a> Command<'a> {
             "clients" => Command::Clients,
             "counters" => Command::Counters,
             name => {
-                return Err(Error::remote(format!("unknown command {name}: the gate has {KNOWN}")));
+                return Err(Error::remote(format!(
+                    "unknown command {name}: the gate has {KNOWN}"
+                )));
             }
         })
     }

@@ -30,7 +30,10 @@ mod worker;
 
 use std::sync::Arc;
 
-use skyring::{Answer, Caller, Context, Error, Handle, Message, Payload, Service, SocketEvent, SocketId, SocketNews};
+use skyring::seri::{Table, Value};
+use skyring::{
+    Answer, Caller, Context, Error, Handle, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
+};
 
 use self::admission::Admission;
 use self::command::Command;
@@ -110,9 +113,13 @@ impl Gate {
         match command {
             Command::Clients => Answer::now(&self.admission.clients()),
             Command::Counters => {
-                let counters = self.admission.counters.list();
-                let counters = counters.map(|(name, value)| (name.to_owned(), value));
-                Answer::now(&std::collections::BTreeMap::from(counters))
+                let mut counters = Table::default();
+                for (name, value) in self.admission.counters.list() {
+                    counters
+                        .entries
+                        .push((Value::from(name), Value::from(value as i64)));
+                }
+                Answer::now(&counters)
             }
             Command::Push(..) | Command::PushAll(_) => {
                 let (caller, is_call) = ((**context).clone(), message.is_call());

@@ -222,7 +222,9 @@ fn set(settings: &mut GateSettings, name: &str, value: &str) -> Result<(), Strin
                 network
                     .parse()
                     .or_else(|_| network.parse().map(|address: std::net::IpAddr| address.into()))
-                    .map_err(|_| format!("proxies: \"{network}\" is no address or network such as 10.0.0.0/8"))
+                    .map_err(|_| {
+                        format!("proxies: \"{network}\" is no address or network such as 10.0.0.0/8")
+                    })
             });
             settings.proxies = networks.collect::<Result<_, _>>()?;
         }
@@ -254,28 +256,45 @@ mod tests {
             ("127.0.0.1:80 .game 5 idle=3", "no setting idle; there are"),
             ("127.0.0.1:80 .game idle_ms=soon", "idle_ms is a number up to"),
             ("127.0.0.1:80 .game packet_bytes=0", "packet_bytes is at least 1"),
-            ("127.0.0.1:80 .game packet_bytes=65536", "packet_bytes is at most 65535"),
-            ("ws://127.0.0.1:80 .game packet_bytes=99999999", "packet_bytes is a number up to 16777216"),
+            (
+                "127.0.0.1:80 .game packet_bytes=65536",
+                "packet_bytes is at most 65535",
+            ),
+            (
+                "ws://127.0.0.1:80 .game packet_bytes=99999999",
+                "packet_bytes is a number up to 16777216",
+            ),
             ("127.0.0.1:80 .game when_full=wait", "close or drop"),
-            ("127.0.0.1:80 .game proxies=10.0.0.0/33", "\"10.0.0.0/33\" is no address or network"),
+            (
+                "127.0.0.1:80 .game proxies=10.0.0.0/33",
+                "\"10.0.0.0/33\" is no address or network",
+            ),
         ] {
             let error = GateSettings::parse(arguments).expect_err(arguments).to_string();
-            assert!(error.contains(part) && error.contains(SYNTAX), "{arguments}: {error}");
+            assert!(
+                error.contains(part) && error.contains(SYNTAX),
+                "{arguments}: {error}"
+            );
         }
     }
 
     #[test]
     fn addresses_targets_and_settings_are_parsed() {
-        let settings = GateSettings::parse("[::1]:80 @game 7 idle_ms=5 when_full=drop proxies=10.0.0.0/8,::1");
+        let settings =
+            GateSettings::parse("[::1]:80 @game 7 idle_ms=5 when_full=drop proxies=10.0.0.0/8,::1");
         let settings = settings.expect("valid arguments");
         assert_eq!(
             (settings.host.as_str(), settings.port, settings.clients_max),
             ("::1", 80, 7)
         );
         assert_eq!(settings.protocol, Protocol::Length);
-        assert_eq!((settings.idle, settings.when_full), (Duration::from_millis(5), WhenFull::Drop));
+        assert_eq!(
+            (settings.idle, settings.when_full),
+            (Duration::from_millis(5), WhenFull::Drop)
+        );
         assert_eq!(settings.proxies.len(), 2);
-        let settings = GateSettings::parse("ws://0.0.0.0:80/game db@rooms packet_bytes=1000000").expect("valid");
+        let settings =
+            GateSettings::parse("ws://0.0.0.0:80/game db@rooms packet_bytes=1000000").expect("valid");
         let path = "/game".into();
         assert_eq!(settings.protocol, Protocol::WebSocket { path });
         let address = Address::parse("@rooms").expect("a name");

@@ -5,13 +5,13 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use tungstenite::Message;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::Message;
 
 use super::framing::{FramingError, Incoming, Packet};
 
@@ -20,6 +20,9 @@ const REQUEST_BYTES_MAX: usize = 8 << 10;
 
 /// Memory that each client has for what it sends; more is taken for a longer message while it arrives.
 const BUFFER_BYTES: usize = 512;
+
+/// Most bytes in front of a message that is written.
+const FRAME_HEADER_BYTES: usize = 14;
 
 /// The websocket of one client.
 #[derive(Debug)]
@@ -137,7 +140,8 @@ impl WebSocket {
             }
             Err(error) => return Err(refuse(output, "400 Bad Request", error.to_string())),
         };
-        write_response(&mut *output, &response).map_err(|error| FramingError::Malformed(error.to_string()))?;
+        write_response(&mut *output, &response)
+            .map_err(|error| FramingError::Malformed(error.to_string()))?;
         let _ = self.incoming.take(bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
@@ -181,7 +185,7 @@ pub(super) fn encode(body: &[u8], is_text: bool) -> Bytes {
         opcode: OpCode::Data(if is_text { Data::Text } else { Data::Binary }),
         ..FrameHeader::default()
     };
-    let mut frame = Vec::with_capacity(FrameHeader::MAX_SIZE + body.len());
+    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + body.len());
     // Writing to memory does not fail.
     let _ = header.format(body.len() as u64, &mut frame);
     frame.extend_from_slice(body);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skyring::{
-    Address, Answer, Context, Error, Handle, Kind, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
+    Address, Answer, Context, Error, Kind, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
 };
 
 use super::admission::{Admission, count};
@@ -64,7 +64,11 @@ impl Worker {
     // ---- clients that come and go ----
 
     fn accept(&mut self, context: &Context<Self>, id: SocketId, peer: SocketAddr) {
-        let is_proxied = self.settings.proxies.iter().any(|network| network.contains(&peer.ip()));
+        let is_proxied = self
+            .settings
+            .proxies
+            .iter()
+            .any(|network| network.contains(&peer.ip()));
         let client = Client::new(peer, is_proxied, &self.settings, Instant::now());
         self.clients.insert(id, client);
         if is_proxied || self.admit(context, id) {
@@ -260,7 +264,11 @@ impl Worker {
 
     /// Writes an encoded packet; a client that does not read loses it, or is closed.
     fn write_packet(&mut self, context: &Context<Self>, id: SocketId, packet: Bytes) {
-        if !self.clients.get(&id).is_some_and(|client| client.framing.is_open()) {
+        if !self
+            .clients
+            .get(&id)
+            .is_some_and(|client| client.framing.is_open())
+        {
             return;
         }
         let waiting = context.sockets().waiting(id).unwrap_or(0);
@@ -289,11 +297,15 @@ impl Worker {
         let mut encoded: [Option<Bytes>; 2] = [None, None];
         let mut written = 0;
         for id in ids {
-            let Some(client) = self.clients.get(&id) else { continue };
+            let Some(client) = self.clients.get(&id) else {
+                continue;
+            };
             let is_text = client.is_text;
             let packet = match &encoded[usize::from(is_text)] {
                 Some(packet) => packet.clone(),
-                None => encoded[usize::from(is_text)].insert(self.encode(body, is_text)?).clone(),
+                None => encoded[usize::from(is_text)]
+                    .insert(self.encode(body, is_text)?)
+                    .clone(),
             };
             self.write_packet(context, id, packet);
             written += 1;
@@ -334,9 +346,8 @@ impl Worker {
             return Ok(());
         }
         if rooms.len() >= GATE_ROOMS_MAX {
-            return Err(Error::overloaded(format!(
-                "client {id} is in {GATE_ROOMS_MAX} rooms, which are the most"
-            )));
+            let what = format!("client {id} is in {GATE_ROOMS_MAX} rooms, which are the most").into();
+            return Err(Error::Overloaded { what });
         }
         let room: Rc<str> = match self.rooms.get_key_value(room) {
             Some((room, _)) => Rc::clone(room),
