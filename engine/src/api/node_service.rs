@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::service::Service;
 use crate::service::context::Context;
 use crate::service::end::End;
-use crate::service::launch::launch_here;
+use crate::service::launch::launch_described;
 use crate::service::message::{Answer, Message};
 use crate::service::watch::Watch;
 
@@ -94,7 +94,7 @@ pub(crate) struct NodeService {
 impl NodeService {
     /// Launches it on the shard that its handle hashes to, which must be this one.
     pub(crate) fn launch(shard: &Rc<ShardCore>) -> Result<(), Error> {
-        launch_here(shard, HANDLE, |_| NodeService::default())?;
+        launch_described(shard, HANDLE, NAME.into(), |_| NodeService::default())?;
         shard.node.names.update(|names| names.register(NAME, HANDLE))
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn launch_here<S: Service>(
 }
 
 /// Like [`launch_here`], with the kind and the arguments of the service.
-pub(super) fn launch_described<S: Service>(
+pub(crate) fn launch_described<S: Service>(
     shard: &Rc<ShardCore>,
     handle: Handle,
     what: Text,
