@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use skyring::{Backoff, Child, Node, Strategy, Supervisor};
 use skyring::log::Destination;
+use skyring::{Backoff, Child, Node, Strategy, Supervisor};
 use skyring_services::{CONSOLE_CLIENTS_MAX, kinds};
 
 /// The longest wait for an expected event.
@@ -130,11 +130,17 @@ fn restarts_and_their_causes_are_listed() {
     );
     client.output("kill .second");
     let begun = Instant::now();
-    while !client.output("supervisor").ends_with("\trunning\trestarts:1\tkilled\n") {
+    while !client
+        .output("supervisor")
+        .ends_with("\trunning\trestarts:1\tkilled\n")
+    {
         assert!(begun.elapsed() < TIMEOUT, "{}", client.output("supervisor"));
     }
     let list = client.output("list");
-    assert!(list.contains("\tsimpledb\t.second\trestarts:1\tkilled\n"), "{list}");
+    assert!(
+        list.contains("\tsimpledb\t.second\trestarts:1\tkilled\n"),
+        "{list}"
+    );
     console.await_log("(second) has ended and is started again in 0 ms, for the 1. time: killed");
 }
 

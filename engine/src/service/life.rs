@@ -95,11 +95,12 @@ impl Life {
             .set(self.queued_bytes.get().saturating_sub(bytes));
     }
 
-    /// Requests the end of the service after the current message. The first cause counts, but for a failure while the
-    /// service stops.
+    /// Requests the end of the service after the current message. The first cause counts, but a failure counts more than
+    /// an exit.
     pub(crate) fn request_end(&self, cause: End) {
         let mut stored = self.cause.borrow_mut();
-        if stored.is_none() || (self.is_closed() && cause.is_failure()) {
+        let counts_less = |stored: &End| !stored.is_failure() && cause.is_failure();
+        if stored.as_ref().is_none_or(counts_less) {
             *stored = Some(cause);
         }
         self.exiting.set(true);

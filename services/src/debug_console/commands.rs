@@ -161,12 +161,12 @@ async fn supervisors(caller: &Caller) -> Result<String, String> {
         // One that ends meanwhile is no error of the command.
         let Ok(payload) = call.await else { continue };
         let values = payload.values().map_err(text_of)?;
-        let [strategy, Value::Table(children)] = &values[..] else {
+        let [strategy, children @ ..] = &values[..] else {
             continue;
         };
         let title = format!("{}\t{}", service.what, column(strategy));
         text.push_str(&lines([(service.handle.to_string(), title)]));
-        for child in &children.array {
+        for child in children {
             let Value::Table(child) = child else { continue };
             let columns: Vec<String> = child.array.iter().map(column).collect();
             if let [name, handle, state, restarts, end] = &columns[..] {

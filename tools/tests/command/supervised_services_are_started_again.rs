@@ -38,9 +38,18 @@ fn a_service_in_lua_is_started_again_until_its_supervisor_gives_up_and_the_node_
     let (log, errors) = (node.written(), node.read_stderr());
     assert_eq!(code, Some(1), "{log}");
     assert_eq!(log.matches("here I am").count(), 4, "{log}");
-    assert!(log.contains("(mortal) has ended and is started again in "), "{log}");
-    assert!(log.contains("The node fails: supervisor services gives up: more than 3 restarts"), "{log}");
-    assert!(errors.contains("gives up") && errors.lines().count() == 1, "{errors}");
+    assert!(
+        log.contains("(mortal) has ended and is started again in "),
+        "{log}"
+    );
+    assert!(
+        log.contains("The node fails: supervisor services gives up: more than 3 restarts"),
+        "{log}"
+    );
+    assert!(
+        errors.contains("gives up") && errors.lines().count() == 1,
+        "{errors}"
+    );
 }
 
 #[test]

@@ -402,7 +402,7 @@ impl Running {
         context.fail(cause);
     }
 
-    /// A table for consoles: for each child its name, handle, state, restarts and last end.
+    /// For consoles: the strategy, and for each child a table of its name, handle, state, restarts and last end.
     fn describe(&self) -> Result<Payload, Error> {
         let rows = self.slots.iter().enumerate().map(|(number, slot)| {
             let handle = slot.handle.unwrap_or(Handle::NONE).to_string();
