@@ -259,8 +259,9 @@ impl Policy {
         if is_reset {
             return;
         }
-        let since = now.saturating_sub(self.period_ms);
-        while self.restarts.front().is_some_and(|time| *time <= since) {
+        let period_ms = self.period_ms;
+        let is_old = |time: &Millis| now.saturating_sub(*time) >= period_ms;
+        while self.restarts.front().is_some_and(is_old) {
             self.restarts.pop_front();
         }
         if self.restarts.len() >= self.intensity {

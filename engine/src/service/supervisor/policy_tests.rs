@@ -144,6 +144,20 @@ fn restarts_that_are_older_than_the_period_do_not_count() {
 }
 
 #[test]
+fn restarts_in_the_first_millisecond_of_the_clock_count_too() {
+    let mut policy = running(Strategy::OneForOne, 1, &[Restart::Always]);
+    policy.ended(0, &panicked(), 0, 0);
+    policy.wake(8);
+    policy.started(0, 8);
+    let _ = actions(&mut policy);
+    policy.ended(0, &panicked(), 9, 0);
+    assert!(matches!(
+        actions(&mut policy).pop(),
+        Some(Action::Done(Reason::Escalated(_)))
+    ));
+}
+
+#[test]
 fn a_child_that_does_not_start_the_first_time_ends_those_before_it() {
     let mut policy = Policy::new(Strategy::OneForOne, 5, 1000, vec![rules(Restart::Always); 3]);
     policy.begin(0);
