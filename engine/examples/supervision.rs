@@ -132,14 +132,15 @@ async fn call_all_the_time(
         }
     }
     // The last calls end.
-    while ledger.lock().unwrap_or_else(PoisonError::into_inner).called > outcomes(&ledger) {
+    while !is_complete(&ledger) {
         caller.sleep(Duration::from_millis(5)).await;
     }
 }
 
-fn outcomes(ledger: &Mutex<Ledger>) -> u64 {
+/// Whether every call has an outcome.
+fn is_complete(ledger: &Mutex<Ledger>) -> bool {
     let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-    ledger.answered + ledger.failed.values().sum::<u64>()
+    ledger.called == ledger.answered + ledger.failed.values().sum::<u64>()
 }
 
 fn start() -> Result<Node, Failure> {

@@ -101,10 +101,4 @@ impl Restarting {
             may_have_run,
         })
     }
-
-    /// How many handles are remembered.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.ended.len()
-    }
 }
