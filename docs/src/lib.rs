@@ -26,6 +26,7 @@ pages! {
     concepts = "../chapters/concepts.md";
     services = "../chapters/services.md";
     gate = "../chapters/gate.md";
+    supervision = "../chapters/supervision.md";
     cluster = "../chapters/cluster.md";
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";

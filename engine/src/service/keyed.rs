@@ -92,5 +92,6 @@ where
 }
 
 async fn launch_kind_keyed(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
-    launch_all(caller, || kind_work(caller, kind, arguments)).await
+    let kinds = &caller.shard.services().kinds;
+    launch_all(caller, || kind_work(kinds, kind, arguments)).await
 }

@@ -120,7 +120,7 @@ impl Caller {
             .update(|names| names.name_local(name, handle))
     }
 
-    /// Ends a service of this node. Its unanswered calls fail.
+    /// Ends a service of this node at once, without its [`stop`](crate::Service::stop). Its unanswered calls fail.
     pub fn end_service(&self, handle: Handle) {
         if handle == self.handle {
             self.exit();
@@ -131,7 +131,7 @@ impl Caller {
 
     /// The number of messages that wait for this service.
     pub fn messages_waiting(&self) -> usize {
-        self.life.waiting.get()
+        self.life.messages_waiting()
     }
 
     /// Whether a service may have this handle: for handles of other shards, always true.
