@@ -25,6 +25,7 @@ pages! {
     quick_start = "../chapters/quick-start.md";
     concepts = "../chapters/concepts.md";
     services = "../chapters/services.md";
+    typed_services = "../chapters/typed-services.md";
     cluster = "../chapters/cluster.md";
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";

@@ -116,10 +116,16 @@ fn write_method(method: &Method, service: &Ident, place: &TokenStream) -> TokenS
     quote! {
         #(#docs)*
         #(#conditions)*
+        #[inline]
         #visibility fn #name(
             &self,
             #(#parameters),*
-        ) -> ::skyring::typed::TypedCall<<P as ::skyring::typed::Place>::Call, #value, #error> {
+        ) -> ::skyring::typed::TypedCall<
+            <P as ::skyring::typed::Place>::Call,
+            impl ::core::ops::Fn(
+                ::core::result::Result<::skyring::Payload, ::skyring::Error>,
+            ) -> ::core::result::Result<#value, #error> + use<P>,
+        > {
             ::skyring::typed::TypedCall::new(self.place.call_at(&self.address, #packed), |outcome| #outcome)
         }
     }

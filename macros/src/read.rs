@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Pat,
-    PathArguments, ReturnType, Type, Visibility,
+    Attribute, Error, FnArg, GenericArgument, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemImpl,
+    LitStr, Pat, PathArguments, ReturnType, Type, Visibility,
 };
 
 use crate::method::{Argument, Block, Hook, HookKind, Method, MethodResult, Parameter, ResultValues, about};
@@ -109,7 +109,9 @@ fn type_name(ty: &Type) -> Option<Ident> {
 }
 
 fn has_no_generics(generics: &Generics, whose: &str, mistakes: &mut Mistakes) {
-    if let Some(parameter) = generics.params.first() {
+    let mut parameters = generics.params.iter();
+    // A lifetime only says what borrows from what.
+    if let Some(parameter) = parameters.find(|parameter| !matches!(parameter, GenericParam::Lifetime(_))) {
         mistakes.add(
             parameter,
             &format!("{whose} has no parameters: its callers could not know them"),

@@ -17,10 +17,10 @@ pub(crate) fn write(block: &Block) -> TokenStream {
             let name = &hook.name;
             quote! {
                 match ::skyring::typed::generated::described(command, <Self as ::skyring::typed::TypedService>::DECLARATION) {
-                    ::core::option::Option::Some(answer) => ::core::result::Result::Ok(answer),
-                    ::core::option::Option::None => ::core::result::Result::Ok(
-                        self.#name(context, ::skyring::typed::generated::keep(message)),
-                    ),
+                    ::core::option::Option::Some(answer) => answer,
+                    ::core::option::Option::None => {
+                        self.#name(context, ::skyring::typed::generated::keep(message))
+                    }
                 }
             }
         }
@@ -67,13 +67,14 @@ pub(crate) fn write(block: &Block) -> TokenStream {
         impl ::skyring::typed::TypedService for #ty {
             const DECLARATION: &'static ::skyring::typed::Declaration = &#declaration;
 
+            #[inline]
             fn dispatch(
                 &mut self,
                 context: &::skyring::Context<Self>,
                 message: &::skyring::Message,
                 command: ::core::option::Option<&[u8]>,
                 arguments: &mut ::skyring::typed::Arguments<'_>,
-            ) -> ::core::result::Result<::skyring::Answer, ::skyring::Error> {
+            ) -> ::skyring::Answer {
                 match command {
                     #(#arms)*
                     _ => #otherwise,
@@ -87,30 +88,49 @@ pub(crate) fn write(block: &Block) -> TokenStream {
 fn arm(method: &Method) -> TokenStream {
     let command = Literal::byte_string(method.command.as_bytes());
     let (name, conditions) = (&method.name, &method.conditions);
-    let reads = method
-        .arguments()
-        .enumerate()
-        .map(|(at, argument)| read(at, argument));
     let passed = passed(method);
     let body = if method.is_async {
-        let answered = answered(method, quote!(Self::#name(#(#passed),*).await));
+        let reads = method.arguments().enumerate().map(|(at, argument)| {
+            let (name, read) = (variable(at), read(argument));
+            quote!(let #name = #read?;)
+        });
+        let answered = answered(
+            method,
+            quote!(Self::#name(#(#passed),*).await),
+            |value| quote!(#value?),
+        );
         quote! {
             let context = ::core::clone::Clone::clone(context);
             let message = ::skyring::typed::generated::keep(message);
-            ::core::result::Result::Ok(::skyring::Answer::later(async move {
+            ::skyring::Answer::later(async move {
                 let context = context;
                 let arguments = &mut ::skyring::typed::generated::arguments::<Self>(&message);
                 #(#reads)*
                 arguments.end()?;
                 #answered
-            }))
+            })
         }
     } else {
-        let answered = answered(method, quote!(self.#name(#(#passed),*)));
+        // Not a function with a result for `?`: an answer would be moved once more.
+        let or_answer = |value: TokenStream| {
+            quote! {
+                match #value {
+                    ::core::result::Result::Ok(value) => value,
+                    ::core::result::Result::Err(error) => return ::skyring::Answer::error(error),
+                }
+            }
+        };
+        let reads = method.arguments().enumerate().map(|(at, argument)| {
+            let (name, read) = (variable(at), or_answer(read(argument)));
+            quote!(let #name = #read;)
+        });
+        let answered = answered(method, quote!(self.#name(#(#passed),*)), or_answer);
         quote! {
             #(#reads)*
-            arguments.end()?;
-            ::core::result::Result::Ok(::skyring::Answer::from(#answered))
+            if let ::core::result::Result::Err(error) = arguments.end() {
+                return ::skyring::Answer::error(error);
+            }
+            ::skyring::Answer::from(#answered)
         }
     };
     quote! {
@@ -138,24 +158,24 @@ fn passed(method: &Method) -> Vec<TokenStream> {
     passed.collect()
 }
 
-/// Reads an argument.
-fn read(at: usize, argument: &Argument) -> TokenStream {
-    let (name, class) = (variable(at), &argument.class);
+/// Reads an argument: a result.
+fn read(argument: &Argument) -> TokenStream {
+    let class = &argument.class;
     let (ty, span) = (&class.ty, class.span());
     match class.way {
-        Way::Plain | Way::Bytes => quote_spanned!(span=> let #name = arguments.plain::<#ty>()?;),
+        Way::Plain | Way::Bytes => quote_spanned!(span=> arguments.plain::<#ty>()),
         Way::Serde => {
-            quote_spanned!(span=> let #name = <#ty as ::skyring::typed::ArgumentValue<'_>>::read(arguments)?;)
+            quote_spanned!(span=> <#ty as ::skyring::typed::ArgumentValue<'_>>::read(arguments))
         }
     }
 }
 
-/// The `Result<Payload, Error>` of a method's result.
-fn answered(method: &Method, call: TokenStream) -> TokenStream {
+/// The `Result<Payload, Error>` of a method's result. `or_end` gives the value of a result, or ends with its error.
+fn answered(method: &Method, call: TokenStream, or_end: impl Fn(TokenStream) -> TokenStream) -> TokenStream {
     let value = match &method.result.error {
         Some(error) => {
             let span = Span::call_site().located_at(error.span());
-            quote_spanned!(span=> ::skyring::typed::generated::succeed::<_, #error>(#call)?)
+            or_end(quote_spanned!(span=> ::skyring::typed::generated::succeed::<_, #error>(#call)))
         }
         None => call,
     };

@@ -13,7 +13,7 @@ const PLAIN: [&str; 13] = [
 
 /// A type with the way in which it is written.
 pub(crate) struct Class {
-    /// As the source has it.
+    /// As the source has it, without the names of lifetimes.
     pub(crate) ty: Type,
     /// Without borrows, as a caller gets it.
     pub(crate) owned: Type,
@@ -33,10 +33,11 @@ pub(crate) enum Way {
 
 impl Class {
     pub(crate) fn of(ty: &Type) -> Class {
-        let mut owned = ty.clone();
+        let (mut elided, mut owned) = (ty.clone(), ty.clone());
+        Elided.visit_type_mut(&mut elided);
         Owner.visit_type_mut(&mut owned);
         Class {
-            ty: ty.clone(),
+            ty: elided,
             is_borrowed: quote!(#ty).to_string() != quote!(#owned).to_string(),
             owned,
             way: way(ty),
@@ -171,6 +172,22 @@ impl VisitMut for Owner {
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         *lifetime = Lifetime::new("'static", lifetime.span());
+    }
+}
+
+/// Removes the names of lifetimes, which only the method has.
+struct Elided;
+
+impl VisitMut for Elided {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if let Type::Reference(reference) = ty {
+            reference.lifetime = None;
+        }
+        visit_mut::visit_type_mut(self, ty);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        *lifetime = Lifetime::new("'_", lifetime.span());
     }
 }
 

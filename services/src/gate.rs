@@ -15,10 +15,7 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use skyring::{
-    Address, Answer, Context, Error, Handle, Kind, Message, Payload, Service, SocketEvent, SocketId,
-    SocketNews,
-};
+use skyring::{Address, Context, Error, Handle, Kind, Payload, SocketEvent, SocketId, SocketNews};
 
 /// Default for the largest number of clients of a gate.
 pub const GATE_CLIENTS_MAX_DEFAULT: usize = 1_024;
@@ -170,7 +167,7 @@ impl Gate {
         let _ = context.send(self.target.clone(), values);
     }
 
-    fn write(&self, context: &Context<Self>, id: SocketId, body: &[u8]) -> Result<(), Error> {
+    fn write_package(&self, context: &Context<Self>, id: SocketId, body: &[u8]) -> Result<(), Error> {
         if !self.clients.contains_key(&id) {
             return Err(Error::remote(format!("the gate has no client {id}")));
         }
@@ -214,29 +211,30 @@ fn take_package(incoming: &mut BytesMut) -> Option<Bytes> {
     Some(incoming.split_to(length).freeze())
 }
 
-impl Service for Gate {
-    fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
+/// Accepts TCP clients, and passes their packages to a service.
+#[skyring::service]
+impl Gate {
+    #[start]
+    fn listen(&mut self, context: &Context<Self>) -> Result<(), Error> {
         let listener = context.sockets().listen(&self.host, self.port, BACKLOG)?;
         self.listener = Some(listener);
         context.sockets().start(listener)
     }
 
-    fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
-        let values = message.unpack::<(&str, u32, Option<&[u8]>)>();
-        let done = match values {
-            Ok(("write", client, Some(bytes))) => self.write(context, SocketId(client), bytes),
-            Ok(("kick", client, _)) => {
-                self.close(context, SocketId(client));
-                Ok(())
-            }
-            Ok((command, ..)) => Err(Error::remote(format!(
-                "unknown command {command}: the gate has write and kick"
-            ))),
-            Err(error) => Err(error),
-        };
-        Answer::from(done.and_then(|()| Payload::pack(&())))
+    /// Writes a package to a client.
+    ///
+    /// # Errors
+    /// The gate has no such client, or the package is too large.
+    pub fn write(&self, context: &Context<Self>, client: u32, bytes: &[u8]) -> Result<(), Error> {
+        self.write_package(context, SocketId(client), bytes)
     }
 
+    /// Closes the connection of a client.
+    pub fn kick(&mut self, context: &Context<Self>, client: u32) {
+        self.close(context, SocketId(client));
+    }
+
+    #[answered]
     fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         let Some(id) = self.calls.remove(&session) else {
             return;
@@ -246,7 +244,7 @@ impl Service for Gate {
         };
         client.unanswered = client.unanswered.saturating_sub(1);
         let written = result.and_then(|payload| match payload.unpack::<Option<&[u8]>>()? {
-            Some(body) => self.write(context, id, body),
+            Some(body) => self.write_package(context, id, body),
             None => Ok(()),
         });
         if let Err(error) = written {
@@ -256,6 +254,7 @@ impl Service for Gate {
         self.forward_packages(context, id);
     }
 
+    #[socket]
     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
         let id = event.socket;
         match event.news {

@@ -9,7 +9,7 @@ mod simpledb;
 
 pub use debug_console::{CONSOLE_CLIENTS_MAX, DebugConsole, LINE_BYTES_MAX};
 pub use echo::Echo;
-pub use gate::{GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, Gate};
+pub use gate::{GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, Gate, GateClient};
 pub use monitor::{Change, HISTORY_MAX, NodeMonitor, WATCHED_MAX};
 pub use simpledb::{ENTRIES_MAX, SimpleDb};
 

@@ -10,63 +10,63 @@ use crate::core::payload::Payload;
 use crate::error::Error;
 use crate::service::call::Call;
 
-/// Reads the outcome of a call.
-type Read<T, F> = fn(Result<Payload, Error>) -> Result<T, F>;
-
-/// A call of a method of a typed service: await it. `C` is the call beneath: [`Call`] from a service, [`ClientCall`]
-/// from any thread.
+/// A call of a method of a typed service: await it, and get the result of the method. `C` is the call beneath: [`Call`]
+/// from a service, [`ClientCall`] from any thread; `R` reads its outcome.
+// A type for the reader, not a function pointer: the outcome is then not moved through memory once more.
 #[must_use = "a call does nothing until it is awaited"]
-pub struct TypedCall<C, T, F = Error> {
+pub struct TypedCall<C, R> {
     call: C,
-    read: Read<T, F>,
+    read: R,
 }
 
-impl<C, T, F> TypedCall<C, T, F> {
+impl<C, R> TypedCall<C, R> {
     /// A call whose outcome `read` turns into the result.
     #[inline(always)]
-    pub fn new(call: C, read: fn(Result<Payload, Error>) -> Result<T, F>) -> TypedCall<C, T, F> {
+    pub fn new(call: C, read: R) -> TypedCall<C, R> {
         TypedCall { call, read }
     }
 }
 
-impl<T, F> TypedCall<Call, T, F> {
+impl<R> TypedCall<Call, R> {
     /// Sets the timeout; see [`Call::timeout`].
-    pub fn timeout(mut self, timeout: Duration) -> TypedCall<Call, T, F> {
+    pub fn timeout(mut self, timeout: Duration) -> TypedCall<Call, R> {
         self.call = self.call.timeout(timeout);
         self
     }
 
     /// Marks the call as idempotent, so that it can be repeated and hedged; see [`Call::idempotent`].
-    pub fn idempotent(mut self) -> TypedCall<Call, T, F> {
+    pub fn idempotent(mut self) -> TypedCall<Call, R> {
         self.call = self.call.idempotent();
         self
     }
 
     /// Makes the call wait for space in a full buffer; see [`Call::wait_for_room`].
-    pub fn wait_for_room(mut self) -> TypedCall<Call, T, F> {
+    pub fn wait_for_room(mut self) -> TypedCall<Call, R> {
         self.call = self.call.wait_for_room();
         self
     }
 }
 
-impl<T, F> TypedCall<ClientCall, T, F> {
-    /// Blocks this thread until the answer arrives; see [`ClientCall::wait`].
-    ///
-    /// # Errors
-    /// Those of the call and of the method.
-    pub fn wait(self) -> Result<T, F> {
+impl<R, T> TypedCall<ClientCall, R>
+where
+    R: FnOnce(Result<Payload, Error>) -> T,
+{
+    /// Blocks this thread until the answer arrives; see [`ClientCall::wait`]. Returns the result of the method, or the
+    /// error of the call.
+    pub fn wait(self) -> T {
         (self.read)(self.call.wait())
     }
 }
 
-impl<C, T, F> Future for TypedCall<C, T, F>
+impl<C, R, T> Future for TypedCall<C, R>
 where
     C: Future<Output = Result<Payload, Error>> + Unpin,
+    R: Fn(Result<Payload, Error>) -> T + Unpin,
 {
-    type Output = Result<T, F>;
+    type Output = T;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         match Pin::new(&mut self.call).poll(context) {
             Poll::Ready(outcome) => Poll::Ready((self.read)(outcome)),
             Poll::Pending => Poll::Pending,

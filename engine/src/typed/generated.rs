@@ -34,19 +34,13 @@ pub fn take_plain<'a, T: Unpack<'a>>(values: &mut Values<'a>) -> Result<T, Serde
 }
 
 /// The answer for a command that is no method's: the interface, or the error.
-///
-/// # Errors
-/// The command is unknown.
 #[cold]
 pub fn unknown(
     command: Option<&[u8]>,
     arguments: &Arguments<'_>,
     declaration: &'static Declaration,
-) -> Result<Answer, Error> {
-    match described(command, declaration) {
-        Some(answer) => Ok(answer),
-        None => Err(arguments.unknown()),
-    }
+) -> Answer {
+    described(command, declaration).unwrap_or_else(|| Answer::error(arguments.unknown()))
 }
 
 /// The interface, if the command asks for it.

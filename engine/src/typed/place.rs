@@ -31,7 +31,7 @@ pub trait Place {
 impl Place for Caller {
     type Call = Call;
 
-    #[inline]
+    #[inline(always)]
     fn call_at(&self, address: &Address, values: Result<Payload, Error>) -> Call {
         self.call_payload(address.clone(), values)
     }
@@ -44,7 +44,7 @@ impl Place for Caller {
 impl<S> Place for Context<S> {
     type Call = Call;
 
-    #[inline]
+    #[inline(always)]
     fn call_at(&self, address: &Address, values: Result<Payload, Error>) -> Call {
         self.call_payload(address.clone(), values)
     }
@@ -57,7 +57,7 @@ impl<S> Place for Context<S> {
 impl Place for NodeRef {
     type Call = Call;
 
-    #[inline]
+    #[inline(always)]
     fn call_at(&self, address: &Address, values: Result<Payload, Error>) -> Call {
         self.call_payload(address.clone(), values)
     }
@@ -95,7 +95,7 @@ impl Place for ClientNode {
 impl<P: Place> Place for &P {
     type Call = P::Call;
 
-    #[inline]
+    #[inline(always)]
     fn call_at(&self, address: &Address, values: Result<Payload, Error>) -> P::Call {
         (**self).call_at(address, values)
     }

@@ -1,7 +1,6 @@
 //! The trait of typed services, and their handler.
 
 use crate::core::payload::Kind;
-use crate::error::Error;
 use crate::service::context::Context;
 use crate::service::message::{Answer, Message};
 use crate::typed::arguments::Arguments;
@@ -13,16 +12,13 @@ pub trait TypedService: Sized + 'static {
     const DECLARATION: &'static Declaration;
 
     /// Reads the arguments of a command and runs its method. `command` is `None` for a message that names none.
-    ///
-    /// # Errors
-    /// The error that the caller gets: the command is unknown, or its arguments are not those of the method.
     fn dispatch(
         &mut self,
         context: &Context<Self>,
         message: &Message,
         command: Option<&[u8]>,
         arguments: &mut Arguments<'_>,
-    ) -> Result<Answer, Error>;
+    ) -> Answer;
 }
 
 /// Handles a message to a typed service: the body of its [`Service::handle`](crate::Service::handle).
@@ -34,8 +30,5 @@ pub fn handle<S: TypedService>(service: &mut S, context: &Context<S>, message: M
         // No command is sent as another kind of message.
         _ => None,
     };
-    match service.dispatch(context, &message, command, &mut arguments) {
-        Ok(answer) => answer,
-        Err(error) => Answer::error(error),
-    }
+    service.dispatch(context, &message, command, &mut arguments)
 }
