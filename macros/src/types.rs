@@ -61,11 +61,10 @@ impl Class {
                 None => quote!(|| ::skyring::typed::Shape::Bytes),
             };
         }
-        let (mut ty, span) = (self.ty.clone(), self.span());
-        Static.visit_type_mut(&mut ty);
-        // A type that is no serde type has one error already.
+        let (ty, span) = (&self.ty, self.span());
+        // A type that is no serde type has this error already.
         if self.way == Way::Serde {
-            return quote_spanned!(span=> <#ty as ::skyring::typed::ArgumentValue<'static>>::shape);
+            return quote_spanned!(span=> <#ty as ::skyring::typed::ArgumentValue<'_>>::shape);
         }
         quote_spanned!(span=> ::skyring::typed::Shape::of::<#ty>)
     }
@@ -188,22 +187,6 @@ impl VisitMut for Elided {
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         *lifetime = Lifetime::new("'_", lifetime.span());
-    }
-}
-
-/// Makes every lifetime `'static`.
-struct Static;
-
-impl VisitMut for Static {
-    fn visit_type_mut(&mut self, ty: &mut Type) {
-        if let Type::Reference(reference) = ty {
-            reference.lifetime = Some(Lifetime::new("'static", reference.and_token.span));
-        }
-        visit_mut::visit_type_mut(self, ty);
-    }
-
-    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
-        *lifetime = Lifetime::new("'static", lifetime.span());
     }
 }
 

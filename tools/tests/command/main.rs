@@ -15,3 +15,4 @@ mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod the_runtime_can_be_chosen;
 mod two_nodes_answer_calls;
+mod typed_services_describe_themselves;
