@@ -17,8 +17,8 @@ use crate::shared::output::{EXIT_FAILURE, escape_text, fail, ignore_broken_pipe}
 /// The flags that clap answers with the help of `call` itself.
 const HELP: [&str; 2] = ["--help", "-h"];
 
-/// Makes `skyring call … CMD --help` a request for the description of CMD. `is_valid` tells whether arguments are those of
-/// a call; without a CMD they stay as they are.
+/// Makes `skyring call … CMD --help` a request for the description of CMD. `parse` reads the arguments of a call; without a
+/// CMD they stay as they are.
 pub(crate) fn with_help_of_command(
     arguments: Vec<OsString>,
     parse: impl Fn(&[OsString]) -> Option<Arguments>,
