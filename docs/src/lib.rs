@@ -27,6 +27,7 @@ pages! {
     services = "../chapters/services.md";
     gate = "../chapters/gate.md";
     supervision = "../chapters/supervision.md";
+    typed_services = "../chapters/typed-services.md";
     cluster = "../chapters/cluster.md";
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";

@@ -51,15 +51,21 @@ impl Client {
     /// # Errors
     /// As [`Caller::call`](crate::Caller::call), and [`Error::Overloaded`] when the shard's job queue is full.
     pub fn call<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> ClientCall {
-        self.begin(
-            Target {
-                node: None,
-                address: address.into(),
-                key: self.key,
-            },
-            Payload::pack(values),
-            self.options,
-        )
+        self.call_payload(address, Payload::pack(values))
+    }
+
+    /// Like [`call`](Self::call), with packed values.
+    pub fn call_payload(
+        &self,
+        address: impl Into<Address>,
+        payload: impl Into<Result<Payload, Error>>,
+    ) -> ClientCall {
+        let target = Target {
+            node: None,
+            address: address.into(),
+            key: self.key,
+        };
+        self.begin(target, payload.into(), self.options)
     }
 
     /// The same client with another key for its calls and sends: they go to the instance of the key of a keyed
@@ -100,7 +106,15 @@ impl Client {
     /// [`Error::Invalid`] for values that cannot be packed, [`Error::Overloaded`] when the shard's job queue is full.
     /// A send that is lost later is counted.
     pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
-        let (address, payload) = (address.into(), Payload::pack(values)?);
+        self.send_payload(address, Payload::pack(values)?)
+    }
+
+    /// Like [`send`](Self::send), with packed values.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the shard's job queue is full.
+    pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) -> Result<(), Error> {
+        let address = address.into();
         let (shard, key) = (self.shard_of(None, &address, self.key), self.key);
         self.inject(
             shard,
@@ -233,6 +247,42 @@ impl ClientNode {
             key: self.key,
         };
         self.client.begin(target, payload.into(), self.options)
+    }
+
+    /// Sends a message to a service there, in order with the other messages of its key, best effort, without a reply.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for values that cannot be packed, [`Error::Overloaded`] when the shard's job queue is full.
+    /// A send that is lost later is counted.
+    pub fn send<T: Pack + ?Sized>(&self, address: impl Into<Address>, values: &T) -> Result<(), Error> {
+        self.send_payload(address, Payload::pack(values)?)
+    }
+
+    /// Like [`send`](Self::send), with packed values.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the shard's job queue is full.
+    pub fn send_payload(&self, address: impl Into<Address>, payload: Payload) -> Result<(), Error> {
+        let (node, address, key) = (Arc::clone(&self.name), address.into(), self.key);
+        let shard = self.client.shard_of(Some(&node), &address, key);
+        self.client.inject(
+            shard,
+            Box::new(move |shard| {
+                shard.request_remote(RemoteRequest {
+                    node,
+                    address,
+                    source: Handle::NONE,
+                    key,
+                    channel: 0,
+                    payload,
+                    reply_to: ReplyTo::Nobody,
+                    deadline: None,
+                    timeout_ms: 0,
+                    is_idempotent: false,
+                    waits: false,
+                });
+            }),
+        )
     }
 }
 

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use skyring_codec::native::ErrorCode;
-use skyring_codec::seri::{PackError, UnpackError};
+use skyring_codec::native::{ERROR_BYTES_MAX, ErrorCode};
+use skyring_codec::seri::{PackError, SerdeError, UnpackError, pack, unpack};
 use thiserror::Error;
 
 /// Text that is cheap to clone: an error is cloned for each caller of a lost channel.
@@ -82,6 +82,9 @@ pub enum Error {
     Remote {
         /// The text of the other side.
         text: Text,
+        /// The error as a packed value, if the service is [typed](crate::typed) and the error has a type of its own.
+        /// It does not travel in the skynet dialect.
+        value: Option<Arc<[u8]>>,
     },
     /// A bounded queue or buffer is full. The call did not run.
     #[error("overloaded: {what}")]
@@ -131,7 +134,18 @@ fn may_have_run_text(may_have_run: bool) -> &'static str {
 impl Error {
     /// An error that a service answers with: the caller gets exactly this text.
     pub fn remote(text: impl Into<Text>) -> Error {
-        Error::Remote { text: text.into() }
+        Error::Remote {
+            text: text.into(),
+            value: None,
+        }
+    }
+
+    /// Like [`remote`](Self::remote), with the error as a packed value beside its text, for typed callers.
+    pub fn remote_value(text: impl Into<Text>, value: &[u8]) -> Error {
+        Error::Remote {
+            text: text.into(),
+            value: Some(value.into()),
+        }
     }
 
     /// The error as a service answers with it. Only the engine uses its own codes, so that what they state about the
@@ -186,8 +200,31 @@ impl Error {
         }
     }
 
+    /// The code and the payload of the error in the native dialect.
+    pub(crate) fn to_wire(&self) -> (ErrorCode, Vec<u8>) {
+        let packed = match self {
+            Error::Remote {
+                text,
+                value: Some(value),
+            } => pack(&(&**text, &**value)).ok(),
+            _ => None,
+        };
+        match packed {
+            Some(packed) if packed.len() <= ERROR_BYTES_MAX => (ErrorCode::RemoteValue, packed.to_vec()),
+            _ => (self.wire_code(), self.to_string().into_bytes()),
+        }
+    }
+
+    /// The error of a reply with [`ErrorCode::RemoteValue`].
+    pub(crate) fn remote_from_wire(payload: &[u8]) -> Error {
+        match unpack::<(&[u8], &[u8])>(payload) {
+            Ok((text, value)) => Error::remote_value(String::from_utf8_lossy(text), value),
+            Err(_) => Error::remote(String::from_utf8_lossy(payload)),
+        }
+    }
+
     /// The code in the native dialect.
-    pub(crate) fn wire_code(&self) -> ErrorCode {
+    fn wire_code(&self) -> ErrorCode {
         match self {
             Error::Timeout { .. } => ErrorCode::Timeout,
             Error::Unreachable { .. } => ErrorCode::Unreachable,
@@ -240,7 +277,7 @@ impl Error {
             },
             Some(("restarted", what)) => match service_restarted(what) {
                 Some(error) => error,
-                None => Error::Remote { text: text.into() },
+                None => Error::remote(text),
             },
             Some(("overloaded", what)) => Error::Overloaded { what: what.into() },
             Some(("denied", reason)) => Error::Denied {
@@ -248,9 +285,9 @@ impl Error {
             },
             Some(("too-large", sizes)) => match too_large(sizes) {
                 Some(error) => error,
-                None => Error::Remote { text: text.into() },
+                None => Error::remote(text),
             },
-            _ => Error::Remote { text: text.into() },
+            _ => Error::remote(text),
         }
     }
 }
@@ -297,6 +334,14 @@ impl From<UnpackError> for Error {
     }
 }
 
+impl From<SerdeError> for Error {
+    fn from(error: SerdeError) -> Error {
+        Error::Invalid {
+            what: error.to_string().into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,6 +372,13 @@ mod tests {
         ] {
             assert_eq!(Error::from_wire(error.to_string().as_bytes(), "@sdb"), error);
         }
+        let valued = Error::remote_value("no such player", b"\x0a\x01");
+        let (code, payload) = valued.to_wire();
+        assert_eq!(code, ErrorCode::RemoteValue);
+        assert_eq!(Error::remote_from_wire(&payload), valued);
+        let large = Error::remote_value("a long story", &[0; ERROR_BYTES_MAX]);
+        assert_eq!(large.to_wire(), (ErrorCode::Remote, b"a long story".to_vec()));
+        assert_eq!(Error::remote_from_wire(b"\xff"), Error::remote("\u{fffd}"));
         let too_large = Error::TooLarge { bytes: 20, limit: 10 };
         for text in [
             "too-large: request of 20 bytes, limit 10",

@@ -35,7 +35,8 @@
 //!
 //! The rooms, from top to bottom: `node` composes shards; a `shard` is one thread with its `service`, `cluster` and
 //! `socket` rooms, which depend on `core` and neither on each other nor on the shard; `core` is what they share; `rt`
-//! is the runtime, the only room that names an executor. `client` and `api` are the public interface.
+//! is the runtime, the only room that names an executor. `client` and `api` are the public interface; `typed` stands
+//! on both.
 //!
 //! Invariants of the whole: imports point down; every queue, buffer and wait has a bound.
 
@@ -52,6 +53,7 @@ mod rt;
 mod service;
 mod shard;
 mod socket;
+pub mod typed;
 
 pub use crate::core::handle::{Address, Handle, Name};
 pub use crate::core::node::NodeLog;
@@ -85,6 +87,7 @@ pub use service::supervisor::backoff::Backoff;
 pub use service::supervisor::child::Child;
 pub use service::watch::Watch;
 pub use skyring_codec::seri;
+pub use skyring_macros::service;
 pub use socket::{SocketInfo, SocketSort, Sockets};
 
 /// The bounds of the engine, each a named constant.

@@ -72,6 +72,21 @@ impl Service for Server {
     }
 }
 
+/// The same as a typed service.
+struct TypedServer;
+
+#[skyring::service]
+impl TypedServer {
+    #[command("GET")]
+    fn get<'a>(&self, value: &'a str) -> &'a str {
+        value
+    }
+
+    fn allocations(&self) -> u64 {
+        allocations()
+    }
+}
+
 /// Calls in a row of each task.
 const CALLS: u64 = 500;
 
@@ -89,6 +104,27 @@ async fn work(caller: &Caller, tasks: u64, bytes: usize) -> Result<(), Error> {
                     .await
                     .expect("an answer");
                 assert!(reply.unpack::<&str>() == Ok(&value));
+            }
+            done.set(done.get() + 1);
+        });
+    }
+    while done.get() < tasks {
+        caller.sleep(std::time::Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+/// Like `work`, through a typed client.
+async fn work_typed(caller: &Caller, tasks: u64, bytes: usize) -> Result<(), Error> {
+    let server = TypedServerClient::at(caller.node("db"), "@server");
+    let done = std::rc::Rc::new(Cell::new(0));
+    for _ in 0..tasks {
+        let (server, done) = (server.clone(), done.clone());
+        caller.spawn(async move {
+            let value = "x".repeat(bytes);
+            for _ in 0..CALLS {
+                let reply = server.get(&value).await.expect("an answer");
+                assert!(reply == value);
             }
             done.set(done.get() + 1);
         });
@@ -151,6 +187,40 @@ fn a_steady_call_of_up_to_256_bytes_allocates_at_most_once_at_each_end() {
         println!("{tasks} in flight, {bytes} bytes: {here} and {there} allocations for {calls} calls");
         assert!(
             here <= calls + beside,
+            "{tasks} in flight, {bytes} bytes: {here} for {calls} calls"
+        );
+        assert!(
+            there <= calls + beside,
+            "{tasks} in flight, {bytes} bytes: {there} for {calls} calls"
+        );
+    }
+}
+
+#[test]
+fn a_typed_service_and_its_client_allocate_no_more_than_those_written_by_hand() {
+    let (_db, game) = start(|| TypedServer);
+    let counted = game.block_on(move |caller: Caller| async move {
+        let server = TypedServerClient::at(caller.node("db"), "@server");
+        let mut counted = Vec::new();
+        for (tasks, bytes) in [(1, 16), (64, 0), (64, 200)] {
+            // Buffers that are kept for the next call are allocated here.
+            work_typed(&caller, tasks, bytes).await?;
+            let there = server.allocations().await?;
+            let here = allocations();
+            work_typed(&caller, tasks, bytes).await?;
+            let here = allocations() - here;
+            counted.push((tasks, bytes, here, server.allocations().await? - there));
+        }
+        Ok::<_, Error>(counted)
+    });
+    for (tasks, bytes, here, there) in counted.expect("the node runs").expect("every call is answered") {
+        let calls = tasks * CALLS;
+        let beside = 12 * tasks + 200 + executor_allocations();
+        // The caller gets a text of its own, which one that is written by hand borrows from the reply.
+        let texts = if bytes == 0 { 0 } else { calls };
+        println!("{tasks} in flight, {bytes} bytes: {here} and {there} allocations for {calls} calls");
+        assert!(
+            here <= calls + texts + beside,
             "{tasks} in flight, {bytes} bytes: {here} for {calls} calls"
         );
         assert!(

@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
 use shared::output::{EXIT_USAGE, STYLES, fail};
 use shared::programs::FLOOR_SERVER;
@@ -82,7 +83,14 @@ fn main() -> ExitCode {
     {
         return bench::serve_floor(&std::env::args_os().skip(2).collect::<Vec<_>>());
     }
+    CompleteEnv::with_factory(<Command as CommandFactory>::command).complete();
     let arguments = with_run_implied(std::env::args_os().collect());
+    let arguments = call::with_help_of_command(arguments, |arguments| {
+        match Command::try_parse_from(arguments).ok()?.action {
+            Action::Call(arguments) => Some(arguments),
+            _ => None,
+        }
+    });
     let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
         Err(error) => return report(&error),

@@ -32,11 +32,13 @@ pub enum ErrorCode {
     Invalid = 12,
     /// An operation failed on the machine of the callee.
     System = 13,
+    /// The service answered with an error of its own that has a value beside its text: the payload is both, packed.
+    RemoteValue = 14,
 }
 
 impl ErrorCode {
     /// All codes; the index of each is its number.
-    pub const ALL: [ErrorCode; 14] = [
+    pub const ALL: [ErrorCode; 15] = [
         Self::Remote,
         Self::Timeout,
         Self::Unreachable,
@@ -51,6 +53,7 @@ impl ErrorCode {
         Self::ShuttingDown,
         Self::Invalid,
         Self::System,
+        Self::RemoteValue,
     ];
 
     /// The number on the wire.
@@ -80,6 +83,7 @@ impl ErrorCode {
             Self::ShuttingDown => "shutting-down",
             Self::Invalid => "invalid",
             Self::System => "system",
+            Self::RemoteValue => "remote-value",
         }
     }
 }
@@ -94,7 +98,7 @@ mod tests {
             assert_eq!(code.number(), number as u32);
             assert_eq!(ErrorCode::from_number(number as u32), Some(code));
         }
-        assert_eq!(ErrorCode::from_number(14), None);
+        assert_eq!(ErrorCode::from_number(15), None);
         assert_eq!(ErrorCode::from_number(u32::MAX), None);
     }
 
@@ -102,7 +106,7 @@ mod tests {
     fn codes_have_the_numbers_and_names_that_the_specification_gives() {
         let names: Vec<_> = ErrorCode::ALL.into_iter().map(ErrorCode::name).collect();
         let expected = "remote timeout unreachable absent disabled connection-lost restarted no-such-service \
-                        overloaded too-large denied shutting-down invalid system";
+                        overloaded too-large denied shutting-down invalid system remote-value";
         assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     }
 }

@@ -27,7 +27,7 @@ mod wire;
 pub use self::key::Key;
 pub use self::pack::{LENGTH_MAX, Pack, PackError, Packer, pack, pack_into};
 pub use self::reader::UnpackError;
-pub use self::serde::{SerdeError, from_bytes, to_bytes};
+pub use self::serde::{Field, READS_MAX, SerdeError, Shape, Variant, from_bytes, to_bytes};
 pub use self::unpack::{Unpack, unpack, unpack_all};
 pub use self::value::{Kind, Table, Value};
 pub use self::view::{Array, Entries, TableRef, ValueRef, Values, values};

@@ -107,6 +107,20 @@ impl<'a> Values<'a> {
         value
     }
 
+    /// Takes the next value with a function that reads exactly that value.
+    #[inline]
+    pub(super) fn take_with<T, E>(
+        &mut self,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.taken += 1;
+        let value = read(&mut self.reader);
+        if value.is_err() {
+            self.reader.stop();
+        }
+        value
+    }
+
     /// How many values were taken, missing ones included: the position of the last one, as in the errors of
     /// [`Unpack`](super::Unpack).
     #[inline]

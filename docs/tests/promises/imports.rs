@@ -12,8 +12,9 @@ use crate::import_graph::Graph;
 const CIRCLE_FILES_MAX: usize = 5;
 
 /// The folders with a crate's source.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "codec/src",
+    "macros/src",
     "engine/src",
     "services/src",
     "services/lua/src",
@@ -26,7 +27,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
     match source {
         "engine/src" => &[
             &["lib"],
-            &["node"],
+            &["node", "typed"],
             &["client", "api", "shard"],
             &["service", "cluster", "socket"],
             &["core"],
@@ -39,6 +40,13 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["native", "skynet"],
             &["seri", "outbuffer", "wheel", "chunks"],
             &["retain", "faults", "limits", "millis"],
+        ],
+        "macros/src" => &[
+            &["lib"],
+            &["client", "server"],
+            &["declaration", "read"],
+            &["method"],
+            &["types"],
         ],
         _ => &[],
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of the repository that hold what people write.
-pub(crate) const FOLDERS: [&str; 6] = ["codec", "engine", "services", "bench", "tools", "docs"];
+pub(crate) const FOLDERS: [&str; 7] = ["codec", "macros", "engine", "services", "bench", "tools", "docs"];
 
 /// Folders whose contents programs write.
 const FOLDERS_WRITTEN: [&str; 4] = ["target", "book", "corpus", "artifacts"];

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
-use skyring_codec::seri::{self, Pack, Unpack, Value};
+use skyring_codec::seri::{self, Pack, Packer, Unpack, Value};
 
 use crate::error::Error;
 
@@ -29,9 +29,12 @@ thread_local! {
     static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
-fn pack_with<T: Pack + ?Sized>(scratch: &mut BytesMut, values: &T) -> Result<Payload, Error> {
+fn build_with<E: Into<Error>>(
+    scratch: &mut BytesMut,
+    fill: impl FnOnce(&mut Packer<'_>) -> Result<(), E>,
+) -> Result<Payload, Error> {
     scratch.clear();
-    if let Err(error) = seri::pack_into(scratch, values) {
+    if let Err(error) = fill(&mut Packer::new(scratch)) {
         // It may have grown much before the error.
         *scratch = BytesMut::new();
         return Err(error.into());
@@ -52,10 +55,21 @@ impl Payload {
     /// # Errors
     /// [`Error::Invalid`] when a value cannot be sent, for example a table nested too deeply.
     pub fn pack<T: Pack + ?Sized>(values: &T) -> Result<Payload, Error> {
+        Payload::build(|packer| values.pack(packer))
+    }
+
+    /// Packs the values that a closure appends.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as of [`pack`](Self::pack), or the error of the closure.
+    #[inline]
+    pub fn build<E: Into<Error>>(
+        fill: impl FnOnce(&mut Packer<'_>) -> Result<(), E>,
+    ) -> Result<Payload, Error> {
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => pack_with(&mut scratch, values),
+            Ok(mut scratch) => build_with(&mut scratch, fill),
             // A value packs others while it is being packed.
-            Err(_) => Ok(Payload(seri::pack(values)?)),
+            Err(_) => build_with(&mut BytesMut::new(), fill),
         })
     }
 

@@ -24,13 +24,15 @@ pub(super) struct Request {
 }
 
 /// Starts a node, makes the request from it, and stops it.
-pub(super) fn call(request: Request) -> Result<Payload, String> {
+pub(super) fn call(request: Request) -> Result<Payload, Error> {
     let builder = Node::builder()
         // Only the timeout of the request limits the call.
         .down_after(Duration::ZERO)
         .map(request.map)
         .log_to(Destination::File(LOG_SINK.into()));
-    let node = builder.start().map_err(|error| error.to_string())?;
+    let node = builder.start().map_err(|error| Error::System {
+        what: error.to_string().into(),
+    })?;
     let (name, address, payload) = (request.node.clone(), request.address, request.payload);
     let (timeout, is_send) = (request.timeout, request.is_send);
     let answer = node.run(move |caller| async move {
@@ -45,7 +47,7 @@ pub(super) fn call(request: Request) -> Result<Payload, String> {
             answer => answer.map(|_| Payload::default()),
         }
     });
-    let answer = answer.map_err(|error| error.to_string())?;
+    let answer = answer?;
     let answer = loop {
         match answer.recv_timeout(POLL_INTERVAL) {
             Ok(answer) => break answer,
@@ -58,7 +60,7 @@ pub(super) fn call(request: Request) -> Result<Payload, String> {
         }
     };
     node.stop();
-    answer.map_err(|error| error.to_string())
+    answer
 }
 
 /// The error of an unreachable peer, if an attempt to connect has failed. The engine retries until the deadline of

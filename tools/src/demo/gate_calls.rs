@@ -66,7 +66,7 @@ pub(super) async fn send(caller: Caller) -> Result<String, CommandError> {
 pub(super) async fn remote_error(caller: Caller) -> Result<String, CommandError> {
     match call(&caller, DB, "FLY", "FLY").await {
         Err(CommandError::Call {
-            error: Error::Remote { text },
+            error: Error::Remote { text, .. },
             ..
         }) if text.contains("unknown command FLY") => Ok(format!(
             "{GATE} -> {DB}: FLY failed with the text of {DB}: \"{text}\""

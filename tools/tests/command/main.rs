@@ -18,3 +18,4 @@ mod skynet_configs_run;
 mod supervised_services_are_started_again;
 mod the_runtime_can_be_chosen;
 mod two_nodes_answer_calls;
+mod typed_services_describe_themselves;

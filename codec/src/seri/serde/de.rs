@@ -6,6 +6,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Error as _, Unexpected, Visi
 use super::SerdeError;
 use crate::seri::number::exact_integer;
 use crate::seri::reader::{RESERVED_ITEMS_MAX, Reader, Token};
+use crate::seri::view::Values;
 
 /// Reads a Rust value from packed Lua values; see the [module](super) for the mapping.
 ///
@@ -18,6 +19,21 @@ pub fn from_bytes<'de, T: Deserialize<'de>>(payload: &'de [u8]) -> Result<T, Ser
         token,
         at_top: true,
     })
+}
+
+impl<'a> Values<'a> {
+    /// Takes the next value as a Rust type, which may borrow; a missing one is nil. See the [module](super) for the
+    /// mapping.
+    ///
+    /// # Errors
+    /// [`SerdeError`] when the bytes are malformed or the type refuses the value; then no value is left.
+    #[inline]
+    pub fn deserialize<T: Deserialize<'a>>(&mut self) -> Result<T, SerdeError> {
+        self.take_with(|reader| {
+            let token = next_at_top(reader)?;
+            T::deserialize(Deserializer::inner(reader, token))
+        })
+    }
 }
 
 /// The next value at the top of a payload; nil when there is none.

@@ -19,11 +19,14 @@
 //! - A table with more than a list is no sequence. Unknown fields of a struct are ignored, unless it denies them.
 
 mod de;
+mod probe;
 mod ser;
+mod shape;
 mod value;
 
 pub use self::de::from_bytes;
 pub use self::ser::to_bytes;
+pub use self::shape::{Field, READS_MAX, Shape, Variant};
 use super::pack::PackError;
 use super::reader::UnpackError;
 

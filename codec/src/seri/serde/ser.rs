@@ -20,6 +20,17 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SerdeError> {
     Ok(buffer.freeze())
 }
 
+impl Packer<'_> {
+    /// Appends a Rust value as one Lua value; see the [module](super) for the mapping.
+    ///
+    /// # Errors
+    /// [`SerdeError`] when the value has no packed form; the buffer then holds a part of it.
+    #[inline]
+    pub fn serialize<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerdeError> {
+        value.serialize(Serializer::inner(self))
+    }
+}
+
 /// Writes one value, or several at the top of the payload.
 struct Serializer<'p, 'b> {
     packer: &'p mut Packer<'b>,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use skyring_codec::Millis;
+use skyring_codec::link::Dialect;
 use skyring_codec::native::Hello;
 
 use crate::cluster::accepting::inbound::state::{Inbound, Progress};
@@ -58,9 +59,11 @@ impl Inbound {
                 let mut link = self.connection.link.borrow_mut();
                 match result {
                     Ok(payload) => link.respond(session, Ok(payload.0)),
-                    Err(error) => {
-                        link.respond_error(session, error.wire_code(), error.to_string().as_bytes())
+                    Err(error) if link.dialect() == Dialect::Native => {
+                        let (code, payload) = error.to_wire();
+                        link.respond_error(session, code, &payload);
                     }
+                    Err(error) => link.respond(session, Err(error.to_string().as_bytes())),
                 }
             }
             self.is_active.set(true);

@@ -164,6 +164,7 @@ impl InFlight {
     fn remote_error(&self, error: &ReplyError) -> Error {
         match error.code {
             // The service's own text, unchanged.
+            Some(ErrorCode::RemoteValue) => Error::remote_from_wire(&error.text),
             Some(ErrorCode::Remote) => Error::remote(String::from_utf8_lossy(&error.text)),
             _ => Error::from_wire(&error.text, &self.address.to_string()),
         }
