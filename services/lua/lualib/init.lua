@@ -31,9 +31,13 @@ end
 
 -- The loader of a built-in module, a function.
 local function find(name, is_fallback)
-	local loader = find_module(name, is_fallback, false)
-	if loader ~= true then
-		return loader
+	local found = find_module(name, is_fallback, false)
+	if type(found) == "table" then
+		return function()
+			return found
+		end
+	elseif found ~= true then
+		return found
 	end
 	return function()
 		local module = setmetatable({}, deferred_meta)
