@@ -317,7 +317,7 @@ end })
 
 setmetatable(skynet, { __index = function(_, key)
 	setmetatable(skynet, nil)
-	load_infrequent()
+	setmetatable(skynet, { __index = load_infrequent().missing })
 	return skynet[key]
 end })
 

@@ -280,6 +280,11 @@ function added.traceproto(typename, flag)
 	end
 end
 
+-- The value of a field that `skynet` does not have.
+function M.missing(_, key)
+	require "skynet.missing"("skynet", key)
+end
+
 for name, value in pairs(added) do
 	if skynet[name] == nil then
 		skynet[name] = value
