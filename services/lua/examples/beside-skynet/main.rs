@@ -87,18 +87,23 @@ fn add(rounds: &mut Rounds, figures: Figures) {
     }
 }
 
-/// The median and the range of a figure.
+/// The median of sorted values: of an even number, the mean of the middle two.
+fn median(values: &[f64]) -> Option<f64> {
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    Some((lower + upper) / 2.0)
+}
+
+/// The median of a figure, and a text with its range too.
 fn summary(rounds: &Rounds, row: &Row) -> Result<(f64, String), String> {
     let mut values = rounds.get(row.figure).cloned().unwrap_or_default();
     values.sort_by(f64::total_cmp);
-    let (Some(first), Some(last), Some(median)) =
-        (values.first(), values.last(), values.get(values.len() / 2))
-    else {
+    let (Some(first), Some(last), Some(median)) = (values.first(), values.last(), median(&values)) else {
         return Err(format!("no figure {}", row.figure));
     };
     let (decimals, unit) = (row.decimals, row.unit);
     let text = format!("{median:.decimals$} {unit} ({first:.decimals$} to {last:.decimals$})");
-    Ok((*median, text))
+    Ok((median, text))
 }
 
 fn compare(folder: &Path, rounds: u32) -> Result<(), Box<dyn Error>> {
