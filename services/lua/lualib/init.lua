@@ -59,23 +59,19 @@ end
 table.insert(package.searchers, 1, searcher(false))
 table.insert(package.searchers, searcher(true))
 
+package.loaded["skyring.loadlib"] = package.loadlib
+package.loaded["skyring.find"] = find
+
 -- Modules in C are examined before they are loaded.
-local load_library = package.loadlib
-package.preload["skyring.loadlib"] = function()
-	return load_library
+local function library_searcher(is_part)
+	return function(name)
+		return require "skyring.c_modules".search(name, is_part)
+	end
 end
+package.searchers[4] = library_searcher(false)
+package.searchers[5] = library_searcher(true)
 package.loadlib = function(...)
 	return require "skyring.c_modules".load_library(...)
-end
-package.searchers[4] = function(name)
-	return require "skyring.c_modules".search(name, false)
-end
-package.searchers[5] = function(name)
-	return require "skyring.c_modules".search(name, true)
-end
-
-package.preload["skyring.find"] = function()
-	return find
 end
 
 local tokens = {}

@@ -8,7 +8,7 @@ return function(skynet, state)
 
 local M = {}
 -- The functions for `skynet`. Those that the service has set itself stay.
-local added = { cache = require "skynet.codecache" }
+local added = { cache = require "skynet.codecache", response = require "skynet.response" }
 local proto = skynet._proto
 
 ---- messages without values
