@@ -4,6 +4,8 @@
 //! `cargo run --release -p skyring-lua --example agents -- [SERVICES] [ROWS]`, by default 2,000 and 0.
 
 mod node;
+#[path = "node/results.rs"]
+mod results;
 
 use std::process::ExitCode;
 
@@ -15,10 +17,11 @@ fn main() -> ExitCode {
         println!("usage: agents [SERVICES] [ROWS]");
         return ExitCode::from(2);
     };
-    node::run(
+    results::run(
         &[
             ("main", include_str!("agents/main.lua")),
             ("agent", include_str!("agents/agent.lua")),
+            ("measure", include_str!("node/measure.lua")),
         ],
         &format!("thread = 2\nagents = {services}\nrows = {rows}"),
     )

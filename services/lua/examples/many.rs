@@ -4,15 +4,13 @@
 //!
 //! Fails if a reply is lost or wrong, or if memory grows by more than a tenth after the first ten seconds.
 
+mod node;
+
 use std::error::Error;
 use std::fs;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
-
-use skyring::config::NodeConfig;
-use skyring::log::Destination;
-use skyring::{Kinds, NodeBuilder};
 
 /// The time that the last replies may take.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,14 +44,8 @@ fn run(services: u32, seconds: u32) -> Result<bool, Box<dyn Error>> {
             "thread = 4\nluaservice = '{at}/?.lua'\nstart = 'main'\nmany = {services}\nseconds = {seconds}\n"
         ),
     )?;
-    let (config, map) = NodeConfig::load_with_map(&file)?;
-    let bootstrap = config.bootstrap.clone();
     let log = folder.path().join("log");
-    let node = NodeBuilder::from_config(config, map)
-        .kinds(skyring_lua::add_kinds(Kinds::default()))
-        .first_service(&bootstrap)
-        .log_to(Destination::File(log.clone()))
-        .start()?;
+    let node = node::start(&file, Some(&log))?;
     let mut began = None;
     let mut warm = None;
     let started = Instant::now();

@@ -3,9 +3,17 @@
 //! `cargo run --release -p skyring-lua --example shared_tables`
 
 mod node;
+#[path = "node/results.rs"]
+mod results;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    node::run(&[("main", include_str!("shared_tables/main.lua"))], "thread = 1")
+    results::run(
+        &[
+            ("main", include_str!("shared_tables/main.lua")),
+            ("measure", include_str!("node/measure.lua")),
+        ],
+        "thread = 1",
+    )
 }

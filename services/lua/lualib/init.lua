@@ -31,9 +31,13 @@ end
 
 -- The loader of a built-in module, a function.
 local function find(name, is_fallback)
-	local loader = find_module(name, is_fallback, false)
-	if loader ~= true then
-		return loader
+	local found = find_module(name, is_fallback, false)
+	if type(found) == "table" then
+		return function()
+			return found
+		end
+	elseif found ~= true then
+		return found
 	end
 	return function()
 		local module = setmetatable({}, deferred_meta)
@@ -55,23 +59,19 @@ end
 table.insert(package.searchers, 1, searcher(false))
 table.insert(package.searchers, searcher(true))
 
+package.loaded["skyring.loadlib"] = package.loadlib
+package.loaded["skyring.find"] = find
+
 -- Modules in C are examined before they are loaded.
-local load_library = package.loadlib
-package.preload["skyring.loadlib"] = function()
-	return load_library
+local function library_searcher(is_part)
+	return function(name)
+		return require "skyring.c_modules".search(name, is_part)
+	end
 end
+package.searchers[4] = library_searcher(false)
+package.searchers[5] = library_searcher(true)
 package.loadlib = function(...)
 	return require "skyring.c_modules".load_library(...)
-end
-package.searchers[4] = function(name)
-	return require "skyring.c_modules".search(name, false)
-end
-package.searchers[5] = function(name)
-	return require "skyring.c_modules".search(name, true)
-end
-
-package.preload["skyring.find"] = function()
-	return find
 end
 
 local tokens = {}

@@ -2,7 +2,7 @@
 --
 -- The host does the work of every message: it starts and resumes coroutines, packs values and manages sessions. This
 -- file holds protocols, the tokens of sleeping coroutines, and the functions that most services use. The others are in
--- `skynet.infrequent`, which is loaded when one of them is first used.
+-- `skynet.infrequent` and `skynet.response`, which are loaded when one of them is first used.
 --
 -- Functions keep only what they use of the modules in Rust, whose tables are freed: every service has this module, so its
 -- memory counts.
@@ -17,7 +17,6 @@ local running = coroutine.running
 local pack, unpack = core.pack, core.unpack
 local host_call, host_rawcall, host_send = host.call, host.rawcall, host.send
 local host_suspend, host_wakeup, host_drop_wait = host.suspend, host.wakeup, host.drop_wait
-local host_take_call, host_respond, host_is_pending = host.take_call, host.respond, host.is_response_pending
 local host_timeout, host_timer, host_handler = host.timeout, host.timer, host.handler
 local host_start, host_quit = host.start, host.quit
 local core_send, core_genid, core_command = core.send, core.genid, core.command
@@ -159,30 +158,6 @@ end
 skynet.ret, skynet.retpack = host.ret, host.retpack
 skynet.context, skynet.ignoreret = host.context, host.skip_answer
 
-function skynet.response(own_pack)
-	own_pack = own_pack or pack
-	local session, source = host_take_call()
-	assert(session, "there is no message to answer here")
-	if session == 0 then
-		return function() end
-	end
-	local done = false
-	return function(ok, ...)
-		if ok == "TEST" then
-			return host_is_pending(session, source)
-		end
-		if done then
-			error("a call can be answered only once")
-		end
-		done = true
-		if ok then
-			return host_respond(session, source, true, own_pack(...))
-		end
-		local text = ...
-		return host_respond(session, source, false, text ~= nil and tostring(text) or "the service answered with an error")
-	end
-end
-
 ---- coroutines
 
 skynet.fork = host.fork
@@ -316,8 +291,12 @@ setmetatable(proto, { __index = function(_, key)
 end })
 
 setmetatable(skynet, { __index = function(_, key)
+	if key == "response" then
+		skynet.response = require "skynet.response"
+		return skynet.response
+	end
 	setmetatable(skynet, nil)
-	load_infrequent()
+	setmetatable(skynet, { __index = load_infrequent().missing })
 	return skynet[key]
 end })
 

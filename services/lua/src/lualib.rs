@@ -64,6 +64,8 @@ static MODULES: &[File] = &[
     file!("skynet", "lualib/skynet.lua", Library),
     file!("skynet.manager", "lualib/skynet/manager.lua", Library),
     file!("skynet.debug", "lualib/skynet/debug.lua", Library),
+    file!("skynet.response", "lualib/skynet/response.lua", Library),
+    file!("skynet.missing", "lualib/skynet/missing.lua", Library),
     file!("skynet.infrequent", "lualib/skynet/infrequent.lua", Library),
     file!("skynet.cluster", "lualib/skynet/cluster.lua", Always).deferred(),
     file!("skynet.inject", "lualib/skynet/inject.lua", Library),

@@ -60,7 +60,7 @@ impl SnLua {
         let host = interpreter.host();
         let ran = interpreter.run_exclusive(0, |_| {
             let ran = run_main(interpreter.lua(), host, &self.arguments);
-            state::collect_after_start(interpreter.lua());
+            interpreter.collect_when_started();
             ran
         });
         if let Err(text) = ran {
@@ -127,10 +127,7 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), Vec<u8>>
                 return Ok(Value::Nil);
             };
             if let Some(open) = modules::find(&name) {
-                let value = open(lua, &module_host)?;
-                return lua
-                    .create_function(move |_, ()| Ok(value.clone()))
-                    .map(Value::Function);
+                return open(lua, &module_host);
             }
             match lualib::module(&name, lookup(is_fallback)) {
                 Some(file) if file.is_deferred() && !is_used => Ok(Value::Boolean(true)),

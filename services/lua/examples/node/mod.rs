@@ -1,89 +1,24 @@
-//! Runs a node with the services of an example, in the allocator of the program, and prints the results that they log.
+//! A node of an example, in the allocator of the program.
+
+mod allocator;
 
 use std::error::Error;
-use std::fs;
-use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use skyring::config::NodeConfig;
 use skyring::log::Destination;
-use skyring::{Kinds, NodeBuilder};
+use skyring::{Kinds, Node, NodeBuilder};
 
-/// The program's allocator; the figures are those of the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-#[expect(
-    unsafe_code,
-    reason = "it declares a function of the allocator that takes no pointers"
-)]
-mod memory {
-    unsafe extern "C" {
-        /// Of mimalloc: frees unused pages of the calling thread, and with `force` gives them back to the system.
-        pub(crate) safe fn mi_collect(force: bool);
-    }
-}
-
-/// The time that a run may take.
-const RUN_TIME_MAX: Duration = Duration::from_secs(180);
-
-/// Runs `main` and the other services, given as name and text, until it logs `ALL DONE`; prints the lines that begin with
-/// `RESULT`.
-pub(crate) fn run(services: &[(&str, &str)], settings: &str) -> ExitCode {
-    skyring_lua::set_memory_release(|| memory::mi_collect(true));
-    match run_node(services, settings) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run_node(services: &[(&str, &str)], settings: &str) -> Result<bool, Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
-    for (name, text) in services {
-        fs::write(folder.path().join(name).with_extension("lua"), text)?;
-    }
-    let file = folder.path().join("config");
-    let at = folder.path().display();
-    fs::write(
-        &file,
-        format!("luaservice = '{at}/?.lua'\nstart = 'main'\n{settings}\n"),
-    )?;
-    let (config, map) = NodeConfig::load_with_map(&file)?;
+/// Starts a node with this config. It logs to a file, or where the config says.
+pub(crate) fn start(config: &Path, log: Option<&Path>) -> Result<Node, Box<dyn Error>> {
+    skyring_lua::set_memory_release(allocator::release);
+    let (config, map) = NodeConfig::load_with_map(config)?;
     let bootstrap = config.bootstrap.clone();
-    let log = folder.path().join("log");
-    let node = NodeBuilder::from_config(config, map)
+    let mut builder = NodeBuilder::from_config(config, map)
         .kinds(skyring_lua::add_kinds(Kinds::default()))
-        .first_service(&bootstrap)
-        .log_to(Destination::File(log.clone()))
-        .start()?;
-    let started = Instant::now();
-    let text = loop {
-        let text = fs::read_to_string(&log)?;
-        let is_finished =
-            text.contains("ALL DONE") || text.contains("error :") || text.contains("service failed");
-        if is_finished || started.elapsed() > RUN_TIME_MAX {
-            break text;
-        }
-        thread::sleep(Duration::from_millis(100));
-    };
-    node.stop();
-    for line in text.lines() {
-        if let Some((_, result)) = line.split_once("RESULT ") {
-            println!("{result}");
-        }
+        .first_service(&bootstrap);
+    if let Some(log) = log {
+        builder = builder.log_to(Destination::File(log.to_owned()));
     }
-    if text.contains("ALL DONE") {
-        return Ok(true);
-    }
-    println!("not finished; the last lines of the log:");
-    let lines: Vec<&str> = text.lines().collect();
-    for line in &lines[lines.len().saturating_sub(20)..] {
-        println!("{line}");
-    }
-    Ok(false)
+    Ok(builder.start()?)
 }

@@ -1,6 +1,7 @@
 -- Reads a shared table and a plain one with the same contents, and logs the time of each operation.
 local skynet = require "skynet.manager"
 local sharetable = require "skynet.sharetable"
+local measure = require "measure"
 
 local ROWS = 1000
 
@@ -101,11 +102,12 @@ local operations = {
 local function nanoseconds(f, data)
 	local best
 	for _ = 1, 5 do
-		local began, count = skynet.hpc(), 0
-		for _ = 1, TIMES / 5 do
-			count = count + f(data)
-		end
-		local each = (skynet.hpc() - began) / count
+		local count = 0
+		local each = measure.seconds(function()
+			for _ = 1, TIMES / 5 do
+				count = count + f(data)
+			end
+		end) * 1e9 / count
 		best = math.min(best or each, each)
 	end
 	return best
@@ -116,8 +118,8 @@ skynet.start(function()
 	local shared, plain = sharetable.query "data", contents()
 	for _, operation in ipairs(operations) do
 		local name, f = operation[1], operation[2]
-		skynet.error("RESULT", ("%-40s %7.1f ns   plain table %5.1f ns"):format(name, nanoseconds(f, shared), nanoseconds(f, plain)))
+		measure.result("%-40s %7.1f ns   plain table %5.1f ns", name, nanoseconds(f, shared), nanoseconds(f, plain))
 		skynet.yield()
 	end
-	skynet.error "ALL DONE"
+	measure.done()
 end)

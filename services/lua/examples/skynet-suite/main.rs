@@ -9,6 +9,10 @@
 //! `--builtin-lualib false` runs Skynet's own library on the host. `--show` prints all outputs.
 
 mod compare;
+#[path = "../node/mod.rs"]
+mod node;
+#[path = "../node/process.rs"]
+mod process;
 mod run;
 mod scripts;
 
@@ -143,12 +147,8 @@ fn suite(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    // The process of a node: see `run`.
-    if let Some(config) = std::env::args_os()
-        .skip_while(|argument| argument != run::NODE)
-        .nth(1)
-    {
-        return run::node(Path::new(&config));
+    if let Some(code) = process::run_if_node() {
+        return code;
     }
     let arguments = match parse() {
         Ok(arguments) => arguments,

@@ -3,16 +3,11 @@
 use std::error::Error;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use skyring::config::NodeConfig;
-use skyring::{Kinds, NodeBuilder};
-
+use crate::process::{self, Running};
 use crate::scripts::Script;
-
-/// The flag with which this program runs a node: it is followed by the config.
-pub(crate) const NODE: &str = "--node";
 
 /// The longest time of a script.
 const TIME_MAX: Duration = Duration::from_secs(40);
@@ -45,10 +40,8 @@ pub(crate) fn on_skyring(
     script: &Script,
     builtin_lualib: bool,
 ) -> Result<Output, Box<dyn Error>> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg(NODE);
     run(
-        command,
+        process::skyring()?,
         folder,
         script,
         &format!("builtin_lualib = {builtin_lualib}"),
@@ -57,19 +50,7 @@ pub(crate) fn on_skyring(
 
 /// Runs the script on the checkout's Skynet.
 pub(crate) fn on_skynet(folder: &Path, script: &Script) -> Result<Output, Box<dyn Error>> {
-    let command = Command::new(folder.canonicalize()?.join("skynet"));
-    run(command, folder, script, "")
-}
-
-/// Kills the process when it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    run(process::skynet(folder)?, folder, script, "")
 }
 
 fn run(mut command: Command, folder: &Path, script: &Script, lines: &str) -> Result<Output, Box<dyn Error>> {
@@ -107,26 +88,4 @@ fn run(mut command: Command, folder: &Path, script: &Script, lines: &str) -> Res
     drop(process);
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     Ok(Output { text, is_over_time })
-}
-
-/// Runs a node until the process is killed.
-pub(crate) fn node(file: &Path) -> ExitCode {
-    let started = NodeConfig::load_with_map(file).map_err(|error| error.to_string());
-    let started = started.and_then(|(config, map)| {
-        let bootstrap = config.bootstrap.clone();
-        NodeBuilder::from_config(config, map)
-            .kinds(skyring_lua::add_kinds(Kinds::default()))
-            .first_service(&bootstrap)
-            .start()
-            .map_err(|error| error.to_string())
-    });
-    match started {
-        Ok(_node) => loop {
-            std::thread::park();
-        },
-        Err(text) => {
-            eprintln!("{text}");
-            ExitCode::FAILURE
-        }
-    }
 }

@@ -8,7 +8,7 @@ return function(skynet, state)
 
 local M = {}
 -- The functions for `skynet`. Those that the service has set itself stay.
-local added = { cache = require "skynet.codecache" }
+local added = { cache = require "skynet.codecache", response = require "skynet.response" }
 local proto = skynet._proto
 
 ---- messages without values
@@ -278,6 +278,11 @@ function added.traceproto(typename, flag)
 	if p.dispatch then
 		state.set_handler(p)
 	end
+end
+
+-- The value of a field that `skynet` does not have.
+function M.missing(_, key)
+	require "skynet.missing"("skynet", key)
 end
 
 for name, value in pairs(added) do

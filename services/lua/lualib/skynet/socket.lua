@@ -429,4 +429,6 @@ end
 socket.sendto = driver.udp_send
 socket.udp_address = driver.udp_address
 
-return socket
+return setmetatable(socket, { __index = function(_, key)
+	require "skynet.missing"("skynet.socket", key)
+end })

@@ -10,7 +10,7 @@ use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
 use super::{State, core, dispatch, hook, load, mongo, native, profile, shared, signal};
-use crate::host::Host;
+use crate::host::{Host, Mode};
 
 /// The interpreter of one service, with its host.
 pub(crate) struct Interpreter {
@@ -19,6 +19,8 @@ pub(crate) struct Interpreter {
     host: Rc<Host>,
     /// Whether it handles a message or an answer.
     busy: Cell<bool>,
+    /// Whether garbage is collected after the next answer.
+    is_collection_due: Cell<bool>,
 }
 
 impl Drop for Interpreter {
@@ -40,6 +42,7 @@ impl Interpreter {
             lua,
             host,
             busy: Cell::new(false),
+            is_collection_due: Cell::new(false),
         })
     }
 
@@ -62,7 +65,21 @@ impl Interpreter {
     /// Passes on the answer to the call or operation with this session.
     pub(crate) fn answer(&self, session: u32, result: Result<Payload, Error>) {
         // SAFETY: as in `message`.
-        self.run_exclusive(0, |host| unsafe { dispatch::answer(host, session, result) });
+        self.run_exclusive(0, |host| unsafe {
+            dispatch::answer(host, session, result);
+            if self.is_collection_due.take() {
+                collect_after_start(&self.lua);
+            }
+        });
+    }
+
+    /// Collects garbage once the service has started, and is called when its file has run: the function that it gave to
+    /// `skynet.start` runs with the next answer, and leaves garbage too.
+    pub(crate) fn collect_when_started(&self) {
+        match self.host.mode.get() {
+            Mode::Native => self.is_collection_due.set(true),
+            Mode::Callback { .. } | Mode::Inactive => collect_after_start(&self.lua),
+        }
     }
 
     /// Runs work in the interpreter, and records its time.
@@ -115,7 +132,7 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
             load::replace(state);
             shared::replace(state);
             // Little of what is created while a service starts becomes garbage, so the collector begins at ten times the
-            // memory of the libraries, and `collect_after_start` collects. The pause applies from the end of a collection.
+            // memory of the libraries, and `collect_when_started` collects. The pause applies from the end of a collection.
             lua_gc(state, LUA_GCINC, 1000, 0, 0);
             lua_gc(state, LUA_GCCOLLECT);
             lua_gc(state, LUA_GCINC, 200, 0, 0);
@@ -124,8 +141,8 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
     Ok(lua)
 }
 
-/// Collects garbage after the service's file has run. The collector is generational from then on.
-pub(crate) fn collect_after_start(lua: &Lua) {
+/// Collects garbage. The collector is generational from then on.
+fn collect_after_start(lua: &Lua) {
     // SAFETY: the call is protected.
     let collected = unsafe {
         lua.exec_raw::<()>((), |state: State| {

@@ -31,11 +31,13 @@ impl Service for Echo {
     }
 }
 
-/// A folder with these files.
+/// A folder with these files, whose names may have folders in it.
 pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder for the test");
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("a file is written");
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("the folder")).expect("its folder is made");
+        fs::write(path, text).expect("a file is written");
     }
     folder
 }
