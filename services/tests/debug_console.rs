@@ -252,6 +252,29 @@ fn clients_that_misbehave_end_alone() {
 }
 
 #[test]
+fn no_command_runs_for_a_client_that_does_not_read_the_output_of_the_last() {
+    let console = Console::start();
+    let mut deaf = console.connect();
+    // The console stops to read commands, so the connection fills up. If it read on, it would end at 64 MiB.
+    deaf.set_write_timeout(Some(Duration::from_secs(2)))
+        .expect("a timeout");
+    let commands = b"help\n".repeat(4_096);
+    let stopped = loop {
+        if let Err(error) = deaf.write_all(&commands) {
+            break error;
+        }
+    };
+    assert_eq!(stopped.kind(), ErrorKind::WouldBlock, "{stopped}");
+    // What it reads in the end is whole, and it is served again.
+    let mut client = Client(BufReader::new(deaf));
+    assert_eq!(client.line(), "Welcome to skynet console\n");
+    for _ in 0..1_000 {
+        while client.line() != "<CMD OK>\n" {}
+    }
+    assert!(console.client().output("list").contains(".db"));
+}
+
+#[test]
 fn more_clients_than_the_bound_are_turned_away() {
     let console = Console::start();
     let held: Vec<Client> = (0..CONSOLE_CLIENTS_MAX).map(|_| console.client()).collect();

@@ -22,6 +22,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Sender};
+use rustix::fs::OFlags;
 
 pub use line::LINE_BYTES_MAX;
 pub(crate) use receiver::{End, Line, Receiver};
@@ -73,6 +75,19 @@ struct Shared {
     thread: Mutex<Option<(JoinHandle<()>, channel::Receiver<()>)>>,
 }
 
+/// Opens a log file. A pipe without a reader is an error, as opening it would wait for one.
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .append(true)
+        .create(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
 impl Logger {
     /// Opens the destination and starts the log thread.
     ///
@@ -87,13 +102,12 @@ impl Logger {
     /// # Errors
     /// As for [`Logger::start`].
     pub(crate) fn start_with(destination: Destination, stamp: Stamp, holds: bool) -> io::Result<Logger> {
-        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
         let (file, reopen) = match destination {
             // A separate descriptor, without the buffer of `std`'s standard output.
             Destination::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
             Destination::File(path) => {
-                let file = open(&path)?;
-                let reopen: Reopen<File> = Box::new(move || open(&path));
+                let file = open_file(&path)?;
+                let reopen: Reopen<File> = Box::new(move || open_file(&path));
                 (file, Some(reopen))
             }
         };

@@ -61,6 +61,17 @@ pub(super) struct Writer<W> {
     torn: bool,
     /// Whether a failed write was reported on the standard error.
     failed: bool,
+    /// Whether the receiver has taken no lines the last time.
+    is_refusing: bool,
+}
+
+/// A line of the log about itself.
+fn report_line(text: String) -> Line {
+    Line {
+        source: 0,
+        text: text.into_bytes(),
+        at_ms: now_ms(),
+    }
 }
 
 impl<W: Write> Writer<W> {
@@ -84,6 +95,7 @@ impl<W: Write> Writer<W> {
             ends: Vec::new(),
             torn: false,
             failed: false,
+            is_refusing: false,
         }
     }
 
@@ -159,20 +171,19 @@ impl<W: Write> Writer<W> {
                 self.lines_bytes += line.text.len();
                 self.lines.push(line);
             }
-            Output::Destination | Output::Held(_) | Output::Receiver(_) => {
-                self.append(&line);
-                self.ends.push(self.batch.len());
-            }
+            Output::Destination | Output::Held(_) | Output::Receiver(_) => self.write_here(&line),
         }
+    }
+
+    /// Adds a line to the batch for the destination.
+    fn write_here(&mut self, line: &Line) {
+        self.append(line);
+        self.ends.push(self.batch.len());
     }
 
     /// A line of the log about itself, which is not counted when it is lost.
     fn report(&mut self, text: String) {
-        let line = Line {
-            source: 0,
-            text: text.into_bytes(),
-            at_ms: now_ms(),
-        };
+        let line = report_line(text);
         match &self.output {
             Output::Receiver(_) => self.lines.push(line),
             Output::Destination | Output::Held(_) => self.append(&line),
@@ -218,13 +229,15 @@ impl<W: Write> Writer<W> {
                 "the log service :{handle:08x} has ended: log lines are written here"
             ));
         }
+        let is_refusing = end.is_none() && refused.is_err();
+        if is_refusing && !self.is_refusing {
+            self.write_here(&report_line(format!(
+                "the log service :{handle:08x} takes no lines, its shard hangs: they are written here until it does"
+            )));
+        }
+        self.is_refusing = is_refusing;
         for line in refused.err().unwrap_or_default() {
-            if end.is_some() {
-                self.take_line(line);
-            } else {
-                // It takes no more for now.
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            self.write_here(&line);
         }
     }
 
@@ -400,6 +413,45 @@ mod tests {
             text,
             "[:00000007] own\n[:00000000] the log service :00000007 has ended: log lines are written here\n\
              [:00000003] b\n[:00000003] c\n"
+        );
+    }
+
+    /// Takes no lines for now, and has not ended.
+    struct Hanging;
+
+    impl Receiver for Hanging {
+        fn handle(&self) -> u32 {
+            7
+        }
+
+        fn take(&mut self, lines: Vec<Line>) -> Result<(), Vec<Line>> {
+            Err(lines)
+        }
+
+        fn reopen(&mut self) {}
+
+        fn end(&self) -> Option<End> {
+            None
+        }
+    }
+
+    #[test]
+    fn lines_that_a_hanging_receiver_does_not_take_are_written_and_the_log_says_why() {
+        let (_sender, queue) = channel::bounded(LINES_QUEUED_MAX);
+        let accepted = Arc::new(Mutex::new(Vec::new()));
+        let destination = Scripted {
+            script: Vec::new(),
+            accepted: Arc::clone(&accepted),
+        };
+        let mut writer = Writer::new(queue, destination, Stamp::None, Arc::default()).holding(true);
+        assert!(writer.take_batch(Entry::Receiver(Box::new(Hanging))));
+        assert!(writer.take_batch(Entry::Line(line(2, "a"))));
+        assert!(writer.take_batch(Entry::Line(line(2, "b"))));
+        let text = String::from_utf8(accepted.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            text,
+            "[:00000000] the log service :00000007 takes no lines, its shard hangs: they are written here until it does\n\
+             [:00000002] a\n[:00000002] b\n"
         );
     }
 

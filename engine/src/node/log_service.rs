@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -22,6 +23,9 @@ use crate::service::launch::{kind_work, launch_at};
 /// Handles grow from 1, so no service has it.
 pub(super) const STARTER: Handle = Handle(KEYED - 1);
 
+/// How long lines wait for the service before further ones are written to the standard output: its shard hangs.
+const LOG_SERVICE_WAIT_MAX: Duration = Duration::from_secs(3);
+
 /// The name of the service, as in Skynet.
 const NAME: &str = "logger";
 
@@ -31,6 +35,8 @@ struct LogService {
     handle: Handle,
     /// Set by its shard when the service is gone.
     has_ended: Arc<AtomicBool>,
+    /// Lines that its shard has not taken at the last look, and since when they wait.
+    waiting: Option<(Instant, Arc<Mutex<Vec<Line>>>)>,
 }
 
 /// Launches the service and hands the log to it. It gets the first handle, as in Skynet.
@@ -51,8 +57,13 @@ pub(super) fn start(node: &Node, shared: &Arc<NodeShared>, kind: &str, arguments
         node: Arc::downgrade(shared),
         handle,
         has_ended: Arc::default(),
+        waiting: None,
     }));
     Ok(())
+}
+
+fn lock(lines: &Mutex<Vec<Line>>) -> MutexGuard<'_, Vec<Line>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl LogService {
@@ -78,12 +89,18 @@ impl Receiver for LogService {
         if self.end().is_some() {
             return Err(lines);
         }
+        self.waiting.take_if(|(_, lines)| lock(lines).is_empty());
+        if let Some((since, _)) = &self.waiting
+            && since.elapsed() > LOG_SERVICE_WAIT_MAX
+        {
+            return Err(lines);
+        }
         let (handle, has_ended) = (self.handle, Arc::clone(&self.has_ended));
         let count = lines.len();
         let lines = Arc::new(Mutex::new(lines));
         let taken = Arc::clone(&lines);
         let job = move |shard: &Rc<ShardCore>| {
-            let lines = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
+            let lines = std::mem::take(&mut *lock(&taken));
             for line in lines {
                 // Looked at for each line: the service may end as it handles one.
                 if shard.has_service(handle) {
@@ -96,9 +113,10 @@ impl Receiver for LogService {
             }
         };
         if self.run(job) {
+            self.waiting.get_or_insert((Instant::now(), lines));
             return Ok(());
         }
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&lines);
         debug_assert_eq!(lines.len(), count, "a job that was refused has not run");
         Err(std::mem::take(&mut *lines))
     }

@@ -6,7 +6,9 @@
 -- Whoever reaches the port controls the node, so the address is 127.0.0.1 by default.
 local skynet = require "skynet.manager"
 local core = require "skynet.core"
+local host = require "skyring.host"
 local socket = require "skynet.socket"
+local connections = require "skynet.console.connection"
 local debugger = require "skynet.console.debugger"
 local output = require "skynet.console.output"
 local http = require "skynet.console.http"
@@ -21,6 +23,8 @@ local FILE_BYTES_MAX = 1024 * 1024
 local GREETING_TICKS = 10
 -- How long `stat`, `mem` and `gc` wait for the services, in hundredths of a second, unless they are told otherwise.
 local ANSWER_TICKS = 300
+-- How long a command that only sends waits to learn that its service does not exist, in hundredths of a second.
+local ABSENT_TICKS = 20
 
 local arguments = table.pack(...)
 local address = arguments.n >= 2 and arguments[1] or "127.0.0.1"
@@ -59,10 +63,18 @@ local function ticks_of(text)
 	if text == nil then
 		return ANSWER_TICKS
 	end
-	local ticks = tonumber(text) or error(("Need a time in hundredths of a second, not %s"):format(text), 0)
+	local ticks = math.tointeger(tonumber(text))
+		or error(("Need a time in hundredths of a second, a whole number, not %s"):format(text), 0)
 	if ticks > 0 then
 		return ticks
 	end
+end
+
+local function integer_of(text, what)
+	if text == nil then
+		return nil
+	end
+	return math.tointeger(tonumber(text)) or error(("Need %s, not %s"):format(what, text), 0)
 end
 
 local function switch_of(text)
@@ -82,6 +94,20 @@ end
 
 local function debug_call(text, ...)
 	return skynet.call(address_of(text), "debug", ...)
+end
+
+-- The service at an address, for commands that get no answer from it: an error if it does not exist. One that is busy
+-- exists.
+local function existing(text)
+	local target, waiting, problem = address_of(text), {}, nil
+	skynet.fork(function()
+		local ok, result = pcall(skynet.call, target, "debug", "PING")
+		result = tostring(result)
+		problem = not ok and result:find "^no%-such%-service" and result or nil
+		skynet.wakeup(waiting)
+	end)
+	skynet.sleep(ABSENT_TICKS, waiting)
+	return problem and error(problem, 0) or target
 end
 
 ---- services
@@ -131,11 +157,11 @@ define("service", nil, "List the unique services", function()
 end)
 
 define("exit", "exit address", "Ask a service to exit", function(text)
-	skynet.send(address_of(text), "debug", "EXIT")
+	skynet.send(existing(text), "debug", "EXIT")
 end)
 
 define("kill", "kill address", "End a service", function(text)
-	return skynet.call(".launcher", "lua", "KILL", address_of(text))
+	return skynet.call(".launcher", "lua", "KILL", existing(text))
 end)
 
 define("clearcache", nil, "Forget compiled Lua files, so that the next services load them anew", function()
@@ -149,7 +175,7 @@ define("info", "info address ...", "Show what the service itself tells", functio
 end)
 
 define("task", "task address [session]", "Show the waiting coroutines of a service", function(text, session)
-	return debug_call(text, "TASK", math.tointeger(session))
+	return debug_call(text, "TASK", integer_of(session, "a session, a whole number"))
 end)
 
 define("uniqtask", "uniqtask address", "Show them by place", function(text)
@@ -172,15 +198,18 @@ end)
 
 define("inject", "inject address file.lua ...", "Run a file in a service", function(text, name, ...)
 	local target = address_of(text)
-	local file = io.open(need(name, "a file"), "rb")
-	if not file then
-		error("Can't open " .. name, 0)
+	-- Opening a pipe would block the shard until somebody writes to it.
+	local is_file, cause = host.is_file(need(name, "a file"))
+	if not is_file then
+		error(("Can't open %s: %s"):format(name, cause), 0)
 	end
-	local source = file:read(FILE_BYTES_MAX + 1)
+	local file, problem = io.open(name, "rb")
+	if not file then
+		error("Can't open " .. problem, 0)
+	end
+	local source = file:read(FILE_BYTES_MAX + 1) or ""
 	file:close()
-	if not source then
-		error("Can't read " .. name, 0)
-	elseif #source > FILE_BYTES_MAX then
+	if #source > FILE_BYTES_MAX then
 		error(("%s has more than %d bytes"):format(name, FILE_BYTES_MAX), 0)
 	end
 	local ok, printed = skynet.call(target, "debug", "RUN", source, name, ...)
@@ -217,16 +246,16 @@ define("trace", "trace address [protocol] [on|off]", "Trace the messages of a se
 end)
 
 define("logon", "logon address", "Log the messages of a service to a file", function(text)
-	core.command("LOGON", skynet.address(address_of(text)))
+	core.command("LOGON", skynet.address(existing(text)))
 end)
 
 define("logoff", "logoff address", "End that", function(text)
-	core.command("LOGOFF", skynet.address(address_of(text)))
+	core.command("LOGOFF", skynet.address(existing(text)))
 end)
 
 define("signal", "signal address [0]", "End a handler that does not return", function(text, signal)
-	local number = signal and (math.tointeger(signal) or error("Need a number", 0))
-	core.command("SIGNAL", skynet.address(address_of(text)) .. (number and " " .. number or ""))
+	local number = integer_of(signal, "the number of a signal")
+	core.command("SIGNAL", skynet.address(existing(text)) .. (number and " " .. number or ""))
 end)
 
 ---- the node
@@ -311,7 +340,8 @@ local function run(line, print, connection)
 end
 
 -- Greets the client, unless its first line begins a request of HTTP, and handles its lines.
-local function serve(client)
+local function serve(connection)
+	local client = connection.socket
 	local greeted = false
 	local function print(...)
 		socket.write(client, output.line(...))
@@ -327,15 +357,11 @@ local function serve(client)
 			greet()
 		end
 	end)
-	local function read()
-		local line = socket.readline(client, "\n")
-		return line and (line:gsub("\r$", ""))
-	end
-	local connection = { socket = client, read = read, print = print }
+	connection.print = print
 	local is_first = true
 	while true do
 		-- A session of the debugger that ended by itself leaves the line that it had read.
-		local line = connection.next_line or read()
+		local line = connection.next_line or connection.read()
 		connection.next_line = nil
 		if not line then
 			return
@@ -343,6 +369,7 @@ local function serve(client)
 		if is_first and http.is_request(line) then
 			local was_greeted = greeted
 			greeted = true
+			socket.limit(client, LINE_BYTES_MAX)
 			return http.answer(client, line, LINE_BYTES_MAX, not was_greeted, function(text, http_print)
 				run(text, http_print)
 			end)
@@ -362,19 +389,8 @@ local function accept(client, from)
 		return
 	end
 	clients = clients + 1
-	skynet.fork(function()
-		local ok, problem = pcall(function()
-			socket.start(client)
-			socket.limit(client, LINE_BYTES_MAX)
-			skynet.error(from, "connected")
-			serve(client)
-		end)
-		if not ok then
-			skynet.error(from, problem)
-		end
+	connections.serve(client, from, LINE_BYTES_MAX, serve, function()
 		clients = clients - 1
-		pcall(socket.close, client)
-		skynet.error(from, "disconnect")
 	end)
 end
 

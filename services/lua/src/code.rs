@@ -34,6 +34,8 @@ pub(crate) struct CodeCache {
 struct Files {
     by_path: FxHashMap<Box<[u8]>, Arc<[u8]>>,
     bytes: usize,
+    /// How often the code was dropped.
+    clears: u64,
 }
 
 impl CodeCache {
@@ -43,9 +45,19 @@ impl CodeCache {
         files.by_path.get(path).cloned()
     }
 
-    /// Adds the code of a file. Past the limits it is not kept.
-    pub(crate) fn insert(&self, path: &[u8], code: &[u8]) {
+    /// How often the code was dropped: to be asked before a file is read.
+    pub(crate) fn clears(&self) -> u64 {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.clears
+    }
+
+    /// Adds the code of a file. Past the limits it is not kept, nor if the code was dropped since `clears` was asked: the
+    /// file may have changed after it was read.
+    pub(crate) fn insert(&self, path: &[u8], code: &[u8], clears: u64) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        if files.clears != clears {
+            return;
+        }
         let bytes = files.bytes + path.len() + code.len();
         if files.by_path.len() >= CODE_FILES_MAX || bytes > CODE_BYTES_MAX || files.by_path.contains_key(path)
         {
@@ -58,6 +70,27 @@ impl CodeCache {
     /// Drops all code, so that files are compiled again.
     pub(crate) fn clear(&self) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        *files = Files::default();
+        *files = Files {
+            clears: files.clears + 1,
+            ..Files::default()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_read_before_the_cache_was_cleared_is_not_kept() {
+        let cache = CodeCache::default();
+        let before = cache.clears();
+        cache.insert(b"a", b"old", before);
+        assert_eq!(cache.get(b"a").as_deref(), Some(&b"old"[..]));
+        cache.clear();
+        cache.insert(b"a", b"old", before);
+        assert_eq!(cache.get(b"a"), None);
+        cache.insert(b"a", b"new", cache.clears());
+        assert_eq!(cache.get(b"a").as_deref(), Some(&b"new"[..]));
     }
 }

@@ -76,6 +76,11 @@ static MODULES: &[File] = &[
         "lualib/skynet/console/output.lua",
         Always
     ),
+    file!(
+        "skynet.console.connection",
+        "lualib/skynet/console/connection.lua",
+        Always
+    ),
     file!("skynet.console.http", "lualib/skynet/console/http.lua", Always),
     file!(
         "skynet.console.debugger",

@@ -7,7 +7,7 @@
 //! console in Lua, which is the service file `debug_console`.
 //!
 //! Invariants: a client's commands run one after the other, and its connection is not read meanwhile; what a client
-//! sends is held up to [`LINE_BYTES_MAX`].
+//! sends is held up to [`LINE_BYTES_MAX`]. A client that does not read its output gets no further command run.
 
 mod commands;
 mod literals;
@@ -44,6 +44,8 @@ struct Client {
     speaks_lines: bool,
     /// It sends no more.
     has_ended: bool,
+    /// It reads its output too slowly: no command runs until it has read it all.
+    is_full: bool,
 }
 
 /// A debug console: see the module documentation.
@@ -119,7 +121,8 @@ impl DebugConsole {
     /// Handles what a client has sent, up to the next command, which runs as a task.
     fn proceed(&mut self, context: &Context<Self>, id: SocketId) {
         loop {
-            let Some(client) = self.clients.get_mut(&id).filter(|client| !client.is_busy) else {
+            let can_run = |client: &&mut Client| !client.is_busy && !client.is_full;
+            let Some(client) = self.clients.get_mut(&id).filter(can_run) else {
                 return;
             };
             if !client.speaks_lines && request::begins(&client.incoming) {
@@ -198,6 +201,22 @@ impl DebugConsole {
         }
         if let Some(client) = self.clients.get_mut(&id) {
             client.is_busy = false;
+            if !client.has_ended && !client.is_full {
+                let _ = context.sockets().start(id);
+            }
+            self.proceed(context, id);
+        }
+    }
+
+    /// Waits for a client that reads its output too slowly, and goes on when it has read all.
+    fn set_full(&mut self, context: &Context<Self>, id: SocketId, is_full: bool) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        client.is_full = is_full;
+        if is_full {
+            let _ = context.sockets().pause(id);
+        } else if !client.is_busy {
             if !client.has_ended {
                 let _ = context.sockets().start(id);
             }
@@ -240,7 +259,8 @@ impl Service for DebugConsole {
             SocketNews::Opened { address, port } if Some(id) == self.listener && port != 0 => {
                 context.log(format!("Start debug console at {address}:{port}"));
             }
-            SocketNews::Opened { .. } | SocketNews::Datagram { .. } | SocketNews::Warning { .. } => {}
+            SocketNews::Warning { waiting } => self.set_full(context, id, waiting > 0),
+            SocketNews::Opened { .. } | SocketNews::Datagram { .. } => {}
         }
     }
 }

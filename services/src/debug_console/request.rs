@@ -12,11 +12,28 @@ pub(super) enum Parsed {
     Invalid(&'static str),
 }
 
-/// Whether these bytes begin a request, and no line of a command.
+/// Whether these bytes begin a request, and no line of a command. Also a request of another method, which is refused: its
+/// headers are no commands.
 pub(super) fn begins(bytes: &[u8]) -> bool {
-    [&b"GET /"[..], b"POST /"]
+    if [&b"GET /"[..], b"POST /"]
         .iter()
         .any(|start| bytes.starts_with(start))
+    {
+        return true;
+    }
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let is_method = |word: &[u8]| word.iter().all(u8::is_ascii_uppercase);
+    words.next().is_some_and(is_method)
+        && words.next().is_some()
+        && words.next().is_some_and(|word| word.starts_with(b"HTTP/"))
+}
+
+/// Whether a page of a web site sends a request with this header: a browser says so. The console has no password, so any
+/// page that its user looks at could send commands.
+fn is_of_page(name: &str, value: &str) -> bool {
+    let is = |expected| name.eq_ignore_ascii_case(expected);
+    is("origin") || is("sec-fetch-site") && value != "none" && value != "same-origin"
 }
 
 /// Parses a request of at most `bytes_max` bytes.
@@ -36,19 +53,32 @@ pub(super) fn parse(bytes: &[u8], bytes_max: usize) -> Parsed {
     let (Some(method), Some(path)) = (first.next(), first.next()) else {
         return BAD;
     };
-    if method == "GET" {
-        return Parsed::Command(decode(&path[1..].replace('/', " ")));
+    if method != "GET" && method != "POST" {
+        return Parsed::Invalid("405 Method Not Allowed");
     }
-    let mut length = 0;
+    let (mut length, mut is_chunked) = (0, false);
     for line in lines {
-        if let Some((name, value)) = line.split_once(':')
-            && name.trim().eq_ignore_ascii_case("content-length")
-        {
-            match value.trim().parse::<usize>() {
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if is_of_page(name, value) {
+            return Parsed::Invalid("403 Forbidden");
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            is_chunked = true;
+        } else if name.eq_ignore_ascii_case("content-length") {
+            match value.parse::<usize>() {
                 Ok(number) => length = number,
                 Err(_) => return BAD,
             }
         }
+    }
+    if is_chunked {
+        return Parsed::Invalid("411 Length Required");
+    }
+    if method == "GET" {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        return Parsed::Command(decode(&path.replace('/', " ")));
     }
     if length > bytes_max {
         return TOO_LARGE;
@@ -119,9 +149,24 @@ mod tests {
                 "413 Content Too Large",
             ),
             (&[b'x'; 101], "413 Content Too Large"),
+            (b"PUT /list HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
+            (
+                b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "411 Length Required",
+            ),
+            (b"GET /list HTTP/1.1\r\norigin: http://x\r\n\r\n", "403 Forbidden"),
+            (
+                b"GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+                "403 Forbidden",
+            ),
         ] {
             assert_eq!(parse(bytes, 100), Parsed::Invalid(status));
         }
+        assert_eq!(
+            parse(b"GET /list HTTP/1.1\r\nSec-Fetch-Site: none\r\n\r\n", 100),
+            command("list")
+        );
         assert!(begins(b"GET /") && !begins(b"GET") && !begins(b"getenv /"));
+        assert!(begins(b"HEAD /x HTTP/1.1\r\n") && !begins(b"CALL x") && !begins(b"\xff HTTP/"));
     }
 }

@@ -109,6 +109,14 @@ pub(super) enum DaemonError {
         /// Why not.
         error: io::Error,
     },
+    /// The file is another one than that of a process id.
+    #[error("daemon: {file} {why}: it would be overwritten; name a file of its own", file = .file.display())]
+    Foreign {
+        /// The file.
+        file: PathBuf,
+        /// What it is.
+        why: &'static str,
+    },
     /// Another process holds the file.
     #[error("already running{process}, which holds {file}", file = .file.display())]
     Running {
@@ -120,6 +128,13 @@ pub(super) enum DaemonError {
 }
 
 impl DaemonError {
+    fn foreign(file: &Path, why: &'static str) -> DaemonError {
+        DaemonError::Foreign {
+            file: file.to_owned(),
+            why,
+        }
+    }
+
     fn new(file: &Path, error: io::Error) -> DaemonError {
         DaemonError::File {
             file: file.to_owned(),
@@ -143,6 +158,9 @@ impl PidFile {
         for _ in 0..ATTEMPTS_MAX {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false);
+            if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+                return Err(DaemonError::foreign(path, "is no regular file"));
+            }
             let file = file.open(path).map_err(fault)?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -157,9 +175,11 @@ impl PidFile {
             }
             // The one that held it before may have removed it between the two steps.
             let locked = file.metadata().map_err(fault)?;
-            if fs::metadata(path)
-                .is_ok_and(|named| named.ino() == locked.ino() && named.dev() == locked.dev())
-            {
+            if is_named(path, &file) {
+                // One that a killed node has left behind has its process id, or nothing if it was killed early.
+                if locked.len() > 0 && process_id(&file).is_none() {
+                    return Err(DaemonError::foreign(path, "has something else than a process id"));
+                }
                 return Ok(PidFile {
                     path: path.to_owned(),
                     file,
@@ -185,10 +205,18 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if self.is_ours {
-            // Somebody may have removed it already.
+        // Somebody may have removed it, and another node may have made its own since.
+        if self.is_ours && is_named(&self.path, &self.file) {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Whether the path still names this file.
+fn is_named(path: &Path, file: &File) -> bool {
+    match (fs::metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => named.ino() == open.ino() && named.dev() == open.dev(),
+        _ => false,
     }
 }
 
@@ -226,6 +254,29 @@ mod tests {
         drop(held);
         assert!(!path.exists());
         PidFile::lock(&path).unwrap().release();
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_neither_overwritten_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.pid");
+        for text in ["thread = 4\n", "12 monkeys", "\u{0}"] {
+            fs::write(&path, text).unwrap();
+            let refused = PidFile::lock(&path).unwrap_err().to_string();
+            assert!(refused.contains("something else than a process id"), "{refused}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        for other in [Path::new("/dev/null"), folder.path()] {
+            let refused = PidFile::lock(other).unwrap_err().to_string();
+            assert!(refused.contains("is no regular file"), "{refused}");
+        }
+        // Another node has made a file of this name meanwhile.
+        fs::write(&path, "").unwrap();
+        let held = PidFile::lock(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "1\n").unwrap();
+        drop(held);
         assert!(path.exists());
     }
 

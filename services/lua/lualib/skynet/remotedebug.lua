@@ -246,7 +246,9 @@ function M.start(fd, handle)
 	if session and session.channel:is_abandoned() then
 		finish_session()
 	end
-	assert(session == nil, "the service is being debugged already")
+	if session then
+		error("the service is being debugged already: end that session with cont", 0)
+	end
 	local channel = channels.connect(handle)
 	local extra = { print = print_line, watch = watch, skynet = skynet }
 	local answer = skynet.response()

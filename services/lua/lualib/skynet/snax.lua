@@ -83,7 +83,12 @@ end
 function snax.rawnewservice(name, ...)
 	local interface = snax.interface(name)
 	local handle = skynet.newservice("snaxd", name)
-	skynet.call(handle, "snax", interface.system.init, ...)
+	local ok, problem = pcall(skynet.call, handle, "snax", interface.system.init, ...)
+	if not ok then
+		-- It would stay, and refuse all calls.
+		require "skynet.manager".kill(handle)
+		error(problem, 0)
+	end
 	return handle
 end
 

@@ -3,7 +3,8 @@
 -- hotfix(functions, source, ...) runs `source` as the file of a snax service. Each function that it defines replaces the
 -- service's function of that name. A local variable of the source that has no value stands for the service's variable of
 -- that name: the new functions share it. If the source defines a function `hotfix`, it is called with the arguments, and
--- its results follow true. On an error nothing is replaced, and the result is false and the error.
+-- its results follow true. On an error the result is false and the error, and nothing is replaced, unless it is one of
+-- that function, which runs when the others are replaced.
 local load_interface = require "snax.interface"
 
 -- The globals for the sources: a copy, because the loader adds to them.
@@ -120,5 +121,8 @@ local function patch(functions, source, ...)
 end
 
 return function(functions, source, ...)
+	if type(source) ~= "string" then
+		return false, ("the source of a hot fix is a text, not a %s"):format(type(source))
+	end
 	return pcall(patch, functions, source, ...)
 end

@@ -10,6 +10,9 @@ local SYSTEM = { "init", "exit", "hotfix", "profile" }
 local RESERVED = { "init", "exit", "accept", "response" }
 
 local function load_file(path, name, G)
+	if type(name) ~= "string" then
+		error(("the name of a snax service is a string, not a %s"):format(type(name)), 0)
+	end
 	local causes = {}
 	for pattern in path:gmatch "[^;]+" do
 		local file = pattern:gsub("%?", (name:gsub("%%", "%%%%")))

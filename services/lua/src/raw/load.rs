@@ -135,13 +135,15 @@ unsafe fn load(state: State, host: &Host, path: *const c_char) -> c_int {
             // It returns the errors of loading, so that the code is dropped.
             return luaL_loadbufferx(state, code.as_ptr().cast(), code.len(), path, c"b".as_ptr());
         }
+        let clears = host.node.code.clears();
         let status = luaL_loadfilex(state, path, ptr::null());
         if status == LUA_OK && mode == CodeMode::On {
             // The code is in the host, where an error leaves it.
             let code = host.text.get();
             (*code).clear();
             if lua_dump(state, append, code.cast(), 0) == 0 {
-                host.node.code.insert(CStr::from_ptr(path).to_bytes(), &*code);
+                let path = CStr::from_ptr(path).to_bytes();
+                host.node.code.insert(path, &*code, clears);
             }
             *code = Vec::new();
         }

@@ -1,7 +1,9 @@
 //! Functions of `skynet` about the service and its node. They are here because a function in Rust takes no memory in each
 //! service, and one in Lua some 400 bytes.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, OsStr, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use mlua::ffi::*;
 use skyring::Kind;
@@ -9,7 +11,7 @@ use skyring::Kind;
 use super::{State, host, native, push_text, string};
 
 /// The functions of this file, for the module `skyring.host`.
-pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 7] = [
+pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 8] = [
     (c"self", own_address),
     (c"address", address),
     (c"localname", local_name),
@@ -17,6 +19,7 @@ pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 7] = [
     (c"starttime", start_time),
     (c"time", time),
     (c"newservice", new_service),
+    (c"is_file", is_file),
 ];
 
 /// `self()`: the service's handle.
@@ -98,5 +101,24 @@ unsafe extern "C-unwind" fn new_service(state: State) -> c_int {
         lua_pushstring(state, c"snlua".as_ptr());
         lua_rotate(state, 1, 4);
         native::call(state)
+    }
+}
+
+/// `is_file(path)`: whether a regular file has this path, found without opening it; if not, false and why.
+unsafe extern "C-unwind" fn is_file(state: State) -> c_int {
+    unsafe {
+        luaL_checktype(state, 1, LUA_TSTRING);
+        let path = Path::new(OsStr::from_bytes(string(state, 1).unwrap_or_default()));
+        let cause = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => None,
+            Ok(_) => Some("it is no regular file".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        lua_pushboolean(state, c_int::from(cause.is_none()));
+        match cause {
+            Some(cause) => push_text(state, host(state), cause),
+            None => lua_pushnil(state),
+        }
+        2
     }
 }

@@ -268,9 +268,9 @@ impl Tables {
         Some(at)
     }
 
-    /// The keys that lead to a table, for a text: `a.b.1`.
-    pub(crate) fn path_text(&self, table: u32) -> String {
-        let keys: Vec<String> = self.path(table).into_iter().map(text_of).collect();
+    /// The keys that lead to a table, and a key in it, for a text: `a.b.1`.
+    pub(crate) fn path_text(&self, table: u32, key: Option<Key<'_>>) -> String {
+        let keys: Vec<String> = self.path(table).into_iter().chain(key).map(text_of).collect();
         keys.join(".")
     }
 }

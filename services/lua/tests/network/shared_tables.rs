@@ -103,6 +103,90 @@ fn an_update_moves_all_tables_of_the_service() {
 }
 
 #[test]
+fn a_table_that_an_update_took_away_raises_errors_in_every_function() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        sharetable.loadtable('t', { gone = { z = 1 } })
+        local gone = sharetable.query 't'.gone
+        sharetable.loadtable('t', {})
+        sharetable.update 't'
+        for name, use in pairs {
+            next = next, pairs = pairs, rawlen = rawlen, unpack = table.unpack, concat = table.concat, pack = skynet.packstring,
+            rawget = function(t) return rawget(t, 'z') end,
+            rawset = function(t) return rawset(t, 'z', 2) end,
+            insert = function(t) return table.insert(t, 2) end,
+            ipairs = function(t) for _ in ipairs(t) do end end,
+            loop = function(t) for _ in next, t do end end,
+        } do
+            local ok, problem = pcall(use, gone)
+            assert(not ok and problem:find('[gone] of the shared table does not exist', 1, true), name)
+        end
+        assert(tostring(gone):find '^shared table: ')";
+    start(main, &[]);
+}
+
+#[test]
+fn what_a_loop_over_an_older_version_reads_is_of_the_newest() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local function rows(value)
+            local list = {}
+            for i = 1, 20 do list['row' .. i] = { value = value } end
+            return list
+        end
+        sharetable.loadtable('t', rows(1))
+        local t = sharetable.query 't'
+        local read, count = {}, 0
+        for key, row in pairs(t) do
+            count = count + 1
+            read[key] = row
+            if count == 5 then
+                local second = rows(2)
+                second.row1, second.row2, second.row3, second.row4, second.row5, second.row6 = nil
+                sharetable.loadtable('t', second)
+                sharetable.update 't'
+            end
+        end
+        assert(count == 20)
+        for key, row in pairs(read) do
+            local ok, value = pcall(function() return row.value end)
+            if t[key] then
+                assert(value == 2 and row == t[key], key)
+            else
+                assert(not ok and value:find('[' .. key .. ']', 1, true), key)
+            end
+        end
+        sharetable.loadtable('t', rows(3))
+        sharetable.update 't'
+        assert(read.row10.value == 3)";
+    start(main, &[]);
+}
+
+#[test]
+fn the_error_of_a_wrong_argument_names_the_line_of_the_caller() {
+    let main = "local sharedata = require 'skynet.sharedata'
+        local sharetable = require 'skynet.sharetable'
+        local datasheet = require 'skynet.datasheet'
+        for _, case in ipairs {
+            { sharedata.query, nil, 'the name of a shared table is a string, not a nil' },
+            { sharedata.new, 5, 'is a string, not a number', {} },
+            { sharedata.new, 'x', 'a function cannot be shared: at f', { f = print } },
+            { sharedata.delete, {}, 'is a string, not a table' },
+            { sharetable.query, false, 'is a string, not a boolean' },
+            { sharetable.loadtable, 1, 'is a string, not a number', {} },
+            { datasheet.query, nil, 'is a string, not a nil' },
+        } do
+            local f, name, part, value = table.unpack(case, 1, 4)
+            local ok, problem = pcall(function()
+                f(name, value)
+            end)
+            assert(not ok and problem:find('main.lua:%d+: ') and problem:find(part, 1, true), problem)
+        end
+        sharetable.loadtable('t', { list = { 1 } })
+        local ok, problem = pcall(function() sharetable.query 't'.list[true] = 1 end)
+        assert(not ok and problem:find('the key [list.true] cannot be set', 1, true), problem)";
+    start(main, &[]);
+}
+
+#[test]
 fn a_datasheet_follows_its_builder() {
     let reader = "local datasheet = require 'skynet.datasheet'
         skynet.start(function()

@@ -40,6 +40,37 @@ fn lines_blocks_and_the_rest_are_read() {
 }
 
 #[test]
+fn a_reader_of_many_lines_that_have_arrived_lets_others_go_on() {
+    // All lines are in the buffer when the first read begins, so that no read waits.
+    let body = "local function received()
+            for _, info in ipairs(socket.netstat()) do
+                if info.id == id then
+                    return info.read
+                end
+            end
+        end
+        while received() < 2000 do
+            skynet.sleep(1)
+        end
+        skynet.sleep(1)
+        local count = 0
+        skynet.fork(function()
+            skynet.error('OTHER ' .. (count < 1000 and 'goes on' or 'waits'))
+        end)
+        for _ = 1, 1000 do
+            count = count + (socket.readline(id) == 'x' and 1 or 0)
+        end
+        socket.write(id, tostring(count))";
+    let running = start(&serving(body), &[]);
+    let mut client = running.connect();
+    send(&mut client, &b"x\n".repeat(1_000));
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an orderly end");
+    assert_eq!(answer, "1000");
+    running.await_log("OTHER goes on");
+}
+
+#[test]
 fn a_read_after_the_end_of_a_connection_returns_false_and_the_rest() {
     let body = "local ok, rest = socket.readline(id)
         skynet.error('LINE ' .. tostring(ok) .. ' ' .. rest)

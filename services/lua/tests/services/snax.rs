@@ -25,7 +25,8 @@ fn run(program: &str) -> crate::node::Running {
         "local skynet = require 'skynet'\nlocal snax = require 'skynet.snax'\n\
          skynet.start(function()\n{program}\nskynet.error 'ALL DONE'\nend)"
     );
-    let folder = folder(&[("main.lua", &main), ("ping.lua", PING)]);
+    let fails = "function init() nobody() end";
+    let folder = folder(&[("main.lua", &main), ("ping.lua", PING), ("fails.lua", fails)]);
     let snax = format!("snax = '{}/?.lua'", folder.path().display());
     let running = start_in(folder, &snax);
     running.await_done();
@@ -159,4 +160,26 @@ fn a_snax_service_of_another_node_is_called_by_name() {
     };
     let _server = start(server);
     start(client);
+}
+
+#[test]
+fn a_service_whose_init_fails_ends_and_wrong_arguments_are_named() {
+    run("local function refused(part, f, ...)
+            local ok, problem = pcall(f, ...)
+            assert(not ok and tostring(problem):find(part, 1, true), problem)
+        end
+        local function services()
+            local count = 0
+            for _ in pairs(skynet.call('.launcher', 'lua', 'LIST')) do count = count + 1 end
+            return count
+        end
+        local before = services()
+        refused('attempt to call', snax.newservice, 'fails')
+        refused('attempt to call', snax.rawnewservice, 'fails')
+        assert(services() == before)
+        refused('the name of a snax service is a string, not a nil', snax.newservice)
+        refused('the name of a snax service is a string, not a number', snax.interface, 5)
+        local ping = snax.newservice 'ping'
+        refused('the source of a hot fix is a text, not a nil', snax.hotfix, ping)
+        assert(ping.req.ping 'you' == 'hello you')");
 }

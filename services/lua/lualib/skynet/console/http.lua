@@ -7,8 +7,15 @@ local HEAD_LINES_MAX = 100
 
 local M = {}
 
+-- Also requests of other methods, which are refused: their headers are no commands.
 function M.is_request(line)
-	return line:find "^GET /" ~= nil or line:find "^POST /" ~= nil
+	return line:find "^GET /" ~= nil or line:find "^POST /" ~= nil or line:find "^%u+ +%S+ +HTTP/%d" ~= nil
+end
+
+-- Whether a page of a web site sends the request: a browser says so. The console has no password, so any page that its
+-- user looks at could send commands.
+local function is_of_page(name, value)
+	return name == "origin" or name == "sec-fetch-site" and value ~= "none" and value ~= "same-origin"
 end
 
 local function decode(text)
@@ -19,8 +26,8 @@ end
 
 -- The command of a request whose first line is this, or nil and a status.
 local function command_of(client, first, bytes_max)
-	local method, path = first:match "^(%u+) (%S+)"
-	local length = 0
+	local method, path = first:match "^(%u+) +(%S+)"
+	local length, refusal = 0, nil
 	for count = 1, HEAD_LINES_MAX + 1 do
 		local line = socket.readline(client, "\n")
 		if not line or count > HEAD_LINES_MAX then
@@ -31,14 +38,23 @@ local function command_of(client, first, bytes_max)
 			break
 		end
 		local name, value = line:match "^([^:]+):%s*(.-)%s*$"
-		if name and name:lower() == "content-length" then
-			length = math.tointeger(value)
+		name = name and name:lower()
+		if name == "content-length" then
+			length = math.tointeger(tonumber(value))
 			if not length or length < 0 then
 				return nil, "400 Bad Request"
 			end
+		elseif name == "transfer-encoding" then
+			refusal = refusal or "411 Length Required"
+		elseif is_of_page(name, value) then
+			refusal = "403 Forbidden"
 		end
 	end
-	if method == "GET" then
+	if method ~= "GET" and method ~= "POST" then
+		return nil, "405 Method Not Allowed"
+	elseif refusal then
+		return nil, refusal
+	elseif method == "GET" then
 		return decode((path:sub(2):gsub("/", " ")))
 	elseif length > bytes_max then
 		return nil, "413 Content Too Large"

@@ -6,7 +6,7 @@ use mlua::ffi::*;
 
 use super::super::{State, host, string};
 use super::proxy::{self, UPVALUE_METATABLE, UPVALUE_PROXIES, UPVALUE_VERSION};
-use super::raise_at_caller;
+use super::{raise_at_caller, update};
 use crate::shared_table::{Key, Tables};
 
 /// The functions of a metatable.
@@ -105,11 +105,7 @@ unsafe extern "C-unwind" fn new_index(state: State) -> c_int {
 /// The key is the second value of the stack; the caller has nothing to drop.
 unsafe fn refuse_write(state: State, tables: &Tables, node: u32) -> c_int {
     unsafe {
-        let mut path = tables.path_text(node);
-        if let Some(text) = string(state, 2) {
-            let dot = if path.is_empty() { "" } else { "." };
-            path = format!("{path}{dot}{}", String::from_utf8_lossy(text));
-        }
+        let path = tables.path_text(node, key(state, 2));
         let text = format!("a shared table is read-only: the key [{path}] cannot be set");
         drop(path);
         raise_at_caller(state, host(state), text)
@@ -172,6 +168,8 @@ unsafe extern "C-unwind" fn step(state: State) -> c_int {
         if pushed == 2 {
             lua_pushinteger(state, lua_Integer::from(slot) + 1);
             lua_replace(state, lua_upvalueindex(UPVALUE_SLOT));
+            let held = lua_touserdata(state, lua_upvalueindex(UPVALUE_VERSION));
+            update::follow(state, held.cast(), lua_upvalueindex(UPVALUE_PROXIES));
         }
         pushed
     }
@@ -224,14 +222,22 @@ unsafe extern "C-unwind" fn next(state: State) -> c_int {
 }
 
 /// Version and index of the shared table that is the first argument, whose metatable and proxies are pushed. `None`: it is
-/// another table.
+/// another table. One that is not there any more raises an error.
 ///
 /// # Safety
 /// A table is the first value of a stack, and the caller has nothing to drop.
 #[inline]
 unsafe fn parts<'a>(state: State) -> Option<(&'a Tables, u32)> {
     unsafe {
-        let tables = proxy::push_parts(state, 1)?;
+        let Some(tables) = proxy::push_parts(state, 1) else {
+            if lua_type(state, 1) == LUA_TTABLE && lua_getmetatable(state, 1) != 0 {
+                lua_pop(state, 1);
+                if proxy::is_proxy(state, 1) {
+                    update::raise_ended(state);
+                }
+            }
+            return None;
+        };
         let node = proxy::node(state, 1).filter(|node| tables.contains(*node));
         Some((tables, node?))
     }

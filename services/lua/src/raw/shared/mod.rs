@@ -22,7 +22,7 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::*;
 
-use super::{State, add_functions, host, push_text, raise, string};
+use super::{State, add_functions, host, push_text, raise, string, type_name};
 use crate::host::Host;
 use crate::shared_table::Space;
 
@@ -77,7 +77,13 @@ unsafe fn space_and_name<'a>(state: State) -> (Space, &'a [u8]) {
                 Space::Data
             }
         };
-        luaL_checktype(state, 2, LUA_TSTRING);
+        if lua_type(state, 2) != LUA_TSTRING {
+            let text = format!(
+                "the name of a shared table is a string, not a {}",
+                type_name(state, 2)
+            );
+            raise_at_caller(state, host(state), text);
+        }
         (space, string(state, 2).unwrap_or_default())
     }
 }
@@ -186,14 +192,25 @@ unsafe fn protected<F: FnMut(State)>(state: State, host: &Host, mut work: F) -> 
     }
 }
 
-/// Raises an error with this text.
+/// Raises an error with this text, at the place outside of our library that led here.
 ///
 /// # Safety
 /// As for [`raise`].
 unsafe fn raise_at_caller(state: State, host: &Host, text: String) -> c_int {
     unsafe {
         push_text(state, host, text);
-        luaL_where(state, 1);
+        let mut level = 1;
+        let mut function: lua_Debug = std::mem::zeroed();
+        while lua_getstack(state, level, &mut function) != 0
+            && lua_getinfo(state, c"S".as_ptr(), &mut function) != 0
+            // Release builds of the library do not name their files.
+            && [&b"@skyring/"[..], b"=?"]
+                .iter()
+                .any(|start| CStr::from_ptr(function.source).to_bytes().starts_with(start))
+        {
+            level += 1;
+        }
+        luaL_where(state, level);
         lua_insert(state, -2);
         lua_concat(state, 2);
         lua_error(state)

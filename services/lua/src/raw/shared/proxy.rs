@@ -29,6 +29,8 @@ pub(super) const UPVALUE_METATABLE: c_int = 3;
 /// A version as a userdata: empty once it was dropped.
 pub(super) struct Held {
     pub(super) tables: Option<Arc<Tables>>,
+    /// Whether an update has moved the proxies of this version to a newer one.
+    pub(super) is_superseded: bool,
     pub(super) space: Space,
     pub(super) name: Box<[u8]>,
 }
@@ -201,6 +203,7 @@ pub(super) unsafe fn push_newest(state: State, space: Space, name: &[u8]) -> boo
         let held = lua_newuserdatauv(state, size_of::<Held>(), 0).cast::<Held>();
         held.write(Held {
             tables: None,
+            is_superseded: false,
             space,
             name: Box::default(),
         });

@@ -36,6 +36,7 @@ pub(super) unsafe extern "C-unwind" fn update(state: State) -> c_int {
                 && let Some(old) = (*held).tables.as_deref()
                 && old.number() != newest.number()
             {
+                (*held).is_superseded = true;
                 move_proxies(state, old, newest, PROXIES);
                 move_proxies(state, old, newest, OTHERS);
             }
@@ -57,7 +58,7 @@ unsafe fn move_proxies(state: State, old: &Tables, newest: &Tables, list: lua_In
             // The proxies are the values of one list, and the keys of the other.
             let proxy = if list == PROXIES { 10 } else { 9 };
             if let Some(node) = proxy::node(state, proxy) {
-                move_proxy(state, (old, node), newest, proxy);
+                move_proxy(state, (old, node), (newest, 3), proxy);
             }
             lua_settop(state, 9);
             // It is not this version's any more.
@@ -69,30 +70,63 @@ unsafe fn move_proxies(state: State, old: &Tables, newest: &Tables, list: lua_In
     }
 }
 
-/// Moves one proxy, at the index `proxy`.
+/// Moves the proxy on top of the stack, if a loop of `pairs` that began before an update has created it since: the update
+/// has moved those that were there.
 ///
 /// # Safety
-/// As for [`move_proxies`].
-unsafe fn move_proxy(state: State, (old, node): (&Tables, u32), newest: &Tables, proxy: c_int) {
+/// `state` runs in protected mode, the caller has nothing to drop, and `held` and the list at `proxies` are those of the
+/// version of the loop.
+pub(super) unsafe fn follow(state: State, held: *mut Held, proxies: c_int) {
+    unsafe {
+        if held.is_null() || !(*held).is_superseded || lua_type(state, -1) != LUA_TTABLE {
+            return;
+        }
+        let proxy = lua_gettop(state);
+        if let (Some(old), Some(node)) = ((*held).tables.as_deref(), proxy::node(state, proxy))
+            && proxy::push_newest(state, (*held).space, &(*held).name)
+        {
+            let metatable = proxy + 1;
+            lua_rawgeti(state, metatable, VERSION);
+            let newest = proxy::of_userdata(lua_touserdata(state, -1));
+            if let Some(newest) = newest.filter(|newest| newest.number() != old.number()) {
+                move_proxy(state, (old, node), (newest, metatable), proxy);
+                lua_pushnil(state);
+                lua_rawseti(state, proxies, lua_Integer::from(node));
+            }
+        }
+        lua_settop(state, proxy);
+    }
+}
+
+/// Moves one proxy, at the index `proxy`. The newest version is given with the index of its metatable.
+///
+/// # Safety
+/// `state` runs in protected mode with space for six values, and the caller has nothing to drop.
+unsafe fn move_proxy(
+    state: State,
+    (old, node): (&Tables, u32),
+    (newest, metatable): (&Tables, c_int),
+    proxy: c_int,
+) {
     unsafe {
         let Some(target) = newest.counterpart(old, node) else {
             push_ended_metatable(state);
             lua_setmetatable(state, proxy);
-            push_text(state, host(state), old.path_text(node));
+            push_text(state, host(state), old.path_text(node, None));
             proxy::set_ended(state, proxy);
             return;
         };
         proxy::set_node(state, proxy, target);
-        lua_pushvalue(state, 3);
+        lua_pushvalue(state, metatable);
         lua_setmetatable(state, proxy);
-        lua_rawgeti(state, 3, PROXIES);
+        lua_rawgeti(state, metatable, PROXIES);
         if lua_rawgeti(state, -1, lua_Integer::from(target)) == LUA_TNIL {
             lua_pushvalue(state, proxy);
             lua_rawseti(state, -3, lua_Integer::from(target));
             return;
         }
         // The newest version already has a proxy of this table.
-        lua_rawgeti(state, 3, OTHERS);
+        lua_rawgeti(state, metatable, OTHERS);
         lua_pushvalue(state, proxy);
         lua_pushboolean(state, 1);
         lua_rawset(state, -3);
@@ -110,13 +144,16 @@ unsafe fn push_ended_metatable(state: State) {
                 lua_pushcfunction(state, raise_ended);
                 lua_setfield(state, -2, name.as_ptr());
             }
-            lua_pushstring(state, c"shared table".as_ptr());
-            lua_setfield(state, -2, c"__metatable".as_ptr());
+            for name in [c"__metatable", c"__name"] {
+                lua_pushstring(state, c"shared table".as_ptr());
+                lua_setfield(state, -2, name.as_ptr());
+            }
         }
     }
 }
 
-unsafe extern "C-unwind" fn raise_ended(state: State) -> c_int {
+/// Raises the error of the first argument, a table that is not there any more.
+pub(super) unsafe extern "C-unwind" fn raise_ended(state: State) -> c_int {
     unsafe {
         let mut path = String::new();
         if lua_type(state, 1) == LUA_TTABLE {
