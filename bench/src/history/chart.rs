@@ -36,8 +36,14 @@ pub(super) fn chart(figure: &FigureHistory, revisions: &[RevisionHistory]) -> St
         figure.case, figure.title
     );
     // Writing to a String does not fail.
-    for part in [0.0, 0.5, 1.0] {
-        let value = from + (to - from) * (FREE + part * (1.0 - 2.0 * FREE));
+    let at = |part: f64| from + (to - from) * (FREE + part * (1.0 - 2.0 * FREE));
+    let mut shown = String::new();
+    for value in [0.5, 0.0, 1.0].map(at) {
+        // Values that are as good as equal need one mark.
+        if number(value) == shown {
+            break;
+        }
+        shown = number(value);
         let _ = writeln!(
             svg,
             "<path class=\"grid\" d=\"M{LEFT} {0:.1}H{right}\"/><text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",

@@ -15,7 +15,8 @@ pub(super) fn number(value: f64) -> String {
     match value {
         large if large >= 1_000.0 => format!("{large:.0}"),
         large if large >= 100.0 => format!("{large:.1}"),
-        small => format!("{small:.3}"),
+        small if small >= 0.1 || small == 0.0 => format!("{small:.3}"),
+        smaller => format!("{smaller:.4}"),
     }
 }
 

@@ -445,7 +445,7 @@ mod tests {
         let values: Vec<Option<f64>> = (0..24)
             .map(|row| Some(f64::from(row >= 12) + 0.001 * f64::from(row % 5)))
             .collect();
-        let found = change_points(&[values.clone()], &[4, 8, 16, 20], 0.05);
+        let found = change_points(std::slice::from_ref(&values), &[4, 8, 16, 20], 0.05);
         assert!(found[0].iter().all(|change| change.row % 4 == 0), "{found:?}");
         assert!(!found[0].is_empty());
         assert_eq!(found, change_points(&[values], &[4, 8, 16, 20], 0.05));
