@@ -91,6 +91,7 @@ pub mod limits {
     };
     pub use crate::cluster::accepting::listener::CLIENTS_MAX_DEFAULT;
     pub use crate::cluster::accepting::sessions::SESSIONS_DETACHED_MAX;
+    pub use crate::cluster::dialling::channel::MOVE_TIME_MS_MAX;
     pub use crate::cluster::dialling::drain::DRAINED_AT_ONCE_MAX;
     pub use crate::cluster::dialling::pending::{PENDING_BYTES_MAX, PENDING_REQUESTS_MAX};
     pub use crate::cluster::group::{GROUP_CALLS_MAX, GROUP_WAITING_MAX};

@@ -117,6 +117,9 @@ impl ClusterShard {
     ) -> Rc<Channel> {
         let down_cause = self.down_cause(node);
         let channel = Channel::new(shard, Arc::clone(node), number, address.clone(), down_cause);
+        let precedes = |channel: &&Rc<Channel>| channel.precedes(node);
+        let predecessors = self.channels.borrow().iter().filter(precedes).cloned().collect();
+        channel.set_predecessors(predecessors);
         channel.set_key(self.channels.borrow_mut().insert(Rc::clone(&channel)));
         self.peers_mut()
             .get_or_insert(node, address)

@@ -485,6 +485,15 @@ impl CallerLink {
         self.outstanding() == 0 && self.failures.is_empty() && !is_waiting
     }
 
+    /// Whether the peer may still have to receive a message: one waits for a connection, for the socket, or, in a session,
+    /// for an acknowledgement.
+    pub fn has_unreceived(&self) -> bool {
+        match self.resume.has_session() {
+            true => self.queue.cost() + self.queue.retained_cost() > 0,
+            false => self.out_buffer_bytes() > 0,
+        }
+    }
+
     /// Whether a TCP connection is up, as far as it was reported to this link.
     pub fn is_connected(&self) -> bool {
         self.stage != Stage::Down

@@ -1,6 +1,6 @@
 //! The dialling side: the channels that this node opens, and the pending requests.
 
-pub(in crate::cluster) mod channel;
+pub(crate) mod channel;
 pub(crate) mod drain;
 mod handshake;
 pub(crate) mod peers;

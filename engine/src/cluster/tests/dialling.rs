@@ -2,6 +2,7 @@
 
 use super::peers::{Callee, only_dial, text};
 use super::{Cluster, map};
+use crate::cluster::dialling::channel::MOVE_TIME_MS_MAX;
 use crate::config::ClusterMap;
 use crate::core::payload::Payload;
 use crate::rt::manual;
@@ -56,6 +57,8 @@ fn a_node_that_moves_gets_new_calls_at_its_new_address_and_answers_old_ones_from
     let request = &old.requests(&cluster)[0];
     cluster.reload(map("db", "127.0.0.1:7102"));
     let second = cluster.call("db", "second");
+    // What it has received is acknowledged, so the new address need not wait for the answer.
+    old.answer_pings(&cluster, 100);
     let mut new = Callee::accept(&cluster);
     assert_eq!(new.texts(&cluster), ["second"]);
     old.answer(&cluster, request, "old");
@@ -66,6 +69,42 @@ fn a_node_that_moves_gets_new_calls_at_its_new_address_and_answers_old_ones_from
         "the retired channel ends with its last answer"
     );
     assert_eq!(cluster.outcome(second), None);
+}
+
+#[test]
+fn calls_after_a_move_wait_until_the_old_address_has_received_those_before() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    cluster.call("db", "first");
+    let mut old = Callee::accept(&cluster);
+    assert_eq!(old.texts(&cluster), ["first"]);
+    // It stands still: what comes now lies unread in its socket.
+    cluster.call("db", "second");
+    cluster.reload(map("db", "127.0.0.1:7102"));
+    cluster.call("db", "third");
+    cluster.pass(500);
+    assert!(manual::dials().is_empty(), "the third call would overtake the second");
+    assert_eq!(old.texts(&cluster), ["second"]);
+    old.answer_pings(&cluster, 100);
+    let mut new = Callee::accept(&cluster);
+    assert_eq!(new.texts(&cluster), ["third"]);
+}
+
+#[test]
+fn calls_after_a_move_do_not_wait_for_ever_for_an_old_address_that_stands_still() {
+    let cluster = Cluster::new(map("db", "127.0.0.1:7101"));
+    cluster.call("db", "first");
+    let _old = Callee::accept(&cluster);
+    cluster.reload(map("db", "127.0.0.1:7102"));
+    let call = cluster.call("db", "second");
+    cluster.pass(MOVE_TIME_MS_MAX - 100);
+    assert!(manual::dials().is_empty());
+    cluster.pass(200);
+    // The retired channel tries to reach the old address as well.
+    let dial = manual::dials().into_iter().find(|dial| dial.address.port() == 7_102);
+    let mut new = Callee::accept_as(&cluster, dial.expect("an attempt to connect"), 8, 1);
+    let request = &new.requests(&cluster)[0];
+    new.answer(&cluster, request, "new");
+    assert_eq!(cluster.outcome(call), Some(Ok("new".to_owned())));
 }
 
 #[test]

@@ -30,7 +30,24 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Short enough that calls go through again within a second after a node has come back.
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(800);
 
+/// How long a node that has moved may take to receive at its old address what was sent there, before calls go to the new
+/// one all the same, in milliseconds. A node that is silent for longer is down by default.
+pub const MOVE_TIME_MS_MAX: Millis = 2_000;
+
+/// How often that is looked at: a move is rare, an acknowledgement is not.
+const PREDECESSOR_INTERVAL: Duration = Duration::from_millis(1);
+
 impl Channel {
+    /// Waits until the node has received what was sent to its earlier addresses. Where they lead to the same process, a
+    /// caller's order is kept.
+    pub(super) async fn wait_for_predecessors(&self, shard: &Rc<ShardCore>) {
+        let until = shard.update_now() + MOVE_TIME_MS_MAX;
+        let predecessors = self.predecessors.take();
+        while predecessors.iter().any(|channel| channel.precedes(&self.node)) && shard.update_now() < until {
+            sleep(PREDECESSOR_INTERVAL).await;
+        }
+    }
+
     pub(super) async fn connect(&self, shard: &Rc<ShardCore>) -> Result<Stream, Text> {
         let address = self.address();
         let time_max = connect_time(shard.node.settings.down_after_ms);

@@ -122,6 +122,7 @@ impl Channel {
                 self.retry_now.wait().await;
                 continue;
             }
+            self.wait_for_predecessors(&shard).await;
             self.wait_for_rate_limit(&shard).await;
             let began = Instant::now();
             self.report(&shard, Evidence::Dialling);

@@ -17,5 +17,6 @@ mod state;
 mod token;
 mod watching;
 
+pub use connecting::MOVE_TIME_MS_MAX;
 pub(in crate::cluster) use failure::Failure;
 pub(in crate::cluster) use state::Channel;

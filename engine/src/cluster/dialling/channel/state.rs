@@ -70,6 +70,8 @@ pub(in crate::cluster) struct Channel {
     pub(super) connection: Rc<Connection<CallerLink>>,
     pub(super) in_flight: RefCell<Slab<InFlight>>,
     pub(super) backlog: Backlog,
+    /// The channels to the node's earlier addresses: what they have sent must be received first.
+    pub(super) predecessors: RefCell<Vec<Rc<Channel>>>,
     /// Its key among the shard's channels.
     pub(super) key: Cell<Key>,
     /// The deadline that the shard's timer is set for.
@@ -112,6 +114,7 @@ impl Channel {
             connection: Connection::new(link),
             in_flight: RefCell::default(),
             backlog: Backlog::default(),
+            predecessors: RefCell::default(),
             key: Cell::new(Key::from_u64(0)),
             armed: Cell::new(Millis::MAX),
             phase: Cell::new(Phase::Offline),
@@ -154,6 +157,16 @@ impl Channel {
 
     pub(super) fn is_retired(&self) -> bool {
         self.state.borrow().purpose == Purpose::Retired
+    }
+
+    /// Has it connect only when the node has received what these channels, to earlier addresses of it, have sent.
+    pub(in crate::cluster) fn set_predecessors(&self, channels: Vec<Rc<Channel>>) {
+        self.predecessors.replace(channels);
+    }
+
+    /// Whether it is a channel to an earlier address of this node, which may not have received all.
+    pub(in crate::cluster) fn precedes(&self, node: &Text) -> bool {
+        self.is_retired() && self.node == *node && self.connection.link.borrow().has_unreceived()
     }
 
     pub(super) fn is_down(&self) -> bool {
