@@ -25,6 +25,8 @@ pages! {
     quick_start = "../chapters/quick-start.md";
     concepts = "../chapters/concepts.md";
     services = "../chapters/services.md";
+    gate = "../chapters/gate.md";
+    supervision = "../chapters/supervision.md";
     cluster = "../chapters/cluster.md";
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";

@@ -63,6 +63,14 @@ pub enum Error {
         /// The node's name in the cluster map.
         node: Text,
     },
+    /// The service that the call was sent to has ended, and its supervisor starts it again. Call it again.
+    #[error("restarted: service {address} has ended and is started again{}", may_have_run_text(*.may_have_run))]
+    ServiceRestarted {
+        /// One of its names, or the handle of the life that has ended.
+        address: Text,
+        /// Whether the service had begun to handle the call.
+        may_have_run: bool,
+    },
     /// There is no service at that address.
     #[error("no-such-service: {address}")]
     NoSuchService {
@@ -166,7 +174,7 @@ impl Error {
             Error::Absent { .. } => "absent",
             Error::Disabled { .. } => "disabled",
             Error::ConnectionLost { .. } => "connection-lost",
-            Error::Restarted { .. } => "restarted",
+            Error::Restarted { .. } | Error::ServiceRestarted { .. } => "restarted",
             Error::NoSuchService { .. } => "no-such-service",
             Error::Remote { .. } => "remote",
             Error::Overloaded { .. } => "overloaded",
@@ -186,7 +194,7 @@ impl Error {
             Error::Absent { .. } => ErrorCode::Absent,
             Error::Disabled { .. } => ErrorCode::Disabled,
             Error::ConnectionLost { .. } => ErrorCode::ConnectionLost,
-            Error::Restarted { .. } => ErrorCode::Restarted,
+            Error::Restarted { .. } | Error::ServiceRestarted { .. } => ErrorCode::Restarted,
             Error::NoSuchService { .. } => ErrorCode::NoSuchService,
             Error::Remote { .. } => ErrorCode::Remote,
             Error::Overloaded { .. } => ErrorCode::Overloaded,
@@ -202,9 +210,9 @@ impl Error {
     pub fn may_have_run(&self) -> bool {
         match self {
             Error::Timeout { .. } | Error::Restarted { .. } | Error::Remote { .. } => true,
-            Error::Disabled { may_have_run, .. } | Error::ConnectionLost { may_have_run, .. } => {
-                *may_have_run
-            }
+            Error::Disabled { may_have_run, .. }
+            | Error::ConnectionLost { may_have_run, .. }
+            | Error::ServiceRestarted { may_have_run, .. } => *may_have_run,
             // The reply may exceed the limit, after the call has run.
             Error::TooLarge { .. } => true,
             // Calls that were in flight when the node stopped get it too.
@@ -230,6 +238,10 @@ impl Error {
             Some(("no-such-service", address)) => Error::NoSuchService {
                 address: address.into(),
             },
+            Some(("restarted", what)) => match service_restarted(what) {
+                Some(error) => error,
+                None => Error::Remote { text: text.into() },
+            },
             Some(("overloaded", what)) => Error::Overloaded { what: what.into() },
             Some(("denied", reason)) => Error::Denied {
                 reason: reason.into(),
@@ -241,6 +253,20 @@ impl Error {
             _ => Error::Remote { text: text.into() },
         }
     }
+}
+
+/// The error of a peer's text about a service that is started again.
+fn service_restarted(what: &str) -> Option<Error> {
+    let (what, may_have_run) = match what.strip_suffix(may_have_run_text(true)) {
+        Some(what) => (what, true),
+        None => (what, false),
+    };
+    let address = what.strip_prefix("service ")?;
+    let address = address.strip_suffix(" has ended and is started again")?;
+    Some(Error::ServiceRestarted {
+        address: address.into(),
+        may_have_run,
+    })
 }
 
 /// The error of a peer's text about a request or a response that is too large.
@@ -288,6 +314,15 @@ mod tests {
                 reason: "wrong secret".into(),
             },
             Error::ShuttingDown,
+            Error::ServiceRestarted {
+                address: "@sdb".into(),
+                may_have_run: false,
+            },
+            Error::ServiceRestarted {
+                address: "@sdb".into(),
+                may_have_run: true,
+            },
+            Error::remote("restarted: the engine, by hand"),
             Error::remote("unknown command FOO"),
         ] {
             assert_eq!(Error::from_wire(error.to_string().as_bytes(), "@sdb"), error);

@@ -63,7 +63,7 @@ pub use api::cluster::{Cluster, Open, OpenOptions};
 pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 pub use cluster::membership::monitor::Monitor;
-pub use config::{ClusterMap, Runtime};
+pub use config::{ClusterMap, Escalation, Restart, Runtime, Strategy};
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
 pub use node::{Node, NodeBuilder, StartError};
@@ -71,17 +71,25 @@ pub use service::Service;
 pub use service::call::Call;
 pub use service::caller::Caller;
 pub use service::context::Context;
+pub use service::end::End;
+pub use service::interval::Interval;
 pub use service::kinds::Kinds;
 pub use service::list::ServiceInfo;
 pub use service::message::{Answer, Message};
 pub use service::node_ref::NodeRef;
 pub use service::responder::Responder;
 pub use service::sleep::Sleep;
+pub use service::stop::Stop;
+pub use service::supervisor::Supervisor;
+pub use service::supervisor::backoff::Backoff;
+pub use service::supervisor::child::Child;
+pub use service::watch::Watch;
 pub use skyring_codec::seri;
 pub use socket::{SocketInfo, SocketSort, Sockets};
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
+    pub use crate::api::node_service::LEASES_MAX;
     pub use crate::cluster::accepting::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,
@@ -101,6 +109,10 @@ pub mod limits {
     pub use crate::config::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
     pub use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
     pub use crate::core::names::{NAME_BYTES_MAX, NAMES_MAX};
+    pub use crate::service::life::WATCHES_MAX;
+    pub use crate::service::supervision::ENDED_KEPT_MAX;
+    pub use crate::service::supervisor::backoff::RESTART_DELAY_MS_MAX;
+    pub use crate::service::supervisor::{CHILDREN_MAX, RESTARTS_MAX};
     pub use crate::socket::{
         READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
         SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,

@@ -92,6 +92,20 @@ metrics! {
     sessions_dropped,
     /// Service handlers and tasks that panicked.
     panics,
+    /// Services that took longer to stop than they had time for, and were ended.
+    stops_late,
+    /// Restarts of services by their supervisors, whatever the cause.
+    restarts,
+    /// Restarts after a panic.
+    restarts_after_panic,
+    /// Restarts after a failed start, or after an end that the service itself called a failure.
+    restarts_after_failure,
+    /// Restarts after an exit.
+    restarts_after_exit,
+    /// Restarts after an end by another service or an operator.
+    restarts_after_kill,
+    /// Supervisors that gave up: their services ended too often.
+    escalations,
     /// Sleeps of a shard that only the guard tick ended. It should stay 0.
     sleeps_rescued,
 }

@@ -9,7 +9,11 @@ mod simpledb;
 
 pub use debug_console::{CONSOLE_CLIENTS_MAX, DebugConsole, LINE_BYTES_MAX};
 pub use echo::Echo;
-pub use gate::{GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, Gate};
+pub use gate::{
+    GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, GATE_HANDSHAKE_MS_DEFAULT, GATE_PACKET_BYTES_DEFAULT,
+    GATE_PACKET_BYTES_MAX, GATE_ROOMS_MAX, GATE_WAITING_BYTES_DEFAULT, GATE_WAITING_BYTES_MAX, Gate,
+    GateSettings, Protocol, Target, WhenFull,
+};
 pub use monitor::{Change, HISTORY_MAX, NodeMonitor, WATCHED_MAX};
 pub use simpledb::{ENTRIES_MAX, SimpleDb};
 

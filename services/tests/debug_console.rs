@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use skyring::Node;
 use skyring::log::Destination;
+use skyring::{Backoff, Child, Node, Strategy, Supervisor};
 use skyring_services::{CONSOLE_CLIENTS_MAX, kinds};
 
 /// The longest wait for an expected event.
@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A node with a simpledb, named `.db`, and a console.
 struct Console {
-    _node: Node,
+    node: Node,
     log: PathBuf,
     port: u16,
     _folder: tempfile::TempDir,
@@ -37,7 +37,7 @@ impl Console {
         });
         started.expect("it runs").expect("both start");
         let mut console = Console {
-            _node: node,
+            node,
             log,
             port: 0,
             _folder: folder,
@@ -109,6 +109,39 @@ impl Client {
         self.run(command)
             .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
+}
+
+#[test]
+fn restarts_and_their_causes_are_listed() {
+    let console = Console::start();
+    let mut client = console.client();
+    let supervised = console.node.block_on(|caller| async move {
+        let now = Backoff::new(Duration::ZERO, Duration::ZERO);
+        let child = Child::kind("second", "simpledb", "").name(".second").backoff(now);
+        let supervisor = Supervisor::new("game", Strategy::RestForOne).child(child);
+        caller.supervise(supervisor).await
+    });
+    let supervisor = supervised.expect("it runs").expect("it starts");
+    let list = client.output("supervisor");
+    assert!(
+        list.starts_with(&format!("{supervisor}\tsupervisor game\trest-for-one\nsecond\t:"))
+            && list.ends_with("\trunning\trestarts:0\n"),
+        "{list:?}"
+    );
+    client.output("kill .second");
+    let begun = Instant::now();
+    while !client
+        .output("supervisor")
+        .ends_with("\trunning\trestarts:1\tkilled\n")
+    {
+        assert!(begun.elapsed() < TIMEOUT, "{}", client.output("supervisor"));
+    }
+    let list = client.output("list");
+    assert!(
+        list.contains("\tsimpledb\t.second\trestarts:1\tkilled\n"),
+        "{list}"
+    );
+    console.await_log("(second) has ended and is started again in 0 ms, for the 1. time: killed");
 }
 
 #[test]

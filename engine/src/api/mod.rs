@@ -1,7 +1,9 @@
 //! The operations of a [`Caller`](crate::Caller) on the cluster and on sockets.
 
 pub(crate) mod cluster;
+pub(crate) mod node_service;
 mod proxy;
+mod watch;
 
 use std::rc::Rc;
 

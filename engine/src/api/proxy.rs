@@ -16,6 +16,8 @@ pub(crate) struct Proxy {
 }
 
 impl Service for Proxy {
+    const STOPS_AT_ONCE: bool = true;
+
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
         let reply_to = if message.is_call() {
             context.responder().into_reply_to()

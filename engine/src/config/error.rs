@@ -167,6 +167,15 @@ impl ConfigError {
         }
     }
 
+    /// The same error, of a key inside the table of `key`.
+    pub(super) fn below(mut self, key: &str) -> ConfigError {
+        self.key = Some(match self.key {
+            Some(inner) => format!("{key}.{inner}"),
+            None => key.to_owned(),
+        });
+        self
+    }
+
     /// A key whose value is not what was expected.
     pub(super) fn wrong_value(
         file: &Path,

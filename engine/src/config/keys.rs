@@ -5,16 +5,39 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::error::ConfigError;
 use super::evaluate::{Entries, Value};
-use super::service::{SERVICE_NAME_BYTES_MAX, ServiceConfig};
+use super::service::{RestartConfig, SERVICE_NAME_BYTES_MAX, ServiceConfig, SupervisionConfig};
+use super::supervision::{Escalation, Restart, Strategy};
 
 /// The word before a service's kind that makes it a keyed one.
 const KEYED_WORD: &str = "keyed";
 
 /// What the value of a service is.
-const SERVICE_EXPECTED: &str = "\"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\"";
+const SERVICE_EXPECTED: &str =
+    "\"KIND ARGUMENTS\", \"keyed KIND ARGUMENTS\" or { \"KIND ARGUMENTS\", restart = \"always\" }";
+
+/// The names in the table of a service.
+const RESTART_KEYS: [&str; 4] = [
+    "restart",
+    "restart_delay_ms",
+    "restart_delay_ms_max",
+    "stop_timeout_ms",
+];
+
+/// The names in the table `supervision`.
+const SUPERVISION_KEYS: [&str; 4] = ["strategy", "restarts_max", "period_ms", "escalation"];
+
+/// The longest of the times below, in milliseconds.
+const TIME_MS_MAX: i64 = 3_600_000;
+
+/// What such a time is.
+const TIME_EXPECTED: &str = "milliseconds, 0 to 3600000";
+
+/// Most restarts within a period; a supervisor remembers each.
+const RESTARTS_MAX: i64 = 100_000;
 
 /// The keys of one file.
 pub(super) struct Keys<'a> {
@@ -113,8 +136,13 @@ impl Keys<'_> {
             let found = Value::Text(name.to_owned());
             return Err(ConfigError::wrong_value(self.path, "services", expected, &found));
         }
-        let Value::Text(text) = value else {
-            return Err(ConfigError::wrong_value(self.path, &key, SERVICE_EXPECTED, value));
+        let (text, restart) = match value {
+            Value::Text(text) => (text, RestartConfig::default()),
+            Value::Mixed { listed, named } => match listed.as_slice() {
+                [Value::Text(text)] => (text, self.restart(&key, named)?),
+                _ => return Err(ConfigError::wrong_value(self.path, &key, SERVICE_EXPECTED, value)),
+            },
+            _ => return Err(ConfigError::wrong_value(self.path, &key, SERVICE_EXPECTED, value)),
         };
         let words = |text: &str| -> (String, String) {
             let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -130,7 +158,97 @@ impl Keys<'_> {
             kind,
             arguments,
             keyed,
+            restart,
         })
+    }
+
+    /// How a service is started again.
+    fn restart(&self, key: &str, named: &Entries) -> Result<RestartConfig, ConfigError> {
+        let read = || {
+            let keys = Keys {
+                path: self.path,
+                entries: named,
+            };
+            keys.only(&RESTART_KEYS)?;
+            let default = RestartConfig::default();
+            let time = |key: &str| keys.number::<u32>(key, 0..=TIME_MS_MAX, TIME_EXPECTED);
+            let delay_ms = time("restart_delay_ms")?.unwrap_or(default.delay_ms);
+            let delay_ms_max = time("restart_delay_ms_max")?;
+            if delay_ms_max.is_some_and(|longest| longest < delay_ms) {
+                let found = named
+                    .get("restart_delay_ms_max")
+                    .unwrap_or(&Value::Other("nothing"));
+                let expected = format!("at least restart_delay_ms, which is {delay_ms}");
+                return Err(ConfigError::wrong_value(
+                    self.path,
+                    "restart_delay_ms_max",
+                    expected,
+                    found,
+                ));
+            }
+            Ok(RestartConfig {
+                restart: keys.word("restart", Restart::EXPECTED)?.unwrap_or_default(),
+                delay_ms,
+                delay_ms_max: delay_ms_max.unwrap_or(default.delay_ms_max.max(delay_ms)),
+                stop_timeout_ms: time("stop_timeout_ms")?,
+            })
+        };
+        read().map_err(|error| error.below(key))
+    }
+
+    /// How the services are supervised, if the config says so.
+    pub(super) fn supervision(&self) -> Result<Option<SupervisionConfig>, ConfigError> {
+        const KEY: &str = "supervision";
+        let named = match self.entries.get(KEY) {
+            None => return Ok(None),
+            Some(Value::Table(named)) => named,
+            Some(found) => {
+                let expected = "{ strategy = \"one-for-one\", restarts_max = 5, period_ms = 10000 }";
+                return Err(ConfigError::wrong_value(self.path, KEY, expected, found));
+            }
+        };
+        let read = || {
+            let keys = Keys {
+                path: self.path,
+                entries: named,
+            };
+            keys.only(&SUPERVISION_KEYS)?;
+            let default = SupervisionConfig::default();
+            let restarts_max = keys.number(
+                "restarts_max",
+                0..=RESTARTS_MAX,
+                "a whole number from 0 to 100000",
+            )?;
+            let period_ms = keys.number("period_ms", 1..=TIME_MS_MAX, "milliseconds, 1 to 3600000")?;
+            Ok(SupervisionConfig {
+                strategy: keys.word("strategy", Strategy::EXPECTED)?.unwrap_or_default(),
+                restarts_max: restarts_max.unwrap_or(default.restarts_max),
+                period_ms: period_ms.unwrap_or(default.period_ms),
+                escalation: keys.word("escalation", Escalation::EXPECTED)?.unwrap_or_default(),
+            })
+        };
+        read().map(Some).map_err(|error: ConfigError| error.below(KEY))
+    }
+
+    /// One of a few words.
+    fn word<T: FromStr>(&self, key: &str, expected: &str) -> Result<Option<T>, ConfigError> {
+        match self.entries.get(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) if let Ok(word) = text.parse() => Ok(Some(word)),
+            Some(found) => Err(ConfigError::wrong_value(self.path, key, expected, found)),
+        }
+    }
+
+    /// Checks that there are no other names.
+    fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
+        match self.entries.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(unknown) => {
+                let expected = format!("one of {}", known.join(", "));
+                let found = Value::Text(unknown.clone());
+                Err(ConfigError::wrong_value(self.path, unknown, expected, &found))
+            }
+        }
     }
 
     /// Every value that has a text, as Skynet gives it to services.
@@ -141,7 +259,7 @@ impl Keys<'_> {
                 Value::Text(text) | Value::Number { text, .. } => text.clone().into_bytes(),
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
-                Value::Table(_) if key == "services" => continue,
+                Value::Table(_) if key == "services" || key == "supervision" => continue,
                 found => {
                     let expected = "text, a number, true or false";
                     return Err(ConfigError::wrong_value(self.path, key, expected, found));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::error::{ConfigError, ConfigErrorKind};
 use super::keys::Keys;
-use super::service::ServiceConfig;
+use super::service::{RestartConfig, ServiceConfig};
 
 /// The log service that is built in: a file or the standard output.
 const BUILT_IN: &str = "logger";
@@ -45,6 +45,7 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<Log, ConfigError> {
                 kind,
                 arguments,
                 keyed: false,
+                restart: RestartConfig::default(),
             })
         }
     };

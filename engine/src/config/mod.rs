@@ -30,6 +30,7 @@ mod node;
 mod runtime;
 mod service;
 mod source;
+mod supervision;
 
 pub use address::NodeAddress;
 pub use check::{Checked, check};
@@ -42,4 +43,8 @@ pub use node::{
     NodeConfig, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, THREADS_MAX,
 };
 pub use runtime::{RUNTIME_VARIABLE, Runtime, RuntimeVariableError, UnknownRuntime};
-pub use service::{SERVICE_NAME_BYTES_MAX, ServiceConfig};
+pub use service::{
+    RESTART_DELAY_MS_DEFAULT, RESTART_DELAY_MS_MAX_DEFAULT, RestartConfig, SERVICE_NAME_BYTES_MAX,
+    ServiceConfig, SupervisionConfig,
+};
+pub use supervision::{Escalation, Restart, Strategy, UnknownWord};

@@ -18,7 +18,7 @@ use super::known::{NODE_KEYS, misspelt};
 use super::logging::{self, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
-use super::service::ServiceConfig;
+use super::service::{ServiceConfig, SupervisionConfig};
 use super::source;
 
 /// Most connections of one listener from one source unless the config says otherwise.
@@ -91,6 +91,8 @@ pub struct NodeConfig {
     pub open: Option<String>,
     /// `services`: the services to start, by the name they are registered under.
     pub services: BTreeMap<String, ServiceConfig>,
+    /// `supervision`: how the services are supervised. `None`: only if one of them is started again after its end.
+    pub supervision: Option<SupervisionConfig>,
     /// `call_timeout_ms`: the deadline of a cluster call, in milliseconds; 0 is none. Default:
     /// [`CALL_TIMEOUT_MS_DEFAULT`].
     pub call_timeout_ms: u32,
@@ -106,7 +108,8 @@ pub struct NodeConfig {
     /// `accepts_per_second_max`: most connections that one source may open in a second. Default:
     /// [`ACCEPTS_PER_SECOND_DEFAULT`].
     pub accepts_per_second_max: u32,
-    /// `stop_timeout_ms`: how long a stop waits for the calls of peers that are in flight, in milliseconds. Default:
+    /// `stop_timeout_ms`: how long a stop waits for the calls of peers that are in flight, and then for its services to
+    /// stop, in milliseconds. Default:
     /// [`STOP_TIMEOUT_MS_DEFAULT`].
     pub stop_timeout_ms: u32,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
@@ -288,6 +291,7 @@ impl NodeConfig {
                 .transpose()?,
             open: keys.text("open")?,
             services: keys.services()?,
+            supervision: keys.supervision()?,
             call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
             channels,
             down_after_ms: down_after_ms.unwrap_or(DOWN_AFTER_MS_DEFAULT),

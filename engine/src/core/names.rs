@@ -145,6 +145,26 @@ impl Names {
         }
     }
 
+    /// Gives the names of a service, and its place among the instances of a keyed service, to another one.
+    pub(crate) fn replace(&mut self, old: Handle, new: Handle) {
+        for owner in self.local.values_mut().filter(|owner| **owner == old) {
+            *owner = new;
+        }
+        if let Some(name) = self.registered_name.remove(&old) {
+            self.registered.insert(Arc::clone(&name), new);
+            self.registered_name.insert(new, name);
+        }
+        if let Some(keyed) = self.keyed_by_instance.remove(&old) {
+            self.keyed_by_instance.insert(new, keyed);
+            if let Some(instances) = self.keyed.get_mut(&keyed) {
+                let replaced = instances
+                    .iter()
+                    .map(|other| if *other == old { new } else { *other });
+                *instances = replaced.collect();
+            }
+        }
+    }
+
     /// Removes every name of a service that has ended.
     pub(crate) fn remove(&mut self, handle: Handle) {
         self.remove_instance(handle);
@@ -235,6 +255,22 @@ mod tests {
         names.remove(B);
         assert_eq!(names.resolve("@sdb"), None);
         assert_eq!((instances(&names), names.has(B)), ([None; 3], false));
+    }
+
+    #[test]
+    fn another_life_of_a_service_takes_all_its_names_and_its_place() {
+        let mut names = Names::default();
+        let keyed = Handle(1 << 31 | 7);
+        names.register("sdb", A).unwrap();
+        names.name_local("db", A).unwrap();
+        names.add_keyed(keyed, Arc::from([A])).unwrap();
+        names.replace(A, B);
+        assert_eq!((names.resolve("@sdb"), names.resolve(".db")), (Some(B), Some(B)));
+        assert_eq!(names.instance(keyed, 0), Some(B));
+        assert!(!names.has(A));
+        names.remove(B);
+        assert_eq!((names.resolve("@sdb"), names.resolve(".db")), (None, None));
+        assert_eq!(names.instance(keyed, 0), None);
     }
 
     #[test]

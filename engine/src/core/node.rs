@@ -1,8 +1,8 @@
 //! The state that all shards of a node share, for every room. The path of a message reads it without a lock.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::core::control::Control;
 use crate::core::handle::{Handle, KEYED};
@@ -11,8 +11,12 @@ use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
 use crate::core::versioned::Versioned;
+use crate::error::Text;
 use crate::log::Logger;
 use crate::metrics::Metrics;
+
+/// What runs once when the node fails.
+pub(crate) type OnFailure = Box<dyn FnOnce(&str) + Send>;
 
 /// The state that all shards share.
 pub(crate) struct NodeShared {
@@ -26,6 +30,11 @@ pub(crate) struct NodeShared {
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
     handles: AtomicU32,
+    /// The node has begun to stop: supervisors start nothing any more.
+    pub(crate) is_stopping: AtomicBool,
+    /// Why the node has failed, if it has.
+    failure: OnceLock<Text>,
+    on_failure: Mutex<Option<OnFailure>>,
     /// A random number that the process generates for the node at its start.
     pub(crate) epoch: u64,
 }
@@ -64,8 +73,39 @@ impl NodeShared {
             control,
             open_files_max,
             handles: AtomicU32::new(1),
+            is_stopping: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            on_failure: Mutex::new(None),
             epoch: random_number(),
         }
+    }
+
+    /// The node has failed: what it is for does not run any more. The first cause counts.
+    pub(crate) fn fail(&self, cause: &str) {
+        if self.failure.set(cause.into()).is_err() {
+            return;
+        }
+        self.logger
+            .log(Handle::NONE.0, format!("The node fails: {cause}"));
+        let on_failure = self
+            .on_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(on_failure) = on_failure {
+            on_failure(cause);
+        }
+    }
+
+    /// Why the node has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&Text> {
+        self.failure.get()
+    }
+
+    /// Sets what runs when the node fails.
+    pub(crate) fn set_on_failure(&self, on_failure: OnFailure) {
+        let mut stored = self.on_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *stored = Some(on_failure);
     }
 
     /// How many shards the node has.

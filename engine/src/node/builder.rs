@@ -13,18 +13,20 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, LogTime, NodeConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
+    DOWN_AFTER_MS_DEFAULT, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
+    ServiceConfig, SupervisionConfig,
 };
 use crate::core::clock::whole_milliseconds;
 use crate::core::control::Control;
 use crate::core::injector::Injector;
-use crate::core::node::NodeShared;
+use crate::core::node::{NodeShared, OnFailure};
 use crate::core::settings::{DialectChoice, Settings};
 use crate::error::Error;
 use crate::log::{Destination, Logger, Stamp};
 use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
 use crate::node::running::Node;
+use crate::node::services::Services;
 use crate::rt::cpus;
 use crate::rt::sys;
 use crate::rt::{self, ExecutorOptions};
@@ -46,6 +48,8 @@ pub struct NodeBuilder {
     map: ClusterMap,
     open: Option<String>,
     services: BTreeMap<String, ServiceConfig>,
+    supervision: Option<SupervisionConfig>,
+    on_failure: Option<OnFailure>,
     start: Option<String>,
     kinds: Kinds,
     settings: Settings,
@@ -68,6 +72,8 @@ impl Default for NodeBuilder {
             map: ClusterMap::new(),
             open: None,
             services: BTreeMap::new(),
+            supervision: None,
+            on_failure: None,
             start: None,
             kinds: Kinds::default(),
             settings: Settings {
@@ -98,6 +104,7 @@ impl NodeBuilder {
             map: map.unwrap_or_default(),
             open: config.open,
             services: config.services,
+            supervision: config.supervision,
             start: config.start,
             settings: Settings {
                 name,
@@ -166,6 +173,7 @@ impl NodeBuilder {
             kind: kind.to_owned(),
             arguments: arguments.to_owned(),
             keyed: false,
+            restart: RestartConfig::default(),
         });
         self
     }
@@ -189,9 +197,18 @@ impl NodeBuilder {
         self
     }
 
-    /// How long [`Node::stop`] waits for the calls of peers that are in flight; zero = not at all.
+    /// How long [`Node::stop`] waits for the calls of peers that are in flight, and then again for the services to stop;
+    /// zero = not at all.
     pub fn stop_timeout(mut self, time: Duration) -> NodeBuilder {
         self.settings.stop_timeout_ms = whole_milliseconds(time);
+        self
+    }
+
+    /// What runs when the node fails: its supervisor, or one that [escalates to the
+    /// node](crate::Supervisor::escalates_to_node), gives up. It gets the cause, runs once, on a shard, and must not
+    /// block: let it wake the thread that stops the node. [`Node::failure`] has the cause too.
+    pub fn on_failure(mut self, on_failure: impl FnOnce(&str) + Send + 'static) -> NodeBuilder {
+        self.on_failure = Some(Box::new(on_failure));
         self
     }
 
@@ -263,6 +280,9 @@ impl NodeBuilder {
             Control::start()?,
             open_files_max,
         );
+        if let Some(on_failure) = self.on_failure {
+            shared.set_on_failure(on_failure);
+        }
         let parts = Arc::new(Parts {
             node: Arc::new(shared),
             mesh: Arc::new(Mesh::new(self.threads)),
@@ -298,8 +318,19 @@ impl NodeBuilder {
             .file
             .map(|file| format!("{}: ", file.display()))
             .unwrap_or_default();
-        let (services, start, open) = (self.services, self.start, self.open);
+        let services = Services {
+            services: self.services,
+            supervision: self.supervision,
+        };
+        let (start, open) = (self.start, self.open);
         let bring_up = |caller: Caller| async move { bring_up(&caller, services, start, open).await };
+        if let Err(error) = node.launch_own_service() {
+            let failed = node.join_failed();
+            return Err(failed.unwrap_or(StartError::Service {
+                what: format!("{file}start"),
+                error,
+            }));
+        }
         let running = match self.log_service {
             None => node.run(bring_up),
             Some(ServiceConfig { kind, arguments, .. }) => {
@@ -367,23 +398,11 @@ impl Node {
 /// Launches what the config names, and listens last, so that a peer that connects finds the services there.
 async fn bring_up(
     caller: &Caller,
-    services: BTreeMap<String, ServiceConfig>,
+    services: Services,
     start: Option<String>,
     open: Option<String>,
 ) -> Result<(), (String, Error)> {
-    for (name, service) in services {
-        let key = format!("services.{name}");
-        let ServiceConfig { kind, arguments, .. } = &service;
-        let handle = match service.keyed {
-            true => caller.launch_kind_keyed(kind, arguments).await,
-            false => caller.launch_kind(kind, arguments).await,
-        };
-        let handle = handle.map_err(|error| (key.clone(), error))?;
-        caller
-            .cluster()
-            .register(&name, Some(handle))
-            .map_err(|error| (key, error))?;
-    }
+    services.launch(caller).await?;
     if let Some(start) = start {
         let (kind, arguments) = start.split_once(' ').unwrap_or((&start, ""));
         caller

@@ -41,7 +41,7 @@ pub(super) fn start(node: &Node, shared: &Arc<NodeShared>, kind: &str, arguments
     let handle = shared.next_handle();
     let (kind, arguments) = (kind.to_owned(), arguments.to_owned());
     let launched = node.run_as(STARTER, move |caller| async move {
-        let work = kind_work(&caller, &kind, &arguments)?;
+        let work = kind_work(&caller.shard.services().kinds, &kind, &arguments)?;
         launch_at(&caller, handle, work).await?;
         let names = &caller.shard.node.names;
         names.update(|names| names.name_local(NAME, handle))

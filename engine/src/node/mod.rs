@@ -4,6 +4,7 @@ mod builder;
 mod error;
 mod log_service;
 mod running;
+mod services;
 
 pub use builder::NodeBuilder;
 pub use error::StartError;

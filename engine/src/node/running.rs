@@ -9,13 +9,14 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::api::node_service::NodeService;
 use crate::client::Client;
 use crate::cluster::ClusterShared;
 use crate::config::Runtime;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
-use crate::error::Error;
+use crate::error::{Error, Text};
 use crate::metrics::Metrics;
 use crate::node::error::StartError;
 use crate::rt;
@@ -28,6 +29,9 @@ use crate::shard::Parts;
 
 /// How long a stop waits for the shards.
 const STOP_TIME_MAX: Duration = Duration::from_millis(900);
+
+/// How long a stop waits for its services beyond the time that they have.
+const HOOKS_TIME_MAX: Duration = Duration::from_millis(300);
 
 /// How long a stop waits for the last log lines.
 const LOG_TIME_MAX: Duration = Duration::from_millis(500);
@@ -43,6 +47,8 @@ pub struct Node {
 struct BlockOn;
 
 impl Service for BlockOn {
+    const STOPS_AT_ONCE: bool = true;
+
     fn handle(&mut self, _context: &Context<Self>, _message: Message) -> Answer {
         Answer::error(Error::remote("this service takes no messages"))
     }
@@ -152,6 +158,12 @@ impl Node {
         Client::new(Arc::clone(&self.shared))
     }
 
+    /// Why the node has failed, if it has: the supervisor of its services, or another one that escalates to the node, has
+    /// given up. See [`NodeBuilder::on_failure`](crate::NodeBuilder::on_failure).
+    pub fn failure(&self) -> Option<Text> {
+        self.shared.failure().cloned()
+    }
+
     /// The node's counters.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
@@ -175,11 +187,16 @@ impl Node {
 
     /// Stops in order: accepts no more connections, sends its peers a goodbye, so that they call other nodes at once,
     /// and lets the calls finish that peers have made, as long as
-    /// [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and connections and
-    /// waits for the shards, a second at most. Dropping the node does only the latter.
+    /// [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it stops the services, one after the
+    /// other, those first that were launched last, again for as long as that says. Then it ends services and connections
+    /// and waits for the shards, a second at most. Dropping the node does only the latter.
     pub fn stop(mut self) {
+        // First, so that the watches of other nodes end with this cause.
+        let own = NodeService::shard(self.shared.shards());
+        let _ = self.shared.injectors[own].push(Box::new(NodeService::note_stop));
         self.cluster.close_listeners();
         self.drain();
+        self.stop_services();
         self.shut_down();
     }
 
@@ -208,6 +225,28 @@ impl Node {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Launches the node's own service.
+    pub(super) fn launch_own_service(&self) -> Result<(), Error> {
+        let (sender, launched) = mpsc::sync_channel(1);
+        let own = NodeService::shard(self.shared.shards());
+        let pushed = self.shared.injectors[own].push(Box::new(move |shard| {
+            let _ = sender.send(NodeService::launch(shard));
+        }));
+        pushed.map_err(|_| Error::ShuttingDown)?;
+        launched.recv().map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// Runs what services do before they end.
+    fn stop_services(&self) {
+        self.shared.is_stopping.store(true, Ordering::Relaxed);
+        let time_max = Duration::from_millis(self.shared.settings.stop_timeout_ms);
+        let stopped = self.run(move |caller| async move { caller.stop_services(time_max).await });
+        // A shard that takes no job hangs, and one that answers too late does, too.
+        if let Ok(stopped) = stopped {
+            let _ = stopped.recv_timeout(time_max + HOOKS_TIME_MAX);
         }
     }
 

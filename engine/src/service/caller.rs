@@ -13,6 +13,7 @@ use crate::core::payload::{Kind, Payload};
 use crate::core::request::{ReplyTo, Request};
 use crate::error::{Error, Text};
 use crate::service::call::Call;
+use crate::service::end::End;
 use crate::service::life::Life;
 use crate::service::node_ref::NodeRef;
 use crate::service::sleep::Sleep;
@@ -139,10 +140,18 @@ impl Caller {
         self.shard.names.read(|names| names.resolve(name))
     }
 
-    /// Ends this service after the current message, or the current poll of its task. Then its names are free, its
-    /// tasks are dropped, and its unanswered calls fail.
+    /// Ends this service after the current message, or the current poll of its task, and after its
+    /// [`stop`](crate::Service::stop). Then its names are free, its tasks are dropped, and its unanswered calls fail.
     pub fn exit(&self) {
-        self.life.request_exit();
+        self.life.request_end(End::Exited);
+    }
+
+    /// Ends this service as failed, after the current message or the current poll of its task. Who watches it learns
+    /// the cause, and a supervisor that restarts it after failures does. Its `stop` does not run.
+    pub fn fail(&self, cause: impl std::fmt::Display) {
+        let text = cause.to_string();
+        self.log(format!("ends as failed: {text}"));
+        self.life.request_end(End::Failed { text: text.into() });
     }
 
     /// Writes a log line of this service.

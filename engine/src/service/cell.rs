@@ -13,9 +13,11 @@ use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
 use crate::service::deliver::Deliver;
+use crate::service::end::End;
 use crate::service::life::Life;
 use crate::service::message::{Answer, AnswerKind, Message};
 use crate::service::responder::Responder;
+use crate::service::stop::Stop;
 use crate::service::task::panic_text;
 
 /// A service with its state.
@@ -50,9 +52,11 @@ impl<S: Service> ServiceCell<S> {
             }))
         });
         let result = started.unwrap_or_else(|panic| Err(self.panicked("while it started", &*panic)));
-        if result.is_err() || self.caller.life.is_exiting() {
-            self.caller.shard.remove_service(self.caller.handle);
+        if let Err(error) = &result {
+            let text = error.to_string().into();
+            self.caller.life.request_end(End::StartFailed { text });
         }
+        self.finish_if_exiting();
         result
     }
 
@@ -61,11 +65,21 @@ impl<S: Service> ServiceCell<S> {
         Responder::new(
             Rc::clone(&self.caller.shard),
             self.current.replace(ReplyTo::Nobody),
+            self.caller.handle,
         )
     }
 
+    fn finish_if_exiting(self: &Rc<Self>) {
+        if self.caller.life.is_exiting() {
+            Rc::clone(self).finish();
+        }
+    }
+
+    /// Logs a panic and requests the end of the service.
     fn panicked(&self, when: &str, panic: &(dyn Any + Send)) -> Error {
         let text = panic_text(panic);
+        let cause = text.as_str().into();
+        self.caller.life.request_end(End::Panicked { text: cause });
         let handle = self.caller.handle;
         self.caller.shard.node.metrics.panics.add(1);
         self.caller
@@ -100,8 +114,8 @@ impl<S: Service> Deliver for ServiceCell<S> {
             }
             Ok(Some(Answer(AnswerKind::Later(future)))) => {
                 let life = Rc::clone(&self.caller.life);
-                life.waiting.set(life.waiting.get() + 1);
-                let responder = Responder::new(Rc::clone(shard), reply_to);
+                life.begin_answer();
+                let responder = Responder::new(Rc::clone(shard), reply_to, self.caller.handle);
                 let task = async move {
                     let result = future.await;
                     responder.answer(result);
@@ -127,12 +141,9 @@ impl<S: Service> Deliver for ServiceCell<S> {
             Err(panic) => {
                 let error = self.panicked("while it handled a message", &*panic);
                 shard.reply(reply_to, Err(error));
-                self.caller.life.request_exit();
             }
         }
-        if self.caller.life.is_exiting() {
-            shard.remove_service(self.caller.handle);
-        }
+        self.finish_if_exiting();
     }
 
     fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>) {
@@ -144,11 +155,8 @@ impl<S: Service> Deliver for ServiceCell<S> {
         }));
         if let Err(panic) = answered {
             let _ = self.panicked("while it took an answer", &*panic);
-            self.caller.life.request_exit();
         }
-        if self.caller.life.is_exiting() {
-            self.caller.shard.remove_service(self.caller.handle);
-        }
+        self.finish_if_exiting();
     }
 
     fn socket_event(self: Rc<Self>, event: SocketEvent) {
@@ -160,15 +168,44 @@ impl<S: Service> Deliver for ServiceCell<S> {
         }));
         if let Err(panic) = handled {
             let _ = self.panicked("while it handled a socket event", &*panic);
-            self.caller.life.request_exit();
         }
-        if self.caller.life.is_exiting() {
-            self.caller.shard.remove_service(self.caller.handle);
-        }
+        self.finish_if_exiting();
     }
 
     fn life(&self) -> &Rc<Life> {
         &self.caller.life
+    }
+
+    fn finish(self: Rc<Self>) {
+        let (life, shard) = (&self.caller.life, &self.caller.shard);
+        let handle = self.caller.handle;
+        if life.is_closed() || life.has_failed() || shard.stopping.get() {
+            return shard.remove_service(handle, None);
+        }
+        life.close();
+        shard.services().note_stop(shard, handle, life);
+        let context = Context(Rc::clone(&self));
+        // A message that it sends to itself is refused only once the state is no longer borrowed.
+        let stopped = shard.hold_messages(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                let mut state = self.state.borrow_mut();
+                state
+                    .as_mut()
+                    .map_or_else(Stop::now, |state| state.stop(&context))
+            }))
+        });
+        match stopped {
+            Ok(Stop(None)) => shard.remove_service(handle, None),
+            Ok(Stop(Some(rest))) => self.caller.finish_stop(rest),
+            Err(panic) => {
+                let _ = self.panicked("while it stopped", &*panic);
+                shard.remove_service(handle, None);
+            }
+        }
+    }
+
+    fn stops_at_once(&self) -> bool {
+        S::STOPS_AT_ONCE
     }
 
     fn end(&self) {

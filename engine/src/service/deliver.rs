@@ -18,6 +18,10 @@ pub(crate) trait Deliver {
     fn socket_event(self: Rc<Self>, event: SocketEvent);
     /// Its life cycle and inbox counters.
     fn life(&self) -> &Rc<Life>;
+    /// Ends it, after its `stop` if it has not failed.
+    fn finish(self: Rc<Self>);
+    /// Whether its `stop` does nothing.
+    fn stops_at_once(&self) -> bool;
     /// Drops its state and its tasks.
     fn end(&self);
 }

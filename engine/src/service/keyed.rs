@@ -36,6 +36,11 @@ impl Caller {
         launch_keyed(self, make).await
     }
 
+    /// The instance of a keyed service that a key selects; any other handle as it is.
+    pub fn instance(&self, handle: Handle, key: u64) -> Handle {
+        self.shard.instance(handle, key)
+    }
+
     /// Launches a keyed service by its kind's name, with arguments as text: `"keyed KIND ARGUMENTS"` in a config.
     ///
     /// # Errors
@@ -87,5 +92,6 @@ where
 }
 
 async fn launch_kind_keyed(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
-    launch_all(caller, || kind_work(caller, kind, arguments)).await
+    let kinds = &caller.shard.services().kinds;
+    launch_all(caller, || kind_work(kinds, kind, arguments)).await
 }

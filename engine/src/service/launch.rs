@@ -13,6 +13,7 @@ use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::cell::ServiceCell;
 use crate::service::context::Context;
+use crate::service::kinds::Kinds;
 
 impl Caller {
     /// Launches a service on the shard that its handle hashes to, and waits until it has started.
@@ -46,7 +47,7 @@ pub(crate) fn launch_here<S: Service>(
 }
 
 /// Like [`launch_here`], with the kind and the arguments of the service.
-pub(super) fn launch_described<S: Service>(
+pub(crate) fn launch_described<S: Service>(
     shard: &Rc<ShardCore>,
     handle: Handle,
     what: Text,
@@ -105,12 +106,16 @@ where
 }
 
 async fn launch_kind(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
-    launch_with(caller, kind_work(caller, kind, arguments)?).await
+    launch_with(
+        caller,
+        kind_work(&caller.shard.services().kinds, kind, arguments)?,
+    )
+    .await
 }
 
 /// Like `launch_kind`, without waiting. The job uses the queue of the caller's messages, so these arrive after it.
 pub(crate) fn begin_launch_kind(caller: &Caller, kind: &str, arguments: &str) -> Result<Handle, Error> {
-    let work = kind_work(caller, kind, arguments)?;
+    let work = kind_work(&caller.shard.services().kinds, kind, arguments)?;
     let shard = &caller.shard;
     let handle = shard.node.next_handle();
     let owner = shard_of_handle(handle, shard.shards());
@@ -124,11 +129,11 @@ pub(crate) fn begin_launch_kind(caller: &Caller, kind: &str, arguments: &str) ->
 }
 
 pub(crate) fn kind_work(
-    caller: &Caller,
+    kinds: &Kinds,
     kind: &str,
     arguments: &str,
-) -> Result<impl FnOnce(&Rc<ShardCore>, Handle) -> Result<(), Error> + Send + 'static, Error> {
-    let factory = caller.shard.services().kinds.get(kind)?;
+) -> Result<impl FnOnce(&Rc<ShardCore>, Handle) -> Result<(), Error> + Send + use<>, Error> {
+    let factory = kinds.get(kind)?;
     let (kind, arguments) = (Arc::<str>::from(kind), Arc::<str>::from(arguments));
     Ok(move |shard: &Rc<ShardCore>, handle: Handle| {
         let line = format!("LAUNCH {kind} {arguments}");

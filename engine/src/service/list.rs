@@ -9,6 +9,7 @@ use crate::core::payload::Payload;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::service::caller::Caller;
+use crate::service::end::End;
 
 /// A running service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub struct ServiceInfo {
     pub messages_waiting: usize,
     /// Its running tasks.
     pub tasks: usize,
+    /// How often its supervisor has restarted it.
+    pub restarts: u64,
+    /// How its last life ended, if it was restarted.
+    pub last_end: Option<End>,
 }
 
 impl Caller {
@@ -33,17 +38,28 @@ impl Caller {
     /// # Errors
     /// [`Error::ShuttingDown`] when the node stops meanwhile.
     pub async fn services(&self) -> Result<Vec<ServiceInfo>, Error> {
+        let mut services = self.gather(described).await?;
+        services.sort_by_key(|service: &ServiceInfo| service.handle);
+        Ok(services)
+    }
+
+    /// Runs `collect` on every shard, and gathers what it finds, in any order.
+    pub(super) async fn gather<T, C>(&self, collect: C) -> Result<Vec<T>, Error>
+    where
+        T: Send + 'static,
+        C: Fn(&Rc<ShardCore>) -> Vec<T> + Copy + Send + 'static,
+    {
         let found = Arc::new(Mutex::new(Vec::new()));
         let mut waits = Vec::new();
         for index in 0..self.shard.shards() {
             if index == self.shard.index {
-                collect(&self.shard, &found);
+                add(&found, collect(&self.shard));
                 continue;
             }
             let key = self.shard.insert_waiter(None);
             let (reply_to, found) = (self.shard.waiter(key), Arc::clone(&found));
             self.shard.run_on(index, move |shard| {
-                collect(shard, &found);
+                add(&found, collect(shard));
                 shard.reply(reply_to, Ok(Payload::default()));
             });
             waits.push(key);
@@ -53,22 +69,25 @@ impl Caller {
                 return Err(Error::ShuttingDown);
             }
         }
-        let mut services = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-        services.sort_by_key(|service: &ServiceInfo| service.handle);
-        Ok(services)
+        let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(found)
     }
 }
 
-/// Adds the services of a shard.
-fn collect(shard: &Rc<ShardCore>, found: &Mutex<Vec<ServiceInfo>>) {
+/// The services of a shard, with their names.
+fn described(shard: &Rc<ShardCore>) -> Vec<ServiceInfo> {
     let mut own = shard.services().list(shard.index);
     shard.names.read(|names| {
         for service in &mut own {
             service.names = names.names_of(service.handle);
         }
     });
+    own
+}
+
+fn add<T>(found: &Mutex<Vec<T>>, mut more: Vec<T>) {
     found
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .append(&mut own);
+        .append(&mut more);
 }

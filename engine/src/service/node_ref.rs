@@ -34,6 +34,16 @@ impl NodeRef {
         }
     }
 
+    /// The service that uses it.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Its key.
+    pub(crate) fn key_number(&self) -> u64 {
+        self.key
+    }
+
     /// Its name in the cluster map.
     pub fn name(&self) -> &str {
         &self.route.node

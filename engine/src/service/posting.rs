@@ -20,8 +20,10 @@ use crate::service::responder::Responder;
 
 impl Caller {
     /// Sends a message to a service of this node. With a `session` other than 0 it is a call, and this service's
-    /// [`answered`](crate::Service::answered) gets the answer.
+    /// [`answered`](crate::Service::answered) gets the answer. A message to a keyed service goes to the instance of this
+    /// caller's [key](Caller::key).
     pub fn post(&self, target: Handle, kind: Kind, session: u32, payload: Payload) {
+        let target = self.shard.instance(target, self.key);
         self.post_as(self.handle, target, kind, session, payload);
     }
 
@@ -118,7 +120,7 @@ impl Caller {
             .update(|names| names.name_local(name, handle))
     }
 
-    /// Ends a service of this node. Its unanswered calls fail.
+    /// Ends a service of this node at once, without its [`stop`](crate::Service::stop). Its unanswered calls fail.
     pub fn end_service(&self, handle: Handle) {
         if handle == self.handle {
             self.exit();
@@ -129,7 +131,7 @@ impl Caller {
 
     /// The number of messages that wait for this service.
     pub fn messages_waiting(&self) -> usize {
-        self.life.waiting.get()
+        self.life.messages_waiting()
     }
 
     /// Whether a service may have this handle: for handles of other shards, always true.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::core::ShardCore;
+use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::request::ReplyTo;
 use crate::error::Error;
@@ -12,11 +13,17 @@ use crate::error::Error;
 pub struct Responder {
     shard: Rc<ShardCore>,
     reply_to: ReplyTo,
+    /// The service that answers.
+    handle: Handle,
 }
 
 impl Responder {
-    pub(crate) fn new(shard: Rc<ShardCore>, reply_to: ReplyTo) -> Responder {
-        Responder { shard, reply_to }
+    pub(crate) fn new(shard: Rc<ShardCore>, reply_to: ReplyTo, handle: Handle) -> Responder {
+        Responder {
+            shard,
+            reply_to,
+            handle,
+        }
     }
 
     /// Answers. An error of any kind reaches the caller as [`Error::Remote`] with its text.
@@ -42,7 +49,8 @@ impl Drop for Responder {
             let error = if self.shard.stopping.get() {
                 Error::ShuttingDown
             } else {
-                Error::remote("the service ended before it answered")
+                let restarted = self.shard.services().restart_error(self.handle, true);
+                restarted.unwrap_or_else(|| Error::remote("the service ended before it answered"))
             };
             self.shard.reply(self.reply_to, Err(error));
         }

@@ -10,6 +10,7 @@ use crate::core::handle::Handle;
 use crate::core::slab::Key;
 use crate::rt;
 use crate::service::caller::Caller;
+use crate::service::end::End;
 
 impl Caller {
     /// Runs a future beside the service's handler. It is dropped when the service exits.
@@ -70,12 +71,12 @@ impl Future for ServiceTask {
                 this.caller
                     .shard
                     .log(handle, format!("a task panicked and its service ends: {text}"));
-                this.caller.life.request_exit();
+                this.caller.life.request_end(End::Panicked { text: text.into() });
                 true
             }
         };
         if this.caller.life.is_exiting() {
-            this.caller.shard.remove_service(handle);
+            this.caller.shard.finish_service(handle);
             return Poll::Ready(());
         }
         if ready {
@@ -97,8 +98,7 @@ impl Drop for ServiceTask {
     fn drop(&mut self) {
         self.caller.life.tasks.borrow_mut().remove(self.key);
         if self.counted {
-            let waiting = &self.caller.life.waiting;
-            waiting.set(waiting.get().saturating_sub(1));
+            self.caller.life.end_answer();
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::core::socket_event::SocketEvent;
 use crate::error::Error;
 use crate::service::context::Context;
 use crate::service::message::{Answer, Message};
+use crate::service::stop::Stop;
 
 /// An actor.
 ///
@@ -48,6 +49,18 @@ pub trait Service: Sized + 'static {
     /// ([`Caller::post`](crate::Caller::post)). Services that await their calls do not need it.
     fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         let _ = (context, session, result);
+    }
+
+    /// Whether `stop` does nothing, so that a node that stops need not call it: for kinds of which a node has very many.
+    const STOPS_AT_ONCE: bool = false;
+
+    /// Runs once before the service ends by itself ([`Caller::exit`](crate::Caller::exit)), is stopped by its supervisor
+    /// or ends with its node: the place to write what is not written yet. The service takes no further messages then:
+    /// calls fail, and have not run. [`Stop::later`] takes the rest of the time for the stop at most. It does not run
+    /// after a failure, nor when another service ends this one.
+    fn stop(&mut self, context: &Context<Self>) -> Stop {
+        let _ = context;
+        Stop::now()
     }
 
     /// Handles an event of one of this service's sockets; see [`Sockets`](crate::Sockets).

@@ -39,10 +39,10 @@ impl Shard {
             return self.enqueue(shard, request.take());
         }
         let Some(service) = self.services.get(request.target) else {
-            return refuse_unknown(shard, request);
+            return self.refuse_absent(shard, request);
         };
         if service.life().is_full(request.waits) {
-            return refuse_full(shard, request);
+            return self.refuse_full(shard, request, &*service);
         }
         shard.is_handling.set(true);
         handle(shard, request, service);
@@ -78,10 +78,10 @@ impl Shard {
 
     fn enqueue(&self, shard: &Rc<ShardCore>, request: Request) {
         let Some(service) = self.services.get(request.target) else {
-            return refuse_unknown(shard, &request);
+            return self.refuse_absent(shard, &request);
         };
         if !service.life().try_enqueue(request.payload.0.len(), request.waits) {
-            return refuse_full(shard, &request);
+            return self.refuse_full(shard, &request, &*service);
         }
         self.queue(shard, Queued::Request(request));
     }
@@ -100,9 +100,13 @@ impl Shard {
                 Queued::Request(mut request) => match self.services.get(request.target) {
                     Some(service) => {
                         service.life().dequeue(request.payload.0.len());
-                        handle(shard, &mut request, service);
+                        if service.life().is_closed() {
+                            self.refuse_absent(shard, &request);
+                        } else {
+                            handle(shard, &mut request, service);
+                        }
                     }
-                    None => refuse_unknown(shard, &request),
+                    None => self.refuse_absent(shard, &request),
                 },
                 Queued::Answer {
                     handle,
@@ -184,20 +188,22 @@ fn handle(shard: &ShardCore, request: &mut Request, service: Rc<dyn Deliver>) {
     service.deliver(request);
 }
 
-fn refuse_unknown(shard: &Rc<ShardCore>, request: &Request) {
-    let address = request.target.to_string();
-    shard.refuse(
-        request.reply_to,
-        Error::NoSuchService {
-            address: address.into(),
-        },
-    );
-}
+impl Shard {
+    #[cold]
+    fn refuse_absent(&self, shard: &Rc<ShardCore>, request: &Request) {
+        let error = self.services.error_of_absent(shard, request.target);
+        shard.refuse(request.reply_to, error);
+    }
 
-fn refuse_full(shard: &Rc<ShardCore>, request: &Request) {
-    let what = format!(
-        "the inbox of {} holds {INBOX_MESSAGES_MAX} messages, or {INBOX_BYTES_MAX} bytes",
-        request.target
-    );
-    shard.refuse(request.reply_to, Error::overloaded(what));
+    #[cold]
+    fn refuse_full(&self, shard: &Rc<ShardCore>, request: &Request, service: &dyn Deliver) {
+        if service.life().is_closed() {
+            return self.refuse_absent(shard, request);
+        }
+        let what = format!(
+            "the inbox of {} holds {INBOX_MESSAGES_MAX} messages, or {INBOX_BYTES_MAX} bytes",
+            request.target
+        );
+        shard.refuse(request.reply_to, Error::overloaded(what));
+    }
 }

@@ -95,9 +95,13 @@ impl Sockets {
                 backlog,
             },
         };
-        self.open(SocketSort::Listener, Part::Listener, |shard, socket| {
-            listener::start(shard, socket, origin);
-        })
+        self.open(
+            SocketSort::Listener,
+            Part::Listener(Default::default()),
+            |shard, socket| {
+                listener::start(shard, socket, origin);
+            },
+        )
     }
 
     /// Connects. [`SocketNews::Opened`] or [`SocketNews::Failed`] reports the result; bytes that are written
@@ -182,6 +186,27 @@ impl Sockets {
     pub fn start(&self, socket: SocketId) -> Result<(), Error> {
         self.shard.sockets().add_owner(self.owner);
         self.command(socket, Action::Start)
+    }
+
+    /// Starts a listener of this service whose connections go to the instances of a [keyed
+    /// service](crate::Caller::launch_keyed), one shard after the other: the instance gets [`SocketNews::Accepted`], and
+    /// owns the connection, which its shard reads and writes.
+    ///
+    /// # Errors
+    /// None today.
+    ///
+    /// [`SocketNews::Accepted`]: crate::SocketNews::Accepted
+    pub fn start_spread(&self, listener: SocketId, keyed: Handle) -> Result<(), Error> {
+        self.shard.sockets().add_owner(self.owner);
+        self.command(listener, Action::StartSpread(keyed))
+    }
+
+    /// The bytes that wait to be written to a connection of this shard; `None` for any other socket.
+    pub fn waiting(&self, socket: SocketId) -> Option<usize> {
+        match &self.shard.sockets().get(socket)?.part {
+            Part::Stream(part) => Some(part.waiting()),
+            _ => None,
+        }
     }
 
     /// Stops reading a socket until it is started again. Events of earlier reads still arrive.

@@ -25,6 +25,8 @@ pub const WRITES_UNDER_WAY_BYTES_MAX: usize = 64 << 20;
 pub(super) enum Action {
     /// Read it, and report that to the sender.
     Start,
+    /// The same for a listener, whose connections go to the instances of this keyed service.
+    StartSpread(Handle),
     /// Stop reading it.
     Pause,
     Close,
@@ -103,7 +105,7 @@ impl ShardCore {
     fn execute(self: &Rc<Self>, command: Command) -> Result<(), Error> {
         let Some(socket) = self.sockets().get(command.socket) else {
             return match command.action {
-                Action::Start => {
+                Action::Start | Action::StartSpread(_) => {
                     let cause = "invalid socket".into();
                     let news = SocketNews::Failed { cause };
                     self.notify_owner(command.sender, command.socket, news, 0);
@@ -114,7 +116,11 @@ impl ShardCore {
             };
         };
         match command.action {
-            Action::Start => {
+            Action::Start | Action::StartSpread(_) => {
+                if let (Part::Listener(spread), Action::StartSpread(keyed)) = (&socket.part, &command.action)
+                {
+                    spread.set(Some(*keyed));
+                }
                 if socket.closing() == Closing::No {
                     socket.set_owner(command.sender);
                     socket.set_started(true);
@@ -159,7 +165,7 @@ impl ShardCore {
                     part.write(self, bytes);
                     Ok(())
                 }
-                Part::Listener | Part::Input => {
+                Part::Listener(_) | Part::Input => {
                     Err(Error::invalid(format!("socket {} takes no bytes", socket.id)))
                 }
             },

@@ -9,12 +9,13 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket as SystemSocket, Type};
 
 use super::begin::begin_stream;
-use super::state::{Closing, Socket};
+use super::state::{Closing, Part, Socket};
 use super::stream::Origin;
 use crate::core::ShardCore;
 use crate::core::blocking;
 use crate::core::clock;
-use crate::core::socket_event::SocketNews;
+use crate::core::handle::Handle;
+use crate::core::socket_event::{SocketId, SocketNews};
 use crate::error::{Error, Text};
 use crate::log::Throttle;
 use crate::rt;
@@ -111,6 +112,7 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
             socket.report_failure(shard, &cause);
         }
     };
+    let mut next_shard = shard.index;
     loop {
         if socket.closing() != Closing::No {
             return;
@@ -133,9 +135,14 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
                         fd: connection.into(),
                         peer,
                     };
+                    socket.stats.read.fetch_add(1, Ordering::Relaxed);
+                    if let Some(keyed) = keyed(socket) {
+                        spread(shard, socket.id, keyed, next_shard, origin, peer);
+                        next_shard = (next_shard + 1) % shard.shards();
+                        continue;
+                    }
                     match begin_stream(shard, socket.owner(), origin, false) {
                         Ok(accepted) => {
-                            socket.stats.read.fetch_add(1, Ordering::Relaxed);
                             let news = SocketNews::Accepted {
                                 socket: accepted,
                                 peer,
@@ -174,4 +181,34 @@ async fn accept(shard: &Rc<ShardCore>, socket: &Rc<Socket>, listener: Watched<Tc
         rt::relax().await;
         shard.note_io_polled();
     }
+}
+
+/// The keyed service whose instances get the connections of a listener.
+fn keyed(socket: &Socket) -> Option<Handle> {
+    match &socket.part {
+        Part::Listener(keyed) => keyed.get(),
+        _ => None,
+    }
+}
+
+/// Hands a connection to the instance of a keyed service on a shard. The connections that are under way are bounded by the
+/// process's descriptors. One for an instance that has ended is closed as its origin is dropped.
+fn spread(
+    shard: &Rc<ShardCore>,
+    listener: SocketId,
+    keyed: Handle,
+    index: usize,
+    origin: Origin,
+    peer: SocketAddr,
+) {
+    shard.run_on(index, move |shard| {
+        let Some(instance) = shard.names.read(|names| names.instance(keyed, shard.index)) else {
+            return;
+        };
+        shard.sockets().add_owner(instance);
+        match begin_stream(shard, instance, origin, false) {
+            Ok(socket) => shard.notify_owner(instance, listener, SocketNews::Accepted { socket, peer }, 0),
+            Err(_) => shard.node.metrics.sockets_refused.add(1),
+        }
+    });
 }

@@ -28,7 +28,8 @@ pub(super) enum Closing {
 
 /// The state that only one sort of socket has.
 pub(super) enum Part {
-    Listener,
+    /// The keyed service whose instances get its connections; `None`: its owner does.
+    Listener(Cell<Option<Handle>>),
     Stream(StreamPart),
     Datagram(DatagramPart),
     Input,

@@ -92,7 +92,7 @@ impl SnLua {
             let text = Payload(bytes::Bytes::from_static(b"ERROR"));
             host.caller.post(launcher, skyring::Kind::TEXT, 0, text);
         }
-        host.caller.exit();
+        host.caller.fail("its file cannot be run");
     }
 }
 
@@ -165,6 +165,9 @@ fn run_main(lua: &Lua, host: &Rc<Host>, arguments: &[u8]) -> Result<(), Vec<u8>>
 }
 
 impl Service for SnLua {
+    /// A node has very many of them, and they have no such hook.
+    const STOPS_AT_ONCE: bool = true;
+
     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
         let caller = (**context).clone();
         let activity = watch::shard_activity(signal::this_thread(), || caller.node_log());

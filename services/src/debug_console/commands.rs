@@ -15,10 +15,14 @@ const DEBUG: Kind = Kind(9);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The name, the syntax of the arguments and the purpose of each command.
-const HELP: [(&str, &str); 12] = [
+const HELP: [(&str, &str); 13] = [
     ("help", "This help message"),
     ("list", "List all the services"),
     ("stat", "Show waiting messages, tasks and shards of all services"),
+    (
+        "supervisor",
+        "List the supervisors and their children: state, restarts and last end",
+    ),
     ("mem", "Show the memory of the process"),
     (
         "ping",
@@ -76,6 +80,7 @@ pub(super) async fn run(caller: &Caller, line: &str) -> Result<String, String> {
         "help" => Ok(lines(HELP.map(|(name, text)| (name.to_owned(), text.to_owned())))),
         "list" => Ok(lines(services(caller).await?.iter().map(describe))),
         "stat" => Ok(lines(services(caller).await?.iter().map(statistics))),
+        "supervisor" => supervisors(caller).await,
         "mem" => memory(),
         "ping" => ping(caller, words.first().copied()).await,
         "call" => call(caller, rest).await,
@@ -128,7 +133,56 @@ fn describe(service: &ServiceInfo) -> (String, String) {
     for name in &service.names {
         let _ = write!(text, "\t{name}");
     }
+    if service.restarts > 0 {
+        let _ = write!(text, "\trestarts:{}", service.restarts);
+    }
+    if let Some(end) = &service.last_end {
+        let _ = write!(text, "\t{end}");
+    }
     (service.handle.to_string(), text)
+}
+
+/// What the engine calls a supervisor in the list of services.
+const SUPERVISOR: &str = "supervisor ";
+
+/// How long a command waits for a supervisor.
+const SUPERVISOR_TIMEOUT: Duration = Duration::from_secs(5);
+
+async fn supervisors(caller: &Caller) -> Result<String, String> {
+    let mut text = String::new();
+    let services = services(caller).await?;
+    for service in services
+        .iter()
+        .filter(|service| service.what.starts_with(SUPERVISOR))
+    {
+        let call = caller
+            .call(service.handle, "CHILDREN")
+            .timeout(SUPERVISOR_TIMEOUT);
+        // One that ends meanwhile is no error of the command.
+        let Ok(payload) = call.await else { continue };
+        let values = payload.values().map_err(text_of)?;
+        let [strategy, children @ ..] = &values[..] else {
+            continue;
+        };
+        let title = format!("{}\t{}", service.what, column(strategy));
+        text.push_str(&lines([(service.handle.to_string(), title)]));
+        for child in children {
+            let Value::Table(child) = child else { continue };
+            let columns: Vec<String> = child.array.iter().map(column).collect();
+            if let [name, handle, state, restarts, end] = &columns[..] {
+                let row = format!("{handle}\t{state}\trestarts:{restarts}\t{end}");
+                text.push_str(&lines([(name.clone(), row.trim_end().to_owned())]));
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn column(value: &Value) -> String {
+    match value {
+        Value::String(text) => String::from_utf8_lossy(text).into_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn statistics(service: &ServiceInfo) -> (String, String) {

@@ -28,9 +28,10 @@ Examples:
 A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster, ...) and these:
   open = \"db\"                      listen where the cluster map says for this name
   services = { sdb = \"simpledb\" }  start a simpledb and publish it as @sdb
+  services = { sdb = { \"simpledb\", restart = \"always\" } }   start it again after its end
   call_timeout_ms = 30000          timeout of calls to other nodes; 0 = none
   down_after_ms = 2000             a node without a sign of life for so long is down; 0 = never
-  stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight
+  stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight, and then for services
   runtime = \"uring\"                what runs the shards: uring or glommio
   daemon = \"./skyring.pid\"         run in the background; the file has the process id
   spin_us = 0                      shards poll this long before they sleep; uses processor time
@@ -98,6 +99,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if let Some(bootstrap) = bootstrap {
         builder = builder.first_service(&bootstrap);
     }
+    let builder = builder.on_failure(|_| signals::stop());
     let node = match builder.start() {
         Ok(node) => node,
         Err(error @ StartError::System(_)) => return fail(EXIT_FAILURE, error),
@@ -122,8 +124,12 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         }
     }
     manager.stopping(&node);
+    let failure = node.failure();
     node.stop();
     // Removed last: until then no other node can start with it.
     drop(pid_file);
-    ExitCode::SUCCESS
+    match failure {
+        Some(cause) => fail(EXIT_FAILURE, format!("{file}: {cause}")),
+        None => ExitCode::SUCCESS,
+    }
 }

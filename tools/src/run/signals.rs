@@ -1,6 +1,6 @@
 //! The signals that stop a node, and the one that makes it open its log again.
 //!
-//! Invariant: after the first signal the process ends within the config's `stop_timeout_ms` and [`STOP_TIME_MAX`].
+//! Invariant: after the first signal the process ends within twice the config's `stop_timeout_ms` and [`STOP_TIME_MAX`].
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use signal_hook::low_level;
 
 use crate::shared::output::{EXIT_FAILURE, fail};
 
-/// Longest time that a stop may take, in addition to its wait for calls.
+/// Longest time that a stop may take, in addition to its wait for calls and for services.
 const STOP_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Longest time that a stop waits for calls, in milliseconds; 0 before the node has started.
@@ -29,6 +29,12 @@ const REPEAT_TIME_MAX: Duration = Duration::from_millis(100);
 /// Sets the longest time that a stop waits for calls, in milliseconds.
 pub(super) fn set_stop_timeout_ms(stop_timeout_ms: u32) {
     STOP_TIMEOUT_MS.store(stop_timeout_ms, Ordering::Relaxed);
+}
+
+/// Asks for a stop, as a signal does.
+pub(super) fn stop() {
+    // It can only fail for a signal that does not exist.
+    let _ = low_level::raise(SIGTERM);
 }
 
 /// What a signal asks for.
@@ -137,7 +143,8 @@ pub(super) fn watch() -> io::Result<Watched> {
 /// Ends a process whose stop takes too long.
 fn end_after_stop_time() {
     let stop_timeout = Duration::from_millis(u64::from(STOP_TIMEOUT_MS.load(Ordering::Relaxed)));
-    let time_max = STOP_TIME_MAX + stop_timeout;
+    // Once for the calls of peers, and once for the services to stop.
+    let time_max = STOP_TIME_MAX + stop_timeout * 2;
     thread::sleep(time_max);
     let _ = fail(
         EXIT_FAILURE,

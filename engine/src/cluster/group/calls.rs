@@ -30,6 +30,7 @@ fn is_node_error(error: &Error) -> bool {
             | Error::Disabled { .. }
             | Error::ConnectionLost { .. }
             | Error::Restarted { .. }
+            | Error::ServiceRestarted { .. }
             | Error::Overloaded { .. }
             | Error::ShuttingDown
     )

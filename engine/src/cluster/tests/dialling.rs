@@ -82,7 +82,10 @@ fn calls_after_a_move_wait_until_the_old_address_has_received_those_before() {
     cluster.reload(map("db", "127.0.0.1:7102"));
     cluster.call("db", "third");
     cluster.pass(500);
-    assert!(manual::dials().is_empty(), "the third call would overtake the second");
+    assert!(
+        manual::dials().is_empty(),
+        "the third call would overtake the second"
+    );
     assert_eq!(old.texts(&cluster), ["second"]);
     old.answer_pings(&cluster, 100);
     let mut new = Callee::accept(&cluster);
@@ -100,7 +103,9 @@ fn calls_after_a_move_do_not_wait_for_ever_for_an_old_address_that_stands_still(
     assert!(manual::dials().is_empty());
     cluster.pass(200);
     // The retired channel tries to reach the old address as well.
-    let dial = manual::dials().into_iter().find(|dial| dial.address.port() == 7_102);
+    let dial = manual::dials()
+        .into_iter()
+        .find(|dial| dial.address.port() == 7_102);
     let mut new = Callee::accept_as(&cluster, dial.expect("an attempt to connect"), 8, 1);
     let request = &new.requests(&cluster)[0];
     new.answer(&cluster, request, "new");

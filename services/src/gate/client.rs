@@ -1,0 +1,146 @@
+//! One client of a gate.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use skyring::Handle;
+
+use super::admission::Place;
+use super::framing::{Framing, FramingError, Incoming, Packet};
+use super::proxy::{self, Preface};
+use super::rate::Bucket;
+use super::settings::GateSettings;
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) framing: Framing,
+    /// What came before the header of a load balancer was complete; `None` after it, and where there is none.
+    preface: Option<Incoming>,
+    pub(super) address: SocketAddr,
+    /// `None` until its address is known.
+    pub(super) place: Option<Place>,
+    /// Packets that were not answered.
+    pub(super) unanswered: usize,
+    /// Its socket is not read.
+    pub(super) is_paused: bool,
+    /// It sends no more, and is closed when all its packets are answered.
+    pub(super) has_ended: bool,
+    /// It has sent a packet, or finished its handshake; the target knows of it.
+    pub(super) has_begun: bool,
+    /// The target was told that it is there.
+    pub(super) is_known: bool,
+    /// Its last packet was a text.
+    pub(super) is_text: bool,
+    /// Who gets its packets instead of the target.
+    pub(super) agent: Option<Handle>,
+    connected_at: Instant,
+    heard_at: Instant,
+    packets: Bucket,
+    bytes: Bucket,
+}
+
+impl Client {
+    /// A client that has just connected. `is_proxied`: it begins with the header of a load balancer.
+    pub(super) fn new(
+        address: SocketAddr,
+        is_proxied: bool,
+        settings: &GateSettings,
+        now: Instant,
+    ) -> Client {
+        Client {
+            framing: Framing::new(&settings.protocol, settings.packet_bytes_max),
+            preface: is_proxied.then(Incoming::default),
+            address,
+            place: None,
+            unanswered: 0,
+            is_paused: false,
+            has_ended: false,
+            has_begun: false,
+            is_known: false,
+            is_text: false,
+            agent: None,
+            connected_at: now,
+            heard_at: now,
+            packets: Bucket::full(settings.packets_per_second, now),
+            bytes: Bucket::full(settings.bytes_per_second, now),
+        }
+    }
+
+    /// Takes received bytes. True when they have completed the header of a load balancer, and the address is known now.
+    ///
+    /// # Errors
+    /// [`FramingError`] for a header that is none.
+    pub(super) fn receive(
+        &mut self,
+        bytes: Bytes,
+        settings: &GateSettings,
+        now: Instant,
+    ) -> Result<bool, FramingError> {
+        self.heard_at = now;
+        if settings.bytes_per_second > 0 {
+            self.bytes.take(bytes.len(), settings.bytes_per_second, now);
+        }
+        let Some(preface) = &mut self.preface else {
+            self.framing.feed(bytes);
+            return Ok(false);
+        };
+        preface.feed(bytes);
+        match proxy::parse(preface.bytes()).map_err(FramingError::Malformed)? {
+            Preface::Incomplete => {
+                preface.keep();
+                Ok(false)
+            }
+            Preface::Complete(count, client) => {
+                let _ = preface.take(count);
+                let rest = preface.bytes().len();
+                let rest = preface.take(rest);
+                self.preface = None;
+                self.address = client.unwrap_or(self.address);
+                self.framing.feed(rest);
+                Ok(true)
+            }
+        }
+    }
+
+    /// The next packet. What is to be written is added to `output`.
+    ///
+    /// # Errors
+    /// As [`Framing::next`].
+    pub(super) fn next(
+        &mut self,
+        settings: &GateSettings,
+        now: Instant,
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Packet>, FramingError> {
+        if self.preface.is_some() {
+            return Ok(None);
+        }
+        let packet = self.framing.next(output)?;
+        if let Some(packet) = &packet {
+            self.has_begun = true;
+            self.is_text = packet.is_text;
+            if settings.packets_per_second > 0 {
+                self.packets.take(1, settings.packets_per_second, now);
+            }
+        }
+        Ok(packet)
+    }
+
+    /// Whether it has sent its share.
+    pub(super) fn is_throttled(&mut self, settings: &GateSettings, now: Instant) -> bool {
+        self.packets.is_overdrawn(settings.packets_per_second, now)
+            || self.bytes.is_overdrawn(settings.bytes_per_second, now)
+    }
+
+    /// Whether it has taken too long to begin, or was silent for too long.
+    pub(super) fn is_overdue(&self, settings: &GateSettings, now: Instant) -> bool {
+        let longer_than =
+            |since: Instant, time: Duration| !time.is_zero() && now.saturating_duration_since(since) > time;
+        match self.has_begun {
+            false => longer_than(self.connected_at, settings.handshake),
+            true => longer_than(self.heard_at, settings.idle),
+        }
+    }
+}

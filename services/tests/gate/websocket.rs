@@ -1,0 +1,159 @@
+//! Clients over websockets.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::{Error, Message, WebSocket};
+
+use crate::support::{Running, TIMEOUT, read_to_end, start_websocket};
+
+fn connect(running: &Running) -> WebSocket<TcpStream> {
+    let stream = running.connect();
+    let url = format!("ws://127.0.0.1:{}/game", running.port);
+    let (socket, response) = tungstenite::client(url, stream).expect("a handshake");
+    assert_eq!(response.status(), 101);
+    socket
+}
+
+/// The next message; a debugger or a stop may interrupt a read.
+fn read(socket: &mut WebSocket<TcpStream>) -> Result<Message, Error> {
+    loop {
+        match socket.read() {
+            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Reads until the gate closes the websocket, and returns the code that it gives.
+fn close_code(socket: &mut WebSocket<TcpStream>) -> Option<CloseCode> {
+    loop {
+        match read(socket) {
+            Ok(Message::Close(frame)) => return frame.map(|frame| frame.code),
+            Ok(_) => {}
+            Err(error) => panic!("closed without a code: {error}"),
+        }
+    }
+}
+
+#[test]
+fn messages_are_answered_in_their_own_kind() {
+    let running = start_websocket("10");
+    let mut socket = connect(&running);
+    let id = running.await_event("open");
+    socket
+        .send(Message::binary(&b"\xff\x00"[..]))
+        .expect("it is open");
+    assert_eq!(
+        read(&mut socket).expect("an answer"),
+        Message::binary(&b"\xff\x00"[..])
+    );
+    socket.send(Message::text("grüße")).expect("it is open");
+    assert_eq!(read(&mut socket).expect("an answer"), Message::text("grüße"));
+    let large = vec![9; 60_000];
+    socket.send(Message::binary(large.clone())).expect("it is open");
+    assert_eq!(read(&mut socket).expect("an answer"), Message::binary(large));
+    socket
+        .send(Message::Ping("are you there".into()))
+        .expect("it is open");
+    assert_eq!(
+        read(&mut socket).expect("a pong"),
+        Message::Pong("are you there".into())
+    );
+    socket.close(None).expect("it is open");
+    assert!(matches!(read(&mut socket), Ok(Message::Close(None))));
+    assert!(matches!(read(&mut socket), Err(Error::ConnectionClosed)));
+    assert_eq!(running.await_event("close"), id);
+    assert_eq!(running.counter("malformed"), 0);
+}
+
+#[test]
+fn a_fragmented_message_with_a_ping_in_its_middle_is_one_packet() {
+    let running = start_websocket("10");
+    let mut socket = connect(&running);
+    let part =
+        |text: &'static str, kind, is_last| Message::Frame(Frame::message(text, OpCode::Data(kind), is_last));
+    for message in [
+        part("one ", Data::Text, false),
+        Message::Ping("x".into()),
+        part("two ", Data::Continue, false),
+        part("three", Data::Continue, true),
+    ] {
+        socket.send(message).expect("it is open");
+    }
+    assert_eq!(read(&mut socket).expect("a pong"), Message::Pong("x".into()));
+    assert_eq!(
+        read(&mut socket).expect("an answer"),
+        Message::text("one two three")
+    );
+}
+
+#[test]
+fn what_the_protocol_does_not_allow_closes_the_client_with_the_right_code() {
+    let running = start_websocket("100 packet_bytes=1000");
+    // Frames as they stand on the wire, and the code that answers them.
+    let cases: [(&str, &[u8], CloseCode); 8] = [
+        ("not masked", b"\x82\x02hi", CloseCode::Protocol),
+        ("a reserved bit", b"\xc2\x80\0\0\0\0", CloseCode::Protocol),
+        ("a reserved kind", b"\x83\x80\0\0\0\0", CloseCode::Protocol),
+        ("a fragmented ping", b"\x09\x80\0\0\0\0", CloseCode::Protocol),
+        ("a long ping", b"\x89\xfe\0\x7e\0\0\0\0", CloseCode::Protocol),
+        (
+            "a continuation of nothing",
+            b"\x80\x80\0\0\0\0",
+            CloseCode::Protocol,
+        ),
+        ("a text that is none", b"\x81\x81\0\0\0\0\xff", CloseCode::Invalid),
+        ("too long", b"\x82\xfe\x03\xe9\0\0\0\0", CloseCode::Size),
+    ];
+    for (number, (name, bytes, code)) in cases.into_iter().enumerate() {
+        let mut socket = connect(&running);
+        let id = running.await_event("open");
+        socket.get_mut().write_all(bytes).expect("it is open");
+        if name == "a long ping" {
+            socket.get_mut().write_all(&[0; 126]).expect("it is open");
+        }
+        assert_eq!(close_code(&mut socket), Some(code), "{name}");
+        assert_eq!(running.await_event("close"), id, "{name}");
+        running.await_counter("malformed", number as i64 + 1);
+    }
+    // The others go on.
+    let mut socket = connect(&running);
+    socket.send(Message::text("served")).expect("it is open");
+    assert_eq!(read(&mut socket).expect("an answer"), Message::text("served"));
+}
+
+#[test]
+fn a_request_that_opens_no_websocket_is_refused_with_a_status() {
+    let running = start_websocket("10");
+    let upgrade =
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    for (request, status) in [
+        ("GET /other HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "404"),
+        ("GET /game HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "400"),
+        ("POST /game HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "400"),
+        ("\0\x05hello\r\n\r\n".to_owned(), "400"),
+        (format!("GET /game HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n"), "426"),
+        (format!("GET /game HTTP/1.1\r\nX: {}", "x".repeat(10_000)), "431"),
+    ] {
+        let mut client = running.connect();
+        client.write_all(request.as_bytes()).expect("it is taken");
+        let mut answer = String::new();
+        client.set_read_timeout(Some(TIMEOUT)).expect("a time");
+        let _ = client.read_to_string(&mut answer);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request:?}: {answer:?}"
+        );
+    }
+    running.await_counter("malformed", 6);
+    assert!(running.events.try_recv().is_err(), "the target hears of none");
+    // One that does not finish its request in time.
+    let running = start_websocket("10 handshake_ms=200");
+    let mut client = running.connect();
+    client.write_all(b"GET /game HTTP/1.1\r\n").expect("it is taken");
+    assert_eq!(read_to_end(&mut client), 0);
+    running.await_counter("timed_out", 1);
+}
