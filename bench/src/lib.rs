@@ -17,6 +17,7 @@ mod cpu;
 pub mod floors;
 mod foreign;
 mod format;
+pub mod history;
 mod html;
 mod interrupt;
 mod latency;

@@ -45,6 +45,7 @@ pages! {
     benchmarks = "../chapters/benchmarks.md";
     measuring = "../chapters/measuring.md";
     profiling = "../chapters/profiling.md";
+    tuning = "../chapters/tuning.md";
     architecture = "../chapters/architecture.md";
     a_call = "../chapters/a-call.md";
     testing = "../chapters/testing.md";

@@ -30,6 +30,14 @@ impl Launcher {
         })
     }
 
+    /// The same of another program, which may be an older `skyring`.
+    pub fn program(file: PathBuf, subcommand: &'static str) -> Launcher {
+        Launcher {
+            program: file,
+            subcommand,
+        }
+    }
+
     /// A command that runs our server of a peer.
     pub(super) fn serve(&self, peer: Peer, settings: &Settings) -> Command {
         let mut command = self.command("serve");

@@ -100,7 +100,7 @@ impl Chart {
     pub(super) fn to_svg(&self) -> String {
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
         let mut svg = format!(
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title>\n",
+            "<svg class=\"wide\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title>\n",
             self.title
         );
         // Writing to a String does not fail.

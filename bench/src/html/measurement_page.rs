@@ -232,18 +232,21 @@ impl Measurement {
             ),
             ("Kernel", format!("{}, {}", machine.kernel, machine.architecture)),
             ("Skyring", machine.skyring.clone()),
-            (
-                "Unrest of the machine",
-                self.unrest
-                    .as_ref()
-                    .map_or_else(|| "not measured".to_owned(), Unrest::summary),
-            ),
         ];
         page.push_str("<h2>Settings and machine</h2>\n<dl>\n");
         for (name, fact) in facts {
             let _ = writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", escaped(&fact));
         }
-        page.push_str("</dl>\n");
+        // A sentence needs the width of the page.
+        let unrest = self
+            .unrest
+            .as_ref()
+            .map_or_else(|| "not measured".to_owned(), Unrest::summary);
+        let _ = writeln!(
+            page,
+            "<div class=\"whole\"><dt>Unrest of the machine</dt><dd>{}</dd></div>\n</dl>",
+            escaped(&unrest)
+        );
     }
 }
 

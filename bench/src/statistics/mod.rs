@@ -16,12 +16,16 @@
 //!
 //! *Unpaired.* Results in files have no partners. [`shift_interval`] gives the interval of the rank-sum test then, which
 //! assumes that the files of both sides were measured under the same conditions.
+//!
+//! *Over time.* [`change_points`] finds where figures of many revisions changed.
 
+mod change_points;
 mod coin;
 mod interval;
 mod rank_sum;
 mod sign_test;
 
+pub use self::change_points::{ChangePoint, change_points};
 pub use self::coin::Coin;
 pub use self::interval::{Interval, median_interval};
 pub use self::rank_sum::{Shift, shift_interval};

@@ -9,7 +9,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{ab, chaos, compare, ledger, peers, scenario, targets};
+use super::{ab, chaos, compare, history, ledger, peers, record, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -27,6 +27,7 @@ Examples:
   skyring bench --target redis://127.0.0.1:6379 --channels 50 --in-flight 50     another's server: also skynet://, http:// and tcp-echo://
   skyring bench ab main my-branch     whether one of two revisions, programs or settings is faster
   skyring bench compare before.json after.json
+  skyring bench record history.jsonl  append the figures of this revision, for skyring bench history
   skyring bench targets               the performance targets, and whether they are met
   skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others
   skyring bench ledger                proof that no call is lost while connections are cut
@@ -136,6 +137,10 @@ pub(super) enum Action {
     Ab(ab::Arguments),
     /// Print what two results of --json, or two sets of them, say about each other
     Compare(compare::Arguments),
+    /// Measure a revision and append its figures to a history
+    Record(record::Arguments),
+    /// Draw the figures of a history over its revisions, and mark where they changed
+    History(history::Arguments),
     /// Run the scenario that a file describes: mixes, phases, faults, objectives
     Run(scenario::Arguments),
     /// Make numbered calls while connections and processes fail, and verify that none is lost or run twice

@@ -5,6 +5,7 @@ mod ab;
 mod arguments;
 mod chaos;
 mod compare;
+mod history;
 mod ledger;
 mod measure;
 mod network_faults;
@@ -12,6 +13,7 @@ mod output;
 mod peers;
 mod plan;
 mod progress;
+mod record;
 mod scenario;
 mod table;
 mod targets;
@@ -36,6 +38,8 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
         Some(Action::Peers(peers)) => return peers::run(&peers),
         Some(Action::Ab(ab)) => return ab::run(&ab),
         Some(Action::Compare(files)) => return compare::run(&files),
+        Some(Action::Record(record)) => return record::run(&record),
+        Some(Action::History(history)) => return history::run(&history),
         Some(Action::Targets(targets)) => return targets::run(&targets),
         Some(Action::Run(run)) => return scenario::run(&run),
         Some(Action::Ledger(ledger)) => return ledger::ledger(&ledger),
