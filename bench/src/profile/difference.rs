@@ -8,9 +8,10 @@ use std::io;
 
 use inferno::flamegraph::{self, Options};
 
+use super::changes::{Changes, FunctionChange};
 use super::result::Profile;
 
-/// Functions that [`Difference::most_changed`] names.
+/// Functions that [`Difference::changes`] names.
 pub const FUNCTIONS_CHANGED_MAX: usize = 10;
 
 /// The width of a graph: all time of the new profile.
@@ -47,15 +48,21 @@ fn without_lines(stack: &str) -> String {
     frames.collect::<Vec<_>>().join(";")
 }
 
-/// How the time of a function itself changed, without what it calls.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FunctionChange {
-    /// Its name.
-    pub name: String,
-    /// Its time before.
-    pub before: f64,
-    /// Its time after.
-    pub after: f64,
+/// The sums of a function.
+#[derive(Default)]
+struct Times {
+    before: f64,
+    after: f64,
+    with_callees_before: f64,
+    with_callees_after: f64,
+}
+
+fn without_mark(frame: &str) -> &str {
+    let marks = MARKS.iter();
+    marks
+        .filter_map(|mark| frame.strip_suffix(mark))
+        .next()
+        .unwrap_or(frame)
 }
 
 impl Difference {
@@ -92,32 +99,45 @@ impl Difference {
         })
     }
 
-    /// The functions whose own time changed most, the greatest change first.
-    pub fn most_changed(&self) -> Vec<FunctionChange> {
-        let mut functions: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-        for (stack, time) in &self.stacks {
-            let name = stack.rsplit(';').next().unwrap_or_default();
-            let name = MARKS
-                .iter()
-                .find_map(|mark| name.strip_suffix(mark))
-                .unwrap_or(name);
-            let sum = functions.entry(name).or_default();
-            sum.0 += time.0;
-            sum.1 += time.1;
+    /// The functions whose own time changed most.
+    pub fn changes(&self) -> Changes {
+        let mut functions: BTreeMap<&str, Times> = BTreeMap::new();
+        for (stack, (before, after)) in &self.stacks {
+            let mut names: Vec<&str> = stack.split(';').map(without_mark).collect();
+            let own = functions
+                .entry(names.last().copied().unwrap_or_default())
+                .or_default();
+            own.before += before;
+            own.after += after;
+            // A function that calls itself has its time once.
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                let all = functions.entry(name).or_default();
+                all.with_callees_before += before;
+                all.with_callees_after += after;
+            }
         }
-        let mut changes: Vec<_> = functions
+        let mut functions: Vec<_> = functions
             .into_iter()
-            .map(|(name, (before, after))| FunctionChange {
+            .filter(|(_, times)| times.before != times.after)
+            .map(|(name, times)| FunctionChange {
                 name: name.to_owned(),
-                before,
-                after,
+                before: times.before,
+                after: times.after,
+                with_callees_before: times.with_callees_before,
+                with_callees_after: times.with_callees_after,
             })
-            .filter(|change| change.before != change.after)
             .collect();
-        let size = |change: &FunctionChange| (change.after - change.before).abs();
-        changes.sort_by(|one, other| size(other).total_cmp(&size(one)));
-        changes.truncate(FUNCTIONS_CHANGED_MAX);
-        changes
+        functions.sort_by(|one, other| other.change().abs().total_cmp(&one.change().abs()));
+        functions.truncate(FUNCTIONS_CHANGED_MAX);
+        let (before, after) = self.totals();
+        Changes {
+            is_per_call: self.is_per_call,
+            before,
+            after,
+            functions,
+        }
     }
 
     /// The graph as an SVG: frames are as wide as their time is now; red ones take more than before, blue ones less. What is
@@ -193,13 +213,19 @@ mod tests {
         );
         let difference = Difference::of(&before, &after);
         assert!(difference.is_per_call);
-        let changes = difference.most_changed();
+        let changes = difference.changes().functions;
         assert_eq!(changes[0].name, "spin (a.lua)");
         assert_eq!((changes[0].before, changes[0].after), (0.0, 1e6));
         assert_eq!(changes[1].name, "write");
         assert_eq!((changes[1].before, changes[1].after), (600_000.0, 560_000.0));
         assert_eq!(changes.len(), 2, "what did not change is not named: {changes:?}");
         assert_eq!(difference.totals(), (1e6, 1.96e6));
+        let text = difference.changes().to_text();
+        let last = text.lines().last().unwrap();
+        assert!(
+            last.contains("+960000.0") && last.ends_with("all functions"),
+            "{text}"
+        );
         let svg = String::from_utf8(difference.to_svg("old to new").unwrap()).unwrap();
         for part in [
             "old to new",
@@ -212,6 +238,22 @@ mod tests {
     }
 
     #[test]
+    fn a_function_has_its_own_time_and_that_of_what_it_calls_once() {
+        let before = profile(&[("s;f;g", 1)], Some(500));
+        let after = profile(&[("s;f;g", 1), ("s;f;f;g;f", 2), ("s;f", 3)], Some(500));
+        let changes = Difference::of(&before, &after).changes();
+        // 500 samples a second: each is 2 ms, of 500 calls 4 us.
+        let f = &changes.functions[0];
+        assert_eq!((f.name.as_str(), f.before, f.after), ("f", 0.0, 20_000.0));
+        assert_eq!((f.with_callees_before, f.with_callees_after), (4_000.0, 24_000.0));
+        assert_eq!(
+            changes.functions.len(),
+            1,
+            "the others have no time of their own that changed"
+        );
+    }
+
+    #[test]
     fn functions_in_lua_are_the_same_when_their_lines_have_moved() {
         assert_eq!(
             without_lines("p;f (a.lua:12)_[j];g [C]_[j];h (b.rs:1)"),
@@ -221,7 +263,7 @@ mod tests {
             &profile(&[("f (a.lua:1)_[j]", 5)], None),
             &profile(&[("f (a.lua:2)_[j]", 5)], None),
         );
-        assert_eq!(difference.most_changed(), []);
+        assert_eq!(difference.changes().functions, []);
     }
 
     #[test]
@@ -229,7 +271,7 @@ mod tests {
         let before = profile(&[("a", 1), ("b", 1)], None);
         let difference = Difference::of(&before, &profile(&[("a", 30), ("b", 10)], Some(5)));
         assert!(!difference.is_per_call);
-        let changes = difference.most_changed();
+        let changes = difference.changes().functions;
         assert_eq!((changes[0].before, changes[0].after), (0.5, 0.75));
     }
 

@@ -35,6 +35,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Fails as [`start`](Self::start) would for a process of this user, and records nothing.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn check(frequency: u32) -> Result<(), ProfileError> {
+        let this = Profiled {
+            process: std::process::id(),
+            name: String::new(),
+        };
+        Sampler::open(&[this], Vec::new(), frequency).map(drop)
+    }
+
     /// Starts to sample the processes, each thread `frequency` times a second of its processor time.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The stacks of a profile, and the file that keeps them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Stacks, with the number of samples of each.
@@ -21,6 +23,26 @@ impl Profile {
     /// The number of samples.
     pub fn samples(&self) -> u64 {
         self.stacks.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Both profiles as one, of the same program. Times of samples at different frequencies cannot be added, so those of `self`
+    /// are kept.
+    #[must_use]
+    pub fn and(self, other: Profile) -> Profile {
+        if self.frequency != other.frequency {
+            return self;
+        }
+        let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
+        for (stack, count) in self.stacks.into_iter().chain(other.stacks) {
+            *stacks.entry(stack).or_default() += count;
+        }
+        Profile {
+            stacks: stacks.into_iter().collect(),
+            frequency: self.frequency,
+            lost: self.lost + other.lost,
+            has_kernel: self.has_kernel && other.has_kernel,
+            calls: self.calls.zip(other.calls).map(|(one, other)| one + other),
+        }
     }
 
     /// The profile as one line of JSON.

@@ -72,7 +72,9 @@ pub(super) fn measure(
         check_objective(objective, &before)?;
     }
     let server = pair.server_process();
-    let watch = Watch::start(server.into_iter().chain([std::process::id()]).collect());
+    // A server that runs already is not known, and would count as another program.
+    let own = server.map(|server| vec![server, std::process::id()]);
+    let watch = Watch::start(own.unwrap_or_default());
     let mut profile = None;
     let (load, search) = match plan.mode {
         Mode::Closed => (
