@@ -52,7 +52,7 @@ fn burn_processor_time(now: Instant, time: Duration) -> Instant {
     let mut read = now;
     while read < end {
         // Without a call of another function, in builds without optimisation as well.
-        let (mut number, mut spin) = (1u64, 0);
+        let (mut number, mut spin) = (hint::black_box(1u64), 0);
         while spin < SPINS {
             number ^= number << 13;
             number ^= number >> 7;

@@ -3,8 +3,9 @@
 //! Sampling takes about a hundredth of the processor time, and the samples are unwound by this process, on the same
 //! processors. So windows that are profiled are none of those that the verdict rests on: they are measured after it, in pairs
 //! of random order as well, and both sides are profiled alike. A side is idle while the other has its turn, and what is idle has
-//! no samples; so one profile of a side spans all its windows of a start.
+//! no samples; so one profile of a side spans all its windows of a start. Where threads wait is recorded in windows of its own.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +15,7 @@ use super::plan::AbPlan;
 use super::run::start_both;
 use super::side::SideProcesses;
 use crate::interrupt::Interrupt;
-use crate::profile::{Changes, Difference, Profile, Profiled, Recorder};
+use crate::profile::{Changes, Difference, Profile, Profiled, Profiling, Recorder};
 use crate::statistics::Coin;
 use crate::supervisor::Supervisor;
 
@@ -48,6 +49,10 @@ pub struct AbProfile {
     pub samples: [u64; 2],
     /// The functions whose processor time changed most.
     pub processor: Changes,
+    /// The functions that wait, by how much the time changed; `None` when that is not known.
+    pub waiting: Option<Changes>,
+    /// Why that is not known.
+    pub waiting_missing: Option<String>,
 }
 
 /// What changed, and the graph of it.
@@ -55,9 +60,14 @@ pub struct AbProfile {
 pub struct AbProfiled {
     /// For the result.
     pub profile: AbProfile,
-    /// The graph, an SVG.
+    /// The graph of processor time, an SVG.
     pub graph: Vec<u8>,
+    /// That of waiting, if it is known.
+    pub waiting_graph: Option<Vec<u8>>,
 }
+
+/// Profiles of both sides so far.
+type Profiles = [Option<Profile>; 2];
 
 /// Profiles both sides in further windows; `observe` is called with the part of the time that is over.
 ///
@@ -74,13 +84,14 @@ pub fn profile_ab(
         .max(1.0) as usize;
     let mut supervisor = Supervisor::new(interrupt.clone(), |_| {});
     let mut coin = Coin::new(plan.seed.wrapping_add(SEED_STEP));
-    let mut profiles: [Option<Profile>; 2] = [None, None];
+    let (mut profiles, mut waits): (Profiles, Profiles) = ([None, None], [None, None]);
+    let mut missing = None;
     let mut measured = 0;
     while measured < pairs {
         let Some(mut sides) = start_both(plan, &mut supervisor)? else {
             return Err(AbError::NoWindows);
         };
-        let record = |processes| Recorder::start(profiled(processes), how.frequency);
+        let record = |processes| Recorder::start(profiled(processes), Profiling::Processor, how.frequency);
         let recorders = [record(sides[0].processes())?, record(sides[1].processes())?];
         let mut calls = [0, 0];
         for _ in 0..PAIRS_PER_START.min(pairs - measured) {
@@ -93,29 +104,57 @@ pub fn profile_ab(
             observe(measured as f64 / pairs as f64);
         }
         for ((recorder, calls), profile) in recorders.into_iter().zip(calls).zip(&mut profiles) {
-            let mut recorded = recorder.stop()?;
-            recorded.calls = Some(calls);
-            *profile = Some(match profile.take() {
-                Some(before) => before.and(recorded),
-                None => recorded,
-            });
+            add(profile, recorder.stop()?, calls);
+        }
+        // A side that is idle waits, so each window has a profile of its own.
+        for place in if coin.toss() { [0, 1] } else { [1, 0] } {
+            if missing.is_some() {
+                break;
+            }
+            let side = &mut sides[place];
+            let recorder = Recorder::start(profiled(side.processes()), Profiling::Waiting, how.frequency);
+            let calls = side.window_without_warm_up(&mut supervisor, WINDOW)?.calls;
+            match recorder.and_then(Recorder::stop) {
+                Ok(recorded) => add(&mut waits[place], recorded, calls),
+                Err(error) => missing = Some(error.to_string()),
+            }
         }
     }
     let [Some(first), Some(second)] = profiles else {
         return Err(AbError::NoCalls);
     };
     let difference = Difference::of(&first, &second);
+    let waiting = match &waits {
+        [Some(first), Some(second)] if missing.is_none() => Some(Difference::of(first, second)),
+        _ => None,
+    };
     let [before, after] = &plan.sides;
     let title = format!("A: {}, to B: {}", before.description, after.description);
+    let waiting_graph = waiting
+        .as_ref()
+        .map(|waiting| waiting.to_svg(&title))
+        .transpose()?;
     Ok(AbProfiled {
         graph: difference.to_svg(&title)?,
+        waiting_graph,
         profile: AbProfile {
             seconds: pairs as f64 * WINDOW.as_secs_f64(),
             calls: [first.calls.unwrap_or(0), second.calls.unwrap_or(0)],
             samples: [first.samples(), second.samples()],
             processor: difference.changes(),
+            waiting: waiting.map(|waiting| waiting.changes()),
+            waiting_missing: missing,
         },
     })
+}
+
+/// Adds what was recorded while so many calls were answered.
+fn add(profile: &mut Option<Profile>, mut recorded: Profile, calls: u64) {
+    recorded.calls = Some(calls);
+    *profile = Some(match profile.take() {
+        Some(before) => before.and(recorded),
+        None => recorded,
+    });
 }
 
 /// Both sides have the same names, so that their stacks are compared.
@@ -132,10 +171,22 @@ impl AbProfile {
     /// The functions that changed most, as text.
     pub(super) fn to_text(&self) -> String {
         let [first, second] = self.samples;
-        format!(
+        let mut text = format!(
             "the functions whose own processor time changed most, in {} s of each side ({first} and {second} samples):\n{}",
             self.seconds,
             self.processor.to_text()
-        )
+        );
+        // Writing to a String does not fail.
+        if let Some(waiting) = &self.waiting {
+            let _ = write!(
+                text,
+                "\nthe functions whose threads wait longer or shorter:\n{}",
+                waiting.to_text()
+            );
+        }
+        if let Some(missing) = &self.waiting_missing {
+            let _ = writeln!(text, "\nwhere threads wait is not known: {missing}");
+        }
+        text
     }
 }

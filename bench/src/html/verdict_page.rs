@@ -86,6 +86,19 @@ impl AbProfile {
             self.seconds
         );
         write_changes(page, &self.processor);
+        if let Some(waiting) = &self.waiting {
+            page.push_str(
+                "<h2>Where threads wait</h2>\n<p>Time in which threads do not run, by the function that waits.</p>\n",
+            );
+            write_changes(page, waiting);
+        }
+        if let Some(missing) = &self.waiting_missing {
+            let _ = writeln!(
+                page,
+                "<p>Where threads wait is not known: {}</p>",
+                escaped(missing)
+            );
+        }
     }
 }
 
@@ -299,6 +312,13 @@ mod tests {
                         },
                     ],
                 },
+                waiting: Some(Changes {
+                    is_per_call: true,
+                    before: 777.0,
+                    after: 888.0,
+                    functions: Vec::new(),
+                }),
+                waiting_missing: Some("error 4711".to_owned()),
             }),
         }
     }

@@ -9,7 +9,7 @@ use std::io;
 use inferno::flamegraph::{self, Options};
 
 use super::changes::{Changes, FunctionChange};
-use super::result::Profile;
+use super::result::{Profile, Profiling};
 
 /// Functions that [`Difference::changes`] names.
 pub const FUNCTIONS_CHANGED_MAX: usize = 10;
@@ -18,7 +18,8 @@ pub const FUNCTIONS_CHANGED_MAX: usize = 10;
 const UNITS: f64 = 1e7;
 
 /// Marks of frames, which are for colours only: of the kernel's, and of those in Lua.
-const MARKS: [&str; 2] = ["_[k]", LUA];
+const MARKS: [&str; 2] = [KERNEL, LUA];
+const KERNEL: &str = "_[k]";
 const LUA: &str = "_[j]";
 
 /// The difference between two profiles.
@@ -28,6 +29,7 @@ pub struct Difference {
     stacks: BTreeMap<String, (f64, f64)>,
     /// Whether times are ns of processor time a call; else they are parts of all processor time.
     pub is_per_call: bool,
+    profiling: Profiling,
 }
 
 /// A stack whose functions in Lua have no lines: the lines of all functions move when a file is edited above them, and each
@@ -55,6 +57,11 @@ struct Times {
     after: f64,
     with_callees_before: f64,
     with_callees_after: f64,
+}
+
+/// Whether a frame is the kernel's, or of a library without names, or a system call, or says why a thread did not run.
+fn is_of_system(frame: &str) -> bool {
+    frame.ends_with(KERNEL) || frame.starts_with(['[', '(']) || frame == "syscall"
 }
 
 fn without_mark(frame: &str) -> &str {
@@ -88,6 +95,7 @@ impl Difference {
         Difference {
             stacks,
             is_per_call: calls.is_some(),
+            profiling: after.profiling,
         }
     }
 
@@ -99,17 +107,27 @@ impl Difference {
         })
     }
 
-    /// The functions whose own time changed most.
+    /// The functions whose own time changed most. In a profile of waiting, the time is that of the innermost function which is
+    /// neither the kernel's nor its system call.
     pub fn changes(&self) -> Changes {
         let mut functions: BTreeMap<&str, Times> = BTreeMap::new();
         for (stack, (before, after)) in &self.stacks {
-            let mut names: Vec<&str> = stack.split(';').map(without_mark).collect();
+            let frames: Vec<&str> = stack.split(';').collect();
+            let own = match self.profiling {
+                Profiling::Processor => frames.last(),
+                // All wait in the same function of the kernel.
+                Profiling::Waiting => frames
+                    .iter()
+                    .rfind(|frame| !is_of_system(frame))
+                    .or(frames.last()),
+            };
             let own = functions
-                .entry(names.last().copied().unwrap_or_default())
+                .entry(without_mark(own.copied().unwrap_or_default()))
                 .or_default();
             own.before += before;
             own.after += after;
             // A function that calls itself has its time once.
+            let mut names: Vec<&str> = frames.into_iter().map(without_mark).collect();
             names.sort_unstable();
             names.dedup();
             for name in names {
@@ -146,6 +164,10 @@ impl Difference {
     /// # Errors
     /// When the graph cannot be written.
     pub fn to_svg(&self, title: &str) -> io::Result<Vec<u8>> {
+        let time = match self.profiling {
+            Profiling::Processor => "processor time",
+            Profiling::Waiting => "waiting",
+        };
         let (before, after) = self.totals();
         let scale = UNITS / after.max(f64::MIN_POSITIVE);
         let mut options = Options::default();
@@ -155,13 +177,11 @@ impl Difference {
         options.subtitle = Some(if self.is_per_call {
             options.count_name = "ns a call".to_owned();
             options.factor = 1.0 / scale;
-            format!(
-                "red: more processor time a call, blue: less; {before:.0} ns a call before, {after:.0} ns now"
-            )
+            format!("red: more {time} a call, blue: less; {before:.0} ns a call before, {after:.0} ns now")
         } else {
-            options.count_name = "% of all processor time".to_owned();
+            options.count_name = format!("% of all {time}");
             options.factor = 100.0 / UNITS;
-            "red: a larger part of all processor time, blue: a smaller one".to_owned()
+            format!("red: a larger part of all {time}, blue: a smaller one")
         });
         let lines: Vec<_> = self
             .stacks
@@ -180,6 +200,7 @@ mod tests {
 
     fn profile(stacks: &[(&str, u64)], calls: Option<u64>) -> Profile {
         Profile {
+            profiling: Profiling::Processor,
             stacks: stacks
                 .iter()
                 .map(|(stack, count)| ((*stack).to_owned(), *count))
@@ -251,6 +272,27 @@ mod tests {
             1,
             "the others have no time of their own that changed"
         );
+    }
+
+    #[test]
+    fn the_function_that_waits_is_named_and_not_the_kernels() {
+        let waiting = |stacks| Profile {
+            profiling: Profiling::Waiting,
+            frequency: 1_000_000_000,
+            ..profile(stacks, Some(1))
+        };
+        let difference = Difference::of(
+            &waiting(&[("s;t;park;syscall;io_uring_enter_[k];schedule_[k]", 5)]),
+            &waiting(&[("s;t;park;syscall;schedule_[k]", 9), ("s;t;turn;(preempted)", 2)]),
+        );
+        let functions = difference.changes().functions;
+        let named: Vec<_> = functions
+            .iter()
+            .map(|function| (&*function.name, function.change()))
+            .collect();
+        assert_eq!(named, [("park", 4.0), ("turn", 2.0)]);
+        let svg = String::from_utf8(difference.to_svg("a").unwrap()).unwrap();
+        assert!(svg.contains("red: more waiting a call"), "{svg}");
     }
 
     #[test]

@@ -26,10 +26,11 @@ mod sampler;
 mod signals;
 mod stack;
 mod symbols;
+mod waits;
 
 pub use self::changes::{Changes, FunctionChange};
 pub use self::difference::{Difference, FUNCTIONS_CHANGED_MAX};
 pub use self::error::ProfileError;
 pub use self::recorder::Recorder;
-pub use self::result::Profile;
+pub use self::result::{Profile, Profiling};
 pub use self::sampler::Profiled;

@@ -12,11 +12,11 @@ use skyring_bench::ab::{
     profile_ab, run_ab,
 };
 use skyring_bench::verdict::{Figure, PairedComparison};
-use skyring_bench::{Interrupt, Recorder};
+use skyring_bench::{Interrupt, Profiling, Recorder};
 
 use super::verdict_arguments::{figure, margin};
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail, ignore_broken_pipe};
-use crate::shared::output_file::{OutputFile, is_stdout};
+use crate::shared::output_file::{OutputFile, is_stdout, waiting_file};
 use crate::shared::programs::SAMPLES_PER_SECOND;
 use crate::shared::status_line::StatusLine;
 
@@ -102,7 +102,7 @@ pub(crate) struct Arguments {
     /// Write the result to this file as a page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// After the verdict, profile both sides and write a differential flame graph to this file
+    /// After the verdict, profile both sides and write a differential flame graph to this file, and one of waiting beside it
     #[arg(long, value_name = "FILE")]
     flamegraph: Option<PathBuf>,
     /// Seconds for that, of both sides together
@@ -127,6 +127,13 @@ struct Files {
     graph: Option<OutputFile>,
 }
 
+/// The graphs that were made.
+#[derive(Default)]
+struct Graphs {
+    processor: Option<Vec<u8>>,
+    waiting: Option<Vec<u8>>,
+}
+
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let files = match check(arguments).and_then(|()| files(arguments)) {
         Ok(files) => files,
@@ -134,7 +141,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     // The kernel's refusal is not for the end of a comparison that takes minutes.
     if arguments.flamegraph.is_some()
-        && let Err(error) = Recorder::check(SAMPLES_PER_SECOND)
+        && let Err(error) = Recorder::check(Profiling::Processor, SAMPLES_PER_SECOND)
     {
         return fail(EXIT_FAILURE, error);
     }
@@ -149,15 +156,18 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(Failure::Ab(error)) => return fail(EXIT_FAILURE, error),
     };
     // A comparison without its graph is still one, and is written before the error.
-    let (graph, error) = match profiled {
-        Some(Ok(AbProfiled { profile, graph })) => {
-            result.profile = Some(profile);
-            (Some(graph), None)
+    let mut graphs = Graphs::default();
+    let error = match profiled {
+        Some(Ok(profiled)) => {
+            result.profile = Some(profiled.profile);
+            graphs.processor = Some(profiled.graph);
+            graphs.waiting = profiled.waiting_graph;
+            None
         }
-        Some(Err(error)) => (None, Some(error)),
-        None => (None, None),
+        Some(Err(error)) => Some(error),
+        None => None,
     };
-    match (write(arguments, files, &result, graph), error) {
+    match (write(arguments, files, &result, &graphs), error) {
         (Ok(()), None) => ExitCode::from(result.verdict.exit_code()),
         (Ok(()), Some(error)) => fail(EXIT_FAILURE, error),
         (Err(cause), _) => fail(EXIT_FAILURE, cause),
@@ -334,12 +344,7 @@ fn program(text: Option<&str>, interrupt: &Interrupt) -> Result<Built, Failure> 
     })
 }
 
-fn write(
-    arguments: &Arguments,
-    mut files: Files,
-    result: &AbResult,
-    graph: Option<Vec<u8>>,
-) -> Result<(), String> {
+fn write(arguments: &Arguments, mut files: Files, result: &AbResult, graphs: &Graphs) -> Result<(), String> {
     let json = format!("{}\n", result.to_json());
     if let Some(file) = &mut files.json {
         file.write(json.as_bytes())?;
@@ -347,8 +352,13 @@ fn write(
     if let Some(file) = &mut files.html {
         file.write(result.to_html().as_bytes())?;
     }
-    if let (Some(file), Some(graph)) = (&mut files.graph, graph) {
-        file.write(&graph)?;
+    if let (Some(file), Some(graph)) = (&mut files.graph, &graphs.processor) {
+        file.write(graph)?;
+    }
+    if let (Some(path), Some(graph)) = (&arguments.flamegraph, &graphs.waiting)
+        && let Some(mut file) = OutputFile::create(Some(&waiting_file(path)))?
+    {
+        file.write(graph)?;
     }
     let mut out = anstream::stdout();
     let printed = if arguments.json.as_deref().is_some_and(is_stdout) {

@@ -43,6 +43,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(ready) => ready,
         Err(cause) => return fail(EXIT_USAGE, cause),
     };
+    if before.profiling != after.profiling {
+        return fail(
+            EXIT_USAGE,
+            "one is a profile of processor time and the other one of waiting: they cannot be compared",
+        );
+    }
     let difference = Difference::of(&before, &after);
     let title = format!("{} to {}", arguments.before.display(), arguments.after.display());
     let graph = difference.to_svg(&title).map_err(|error| error.to_string());
