@@ -155,6 +155,15 @@ fn the_function_that_was_made_slower_is_the_first_that_changed() {
         graph.contains(name) && graph.contains("red: more processor time a call"),
         "{graph}"
     );
+    // Where threads wait is beside it, or the reason why it is not.
+    let waiting = &found["profile"]["waiting"];
+    let is_known = waiting["after"].as_f64().is_some_and(|time| time > 0.0);
+    assert_eq!(
+        is_known,
+        folder.path().join("graph-waiting.svg").exists(),
+        "{text}"
+    );
+    assert_eq!(is_known, found["profile"]["waiting_missing"].is_null(), "{text}");
     // The text, the page and the JSON have the same numbers.
     let shown = format!("{:.1}", first["after"].as_f64().expect("a number"));
     for output in [&text, &page] {
