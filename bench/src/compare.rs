@@ -54,10 +54,16 @@ impl Comparison {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// What each side is called.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        let [first, second] = &self.names;
+        (first, second)
+    }
+
     /// The table, the differences between settings, and the verdict.
     pub fn to_text(&self) -> String {
         let [first, second] = &self.names;
-        let mut text = figure_table(&self.figures, (first, second));
+        let mut text = figure_table(&self.figures, (first, second), &[]);
         if !self.not_alike.is_empty() {
             text.push_str("\nnot alike\n");
         }

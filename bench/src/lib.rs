@@ -35,6 +35,7 @@ mod percentiles;
 mod pinned_thread;
 mod ports;
 mod process;
+mod process_tree;
 mod profile;
 mod scenario;
 mod search;
@@ -71,7 +72,8 @@ pub use pair::{Calls, Pair, PairError, PairPlan, Running, RunningNode};
 pub use percentiles::to_percentiles;
 pub use process::{Event, EventKind, LINE_BYTES_MAX, Process, end_with_parent};
 pub use profile::{
-    Difference, FUNCTIONS_CHANGED_MAX, FunctionChange, Profile, ProfileError, Profiled, Recorder,
+    Changes, Difference, FUNCTIONS_CHANGED_MAX, FunctionChange, Profile, ProfileError, Profiled, Profiling,
+    Recorder,
 };
 pub use scenario::{
     Operation, OperationFigures, PhaseFigures, Scenario, ScenarioError, ScenarioResult, Verdict,

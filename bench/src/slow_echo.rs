@@ -15,6 +15,9 @@ const PERCENT_MAX: u32 = 1_000;
 /// Shorter loops are put off and added up: reading the clock takes tens of nanoseconds by itself.
 const LOOP_MIN: Duration = Duration::from_nanos(500);
 
+/// Times round the loop between two looks at the clock, so that most of its time is its own and not that of the clock.
+const SPINS: u32 = 50;
+
 /// Answers a call with its own payload, after a busy loop: the time since the call before becomes longer by a number of
 /// percent. With 0 it reads the clock as well, so that two of these differ by the loops alone.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ struct SlowEcho {
     last: Instant,
     /// How long loops are still to run.
     debt: Duration,
+    /// How much longer than that the loops have run.
+    credit: Duration,
 }
 
 impl SlowEcho {
@@ -31,8 +36,10 @@ impl SlowEcho {
         self.debt += (now - self.last).min(PAUSE_MAX) * self.percent / 100;
         self.last = now;
         if self.debt >= LOOP_MIN {
-            self.last = burn_processor_time(now, self.debt);
-            self.debt = self.debt.saturating_sub(self.last - now);
+            let time = self.debt.saturating_sub(self.credit);
+            self.last = burn_processor_time(now, time);
+            self.credit = (self.credit + (self.last - now)).saturating_sub(self.debt);
+            self.debt = Duration::ZERO;
         }
     }
 }
@@ -44,7 +51,15 @@ fn burn_processor_time(now: Instant, time: Duration) -> Instant {
     let end = now + time;
     let mut read = now;
     while read < end {
-        hint::spin_loop();
+        // Without a call of another function, in builds without optimisation as well.
+        let (mut number, mut spin) = (hint::black_box(1u64), 0);
+        while spin < SPINS {
+            number ^= number << 13;
+            number ^= number >> 7;
+            number ^= number << 17;
+            spin += 1;
+        }
+        hint::black_box(number);
         read = Instant::now();
     }
     read
@@ -68,6 +83,7 @@ pub fn slow_echo_kind(kinds: Kinds) -> Kinds {
             percent,
             last: Instant::now(),
             debt: Duration::ZERO,
+            credit: Duration::ZERO,
         }),
         _ => Err(Error::invalid(format!(
             "slow-echo wants a number of percent, at most {PERCENT_MAX}, and got \"{arguments}\""

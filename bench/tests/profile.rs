@@ -4,13 +4,19 @@ use std::hint::black_box;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use skyring_bench::{ProfileError, Profiled, Recorder};
+use skyring_bench::{ProfileError, Profiled, Profiling, Recorder};
 
 /// Set for the process that is profiled, which is this program again.
 const BUSY: &str = "SKYRING_TEST_IS_BUSY";
 
 /// How long a busy process is profiled at most until it has a sample.
 const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Set for the process whose waits are profiled, which is this program again.
+const WAITS: &str = "SKYRING_TEST_WAITS";
+
+/// How long that one sleeps at a time.
+const SLEEP: Duration = Duration::from_millis(20);
 
 /// Ends the process with the test, however that ends.
 struct Busy(Child);
@@ -25,10 +31,14 @@ impl Drop for Busy {
 
 impl Busy {
     fn start() -> Busy {
+        Busy::run("a_busy_process_is_busy", BUSY)
+    }
+
+    fn run(test: &str, variable: &str) -> Busy {
         let program = std::env::current_exe().expect("this program");
         let child = Command::new(program)
-            .args(["--exact", "a_busy_process_is_busy", "--nocapture"])
-            .env(BUSY, "1")
+            .args(["--exact", test, "--nocapture"])
+            .env(variable, "1")
             .spawn();
         Busy(child.expect("it starts"))
     }
@@ -59,11 +69,31 @@ fn a_busy_process_is_busy() {
     }
 }
 
+#[inline(never)]
+fn waits_for_a_known_time(sleeps: u32) {
+    for _ in 0..sleeps {
+        std::thread::sleep(SLEEP);
+    }
+}
+
+#[test]
+fn a_waiting_process_waits() {
+    if std::env::var_os(WAITS).is_some() {
+        let started = Instant::now();
+        while started.elapsed() < TIME_MAX {
+            waits_for_a_known_time(10);
+        }
+    }
+}
+
 /// Whether this machine allows profiles: containers often do not, and then only the errors can be tested.
 fn is_allowed(started: &Result<Recorder, ProfileError>) -> bool {
     !matches!(
         started,
-        Err(ProfileError::Paranoid(_) | ProfileError::Forbidden(_) | ProfileError::Unsupported)
+        Err(ProfileError::Paranoid(_)
+            | ProfileError::Forbidden(_)
+            | ProfileError::Unsupported
+            | ProfileError::WaitingHidden(_))
     )
 }
 
@@ -72,7 +102,7 @@ fn a_profile_names_the_function_that_uses_the_processor() {
     let busy = Busy::start();
     let started = Instant::now();
     loop {
-        let recorder = Recorder::start(busy.profiled(), 499);
+        let recorder = Recorder::start(busy.profiled(), Profiling::Processor, 499);
         if !is_allowed(&recorder) {
             return;
         }
@@ -97,9 +127,49 @@ fn a_profile_names_the_function_that_uses_the_processor() {
 }
 
 #[test]
+fn a_profile_of_waiting_names_the_function_that_waits_and_how_long() {
+    let waiting = Busy::run("a_waiting_process_waits", WAITS);
+    let started = Instant::now();
+    loop {
+        let begun = Instant::now();
+        let recorder = Recorder::start(waiting.profiled(), Profiling::Waiting, 499);
+        if !is_allowed(&recorder) {
+            return;
+        }
+        let time = Duration::from_millis(500);
+        std::thread::sleep(time);
+        let profile = recorder.expect("its waits are sampled").stop();
+        let all = begun.elapsed();
+        let waited = profile.as_ref().map_or(0, |profile| {
+            let stacks = profile.stacks.iter();
+            stacks
+                .filter(|(stack, _)| stack.contains("waits_for_a_known_time"))
+                .map(|(_, ns)| ns)
+                .sum::<u64>()
+        });
+        // The thread does nothing else: it waits for all of the time but for the sleep in which the profile began.
+        let waited = Duration::from_nanos(waited);
+        assert!(waited <= all, "{waited:?} of {all:?}: {profile:?}");
+        if waited >= time / 2 {
+            let profile = profile.expect("it was found");
+            assert_eq!(profile.profiling, Profiling::Waiting);
+            assert!(profile.seconds() >= waited.as_secs_f64(), "{profile:?}");
+            let svg = profile.to_svg("waits").expect("a graph");
+            let svg = String::from_utf8(svg).expect("text");
+            assert!(
+                svg.contains("waits_for_a_known_time") && svg.contains("where threads wait"),
+                "{svg}"
+            );
+            return;
+        }
+        assert!(started.elapsed() < TIME_MAX, "{waited:?}: {profile:?}");
+    }
+}
+
+#[test]
 fn a_process_that_ends_ends_its_profile() {
     let mut busy = Busy::start();
-    let recorder = Recorder::start(busy.profiled(), 499);
+    let recorder = Recorder::start(busy.profiled(), Profiling::Processor, 499);
     if !is_allowed(&recorder) {
         return;
     }
@@ -118,6 +188,8 @@ fn a_process_that_is_not_there_is_named() {
         process: i32::MAX as u32,
         name: "nobody".to_owned(),
     }];
-    let error = Recorder::start(nobody, 499).err().map(|error| error.to_string());
+    let error = Recorder::start(nobody, Profiling::Processor, 499)
+        .err()
+        .map(|error| error.to_string());
     assert_eq!(error.as_deref(), Some("there is no process 2147483647"));
 }

@@ -110,6 +110,24 @@ fn every_file_is_written_beside_the_table() {
     assert!(read("a.hgrm").contains("Total count    ="), "{}", read("a.hgrm"));
     let page = read("a.html");
     assert!(page.contains("<svg") && page.contains("</html>"), "{page}");
+    // The page has the numbers of the table: calls a second, the percentiles and errors.
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("skyring, 500 calls/s wanted"));
+    let cells: Vec<_> = row.expect("the row").split("  ").map(str::trim).collect();
+    let cells = cells.into_iter().filter(|cell| !cell.is_empty()).skip(1).take(7);
+    let cells: Vec<_> = cells.map(|cell| format!("<b>{cell}</b>")).collect();
+    assert_eq!(cells.len(), 7, "{table}");
+    for cell in cells {
+        assert!(page.contains(&cell), "no {cell} in {page}");
+    }
+    let unrest = table
+        .lines()
+        .find_map(|line| line.strip_prefix("unrest: "))
+        .expect("unrest");
+    assert!(page.contains(unrest), "no {unrest:?} in {page}");
+    // What the processor counts is told once, or once why it is not.
+    assert_eq!(table.matches("cycles").count(), 1, "{table}");
     for outside in ["http:", "https:", "<link", "src="] {
         assert!(!page.contains(outside), "{outside} in {page}");
     }
@@ -217,6 +235,19 @@ fn a_flame_graph_of_both_sides_is_written_or_the_kernel_forbids_it() {
     let graph = fs::read_to_string(folder.path().join("flame.svg")).expect("the file is written");
     let runtime = skyring::Runtime::from_environment().expect("a known runtime");
     let executor = format!("skyring::rt::{runtime}::executor::");
+    // The graph of waiting is beside it, or the reason why there is none is told once.
+    let waiting = fs::read_to_string(folder.path().join("flame-waiting.svg"));
+    assert_eq!(
+        cause.matches("no graph of waiting: ").count(),
+        usize::from(waiting.is_err()),
+        "{cause}"
+    );
+    if let Ok(waiting) = waiting {
+        assert!(
+            waiting.contains("where threads wait") && waiting.contains("<title>client ("),
+            "{waiting}"
+        );
+    }
     for name in [
         "<title>server (",
         "<title>client (",

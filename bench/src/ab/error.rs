@@ -5,6 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::profile::ProfileError;
 use crate::supervisor::WaitError;
 
 /// Why there is no verdict.
@@ -41,6 +42,12 @@ pub enum AbError {
     /// Neither side answered a call in its window.
     #[error("neither side answered a call in its window: a longer --window may help")]
     NoCalls,
+    /// A program has no windows, so that there are none to be profiled.
+    #[error("there is no flame graph, because a program has no `bench --windows`: it is of an older version")]
+    NoWindows,
+    /// There is no profile.
+    #[error("there is no flame graph: {0}")]
+    Profile(#[from] ProfileError),
     /// A revision could not be built.
     #[error("{revision} cannot be built: {cause}")]
     Build {

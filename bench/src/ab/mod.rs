@@ -9,7 +9,9 @@
 //! A program that has no `--windows` is started for each measurement instead: the same verdict takes ten times as long.
 
 mod error;
+mod machine_watch;
 mod plan;
+mod profile;
 mod result;
 mod revision;
 mod run;
@@ -17,6 +19,7 @@ mod side;
 
 pub use self::error::AbError;
 pub use self::plan::{AbPlan, AbSide};
+pub use self::profile::{AbProfile, AbProfilePlan, AbProfiled, profile_ab};
 pub use self::result::AbResult;
 pub use self::revision::{Revision, build_revision, is_revision};
 pub use self::run::run_ab;

@@ -1,9 +1,14 @@
 //! The result of a comparison, as JSON and as text.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
+use super::machine_watch::MachineWatch;
 use super::plan::AbPlan;
+use super::profile::AbProfile;
 use crate::machine::Machine;
+use crate::unrest::Unrest;
 use crate::verdict::{Figure, FigureResult, PairedComparison, Verdict, figure_table, verdict_text};
 
 /// A verdict, and what it rests on.
@@ -36,6 +41,10 @@ pub struct AbResult {
     pub sides: [String; 2],
     /// The machine.
     pub machine: Machine,
+    /// What the machine did by itself.
+    pub unrest: Unrest,
+    /// What changed between both sides; `None` when it was not asked for.
+    pub profile: Option<AbProfile>,
 }
 
 /// How far a comparison is.
@@ -48,10 +57,23 @@ pub(super) struct Progress {
 }
 
 impl AbResult {
-    pub(super) fn new(plan: &AbPlan, comparison: &PairedComparison, progress: Progress) -> AbResult {
+    pub(super) fn new(
+        plan: &AbPlan,
+        comparison: &PairedComparison,
+        progress: Progress,
+        machine: &MachineWatch,
+    ) -> AbResult {
         let (verdict, figures) = (comparison.verdict(), comparison.figures());
+        let unrest = machine.unrest(&figures).rounded();
+        let mut text = verdict_text(&verdict, &figures);
+        if let Verdict::CannotTell {
+            unrest_percent: Some(_),
+        } = verdict
+        {
+            text.push_str(&cause_text(&unrest));
+        }
         AbResult {
-            text: verdict_text(&verdict, &figures),
+            text,
             verdict,
             figures,
             main: plan.main,
@@ -64,6 +86,8 @@ impl AbResult {
             seed: plan.seed,
             sides: plan.sides.clone().map(|side| side.description),
             machine: Machine::this(),
+            unrest,
+            profile: None,
         }
     }
 
@@ -76,20 +100,39 @@ impl AbResult {
     /// The table and the verdict.
     pub fn to_text(&self) -> String {
         let [first, second] = &self.sides;
+        let mut text = format!("A: {first}\nB: {second}\n{}\n\n", self.effort());
+        text.push_str(&figure_table(&self.figures, ("A", "B"), &self.unrest.explains));
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "\nunrest: {}", self.unrest.summary());
+        if let Some(warning) = self.unrest.warning() {
+            let _ = writeln!(text, "{warning}");
+        }
+        if let Some(profile) = &self.profile {
+            let _ = write!(text, "\n{}", profile.to_text());
+        }
+        let _ = writeln!(text, "\n{}", self.text);
+        text
+    }
+
+    /// How much was measured, as one line.
+    pub(crate) fn effort(&self) -> String {
         let kind = if self.has_windows {
             "windows"
         } else {
             "program starts"
         };
         format!(
-            "A: {first}\nB: {second}\nseed {}: {} pairs of {kind} of {} s, {} starts of both, {:.1} s in all\n\n{}\n{}\n",
-            self.seed,
-            self.pairs,
-            self.window_seconds,
-            self.starts,
-            self.seconds,
-            figure_table(&self.figures, ("A", "B")),
-            self.text
+            "seed {}: {} pairs of {kind} of {} s, {} starts of both, {:.1} s in all",
+            self.seed, self.pairs, self.window_seconds, self.starts, self.seconds
         )
+    }
+}
+
+/// Whose unrest it is that the ratios of pairs differ.
+fn cause_text(unrest: &Unrest) -> String {
+    if unrest.is_quiet() {
+        " from pair to pair, although nothing else was seen on it: it may be the programs' own".to_owned()
+    } else {
+        format!(" from pair to pair; {}", unrest.summary())
     }
 }

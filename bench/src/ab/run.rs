@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::error::AbError;
+use super::machine_watch::MachineWatch;
 use super::plan::AbPlan;
 use super::result::{AbResult, Progress};
 use super::side::{RunningSide, measure_by_start};
@@ -27,6 +28,7 @@ pub fn run_ab(
     let mut supervisor = Supervisor::new(interrupt.clone(), |_| {});
     let mut comparison = PairedComparison::new(plan.main, plan.margin_percent);
     let mut coin = Coin::new(plan.seed);
+    let mut machine = MachineWatch::default();
     let started = Instant::now();
     let mut progress = Progress {
         has_windows: true,
@@ -42,6 +44,7 @@ pub fn run_ab(
         };
         progress.has_windows = sides.is_some();
         progress.starts += 1;
+        let watch = MachineWatch::begin(sides.as_ref());
         for _ in 0..PAIRS_PER_START {
             let order = if coin.toss() { [0, 1] } else { [1, 0] };
             let mut measured: [Option<Measurement>; 2] = [None, None];
@@ -57,6 +60,7 @@ pub fn run_ab(
                     return Err(AbError::NoCalls);
                 }
                 comparison.add(first, second);
+                machine.note(second);
             }
             progress.pairs += 1;
             observe(&comparison, progress.pairs);
@@ -64,17 +68,22 @@ pub fn run_ab(
                 break;
             }
         }
+        machine.add(watch.end());
         drop(sides);
+        machine.read_clock();
         if is_over(&comparison) {
             break;
         }
     }
     progress.seconds = started.elapsed().as_secs_f64();
-    Ok(AbResult::new(plan, &comparison, progress))
+    Ok(AbResult::new(plan, &comparison, progress, &machine))
 }
 
-/// Starts both; `None` when one of the programs has no windows.
-fn start_both(plan: &AbPlan, supervisor: &mut Supervisor) -> Result<Option<[RunningSide; 2]>, AbError> {
+/// Starts both sides; `None` when one of the programs has no windows.
+pub(super) fn start_both(
+    plan: &AbPlan,
+    supervisor: &mut Supervisor,
+) -> Result<Option<[RunningSide; 2]>, AbError> {
     let [first, second] = &plan.sides;
     let Some(first) = RunningSide::start(supervisor, first)? else {
         return Ok(None);

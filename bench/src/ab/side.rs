@@ -8,6 +8,7 @@ use super::error::AbError;
 use super::plan::AbSide;
 use crate::measurement::Measurement;
 use crate::process::{EventKind, Process};
+use crate::process_tree::descendants;
 use crate::supervisor::Supervisor;
 
 /// Time for a start and the first window, beside that of the window.
@@ -41,6 +42,14 @@ pub(super) struct RunningSide {
     process: Process,
 }
 
+/// The process of a side, and what it has started.
+pub(super) struct SideProcesses {
+    /// The calling process.
+    pub(super) client: u32,
+    /// Those that it has started: the called one, if it does not run anyway.
+    pub(super) servers: Vec<u32>,
+}
+
 impl RunningSide {
     /// Starts it and lets it warm up. `None` when the program has no windows.
     pub(super) fn start(supervisor: &mut Supervisor, side: &AbSide) -> Result<Option<RunningSide>, AbError> {
@@ -61,18 +70,44 @@ impl RunningSide {
         }
     }
 
+    /// Its processes.
+    pub(super) fn processes(&self) -> SideProcesses {
+        SideProcesses {
+            client: self.process.id(),
+            servers: descendants(self.process.id()),
+        }
+    }
+
     /// Measures one window.
     pub(super) fn window(
         &mut self,
         supervisor: &mut Supervisor,
         duration: Duration,
     ) -> Result<Measurement, AbError> {
+        self.window_after(supervisor, WARM_UP, duration)
+    }
+
+    /// Measures one window of which every call counts: the warm-up is left out.
+    pub(super) fn window_without_warm_up(
+        &mut self,
+        supervisor: &mut Supervisor,
+        duration: Duration,
+    ) -> Result<Measurement, AbError> {
+        self.window_after(supervisor, Duration::ZERO, duration)
+    }
+
+    fn window_after(
+        &mut self,
+        supervisor: &mut Supervisor,
+        warm_up: Duration,
+        duration: Duration,
+    ) -> Result<Measurement, AbError> {
         // What it wrote at its end may have come while the other side was waited for.
-        self.request(WARM_UP, duration).map_err(|error| AbError::Side {
+        self.request(warm_up, duration).map_err(|error| AbError::Side {
             side: self.name,
             cause: format!("it ended between two windows: {error}"),
         })?;
-        let time_max = WARM_UP + duration + ANSWER_TIME_MAX;
+        let time_max = warm_up + duration + ANSWER_TIME_MAX;
         let measured = answer(supervisor, self.name, &mut self.process, time_max)?;
         checked(self.name, measured)
     }

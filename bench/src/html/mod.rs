@@ -5,5 +5,6 @@ mod latency_chart;
 mod measurement_page;
 mod page;
 mod rate_chart;
+mod verdict_page;
 
 pub(crate) use self::page::{escaped, head};

@@ -38,6 +38,15 @@ pub enum ProfileError {
         "no memory for samples: raise the limit of locked memory (`ulimit -l`) or kernel.perf_event_mlock_kb"
     )]
     LockedMemory,
+    /// The kernel shows where threads wait only to those who may see its own frames.
+    #[error(
+        "the kernel does not show where threads wait: kernel.perf_event_paranoid is {0}; `sysctl kernel.perf_event_paranoid=1`, \
+         as root, allows it"
+    )]
+    WaitingHidden(i32),
+    /// No thread waited.
+    #[error("there is no wait: no thread gave its processor up meanwhile")]
+    NoWaits,
     /// The processes used no processor time.
     #[error("there is no sample: the process used no processor time meanwhile")]
     NoSamples,

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use inferno::flamegraph::color::{MultiPalette, Palette};
+use inferno::flamegraph::color::{BasicPalette, MultiPalette, Palette};
 use inferno::flamegraph::{self, Options};
 
-use super::result::Profile;
+use super::result::{Profile, Profiling};
 
 impl Profile {
     /// The graph as an SVG: callers are below the functions that they call, and a frame is as wide as the time that was
@@ -16,8 +16,17 @@ impl Profile {
     pub fn to_svg(&self, title: &str) -> io::Result<Vec<u8>> {
         let mut options = Options::default();
         options.title = title.to_owned();
-        options.count_name = "samples".to_owned();
-        options.colors = Palette::Multi(MultiPalette::Rust);
+        match self.profiling {
+            Profiling::Processor => {
+                options.count_name = "samples".to_owned();
+                options.colors = Palette::Multi(MultiPalette::Rust);
+            }
+            Profiling::Waiting => {
+                options.count_name = "ms".to_owned();
+                options.factor = 1e-6;
+                options.colors = Palette::Basic(BasicPalette::Blue);
+            }
+        }
         options.deterministic = true;
         options.hash = true;
         options.font_type = "ui-monospace,Menlo,Consolas,monospace".to_owned();
@@ -30,11 +39,14 @@ impl Profile {
             0 => String::new(),
             lost => format!("; {lost} lost"),
         };
-        options.subtitle = Some(format!(
-            "{} samples, {} a second of processor time{lost}{kernel}",
-            self.samples(),
-            self.frequency
-        ));
+        options.subtitle = Some(match self.profiling {
+            Profiling::Processor => format!(
+                "{} samples, {} a second of processor time{lost}{kernel}",
+                self.samples(),
+                self.frequency
+            ),
+            Profiling::Waiting => format!("where threads wait: {:.1} s of all threads{lost}", self.seconds()),
+        });
         let lines: Vec<_> = self
             .stacks
             .iter()
@@ -53,6 +65,7 @@ mod tests {
     #[test]
     fn a_graph_has_every_frame_and_needs_no_other_file() {
         let profile = Profile {
+            profiling: Profiling::Processor,
             stacks: vec![
                 ("server;shard-0;main;write;tcp_sendmsg_[k]".to_owned(), 3),
                 ("server;shard-0;main;<a::B<C> as D>::e".to_owned(), 1),

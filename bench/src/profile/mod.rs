@@ -12,6 +12,7 @@
 //! Invariants: a profile ends when it is stopped, or when its processes have ended; memory is bounded by the number of
 //! different stacks.
 
+mod changes;
 mod difference;
 mod error;
 mod flame_graph;
@@ -25,9 +26,11 @@ mod sampler;
 mod signals;
 mod stack;
 mod symbols;
+mod waits;
 
-pub use self::difference::{Difference, FUNCTIONS_CHANGED_MAX, FunctionChange};
+pub use self::changes::{Changes, FunctionChange};
+pub use self::difference::{Difference, FUNCTIONS_CHANGED_MAX};
 pub use self::error::ProfileError;
 pub use self::recorder::Recorder;
-pub use self::result::Profile;
+pub use self::result::{Profile, Profiling};
 pub use self::sampler::Profiled;

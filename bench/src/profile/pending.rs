@@ -71,6 +71,7 @@ mod tests {
             kernel: Vec::new(),
             user: vec![1],
             lua: None,
+            is_preempted: false,
         }
     }
 

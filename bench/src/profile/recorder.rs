@@ -11,16 +11,20 @@ use super::error::ProfileError;
 use super::lua_samples::LuaSamples;
 use super::modules::Modules;
 use super::pending::Pending;
-use super::result::Profile;
-use super::sampler::{Profiled, Sampler};
+use super::result::{Profile, Profiling};
+use super::sampler::{Profiled, Sampler, Told};
 use super::stack::Stack;
 use super::symbols::Symbols;
+use super::waits::Waits;
 
 /// Most different stacks of a profile; samples with further ones are dropped.
 const STACKS_MAX: usize = 100_000;
 
 /// Most frames of a stack; those further out are dropped.
 const FRAMES_MAX: usize = 256;
+
+/// What a profile of waiting counts.
+const NS_PER_SECOND: u32 = 1_000_000_000;
 
 /// Time between two reads of the kernel's samples.
 const READ_INTERVAL: Duration = Duration::from_millis(10);
@@ -35,24 +39,43 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts to sample the processes, each thread `frequency` times a second of its processor time.
+    /// Fails as [`start`](Self::start) would for a process of this user, and records nothing.
     ///
     /// # Errors
     /// [`ProfileError`].
-    pub fn start(processes: Vec<Profiled>, frequency: u32) -> Result<Recorder, ProfileError> {
-        let lua: Vec<_> = processes
-            .iter()
-            .map(|profiled| LuaSamples::open(profiled.process))
-            .collect();
+    pub fn check(profiling: Profiling, frequency: u32) -> Result<(), ProfileError> {
+        let this = Profiled {
+            process: std::process::id(),
+            name: String::new(),
+        };
+        Sampler::open(&[this], Vec::new(), profiling, frequency).map(drop)
+    }
+
+    /// Starts to sample the processes, each thread `frequency` times a second of its processor time, or at most so many of
+    /// its waits a second.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn start(
+        processes: Vec<Profiled>,
+        profiling: Profiling,
+        frequency: u32,
+    ) -> Result<Recorder, ProfileError> {
+        let open = |profiled: &Profiled| match profiling {
+            Profiling::Processor => LuaSamples::open(profiled.process),
+            // The signal, upon which a thread writes down its Lua stack, would end its wait.
+            Profiling::Waiting => None,
+        };
+        let lua: Vec<_> = processes.iter().map(open).collect();
         let with_lua = processes.iter().zip(&lua);
         let with_lua = with_lua.filter(|(_, lua)| lua.is_some());
         let with_lua = with_lua.map(|(profiled, _)| profiled.process).collect();
-        let sampler = Sampler::open(&processes, with_lua, frequency)?;
+        let sampler = Sampler::open(&processes, with_lua, profiling, frequency)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&is_over);
         let thread = thread::Builder::new()
             .name("profile".to_owned())
-            .spawn(move || record(sampler, lua, &processes, frequency, &ended))?;
+            .spawn(move || record(sampler, lua, &processes, (profiling, frequency), &ended))?;
         Ok(Recorder { is_over, thread })
     }
 
@@ -78,7 +101,7 @@ fn record(
     mut sampler: Sampler,
     mut lua: Vec<Option<LuaSamples>>,
     processes: &[Profiled],
-    frequency: u32,
+    (profiling, frequency): (Profiling, u32),
     is_over: &AtomicBool,
 ) -> Result<Profile, ProfileError> {
     let mut modules: Vec<_> = processes
@@ -86,18 +109,29 @@ fn record(
         .map(|profiled| Modules::of(profiled.process))
         .collect();
     let mut stacks: HashMap<Stack, u64> = HashMap::new();
-    let mut count = |stack: Stack| {
+    let mut count = |stack: Stack, weight: u64| {
         let is_known = stacks.contains_key(&stack);
         if is_known || stacks.len() < STACKS_MAX {
-            *stacks.entry(stack).or_insert(0) += 1;
+            *stacks.entry(stack).or_insert(0) += weight;
         }
     };
-    let mut pending = Pending::default();
+    let (mut pending, mut waits) = (Pending::default(), Waits::default());
     let (mut lost, mut checked) = (0, Instant::now());
     loop {
         // Read before the samples, so that the last read has all samples until then.
         let is_last = is_over.load(Ordering::Relaxed) || sampler.have_all_ended();
-        lost += sampler.read(|sample| {
+        lost += sampler.read(|told| {
+            let sample = match told {
+                Told::Sample(sample) => sample,
+                Told::Preempted(thread) => return waits.preempt(thread),
+                Told::Lost(thread) => return waits.forget(thread),
+                Told::Runs(thread, time_ns) => {
+                    if let Some((stack, ns)) = waits.end(thread, time_ns) {
+                        count(stack, ns);
+                    }
+                    return;
+                }
+            };
             let Some(modules) = modules.get_mut(sample.process) else {
                 return;
             };
@@ -107,17 +141,20 @@ fn record(
                 user: modules.unwind(&sample.registers, sample.stack, FRAMES_MAX),
                 kernel: sample.kernel,
                 lua: None,
+                is_preempted: false,
             };
-            if lua.get(sample.process).is_some_and(Option::is_some) {
+            if profiling == Profiling::Waiting {
+                waits.begin(sample.id, sample.time_ns, sample.period, stack);
+            } else if lua.get(sample.process).is_some_and(Option::is_some) {
                 pending.insert(sample.id, sample.time_ns, stack);
             } else {
-                count(stack);
+                count(stack, 1);
             }
         });
         for samples in lua.iter_mut().flatten() {
             samples.read(|lua_sample| pending.assign(&lua_sample));
         }
-        pending.take_old(is_last, &mut count);
+        pending.take_old(is_last, |stack| count(stack, 1));
         if is_last {
             break;
         }
@@ -127,8 +164,15 @@ fn record(
         }
         thread::sleep(READ_INTERVAL);
     }
+    let ended_ns = monotonic_ns();
+    for (stack, ns) in waits.end_all(ended_ns) {
+        count(stack, ns);
+    }
     if stacks.is_empty() {
-        return Err(ProfileError::NoSamples);
+        return Err(match profiling {
+            Profiling::Processor => ProfileError::NoSamples,
+            Profiling::Waiting => ProfileError::NoWaits,
+        });
     }
     let mut symbols = Symbols::new();
     let mut named: HashMap<String, u64> = HashMap::new();
@@ -141,10 +185,20 @@ fn record(
     let mut stacks: Vec<_> = named.into_iter().collect();
     stacks.sort();
     Ok(Profile {
+        profiling,
         stacks,
-        frequency,
+        frequency: match profiling {
+            Profiling::Processor => frequency,
+            Profiling::Waiting => NS_PER_SECOND,
+        },
         lost,
         has_kernel: sampler.has_kernel(),
         calls: None,
     })
+}
+
+/// The clock of the kernel's samples.
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.cast_unsigned() * u64::from(NS_PER_SECOND) + now.tv_nsec.cast_unsigned()
 }

@@ -11,6 +11,7 @@ use perf_event::{Builder, Clock, SampleFlag, Sampler as Ring};
 
 use super::error::ProfileError;
 use super::registers::{self, Registers};
+use super::result::Profiling;
 use super::signals::send_at_samples;
 
 /// Bytes of the stack that each sample carries; frames further out are lost.
@@ -22,8 +23,28 @@ const RING_BYTES: usize = 512 << 10;
 /// Threads of all processes that are sampled; further ones are not.
 const THREADS_MAX: usize = 1_024;
 
+/// The setting of the kernel with which it hides its own frames; beyond it profiles are forbidden.
+const PARANOID_HIDES_KERNEL: i32 = 2;
+
 /// Addresses from here on are marks between the parts of a stack.
 const MARKS: u64 = (-4_095i64) as u64;
+
+/// A switch away from a thread or to it, as the kernel marks it.
+const RECORD_SWITCH: u32 = 14;
+const MISC_SWITCH_OUT: u16 = 1 << 13;
+const MISC_SWITCH_OUT_PREEMPT: u16 = 1 << 14;
+
+/// What the kernel tells of a thread.
+pub(super) enum Told<'a> {
+    /// A sample.
+    Sample(Sample<'a>),
+    /// The thread of that id gave its processor up because another one needed it.
+    Preempted(u32),
+    /// The thread of that id runs again, since that time in ns on the monotonic clock.
+    Runs(u32, u64),
+    /// Something that was told of the thread of that id is lost.
+    Lost(u32),
+}
 
 /// One sample.
 pub(super) struct Sample<'a> {
@@ -39,6 +60,8 @@ pub(super) struct Sample<'a> {
     pub(super) registers: Registers,
     /// The stack from its pointer on.
     pub(super) stack: &'a [u8],
+    /// How many events it stands for.
+    pub(super) period: u64,
 }
 
 struct Thread {
@@ -53,6 +76,7 @@ pub(super) struct Sampler {
     processes: Vec<u32>,
     /// Those whose threads write down their Lua stacks.
     lua_processes: Vec<u32>,
+    profiling: Profiling,
     frequency: u32,
     threads: Vec<Thread>,
     has_kernel: bool,
@@ -72,10 +96,12 @@ impl Sampler {
     pub(super) fn open(
         processes: &[Profiled],
         lua_processes: Vec<u32>,
+        profiling: Profiling,
         frequency: u32,
     ) -> Result<Sampler, ProfileError> {
         let mut sampler = Sampler {
             lua_processes,
+            profiling,
             processes: processes.iter().map(|profiled| profiled.process).collect(),
             frequency,
             threads: Vec::new(),
@@ -152,7 +178,10 @@ impl Sampler {
     /// `None` when the thread has ended meanwhile.
     fn open_thread(&mut self, process: u32, id: u32) -> Result<Option<Ring>, ProfileError> {
         let counter = loop {
-            let mut builder = Builder::new(Software::CPU_CLOCK);
+            let mut builder = Builder::new(match self.profiling {
+                Profiling::Processor => Software::CPU_CLOCK,
+                Profiling::Waiting => Software::CONTEXT_SWITCHES,
+            });
             builder
                 .observe_pid(id.cast_signed())
                 .any_cpu()
@@ -160,6 +189,7 @@ impl Sampler {
                 .sample(
                     SampleFlag::TID
                         | SampleFlag::TIME
+                        | SampleFlag::PERIOD
                         | SampleFlag::CALLCHAIN
                         | SampleFlag::REGS_USER
                         | SampleFlag::STACK_USER,
@@ -169,10 +199,21 @@ impl Sampler {
                 .sample_regs_user(registers::MASK)
                 .sample_stack_user(STACK_BYTES)
                 .exclude_kernel(!self.has_kernel)
+                .context_switch(self.profiling == Profiling::Waiting)
+                .sample_id_all(true)
                 .enabled(true);
             match builder.build() {
                 Ok(counter) => break counter,
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+                // Threads give their processors up within the kernel.
+                Err(error) if self.profiling == Profiling::Waiting && is_refusal(&error) => {
+                    return Err(match refused(process, error) {
+                        ProfileError::Forbidden(_) if paranoid() == Some(PARANOID_HIDES_KERNEL) => {
+                            ProfileError::WaitingHidden(PARANOID_HIDES_KERNEL)
+                        }
+                        error => error,
+                    });
+                }
                 // The kernel may hide its own frames; those of the process remain.
                 Err(error) if self.has_kernel && is_refusal(&error) => self.has_kernel = false,
                 Err(error) => return Err(refused(process, error)),
@@ -185,13 +226,31 @@ impl Sampler {
         }
     }
 
-    /// Passes the samples since the last read to `take`, and returns the number of lost ones.
-    pub(super) fn read(&mut self, mut take: impl FnMut(Sample<'_>)) -> u64 {
+    /// Passes what the kernel has told since the last read to `take`, and returns the number of lost samples.
+    pub(super) fn read(&mut self, mut take: impl FnMut(Told<'_>)) -> u64 {
         let mut lost = 0;
         for thread in &mut self.threads {
             while let Some(record) = thread.ring.next_record() {
+                if record.ty() == RECORD_SWITCH {
+                    let misc = record.misc();
+                    if misc & MISC_SWITCH_OUT == 0 {
+                        // Of all that such a record has, the process and the thread come first, then the time.
+                        let bytes = record.to_contiguous();
+                        let time = bytes.get(8..).and_then(|bytes| bytes.first_chunk());
+                        take(match time {
+                            Some(time) => Told::Runs(thread.id, u64::from_ne_bytes(*time)),
+                            None => Told::Lost(thread.id),
+                        });
+                    } else if misc & MISC_SWITCH_OUT_PREEMPT != 0 {
+                        take(Told::Preempted(thread.id));
+                    }
+                    continue;
+                }
                 match record.parse_record() {
-                    Ok(Record::Lost(record)) => lost += record.lost,
+                    Ok(Record::Lost(record)) => {
+                        lost += record.lost;
+                        take(Told::Lost(thread.id));
+                    }
                     Ok(Record::Sample(sample)) => {
                         let user = sample
                             .regs_user()
@@ -201,7 +260,7 @@ impl Sampler {
                             continue;
                         };
                         let kernel = sample.callchain().unwrap_or_default().iter();
-                        take(Sample {
+                        take(Told::Sample(Sample {
                             process: thread.process,
                             thread: Arc::clone(&thread.name),
                             id: thread.id,
@@ -209,7 +268,8 @@ impl Sampler {
                             kernel: kernel.copied().filter(|address| *address < MARKS).collect(),
                             registers,
                             stack: sample.stack_user().unwrap_or_default(),
-                        });
+                            period: sample.period().unwrap_or(1),
+                        }));
                     }
                     _ => {}
                 }
@@ -217,6 +277,12 @@ impl Sampler {
         }
         lost
     }
+}
+
+/// How much the kernel allows users who are not root; `None` when it does not say.
+fn paranoid() -> Option<i32> {
+    let text = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?;
+    text.trim().parse().ok()
 }
 
 fn is_refusal(error: &io::Error) -> bool {
@@ -242,9 +308,8 @@ fn refused(process: u32, error: io::Error) -> ProfileError {
     {
         return ProfileError::NotYours { process, owner };
     }
-    let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
-    match paranoid.ok().and_then(|text| text.trim().parse().ok()) {
-        Some(paranoid) if paranoid > 2 => ProfileError::Paranoid(paranoid),
+    match paranoid() {
+        Some(paranoid) if paranoid > PARANOID_HIDES_KERNEL => ProfileError::Paranoid(paranoid),
         _ => ProfileError::Forbidden(error),
     }
 }

@@ -12,4 +12,6 @@ pub(super) struct Stack {
     pub(super) user: Vec<u64>,
     /// The functions in Lua from the outermost on, separated by `;`, if the thread ran any.
     pub(super) lua: Option<Arc<str>>,
+    /// Whether another thread took the processor, in a profile of waiting.
+    pub(super) is_preempted: bool,
 }

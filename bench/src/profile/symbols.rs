@@ -7,6 +7,7 @@ use addr2line::demangle_auto;
 
 use super::modules::Modules;
 use super::stack::Stack;
+use super::waits::PREEMPTED;
 
 /// Marks a frame of the kernel, for its colour.
 const KERNEL: &str = "_[k]";
@@ -68,6 +69,9 @@ impl Symbols {
             let after = self.kernel.partition_point(|(begin, _)| begin <= address);
             let name = after.checked_sub(1).and_then(|place| self.kernel.get(place));
             frames.push(format!("{}{KERNEL}", name.map_or("kernel", |(_, name)| name)));
+        }
+        if stack.is_preempted {
+            frames.push(PREEMPTED.to_owned());
         }
         // Where the kernel hides names, one frame stands for all of them.
         frames.dedup_by(|one, other| one == other && one.strip_suffix(KERNEL) == Some("kernel"));

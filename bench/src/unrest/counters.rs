@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use super::frequency::Frequencies;
 use crate::cpu::{allowed_cpus, cpu_seconds};
 
 /// Ticks a second in `/proc/stat`: the same for every Linux that programs see.
@@ -20,21 +21,40 @@ struct Counters {
     throttled: Option<f64>,
 }
 
-/// What happened during a load.
+/// What happened during a load, in seconds of the processors' time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Activity {
-    pub(super) steal_percent: f64,
-    pub(super) other_percent: Option<f64>,
+    available: f64,
+    steal: f64,
+    /// `None` when the load's own part is not known.
+    other: Option<f64>,
+    /// Of this process's time.
     pub(super) throttled_seconds: Option<f64>,
+    pub(super) frequencies: Frequencies,
+}
+
+impl Activity {
+    fn percent(&self, seconds: f64) -> f64 {
+        (seconds / self.available.max(1e-3) * 100.0).clamp(0.0, 100.0)
+    }
+
+    pub(super) fn steal_percent(&self) -> f64 {
+        self.percent(self.steal)
+    }
+
+    pub(super) fn other_percent(&self) -> Option<f64> {
+        self.other.map(|seconds| self.percent(seconds))
+    }
 }
 
 /// Counts from a time on.
 #[derive(Debug)]
 pub struct Watch {
     processes: Vec<u32>,
-    cpus: usize,
+    cpus: Vec<usize>,
     started: Instant,
     counters: Counters,
+    frequencies: Frequencies,
     own: Option<f64>,
 }
 
@@ -45,28 +65,51 @@ pub struct Watched(pub(super) Activity);
 impl Watch {
     /// Begins. The processor time of those processes is that of the measurement itself.
     pub fn start(processes: Vec<u32>) -> Watch {
+        let cpus = allowed_cpus().unwrap_or_default();
         Watch {
-            cpus: allowed_cpus().map_or(1, |cpus| cpus.len().max(1)),
             started: Instant::now(),
-            counters: Counters::now(),
+            counters: Counters::now(&cpus),
+            frequencies: Frequencies::now(&cpus),
             own: own_seconds(&processes),
             processes,
+            cpus,
         }
     }
 
     /// What happened since.
     pub fn end(&self) -> Watched {
-        let (now, own) = (Counters::now(), own_seconds(&self.processes));
-        let available = self.started.elapsed().as_secs_f64().max(1e-3) * self.cpus as f64;
-        let percent = |seconds: f64| (seconds / available * 100.0).clamp(0.0, 100.0);
+        let (now, own) = (Counters::now(&self.cpus), own_seconds(&self.processes));
         let own = own.zip(self.own).map(|(after, before)| after - before);
         Watched(Activity {
-            steal_percent: percent(now.steal - self.counters.steal),
-            other_percent: own.map(|own| percent(now.busy - self.counters.busy - own)),
+            available: self.started.elapsed().as_secs_f64() * self.cpus.len().max(1) as f64,
+            steal: now.steal - self.counters.steal,
+            other: own.map(|own| now.busy - self.counters.busy - own),
             throttled_seconds: now
                 .throttled
                 .zip(self.counters.throttled)
                 .map(|(after, before)| after - before),
+            frequencies: Frequencies::now(&self.cpus).since(self.frequencies),
+        })
+    }
+}
+
+impl Watched {
+    /// What happened in two spans of time.
+    #[must_use]
+    pub fn and(self, other: Watched) -> Watched {
+        let (one, other) = (self.0, other.0);
+        let sum = |one: Option<f64>, other: Option<f64>| {
+            [one, other]
+                .into_iter()
+                .flatten()
+                .reduce(|one, other| one + other)
+        };
+        Watched(Activity {
+            available: one.available + other.available,
+            steal: one.steal + other.steal,
+            other: sum(one.other, other.other),
+            throttled_seconds: sum(one.throttled_seconds, other.throttled_seconds),
+            frequencies: one.frequencies.and(other.frequencies),
         })
     }
 }
@@ -79,10 +122,9 @@ fn own_seconds(processes: &[u32]) -> Option<f64> {
 }
 
 impl Counters {
-    fn now() -> Counters {
-        let allowed = allowed_cpus().unwrap_or_default();
+    fn now(cpus: &[usize]) -> Counters {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        let (busy, steal) = of_processors(&stat, &allowed);
+        let (busy, steal) = of_processors(&stat, cpus);
         Counters {
             busy,
             steal,
@@ -176,9 +218,26 @@ mod tests {
     #[test]
     fn a_watch_knows_other_programs_only_beside_the_loads_own_processes() {
         let Watched(activity) = Watch::start(vec![std::process::id()]).end();
-        assert!((0.0..=100.0).contains(&activity.steal_percent), "{activity:?}");
-        assert!(activity.other_percent.is_some(), "{activity:?}");
+        assert!((0.0..=100.0).contains(&activity.steal_percent()), "{activity:?}");
+        assert!(activity.other_percent().is_some(), "{activity:?}");
         let Watched(activity) = Watch::start(Vec::new()).end();
-        assert_eq!(activity.other_percent, None);
+        assert_eq!(activity.other_percent(), None);
+    }
+
+    #[test]
+    fn spans_of_time_are_added_by_their_length() {
+        let span = |available, steal, other| {
+            Watched(Activity {
+                available,
+                steal,
+                other,
+                ..Activity::default()
+            })
+        };
+        let Watched(both) = span(3.0, 0.0, Some(0.3)).and(span(1.0, 0.4, Some(0.5)));
+        assert!((both.steal_percent() - 10.0).abs() < 1e-9, "{both:?}");
+        assert!((both.other_percent().unwrap() - 20.0).abs() < 1e-9, "{both:?}");
+        let Watched(nothing) = Watched::default();
+        assert_eq!((nothing.steal_percent(), nothing.other_percent()), (0.0, None));
     }
 }

@@ -25,6 +25,17 @@ pub struct Gaps {
 }
 
 impl Gaps {
+    /// How long the loops did not run, in seconds.
+    pub(super) fn away(&self) -> f64 {
+        self.lengths.iter().fold(0.0, |sum, length| sum + length)
+    }
+
+    /// Reads of the clock a second while the loops ran: how fast the processors were.
+    pub(crate) fn speed(&self) -> Option<f64> {
+        let running = self.seconds - self.away();
+        (running > 0.0 && self.reads > 0).then(|| self.reads as f64 / running)
+    }
+
     /// Both together.
     pub fn and(mut self, other: Gaps) -> Gaps {
         self.lengths.extend(other.lengths);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Watched;
 use super::delay::{Arrivals, delay_us};
 use super::gaps::Gaps;
-use crate::format::duration;
+use crate::format::{duration, grouped};
 use crate::latency::Latency;
 
 /// The lengths by which gaps are counted, in microseconds.
@@ -13,6 +13,10 @@ const LENGTHS_US: [f64; 5] = [10.0, 50.0, 200.0, 1_000.0, 5_000.0];
 
 /// A change of the processors' speed that a reader must know.
 const SPEED_CHANGE_MIN: f64 = 0.05;
+
+/// More than this is unrest: of the time in which a loop was away, and of the processors' time that others had, in percent.
+const QUIET_AWAY_PERCENT_MAX: f64 = 0.2;
+const QUIET_OTHERS_PERCENT_MAX: f64 = 1.0;
 
 /// How many gaps were at least so long.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,8 +43,15 @@ pub struct Unrest {
     pub away_us_max: f64,
     /// Its gaps by length.
     pub gaps: Vec<Gap>,
-    /// Clock reads a second after the load to those before: how much the processors' speed changed.
+    /// Clock reads a second after the load to those before: how much the processors' speed changed. In a comparison, the
+    /// fewest to the most of all loops.
     pub speed_ratio: Option<f64>,
+    /// The lowest frequency that the system showed, in MHz; `None` when it shows none.
+    pub frequency_mhz_min: Option<f64>,
+    /// The highest one.
+    pub frequency_mhz_max: Option<f64>,
+    /// How often heat made a processor slower; `None` when that is not visible.
+    pub heat_throttles: Option<u64>,
     /// The latency that the gaps alone make at each percentile, in microseconds.
     pub delay_us: Latency,
     /// The percentiles that this alone can explain, such as `p99`.
@@ -52,18 +63,40 @@ impl Unrest {
     /// number of calls in flight and the calls a second of a closed loop.
     pub fn new(
         (before, after): (Gaps, Gaps),
-        Watched(activity): Watched,
+        watched: Watched,
         closed: Option<(usize, f64)>,
         latency: &Latency,
     ) -> Unrest {
-        let speed = |gaps: &Gaps| {
-            let running = gaps.seconds - away(gaps);
-            (running > 0.0 && gaps.reads > 0).then(|| gaps.reads as f64 / running)
-        };
-        let speed_ratio = speed(&after)
-            .zip(speed(&before))
+        let speed_ratio = after
+            .speed()
+            .zip(before.speed())
             .map(|(after, before)| after / before);
-        let gaps = before.and(after);
+        let mut unrest = Unrest::of(&before.and(after), watched, closed);
+        unrest.speed_ratio = speed_ratio;
+        unrest.explains = explained(latency, &unrest.delay_us);
+        unrest
+    }
+
+    /// The unrest in a comparison: what loops saw from time to time, and what the kernel counted while either side
+    /// measured. It explains a percentile when it does so for both sides.
+    pub(crate) fn around_pairs(
+        all: &[Gaps],
+        watched: Watched,
+        closed: Option<(usize, f64)>,
+        sides: [Latency; 2],
+    ) -> Unrest {
+        let speeds: Vec<f64> = all.iter().filter_map(Gaps::speed).collect();
+        let fewest = speeds.iter().copied().reduce(f64::min);
+        let most = speeds.iter().copied().reduce(f64::max);
+        let gaps = all.iter().cloned().reduce(Gaps::and).unwrap_or_default();
+        let mut unrest = Unrest::of(&gaps, watched, closed);
+        unrest.speed_ratio = fewest.zip(most).map(|(fewest, most)| fewest / most);
+        let [first, second] = sides.map(|latency| explained(&latency, &unrest.delay_us));
+        unrest.explains = first.into_iter().filter(|name| second.contains(name)).collect();
+        unrest
+    }
+
+    fn of(gaps: &Gaps, Watched(activity): Watched, closed: Option<(usize, f64)>) -> Unrest {
         let arrivals = match closed {
             None => Arrivals::Open,
             Some((in_flight, calls_per_second)) => Arrivals::Closed {
@@ -71,22 +104,16 @@ impl Unrest {
                 calls_per_second,
             },
         };
-        let at = |quantile| delay_us(&gaps, arrivals, quantile);
+        let at = |quantile| delay_us(gaps, arrivals, quantile);
         let longest = gaps.lengths.iter().copied().fold(0.0, f64::max) * 1e6;
-        let delay = Latency {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: longest,
-        };
         let count = |us: f64| gaps.lengths.iter().filter(|length| **length * 1e6 >= us).count();
         let seconds = gaps.seconds.max(1e-9);
+        let mhz = activity.frequencies.mhz;
         Unrest {
-            steal_percent: activity.steal_percent,
-            other_percent: activity.other_percent,
+            steal_percent: activity.steal_percent(),
+            other_percent: activity.other_percent(),
             throttled_seconds: activity.throttled_seconds,
-            away_percent: away(&gaps) / seconds * 100.0,
+            away_percent: gaps.away() / seconds * 100.0,
             away_us_max: longest,
             gaps: LENGTHS_US
                 .map(|us| Gap {
@@ -94,9 +121,18 @@ impl Unrest {
                     per_second: count(us) as f64 / seconds,
                 })
                 .into(),
-            speed_ratio,
-            delay_us: delay,
-            explains: explained(latency, &delay),
+            speed_ratio: None,
+            frequency_mhz_min: mhz.map(|mhz| mhz.0),
+            frequency_mhz_max: mhz.map(|mhz| mhz.1),
+            heat_throttles: activity.frequencies.heat_throttles,
+            delay_us: Latency {
+                p50: at(0.5),
+                p90: at(0.9),
+                p99: at(0.99),
+                p999: at(0.999),
+                max: longest,
+            },
+            explains: Vec::new(),
         }
     }
 
@@ -112,6 +148,8 @@ impl Unrest {
             gap.per_second = to(gap.per_second);
         }
         self.speed_ratio = self.speed_ratio.map(to);
+        self.frequency_mhz_min = self.frequency_mhz_min.map(to);
+        self.frequency_mhz_max = self.frequency_mhz_max.map(to);
         let delay = &mut self.delay_us;
         for delay in [
             &mut delay.p50,
@@ -146,13 +184,34 @@ impl Unrest {
         if let Some(seconds) = self.throttled_seconds.filter(|seconds| *seconds > 0.0) {
             parts.push(format!("throttled for {seconds:.2} s"));
         }
-        let changed = |ratio: &f64| (ratio - 1.0).abs() >= SPEED_CHANGE_MIN;
-        if let Some(ratio) = self.speed_ratio.filter(changed) {
-            parts.push(format!(
-                "afterwards the processors had {ratio:.2} times their speed"
-            ));
-        }
+        parts.push(self.speed_text());
         parts.join("; ")
+    }
+
+    /// How the processors' speed changed, and what the system shows of the reason.
+    fn speed_text(&self) -> String {
+        let changed = |ratio: &f64| (ratio - 1.0).abs() >= SPEED_CHANGE_MIN;
+        let speed = match self.speed_ratio.filter(changed) {
+            Some(ratio) => format!("their speed changed by a factor of {ratio:.2}, and "),
+            None => String::new(),
+        };
+        let frequency = match self.frequency_mhz_min.zip(self.frequency_mhz_max) {
+            Some((min, max)) if max - min < 1.0 => format!("their frequency was {} MHz", grouped(max)),
+            Some((min, max)) => format!("their frequency was {} to {} MHz", grouped(min), grouped(max)),
+            None => "their frequency is not visible here".to_owned(),
+        };
+        let heat = match self.heat_throttles {
+            Some(count) if count > 0 => format!(", and heat made them slower {count} times"),
+            _ => String::new(),
+        };
+        format!("the processors: {speed}{frequency}{heat}")
+    }
+
+    /// Whether next to nothing but the programs that were measured ran.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let others = self.steal_percent + self.other_percent.unwrap_or(0.0);
+        let is_throttled = self.throttled_seconds.is_some_and(|seconds| seconds > 0.0);
+        self.away_percent <= QUIET_AWAY_PERCENT_MAX && others <= QUIET_OTHERS_PERCENT_MAX && !is_throttled
     }
 
     /// Which percentiles the machine alone can explain, as a sentence; `None` when it explains none.
@@ -164,11 +223,6 @@ impl Unrest {
             )
         })
     }
-}
-
-/// How long all loops did not run, in seconds.
-fn away(gaps: &Gaps) -> f64 {
-    gaps.lengths.iter().fold(0.0, |sum, length| sum + length)
 }
 
 /// The percentiles that are no longer than the median and the delay that the machine makes by itself.
@@ -233,6 +287,44 @@ mod tests {
             unrest.summary().contains("away 0.00 % of the time"),
             "{}",
             unrest.summary()
+        );
+    }
+
+    #[test]
+    fn a_comparison_explains_what_it_explains_of_both_sides() {
+        let gaps = |reads| Gaps {
+            lengths: vec![0.010],
+            seconds: 1.0,
+            reads,
+        };
+        let around = |sides| Unrest::around_pairs(&[gaps(1_000), gaps(800)], Watched::default(), None, sides);
+        let (near, far) = (
+            latency(100.0, 5_000.0, 30_000.0, 40_000.0),
+            latency(100.0, 9_000.0, 30_000.0, 40_000.0),
+        );
+        assert_eq!(around([near, near]).explains, ["p99"]);
+        assert!(around([near, far]).explains.is_empty());
+        let unrest = around([near, near]);
+        assert!(!unrest.is_quiet());
+        assert!(
+            unrest.summary().contains("changed by a factor of 0.80"),
+            "{}",
+            unrest.summary()
+        );
+    }
+
+    #[test]
+    fn frequencies_are_told_and_that_they_are_not_visible() {
+        let mut unrest = unrest(&[], &latency(100.0, 200.0, 300.0, 400.0));
+        assert!(unrest.is_quiet());
+        let summary = unrest.summary();
+        assert_eq!(summary.matches("is not visible here").count(), 1, "{summary}");
+        (unrest.frequency_mhz_min, unrest.frequency_mhz_max) = (Some(1_200.0), Some(3_100.0));
+        unrest.heat_throttles = Some(2);
+        let summary = unrest.summary();
+        assert!(
+            summary.ends_with("frequency was 1,200 to 3,100 MHz, and heat made them slower 2 times"),
+            "{summary}"
         );
     }
 }

@@ -12,4 +12,5 @@ pub use self::figure::Figure;
 pub use self::finding::{ERROR_RATE, FigureResult, Finding, Verdict};
 pub use self::paired::{PAIRS_MAX, PairedComparison};
 pub use self::table::{figure_table, verdict_text};
+pub(crate) use self::table::{finding_text, interval_text, mark};
 pub use self::unpaired::compare_unpaired;

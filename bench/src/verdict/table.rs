@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::finding::{FigureResult, Finding, Verdict};
 
-/// The table of all figures, a line each after a heading.
-pub fn figure_table(figures: &[FigureResult], sides: (&str, &str)) -> String {
+/// The table of all figures, a line each after a heading. Those are marked that the machine alone can explain.
+pub fn figure_table(figures: &[FigureResult], sides: (&str, &str), explained: &[String]) -> String {
     let width = |name: &str| name.chars().count().max(12) + 2;
     let (first, second) = (width(sides.0), width(sides.1));
     let mut table = format!(
@@ -16,24 +16,38 @@ pub fn figure_table(figures: &[FigureResult], sides: (&str, &str)) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             table,
-            "{:<10}{:>first$}{:>second$}{:>9.3}  {:<20}{}",
+            "{:<10}{:>first$}{:>second$}{:>9.3}  {:<20}{}{}",
             result.figure.name(),
             result.figure.show(result.first),
             result.figure.show(result.second),
             result.ratio,
             interval_text(result),
-            match result.finding {
-                Finding::Better => "better",
-                Finding::Worse => "worse",
-                Finding::NoDifference => "no difference",
-                Finding::Unclear => "unclear",
-            }
+            finding_text(result.finding),
+            mark(result, explained)
         );
     }
     table
 }
 
-fn interval_text(result: &FigureResult) -> String {
+pub(crate) fn finding_text(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Better => "better",
+        Finding::Worse => "worse",
+        Finding::NoDifference => "no difference",
+        Finding::Unclear => "unclear",
+    }
+}
+
+/// What stands behind a finding that the machine alone can explain.
+pub(crate) fn mark(result: &FigureResult, explained: &[String]) -> &'static str {
+    if explained.iter().any(|name| name == result.figure.name()) {
+        ", explained by the machine"
+    } else {
+        ""
+    }
+}
+
+pub(crate) fn interval_text(result: &FigureResult) -> String {
     match (result.low, result.high) {
         (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),
         _ => "not known yet".to_owned(),

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use skyring_bench::Interrupt;
-use skyring_bench::ab::{AbError, AbPlan, AbResult, AbSide, Revision, build_revision, is_revision, run_ab};
+use skyring_bench::ab::{
+    AbError, AbPlan, AbProfilePlan, AbProfiled, AbResult, AbSide, Revision, build_revision, is_revision,
+    profile_ab, run_ab,
+};
 use skyring_bench::verdict::{Figure, PairedComparison};
+use skyring_bench::{Interrupt, Profiling, Recorder};
 
 use super::verdict_arguments::{figure, margin};
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail, ignore_broken_pipe};
-use crate::shared::output_file::{OutputFile, is_stdout};
+use crate::shared::output_file::{OutputFile, is_stdout, waiting_file};
+use crate::shared::programs::SAMPLES_PER_SECOND;
 use crate::shared::status_line::StatusLine;
 
 const EXAMPLES: &str = "\
@@ -23,6 +27,7 @@ Examples:
   skyring bench ab --a \"--spin-us 0\" --b \"--spin-us 50\"
   skyring bench ab old new --minutes 5 -- --in-flight 1
   skyring bench ab old new --figure p99 -- --rate 500k
+  skyring bench ab old new --flamegraph diff.svg     also where the processor time has become more and less
 
 OLD and NEW are files of a program or git revisions; without them both sides are this program, and with OLD alone both \
 are OLD. Arguments of --a and --b are separated by spaces, and those after -- are for both sides: they are arguments of \
@@ -94,6 +99,15 @@ pub(crate) struct Arguments {
     /// Write the result to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the result to this file as a page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// After the verdict, profile both sides and write a differential flame graph to this file, and one of waiting beside it
+    #[arg(long, value_name = "FILE")]
+    flamegraph: Option<PathBuf>,
+    /// Seconds for that, of both sides together
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "flamegraph", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    profile_seconds: u64,
     /// Arguments of skyring bench for both sides
     #[arg(value_name = "ARG", last = true)]
     arguments: Vec<OsString>,
@@ -106,25 +120,66 @@ fn minutes(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The files that the arguments name.
+struct Files {
+    json: Option<OutputFile>,
+    html: Option<OutputFile>,
+    graph: Option<OutputFile>,
+}
+
+/// The graphs that were made.
+#[derive(Default)]
+struct Graphs {
+    processor: Option<Vec<u8>>,
+    waiting: Option<Vec<u8>>,
+}
+
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let file = match check(arguments).and_then(|()| OutputFile::create(arguments.json.as_deref())) {
-        Ok(file) => file,
+    let files = match check(arguments).and_then(|()| files(arguments)) {
+        Ok(files) => files,
         Err(cause) => return fail(EXIT_USAGE, cause),
     };
+    // The kernel's refusal is not for the end of a comparison that takes minutes.
+    if arguments.flamegraph.is_some()
+        && let Err(error) = Recorder::check(Profiling::Processor, SAMPLES_PER_SECOND)
+    {
+        return fail(EXIT_FAILURE, error);
+    }
     let interrupt = match Interrupt::catch() {
         Ok(interrupt) => interrupt,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
-    let result = match compare(arguments, &interrupt) {
-        Ok(result) => result,
+    let (mut result, profiled) = match compare(arguments, &interrupt) {
+        Ok(compared) => compared,
         Err(Failure::Usage(cause)) => return fail(EXIT_USAGE, cause),
         Err(Failure::Ab(error @ AbError::Arguments { .. })) => return fail(EXIT_USAGE, error),
         Err(Failure::Ab(error)) => return fail(EXIT_FAILURE, error),
     };
-    match write(arguments, file, &result) {
-        Ok(()) => ExitCode::from(result.verdict.exit_code()),
-        Err(cause) => fail(EXIT_FAILURE, cause),
+    // A comparison without its graph is still one, and is written before the error.
+    let mut graphs = Graphs::default();
+    let error = match profiled {
+        Some(Ok(profiled)) => {
+            result.profile = Some(profiled.profile);
+            graphs.processor = Some(profiled.graph);
+            graphs.waiting = profiled.waiting_graph;
+            None
+        }
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    match (write(arguments, files, &result, &graphs), error) {
+        (Ok(()), None) => ExitCode::from(result.verdict.exit_code()),
+        (Ok(()), Some(error)) => fail(EXIT_FAILURE, error),
+        (Err(cause), _) => fail(EXIT_FAILURE, cause),
     }
+}
+
+fn files(arguments: &Arguments) -> Result<Files, String> {
+    Ok(Files {
+        json: OutputFile::create(arguments.json.as_deref())?,
+        html: OutputFile::create(arguments.html.as_deref())?,
+        graph: OutputFile::create(arguments.flamegraph.as_deref())?,
+    })
 }
 
 /// Why there is no result.
@@ -168,7 +223,10 @@ struct Built {
     _revision: Option<Revision>,
 }
 
-fn compare(arguments: &Arguments, interrupt: &Interrupt) -> Result<AbResult, Failure> {
+/// The result, and the profile if it is wanted.
+type Compared = (AbResult, Option<Result<AbProfiled, AbError>>);
+
+fn compare(arguments: &Arguments, interrupt: &Interrupt) -> Result<Compared, Failure> {
     let old = arguments.old.as_deref();
     let first = program(old, interrupt)?;
     // The same text is the same program: a revision is built once.
@@ -214,11 +272,23 @@ fn compare(arguments: &Arguments, interrupt: &Interrupt) -> Result<AbResult, Fai
             plan.seed
         ));
     }
-    Ok(run_ab(&plan, interrupt, |comparison, pairs| {
+    let result = run_ab(&plan, interrupt, |comparison, pairs| {
         if status.is_terminal() {
             status.show(progress(comparison, pairs, plan.main));
         }
-    })?)
+    })?;
+    let profiled = arguments.flamegraph.as_ref().map(|_| {
+        let how = AbProfilePlan {
+            time: Duration::from_secs(arguments.profile_seconds),
+            frequency: SAMPLES_PER_SECOND,
+        };
+        profile_ab(&plan, how, interrupt, |part| {
+            if status.is_terminal() {
+                status.show(format!("{}; profiled {:.0} %", result.text, part * 100.0));
+            }
+        })
+    });
+    Ok((result, profiled))
 }
 
 /// The main figure so far.
@@ -274,10 +344,21 @@ fn program(text: Option<&str>, interrupt: &Interrupt) -> Result<Built, Failure> 
     })
 }
 
-fn write(arguments: &Arguments, file: Option<OutputFile>, result: &AbResult) -> Result<(), String> {
+fn write(arguments: &Arguments, mut files: Files, result: &AbResult, graphs: &Graphs) -> Result<(), String> {
     let json = format!("{}\n", result.to_json());
-    if let Some(mut file) = file {
+    if let Some(file) = &mut files.json {
         file.write(json.as_bytes())?;
+    }
+    if let Some(file) = &mut files.html {
+        file.write(result.to_html().as_bytes())?;
+    }
+    if let (Some(file), Some(graph)) = (&mut files.graph, &graphs.processor) {
+        file.write(graph)?;
+    }
+    if let (Some(path), Some(graph)) = (&arguments.flamegraph, &graphs.waiting)
+        && let Some(mut file) = OutputFile::create(Some(&waiting_file(path)))?
+    {
+        file.write(graph)?;
     }
     let mut out = anstream::stdout();
     let printed = if arguments.json.as_deref().is_some_and(is_stdout) {

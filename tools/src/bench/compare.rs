@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// Write the result to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the result to this file as a page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -68,8 +71,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         (Ok(first), Ok(second)) => (first, second),
         (Err(cause), _) | (_, Err(cause)) => return fail(EXIT_USAGE, cause),
     };
-    let mut file = match OutputFile::create(arguments.json.as_deref()) {
-        Ok(file) => file,
+    let files = OutputFile::create(arguments.json.as_deref())
+        .and_then(|json| Ok((json, OutputFile::create(arguments.html.as_deref())?)));
+    let (json_file, html_file) = match files {
+        Ok(files) => files,
         Err(cause) => return fail(EXIT_USAGE, cause),
     };
     let is_open = first_results.iter().any(|result| result.settings.rate.is_some());
@@ -85,10 +90,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         arguments.margin,
     );
     let json = format!("{}\n", comparison.to_json());
-    if let Some(file) = &mut file
-        && let Err(cause) = file.write(json.as_bytes())
-    {
-        return fail(EXIT_FAILURE, cause);
+    let html = comparison.to_html();
+    for (file, text) in [(json_file, &json), (html_file, &html)] {
+        if let Some(mut file) = file
+            && let Err(cause) = file.write(text.as_bytes())
+        {
+            return fail(EXIT_FAILURE, cause);
+        }
     }
     let mut out = anstream::stdout();
     let printed = if arguments.json.as_deref().is_some_and(is_stdout) {

@@ -6,8 +6,8 @@ use skyring::DialectChoice;
 use skyring_bench::floors::{Launcher, Peer, PeerError};
 use skyring_bench::{
     Calls, FloorError, Gaps, Interrupt, LoadModel, LoadResult, Measurement, Objective, Pair, PairError,
-    Profile, ProfileError, Profiled, Recorder, Search, Settings, Trial, Unrest, Watch, blocking_echo,
-    duration, floors, grouped, highest_rate, measure_gaps,
+    Profile, ProfileError, Profiled, Profiling, Recorder, Search, Settings, Trial, Unrest, Watch,
+    blocking_echo, duration, floors, grouped, highest_rate, measure_gaps,
 };
 use thiserror::Error as ThisError;
 
@@ -28,6 +28,9 @@ const CEILING: f64 = 4.0;
 
 /// An open loop keeps up when it answers at least this part of its rate.
 pub(super) const KEPT_UP_RATIO_MIN: f64 = 0.99;
+
+/// How long the calls are made in which it is recorded where threads wait.
+const WAITS_TIME: Duration = Duration::from_secs(1);
 
 /// How long the loops that read the clock run before a load, and after it; and on how many processors at most.
 const UNREST_TIME: Duration = Duration::from_millis(250);
@@ -58,11 +61,18 @@ pub(super) enum BenchError {
     NoAnswer,
 }
 
+/// The profiles of both sides.
+pub(super) struct Profiles {
+    pub(super) processor: Profile,
+    /// Where threads wait, or why that is not known.
+    pub(super) waiting: Result<Profile, ProfileError>,
+}
+
 /// Measures the pair, and then the floors alone, so that nothing else uses the processors.
 pub(super) fn measure(
     plan: &Plan,
     interrupt: &Interrupt,
-) -> Result<(Measurement, Option<Profile>), BenchError> {
+) -> Result<(Measurement, Option<Profiles>), BenchError> {
     let mut pair = Pair::start(&plan.pair, &plan.program()?, interrupt)?;
     pair.call_once(&plan.payload)?;
     let mut cpus = [pair.server_cpus(), pair.client_cpus()].concat();
@@ -72,7 +82,9 @@ pub(super) fn measure(
         check_objective(objective, &before)?;
     }
     let server = pair.server_process();
-    let watch = Watch::start(server.into_iter().chain([std::process::id()]).collect());
+    // A server that runs already is not known, and would count as another program.
+    let own = server.map(|server| vec![server, std::process::id()]);
+    let watch = Watch::start(own.unwrap_or_default());
     let mut profile = None;
     let (load, search) = match plan.mode {
         Mode::Closed => (
@@ -96,6 +108,13 @@ pub(super) fn measure(
     };
     let unrest = Unrest::new((before, after), watched, closed, &load.latency_us);
     let costs = pair.count_costs(calls(plan, load.model))?;
+    let profiles = match profile {
+        Some(processor) => Some(Profiles {
+            processor,
+            waiting: record_waits(&mut pair, calls(plan, load.model))?,
+        }),
+        None => None,
+    };
     let settings = settings(plan, &pair);
     pair.end()?;
     let mut measured = Measurement::new(load, plan.pair.channels, settings);
@@ -105,7 +124,26 @@ pub(super) fn measure(
     if plan.pair.running.is_none() {
         add_floors(&mut measured, plan, interrupt)?;
     }
-    Ok((measured, profile))
+    Ok((measured, profiles))
+}
+
+/// Makes the same calls for a while after the measurement, and records where threads wait. The inner error is for the user.
+fn record_waits(pair: &mut Pair, calls: Calls) -> Result<Result<Profile, ProfileError>, BenchError> {
+    let recorder = match Recorder::start(profiled(pair), Profiling::Waiting, SAMPLES_PER_SECOND) {
+        Ok(recorder) => recorder,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut answered = 0;
+    let calls = Calls {
+        warm_up: Duration::ZERO,
+        duration: WAITS_TIME,
+        ..calls
+    };
+    pair.measure(calls, |running| answered = running.calls())?;
+    Ok(recorder.stop().map(|mut profile| {
+        profile.calls = Some(answered);
+        profile
+    }))
 }
 
 /// Refuses an objective that the machine misses by itself.
@@ -163,7 +201,7 @@ fn measure_load(
     // Before the load: reading the symbols of the processes takes processor time, and the warm-up has it to spare.
     let recorder = plan
         .is_profiled
-        .then(|| Recorder::start(profiled(pair), SAMPLES_PER_SECOND))
+        .then(|| Recorder::start(profiled(pair), Profiling::Processor, SAMPLES_PER_SECOND))
         .transpose()?;
     let mut answered = 0;
     let load = pair.measure(calls(plan, model), |running| {

@@ -64,11 +64,11 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
             Err(error) => fail(EXIT_FAILURE, error),
         };
     }
-    let (measured, profile) = match measure::measure(&plan, &interrupt) {
+    let (measured, profiles) = match measure::measure(&plan, &interrupt) {
         Ok(measured) => measured,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
-    if let Err(cause) = files.write(&measured, profile.as_ref()) {
+    if let Err(cause) = files.write(&measured, profiles.as_ref()) {
         return fail(EXIT_FAILURE, cause);
     }
     if measured.errors > 0 || measured.calls == 0 {

@@ -1,13 +1,16 @@
 //! The outputs of a measurement: files, opened before it begins, and the standard output.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
-use skyring_bench::{Measurement, Profile, grouped, to_percentiles};
+use skyring_bench::{Measurement, grouped, to_percentiles};
 
 use super::arguments::Arguments;
+use super::measure::Profiles;
 use super::table;
 use crate::shared::output::ignore_broken_pipe;
-use crate::shared::output_file::{OutputFile, is_stdout};
+use crate::shared::output_file::{OutputFile, is_stdout, waiting_file};
+use crate::shared::status_line::StatusLine;
 
 /// The files that the arguments name.
 pub(super) struct OutputFiles {
@@ -15,6 +18,8 @@ pub(super) struct OutputFiles {
     hgrm: Option<OutputFile>,
     html: Option<OutputFile>,
     flamegraph: Option<OutputFile>,
+    /// The file of the graph of waiting, which is only created if there is one.
+    waiting: Option<PathBuf>,
     profile: Option<OutputFile>,
     /// Whether the standard output is for JSON.
     is_json: bool,
@@ -28,12 +33,17 @@ impl OutputFiles {
             hgrm: OutputFile::create(arguments.hgrm.as_deref())?,
             html: OutputFile::create(arguments.html.as_deref())?,
             flamegraph: OutputFile::create(arguments.flamegraph.as_deref())?,
+            waiting: arguments
+                .flamegraph
+                .as_deref()
+                .filter(|path| !is_stdout(path))
+                .map(waiting_file),
             profile: OutputFile::create(arguments.profile.as_deref())?,
         })
     }
 
     /// Writes all files, and prints the table or the JSON.
-    pub(super) fn write(mut self, measured: &Measurement, profile: Option<&Profile>) -> Result<(), String> {
+    pub(super) fn write(mut self, measured: &Measurement, profiles: Option<&Profiles>) -> Result<(), String> {
         let json = format!("{}\n", measured.to_json());
         if let Some(file) = &mut self.json {
             file.write(json.as_bytes())?;
@@ -44,13 +54,29 @@ impl OutputFiles {
         if let Some(file) = &mut self.html {
             file.write(measured.to_html().as_bytes())?;
         }
-        if let (Some(file), Some(profile)) = (&mut self.flamegraph, profile) {
-            let title = format!("skyring bench: {} calls/s", grouped(measured.calls_per_second));
-            let graph = profile.to_svg(&title).map_err(|error| error.to_string())?;
+        let title = format!("skyring bench: {} calls/s", grouped(measured.calls_per_second));
+        if let (Some(file), Some(profiles)) = (&mut self.flamegraph, profiles) {
+            let graph = profiles
+                .processor
+                .to_svg(&title)
+                .map_err(|error| error.to_string())?;
             file.write(&graph)?;
         }
-        if let (Some(file), Some(profile)) = (&mut self.profile, profile) {
-            file.write(format!("{}\n", profile.to_json()).as_bytes())?;
+        if let (Some(file), Some(profiles)) = (&mut self.profile, profiles) {
+            file.write(format!("{}\n", profiles.processor.to_json()).as_bytes())?;
+        }
+        if let (Some(path), Some(profiles)) = (&self.waiting, profiles) {
+            match &profiles.waiting {
+                Ok(waiting) => {
+                    let graph = waiting.to_svg(&title).map_err(|error| error.to_string())?;
+                    if let Some(mut file) = OutputFile::create(Some(path))? {
+                        file.write(&graph)?;
+                    }
+                }
+                Err(error) => {
+                    StatusLine::new().print_line(format_args!("no graph of waiting: {error}"));
+                }
+            }
         }
         let mut out = anstream::stdout();
         let printed = if self.is_json {

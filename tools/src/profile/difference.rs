@@ -43,6 +43,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(ready) => ready,
         Err(cause) => return fail(EXIT_USAGE, cause),
     };
+    if before.profiling != after.profiling {
+        return fail(
+            EXIT_USAGE,
+            "one is a profile of processor time and the other one of waiting: they cannot be compared",
+        );
+    }
     let difference = Difference::of(&before, &after);
     let title = format!("{} to {}", arguments.before.display(), arguments.after.display());
     let graph = difference.to_svg(&title).map_err(|error| error.to_string());
@@ -62,26 +68,6 @@ fn read(file: &Path) -> Result<Profile, String> {
 }
 
 fn print(out: &mut impl Write, difference: &Difference, file: &Path) -> io::Result<()> {
-    let (unit, scale) = if difference.is_per_call {
-        ("ns a call", 1.0)
-    } else {
-        ("% of all time", 100.0)
-    };
-    let (before, after) = difference.totals();
-    writeln!(out, "{:>14}{:>14}{:>14}  {unit}", "before", "after", "change")?;
-    let row = |out: &mut dyn Write, before: f64, after: f64, name: &str| {
-        let (before, after) = (before * scale, after * scale);
-        writeln!(
-            out,
-            "{before:>14.1}{after:>14.1}{:>+14.1}  {name}",
-            after - before
-        )
-    };
-    for change in difference.most_changed() {
-        row(out, change.before, change.after, &escape_line(&change.name))?;
-    }
-    if difference.is_per_call {
-        row(out, before, after, "all functions")?;
-    }
+    out.write_all(difference.changes().to_text().as_bytes())?;
     writeln!(out, "{}", escape_line(&file.display().to_string()))
 }

@@ -1,4 +1,5 @@
-//! `skyring profile`: the processor time of a process as a flame graph, and the difference between two profiles.
+//! `skyring profile`: the processor time of a process, or where its threads wait, as a flame graph, and the difference between
+//! two profiles.
 
 mod difference;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use skyring_bench::{Interrupt, Profiled, Recorder};
+use skyring_bench::{Interrupt, Profiled, Profiling, Recorder};
 
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail, ignore_broken_pipe};
 use crate::shared::programs::SAMPLES_PER_SECOND;
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   skyring profile 4711                                   ten seconds of process 4711, to profile.svg
   skyring profile 4711 --seconds 60 --output node.svg
+  skyring profile 4711 --off-cpu                         where its threads wait
   skyring profile 4711 --save before.json                also the profile itself, to be compared
   skyring profile diff before.json after.json            what became more and less
 
@@ -41,6 +43,9 @@ pub(crate) struct Arguments {
     /// Duration of the profile, in seconds
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
+    /// Show where threads wait, instead of where they use processor time
+    #[arg(long)]
+    off_cpu: bool,
     /// Write the graph, an SVG, to this file
     #[arg(long, value_name = "FILE", default_value = "profile.svg")]
     output: PathBuf,
@@ -72,7 +77,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         process,
         name: name.clone(),
     };
-    let recorder = match Recorder::start(vec![profiled], SAMPLES_PER_SECOND) {
+    let profiling = if arguments.off_cpu {
+        Profiling::Waiting
+    } else {
+        Profiling::Processor
+    };
+    let recorder = match Recorder::start(vec![profiled], profiling, SAMPLES_PER_SECOND) {
         Ok(recorder) => recorder,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
@@ -102,17 +112,20 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 let written = fs::write(file, format!("{}\n", profile.to_json()));
                 written.map_err(|error| format!("{}: {error}", file.display()))?;
             }
-            Ok(profile.samples())
+            Ok(match profiling {
+                Profiling::Processor => format!("{} samples", profile.samples()),
+                Profiling::Waiting => format!("{:.3} s of waiting, of all threads", profile.seconds()),
+            })
         });
     match written {
-        Ok(samples) => print(&arguments.output, samples),
+        Ok(what) => print(&arguments.output, &what),
         Err(cause) => fail(EXIT_FAILURE, cause),
     }
 }
 
-fn print(file: &Path, samples: u64) -> ExitCode {
+fn print(file: &Path, what: &str) -> ExitCode {
     let file = escape_line(&file.display().to_string());
-    match ignore_broken_pipe(writeln!(anstream::stdout(), "{file}: {samples} samples")) {
+    match ignore_broken_pipe(writeln!(anstream::stdout(), "{file}: {what}")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(EXIT_FAILURE, error),
     }

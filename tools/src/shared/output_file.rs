@@ -33,7 +33,34 @@ impl OutputFile {
     }
 }
 
+/// The file beside another one for where threads wait: `a-waiting.svg` of `a.svg`.
+pub(crate) fn waiting_file(path: &Path) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push("-waiting");
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
 /// Whether an option for a file names the standard output.
 pub(crate) fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_waiting_is_beside_the_other_one() {
+        for (path, expected) in [
+            ("a.svg", "a-waiting.svg"),
+            ("b/a.b.svg", "b/a.b-waiting.svg"),
+            ("/x/a", "/x/a-waiting"),
+        ] {
+            assert_eq!(waiting_file(Path::new(path)), Path::new(expected));
+        }
+    }
 }

@@ -61,6 +61,10 @@ fn six_files_on_each_side_give_a_verdict_and_its_exit_code() {
         assert_eq!(code, Some(expected), "{text}");
         assert!(text.contains(verdict), "{text}");
     }
+    let (_, text, _) = compare(folder.path(), &slow, &fast, &["--html=page.html"]);
+    let page = fs::read_to_string(folder.path().join("page.html")).expect("the page is written");
+    let verdict = text.lines().last().expect("a verdict");
+    assert!(page.contains(verdict), "no {verdict:?} in {page}");
     let (code, json, _) = compare(folder.path(), &slow, &slow, &["--margin=20", "--json=-"]);
     let value: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(

@@ -68,6 +68,10 @@ fn figures_without_order_are_no_verdict() {
     assert_eq!(code, Some(4), "{text}{error}");
     assert!(text.contains("cannot tell: the machine's unrest is "), "{text}");
     assert!(text.contains("seed 1: "), "{text}");
+    assert!(
+        text.contains("unrest: a loop that reads the clock was away "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -115,6 +119,85 @@ fn two_settings_of_this_program_are_measured_and_nothing_is_left() {
     assert_eq!(found["figures"].as_array().map(Vec::len), Some(5), "{json}");
     let left = fs::read_dir(folder.path()).expect("the folder is ours").count();
     assert_eq!(left, 0, "files are left behind");
+}
+
+#[test]
+fn the_function_that_was_made_slower_is_the_first_that_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "ab",
+        "--a=--slow-down 0",
+        "--b=--slow-down 300",
+        "--flamegraph=graph.svg",
+        "--profile-seconds=3",
+        "--html=page.html",
+        "--json=result.json",
+        "--",
+        "--in-flight=16",
+    ];
+    let (code, text, error) = bench(folder.path(), &arguments);
+    if ["forbid", "cannot sample", "no memory for samples"]
+        .iter()
+        .any(|cause| error.contains(cause))
+    {
+        println!("skipped: {error}");
+        return;
+    }
+    assert_eq!(code, Some(3), "{text}{error}");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("the file is written");
+    let found = object(&read("result.json"));
+    let first = &found["profile"]["processor"]["functions"][0];
+    let name = first["name"].as_str().expect("a name");
+    assert!(name.ends_with("burn_processor_time"), "{text}");
+    assert!(first["before"].as_f64() < first["after"].as_f64(), "{text}");
+    let (page, graph) = (read("page.html"), read("graph.svg"));
+    assert!(
+        graph.contains(name) && graph.contains("red: more processor time a call"),
+        "{graph}"
+    );
+    // Where threads wait is beside it, or the reason why it is not.
+    let waiting = &found["profile"]["waiting"];
+    let is_known = waiting["after"].as_f64().is_some_and(|time| time > 0.0);
+    assert_eq!(
+        is_known,
+        folder.path().join("graph-waiting.svg").exists(),
+        "{text}"
+    );
+    assert_eq!(is_known, found["profile"]["waiting_missing"].is_null(), "{text}");
+    // The text, the page and the JSON have the same numbers.
+    let shown = format!("{:.1}", first["after"].as_f64().expect("a number"));
+    for output in [&text, &page] {
+        assert!(
+            output.contains(name) && output.contains(&shown),
+            "no {shown} in {output}"
+        );
+    }
+    let away = format!(
+        "away {:.2} % of the time",
+        found["unrest"]["away_percent"].as_f64().expect("a number")
+    );
+    for output in [&text, &page] {
+        assert!(output.contains(&away), "no {away:?} in {output}");
+    }
+}
+
+#[test]
+fn a_program_without_windows_has_a_verdict_and_no_graph() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = program_without_windows(folder.path(), "old", &result(1_000.0, 100.0))
+        .display()
+        .to_string();
+    let (code, text, error) = bench(folder.path(), &["ab", &old, "--flamegraph=graph.svg"]);
+    if error.contains("forbid") || error.contains("cannot sample") {
+        println!("skipped: {error}");
+        return;
+    }
+    assert_eq!(code, Some(1), "{text}{error}");
+    assert!(text.contains("no difference larger than"), "{text}");
+    assert!(
+        error.contains("there is no flame graph, because a program has no `bench --windows`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -189,6 +272,9 @@ fn arguments_that_are_no_comparison_are_refused() {
             "expected one of calls/s, p50, p99, p99.9, CPU/call",
         ),
         (&["--window", "1"], "--window"),
+        (&["--profile-seconds", "5"], "--flamegraph"),
+        (&["--flamegraph", "no/such/folder/graph.svg"], "cannot be written"),
+        (&["--html", "no/such/folder/page.html"], "cannot be written"),
         (
             &["--a", "--no-such-option"],
             "A refuses its arguments: unexpected argument '--no-such-option'",
