@@ -26,6 +26,7 @@ pages! {
     concepts = "../chapters/concepts.md";
     services = "../chapters/services.md";
     cluster = "../chapters/cluster.md";
+    discovery = "../chapters/discovery.md";
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";
     command_line = "../chapters/command-line.md";

@@ -28,7 +28,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["lib"],
             &["node"],
             &["client", "api", "shard"],
-            &["service", "cluster", "socket"],
+            &["service", "cluster", "socket", "control"],
             &["core"],
             &["rt"],
             &["log", "config", "metrics", "error"],

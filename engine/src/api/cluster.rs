@@ -197,15 +197,7 @@ impl Cluster {
     /// now `false` have failed, and a changed address is used from the next call on.
     pub fn reload(&self, changes: ClusterMap) {
         let shard = &self.caller.shard;
-        for warning in changes.warnings() {
-            self.caller.log(warning);
-        }
-        let merged = shard.cluster().shared.map.update(|map| {
-            map.merge(changes);
-            Ok::<(), Error>(())
-        });
-        debug_assert!(merged.is_ok());
-        shard.run_on_all(|shard| shard.cluster().map_changed(shard));
+        shard.cluster().reload(shard, changes, self.caller.handle());
     }
 
     /// Reads the config's map file again and merges it.

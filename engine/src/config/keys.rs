@@ -141,7 +141,7 @@ impl Keys<'_> {
                 Value::Text(text) | Value::Number { text, .. } => text.clone().into_bytes(),
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
-                Value::Table(_) if key == "services" => continue,
+                Value::Table(_) if key == "services" || key == "discovery" => continue,
                 found => {
                     let expected = "text, a number, true or false";
                     return Err(ConfigError::wrong_value(self.path, key, expected, found));

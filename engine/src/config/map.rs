@@ -73,6 +73,15 @@ impl ClusterMap {
         ClusterMap::evaluated(path, source::read(path)?)
     }
 
+    /// As [`ClusterMap::load`], with the files that were read: the map's own, and what it includes.
+    ///
+    /// # Errors
+    /// As [`ClusterMap::load`].
+    pub(crate) fn load_files(path: &Path) -> Result<(ClusterMap, Vec<PathBuf>), ConfigError> {
+        let (entries, files) = evaluate::evaluate_files(path, source::read(path)?, Variables::Plain)?;
+        Ok((ClusterMap::from_entries(path, &entries)?, files))
+    }
+
     /// Evaluates the text of a map; `file` stands in errors, and includes are relative to its directory.
     ///
     /// # Errors
@@ -216,6 +225,12 @@ impl ClusterMap {
         self.channels_by_node.extend(newer.channels_by_node);
         self.options.extend(newer.options);
         self.file = newer.file.or(self.file.take());
+    }
+
+    /// Takes a node out of the map, which a merge cannot.
+    pub(crate) fn forget(&mut self, node: &str) {
+        self.nodes.remove(node);
+        self.channels_by_node.remove(node);
     }
 
     /// One line for each thing in the map that has no effect.

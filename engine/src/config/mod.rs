@@ -18,6 +18,7 @@
 
 mod address;
 mod check;
+mod discovery;
 mod error;
 mod evaluate;
 mod group;
@@ -33,6 +34,7 @@ mod source;
 
 pub use address::NodeAddress;
 pub use check::{Checked, check};
+pub use discovery::Discovery;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
 pub use logging::LogTime;

@@ -10,6 +10,7 @@ use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::CHANNELS_MAX;
 
 use super::address::NodeAddress;
+use super::discovery::Discovery;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
@@ -87,6 +88,8 @@ pub struct NodeConfig {
     /// `cluster`: the cluster map file. Looked up in the working directory, as Skynet does, and if it is not
     /// there, beside the config file; this is the path at which it was found.
     pub cluster: Option<PathBuf>,
+    /// `discovery`: where changes of the map come from while the node runs.
+    pub discovery: Option<Discovery>,
     /// `open`: the name of the map entry to listen on, which is this node's name.
     pub open: Option<String>,
     /// `services`: the services to start, by the name they are registered under.
@@ -286,6 +289,7 @@ impl NodeConfig {
                 .path("cluster")?
                 .map(|named| found_map(path, &named))
                 .transpose()?,
+            discovery: Discovery::read(path, entries.get("discovery"))?,
             open: keys.text("open")?,
             services: keys.services()?,
             call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
@@ -300,6 +304,9 @@ impl NodeConfig {
             environment: keys.environment()?,
             notices,
         };
+        if let Some(discovery) = &config.discovery {
+            discovery.check(path, config.cluster.is_some())?;
+        }
         for (key, value) in [
             ("thread", config.threads.to_string()),
             ("harbor", config.harbor.to_string()),

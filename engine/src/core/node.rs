@@ -4,9 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::core::control::Control;
 use crate::core::handle::{Handle, KEYED};
 use crate::core::injector::Injector;
+use crate::core::jobs::Jobs;
 use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
@@ -22,7 +22,7 @@ pub(crate) struct NodeShared {
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
-    pub(crate) control: Control,
+    pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
     handles: AtomicU32,
@@ -52,7 +52,7 @@ impl NodeShared {
         injectors: Box<[Injector]>,
         settings: Settings,
         logger: Logger,
-        control: Control,
+        jobs: Jobs,
         open_files_max: u64,
     ) -> NodeShared {
         NodeShared {
@@ -61,7 +61,7 @@ impl NodeShared {
             settings,
             logger,
             metrics: Metrics::default(),
-            control,
+            jobs,
             open_files_max,
             handles: AtomicU32::new(1),
             epoch: random_number(),

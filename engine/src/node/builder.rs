@@ -13,15 +13,16 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, LogTime, NodeConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
+    DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, ServiceConfig,
 };
 use crate::core::clock::whole_milliseconds;
-use crate::core::control::Control;
 use crate::core::injector::Injector;
+use crate::core::jobs::Jobs;
 use crate::core::node::NodeShared;
 use crate::core::settings::{DialectChoice, Settings};
 use crate::error::Error;
 use crate::log::{Destination, Logger, Stamp};
+use crate::node::discovery;
 use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
 use crate::node::running::Node;
@@ -44,6 +45,7 @@ pub struct NodeBuilder {
     log_service: Option<ServiceConfig>,
     notices: Vec<String>,
     map: ClusterMap,
+    discovery: Discovery,
     open: Option<String>,
     services: BTreeMap<String, ServiceConfig>,
     start: Option<String>,
@@ -66,6 +68,7 @@ impl Default for NodeBuilder {
             log_service: None,
             notices: Vec::new(),
             map: ClusterMap::new(),
+            discovery: Discovery::default(),
             open: None,
             services: BTreeMap::new(),
             start: None,
@@ -96,6 +99,7 @@ impl NodeBuilder {
             log_service: config.log_service,
             notices: config.notices,
             map: map.unwrap_or_default(),
+            discovery: config.discovery.unwrap_or_default(),
             open: config.open,
             services: config.services,
             start: config.start,
@@ -260,13 +264,13 @@ impl NodeBuilder {
             injectors.into(),
             self.settings,
             logger,
-            Control::start()?,
+            Jobs::start()?,
             open_files_max,
         );
         let parts = Arc::new(Parts {
             node: Arc::new(shared),
             mesh: Arc::new(Mesh::new(self.threads)),
-            cluster: ClusterShared::new(self.map),
+            cluster: ClusterShared::new(self.map.clone()),
             sockets: Arc::default(),
             kinds: self.kinds,
         });
@@ -294,6 +298,7 @@ impl NodeBuilder {
             let failed = node.join_failed();
             return Err(failed.unwrap_or_else(|| io::Error::other("a shard ended as it started").into()));
         }
+        node.control = discovery::start(&parts, &self.discovery, self.map)?;
         let file = self
             .file
             .map(|file| format!("{}: ", file.display()))

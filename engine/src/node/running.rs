@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::cluster::ClusterShared;
+use crate::control::ControlThread;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
@@ -35,6 +36,8 @@ pub struct Node {
     shared: Arc<NodeShared>,
     cluster: Arc<ClusterShared>,
     pub(super) threads: Vec<JoinHandle<io::Result<()>>>,
+    /// The control thread, if a setting needs it.
+    pub(super) control: Option<ControlThread>,
 }
 
 /// A service whose only message is its start: the body of [`Node::block_on`].
@@ -55,6 +58,7 @@ impl Node {
             shared: Arc::clone(&parts.node),
             cluster: Arc::clone(&parts.cluster),
             threads: Vec::new(),
+            control: None,
         }
     }
 
@@ -149,6 +153,7 @@ impl Node {
     /// [`NodeBuilder::stop_timeout`](crate::NodeBuilder::stop_timeout) says. Then it ends services and connections and
     /// waits for the shards, a second at most. Dropping the node does only the latter.
     pub fn stop(mut self) {
+        self.control = None;
         self.cluster.close_listeners();
         self.drain();
         self.shut_down();
@@ -186,6 +191,7 @@ impl Node {
         if self.threads.is_empty() {
             return;
         }
+        self.control = None;
         self.cluster.close_listeners();
         for injector in &self.shared.injectors {
             // A shard that takes no job hangs; the wait below is bounded.

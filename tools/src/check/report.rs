@@ -103,6 +103,12 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
             ),
         );
     }
+    if config.discovery.as_ref().is_some_and(|discovery| discovery.watch) {
+        lines.add(
+            "discovery",
+            "the map file is watched, and applied when it changes",
+        );
+    }
     match (&config.open, map) {
         (Some(name), Some(map)) => {
             let address = map.nodes.get(name).and_then(NodeEntry::address);

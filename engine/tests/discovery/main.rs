@@ -1,0 +1,11 @@
+//! Sources of the cluster map that change while nodes run, one module for each source.
+
+#[path = "../common/node.rs"]
+mod node;
+#[path = "../common/start.rs"]
+mod start;
+
+mod config;
+mod file_watch;
+mod load;
+mod support;
