@@ -89,7 +89,13 @@ impl Cluster {
             Open::Node(name) => {
                 let map = cluster.shared.map.get();
                 channels = channels.or(map.channels(&name));
-                let entry = map.nodes.get(&name).cloned();
+                let own = node
+                    .settings
+                    .listen
+                    .clone()
+                    .filter(|_| name == node.settings.name);
+                let entry = own.map(NodeEntry::Address);
+                let entry = entry.or_else(|| map.nodes.get(&name).cloned());
                 let Some(NodeEntry::Address(address)) = entry else {
                     return Err(Error::invalid(format!(
                         "{name} is down: the cluster map has no address for it"

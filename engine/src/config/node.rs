@@ -159,6 +159,7 @@ impl NodeConfig {
         match (&map, &config.open) {
             (Some(map), _) => config.validate_against(map)?,
             (None, None) => {}
+            (None, Some(_)) if config.is_found_by_etcd() => {}
             (None, Some(_)) => {
                 return Err(ConfigError::of_key(path, "open", ConfigErrorKind::MapNotNamed));
             }
@@ -172,6 +173,9 @@ impl NodeConfig {
     /// When it does not; the error lists the nodes the map has.
     pub fn validate_against(&self, map: &ClusterMap) -> Result<(), ConfigError> {
         let Some(name) = &self.open else { return Ok(()) };
+        if self.is_found_by_etcd() {
+            return Ok(());
+        }
         let file = map
             .file
             .as_deref()
@@ -194,6 +198,15 @@ impl NodeConfig {
             }
         };
         Err(ConfigError::of_key(&self.file, "open", kind))
+    }
+
+    /// Whether the address of `open` stands in `discovery`, and need not be in the map.
+    fn is_found_by_etcd(&self) -> bool {
+        let etcd = self
+            .discovery
+            .as_ref()
+            .and_then(|discovery| discovery.etcd.as_ref());
+        etcd.is_some_and(|etcd| etcd.advertise.is_some())
     }
 
     fn from_entries(path: &Path, entries: &Entries) -> Result<NodeConfig, ConfigError> {
@@ -305,7 +318,7 @@ impl NodeConfig {
             notices,
         };
         if let Some(discovery) = &config.discovery {
-            discovery.check(path, config.cluster.is_some())?;
+            discovery.check(path, config.cluster.is_some(), config.open.as_deref())?;
         }
         for (key, value) in [
             ("thread", config.threads.to_string()),

@@ -90,6 +90,10 @@ impl NodeBuilder {
     /// A node as a config file describes it, with the cluster map that the file names.
     pub fn from_config(config: NodeConfig, map: Option<ClusterMap>) -> NodeBuilder {
         let name = config.open.clone().unwrap_or_default();
+        let listen = config
+            .discovery
+            .as_ref()
+            .and_then(|discovery| discovery.etcd.as_ref()?.listen.clone());
         NodeBuilder {
             threads: config.threads,
             spin: Duration::from_micros(u64::from(config.spin_us)),
@@ -117,6 +121,7 @@ impl NodeBuilder {
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
                 map_file: config.cluster,
+                listen,
                 environment: config.environment,
             },
             file: Some(config.file),
@@ -260,6 +265,7 @@ impl NodeBuilder {
         for _ in 0..self.threads {
             injectors.push(Injector::new(runtime)?);
         }
+        let map = discovery::own_map(&self.map, &self.discovery, &self.settings.name);
         let shared = NodeShared::new(
             injectors.into(),
             self.settings,
@@ -270,7 +276,7 @@ impl NodeBuilder {
         let parts = Arc::new(Parts {
             node: Arc::new(shared),
             mesh: Arc::new(Mesh::new(self.threads)),
-            cluster: ClusterShared::new(self.map.clone()),
+            cluster: ClusterShared::new(map),
             sockets: Arc::default(),
             kinds: self.kinds,
         });
@@ -298,7 +304,9 @@ impl NodeBuilder {
             let failed = node.join_failed();
             return Err(failed.unwrap_or_else(|| io::Error::other("a shard ended as it started").into()));
         }
-        node.control = discovery::start(&parts, &self.discovery, self.map)?;
+        let mut finding = discovery::start(&parts, self.discovery, self.map)?;
+        node.control = finding.control.take();
+        finding.wait_for_first_map();
         let file = self
             .file
             .map(|file| format!("{}: ", file.display()))
@@ -320,7 +328,16 @@ impl NodeBuilder {
         };
         let started = running.and_then(|started| started.recv().map_err(|_| Error::ShuttingDown));
         match started {
-            Ok(Ok(())) => Ok(node),
+            Ok(Ok(())) => match finding.publish() {
+                Ok(()) => Ok(node),
+                Err(cause) => {
+                    node.stop();
+                    Err(StartError::Service {
+                        what: format!("{file}open"),
+                        error: Error::invalid(cause),
+                    })
+                }
+            },
             Ok(Err((what, error))) => {
                 node.stop();
                 Err(StartError::Service {

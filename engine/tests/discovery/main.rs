@@ -6,6 +6,10 @@ mod node;
 mod start;
 
 mod config;
+mod etcd;
+mod etcd_access;
+mod etcd_server;
 mod file_watch;
+mod hostile_etcd;
 mod load;
 mod support;

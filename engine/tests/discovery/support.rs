@@ -41,10 +41,14 @@ impl Folder {
         self.try_start(config).expect("a node starts")
     }
 
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
     /// How many lines of the log contain this text.
     pub(crate) fn lines_with(&self, text: &str) -> usize {
-        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        log.lines().filter(|line| line.contains(text)).count()
+        self.log().lines().filter(|line| line.contains(text)).count()
     }
 }
 
