@@ -29,6 +29,7 @@ pages! {
     supervision = "../chapters/supervision.md";
     typed_services = "../chapters/typed-services.md";
     cluster = "../chapters/cluster.md";
+    discovery = "../chapters/discovery.md";
     lua = "../chapters/lua.md";
     configuration = "../chapters/configuration.md";
     command_line = "../chapters/command-line.md";

@@ -44,6 +44,7 @@ mod api;
 mod client;
 mod cluster;
 pub mod config;
+mod control;
 mod core;
 mod error;
 pub mod log;

@@ -96,8 +96,8 @@ fn an_unknown_option_is_kept_and_warned_of() {
     assert_eq!(
         map.warnings(),
         [
-            "cluster.lua: __retry: has no effect; the known options are __channels, __groups and __nowaiting",
-            "cluster.lua: __x: has no effect; the known options are __channels, __groups and __nowaiting",
+            "cluster.lua: __retry: has no effect; the known options are __channels, __groups, __nowaiting and __zones",
+            "cluster.lua: __x: has no effect; the known options are __channels, __groups, __nowaiting and __zones",
         ]
     );
 }

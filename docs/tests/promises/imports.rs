@@ -29,7 +29,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["lib"],
             &["node", "typed"],
             &["client", "api", "shard"],
-            &["service", "cluster", "socket"],
+            &["service", "cluster", "socket", "control"],
             &["core"],
             &["rt"],
             &["log", "config", "metrics", "error"],

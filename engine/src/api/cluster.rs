@@ -89,7 +89,13 @@ impl Cluster {
             Open::Node(name) => {
                 let map = cluster.shared.map.get();
                 channels = channels.or(map.channels(&name));
-                let entry = map.nodes.get(&name).cloned();
+                let own = node
+                    .settings
+                    .listen
+                    .clone()
+                    .filter(|_| name == node.settings.name);
+                let entry = own.map(NodeEntry::Address);
+                let entry = entry.or_else(|| map.nodes.get(&name).cloned());
                 let Some(NodeEntry::Address(address)) = entry else {
                     return Err(Error::invalid(format!(
                         "{name} is down: the cluster map has no address for it"
@@ -197,15 +203,7 @@ impl Cluster {
     /// now `false` have failed, and a changed address is used from the next call on.
     pub fn reload(&self, changes: ClusterMap) {
         let shard = &self.caller.shard;
-        for warning in changes.warnings() {
-            self.caller.log(warning);
-        }
-        let merged = shard.cluster().shared.map.update(|map| {
-            map.merge(changes);
-            Ok::<(), Error>(())
-        });
-        debug_assert!(merged.is_ok());
-        shard.run_on_all(|shard| shard.cluster().map_changed(shard));
+        shard.cluster().reload(shard, changes, self.caller.handle());
     }
 
     /// Reads the config's map file again and merges it.

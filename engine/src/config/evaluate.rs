@@ -118,6 +118,15 @@ pub(super) enum Variables {
 ///
 /// `path` stands in errors, and includes are relative to its directory.
 pub(super) fn evaluate(path: &Path, text: Vec<u8>, variables: Variables) -> Result<Entries, ConfigError> {
+    evaluate_files(path, text, variables).map(|(entries, _)| entries)
+}
+
+/// The same, with the files that took part: `path`, and what it included.
+pub(super) fn evaluate_files(
+    path: &Path,
+    text: Vec<u8>,
+    variables: Variables,
+) -> Result<(Entries, Vec<PathBuf>), ConfigError> {
     let fault = |kind| ConfigError::of_file(path, kind);
     let (sender, receiver) = mpsc::sync_channel(1);
     let own_path = path.to_owned();
@@ -155,7 +164,7 @@ struct Evaluation {
     started: Instant,
 }
 
-fn run(path: PathBuf, text: Vec<u8>, variables: Variables) -> Result<Entries, ConfigError> {
+fn run(path: PathBuf, text: Vec<u8>, variables: Variables) -> Result<(Entries, Vec<PathBuf>), ConfigError> {
     let evaluation = Rc::new(Evaluation {
         variables,
         files: RefCell::new(vec![path.clone()]),
@@ -169,7 +178,7 @@ fn run(path: PathBuf, text: Vec<u8>, variables: Variables) -> Result<Entries, Co
         entries(&lua, &globals, Depth::Value)
     });
     match result {
-        Ok(Ok(entries)) => Ok(entries),
+        Ok(Ok(entries)) => Ok((entries, evaluation.files.take())),
         Ok(Err(key)) => {
             let expected = "names as keys, as in NAME = VALUE".to_owned();
             let kind = ConfigErrorKind::WrongValue {

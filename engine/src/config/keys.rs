@@ -259,7 +259,7 @@ impl Keys<'_> {
                 Value::Text(text) | Value::Number { text, .. } => text.clone().into_bytes(),
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
-                Value::Table(_) if key == "services" || key == "supervision" => continue,
+                Value::Table(_) if ["services", "supervision", "discovery"].contains(&&**key) => continue,
                 found => {
                     let expected = "text, a number, true or false";
                     return Err(ConfigError::wrong_value(self.path, key, expected, found));

@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 40] = [
+pub(super) const NODE_KEYS: [&str; 41] = [
     "accepts_per_second_max",
     "address",
     "bootstrap",
@@ -18,6 +18,7 @@ pub(super) const NODE_KEYS: [&str; 40] = [
     "cpath",
     "daemon",
     "dialect",
+    "discovery",
     "down_after_ms",
     "enablessl",
     "harbor",

@@ -8,11 +8,14 @@ use skyring_codec::native::CHANNELS_MAX;
 use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
-use super::group::Group;
+use super::group::{Group, region};
 use super::source;
 
 /// The longest name of a node, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 255;
+
+/// The longest zone, in bytes.
+pub const ZONE_BYTES_MAX: usize = 63;
 
 /// What a map says about a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct ClusterMap {
     /// `__groups`: several nodes behind one name each; `None` takes a group out of the map that this one is merged
     /// into.
     pub groups: BTreeMap<String, Option<Group>>,
+    /// `__zones = { NAME = "ZONE" }`: the zones of nodes whose names do not say it; see [`ClusterMap::zone`].
+    pub zones: BTreeMap<String, String>,
     /// Options this engine does not know, by their name without `__`, with their value as text.
     pub options: BTreeMap<String, String>,
     /// Where the map was read from, for messages; `None` for a map built in code.
@@ -71,6 +76,15 @@ impl ClusterMap {
     /// When the file cannot be read or evaluated, or a value is neither an address nor `false`.
     pub fn load(path: &Path) -> Result<ClusterMap, ConfigError> {
         ClusterMap::evaluated(path, source::read(path)?)
+    }
+
+    /// As [`ClusterMap::load`], with the files that were read: the map's own, and what it includes.
+    ///
+    /// # Errors
+    /// As [`ClusterMap::load`].
+    pub(crate) fn load_files(path: &Path) -> Result<(ClusterMap, Vec<PathBuf>), ConfigError> {
+        let (entries, files) = evaluate::evaluate_files(path, source::read(path)?, Variables::Plain)?;
+        Ok((ClusterMap::from_entries(path, &entries)?, files))
     }
 
     /// Evaluates the text of a map; `file` stands in errors, and includes are relative to its directory.
@@ -98,6 +112,7 @@ impl ClusterMap {
                     return Err(ConfigError::wrong_value(path, key, "true or false", found));
                 }
                 (Some("channels"), value) => map.read_channels(path, key, value)?,
+                (Some("zones"), value) => map.read_zones(path, key, value)?,
                 (Some("groups"), Value::Table(groups)) => {
                     for (name, value) in groups {
                         map.groups.insert(name.clone(), Group::read(path, name, value)?);
@@ -153,6 +168,31 @@ impl ClusterMap {
             self.channels_by_node.insert(name.clone(), number);
         }
         Ok(())
+    }
+
+    fn read_zones(&mut self, path: &Path, key: &str, value: &Value) -> Result<(), ConfigError> {
+        const EXPECTED: &str = "a table of NODE = \"ZONE\"";
+        let Value::Table(nodes) = value else {
+            return Err(ConfigError::wrong_value(path, key, EXPECTED, value));
+        };
+        for (name, value) in nodes {
+            match value {
+                Value::Text(zone) if is_zone(zone) => {
+                    self.zones.insert(name.clone(), zone.clone());
+                }
+                found => {
+                    let key = format!("{key}.{name}");
+                    let expected = format!("a zone of 1 to {ZONE_BYTES_MAX} bytes, none a control character");
+                    return Err(ConfigError::wrong_value(path, &key, expected, found));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The zone of a node: what `__zones` or the node itself says, else what its [name says](region).
+    pub fn zone<'a>(&'a self, node: &'a str) -> Option<&'a str> {
+        self.zones.get(node).map(String::as_str).or_else(|| region(node))
     }
 
     /// How many channels the map wants to a node, if it says so.
@@ -214,14 +254,22 @@ impl ClusterMap {
         self.nowaiting = newer.nowaiting.or(self.nowaiting);
         self.channels_default = newer.channels_default.or(self.channels_default);
         self.channels_by_node.extend(newer.channels_by_node);
+        self.zones.extend(newer.zones);
         self.options.extend(newer.options);
         self.file = newer.file.or(self.file.take());
+    }
+
+    /// Takes a node out of the map, which a merge cannot.
+    pub(crate) fn forget(&mut self, node: &str) {
+        self.nodes.remove(node);
+        self.channels_by_node.remove(node);
+        self.zones.remove(node);
     }
 
     /// One line for each thing in the map that has no effect.
     pub fn warnings(&self) -> Vec<String> {
         let file = self.file.as_deref().unwrap_or(Path::new("cluster map")).display();
-        let known = "the known options are __channels, __groups and __nowaiting";
+        let known = "the known options are __channels, __groups, __nowaiting and __zones";
         let unknown = self
             .options
             .keys()
@@ -241,6 +289,11 @@ impl ClusterMap {
         });
         unknown.chain(nameless).chain(strangers).collect()
     }
+}
+
+/// Whether a text can be a zone.
+pub(crate) fn is_zone(zone: &str) -> bool {
+    !zone.is_empty() && zone.len() <= ZONE_BYTES_MAX && !zone.chars().any(char::is_control)
 }
 
 /// Checks a number of channels.

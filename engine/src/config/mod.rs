@@ -18,6 +18,7 @@
 
 mod address;
 mod check;
+mod discovery;
 mod error;
 mod evaluate;
 mod group;
@@ -34,10 +35,14 @@ mod supervision;
 
 pub use address::NodeAddress;
 pub use check::{Checked, check};
+pub use discovery::{
+    Discovery, ETCD_SERVERS_MAX, Etcd, EtcdEndpoint, GRACE_S_DEFAULT, LEASE_S_DEFAULT, Password,
+};
 pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
 pub use logging::LogTime;
-pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
+pub(crate) use map::is_zone;
+pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry, ZONE_BYTES_MAX};
 pub use node::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, DOWN_AFTER_MS_DEFAULT,
     NodeConfig, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, THREADS_MAX,

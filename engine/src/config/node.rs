@@ -10,6 +10,7 @@ use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::CHANNELS_MAX;
 
 use super::address::NodeAddress;
+use super::discovery::Discovery;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
@@ -87,6 +88,8 @@ pub struct NodeConfig {
     /// `cluster`: the cluster map file. Looked up in the working directory, as Skynet does, and if it is not
     /// there, beside the config file; this is the path at which it was found.
     pub cluster: Option<PathBuf>,
+    /// `discovery`: where changes of the map come from while the node runs.
+    pub discovery: Option<Discovery>,
     /// `open`: the name of the map entry to listen on, which is this node's name.
     pub open: Option<String>,
     /// `services`: the services to start, by the name they are registered under.
@@ -159,6 +162,7 @@ impl NodeConfig {
         match (&map, &config.open) {
             (Some(map), _) => config.validate_against(map)?,
             (None, None) => {}
+            (None, Some(_)) if config.is_found_by_etcd() => {}
             (None, Some(_)) => {
                 return Err(ConfigError::of_key(path, "open", ConfigErrorKind::MapNotNamed));
             }
@@ -172,6 +176,9 @@ impl NodeConfig {
     /// When it does not; the error lists the nodes the map has.
     pub fn validate_against(&self, map: &ClusterMap) -> Result<(), ConfigError> {
         let Some(name) = &self.open else { return Ok(()) };
+        if self.is_found_by_etcd() {
+            return Ok(());
+        }
         let file = map
             .file
             .as_deref()
@@ -194,6 +201,15 @@ impl NodeConfig {
             }
         };
         Err(ConfigError::of_key(&self.file, "open", kind))
+    }
+
+    /// Whether the address of `open` stands in `discovery`, and need not be in the map.
+    fn is_found_by_etcd(&self) -> bool {
+        let etcd = self
+            .discovery
+            .as_ref()
+            .and_then(|discovery| discovery.etcd.as_ref());
+        etcd.is_some_and(|etcd| etcd.advertise.is_some())
     }
 
     fn from_entries(path: &Path, entries: &Entries) -> Result<NodeConfig, ConfigError> {
@@ -289,6 +305,7 @@ impl NodeConfig {
                 .path("cluster")?
                 .map(|named| found_map(path, &named))
                 .transpose()?,
+            discovery: Discovery::read(path, entries.get("discovery"))?,
             open: keys.text("open")?,
             services: keys.services()?,
             supervision: keys.supervision()?,
@@ -304,6 +321,9 @@ impl NodeConfig {
             environment: keys.environment()?,
             notices,
         };
+        if let Some(discovery) = &config.discovery {
+            discovery.check(path, config.cluster.is_some(), config.open.as_deref())?;
+        }
         for (key, value) in [
             ("thread", config.threads.to_string()),
             ("harbor", config.harbor.to_string()),

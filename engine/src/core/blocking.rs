@@ -1,11 +1,11 @@
-//! Blocking work of a shard: the control thread does it, and a task awaits its result.
+//! Blocking work of a shard: the job thread does it, and a task awaits its result.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::ShardCore;
-use crate::core::control::{self, CONTROL_JOBS_MAX};
+use crate::core::jobs::{JOBS_WAITING_MAX, Job};
 use crate::core::payload::Payload;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
@@ -13,7 +13,7 @@ use crate::error::{Error, Text};
 /// Most addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// Runs `work` on the control thread and awaits its result.
+/// Runs `work` on the job thread and awaits its result.
 pub(crate) async fn run<T: Send + 'static>(
     shard: &Rc<ShardCore>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -21,7 +21,7 @@ pub(crate) async fn run<T: Send + 'static>(
     let key = shard.insert_waiter(None);
     let slot = Arc::new(Mutex::new(None));
     let (node, index) = (Arc::clone(&shard.node), shard.index);
-    let job: control::Job = Box::new({
+    let job: Job = Box::new({
         let slot = Arc::clone(&slot);
         move || {
             let value = work();
@@ -32,10 +32,10 @@ pub(crate) async fn run<T: Send + 'static>(
             }));
         }
     });
-    if !shard.node.control.submit(job) {
+    if !shard.node.jobs.submit(job) {
         shard.remove_waiter(key);
         return Err(Error::overloaded(format!(
-            "{CONTROL_JOBS_MAX} jobs wait for the control thread"
+            "{JOBS_WAITING_MAX} jobs wait for the job thread"
         )));
     }
     shard.wait(key).await;

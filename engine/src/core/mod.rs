@@ -11,12 +11,13 @@
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod connection;
-pub(crate) mod control;
+pub(crate) mod discovered;
 pub(crate) mod envelope;
 pub(crate) mod external;
 pub(crate) mod fairness;
 pub(crate) mod handle;
 pub(crate) mod injector;
+pub(crate) mod jobs;
 pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod node;

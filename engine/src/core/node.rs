@@ -4,9 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::core::control::Control;
 use crate::core::handle::{Handle, KEYED};
 use crate::core::injector::Injector;
+use crate::core::jobs::Jobs;
 use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
@@ -26,7 +26,7 @@ pub(crate) struct NodeShared {
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
-    pub(crate) control: Control,
+    pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
     handles: AtomicU32,
@@ -61,7 +61,7 @@ impl NodeShared {
         injectors: Box<[Injector]>,
         settings: Settings,
         logger: Logger,
-        control: Control,
+        jobs: Jobs,
         open_files_max: u64,
     ) -> NodeShared {
         NodeShared {
@@ -70,7 +70,7 @@ impl NodeShared {
             settings,
             logger,
             metrics: Metrics::default(),
-            control,
+            jobs,
             open_files_max,
             handles: AtomicU32::new(1),
             is_stopping: AtomicBool::new(false),

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::ShardCore;
-use crate::core::control::Control;
 use crate::core::envelope::Envelope;
 use crate::core::handle::Handle;
 use crate::core::injector::Injector;
+use crate::core::jobs::Jobs;
 use crate::core::node::NodeShared;
 use crate::core::payload::Payload;
 use crate::core::request::{Outgoing, RemoteRequest, ReplyTo, Request};
@@ -125,13 +125,7 @@ impl Component {
         let injectors = (0..shards)
             .map(|_| Injector::new(Runtime::Manual).expect("a descriptor for a doorbell"))
             .collect();
-        let node = NodeShared::new(
-            injectors,
-            settings,
-            Logger::disabled(),
-            Control::disabled(),
-            1_024,
-        );
+        let node = NodeShared::new(injectors, settings, Logger::disabled(), Jobs::disabled(), 1_024);
         let room: Box<dyn Any> = Box::new(make_room(&node));
         let recorder = ShardCore::new(
             0,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::config::NodeAddress;
+
 /// The choice of the dialect of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DialectChoice {
@@ -34,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) stop_timeout_ms: u64,
     /// The file of the cluster map.
     pub(crate) map_file: Option<PathBuf>,
+    /// Where to listen for the node's own name, instead of where the map has it.
+    pub(crate) listen: Option<NodeAddress>,
     /// Every key of the config, with its value as the bytes of a text.
     pub(crate) environment: BTreeMap<String, Vec<u8>>,
 }

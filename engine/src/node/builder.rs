@@ -13,16 +13,17 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
+    DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
     ServiceConfig, SupervisionConfig,
 };
 use crate::core::clock::whole_milliseconds;
-use crate::core::control::Control;
 use crate::core::injector::Injector;
+use crate::core::jobs::Jobs;
 use crate::core::node::{NodeShared, OnFailure};
 use crate::core::settings::{DialectChoice, Settings};
 use crate::error::Error;
 use crate::log::{Destination, Logger, Stamp};
+use crate::node::discovery;
 use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
 use crate::node::running::Node;
@@ -46,6 +47,7 @@ pub struct NodeBuilder {
     log_service: Option<ServiceConfig>,
     notices: Vec<String>,
     map: ClusterMap,
+    discovery: Discovery,
     open: Option<String>,
     services: BTreeMap<String, ServiceConfig>,
     supervision: Option<SupervisionConfig>,
@@ -70,6 +72,7 @@ impl Default for NodeBuilder {
             log_service: None,
             notices: Vec::new(),
             map: ClusterMap::new(),
+            discovery: Discovery::default(),
             open: None,
             services: BTreeMap::new(),
             supervision: None,
@@ -93,6 +96,10 @@ impl NodeBuilder {
     /// A node as a config file describes it, with the cluster map that the file names.
     pub fn from_config(config: NodeConfig, map: Option<ClusterMap>) -> NodeBuilder {
         let name = config.open.clone().unwrap_or_default();
+        let listen = config
+            .discovery
+            .as_ref()
+            .and_then(|discovery| discovery.etcd.as_ref()?.listen.clone());
         NodeBuilder {
             threads: config.threads,
             spin: Duration::from_micros(u64::from(config.spin_us)),
@@ -102,6 +109,7 @@ impl NodeBuilder {
             log_service: config.log_service,
             notices: config.notices,
             map: map.unwrap_or_default(),
+            discovery: config.discovery.unwrap_or_default(),
             open: config.open,
             services: config.services,
             supervision: config.supervision,
@@ -120,6 +128,7 @@ impl NodeBuilder {
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
                 map_file: config.cluster,
+                listen,
                 environment: config.environment,
             },
             file: Some(config.file),
@@ -273,11 +282,12 @@ impl NodeBuilder {
         for _ in 0..self.threads {
             injectors.push(Injector::new(runtime)?);
         }
+        let map = discovery::own_map(&self.map, &self.discovery, &self.settings.name);
         let shared = NodeShared::new(
             injectors.into(),
             self.settings,
             logger,
-            Control::start()?,
+            Jobs::start()?,
             open_files_max,
         );
         if let Some(on_failure) = self.on_failure {
@@ -286,7 +296,7 @@ impl NodeBuilder {
         let parts = Arc::new(Parts {
             node: Arc::new(shared),
             mesh: Arc::new(Mesh::new(self.threads)),
-            cluster: ClusterShared::new(self.map),
+            cluster: ClusterShared::new(map),
             sockets: Arc::default(),
             kinds: self.kinds,
         });
@@ -314,6 +324,9 @@ impl NodeBuilder {
             let failed = node.join_failed();
             return Err(failed.unwrap_or_else(|| io::Error::other("a shard ended as it started").into()));
         }
+        let mut finding = discovery::start(&parts, self.discovery, self.map)?;
+        node.control = finding.control.take();
+        finding.wait_for_first_map();
         let file = self
             .file
             .map(|file| format!("{}: ", file.display()))
@@ -346,7 +359,16 @@ impl NodeBuilder {
         };
         let started = running.and_then(|started| started.recv().map_err(|_| Error::ShuttingDown));
         match started {
-            Ok(Ok(())) => Ok(node),
+            Ok(Ok(())) => match finding.publish() {
+                Ok(()) => Ok(node),
+                Err(cause) => {
+                    node.stop();
+                    Err(StartError::Service {
+                        what: format!("{file}open"),
+                        error: Error::invalid(cause),
+                    })
+                }
+            },
             Ok(Err((what, error))) => {
                 node.stop();
                 Err(StartError::Service {

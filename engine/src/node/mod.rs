@@ -1,6 +1,7 @@
 //! A node: one process's shards, started from a config or from code, and stopped in order.
 
 mod builder;
+mod discovery;
 mod error;
 mod log_service;
 mod running;

@@ -13,6 +13,7 @@ use crate::api::node_service::NodeService;
 use crate::client::Client;
 use crate::cluster::ClusterShared;
 use crate::config::Runtime;
+use crate::control::ControlThread;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
@@ -41,6 +42,8 @@ pub struct Node {
     shared: Arc<NodeShared>,
     cluster: Arc<ClusterShared>,
     pub(super) threads: Vec<JoinHandle<io::Result<()>>>,
+    /// The control thread, if a setting needs it.
+    pub(super) control: Option<ControlThread>,
 }
 
 /// A service whose only message is its start: the body of [`Node::block_on`].
@@ -63,6 +66,7 @@ impl Node {
             shared: Arc::clone(&parts.node),
             cluster: Arc::clone(&parts.cluster),
             threads: Vec::new(),
+            control: None,
         }
     }
 
@@ -194,6 +198,7 @@ impl Node {
         // First, so that the watches of other nodes end with this cause.
         let own = NodeService::shard(self.shared.shards());
         let _ = self.shared.injectors[own].push(Box::new(NodeService::note_stop));
+        self.control = None;
         self.cluster.close_listeners();
         self.drain();
         self.stop_services();
@@ -254,6 +259,7 @@ impl Node {
         if self.threads.is_empty() {
             return;
         }
+        self.control = None;
         self.cluster.close_listeners();
         for injector in &self.shared.injectors {
             // A shard that takes no job hangs; the wait below is bounded.

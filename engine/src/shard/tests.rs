@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::cluster::ClusterShared;
 use crate::config::ClusterMap;
 use crate::core::ShardCore;
-use crate::core::control::Control;
 use crate::core::handle::Handle;
 use crate::core::injector::Injector;
+use crate::core::jobs::Jobs;
 use crate::core::limits::INBOX_MESSAGES_MAX;
 use crate::core::node::NodeShared;
 use crate::core::payload::{Kind, Payload};
@@ -40,7 +40,7 @@ impl Shards {
             injectors,
             Settings::default(),
             Logger::disabled(),
-            Control::disabled(),
+            Jobs::disabled(),
             1_024,
         );
         let parts = Parts {

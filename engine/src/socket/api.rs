@@ -21,7 +21,7 @@ use crate::rt;
 /// The sockets of a service. No method waits: results arrive as events at
 /// [`Service::socket`](crate::Service::socket).
 ///
-/// A host is an address or a name; names are looked up on the control thread, so that no shard blocks.
+/// A host is an address or a name; names are looked up on the job thread, so that no shard blocks.
 ///
 /// ```
 /// use skyring::{Answer, Context, Error, Message, Service, SocketEvent, SocketNews};

@@ -103,10 +103,35 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
             ),
         );
     }
+    if config.discovery.as_ref().is_some_and(|discovery| discovery.watch) {
+        lines.add(
+            "discovery",
+            "the map file is watched, and applied when it changes",
+        );
+    }
+    if let Some(etcd) = config
+        .discovery
+        .as_ref()
+        .and_then(|discovery| discovery.etcd.as_ref())
+    {
+        let servers: Vec<String> = etcd
+            .endpoints
+            .iter()
+            .map(|server| server.address.to_string())
+            .collect();
+        let text = format!("etcd at {}, keys {}*", servers.join(", "), etcd.prefix);
+        lines.add("discovery", text);
+    }
     match (&config.open, map) {
-        (Some(name), Some(map)) => {
-            let address = map.nodes.get(name).and_then(NodeEntry::address);
-            let address = address.map(ToString::to_string).unwrap_or_default();
+        (Some(name), map) => {
+            let own_map = ClusterMap::new();
+            let map = map.unwrap_or(&own_map);
+            let found = config
+                .discovery
+                .as_ref()
+                .and_then(|discovery| discovery.advertised(name, map));
+            let address = found.or_else(|| map.nodes.get(name).and_then(NodeEntry::address).cloned());
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
             lines.add("open", format!("as {name} on {address}"));
         }
         _ => lines.add("open", "not set: the node can call others, and is not called"),

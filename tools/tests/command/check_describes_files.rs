@@ -56,7 +56,7 @@ map.lua: a cluster map of 3 nodes
   old          disabled (false)
   网关           gate.example.com:7101
   __nowaiting  calls to nodes that are not named here fail at once
-warning: map.lua: __nowayting: has no effect; the known options are __channels, __groups and __nowaiting
+warning: map.lua: __nowayting: has no effect; the known options are __channels, __groups, __nowaiting and __zones
 ";
     assert_eq!(check(&folder.path(""), "map.lua"), expected);
 }

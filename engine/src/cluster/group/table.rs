@@ -10,7 +10,7 @@ use skyring_codec::Millis;
 
 use crate::cluster::group::call::GroupCall;
 use crate::cluster::group::choice::{Candidate, ChoiceContext, Health, choose};
-use crate::config::{ClusterMap, NodeEntry, Policy, region};
+use crate::config::{ClusterMap, NodeEntry, Policy};
 use crate::core::request::RemoteRequest;
 use crate::core::route::Route;
 use crate::core::slab::Slab;
@@ -30,7 +30,7 @@ pub(in crate::cluster) struct Member {
     pub(super) paused_at: Cell<Millis>,
     pub(super) in_flight: Cell<u32>,
     pub(super) round_trip: Cell<Option<Duration>>,
-    pub(super) is_own_region: bool,
+    pub(super) is_own_region: Cell<bool>,
 }
 
 impl Member {
@@ -70,7 +70,7 @@ impl Group {
                 health: member.health.get(),
                 in_flight: member.in_flight.get(),
                 round_trip: member.round_trip.get(),
-                is_own_region: member.is_own_region,
+                is_own_region: member.is_own_region.get(),
             }
         };
         let chosen = choose(self.policy, self.members.len(), candidate, tried, context)?;
@@ -91,7 +91,7 @@ pub(super) fn build_groups(
     own_name: &str,
     before: &FxHashMap<Text, Rc<Group>>,
 ) -> FxHashMap<Text, Rc<Group>> {
-    let own_region = region(own_name);
+    let own_region = map.zone(own_name);
     map.groups()
         .map(|(name, group)| {
             (
@@ -109,7 +109,11 @@ fn build_group(
     group: &crate::config::Group,
     before: Option<&Rc<Group>>,
 ) -> Rc<Group> {
+    let is_own_region = |node: &str| own_region.is_some() && map.zone(node) == own_region;
     if let Some(before) = before {
+        for member in &before.members {
+            member.is_own_region.set(is_own_region(member.name()));
+        }
         let members = before.members.iter().map(|member| &**member.name());
         let is_same = before.policy == group.policy
             && before.hedge_ms == group.hedge_ms
@@ -130,7 +134,7 @@ fn build_group(
                 paused_at: Cell::new(0),
                 in_flight: Cell::new(0),
                 round_trip: Cell::new(None),
-                is_own_region: own_region.is_some() && region(node) == own_region,
+                is_own_region: Cell::new(is_own_region(node)),
             })
         })
     };

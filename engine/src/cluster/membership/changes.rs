@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use crate::cluster::dialling::channel::Channel;
 use crate::cluster::membership::detector::{Evidence, NodeChange, NodeEvent, NodeState};
+use crate::cluster::membership::map::HAS_LEFT;
 use crate::cluster::room::{ClusterShard, Entry};
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
@@ -43,7 +44,7 @@ impl ClusterShard {
         });
     }
 
-    fn apply_evidence(
+    pub(super) fn apply_evidence(
         &self,
         shard: &Rc<ShardCore>,
         node: &Text,
@@ -188,7 +189,8 @@ impl ClusterShard {
             if shard.index == 0 && self.states.detector.borrow_mut().forget(&node) {
                 let cause = match self.entry(&node) {
                     Entry::At(address) => format!("it has moved to {address}"),
-                    Entry::Disabled | Entry::Absent { .. } => "the map has turned it off".to_owned(),
+                    Entry::Disabled => "the map has turned it off".to_owned(),
+                    Entry::Absent { .. } => HAS_LEFT.to_owned(),
                 };
                 self.publish(shard, &node, NodeChange::Forgotten, cause.into());
             }

@@ -139,6 +139,8 @@ pub(crate) enum Evidence {
     Silent(Text),
     /// The node has said that it is stopping.
     Goodbye,
+    /// A source of the map says that the node has left.
+    Left(Text),
 }
 
 /// The record of one node.
@@ -270,6 +272,9 @@ impl Detector {
                     false => None,
                 }
             }
+            // A node that answers has only lost the source.
+            Evidence::Left(_) if !record.live.is_empty() => None,
+            Evidence::Left(cause) => record.mark_down(cause),
             Evidence::Goodbye => {
                 record.live.clear();
                 record.is_draining = true;
@@ -440,6 +445,21 @@ mod tests {
             test.apply(5_000, 1, Evidence::Connected(Some(7))),
             Some(NodeChange::Up)
         );
+    }
+
+    #[test]
+    fn a_node_that_has_left_is_down_unless_it_shows_signs_of_life() {
+        let left = || Evidence::Left("its lease has run out".into());
+        let mut test = Fixture::new();
+        assert_eq!(test.apply(0, 0, left()), Some(NodeChange::Down), "never tried");
+        assert_eq!(
+            test.apply(10, 1, Evidence::Connected(Some(7))),
+            Some(NodeChange::Up)
+        );
+        assert_eq!(test.apply(20, 0, left()), None, "it is connected");
+        assert_eq!(test.apply(30, 1, lost()), Some(NodeChange::Suspect));
+        assert_eq!(test.apply(40, 0, left()), Some(NodeChange::Down));
+        assert_eq!(test.apply(50, 0, left()), None, "reported once");
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::cluster::room::{ClusterShard, Entry};
 use crate::core::ShardCore;
 use crate::error::Text;
 
+/// Why calls to a node fail that discovery has taken out of the map.
+pub(super) const HAS_LEFT: &str = "it has left the cluster";
+
 impl ClusterShard {
     /// Whether the map has changed since this shard applied it. A read of the map alone applies nothing.
     #[inline]
@@ -71,8 +74,15 @@ impl ClusterShard {
                     channel.end(shard, Failure::Disabled);
                 }
             }
-            // A reload keeps the entries that it does not name, so this does not happen.
-            Entry::Absent { .. } => {}
+            // A reload keeps the entries that it does not name; discovery forgets nodes that have left.
+            Entry::Absent { .. } => {
+                let own = peer.own().to_vec();
+                peers.remove(node);
+                drop(peers);
+                for channel in own {
+                    channel.end(shard, Failure::Down(&HAS_LEFT.into()));
+                }
+            }
         }
     }
 }

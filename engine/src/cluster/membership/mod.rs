@@ -5,4 +5,5 @@ pub(crate) mod detector;
 mod map;
 pub(crate) mod monitor;
 mod probes;
+mod reload;
 pub(crate) mod states;

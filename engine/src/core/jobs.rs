@@ -1,25 +1,24 @@
-//! The control thread: it does the blocking work that no shard may do, such as looking up host names and reading
-//! files.
+//! The job thread: it does the blocking work that no shard may do, such as looking up host names and reading files.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-/// Most jobs that wait for the control thread.
-pub(crate) const CONTROL_JOBS_MAX: usize = 1_024;
+/// Most jobs that wait for the job thread.
+pub(crate) const JOBS_WAITING_MAX: usize = 1_024;
 
-/// Work for the control thread.
+/// Work for the job thread.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-/// The control thread's queue. The thread ends when this is dropped and its jobs are done.
-pub(crate) struct Control {
+/// The job thread's queue. The thread ends when this is dropped and its jobs are done.
+pub(crate) struct Jobs {
     jobs: SyncSender<Job>,
 }
 
-impl Control {
+impl Jobs {
     /// A queue without a thread, which refuses all jobs.
     #[cfg(test)]
-    pub(crate) fn disabled() -> Control {
-        Control {
+    pub(crate) fn disabled() -> Jobs {
+        Jobs {
             jobs: sync_channel(0).0,
         }
     }
@@ -30,16 +29,16 @@ impl Control {
     }
 
     /// Starts the thread.
-    pub(crate) fn start() -> std::io::Result<Control> {
-        let (jobs, queue) = sync_channel::<Job>(CONTROL_JOBS_MAX);
+    pub(crate) fn start() -> std::io::Result<Jobs> {
+        let (jobs, queue) = sync_channel::<Job>(JOBS_WAITING_MAX);
         std::thread::Builder::new()
-            .name("control".to_owned())
+            .name("jobs".to_owned())
             .spawn(move || {
                 for job in queue {
                     // A job that panics loses its own answer, not the thread.
                     let _ = catch_unwind(AssertUnwindSafe(job));
                 }
             })?;
-        Ok(Control { jobs })
+        Ok(Jobs { jobs })
     }
 }

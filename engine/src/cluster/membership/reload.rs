@@ -1,0 +1,44 @@
+//! Changes of the map: by a service's reload, and by what the control thread has learned. Both take this way.
+
+use std::rc::Rc;
+
+use crate::cluster::membership::detector::Evidence;
+use crate::cluster::room::{ClusterShard, Entry};
+use crate::config::ClusterMap;
+use crate::core::ShardCore;
+use crate::core::discovered::Discovered;
+use crate::core::handle::Handle;
+use crate::error::{Error, Text};
+
+impl ClusterShard {
+    /// Merges a map into the node's. In effect when this returns, on this shard.
+    pub(crate) fn reload(&self, shard: &Rc<ShardCore>, changes: ClusterMap, source: Handle) {
+        self.change(shard, changes, &[], source);
+    }
+
+    /// Applies what the control thread has learned. Runs on the first shard.
+    pub(crate) fn apply_discovered(&self, shard: &Rc<ShardCore>, discovered: Discovered) {
+        let Discovered { map, left, forgotten } = discovered;
+        self.change(shard, map, &forgotten, Handle::NONE);
+        for (node, cause) in left {
+            if let Entry::At(address) = self.entry(&node) {
+                self.apply_evidence(shard, &node, 0, &address, Evidence::Left(cause));
+            }
+        }
+    }
+
+    fn change(&self, shard: &Rc<ShardCore>, changes: ClusterMap, forgotten: &[Text], source: Handle) {
+        for warning in changes.warnings() {
+            shard.log(source, warning);
+        }
+        let merged = self.shared.map.update(|map| {
+            map.merge(changes);
+            for node in forgotten {
+                map.forget(node);
+            }
+            Ok::<(), Error>(())
+        });
+        debug_assert!(merged.is_ok());
+        shard.run_on_all(|shard| shard.cluster().map_changed(shard));
+    }
+}

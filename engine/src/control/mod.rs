@@ -1,0 +1,14 @@
+//! The control thread: one thread with a runtime of tokio, for clients and servers that are no part of the data path.
+//!
+//! It is started only when a setting needs it. Its tasks change the node in one way: they hand a [`Discovered`] to the
+//! first shard, which applies it as a reload. Invariants: no shard waits for this thread; a task that panics is logged
+//! and ends, and the node and the other tasks go on; the thread ends with the node.
+
+pub(crate) mod etcd;
+pub(crate) mod file_watch;
+mod thread;
+
+pub(crate) use thread::{ControlThread, Outlet, Task};
+
+#[cfg(doc)]
+use crate::core::discovered::Discovered;
