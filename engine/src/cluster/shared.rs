@@ -104,6 +104,7 @@ pub(crate) fn hello(node: &NodeShared, channel: u32, channels: u32) -> Hello {
         epoch: node.epoch,
         nonce: secret_bytes(),
         resume: Resumption::New,
+        attempt: 0,
     }
 }
 
