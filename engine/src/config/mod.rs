@@ -18,6 +18,7 @@
 
 mod address;
 mod check;
+mod conceal;
 mod error;
 mod evaluate;
 mod group;
@@ -26,8 +27,11 @@ mod keys;
 mod known;
 mod logging;
 mod map;
+mod network;
 mod node;
 mod runtime;
+mod secret;
+mod security;
 mod service;
 mod source;
 
@@ -37,9 +41,11 @@ pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
 pub use logging::LogTime;
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
+pub use network::{Network, NetworkExpected};
 pub use node::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, DOWN_AFTER_MS_DEFAULT,
     NodeConfig, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, THREADS_MAX,
 };
 pub use runtime::{RUNTIME_VARIABLE, Runtime, RuntimeVariableError, UnknownRuntime};
+pub use security::{SKYNET_NETWORKS_MAX, Security};
 pub use service::{SERVICE_NAME_BYTES_MAX, ServiceConfig};

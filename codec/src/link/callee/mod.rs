@@ -201,6 +201,14 @@ impl CalleeLink {
         }
     }
 
+    /// A link that takes nothing, in the place of one whose connection has ended.
+    pub fn ended() -> Self {
+        Self {
+            stage: Stage::Refused,
+            ..Self::new(CalleeLimits::default())
+        }
+    }
+
     /// Takes bytes that were read from the socket. Poll until there is no event before reading more, so that chunks
     /// do not accumulate.
     #[inline]

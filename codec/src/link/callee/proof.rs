@@ -18,12 +18,13 @@ use crate::skynet::{
 const FIRST_PACKAGE_BYTES_MAX: usize = 1 + 4 + 4 + HELLO_BYTES_MAX;
 
 impl CalleeLink {
-    /// Whether a hello must still come, or the proof that follows its answer.
+    /// Whether a hello must still come, or its answer, or the proof that follows that.
     pub fn awaits_proof(&self) -> bool {
         match self.stage {
             Stage::Guarded | Stage::Unproved(_) => true,
             Stage::Skynet => self.access.is_some() && self.packages_seen == 0,
-            Stage::HelloPending(_) | Stage::Native | Stage::Detached | Stage::Refused => false,
+            Stage::HelloPending(_) => self.access.is_some(),
+            Stage::Native | Stage::Detached | Stage::Refused => false,
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod handshake;
 mod holding;
+mod proving;
 mod requests;
 mod serving;
 mod session;

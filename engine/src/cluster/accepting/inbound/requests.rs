@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use skyring_codec::Millis;
-use skyring_codec::link::{Dialect, Inbound as WireInbound, Request as WireRequest};
+use skyring_codec::link::{Dialect, Inbound as WireInbound, ProtocolError, Request as WireRequest};
 use skyring_codec::seri;
 use skyring_codec::skynet::RequestAddress;
 
@@ -26,7 +26,7 @@ const REQUESTS_PER_CLOCK_CHECK: u32 = 64;
 
 impl Inbound {
     /// Dispatches every request that was received, as fast as the connection accepts answers.
-    pub(super) async fn take_requests(&self, shard: &Rc<ShardCore>) -> Result<(), String> {
+    pub(super) async fn take_requests(&self, shard: &Rc<ShardCore>) -> Result<(), ProtocolError> {
         let mut started = Instant::now();
         let mut unchecked = 0;
         loop {
@@ -44,7 +44,7 @@ impl Inbound {
                     // The dialler closes the connection when it has its answers.
                     Ok(Some(WireInbound::Goodbye)) => {}
                     Ok(None) => break,
-                    Err(error) => return Err(error.to_string()),
+                    Err(error) => return Err(error),
                 }
             }
             unchecked += taken.max(1);

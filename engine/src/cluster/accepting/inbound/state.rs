@@ -11,6 +11,7 @@ use skyring_codec::native::{Hello, NONCE_BYTES};
 
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::budget::Budget;
+use crate::config::Security;
 use crate::core::connection::Connection;
 use crate::core::slab::Key;
 
@@ -81,6 +82,8 @@ pub(super) struct Peer {
 pub(in crate::cluster) struct Inbound {
     pub(super) connection: Rc<Connection<CalleeLink>>,
     pub(super) key: Cell<Key>,
+    /// Since when it waits for the proof of the cluster secret.
+    pub(super) waiting_since: Cell<Option<Millis>>,
     pub(super) load: Cell<Load>,
     pub(super) progress: Cell<Progress>,
     pub(super) peer: RefCell<Peer>,
@@ -98,22 +101,29 @@ pub(in crate::cluster) struct Inbound {
     pub(super) armed: Cell<Millis>,
 }
 
-pub(super) fn new_link() -> CalleeLink {
-    CalleeLink::new(CalleeLimits {
+/// The link of a connection from this address.
+fn new_link(security: Option<&Security>, address: SocketAddr) -> CalleeLink {
+    let limits = CalleeLimits {
         out_buffer_bytes_max: ANSWER_BYTES_MAX,
         ..CalleeLimits::default()
-    })
+    };
+    match security {
+        Some(security) => CalleeLink::with_access(limits, security.access(address.ip(), "")),
+        None => CalleeLink::new(limits),
+    }
 }
 
 impl Inbound {
     pub(in crate::cluster) fn new(
         address: SocketAddr,
         admission: Arc<Admission>,
+        security: Option<&Security>,
         budget: &Rc<Budget>,
         now: Millis,
     ) -> Rc<Inbound> {
         Rc::new(Inbound {
-            connection: Connection::new(new_link()),
+            connection: Connection::new(new_link(security, address)),
+            waiting_since: Cell::new(None),
             key: Cell::new(Key::from_u64(0)),
             load: Cell::default(),
             progress: Cell::new(Progress {
