@@ -8,6 +8,7 @@ mod bench;
 mod call;
 mod check;
 mod demo;
+mod doctor;
 mod profile;
 mod run;
 mod shared;
@@ -56,6 +57,8 @@ enum Action {
     Call(call::Arguments),
     /// Describe a node config or a cluster map, or report why it is invalid
     Check(check::Arguments),
+    /// Say what on this machine, and around a node, would stop a node or slow it down
+    Doctor(doctor::Arguments),
     /// Show a cluster of three nodes at work: calls, failure, recovery, load
     Demo(demo::Arguments),
     /// Measure calls per second and latency
@@ -65,7 +68,9 @@ enum Action {
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 7] = ["run", "call", "check", "demo", "bench", "profile", "help"];
+const SUBCOMMANDS: [&str; 8] = [
+    "run", "call", "check", "doctor", "demo", "bench", "profile", "help",
+];
 
 fn main() -> ExitCode {
     skyring_lua::set_memory_release(allocator::release);
@@ -86,6 +91,7 @@ fn main() -> ExitCode {
         Action::Run(arguments) => run::run(arguments),
         Action::Call(arguments) => call::run(arguments),
         Action::Check(arguments) => check::run(arguments),
+        Action::Doctor(arguments) => doctor::run(&arguments),
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),
         Action::Profile(arguments) => profile::run(&arguments),

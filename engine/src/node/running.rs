@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::cluster::ClusterShared;
+use crate::config::Runtime;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::node::error::StartError;
+use crate::rt;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
@@ -116,6 +118,33 @@ impl Node {
         }));
         injected.map_err(|_| Error::overloaded("the shard takes no more jobs"))?;
         Ok(receiver)
+    }
+
+    /// Whether a runtime can run shards here. The error's text says what to do.
+    ///
+    /// # Errors
+    /// The kernel's, and [`io::ErrorKind::Unsupported`] for a runtime that is not built in or a kernel that is too old.
+    pub fn check_runtime(runtime: Runtime) -> io::Result<()> {
+        rt::prepare(rt::Runtime::select(runtime)?)
+    }
+
+    /// The shards that take no job within this time: they hang, or have no processor. Not to be called from a shard.
+    pub fn find_stuck_shards(&self, time_max: Duration) -> Vec<usize> {
+        let (sender, answers) = mpsc::channel();
+        for (index, injector) in self.shared.injectors.iter().enumerate() {
+            let sender = sender.clone();
+            // Nobody listens when the time was over first. A shard that takes no job does not answer.
+            let _ = injector.push(Box::new(move |_| {
+                let _ = sender.send(index);
+            }));
+        }
+        drop(sender);
+        let until = Instant::now() + time_max;
+        let mut stuck: Vec<usize> = (0..self.threads()).collect();
+        while let Ok(index) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            stuck.retain(|shard| *shard != index);
+        }
+        stuck
     }
 
     /// A handle with which any thread and any async runtime of this process makes calls.

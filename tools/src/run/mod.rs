@@ -4,6 +4,7 @@
 //! does the expiry of the stop timeout, during the start and during the stop.
 
 mod daemon;
+mod service_manager;
 mod signals;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use skyring::{NodeBuilder, StartError};
 
+use self::service_manager::ServiceManager;
 use self::signals::Request;
 use crate::shared::node_config::{kinds, load_node};
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, fail};
@@ -111,9 +113,15 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if pid_file.is_some() {
         daemon::report_started();
     }
-    while signals.wait() == Request::ReopenLog {
-        node.reopen_log();
+    let mut manager = ServiceManager::started(&node);
+    loop {
+        match signals.wait(manager.time_left()) {
+            Some(Request::Stop) => break,
+            Some(Request::ReopenLog) => node.reopen_log(),
+            None => manager.report_alive(&node),
+        }
     }
+    manager.stopping(&node);
     node.stop();
     // Removed last: until then no other node can start with it.
     drop(pid_file);

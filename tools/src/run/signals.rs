@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,16 +51,27 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Waits until a signal asks for something. A stop comes first.
-    pub(super) fn wait(&self) -> Request {
+    /// Waits until a signal asks for something, for `time_max` at most if there is one; `None` = the time is over. A stop
+    /// comes first.
+    pub(super) fn wait(&self, time_max: Option<Duration>) -> Option<Request> {
+        let until = time_max.map(|time| Instant::now() + time);
         loop {
-            // An error means that the watching thread has ended: then no signal could stop the node any more.
-            let is_watched = self.wake.recv().is_ok();
+            let woken = match until {
+                None => self.wake.recv().map_err(RecvTimeoutError::from),
+                Some(until) => self
+                    .wake
+                    .recv_timeout(until.saturating_duration_since(Instant::now())),
+            };
+            // The watching thread has ended: then no signal could stop the node any more.
+            let is_watched = woken != Err(RecvTimeoutError::Disconnected);
             if self.stops.load(Ordering::Acquire) || !is_watched {
-                return Request::Stop;
+                return Some(Request::Stop);
             }
             if self.reopens.swap(false, Ordering::AcqRel) {
-                return Request::ReopenLog;
+                return Some(Request::ReopenLog);
+            }
+            if woken.is_err() {
+                return None;
             }
         }
     }

@@ -1,0 +1,275 @@
+//! What belongs to the node of a config: its shards, its log, the port that it listens on, and the nodes that it calls.
+//!
+//! Nothing is left behind: the port is bound and released at once, and a connection to another node sends nothing.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Access, access};
+use skyring::ClusterMap;
+use skyring::config::{NodeAddress, NodeConfig};
+
+use super::facts::Facts;
+use super::finding::{Finding, Level, counted};
+
+/// How long all other nodes together may take to answer.
+const PEERS_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long one of them may take to accept a connection.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Connections at once.
+const CONNECTS_MAX: usize = 32;
+
+/// Judges a node and what is around it.
+pub(super) fn judge(config: &NodeConfig, map: Option<&ClusterMap>, facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![
+        Finding::new(Level::Ok, "config", format!("{} is valid", config.file.display())),
+        shards(config.threads, facts.processors),
+    ];
+    findings.extend(config.logger.as_deref().map(log));
+    if let Some(map) = map {
+        let own = config.open.as_deref();
+        let address = |name: &str| map.nodes.get(name).and_then(|entry| entry.address());
+        if let Some(address) = own.and_then(address) {
+            findings.push(port(address, facts.outgoing_ports));
+        }
+        let others = map
+            .nodes
+            .iter()
+            .filter(|(name, _)| Some(name.as_str()) != own)
+            .filter_map(|(name, entry)| Some((name.clone(), entry.address()?.clone())));
+        findings.extend(peers(others.collect()));
+    }
+    findings
+}
+
+fn shards(threads: usize, processors: usize) -> Finding {
+    let (threads_text, processors_text) = (counted(threads, "shard"), counted(processors, "processor"));
+    if threads <= processors {
+        Finding::new(
+            Level::Ok,
+            "thread",
+            format!("{threads_text} on {processors_text}"),
+        )
+    } else {
+        let text = format!(
+            "{threads_text} on {processors_text}: shards that share a processor wait for each other; set thread \
+             = {processors}"
+        );
+        Finding::new(Level::Warning, "thread", text)
+    }
+}
+
+/// Whether the log file can be written, or made.
+fn log(file: &Path) -> Finding {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let refused = if file.exists() {
+        access(file, Access::WRITE_OK).err()
+    } else {
+        access(folder, Access::WRITE_OK | Access::EXEC_OK).err()
+    };
+    match refused {
+        None => Finding::new(Level::Ok, "logger", format!("{} can be written", file.display())),
+        Some(error) => {
+            let text = format!(
+                "{} cannot be written ({}): create its folder, or give the node's user access to it",
+                file.display(),
+                io::Error::from(error)
+            );
+            Finding::new(Level::Failure, "logger", text)
+        }
+    }
+}
+
+/// Whether the node can listen.
+fn port(address: &NodeAddress, outgoing: Option<(u16, u16)>) -> Finding {
+    let resolved = match resolve(address) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            let text =
+                format!("{address} has no address ({error}): see the name server, or write the address");
+            return Finding::new(Level::Failure, "open", text);
+        }
+    };
+    match TcpListener::bind(resolved) {
+        Ok(_) => port_range(address, outgoing),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let text =
+                format!("{address} is in use: this node runs already, or another program has the port");
+            Finding::new(Level::Warning, "open", text)
+        }
+        Err(error) => {
+            let advice = match error.kind() {
+                io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
+                io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
+                _ => "choose another",
+            };
+            let text = format!("the node cannot listen on {address} ({error}): {advice}");
+            Finding::new(Level::Failure, "open", text)
+        }
+    }
+}
+
+fn port_range(address: &NodeAddress, outgoing: Option<(u16, u16)>) -> Finding {
+    match outgoing {
+        Some((first, last)) if (first..=last).contains(&address.port()) => {
+            let text = format!(
+                "{address} is free, and among the ports {first} to {last} that the system gives to outgoing \
+                 connections: one of them may have it when the node starts; choose a lower one, or reserve it with \
+                 sysctl net.ipv4.ip_local_reserved_ports={}",
+                address.port()
+            );
+            Finding::new(Level::Warning, "open", text)
+        }
+        _ => Finding::new(Level::Ok, "open", format!("{address} is free")),
+    }
+}
+
+fn resolve(address: &NodeAddress) -> io::Result<SocketAddr> {
+    let mut found = (address.host(), address.port()).to_socket_addrs()?;
+    found
+        .next()
+        .ok_or_else(|| io::Error::other("the name has no address"))
+}
+
+/// Connects to the other nodes, [`CONNECTS_MAX`] at a time and for [`PEERS_TIME_MAX`] together.
+fn peers(others: Vec<(String, NodeAddress)>) -> Vec<Finding> {
+    let (sender, results) = mpsc::channel();
+    let mut findings: Vec<Option<Finding>> = others.iter().map(|_| None).collect();
+    let until = Instant::now() + PEERS_TIME_MAX;
+    let (mut begun, mut ended) = (0, 0);
+    while ended < others.len() {
+        while begun < others.len() && begun - ended < CONNECTS_MAX {
+            let (sender, place, address) = (sender.clone(), begun, others[begun].1.clone());
+            // Not scoped: a name server may take longer than this command.
+            thread::spawn(move || {
+                // Nobody listens when the time was over first.
+                let _ = sender.send((place, connect(&address)));
+            });
+            begun += 1;
+        }
+        match results.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok((place, result)) => {
+                ended += 1;
+                let (name, address) = &others[place];
+                findings[place] = Some(peer(name, address, result));
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let missing = others.iter().zip(findings).map(|((name, address), finding)| {
+        finding.unwrap_or_else(|| {
+            let error = Err(io::Error::from(io::ErrorKind::TimedOut));
+            peer(name, address, error)
+        })
+    });
+    missing.collect()
+}
+
+fn connect(address: &NodeAddress) -> io::Result<Duration> {
+    let resolved = resolve(address)?;
+    let begun = Instant::now();
+    TcpStream::connect_timeout(&resolved, CONNECT_TIME_MAX)?;
+    Ok(begun.elapsed())
+}
+
+fn peer(name: &str, address: &NodeAddress, connected: io::Result<Duration>) -> Finding {
+    let what = format!("node {name}");
+    match connected {
+        Ok(time) => {
+            let milliseconds = time.as_secs_f64() * 1e3;
+            Finding::new(
+                Level::Ok,
+                what,
+                format!("{address} accepts connections, in {milliseconds:.1} ms"),
+            )
+        }
+        Err(error) => {
+            let advice = match error.kind() {
+                io::ErrorKind::ConnectionRefused => "it does not run there",
+                io::ErrorKind::TimedOut => "its machine is down, or a firewall drops the packets",
+                _ => "see its name and the network",
+            };
+            // A cluster starts with one node.
+            Finding::new(
+                Level::Note,
+                what,
+                format!("{address} does not answer ({error}): {advice}"),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> NodeAddress {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn more_shards_than_processors_are_a_warning() {
+        assert_eq!(shards(2, 2).level, Level::Ok);
+        let finding = shards(3, 1);
+        assert_eq!(finding.level, Level::Warning);
+        assert!(
+            finding.text.starts_with("3 shards on 1 processor: "),
+            "{finding:?}"
+        );
+    }
+
+    #[test]
+    fn a_port_is_free_or_in_use_or_lies_among_those_of_outgoing_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let used = address(&listener.local_addr().expect("an address").to_string());
+        assert_eq!(port(&used, None).level, Level::Warning);
+        drop(listener);
+        assert_eq!(port(&used, None).level, Level::Ok);
+        let finding = port(&used, Some((1, u16::MAX)));
+        assert!(finding.text.contains("ip_local_reserved_ports"), "{finding:?}");
+        // Set aside for documentation.
+        assert_eq!(port(&address("192.0.2.1:80"), None).level, Level::Failure);
+    }
+
+    #[test]
+    fn other_nodes_are_reached_or_not_in_their_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let there = address(&listener.local_addr().expect("an address").to_string());
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let gone = address(&free.local_addr().expect("an address").to_string());
+        drop(free);
+        let mut others = vec![("gone".to_owned(), gone)];
+        others.extend((0..40).map(|number| (format!("n{number}"), there.clone())));
+        let findings = peers(others);
+        assert_eq!(findings.len(), 41);
+        assert_eq!(
+            (findings[0].level, findings[0].what.as_str()),
+            (Level::Note, "node gone")
+        );
+        assert!(
+            findings[0].text.contains("it does not run there"),
+            "{:?}",
+            findings[0]
+        );
+        assert!(findings[1..].iter().all(|finding| finding.level == Level::Ok));
+        assert_eq!(findings[40].what, "node n39");
+    }
+
+    #[test]
+    fn a_log_file_in_a_folder_that_is_missing_is_a_failure() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(log(&folder.path().join("new.log")).level, Level::Ok);
+        let finding = log(&folder.path().join("missing/new.log"));
+        assert_eq!(finding.level, Level::Failure);
+        assert!(finding.text.contains("No such file"), "{finding:?}");
+    }
+}
