@@ -71,6 +71,7 @@ fn run(
             epoch: 1,
             nonce: [0; NONCE_BYTES],
             resume: Resumption::New,
+            attempt: 0,
         },
         answered: 0,
     };

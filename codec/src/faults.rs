@@ -12,20 +12,36 @@ pub enum Fault {
     AckSkipped,
     /// An answer is dropped that the caller has not acknowledged.
     AnswerDropped,
+    /// The dialler takes any proof in the answer to its hello, and none.
+    AnswerUnchecked,
+    /// A replayed hello resumes a session.
+    AttemptForgotten,
     /// Calls have no timer.
     DeadlineIgnored,
+    /// A dialler with a secret speaks the skynet dialect with whoever does not know its hello.
+    DowngradeAccepted,
     /// A session is resumed with another process.
     EpochForgotten,
+    /// The proof in a hello is not compared.
+    HelloUnchecked,
     /// Partial input survives its connection.
     InputKept,
+    /// The proofs of both directions have the same label.
+    LabelForgotten,
     /// The last message of a replay is dropped.
     LastDropped,
     /// A message that expired without a connection is sent nevertheless.
     LateSent,
     /// A name resolves to its previous handle.
     NameStale,
+    /// The final proof does not depend on the acceptor's nonce.
+    NonceForgotten,
     /// A replay is in reverse order.
     OrderReversed,
+    /// Requests come out before the final proof.
+    ProofNotAwaited,
+    /// The final proof is not compared.
+    ProofUnchecked,
     /// A message is replayed that the peer has received.
     ReplayedTwice,
     /// Requests on the fast path are not counted as received.
@@ -40,16 +56,24 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 14] = [
+    pub const ALL: [Fault; 22] = [
         Fault::AckSkipped,
         Fault::AnswerDropped,
+        Fault::AnswerUnchecked,
+        Fault::AttemptForgotten,
         Fault::DeadlineIgnored,
+        Fault::DowngradeAccepted,
         Fault::EpochForgotten,
+        Fault::HelloUnchecked,
         Fault::InputKept,
+        Fault::LabelForgotten,
         Fault::LastDropped,
         Fault::LateSent,
         Fault::NameStale,
+        Fault::NonceForgotten,
         Fault::OrderReversed,
+        Fault::ProofNotAwaited,
+        Fault::ProofUnchecked,
         Fault::ReplayedTwice,
         Fault::RequestUncounted,
         Fault::RunDenied,

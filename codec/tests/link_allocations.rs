@@ -89,6 +89,7 @@ impl Pair {
             epoch: 1,
             nonce: [0; 16],
             resume: Resumption::New,
+            attempt: 0,
         };
         match dialect {
             Dialect::Skynet => pair.caller.connected(),

@@ -40,6 +40,7 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    security = "../chapters/security.md";
     console = "../chapters/console.md";
     skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";

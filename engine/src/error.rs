@@ -162,6 +162,19 @@ impl Error {
         Error::Invalid { what: what.into() }
     }
 
+    /// The error of a call to a node that is down for this cause. A cause that begins with `denied: ` is a refusal.
+    pub(crate) fn down(node: Text, cause: &Text) -> Error {
+        match cause.strip_prefix("denied: ") {
+            Some(reason) => Error::Denied {
+                reason: format!("node {node}: {reason}").into(),
+            },
+            None => Error::Unreachable {
+                node,
+                cause: Text::clone(cause),
+            },
+        }
+    }
+
     pub(crate) fn overloaded(what: impl Into<Text>) -> Error {
         Error::Overloaded { what: what.into() }
     }

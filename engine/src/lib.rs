@@ -66,7 +66,7 @@ pub use api::cluster::{Cluster, Open, OpenOptions};
 pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 pub use cluster::membership::monitor::Monitor;
-pub use config::{ClusterMap, Escalation, Restart, Runtime, Strategy};
+pub use config::{ClusterMap, Escalation, Restart, Runtime, Security, Strategy};
 pub use error::{Error, Text};
 pub use metrics::{Counter, Metrics};
 pub use node::{Node, NodeBuilder, StartError};
@@ -103,6 +103,7 @@ pub mod limits {
     };
     pub use crate::cluster::accepting::listener::CLIENTS_MAX_DEFAULT;
     pub use crate::cluster::accepting::sessions::SESSIONS_DETACHED_MAX;
+    pub use crate::cluster::accepting::waiting::CONNECTIONS_UNPROVED_MAX;
     pub use crate::cluster::dialling::channel::MOVE_TIME_MS_MAX;
     pub use crate::cluster::dialling::drain::DRAINED_AT_ONCE_MAX;
     pub use crate::cluster::dialling::pending::{PENDING_BYTES_MAX, PENDING_REQUESTS_MAX};

@@ -50,6 +50,28 @@ metrics! {
     connections_stalled,
     /// Connections closed because they held the most memory when those of a shard exceeded their limit.
     connections_greedy,
+    /// Connections denied because their hello, or their first request, proves no cluster secret: none is set at the peer.
+    connections_without_secret,
+    /// Connections denied because their peer has another cluster secret.
+    connections_other_secret,
+    /// Connections denied because their hello was changed after its proof was made.
+    connections_hello_changed,
+    /// Connections denied because the proof behind their hello was that of another handshake: the hello was a replay.
+    connections_hello_replayed,
+    /// Connections denied because they sent this node's own proof back.
+    connections_proof_reflected,
+    /// Connections denied because they spoke the skynet dialect, which proves nothing, and their address is not listed.
+    connections_skynet_denied,
+    /// Connections denied because their first package was longer than a hello.
+    connections_hello_too_long,
+    /// Connections denied because another frame came in the place of the proof.
+    connections_frame_early,
+    /// Connections closed because they did not prove the cluster secret in time.
+    connections_unproved_late,
+    /// Connections closed because too many of their address had not proved the cluster secret.
+    connections_unproved_crowded,
+    /// Requests of peers denied because the rules do not allow their node to call the service.
+    calls_not_allowed,
     /// Requests of peers refused because too many bytes of other requests were in progress.
     requests_refused,
     /// Pauses in the reading of a connection, because too many of its replies waited.
@@ -68,6 +90,12 @@ metrics! {
     group_calls_moved,
     /// Idempotent calls to groups that were sent to a second member, because the first took long.
     group_calls_hedged,
+    /// Attempts to connect to a peer that refused this node.
+    connects_denied,
+    /// Attempts to connect that were given up because the peer did not prove the cluster secret.
+    connects_unproved,
+    /// Attempts to connect that were given up because another node than the dialled one answered.
+    connects_misled,
     /// Attempts to connect to a peer that failed.
     connects_failed,
     /// Connections to peers that broke.

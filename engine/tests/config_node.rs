@@ -195,12 +195,6 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
              two keys"
                 .into(),
         ),
-        (
-            "cluster_secret = 'x'",
-            "config_db: cluster_secret: connections of nodes are not authenticated yet; remove this key, and let only \
-             your own machines connect to the nodes' ports"
-                .into(),
-        ),
         ("start = '\\xc4\\xe3'", "config_db: start: expected text, found text that is not UTF-8".into()),
         (
             "services = { ['\\xc4\\xe3'] = 'echo' }",
@@ -426,12 +420,12 @@ fn a_harbor_with_standalone_runs_alone_and_says_so() {
 
 #[test]
 fn a_key_that_looks_like_a_misspelt_one_is_told_and_kept() {
-    let config = load("cluster_secert = 'x' call_timeout = 5 mongo_port = 27017 thread = 1").unwrap();
+    let config = load("stop_timout_ms = 'x' call_timeout = 5 mongo_port = 27017 thread = 1").unwrap();
     assert_eq!(
         config.notices,
         [
             "\"call_timeout\" is no key of a node; is it meant to be call_timeout_ms? It is only kept for getenv",
-            "\"cluster_secert\" is no key of a node; is it meant to be cluster_secret? It is only kept for getenv",
+            "\"stop_timout_ms\" is no key of a node; is it meant to be stop_timeout_ms? It is only kept for getenv",
         ]
     );
     assert_eq!(config.environment_text("call_timeout"), Some("5"));

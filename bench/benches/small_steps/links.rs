@@ -46,6 +46,7 @@ impl Pair {
             epoch: 1,
             nonce: [0; 16],
             resume: Resumption::New,
+            attempt: 0,
         };
         pair.caller.dial(0, &hello).expect("a valid hello");
         pair.carry_there();

@@ -9,6 +9,7 @@ pub mod link_caller;
 pub mod native_callee;
 pub mod native_caller;
 pub mod peer;
+pub mod proof;
 pub mod samples;
 pub mod seri;
 pub mod session;
@@ -31,7 +32,7 @@ pub struct Entry {
 }
 
 /// All of them.
-pub const ENTRIES: [Entry; 10] = [
+pub const ENTRIES: [Entry; 11] = [
     Entry {
         name: "seri_unpack",
         run: seri::unpack,
@@ -77,6 +78,12 @@ pub const ENTRIES: [Entry; 10] = [
         run: hello::native_hello,
         shape: Content::Packages.plain(),
         samples: samples::hellos,
+    },
+    Entry {
+        name: "native_proof",
+        run: proof::native_proof,
+        shape: Content::Packages.with_cut(),
+        samples: samples::proved_handshakes,
     },
     Entry {
         name: "native_caller",

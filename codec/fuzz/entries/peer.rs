@@ -17,6 +17,7 @@ pub fn hello() -> Hello {
         epoch: 1,
         nonce: [7; 16],
         resume: Resumption::New,
+        attempt: 0,
     }
 }
 

@@ -125,6 +125,43 @@ pub fn hellos() -> Vec<Vec<u8>> {
     vec![HELLO.to_vec(), HELLO[25..].to_vec(), answer, refusal.to_vec()]
 }
 
+/// A hello with a proof, as a request package.
+pub const PROVED_HELLO: &[u8] =
+    b"\x00\xa8\x00\x00\x00\x00\x00\x01\x00\x00\x00lskyring.hello\x06<version\x0a\x01<channel\x0a\x01Dc\
+    hannels\x0a\x04<threads\x0a\x04,epoch\x0a\x07$node$game,nonce\x840123456789abcdef4resume\x09<att\
+    empt\x0a\x01\x00\x15(\x00\xbd\xbak)\x20\xd6\xd7;\x7f2\x8c\xf8\xedVI\xe4AWV\x84\x1d\xd7\x9b`\x80\x88\
+    \xfaV\xe2e\xa7\xe4\x1a\xc2K\x119\xd3\x9am";
+
+/// The answer to it, with a proof.
+const PROVED_ANSWER: &[u8] =
+    b"\x00\x93\x01\x00\x00\x00\x01lskyring.hello\x06<version\x0a\x01<channel\x0a\x01Dchannels\x0a\x02<\
+    threads\x0a\x02,epoch\x22\xff\xff\xff\xff$node\x14db,nonce\x84fedcba98765432104resume\x09\x00\x15\
+    \x20\x00\xda\x95\xa9-\xfe^\xca7\xfay\x01\x8e\xb2\xd4\x8e\xec\xddJ\x80_\xcc\x0c\x0at\xfd\x91\xb6I\
+    \x96\xe9\xa2\xdc";
+
+/// The frame that follows.
+const PROOF_FRAME: &[u8] =
+    b"\x20\x00\x00\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+    \xf3ma\xcb\x94\x03\xc3Fy\x9f\x8e\x87.)\x9a\x01\xf1c\x14\xc1Pn-\xd9\xcb\xcf\xf9\x16>\x13\xaf\xda";
+
+/// The parts of a handshake with proofs, alone and one after another, and other frames in the place of the proof.
+pub fn proved_handshakes() -> Vec<Vec<u8>> {
+    let call = &FRAMES[..HEADER_AND_NAME];
+    let streams = [
+        PROVED_HELLO.to_vec(),
+        PROVED_ANSWER.to_vec(),
+        PROOF_FRAME.to_vec(),
+        [PROVED_HELLO, PROOF_FRAME, FRAMES].concat(),
+        [call, FRAMES].concat(),
+        HELLO.to_vec(),
+        REQUESTS.to_vec(),
+    ];
+    streams.iter().flat_map(|stream| cut(stream)).collect()
+}
+
+/// Bytes of the first frame of [`FRAMES`].
+const HEADER_AND_NAME: usize = 28;
+
 /// A name defined and called, a send to a handle, a ping, an acknowledgement, a goodbye, a call that is too large with
 /// its bytes left out.
 const FRAMES: &[u8] = b"\
@@ -171,5 +208,8 @@ const RESUME_STEPS: &[u8] = &[
 
 /// Steps of a session.
 pub fn session_steps() -> Vec<Vec<u8>> {
-    vec![SESSION_STEPS.to_vec(), RESUME_STEPS.to_vec()]
+    let plain = [SESSION_STEPS, RESUME_STEPS].map(<[u8]>::to_vec);
+    // An odd length: with a cluster secret.
+    let closed = plain.clone().map(|steps| [&steps[..], &[0]].concat());
+    [plain, closed].concat()
 }

@@ -22,10 +22,13 @@
 //!   idempotent call is ever transmitted to two links;
 //! - a call is reported as lost without having run only if none of its bytes was transmitted, or the peer reported
 //!   that it had not received it;
+//! - with a cluster secret nothing that depends on a request comes out at either end, and no session changes hands,
+//!   before the other end has proved the secret;
 //! - everything that is held is bounded in bytes or in number; lengths that a peer declares reserve no memory;
 //! - input that neither a Skynet nor a Skyring node would send is a typed [`ProtocolError`], after which the
 //!   connection must be closed.
 
+mod access;
 mod acks;
 mod callee;
 mod caller;
@@ -36,12 +39,13 @@ mod reassembly;
 mod retained;
 mod sessions;
 
+pub use access::Access;
 pub use acks::ACK_DELAY_MS_MAX;
 pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
 pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
 pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
 
-use crate::native::{FrameError, HelloError};
+use crate::native::{FrameError, HelloError, Unproved};
 use crate::skynet::DecodeError;
 
 /// The default limit of a message: 16 MiB, and 64 KiB for what surrounds a payload of that size.
@@ -120,6 +124,9 @@ pub enum ProtocolError {
         /// The text of the peer, truncated when it is long.
         text: String,
     },
+    /// The other end has not proved the cluster secret.
+    #[error("not proved: {0}")]
+    Unproved(#[from] Unproved),
     /// The first package is not the answer to the hello.
     #[error("the first package is not the answer to the hello")]
     HandshakeOrder,

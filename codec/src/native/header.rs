@@ -7,7 +7,7 @@
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
-use super::FrameError;
+use super::{FrameError, PROOF_BYTES};
 use crate::limits::NAME_BYTES_MAX;
 
 /// Bytes of the header.
@@ -53,6 +53,8 @@ pub enum FrameKind {
     Goodbye = 8,
     /// Acknowledges numbered frames; see [`Header::received`].
     Ack = 9,
+    /// The dialler's proof of the cluster secret, its first frame where the acceptor has one.
+    Proof = 10,
 }
 
 impl FrameKind {
@@ -69,6 +71,7 @@ impl FrameKind {
             7 => Self::Pong,
             8 => Self::Goodbye,
             9 => Self::Ack,
+            10 => Self::Proof,
             _ => return None,
         })
     }
@@ -79,6 +82,7 @@ impl FrameKind {
         match self {
             Self::Call | Self::Send | Self::ReplyOk | Self::ReplyError => None,
             Self::DefineName => Some(NAME_BYTES_MAX),
+            Self::Proof => Some(PROOF_BYTES),
             Self::Ping | Self::Pong | Self::Goodbye | Self::Ack => Some(0),
         }
     }
@@ -245,7 +249,7 @@ mod tests {
 
     #[test]
     fn every_kind_that_is_not_defined_is_an_error() {
-        for kind in (0..=255).filter(|kind| !(1..=9).contains(kind)) {
+        for kind in (0..=255).filter(|kind| !(1..=10).contains(kind)) {
             assert_eq!(changed(4, kind), Err(FrameError::Kind { kind }));
         }
     }
@@ -287,6 +291,7 @@ mod tests {
     fn control_frames_are_bounded_by_their_header_alone() {
         for (kind, limit) in [
             (FrameKind::DefineName, 255),
+            (FrameKind::Proof, 32),
             (FrameKind::Ping, 0),
             (FrameKind::Pong, 0),
             (FrameKind::Goodbye, 0),

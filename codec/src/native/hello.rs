@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::proof::{Hash, hash};
 use crate::seri::{PackError, Packer, TableRef, UnpackError, ValueRef, values};
 
 /// The name that a hello queries.
@@ -48,6 +49,19 @@ pub struct Hello {
     pub nonce: [u8; NONCE_BYTES],
     /// Whether and which session this connection has. A link sets it by its limits.
     pub resume: Resumption,
+    /// The number of this connection among those of its channel that the dialler has opened, from 1; 0 when it does not
+    /// say. An acceptor resumes a session only for a higher number than the last, so that a replayed hello resumes
+    /// none. A link sets it where there is a cluster secret.
+    pub attempt: u64,
+}
+
+/// A packed hello that was read, with the parts that its proof is about.
+pub(crate) struct ReadHello<'a> {
+    pub(crate) hello: Hello,
+    /// The hash of everything that the proof covers.
+    pub(crate) hash: Hash,
+    /// The proof behind the table; empty when there is none.
+    pub(crate) proof: &'a [u8],
 }
 
 /// Whether both ends retain frames until the other has acknowledged them, to resume the session on the next
@@ -95,6 +109,14 @@ pub enum HelloError {
     /// The session that it names does not exist, or frames were dropped that it needs.
     #[error("hello: the session that it names cannot be resumed")]
     Session,
+    /// The node that answers is not the one that was dialled.
+    #[error("hello: node {answered:?} answers at the address of {dialled:?}")]
+    OtherNode {
+        /// Its name.
+        answered: String,
+        /// The name that was dialled.
+        dialled: String,
+    },
     /// The peer answered with a version that this end did not offer.
     #[error("hello: answered with version {version}, but {offered} was offered")]
     Version {
@@ -119,6 +141,21 @@ impl Hello {
     /// # Errors
     /// [`HelloError::Field`] for a field that the other end would refuse.
     pub fn pack(&self) -> Result<Bytes, HelloError> {
+        Ok(self.pack_into_buffer()?.freeze())
+    }
+
+    /// Packs the hello with a proof behind it: the result of `prove` for the hash of the hello. Returns the hash too.
+    pub(crate) fn pack_proved(
+        &self,
+        prove: impl FnOnce(&Hash) -> Vec<u8>,
+    ) -> Result<(Bytes, Hash), HelloError> {
+        let mut buffer = self.pack_into_buffer()?;
+        let hash = hash(&buffer);
+        Packer::new(&mut buffer).string(&prove(&hash))?;
+        Ok((buffer.freeze(), hash))
+    }
+
+    fn pack_into_buffer(&self) -> Result<BytesMut, HelloError> {
         self.check()?;
         let mut buffer = BytesMut::with_capacity(256);
         let mut packer = Packer::new(&mut buffer);
@@ -145,8 +182,11 @@ impl Hello {
             packer.string(session)?;
             integer(&mut packer, "received", *received as i64)?;
         }
+        if self.attempt > 0 {
+            integer(&mut packer, "attempt", self.attempt as i64)?;
+        }
         packer.table_end();
-        Ok(buffer.freeze())
+        Ok(buffer)
     }
 
     fn check(&self) -> Result<(), HelloError> {
@@ -157,6 +197,7 @@ impl Hello {
             ("channel", (1..=self.channels).contains(&self.channel)),
             ("threads", (1..=THREADS_MAX).contains(&self.threads)),
             ("received", i64::try_from(self.resume.received()).is_ok()),
+            ("attempt", i64::try_from(self.attempt).is_ok()),
         ];
         match is_valid.into_iter().find(|(_, is_valid)| !is_valid) {
             Some((key, _)) => Err(HelloError::Field { key }),
@@ -169,6 +210,11 @@ impl Hello {
     /// # Errors
     /// A [`HelloError`] that names the invalid part.
     pub fn unpack(payload: &[u8]) -> Result<Self, HelloError> {
+        Ok(Self::read(payload)?.hello)
+    }
+
+    /// Reads a hello or its answer, with the proof behind it.
+    pub(crate) fn read(payload: &[u8]) -> Result<ReadHello<'_>, HelloError> {
         if payload.len() > HELLO_BYTES_MAX {
             let bytes = payload.len();
             return Err(HelloError::Length { bytes });
@@ -185,6 +231,12 @@ impl Hello {
         let node = table.get("node").and_then(|node| node.as_str());
         let nonce = table.get("nonce").and_then(|nonce| nonce.as_bytes());
         let epoch = table.get("epoch").and_then(|epoch| epoch.as_integer());
+        let attempt = match table.get("attempt") {
+            None => Some(0),
+            Some(attempt) => attempt
+                .as_integer()
+                .and_then(|attempt| u64::try_from(attempt).ok()),
+        };
         let hello = Self {
             version: number(&table, "version", None)?,
             node: node.ok_or(HelloError::Field { key: "node" })?.to_owned(),
@@ -196,9 +248,18 @@ impl Hello {
                 .and_then(|nonce| nonce.try_into().ok())
                 .ok_or(HelloError::Field { key: "nonce" })?,
             resume: resumption(&table)?,
+            attempt: attempt.ok_or(HelloError::Field { key: "attempt" })?,
         };
         hello.check()?;
-        Ok(hello)
+        let covered = payload.len() - values.rest().len();
+        // Anything else in the place of the proof is none; without a secret nobody looks at it.
+        let proof = values.take_value().ok().and_then(|proof| proof.as_bytes());
+        let proof = proof.filter(|_| values.rest().is_empty());
+        Ok(ReadHello {
+            hello,
+            hash: hash(payload.get(..covered).unwrap_or_default()),
+            proof: proof.unwrap_or_default(),
+        })
     }
 }
 
@@ -255,6 +316,7 @@ mod tests {
             epoch: 0xfedc_ba98_7654_3210,
             nonce: *b"0123456789abcdef",
             resume: Resumption::Off,
+            attempt: 0,
         }
     }
 

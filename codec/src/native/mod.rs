@@ -12,17 +12,23 @@ mod code;
 mod header;
 mod hello;
 mod names;
+mod proof;
 mod reader;
 mod shards;
 
 pub use code::ErrorCode;
 pub use header::{FrameKind, HEADER_BYTES, Header};
+pub(crate) use hello::ReadHello;
 pub use hello::{
     CHANNELS_MAX, HELLO_BYTES_MAX, HELLO_NAME, Hello, HelloError, NONCE_BYTES, Resumption, THREADS_MAX,
     VERSION,
 };
 pub use names::NAMES_MAX;
 pub(crate) use names::{NamesIn, NamesOut};
+pub(crate) use proof::{Awaited, Hash};
+pub use proof::{
+    PROOF_BYTES, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX, SecretError, Secrets, Unproved,
+};
 pub use reader::{FrameReader, Step};
 pub(crate) use shards::ShardsOut;
 

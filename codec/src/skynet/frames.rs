@@ -54,6 +54,14 @@ impl Framer {
         }
     }
 
+    /// The length of the next package, as far as it is known: it may not have arrived.
+    pub(crate) fn next_length(&self) -> Option<usize> {
+        match self.begun.len() {
+            0 => package_length(&self.chunks.current),
+            _ => package_length(&self.begun),
+        }
+    }
+
     /// Whether a part of a package is held, or unread chunks.
     pub fn has_partial(&self) -> bool {
         !(self.begun.is_empty() && self.chunks.is_empty())

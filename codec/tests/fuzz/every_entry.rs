@@ -70,6 +70,12 @@ fn from_bytes_holds_its_promises_on_mutated_records() {
 }
 
 #[test]
+fn a_stranger_with_recorded_handshakes_is_neither_served_nor_trusted() {
+    run(&entry("native_proof"), 10_000);
+    run_on_noise("native_proof", 2_000);
+}
+
+#[test]
 fn requests_decode_without_panic_and_encode_to_what_they_were() {
     run(&entry("skynet_request"), 20_000);
 }

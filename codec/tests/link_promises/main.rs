@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod names;
 mod native_hostile;
+mod proof;
 mod properties;
 mod resume;
 mod resume_acks;

@@ -30,6 +30,7 @@ pub(crate) fn hello() -> Hello {
         epoch: 7,
         nonce: *b"0123456789abcdef",
         resume: Resumption::Off,
+        attempt: 0,
     }
 }
 

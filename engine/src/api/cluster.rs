@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::api::proxy::Proxy;
+use crate::cluster::accepting::admission::Offer;
 use crate::cluster::accepting::listener;
 use crate::cluster::membership::detector::NodeState;
 use crate::cluster::membership::monitor::Monitor;
@@ -83,12 +84,16 @@ impl Cluster {
     pub async fn open_with(&self, place: impl Into<Open>, options: OpenOptions) -> Result<SocketAddr, Error> {
         let cluster = self.caller.shard.cluster();
         let node = &self.caller.shard.node;
-        let mut channels = options.channels;
+        let mut offer = Offer {
+            channels: options.channels,
+            name: None,
+        };
         let address = match place.into() {
             Open::Port(port) => SocketAddr::from(([0, 0, 0, 0], port)),
             Open::Node(name) => {
                 let map = cluster.shared.map.get();
-                channels = channels.or(map.channels(&name));
+                offer.channels = offer.channels.or(map.channels(&name));
+                offer.name = Some(name.as_str().into());
                 let own = node
                     .settings
                     .listen
@@ -108,8 +113,11 @@ impl Cluster {
                 })?
             }
         };
-        let channels = channels.or(node.settings.channels);
-        let local = listener::open(node, &cluster.shared, address, options.clients_max, channels)?;
+        offer.channels = offer.channels.or(node.settings.channels);
+        if let Some(name) = &offer.name {
+            cluster.shared.set_name(name);
+        }
+        let local = listener::open(node, &cluster.shared, address, options.clients_max, offer)?;
         self.caller.log(format!("Listen on {local}"));
         Ok(local)
     }

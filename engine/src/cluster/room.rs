@@ -8,6 +8,7 @@ use crate::cluster::accepting::budget::Budget;
 use crate::cluster::accepting::inbound::Inbound;
 use crate::cluster::accepting::incidents::Incidents;
 use crate::cluster::accepting::sessions::Sessions;
+use crate::cluster::accepting::waiting::Waiting;
 use crate::cluster::dialling::channel::Channel;
 use crate::cluster::dialling::peers::Peers;
 use crate::cluster::dialling::pending::Pending;
@@ -46,6 +47,8 @@ pub(crate) struct ClusterShard {
     /// Every inbound connection, and every detached session.
     pub(in crate::cluster) inbound: RefCell<Slab<Rc<Inbound>>>,
     pub(in crate::cluster) sessions: Sessions,
+    /// The connections that have not proved the cluster secret yet.
+    pub(in crate::cluster) waiting: Waiting,
     /// The memory that the inbound connections hold.
     pub(in crate::cluster) budget: Rc<Budget>,
     pub(in crate::cluster) incidents: Incidents,
@@ -67,6 +70,7 @@ impl ClusterShard {
             pending: Pending::default(),
             inbound: RefCell::default(),
             sessions: Sessions::default(),
+            waiting: Waiting::default(),
             budget: Rc::default(),
             incidents: Incidents::default(),
             states: States::new(node.settings.down_after_ms),

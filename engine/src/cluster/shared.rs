@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 
+use crate::cluster::accepting::admission::Offer;
 use crate::config::ClusterMap;
+use crate::core::ShardCore;
 use crate::core::handle::Handle;
-use crate::core::node::{NodeShared, random_number};
+use crate::core::node::random_number;
 use crate::core::versioned::Versioned;
 use crate::error::{Error, Text};
 use crate::rt::listener::Listener;
@@ -25,6 +27,8 @@ pub(crate) struct ClusterShared {
     proxies: Mutex<HashMap<String, Handle>>,
     /// The number of shards that have drained: their peers have the goodbye and their answers.
     pub(crate) shards_drained: AtomicUsize,
+    /// The name under which the node first listened.
+    opened_as: OnceLock<Text>,
     /// Why each unreachable node cannot be reached.
     failures: Mutex<HashMap<Text, Text>>,
 }
@@ -36,8 +40,14 @@ impl ClusterShared {
             listeners: Mutex::default(),
             proxies: Mutex::default(),
             shards_drained: AtomicUsize::new(0),
+            opened_as: OnceLock::new(),
             failures: Mutex::default(),
         })
+    }
+
+    /// Records a name under which the node listens; the first one is its name for peers if its config has none.
+    pub(crate) fn set_name(&self, name: &Text) {
+        self.opened_as.get_or_init(|| Text::clone(name));
     }
 
     /// Records why a node cannot be reached; `None`: it is reachable.
@@ -94,16 +104,32 @@ impl ClusterShared {
 }
 
 /// The hello of this node.
-pub(crate) fn hello(node: &NodeShared, channel: u32, channels: u32) -> Hello {
+pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
+    let node = &shard.node;
+    let name = match (&*node.settings.name, shard.cluster().shared.opened_as.get()) {
+        ("", Some(opened_as)) => opened_as,
+        (name, _) => name,
+    };
     Hello {
         version: VERSION,
-        node: node.settings.name.clone(),
+        node: name.to_owned(),
         channel,
         channels,
-        threads: node.shards() as u32,
+        threads: shard.shards() as u32,
         epoch: node.epoch,
         nonce: secret_bytes(),
         resume: Resumption::New,
+        attempt: 0,
+    }
+}
+
+/// The hello of this node for a peer of one of its listeners.
+pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u32) -> Hello {
+    let hello = hello(shard, channel, channels);
+    let node = offer.name.as_ref().map(|name| name.to_string());
+    Hello {
+        node: node.unwrap_or(hello.node),
+        ..hello
     }
 }
 

@@ -122,6 +122,9 @@ pub enum ConfigErrorKind {
     /// A cluster map was given where a node config was expected.
     #[error("this is a cluster map, not a node config; name it in a config as cluster = \"FILE\"")]
     MapNotConfig,
+    /// A key that decides whom a node talks to is wrong. The text holds no secret.
+    #[error("{0}")]
+    Security(String),
     /// A key or value of Skynet's that this engine does not act on.
     #[error("{0}")]
     Unsupported(&'static str),

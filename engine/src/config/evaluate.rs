@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 use mlua::chunk::ChunkMode;
 use mlua::{HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
 
+use super::conceal::Concealed;
 use super::error::{ConfigError, ConfigErrorKind, quoted};
+use super::known::SECRET;
 use super::source;
 
 /// Steps (instructions of the interpreter) that one evaluation may take, includes together.
@@ -80,6 +82,8 @@ pub(super) enum Value {
     Bytes(Vec<u8>),
     /// A table with names as keys.
     Table(Entries),
+    /// A table of a global that lists values, in order.
+    List(Vec<Value>),
     /// A table inside a table: what it lists, in order, and what it names. Tables inside it are `Other`.
     Mixed {
         /// The values of the keys 1, 2, 3 and so on.
@@ -102,6 +106,7 @@ impl fmt::Display for Value {
             Value::Text(text) => formatter.write_str(&quoted(text)),
             Value::Bytes(_) => formatter.write_str("text that is not UTF-8"),
             Value::Table(_) | Value::Mixed { .. } => formatter.write_str("a table"),
+            Value::List(_) => formatter.write_str("a table whose keys are not names"),
             Value::Other(name) => formatter.write_str(name),
         }
     }
@@ -154,6 +159,7 @@ pub(super) fn evaluate_files(
 /// What the callbacks of one evaluation share.
 struct Evaluation {
     variables: Variables,
+    concealed: Concealed,
     /// Every file so far; a chunk is named `#` and its index here, so that errors lead back to it.
     files: RefCell<Vec<PathBuf>>,
     /// The files being evaluated, innermost last, as indexes.
@@ -167,6 +173,7 @@ struct Evaluation {
 fn run(path: PathBuf, text: Vec<u8>, variables: Variables) -> Result<(Entries, Vec<PathBuf>), ConfigError> {
     let evaluation = Rc::new(Evaluation {
         variables,
+        concealed: Concealed::default(),
         files: RefCell::new(vec![path.clone()]),
         nesting: RefCell::new(Vec::new()),
         failure: RefCell::new(None),
@@ -178,7 +185,18 @@ fn run(path: PathBuf, text: Vec<u8>, variables: Variables) -> Result<(Entries, V
         entries(&lua, &globals, Depth::Value)
     });
     match result {
-        Ok(Ok(entries)) => Ok((entries, evaluation.files.take())),
+        Ok(Ok(entries)) => {
+            let is_set = entries.keys().any(|key| key.starts_with(SECRET));
+            if evaluation.concealed.is_assigned() && !is_set && variables == Variables::Replaced {
+                let hint = "is nil, so the node would be open; write it in quotes: cluster_secret = \"$CLUSTER_SECRET\"";
+                return Err(ConfigError::of_key(
+                    &path,
+                    SECRET,
+                    ConfigErrorKind::Unsupported(hint),
+                ));
+            }
+            Ok((entries, evaluation.files.take()))
+        }
         Ok(Err(key)) => {
             let expected = "names as keys, as in NAME = VALUE".to_owned();
             let kind = ConfigErrorKind::WrongValue {
@@ -248,6 +266,7 @@ impl Evaluation {
     /// Runs the text of the file with this index, and merges the table it returns into the globals.
     fn run_file(&self, lua: &Lua, globals: &Table, index: usize, text: &[u8]) -> mlua::Result<()> {
         let path = self.file(index).unwrap_or_default();
+        self.concealed.note(text);
         let text = match self.variables {
             Variables::Plain => text.to_owned(),
             Variables::Replaced => source::replace_variables(&path, text, |name| std::env::var_os(name))
@@ -366,13 +385,14 @@ impl Evaluation {
     /// Takes the `#0:3: ` in front of a message apart, and leaves out what follows the first line.
     fn located(&self, message: &str, path: &Path, kind: fn(String) -> ConfigErrorKind) -> ConfigError {
         let message = message.lines().next().unwrap_or_default();
+        let message = self.concealed.conceal(message);
         let located = message.split_once(": ").and_then(|(place, rest)| {
             let (chunk, line) = place.split_once(':')?;
             Some((self.file(chunk_index(chunk)?)?, line.parse::<u32>().ok()?, rest))
         });
         match located {
             Some((file, line, rest)) => ConfigError::of_line(&file, Some(line), kind(explained(rest))),
-            None => ConfigError::of_file(path, kind(explained(message))),
+            None => ConfigError::of_file(path, kind(explained(&message))),
         }
     }
 }
@@ -474,7 +494,10 @@ fn converted(lua: &Lua, value: &mlua::Value, depth: Depth) -> mlua::Result<Value
         mlua::Value::Table(table) if depth == Depth::Value => match entries(lua, table, Depth::Inside)? {
             Ok(entries) => Value::Table(entries),
             Err(Value::Bytes(_)) => Value::Other("a table with a name that is not UTF-8 text"),
-            Err(_) => Value::Other("a table whose keys are not names"),
+            Err(_) => match mixed(lua, table)? {
+                Value::Mixed { listed, named } if named.is_empty() => Value::List(listed),
+                _ => Value::Other("a table whose keys are not names"),
+            },
         },
         mlua::Value::Table(table) if depth == Depth::Inside => mixed(lua, table)?,
         mlua::Value::Table(_) => Value::Other("a table"),

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use super::error::ConfigError;
 use super::evaluate::{Entries, Value};
+use super::known::SECURITY_KEYS;
 use super::service::{RestartConfig, SERVICE_NAME_BYTES_MAX, ServiceConfig, SupervisionConfig};
 use super::supervision::{Escalation, Restart, Strategy};
 
@@ -73,6 +74,16 @@ impl Keys<'_> {
         match self.entries.get(key) {
             Some(Value::Boolean(false)) => Ok(None),
             _ => self.path(key),
+        }
+    }
+
+    /// A list of texts, or one text; an empty text is the same as none.
+    pub(super) fn texts(&self, key: &str, expected: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        match self.entries.get(key) {
+            None => Ok(None),
+            Some(value) => texts(value)
+                .map(|texts| Some(texts).filter(|texts| *texts != [""]))
+                .map_err(|found| ConfigError::wrong_value(self.path, key, expected, found)),
         }
     }
 
@@ -260,6 +271,7 @@ impl Keys<'_> {
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
                 Value::Table(_) if ["services", "supervision", "discovery"].contains(&&**key) => continue,
+                Value::Table(_) | Value::List(_) if SECURITY_KEYS.contains(&key.as_str()) => continue,
                 found => {
                     let expected = "text, a number, true or false";
                     return Err(ConfigError::wrong_value(self.path, key, expected, found));
@@ -269,4 +281,21 @@ impl Keys<'_> {
         }
         Ok(environment)
     }
+}
+
+/// The texts of a list, or of one text; or else the value that is none.
+pub(super) fn texts(value: &Value) -> Result<Vec<String>, &Value> {
+    let values = match value {
+        Value::Text(text) => return Ok(vec![text.clone()]),
+        Value::List(values) => values,
+        Value::Mixed { listed, named } if named.is_empty() => listed,
+        // An empty table has neither names nor numbers.
+        Value::Table(entries) if entries.is_empty() => return Ok(Vec::new()),
+        other => return Err(other),
+    };
+    let texts = values.iter().map(|value| match value {
+        Value::Text(text) => Ok(text.clone()),
+        other => Err(other),
+    });
+    texts.collect()
 }

@@ -4,9 +4,12 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 41] = [
+pub(super) const NODE_KEYS: [&str; 45] = [
     "accepts_per_second_max",
     "address",
+    "allow",
+    "allow_default",
+    "allow_skynet_peers",
     "bootstrap",
     "builtin_lualib",
     "call_timeout_ms",
@@ -15,6 +18,7 @@ pub(super) const NODE_KEYS: [&str; 41] = [
     "clients_per_source_max",
     "cluster",
     "cluster_secret",
+    "cluster_secret_file",
     "cpath",
     "daemon",
     "dialect",
@@ -47,6 +51,24 @@ pub(super) const NODE_KEYS: [&str; 41] = [
     "supervision",
     "thread",
 ];
+
+/// The key of the cluster secret itself.
+pub(super) const SECRET: &str = "cluster_secret";
+
+/// The key of a file with it.
+pub(super) const SECRET_FILE: &str = "cluster_secret_file";
+
+/// The key of the networks with which the skynet dialect is permitted.
+pub(super) const SKYNET_PEERS: &str = "allow_skynet_peers";
+
+/// The key of the rules of who may call which service.
+pub(super) const ALLOW: &str = "allow";
+
+/// The key of who may call services without a rule.
+pub(super) const ALLOW_DEFAULT: &str = "allow_default";
+
+/// The keys that close a node. A misspelt one would leave it open, so it is an error and no notice.
+pub(super) const SECURITY_KEYS: [&str; 5] = [SECRET, SECRET_FILE, SKYNET_PEERS, ALLOW, ALLOW_DEFAULT];
 
 /// The longest key that is compared with the known ones, in bytes.
 const COMPARED_BYTES_MAX: usize = 40;

@@ -18,6 +18,7 @@
 
 mod address;
 mod check;
+mod conceal;
 mod discovery;
 mod error;
 mod evaluate;
@@ -27,8 +28,12 @@ mod keys;
 mod known;
 mod logging;
 mod map;
+mod network;
 mod node;
+mod permissions;
 mod runtime;
+mod secret;
+mod security;
 mod service;
 mod source;
 mod supervision;
@@ -43,11 +48,15 @@ pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
 pub use logging::LogTime;
 pub(crate) use map::is_zone;
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry, ZONE_BYTES_MAX};
+pub use network::{Network, NetworkExpected};
 pub use node::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, DOWN_AFTER_MS_DEFAULT,
     NodeConfig, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, THREADS_MAX,
 };
+pub(crate) use permissions::{CallingNode, Permissions};
+pub use permissions::{RULE_CALLERS_MAX, RULES_MAX};
 pub use runtime::{RUNTIME_VARIABLE, Runtime, RuntimeVariableError, UnknownRuntime};
+pub use security::{SKYNET_NETWORKS_MAX, Security};
 pub use service::{
     RESTART_DELAY_MS_DEFAULT, RESTART_DELAY_MS_MAX_DEFAULT, RestartConfig, SERVICE_NAME_BYTES_MAX,
     ServiceConfig, SupervisionConfig,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::thread;
 
 use skyring_codec::link::HEARTBEAT_MS_MAX;
-use skyring_codec::native::CHANNELS_MAX;
+use skyring_codec::native::{CHANNELS_MAX, Secrets};
 
 use super::address::NodeAddress;
 use super::discovery::Discovery;
@@ -15,10 +15,12 @@ use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
 use super::keys::Keys;
-use super::known::{NODE_KEYS, misspelt};
+use super::known::{NODE_KEYS, SECURITY_KEYS, misspelt};
 use super::logging::{self, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
+use super::secret;
+use super::security::Security;
 use super::service::{ServiceConfig, SupervisionConfig};
 use super::source;
 
@@ -118,13 +120,16 @@ pub struct NodeConfig {
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
+    /// `cluster_secret` or `cluster_secret_file`, and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
+    /// connects.
+    pub security: Option<Security>,
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
     /// `runtime`: what runs the shards. Default: [`RUNTIME_VARIABLE`](super::RUNTIME_VARIABLE), else `uring`.
     pub runtime: Option<Runtime>,
     /// Every key of the config with its value as text, for `getenv`: texts as they are, in whatever encoding, numbers as
-    /// Lua prints them, booleans as `true` and `false`. Tables are left out. The defaults of `thread`, `harbor`,
+    /// Lua prints them, booleans as `true` and `false`. Tables and `cluster_secret` are left out. The defaults of `thread`, `harbor`,
     /// `bootstrap` and `profile` are in it, as in Skynet.
     pub environment: BTreeMap<String, Vec<u8>>,
     /// Lines about keys that do not do what they do in Skynet, and about unknown keys that look like a misspelt one.
@@ -150,11 +155,12 @@ impl NodeConfig {
     /// # Errors
     /// As [`NodeConfig::load`].
     pub fn load_with_map(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>), ConfigError> {
-        let entries = evaluate::evaluate(path, source::read(path)?, Variables::Replaced)?;
+        let mut entries = evaluate::evaluate(path, source::read(path)?, Variables::Replaced)?;
         if is_map_only(&entries) {
             return Err(ConfigError::of_file(path, ConfigErrorKind::MapNotConfig));
         }
-        let config = NodeConfig::from_entries(path, &entries)?;
+        let secrets = secret::take(path, &mut entries)?;
+        let config = NodeConfig::from_entries(path, &entries, secrets)?;
         let map = match &config.cluster {
             Some(cluster) => Some(ClusterMap::load(cluster)?),
             None => None,
@@ -212,22 +218,26 @@ impl NodeConfig {
         etcd.is_some_and(|etcd| etcd.advertise.is_some())
     }
 
-    fn from_entries(path: &Path, entries: &Entries) -> Result<NodeConfig, ConfigError> {
+    fn from_entries(
+        path: &Path,
+        entries: &Entries,
+        secrets: Option<Secrets>,
+    ) -> Result<NodeConfig, ConfigError> {
         let keys = Keys { path, entries };
         let (harbor, mut notices) = harbor::read(&keys)?;
-        if keys.entries.contains_key("cluster_secret") {
-            let hint = "connections of nodes are not authenticated yet; remove this key, and let only your own machines \
-                        connect to the nodes' ports";
-            let kind = ConfigErrorKind::Unsupported(hint);
-            return Err(ConfigError::of_key(path, "cluster_secret", kind));
-        }
-        notices.extend(entries.keys().filter_map(|key| {
-            let known = misspelt(key)?;
+        for (key, known) in entries.keys().filter_map(|key| Some((key, misspelt(key)?))) {
+            if SECURITY_KEYS.contains(&known) {
+                let text = format!(
+                    "is no key of a node; is it meant to be {known}? The node would be open without it"
+                );
+                return Err(ConfigError::of_key(path, key, ConfigErrorKind::Security(text)));
+            }
             let key = quoted(key);
-            Some(format!(
+            notices.push(format!(
                 "{key} is no key of a node; is it meant to be {known}? It is only kept for getenv"
-            ))
-        }));
+            ));
+        }
+        let security = secret::read(&keys, secrets)?;
         let log = logging::read(&keys)?;
         let threads = keys.number("thread", 1..=THREADS_MAX as i64, "a whole number from 1 to 1024")?;
         let call_timeout_ms = keys.number(
@@ -277,6 +287,15 @@ impl NodeConfig {
                 ));
             }
         };
+        if skynet_only && security.is_some() {
+            let hint =
+                "\"skynet\" and cluster_secret exclude each other: the skynet dialect proves no secret";
+            return Err(ConfigError::of_key(
+                path,
+                "dialect",
+                ConfigErrorKind::Unsupported(hint),
+            ));
+        }
         let runtime = keys.text("runtime")?.map(|name| name.parse::<Runtime>());
         let runtime = runtime.transpose().map_err(|_| {
             ConfigError::of_key(path, "runtime", ConfigErrorKind::Unsupported(UNKNOWN_RUNTIME))
@@ -316,6 +335,7 @@ impl NodeConfig {
             accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
             skynet_only,
+            security,
             spin_us: spin_us.unwrap_or(0),
             runtime,
             environment: keys.environment()?,

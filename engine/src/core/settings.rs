@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::NodeAddress;
+use crate::config::{NodeAddress, Security};
 
 /// The choice of the dialect of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) channels: Option<u32>,
     /// The choice of its dialect.
     pub(crate) dialect: DialectChoice,
+    /// Whom it talks to; `None`: everybody.
+    pub(crate) security: Option<Security>,
     /// Most connections of one listener from one source.
     pub(crate) clients_per_source_max: usize,
     /// Most connections that one source may open in a second.

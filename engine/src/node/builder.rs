@@ -14,7 +14,7 @@ use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
     DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
-    ServiceConfig, SupervisionConfig,
+    Security, ServiceConfig, SupervisionConfig,
 };
 use crate::core::clock::whole_milliseconds;
 use crate::core::injector::Injector;
@@ -127,6 +127,7 @@ impl NodeBuilder {
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
+                security: config.security,
                 map_file: config.cluster,
                 listen,
                 environment: config.environment,
@@ -250,6 +251,12 @@ impl NodeBuilder {
     /// Which dialect to speak.
     pub fn dialect(mut self, dialect: DialectChoice) -> NodeBuilder {
         self.settings.dialect = dialect;
+        self
+    }
+
+    /// Whom the node talks to: with a cluster secret only nodes that prove it. Without this, everybody who connects.
+    pub fn security(mut self, security: Security) -> NodeBuilder {
+        self.settings.security = Some(security);
         self
     }
 

@@ -26,6 +26,7 @@ fn call_and_disconnect(address: &str, name: &str) {
         epoch: 1,
         nonce: [1; 16],
         resume: Resumption::New,
+        attempt: 0,
     };
     link.dial(0, &hello).expect("a valid hello");
     let request = CallerRequest {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use skyring::{Answer, Payload};
+use skyring::{Answer, NodeBuilder, Payload, Security};
 
 use crate::cluster::{map_of, open, reload};
 use crate::cutter::{Cut, Cutter};
@@ -19,13 +19,15 @@ const COUNT: u64 = 1_500;
 
 /// Cuts all connections while the load runs; how many that were.
 fn cut_under_load(threads: usize, channels: u32, cuts: &[Cut]) -> usize {
-    let (db, ledger) = (start(threads), Ledger::default());
+    cut_under_load_between(|| builder(threads), channels, cuts)
+}
+
+/// The same between two nodes with these settings.
+fn cut_under_load_between(settings: impl Fn() -> NodeBuilder, channels: u32, cuts: &[Cut]) -> usize {
+    let (db, ledger) = (settings().start().expect("a node starts"), Ledger::default());
     ledger.serve(&db);
     let cutter = Cutter::to(&open(&db));
-    let gate = builder(threads)
-        .channels(channels)
-        .start()
-        .expect("a node starts");
+    let gate = settings().channels(channels).start().expect("a node starts");
     reload(&gate, map_of("db", &cutter.address()));
     let is_over = AtomicBool::new(false);
     let cut = std::thread::scope(|scope| {
@@ -84,6 +86,15 @@ fn every_message_runs_once_and_in_order_though_connections_are_cut_all_the_time(
 #[test]
 fn the_same_where_the_old_connections_still_seem_to_be_there() {
     let cut = cut_under_load(1, 1, &[Cut::HalfOpen, Cut::Both, Cut::HalfOpen]);
+    assert!(cut > 0, "nothing was cut");
+}
+
+#[test]
+fn the_same_with_a_proof_of_the_cluster_secret_on_each_connection() {
+    let secret = "the secret of two nodes whose connections break";
+    let security = Security::new(&[secret]).expect("a valid secret");
+    let settings = || builder(2).security(security.clone());
+    let cut = cut_under_load_between(settings, 2, &[Cut::Both, Cut::HalfOpen]);
     assert!(cut > 0, "nothing was cut");
 }
 

@@ -75,8 +75,13 @@ impl World {
         self.caller.dial(self.now, &hello).expect("a valid hello");
         let mut slices = [IoSlice::new(&[]); 16];
         let filled = self.caller.transmit(&mut slices);
-        self.hello_bytes = slices[..filled].iter().map(|slice| slice.len()).sum();
-        self.greeting = Some(CalleeLink::new(CalleeLimits::default()));
+        // The final proof comes on top too.
+        self.hello_bytes = slices[..filled].iter().map(|slice| slice.len()).sum::<usize>() + 56;
+        let limits = CalleeLimits::default();
+        self.greeting = Some(match self.access.clone() {
+            Some(access) => CalleeLink::with_access(limits, access),
+            None => CalleeLink::new(limits),
+        });
         self.wire = Some(Wire::default());
     }
 

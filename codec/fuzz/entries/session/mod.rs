@@ -4,10 +4,11 @@ mod acceptor;
 mod dialler;
 
 use bytes::BytesMut;
-use skyring_codec::link::{ACK_DELAY_MS_MAX, CalleeLink, CallerLimits, CallerLink};
+use skyring_codec::link::{ACK_DELAY_MS_MAX, Access, CalleeLink, CallerLimits, CallerLink};
 use skyring_codec::native::{Hello, Resumption};
 
 use super::events::note;
+use super::proof::access;
 
 /// Exchanges after which everything must have come to its end.
 const ROUNDS_MAX: usize = 200;
@@ -21,8 +22,10 @@ const OUT_BUFFER_BYTES_MAX: usize = 40_000;
 /// still, or the acceptor restarts or forgets. Each message comes out at most once in all, but for idempotent calls
 /// to another session, and in order; none does that was said not to have run, or that had ended before its
 /// connection began; at the end each call has had its one event, and nothing is kept.
+///
+/// An input of an odd length has a cluster secret at both ends.
 pub fn native_session(input: &[u8]) {
-    let mut world = World::new();
+    let mut world = World::new(!input.len().is_multiple_of(2));
     for step in input.chunks_exact(2) {
         note("step", u64::from(step[0] % 15));
         world.step(step[0] % 15, usize::from(step[1]));
@@ -60,6 +63,7 @@ struct Wire {
 
 struct World {
     caller: CallerLink,
+    access: Option<Access>,
     /// The acceptor's link that has the session.
     holder: Option<CalleeLink>,
     /// The acceptor's link of a connection whose hello has not come.
@@ -89,12 +93,16 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(is_closed: bool) -> Self {
+        let access = is_closed.then(access);
+        let mut caller = CallerLink::new(CallerLimits {
+            out_buffer_bytes_max: OUT_BUFFER_BYTES_MAX,
+            ..CallerLimits::default()
+        });
+        caller.set_access(access.clone());
         Self {
-            caller: CallerLink::new(CallerLimits {
-                out_buffer_bytes_max: OUT_BUFFER_BYTES_MAX,
-                ..CallerLimits::default()
-            }),
+            caller,
+            access,
             holder: None,
             greeting: None,
             wire: None,
@@ -126,6 +134,7 @@ impl World {
             epoch: self.epoch,
             nonce,
             resume: Resumption::New,
+            attempt: 0,
         }
     }
 

@@ -9,9 +9,11 @@
 //! - input that is kept from one chunk to the next is copied, so that it does not keep the chunk, and is counted by
 //!   [`CalleeLink::held_bytes`];
 //! - a hello is accepted only as the first package, so no answer of the skynet dialect is outstanding when the
-//!   native dialect begins.
+//!   native dialect begins;
+//! - with a cluster secret nothing comes out, and no answer goes out, before the [proof](proof) of the caller.
 
 mod native;
+mod proof;
 mod resume;
 mod skynet;
 
@@ -26,14 +28,15 @@ use super::acks::Acks;
 use super::reassembly::{Reassembly, ReassemblyLimits};
 use super::retained::Retained;
 use super::{
-    Dialect, MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, PARTIAL_MESSAGES_MAX, ProtocolError,
+    Access, Dialect, MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, PARTIAL_MESSAGES_MAX, ProtocolError,
     REASSEMBLY_BYTES_MAX, RETAINED_BYTES_MAX,
 };
 use crate::native::{
-    ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, error_frame, put_frame, put_pong,
+    Awaited, ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, error_frame, put_frame,
+    put_pong,
 };
 use crate::outbuffer::OutBuffer;
-use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response, encode_ok_response};
+use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response};
 
 /// The answer of Skynet to a query for an unknown name.
 const NAME_NOT_FOUND: &[u8] = b"name not found";
@@ -115,10 +118,16 @@ pub enum Inbound {
 enum Stage {
     /// The skynet dialect, with which every connection begins.
     Skynet,
+    /// The first package must be a hello that proves the cluster secret.
+    Guarded,
     /// A hello waits for its answer.
     HelloPending(PendingHello),
+    /// The native dialect, whose first frame must be the final proof of the cluster secret.
+    Unproved(Awaited),
     /// The native dialect.
     Native,
+    /// The caller was refused: nothing more comes out.
+    Refused,
     /// There is no connection; the session may be resumed on another one.
     Detached,
 }
@@ -135,6 +144,7 @@ struct Kept {
 #[derive(Debug)]
 pub struct CalleeLink {
     limits: CalleeLimits,
+    access: Option<Access>,
     stage: Stage,
     framer: Framer,
     partials: Reassembly<Kept>,
@@ -161,6 +171,7 @@ impl CalleeLink {
         };
         Self {
             limits,
+            access: None,
             stage: Stage::Skynet,
             framer: Framer::new(),
             partials: Reassembly::new(reassembly),
@@ -178,14 +189,34 @@ impl CalleeLink {
         }
     }
 
+    /// The same, for callers that must prove a cluster secret.
+    pub fn with_access(limits: CalleeLimits, access: Access) -> Self {
+        Self {
+            stage: match access.allows_skynet {
+                true => Stage::Skynet,
+                false => Stage::Guarded,
+            },
+            access: Some(access),
+            ..Self::new(limits)
+        }
+    }
+
+    /// A link that takes nothing, in the place of one whose connection has ended.
+    pub fn ended() -> Self {
+        Self {
+            stage: Stage::Refused,
+            ..Self::new(CalleeLimits::default())
+        }
+    }
+
     /// Takes bytes that were read from the socket. Poll until there is no event before reading more, so that chunks
     /// do not accumulate.
     #[inline]
     pub fn receive(&mut self, chunk: Bytes) {
         match self.stage {
-            Stage::Skynet | Stage::HelloPending(_) => self.framer.push(chunk),
-            Stage::Native => self.frames.push(chunk),
-            Stage::Detached => {}
+            Stage::Skynet | Stage::Guarded | Stage::HelloPending(_) => self.framer.push(chunk),
+            Stage::Native | Stage::Unproved(_) => self.frames.push(chunk),
+            Stage::Detached | Stage::Refused => {}
         }
     }
 
@@ -193,7 +224,7 @@ impl CalleeLink {
     pub fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self.stage {
             Stage::Native => self.frames.room(),
-            Stage::Skynet | Stage::HelloPending(_) | Stage::Detached => None,
+            _ => None,
         }
     }
 
@@ -207,7 +238,9 @@ impl CalleeLink {
         match self.stage {
             Stage::Skynet => self.poll_skynet(),
             Stage::Native => self.poll_native(),
-            Stage::HelloPending(_) | Stage::Detached => Ok(None),
+            Stage::Guarded => self.poll_guarded(),
+            Stage::Unproved(_) => self.poll_proof(),
+            Stage::HelloPending(_) | Stage::Detached | Stage::Refused => Ok(None),
         }
     }
 
@@ -226,28 +259,29 @@ impl CalleeLink {
             resume: self.begin_session(&pending, hello),
             ..hello.clone()
         };
-        let payload = answer.pack()?;
-        encode_ok_response(&mut self.out, pending.session, &payload)
-            .map_err(|_| HelloError::Length { bytes: payload.len() })?;
+        let stage = self.answer(&pending, &answer)?;
         self.frames = FrameReader::starting_with(self.framer.take_chunks());
-        self.stage = Stage::Native;
+        self.stage = stage;
         Ok(())
     }
 
-    /// Answers a hello as a Skynet node does; both ends speak the skynet dialect from then on. Without a pending
-    /// hello this does nothing.
+    /// Answers a hello as a Skynet node does; both ends speak the skynet dialect from then on, or nothing comes out any
+    /// more where that must not be spoken. Without a pending hello this does nothing.
     pub fn refuse_hello(&mut self) {
         if let Stage::HelloPending(PendingHello { session, .. }) = self.stage {
             encode_error_response(&mut self.out, session, NAME_NOT_FOUND);
-            self.stage = Stage::Skynet;
+            self.stage = match &self.access {
+                Some(access) if !access.allows_skynet => Stage::Refused,
+                _ => Stage::Skynet,
+            };
         }
     }
 
     /// The dialect of the connection.
     pub fn dialect(&self) -> Dialect {
         match self.stage {
-            Stage::Skynet | Stage::HelloPending(_) => Dialect::Skynet,
-            Stage::Native | Stage::Detached => Dialect::Native,
+            Stage::Skynet | Stage::Guarded | Stage::HelloPending(_) | Stage::Refused => Dialect::Skynet,
+            Stage::Native | Stage::Unproved(_) | Stage::Detached => Dialect::Native,
         }
     }
 
@@ -271,8 +305,8 @@ impl CalleeLink {
                 self.respond_too_large(session, payload.len(), self.limits.message_bytes_max);
             }
             Ok(payload) => match self.stage {
-                Stage::Native | Stage::Detached => self.answer_native(session, &payload),
-                Stage::Skynet | Stage::HelloPending(_) => self.answer_skynet(session, &payload),
+                Stage::Native | Stage::Unproved(_) | Stage::Detached => self.answer_native(session, &payload),
+                _ => self.answer_skynet(session, &payload),
             },
             Err(text) => self.respond_error(session, ErrorCode::Remote, text),
         }
@@ -282,11 +316,11 @@ impl CalleeLink {
     pub fn respond_error(&mut self, session: u32, code: ErrorCode, text: &[u8]) {
         match self.stage {
             _ if session == 0 => {}
-            Stage::Native | Stage::Detached => {
+            Stage::Native | Stage::Unproved(_) | Stage::Detached => {
                 let (header, text) = error_frame(session, code, text);
                 self.put_answer(header, &text);
             }
-            Stage::Skynet | Stage::HelloPending(_) => encode_error_response(&mut self.out, session, text),
+            _ => encode_error_response(&mut self.out, session, text),
         }
     }
 
@@ -298,7 +332,7 @@ impl CalleeLink {
     /// Announces to the peer that this connection will be closed, so that it begins no new calls on it. The skynet
     /// dialect has no such package.
     pub fn goodbye(&mut self) {
-        if self.stage == Stage::Native {
+        if matches!(self.stage, Stage::Native | Stage::Unproved(_)) {
             put_frame(&mut self.out, Header::new(FrameKind::Goodbye), &Bytes::new());
         }
     }

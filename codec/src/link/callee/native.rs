@@ -114,7 +114,7 @@ impl CalleeLink {
                     self.end_session();
                     return Ok(Some(Inbound::Goodbye));
                 }
-                kind @ (FrameKind::ReplyOk | FrameKind::ReplyError) => {
+                kind @ (FrameKind::ReplyOk | FrameKind::ReplyError | FrameKind::Proof) => {
                     return Err(FrameError::Direction { kind }.into());
                 }
             }

@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - a session belongs to one link, and has one connection at a time;
-//! - only a hello with its secret, from the same process and on the same channel, resumes it;
+//! - only a hello with its secret, from the same process and on the same channel, resumes it, and where there is a
+//!   cluster secret only one with a higher number than the last;
 //! - a request comes out at most once: the answer to the hello contains the number of received requests, and the
 //!   caller replays from there;
 //! - an answer is written on each connection until the caller has acknowledged it, in order.
@@ -16,9 +17,11 @@ use super::{CalleeLink, Stage};
 use crate::Millis;
 use crate::chunks::Chunks;
 use crate::link::caller::put_ack;
-use crate::native::{FrameError, FrameReader, Header, Hello, HelloError, NONCE_BYTES, NamesIn, Resumption};
+use crate::native::{
+    FrameError, FrameReader, Hash, Header, Hello, HelloError, NONCE_BYTES, NamesIn, Resumption,
+};
 use crate::outbuffer::OutBuffer;
-use crate::skynet::{Framer, encode_ok_response};
+use crate::skynet::Framer;
 
 /// The fields of a hello that are needed for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +33,27 @@ pub(super) struct PendingHello {
     epoch: u64,
     channel: u32,
     resume: Resumption,
+    attempt: u64,
+    /// The secret that its caller has shown to have, and the hash of the hello.
+    pub(super) proved: Option<(usize, Hash)>,
 }
 
 impl PendingHello {
-    pub(super) fn new(session: u32, hello: &Hello) -> Self {
+    pub(super) fn new(session: u32, hello: &Hello, proved: Option<(usize, Hash)>) -> Self {
         Self {
             session,
             version: hello.version,
             epoch: hello.epoch,
             channel: hello.channel,
             resume: hello.resume,
+            attempt: hello.attempt,
+            proved,
         }
+    }
+
+    /// Whether it comes after the hello with the number `attempt`. Only where there is a secret are they numbered.
+    fn is_after(&self, attempt: u64) -> bool {
+        self.proved.is_none() || self.attempt > attempt || fault!(AttemptForgotten)
     }
 }
 
@@ -50,6 +63,10 @@ pub(super) struct Session {
     secret: [u8; NONCE_BYTES],
     epoch: u64,
     channel: u32,
+    /// The number of the last hello that began or resumed it.
+    attempt: u64,
+    /// Its caller has proved the cluster secret, or need not.
+    pub(super) is_proved: bool,
 }
 
 impl CalleeLink {
@@ -60,6 +77,8 @@ impl CalleeLink {
             secret: hello.nonce,
             epoch: pending.epoch,
             channel: pending.channel,
+            attempt: pending.attempt,
+            is_proved: pending.proved.is_none(),
         });
         self.acks.start(is_new);
         if is_new { Resumption::New } else { Resumption::Off }
@@ -70,10 +89,16 @@ impl CalleeLink {
         self.session.map(|session| session.secret)
     }
 
+    /// Whether there is a session whose caller has proved the cluster secret on some connection, or need not.
+    pub fn is_session_proved(&self) -> bool {
+        self.session.is_some_and(|session| session.is_proved)
+    }
+
     /// The connection has ended. True when there is a session to resume: keep the link, and pass it the answers to
     /// received requests, until another connection [resumes](CalleeLink::resume) it.
     pub fn disconnected(&mut self) -> bool {
-        if !matches!(self.stage, Stage::Native | Stage::Detached) || self.session.is_none() {
+        let is_native = matches!(self.stage, Stage::Native | Stage::Unproved(_) | Stage::Detached);
+        if !is_native || self.session.is_none() {
             return false;
         }
         self.stage = Stage::Detached;
@@ -97,14 +122,20 @@ impl CalleeLink {
     /// Whether the hello of `greeted` names the session of this link, but acknowledges less than its caller has
     /// acknowledged since on another connection: it arrived late, and its dialler no longer waits for an answer.
     pub fn is_outdated(&self, greeted: &CalleeLink) -> bool {
-        self.named_by(greeted)
-            .is_some_and(|(_, received)| self.retained.is_acknowledged_beyond(received))
+        self.named_by(greeted).is_some_and(|(pending, received)| {
+            self.retained.is_acknowledged_beyond(received) || !self.is_next(&pending)
+        })
     }
 
     /// The hello to answer, and how many answers its caller has received.
     fn resumable(&self, greeted: &CalleeLink) -> Option<(PendingHello, u64)> {
         self.named_by(greeted)
-            .filter(|(_, received)| self.retained.can_replay(*received))
+            .filter(|(pending, received)| self.is_next(pending) && self.retained.can_replay(*received))
+    }
+
+    /// Whether a hello that names this session is newer than those before.
+    fn is_next(&self, pending: &PendingHello) -> bool {
+        self.session.is_some_and(|own| pending.is_after(own.attempt))
     }
 
     /// The hello of `greeted`, if it names the session of this link, and how many answers its caller has received.
@@ -143,18 +174,22 @@ impl CalleeLink {
             },
             ..hello.clone()
         };
-        let payload = answer.pack()?;
-        encode_ok_response(&mut greeted.out, pending.session, &payload)
-            .map_err(|_| HelloError::Length { bytes: payload.len() })?;
+        let stage = greeted.answer(&pending, &answer)?;
         self.disconnected();
         let is_known = self.retained.acknowledge(received);
         debug_assert_eq!(is_known, Ok(()), "resumable() has checked it");
-        self.retained.replay(&mut greeted.out);
+        if stage == Stage::Native {
+            self.retained.replay(&mut greeted.out);
+        }
+        if let Some(session) = &mut self.session {
+            session.attempt = pending.attempt;
+        }
         self.frames = FrameReader::starting_with(greeted.framer.take_chunks());
         self.out = greeted.out;
+        self.access = greeted.access;
         self.packages_seen += greeted.packages_seen;
         self.requests_seen += greeted.requests_seen;
-        self.stage = Stage::Native;
+        self.stage = stage;
         Ok(())
     }
 

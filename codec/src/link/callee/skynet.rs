@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage, TRACE_KEPT_BYTES_MAX};
 use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
-use crate::native::{ErrorCode, Hello};
+use crate::native::{ErrorCode, Hello, ReadHello};
 use crate::skynet::{
     RequestAddress, RequestFrame, decode_request, encode_error_response, encode_ok_response,
 };
@@ -23,7 +23,10 @@ impl CalleeLink {
                     payload,
                 } if self.packages_seen == 1 && session != 0 && Hello::is_hello(&payload) => {
                     self.requests_seen += 1;
-                    return self.hello(session, &payload).map(Some);
+                    if let Some(hello) = self.hello(session, &payload)? {
+                        return Ok(Some(hello));
+                    }
+                    None
                 }
                 RequestFrame::Small {
                     address,
@@ -74,11 +77,17 @@ impl CalleeLink {
         Ok(None)
     }
 
-    fn hello(&mut self, session: u32, payload: &[u8]) -> Result<Inbound, ProtocolError> {
-        match Hello::unpack(payload) {
-            Ok(hello) => {
-                self.stage = Stage::HelloPending(PendingHello::new(session, &hello));
-                Ok(Inbound::Hello(hello))
+    /// Takes a hello. None for one that is answered already: its caller goes on in the skynet dialect.
+    pub(super) fn hello(&mut self, session: u32, payload: &[u8]) -> Result<Option<Inbound>, ProtocolError> {
+        match Hello::read(payload) {
+            Ok(ReadHello { hello, hash, proof }) => {
+                let proved = self.check_offer(session, &hello, hash, proof)?;
+                self.stage = Stage::HelloPending(PendingHello::new(session, &hello, proved));
+                if self.access.is_some() && proved.is_none() {
+                    self.refuse_hello();
+                    return Ok(None);
+                }
+                Ok(Some(Inbound::Hello(hello)))
             }
             Err(error) => {
                 let text = format!("invalid: {error}");

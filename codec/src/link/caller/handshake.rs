@@ -1,9 +1,13 @@
 //! The handshake at the dialler's end, which determines the dialect of the connection.
 
+use bytes::Bytes;
+
 use super::{CallerEvent, CallerLink, Ended, HANDSHAKE_MS_MAX};
 use crate::Millis;
 use crate::link::{Dialect, ProtocolError};
-use crate::native::{FrameReader, Hello, HelloError, ShardsOut};
+use crate::native::{
+    FrameKind, FrameReader, Hash, Header, Hello, HelloError, ReadHello, ShardsOut, Unproved, put_frame,
+};
 use crate::skynet::{Address, ResponseFrame, decode_response, encode_request};
 
 /// The session of the hello. Nothing else is sent before its answer, so no other call can have it.
@@ -16,10 +20,33 @@ const NAME_NOT_FOUND: &[u8] = b"name not found";
 /// How many bytes of the text of a refusal are reported.
 const REFUSAL_BYTES_MAX: usize = 256;
 
+/// The proof that a hello offers.
+#[derive(Debug, Default)]
+pub(super) struct Offer {
+    /// The hash of the hello.
+    hello: Hash,
+    proof: Vec<u8>,
+}
+
 impl CallerLink {
     /// Writes the hello.
-    pub(super) fn send_hello(&mut self, hello: &Hello) -> Result<(), HelloError> {
-        let payload = hello.pack()?;
+    pub(super) fn send_hello(&mut self, hello: Hello) -> Result<(), HelloError> {
+        self.offer = Offer::default();
+        let payload = match &self.access {
+            None => hello.pack()?,
+            Some(access) => {
+                self.attempts += 1;
+                let attempt = self.attempts;
+                let hello = Hello { attempt, ..hello };
+                let proof = &mut self.offer.proof;
+                let (payload, hash) = hello.pack_proved(|hash| {
+                    *proof = access.secrets.offers(&hello.nonce, hash);
+                    proof.clone()
+                })?;
+                self.offer.hello = hash;
+                payload
+            }
+        };
         let address = Address::Handle(0);
         // A packed hello is far shorter than a multi-part message.
         encode_request(&mut self.out, address, HELLO_SESSION, &payload)
@@ -41,13 +68,30 @@ impl CallerLink {
         };
         match decode_response(package)? {
             ResponseFrame::Ok { session, payload } if session == HELLO_SESSION => {
-                let peer = Hello::unpack(&payload)?;
+                let ReadHello {
+                    hello: peer,
+                    hash,
+                    proof,
+                } = Hello::read(&payload)?;
                 if peer.version > offered {
                     let version = peer.version;
                     return Err(HelloError::Version { version, offered }.into());
                 }
+                let own_proof = self.check_answer(&hash, proof)?;
+                if let Some(access) = &self.access
+                    && !access.node.is_empty()
+                    && !peer.node.is_empty()
+                    && peer.node != access.node
+                {
+                    let (answered, dialled) = (peer.node, access.node.clone());
+                    return Err(HelloError::OtherNode { answered, dialled }.into());
+                }
                 self.settle_session(&peer)?;
                 self.frames = FrameReader::starting_with(self.framer.take_chunks());
+                if let Some(proof) = own_proof {
+                    let proof = Bytes::copy_from_slice(&proof);
+                    put_frame(&mut self.out, Header::new(FrameKind::Proof), &proof);
+                }
                 self.shards = ShardsOut::new(self.channel, peer.threads);
                 self.begin(Dialect::Native, self.now);
                 Ok(Some(CallerEvent::Ready {
@@ -61,6 +105,11 @@ impl CallerLink {
                     let text = String::from_utf8_lossy(text).into_owned();
                     return Err(ProtocolError::HelloRefused { text });
                 }
+                if self.access.as_ref().is_some_and(|access| !access.allows_skynet)
+                    && !fault!(DowngradeAccepted)
+                {
+                    return Err(Unproved::SkynetDialect.into());
+                }
                 self.end_session(Ended::Forgotten);
                 self.begin(Dialect::Skynet, self.now);
                 Ok(Some(CallerEvent::Ready {
@@ -70,5 +119,18 @@ impl CallerLink {
             }
             _ => Err(ProtocolError::HandshakeOrder),
         }
+    }
+
+    /// Checks the proof of the acceptor; returns the one that answers it. None without a cluster secret.
+    fn check_answer(&self, hash: &Hash, proof: &[u8]) -> Result<Option<Hash>, Unproved> {
+        let Some(access) = &self.access else {
+            return Ok(None);
+        };
+        if proof.is_empty() && !fault!(AnswerUnchecked) {
+            return Err(Unproved::NoProof);
+        }
+        let Offer { hello, proof: offers } = &self.offer;
+        let index = access.secrets.check_answer(hello, hash, proof, offers)?;
+        Ok(Some(access.secrets.final_proof(index, hello, hash)))
     }
 }

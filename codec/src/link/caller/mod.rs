@@ -29,13 +29,14 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use self::handshake::Offer;
 use self::resume::{Ended, Resume};
 use super::deadlines::{Deadlines, GroupKey};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
 use super::reassembly::{Reassembly, ReassemblyLimits};
 use super::sessions::{Call, Sessions};
-use super::{Dialect, LinkError, ProtocolError};
+use super::{Access, Dialect, LinkError, ProtocolError};
 use crate::Millis;
 use crate::native::{
     FrameKind, FrameReader, Header, Hello, HelloError, NAMES_MAX, NamesOut, ShardsOut, put_frame,
@@ -69,6 +70,11 @@ enum Stage {
 #[derive(Debug)]
 pub struct CallerLink {
     limits: CallerLimits,
+    access: Option<Access>,
+    /// What the last hello offers as a proof.
+    offer: Offer,
+    /// The connections that were dialled.
+    attempts: u64,
     stage: Stage,
     /// The latest time that was passed in.
     now: Millis,
@@ -108,6 +114,9 @@ impl CallerLink {
         };
         Self {
             limits,
+            access: None,
+            offer: Offer::default(),
+            attempts: 0,
             stage: Stage::Down,
             now: 0,
             out: OutBuffer::new(),
@@ -127,6 +136,11 @@ impl CallerLink {
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
             resume: Resume::new(limits.is_resumed),
         }
+    }
+
+    /// Lets the next connections prove a cluster secret, and require the same of the peer; `None`: neither.
+    pub fn set_access(&mut self, access: Option<Access>) {
+        self.access = access;
     }
 
     /// Accepts a call or a send. It is transmitted as soon as a connection takes it, unless its deadline has passed
@@ -239,7 +253,7 @@ impl CallerLink {
         }
     }
 
-    /// A TCP connection to a Skynet node is up: there is no hello. Queued messages can be transmitted, except calls
+    /// A TCP connection to a Skynet node is up: there is no hello, and no proof of a cluster secret. Queued messages can be transmitted, except calls
     /// that have expired: poll the events first, so that a peer that returns does not receive a burst of expired
     /// requests.
     pub fn connected(&mut self) {
@@ -249,15 +263,16 @@ impl CallerLink {
         self.begin(Dialect::Skynet, 0);
     }
 
-    /// A TCP connection is up. Only the hello can be transmitted until the peer has answered it; then
-    /// [`CallerEvent::Ready`] reports the dialect, and queued messages can be transmitted.
+    /// A TCP connection is up. Only the hello can be transmitted until the peer has answered it, and has proved the
+    /// cluster secret if there is one; then [`CallerEvent::Ready`] reports the dialect, and queued messages can be
+    /// transmitted.
     ///
     /// # Errors
     /// [`HelloError`] for a hello that no peer would accept; the link stays without a connection.
     pub fn dial(&mut self, now: Millis, hello: &Hello) -> Result<(), HelloError> {
         self.disconnected();
         self.now = self.now.max(now);
-        self.send_hello(&Hello {
+        self.send_hello(Hello {
             resume: self.resume.offer(),
             ..hello.clone()
         })?;

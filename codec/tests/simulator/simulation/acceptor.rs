@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use skyring_codec::Millis;
-use skyring_codec::link::{CalleeLink, SESSION_KEPT_MS_MAX};
+use skyring_codec::link::{CalleeLink, Dialect, SESSION_KEPT_MS_MAX};
 
 use super::clock::Event;
 use super::ledger::Process;
@@ -70,9 +70,18 @@ impl World {
     pub(super) fn accept(&mut self, connection: usize) {
         let process = self.network.get(connection).process(Side::Acceptor);
         self.network.set_acceptor(connection, self.acceptors.len());
+        let limits = self.settings.callee_limits;
+        let dialler = self.network.get(connection).process(Side::Dialler).node;
+        let allows_skynet = self.settings.nodes[dialler].dialect == Dialect::Skynet;
+        let is_native = self.settings.nodes[process.node].dialect == Dialect::Native;
+        let access = self.settings.access(process.node, allows_skynet);
+        let link = match access.filter(|_| is_native) {
+            Some(access) => CalleeLink::with_access(limits, access),
+            None => CalleeLink::new(limits),
+        };
         self.acceptors.push(Some(Acceptor {
             process,
-            link: CalleeLink::new(self.settings.callee_limits),
+            link,
             connection: Some(connection),
             detached_since: 0,
             handled: BTreeMap::new(),

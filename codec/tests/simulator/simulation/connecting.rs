@@ -6,6 +6,7 @@ use skyring_codec::link::Dialect;
 use super::clock::Event;
 use super::dialler::Stage;
 use super::network::Side;
+use super::transfer::output_of;
 use super::world::World;
 
 /// How long one attempt to connect may take, in milliseconds.
@@ -75,7 +76,12 @@ impl World {
             Dialect::Native => {
                 let node = &self.nodes[dialler.process.node];
                 let hello = node.hello(&mut self.random, dialler.channel, dialler.channels);
-                dialler.link.dial(now, &hello)
+                let allows_skynet = self.settings.nodes[place].dialect == Dialect::Skynet;
+                let access = self.settings.access(dialler.process.node, allows_skynet);
+                dialler.link.set_access(access);
+                let dialled = dialler.link.dial(now, &hello);
+                dialler.hello = output_of(&dialler.link, usize::MAX);
+                dialled
             }
         };
         if dialler.dialect == Dialect::Skynet {

@@ -54,6 +54,8 @@ counts! {
     crashes "crashes",
     pauses "pauses",
     goodbyes "goodbyes",
+    connections_proved "proved connections",
+    intrusions "intrusions",
     names_moved "names moved",
     nodes_moved "nodes moved",
     nodes_disabled "nodes disabled",

@@ -10,11 +10,13 @@ use skyring_codec::native::{Hello, Resumption};
 use skyring_codec::skynet::Address;
 
 use super::clock::Event;
+use super::impostor::PROOF_FRAME_BYTES;
 use super::ledger::{Issue, LossCause, Process};
 use super::messages::{Command, Kind, Target};
 use super::network::Side;
 use super::node::{HANDLE, name_text};
 use super::sessions::Secret;
+use super::transfer::output_of;
 use super::world::World;
 
 /// The stage of a dialler.
@@ -54,6 +56,8 @@ pub(super) struct Dialler {
     pub(super) is_flush_scheduled: bool,
     /// The deadline that a poll is scheduled for.
     deadline_scheduled: Option<Millis>,
+    /// The hello of its connection.
+    pub(super) hello: Bytes,
     /// Its session.
     session: Option<Secret>,
     /// The session that ended with the last hello.
@@ -133,6 +137,7 @@ impl World {
             is_withdrawing: false,
             is_flush_scheduled: false,
             deadline_scheduled: None,
+            hello: Bytes::new(),
             session: None,
             session_before: None,
             down_since: 0,
@@ -329,9 +334,25 @@ impl World {
                 dialler.session = session;
             }
         }
+        self.record_if_proved(id, dialect);
         match dialect {
             Dialect::Native => self.ledger.counts.connections_native += 1,
             Dialect::Skynet => self.ledger.counts.connections_skynet += 1,
+        }
+    }
+
+    /// Lets an impostor record a handshake with a proof.
+    fn record_if_proved(&mut self, id: usize, dialect: Dialect) {
+        let Some(dialler) = &self.diallers[id] else { return };
+        let Some(connection) = dialler.connection() else {
+            return;
+        };
+        if dialect == Dialect::Native && !self.settings.nodes[dialler.process.node].secrets.is_empty() {
+            self.ledger.counts.connections_proved += 1;
+            let acceptor = self.network.get(connection).process(Side::Acceptor);
+            let proof = output_of(&dialler.link, PROOF_FRAME_BYTES);
+            let hello = dialler.hello.clone();
+            self.record_handshake(acceptor, hello, proof);
         }
     }
 

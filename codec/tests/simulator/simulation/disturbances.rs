@@ -88,6 +88,10 @@ impl World {
                 self.stop_listening();
             }
             Disturbance::Goodbye => self.goodbye(),
+            Disturbance::Intrusion => {
+                self.count_coverage(disturbance, &[]);
+                self.intrude();
+            }
             Disturbance::SessionDrop => {
                 if let Some(acceptor) = self.any_session() {
                     self.count_coverage(disturbance, &[]);

@@ -17,10 +17,11 @@ pub(crate) enum MessageKind {
     Pong,
     Acknowledgement,
     Goodbye,
+    Proof,
 }
 
 impl MessageKind {
-    pub(crate) const ALL: [MessageKind; 10] = [
+    pub(crate) const ALL: [MessageKind; 11] = [
         MessageKind::Hello,
         MessageKind::Call,
         MessageKind::Send,
@@ -31,6 +32,7 @@ impl MessageKind {
         MessageKind::Pong,
         MessageKind::Acknowledgement,
         MessageKind::Goodbye,
+        MessageKind::Proof,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -45,6 +47,7 @@ impl MessageKind {
             MessageKind::Pong => "pong",
             MessageKind::Acknowledgement => "ack",
             MessageKind::Goodbye => "goodbye",
+            MessageKind::Proof => "proof",
         }
     }
 }
@@ -140,6 +143,7 @@ fn native_kind(header: &[u8], whole: usize) -> MessageKind {
         6 => MessageKind::Ping,
         7 => MessageKind::Pong,
         8 => MessageKind::Goodbye,
+        10 => MessageKind::Proof,
         _ => MessageKind::Acknowledgement,
     }
 }

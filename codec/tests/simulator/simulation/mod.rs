@@ -17,6 +17,7 @@ mod coverage;
 mod dialler;
 mod disturbances;
 mod frames;
+mod impostor;
 mod messages;
 mod network;
 mod node;

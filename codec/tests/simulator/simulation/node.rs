@@ -112,6 +112,7 @@ impl Node {
             nonce,
             // The link sets this field.
             resume: Resumption::Off,
+            attempt: 0,
         }
     }
 

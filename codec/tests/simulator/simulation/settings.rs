@@ -1,8 +1,11 @@
 //! The settings of a run, drawn from its seed. Most runs leave out some kinds of disturbance, so that the others
 //! coincide more often.
 
+use std::sync::Arc;
+
 use skyring_codec::Millis;
-use skyring_codec::link::{CalleeLimits, CallerLimits, Dialect, HeartbeatLimits};
+use skyring_codec::link::{Access, CalleeLimits, CallerLimits, Dialect, HeartbeatLimits};
+use skyring_codec::native::{SECRET_BYTES_MIN, Secrets};
 
 use super::network::Pieces;
 use super::random::Random;
@@ -28,10 +31,12 @@ pub(super) enum Disturbance {
     Goodbye,
     /// An acceptor drops a session that has no connection, or the answers that it retains.
     SessionDrop,
+    /// Somebody without the cluster secret connects to a process, or answers it.
+    Intrusion,
 }
 
 impl Disturbance {
-    pub(super) const ALL: [Disturbance; 9] = [
+    pub(super) const ALL: [Disturbance; 10] = [
         Disturbance::Cut,
         Disturbance::HalfOpen,
         Disturbance::Stall,
@@ -41,11 +46,15 @@ impl Disturbance {
         Disturbance::NotListening,
         Disturbance::Goodbye,
         Disturbance::SessionDrop,
+        Disturbance::Intrusion,
     ];
 
     /// Whether it affects connections: one, or all of a process.
     pub(super) fn affects_connections(self) -> bool {
-        !matches!(self, Disturbance::NotListening | Disturbance::SessionDrop)
+        !matches!(
+            self,
+            Disturbance::NotListening | Disturbance::SessionDrop | Disturbance::Intrusion
+        )
     }
 }
 
@@ -68,6 +77,8 @@ pub(super) struct NodeSettings {
     pub(super) dialect: Dialect,
     /// Channels to each other node.
     pub(super) channels: u32,
+    /// Its cluster secrets, as the fill bytes of each; all nodes of a run have the first one, or none has any.
+    pub(super) secrets: &'static [u8],
 }
 
 /// The settings of a run.
@@ -115,6 +126,7 @@ impl Settings {
                 Dialect::Native
             },
             channels: random.between(1..=2) as u32,
+            secrets: &[],
         });
         let nodes = nodes.collect();
         let is_watched = random.chance(600);
@@ -161,6 +173,34 @@ impl Settings {
             callee_limits,
             handled_max: random.pick(&[2, 20, 1_000]),
         }
+    }
+}
+
+impl Settings {
+    /// Gives all nodes a cluster secret in every second run. Drawn by a generator of its own, so that the runs without one
+    /// are what they were before there were secrets.
+    pub(super) fn draw_secrets(&mut self, seed: u64) {
+        let mut random = Random::new(seed ^ 0x5ec7_e75e_c7e7);
+        if random.chance(500) {
+            return;
+        }
+        for node in &mut self.nodes {
+            // Some are about to exchange it for another one.
+            node.secrets = random.pick(&[&b"a"[..], b"a", b"ab", b"ba"]);
+        }
+        self.disturbances.push((Disturbance::Intrusion, 10));
+    }
+
+    /// The access of a link of a node, if it has a secret.
+    pub(super) fn access(&self, node: usize, allows_skynet: bool) -> Option<Access> {
+        let secrets = self.nodes[node].secrets.iter();
+        let secrets = secrets.map(|fill| vec![*fill; SECRET_BYTES_MIN].into());
+        let secrets = Arc::new(Secrets::new(secrets.collect()).ok()?);
+        Some(Access {
+            secrets,
+            allows_skynet,
+            node: String::new(),
+        })
     }
 }
 

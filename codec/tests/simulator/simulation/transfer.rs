@@ -20,7 +20,7 @@ const SINGLE_BYTES_MAX: usize = 400;
 const SINGLE_BACKLOG_BYTES_MAX: usize = 2_000;
 
 /// What both ends of a channel do with bytes.
-trait Link {
+pub(super) trait Link {
     fn room(&mut self) -> Option<(&mut Vec<u8>, usize)>;
     fn receive(&mut self, chunk: Bytes);
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
@@ -80,6 +80,14 @@ impl Link for CalleeLink {
     fn is_native(&self) -> bool {
         self.dialect() == Dialect::Native
     }
+}
+
+/// A copy of the first bytes of a link's output.
+pub(super) fn output_of(link: &impl Link, bytes_max: usize) -> Bytes {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = link.transmit(&mut slices);
+    let bytes = slices[..count].iter().flat_map(|slice| slice.iter().copied());
+    bytes.take(bytes_max).collect()
 }
 
 /// Reads one piece into a link, in place where it has room.

@@ -5,6 +5,7 @@ use skyring_codec::Millis;
 use super::acceptor::Acceptor;
 use super::clock::{Clock, Event};
 use super::dialler::Dialler;
+use super::impostor::Recording;
 use super::ledger::Ledger;
 use super::network::{Network, Side};
 use super::node::Node;
@@ -37,13 +38,16 @@ pub(super) struct World {
     pub(super) acceptors: Vec<Option<Acceptor>>,
     pub(super) ledger: Ledger,
     pub(super) session_records: SessionRecords,
+    /// Handshakes that an impostor has recorded.
+    pub(super) recordings: Vec<Recording>,
     pub(super) trace: Trace,
 }
 
 impl World {
     pub(super) fn new(seed: u64, trace: Trace) -> World {
         let mut random = Random::new(seed);
-        let settings = Settings::draw(&mut random);
+        let mut settings = Settings::draw(&mut random);
+        settings.draw_secrets(seed);
         let nodes = settings.nodes.len();
         let mut world = World {
             settings,
@@ -55,6 +59,7 @@ impl World {
             acceptors: Vec::new(),
             ledger: Ledger::default(),
             session_records: SessionRecords::default(),
+            recordings: Vec::new(),
             trace,
         };
         world.note(|world| format!("{:?}", world.settings));

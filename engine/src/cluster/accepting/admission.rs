@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use skyring_codec::Millis;
 
 use crate::cluster::rate_limit::RateLimit;
+use crate::error::Text;
 
 /// Sources without a connection whose rate is still recorded.
 const SOURCES_KEPT_MAX: usize = 16_384;
@@ -21,6 +22,15 @@ pub(crate) struct ClientLimits {
     pub(crate) clients_max: usize,
     pub(crate) clients_per_source_max: usize,
     pub(crate) accepts_per_second_max: u32,
+}
+
+/// What a listener tells its peers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Offer {
+    /// How many channels a peer may have; `None`: as many as it wants.
+    pub(crate) channels: Option<u32>,
+    /// The name in the map under which it was opened; `None`: that of the node.
+    pub(crate) name: Option<Text>,
 }
 
 /// Why a listener refuses a connection.
@@ -70,7 +80,7 @@ impl Clients {
         self: &Arc<Clients>,
         now: Millis,
         peer: SocketAddr,
-        channels: Option<u32>,
+        offer: &Offer,
     ) -> Result<Arc<Admission>, Refusal> {
         let limits = self.limits;
         let address = source(peer.ip());
@@ -95,7 +105,7 @@ impl Clients {
         Ok(Arc::new(Admission {
             clients: Arc::clone(self),
             source: address,
-            channels,
+            offer: offer.clone(),
         }))
     }
 }
@@ -115,7 +125,7 @@ impl Count {
 }
 
 /// The source of an address.
-fn source(address: IpAddr) -> IpAddr {
+pub(crate) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let half = u128::from(address) & !u128::from(u64::MAX);
@@ -130,8 +140,7 @@ fn source(address: IpAddr) -> IpAddr {
 pub(crate) struct Admission {
     clients: Arc<Clients>,
     source: IpAddr,
-    /// How many channels the listener offers a peer; `None`: as many as the peer wants.
-    pub(crate) channels: Option<u32>,
+    pub(crate) offer: Offer,
 }
 
 impl Drop for Admission {
@@ -165,7 +174,7 @@ mod tests {
     }
 
     fn admit(clients: &Arc<Clients>, now: Millis, address: &str) -> Result<Arc<Admission>, Refusal> {
-        clients.admit(now, peer(address), None)
+        clients.admit(now, peer(address), &Offer::default())
     }
 
     #[test]
@@ -219,7 +228,7 @@ mod tests {
         let _admission = admit(&clients, 0, "10.0.0.1").expect("there is space");
         for number in 0..3 * SOURCES_KEPT_MAX as u32 {
             let address = IpAddr::from((0x0b00_0000 + number).to_be_bytes());
-            let refused = clients.admit(u64::from(number), SocketAddr::new(address, 1), None);
+            let refused = clients.admit(u64::from(number), SocketAddr::new(address, 1), &Offer::default());
             assert_eq!(refused.unwrap_err(), Refusal::Full);
         }
         let count = clients.count();

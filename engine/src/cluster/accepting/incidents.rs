@@ -1,5 +1,7 @@
 //! Faults of peers, logged at a limited rate.
 
+use skyring_codec::native::Unproved;
+
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::log::Throttle;
@@ -16,11 +18,44 @@ pub(in crate::cluster) enum Incident {
     TooLarge,
     Greedy,
     Overloaded,
+    /// A connection ended because too many had not proved the cluster secret.
+    Crowded,
+    /// The proof of the cluster secret did not come in time.
+    Late,
+    /// A peer has called a service that it may not call.
+    NotAllowed,
+    /// The cluster secret was not proved.
+    Unproved(Unproved),
 }
+
+/// The kinds without those of [`Incident::Unproved`].
+const PLAIN: [Incident; 9] = [
+    Incident::Malformed,
+    Incident::Silent,
+    Incident::Stalled,
+    Incident::TooLarge,
+    Incident::Greedy,
+    Incident::Overloaded,
+    Incident::Crowded,
+    Incident::Late,
+    Incident::NotAllowed,
+];
 
 impl Incident {
     /// The number of kinds.
-    const COUNT: usize = 6;
+    const COUNT: usize = PLAIN.len() + Unproved::ALL.len();
+
+    /// Its place among all kinds.
+    fn index(self) -> usize {
+        let index = match self {
+            Incident::Unproved(reason) => {
+                let at = Unproved::ALL.iter().position(|other| *other == reason);
+                at.map(|at| PLAIN.len() + at)
+            }
+            plain => PLAIN.iter().position(|other| *other == plain),
+        };
+        index.unwrap_or_default()
+    }
 }
 
 /// The log throttles of one shard, one for each kind of incident.
@@ -40,7 +75,7 @@ impl Incidents {
         incident: Incident,
         text: impl FnOnce() -> String,
     ) {
-        let allowed = self.0[incident as usize].allow(shard.now());
+        let allowed = self.0[incident.index()].allow(shard.now());
         match allowed {
             Some(0) => shard.log(Handle::NONE, text()),
             Some(more) => shard.log(Handle::NONE, format!("{} ({more} more since the last)", text())),

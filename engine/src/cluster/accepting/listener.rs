@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::sync::Mutex;
 
-use crate::cluster::accepting::admission::{Admission, ClientLimits, Clients, Refusal};
+use crate::cluster::accepting::admission::{Admission, ClientLimits, Clients, Offer, Refusal};
 use crate::cluster::shared::ClusterShared;
 use crate::core::clock;
 use crate::core::handle::Handle;
@@ -29,7 +29,7 @@ pub(crate) fn open(
     shared: &ClusterShared,
     address: SocketAddr,
     clients_max: Option<usize>,
-    channels: Option<u32>,
+    offer: Offer,
 ) -> Result<SocketAddr, Error> {
     // Some descriptors stay free for the node's own connections, its log and its config files.
     let descriptors = usize::try_from(node.open_files_max).unwrap_or(usize::MAX) / 4 * 3;
@@ -65,7 +65,7 @@ pub(crate) fn open(
             Incoming::Connection(socket, peer) => (socket, peer),
             Incoming::Failed(error) => return refuse(&metrics.connections_refused, error.to_string()),
         };
-        let admission = match clients.admit(clock::now_ms(), peer, channels) {
+        let admission = match clients.admit(clock::now_ms(), peer, &offer) {
             Ok(admission) => admission,
             Err(refusal) => {
                 turn_away(socket);

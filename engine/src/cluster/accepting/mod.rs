@@ -9,3 +9,4 @@ pub(crate) mod listener;
 mod resume;
 pub(crate) mod sessions;
 mod table;
+pub(crate) mod waiting;

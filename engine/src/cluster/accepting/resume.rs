@@ -57,7 +57,10 @@ impl ClusterShard {
                 let detached = inbound
                     .iter()
                     .filter(|inbound| inbound.detached_since().is_some());
-                detached.min_by_key(|inbound| inbound.detached_since()).cloned()
+                // First those whose peer has not proved anything: they may be of replayed hellos.
+                detached
+                    .min_by_key(|inbound| (inbound.is_session_proved(), inbound.detached_since()))
+                    .cloned()
             };
             if let Some(oldest) = oldest {
                 oldest.end_session(shard);

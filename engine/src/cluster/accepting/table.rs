@@ -45,8 +45,8 @@ impl ClusterShard {
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
-        let inbound = Inbound::new(peer, admission, &self.budget, shard.now());
-        inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        let inbound = self.add_inbound(shard, peer, admission);
+        inbound.await_proof(shard);
         inbound.begin(shard, stream);
     }
 
@@ -73,10 +73,21 @@ impl ClusterShard {
             }
             SessionLookup::Superseded => return,
         }
-        let inbound = Inbound::new(peer, admission, &self.budget, shard.now());
-        inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        let inbound = self.add_inbound(shard, peer, admission);
         inbound.take_over(shard, link, hello);
         inbound.begin(shard, stream);
+    }
+
+    fn add_inbound(&self, shard: &ShardCore, peer: SocketAddr, admission: Arc<Admission>) -> Rc<Inbound> {
+        let security = shard.node.settings.security.as_ref();
+        let inbound = Inbound::new(peer, admission, security, &self.budget, shard.now());
+        inbound.set_key(self.inbound.borrow_mut().insert(Rc::clone(&inbound)));
+        inbound
+    }
+
+    /// The inbound connection with this key.
+    pub(in crate::cluster) fn inbound_with(&self, key: Key) -> Option<Rc<Inbound>> {
+        self.inbound.borrow().get(key).cloned()
     }
 
     /// Passes an answer to the connection of its request; drops it if that connection has ended. `bytes` is the size

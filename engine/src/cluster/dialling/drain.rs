@@ -73,10 +73,7 @@ impl ClusterShard {
         let error = match self.entry(&node) {
             Entry::At(_) => {
                 let cause = self.shared.failure(&node);
-                Error::Unreachable {
-                    node,
-                    cause: cause.unwrap_or_else(|| "not connected in time".into()),
-                }
+                Error::down(node, &cause.unwrap_or_else(|| "not connected in time".into()))
             }
             Entry::Disabled | Entry::Absent { .. } => Error::Absent { node },
         };

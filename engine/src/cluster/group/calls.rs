@@ -28,6 +28,7 @@ fn is_node_error(error: &Error) -> bool {
         Error::Unreachable { .. }
             | Error::Absent { .. }
             | Error::Disabled { .. }
+            | Error::Denied { .. }
             | Error::ConnectionLost { .. }
             | Error::Restarted { .. }
             | Error::ServiceRestarted { .. }
@@ -182,11 +183,7 @@ impl ClusterShard {
                 .shared
                 .failure(node)
                 .unwrap_or_else(|| "it is suspect".into());
-            let error = Error::Unreachable {
-                node: Text::clone(node),
-                cause,
-            };
-            shard.refuse(request.reply_to, error);
+            shard.refuse(request.reply_to, Error::down(Text::clone(node), &cause));
         }
         let moving: Vec<(Key, usize)> = {
             let calls = self.groups.calls.borrow();

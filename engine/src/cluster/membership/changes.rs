@@ -160,11 +160,7 @@ impl ClusterShard {
         reply_to: ReplyTo,
     ) {
         shard.node.metrics.calls_refused_down.add(1);
-        let error = Error::Unreachable {
-            node: Text::clone(node),
-            cause: Text::clone(cause),
-        };
-        shard.refuse(reply_to, error);
+        shard.refuse(reply_to, Error::down(Text::clone(node), cause));
     }
 
     /// Forgets the state of nodes that the map has disabled or moved. Each shard forgets at once, and once more when

@@ -8,7 +8,7 @@
 //! - a node is *up* while one of its channels has a connection on which there are signs of life;
 //! - without one it is *suspect*: the last connection broke or went quiet, or the first attempt failed;
 //! - it is *down* when that has lasted for the configured time, when a connection shows no sign of life for as long,
-//!   or when the node itself has said goodbye;
+//!   when the node itself has said goodbye, or when it refuses this node or is not trusted;
 //! - the first connection on which it answers makes it up again; when the epoch in its hello has changed, it was
 //!   restarted.
 //!
@@ -127,6 +127,8 @@ pub(crate) enum Evidence {
     Dialling,
     /// An attempt has failed.
     Failed(Text),
+    /// The node refuses this one, or is not trusted: it is down at once, unless another channel has a connection.
+    Denied(Text),
     /// The node has answered on a new connection; its epoch, if its hello has one.
     Connected(Option<u64>),
     /// The connection received nothing for half of the configured time.
@@ -233,6 +235,10 @@ impl Detector {
                 None
             }
             Evidence::Failed(cause) => record.suspect(now, cause),
+            Evidence::Denied(cause) => match record.live.is_empty() {
+                true => record.mark_down(cause),
+                false => None,
+            },
             Evidence::Connected(epoch) => {
                 record.add_live(channel);
                 record.is_draining = false;

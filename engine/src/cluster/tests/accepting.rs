@@ -10,7 +10,7 @@ use skyring_codec::skynet;
 
 use super::Cluster;
 use super::peers::hello;
-use crate::cluster::accepting::admission::{ClientLimits, Clients};
+use crate::cluster::accepting::admission::{ClientLimits, Clients, Offer};
 use crate::cluster::accepting::inbound::{PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX};
 use crate::config::ClusterMap;
 use crate::core::handle::Handle;
@@ -92,8 +92,12 @@ fn connect(cluster: &Cluster) -> Remote {
         accepts_per_second_max: 1_000,
     });
     let peer = "127.0.0.1:50000".parse().expect("an address");
+    let offer = Offer {
+        channels: Some(1),
+        name: None,
+    };
     let admission = clients
-        .admit(cluster.shard().now(), peer, Some(1))
+        .admit(cluster.shard().now(), peer, &offer)
         .expect("it is admitted");
     let (stream, remote) = manual::Stream::accepted();
     cluster

@@ -21,6 +21,7 @@ pub(super) fn hello(node: &str, channel: u32, channels: u32, epoch: u64) -> Hell
         epoch,
         nonce: [7; NONCE_BYTES],
         resume: Resumption::New,
+        attempt: 0,
     }
 }
 

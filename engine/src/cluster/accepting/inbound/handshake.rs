@@ -5,8 +5,9 @@ use std::rc::Rc;
 use skyring_codec::link::CalleeLink;
 use skyring_codec::native::{CHANNELS_MAX, Hello};
 
-use crate::cluster::accepting::inbound::state::{Inbound, new_link};
-use crate::cluster::shared::hello;
+use crate::cluster::accepting::admission::Offer;
+use crate::cluster::accepting::inbound::state::Inbound;
+use crate::cluster::shared;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::rt::stream::Stream;
@@ -14,8 +15,9 @@ use crate::rt::stream::Stream;
 impl Inbound {
     /// Answers a hello that names no session of this shard. From here on both sides speak the native dialect.
     pub(super) fn answer_hello(&self, shard: &Rc<ShardCore>, peer_hello: &Hello) {
-        let channels = agree_on_channels(self.channels_offered(), peer_hello.channels);
-        let answer = hello(&shard.node, peer_hello.channel, channels);
+        let offer = self.offer();
+        let channels = agree_on_channels(offer.channels, peer_hello.channels);
+        let answer = shared::answer(shard, &offer, peer_hello.channel, channels);
         let accepted = self.connection.link.borrow_mut().accept_hello(&answer);
         if accepted.is_err() {
             // Only this node's own name can make the answer invalid; then the node speaks the skynet dialect.
@@ -25,6 +27,7 @@ impl Inbound {
         {
             let mut peer = self.peer.borrow_mut();
             peer.node.clone_from(&peer_hello.node);
+            self.forget_permit();
             peer.secret = secret.or(peer.secret);
         }
         if let Some(secret) = secret {
@@ -39,6 +42,7 @@ impl Inbound {
     /// Continues a connection that another shard accepted.
     pub(in crate::cluster) fn take_over(&self, shard: &Rc<ShardCore>, link: CalleeLink, hello: &Hello) {
         *self.connection.link.borrow_mut() = link;
+        self.await_proof(shard);
         self.answer_hello(shard, hello);
         self.note_progress(shard);
         self.count_held(shard);
@@ -46,15 +50,17 @@ impl Inbound {
 
     /// Takes the link out, for the owner that continues its connection.
     pub(super) fn take_link(&self) -> CalleeLink {
-        let link = std::mem::replace(&mut *self.connection.link.borrow_mut(), new_link());
+        let link = std::mem::replace(&mut *self.connection.link.borrow_mut(), CalleeLink::ended());
         self.recount();
         link
     }
 
-    /// How many channels its listener offers a peer; `None`: as many as the peer wants.
-    pub(super) fn channels_offered(&self) -> Option<u32> {
+    /// What its listener offers a peer.
+    fn offer(&self) -> Offer {
         let peer = self.peer.borrow();
-        peer.admission.as_ref().and_then(|admission| admission.channels)
+        peer.admission
+            .as_ref()
+            .map_or_else(Offer::default, |admission| admission.offer.clone())
     }
 
     /// Transfers the connection to the shard that owns its channel, with the state of its link.
@@ -85,6 +91,7 @@ impl Inbound {
         let Some(admission) = admission else {
             return;
         };
+        self.end_wait(shard);
         let peer = self.address();
         shard.run_on(owner, move |shard| {
             shard

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use skyring_codec::link::CalleeLink;
+
 use crate::cluster::accepting::budget::HELD_BYTES_MAX;
-use crate::cluster::accepting::inbound::state::{Inbound, new_link};
+use crate::cluster::accepting::inbound::state::Inbound;
 use crate::cluster::accepting::incidents::Incident;
 use crate::core::ShardCore;
 
@@ -52,7 +54,7 @@ impl Inbound {
     /// Ends the connection and its session, and frees their memory at once: its task may take a while to notice.
     pub(super) fn discard(&self, shard: &ShardCore) {
         self.connection.shutdown();
-        *self.connection.link.borrow_mut() = new_link();
+        *self.connection.link.borrow_mut() = CalleeLink::ended();
         let secret = self.peer.borrow_mut().secret.take();
         if let Some(secret) = secret {
             shard.cluster().unregister_session(&secret);

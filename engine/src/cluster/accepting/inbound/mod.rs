@@ -10,6 +10,8 @@
 
 mod handshake;
 mod holding;
+mod permit;
+mod proving;
 mod requests;
 mod serving;
 mod session;

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use skyring_codec::Millis;
-use skyring_codec::link::Dialect;
-use skyring_codec::native::Hello;
+use skyring_codec::link::{Dialect, ProtocolError};
+use skyring_codec::native::{Hello, Unproved};
 
 use crate::cluster::accepting::inbound::state::{Inbound, Progress};
 use crate::cluster::accepting::incidents::Incident;
@@ -27,7 +27,9 @@ const READS_IN_A_ROW_MAX: u32 = 16;
 
 /// Why a connection has ended.
 enum Closed {
-    Malformed(String),
+    Malformed(ProtocolError),
+    /// The peer does not prove the cluster secret.
+    Unproved(Unproved),
     /// The peer ended it, or this side did and has logged why.
     Ended,
     /// It is a channel that another shard owns.
@@ -97,6 +99,7 @@ impl Inbound {
                     format!("{} does not speak the cluster protocol: {error}", self.address())
                 });
             }
+            Closed::Unproved(reason) => self.count_unproved(&shard, reason),
             Closed::Ended => {}
         }
         if !self.connection.uses(&stream) {
@@ -106,6 +109,7 @@ impl Inbound {
             }
             return;
         }
+        self.end_wait(&shard);
         // Answers from before the end still go out, as far as the socket accepts them.
         self.connection.write_now();
         self.connection.detach();
@@ -136,8 +140,10 @@ impl Inbound {
             shard.read_buffer.begin_work();
             let taken = self.take_requests(shard).await;
             shard.read_buffer.end_work();
-            if let Err(error) = taken {
-                return Closed::Malformed(error);
+            match taken {
+                Ok(()) => {}
+                Err(ProtocolError::Unproved(reason)) => return Closed::Unproved(reason),
+                Err(error) => return Closed::Malformed(error),
             }
             let hello = self.peer.borrow_mut().hello.take();
             if let Some(hello) = hello {
@@ -179,6 +185,11 @@ impl Inbound {
             packages,
             is_unfinished: link.has_partial_input(),
         });
+        let is_proved = self.waiting_since.get().is_some() && !link.awaits_proof();
+        drop(link);
+        if is_proved {
+            self.end_wait(shard);
+        }
         self.is_active.set(true);
     }
 

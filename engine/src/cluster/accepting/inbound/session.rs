@@ -30,6 +30,11 @@ impl Inbound {
         self.connection.link.borrow().can_resume(incoming)
     }
 
+    /// Whether its session belongs to a peer that has proved the cluster secret, or need not.
+    pub(in crate::cluster) fn is_session_proved(&self) -> bool {
+        self.connection.link.borrow().is_session_proved()
+    }
+
     /// Whether its session has resumed since the hello of `incoming` was written.
     pub(in crate::cluster) fn is_outdated(&self, incoming: &CalleeLink) -> bool {
         self.connection.link.borrow().is_outdated(incoming)
@@ -44,6 +49,7 @@ impl Inbound {
         holder: Rc<Inbound>,
     ) {
         let link = self.take_link();
+        self.end_wait(shard);
         self.connection.forget();
         let admission = self.peer.borrow_mut().admission.take();
         if let Some(admission) = admission {
@@ -62,8 +68,8 @@ impl Inbound {
         admission: Arc<Admission>,
     ) {
         self.connection.detach();
-        let channels = agree_on_channels(admission.channels, hello.channels);
-        let answer = shared::hello(&shard.node, hello.channel, channels);
+        let channels = agree_on_channels(admission.offer.channels, hello.channels);
+        let answer = shared::answer(shard, &admission.offer, hello.channel, channels);
         let resumed = self.connection.link.borrow_mut().resume(link, &answer);
         if resumed.is_err() {
             // The caller has checked that it can resume, so this session has ended, and the peer begins a new one.
@@ -75,6 +81,8 @@ impl Inbound {
         {
             let mut current = self.peer.borrow_mut();
             current.address = peer;
+            current.node.clone_from(&hello.node);
+            self.forget_permit();
             current.admission = Some(admission);
         }
         let progress = self.progress.get();
@@ -84,6 +92,7 @@ impl Inbound {
             ..progress
         });
         self.is_active.set(true);
+        self.await_proof(shard);
         shard.node.metrics.sessions_resumed.add(1);
         self.begin(shard, stream);
         if shard.cluster().is_draining() {

@@ -11,6 +11,8 @@ use skyring_codec::native::{Hello, NONCE_BYTES};
 
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::budget::Budget;
+use crate::cluster::accepting::inbound::permit::Permit;
+use crate::config::Security;
 use crate::core::connection::Connection;
 use crate::core::slab::Key;
 
@@ -81,9 +83,13 @@ pub(super) struct Peer {
 pub(in crate::cluster) struct Inbound {
     pub(super) connection: Rc<Connection<CalleeLink>>,
     pub(super) key: Cell<Key>,
+    /// Since when it waits for the proof of the cluster secret.
+    pub(super) waiting_since: Cell<Option<Millis>>,
     pub(super) load: Cell<Load>,
     pub(super) progress: Cell<Progress>,
     pub(super) peer: RefCell<Peer>,
+    /// The services that the peer may call.
+    pub(super) permit: RefCell<Permit>,
     /// The memory counters of the shard.
     pub(super) budget: Rc<Budget>,
     /// Bytes counted for it in the shard's sum.
@@ -98,22 +104,29 @@ pub(in crate::cluster) struct Inbound {
     pub(super) armed: Cell<Millis>,
 }
 
-pub(super) fn new_link() -> CalleeLink {
-    CalleeLink::new(CalleeLimits {
+/// The link of a connection from this address.
+fn new_link(security: Option<&Security>, address: SocketAddr) -> CalleeLink {
+    let limits = CalleeLimits {
         out_buffer_bytes_max: ANSWER_BYTES_MAX,
         ..CalleeLimits::default()
-    })
+    };
+    match security {
+        Some(security) => CalleeLink::with_access(limits, security.access(address.ip(), "")),
+        None => CalleeLink::new(limits),
+    }
 }
 
 impl Inbound {
     pub(in crate::cluster) fn new(
         address: SocketAddr,
         admission: Arc<Admission>,
+        security: Option<&Security>,
         budget: &Rc<Budget>,
         now: Millis,
     ) -> Rc<Inbound> {
         Rc::new(Inbound {
-            connection: Connection::new(new_link()),
+            connection: Connection::new(new_link(security, address)),
+            waiting_since: Cell::new(None),
             key: Cell::new(Key::from_u64(0)),
             load: Cell::default(),
             progress: Cell::new(Progress {
@@ -129,6 +142,7 @@ impl Inbound {
                 detached_since: None,
                 admission: Some(admission),
             }),
+            permit: RefCell::default(),
             budget: Rc::clone(budget),
             held: Cell::new(0),
             is_active: Cell::new(true),

@@ -39,6 +39,9 @@ impl Inbound {
             self.disconnect(shard);
             return;
         }
+        if self.sweep_waiting(shard) {
+            return;
+        }
         let progress = self.progress.get();
         let is_awaited = progress.packages == 0 || progress.is_unfinished;
         let waited = now.saturating_sub(progress.at);

@@ -1,6 +1,7 @@
 //! Connecting a channel: attempts, back-off, and the report of failures.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,10 @@ const CONNECT_TIME_MIN: Duration = Duration::from_millis(100);
 /// The time from the beginning of the first failed attempt to the next; it doubles with each further one.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 
+/// The same after a refusal: whoever refuses this node, or is not trusted by it, will mostly do so until somebody
+/// changes a config.
+const DENIED_PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// The longest time from the beginning of one attempt to that of the next, unless the attempt itself is longer.
 /// Short enough that calls go through again within a second after a node has come back.
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(800);
@@ -48,7 +53,8 @@ impl Channel {
         }
     }
 
-    pub(super) async fn connect(&self, shard: &Rc<ShardCore>) -> Result<Stream, Text> {
+    /// Connects; returns the address too, of those that the node's host has.
+    pub(super) async fn connect(&self, shard: &Rc<ShardCore>) -> Result<(Stream, IpAddr), Text> {
         let address = self.address();
         let time_max = connect_time(shard.node.settings.down_after_ms);
         let mut failure = Text::from("");
@@ -58,7 +64,7 @@ impl Channel {
                 Some(Ok(_)) if self.address() != address => {
                     return Err(self.cause_at(&address, "no longer its address"));
                 }
-                Some(Ok(stream)) => return Ok(stream),
+                Some(Ok(stream)) => return Ok((stream, socket_address.ip())),
                 Some(Err(error)) => self.cause_at(&address, &error.to_string()),
                 None => {
                     let milliseconds = time_max.as_millis();
@@ -85,10 +91,14 @@ impl Channel {
         shard: &Rc<ShardCore>,
         failures: u32,
         began: Instant,
-        cause: Text,
+        failure: Attempt,
     ) {
-        self.record_failure(shard, cause);
-        let pause = retry_pause(failures).saturating_sub(began.elapsed());
+        let longest = match failure {
+            Attempt::Failed(_) => RETRY_PAUSE_MAX,
+            Attempt::Denied(_) => DENIED_PAUSE_MAX,
+        };
+        self.record_failure(shard, failure);
+        let pause = retry_pause(failures, longest).saturating_sub(began.elapsed());
         sleep_or_wake(Some(pause.max(RETRY_PAUSE_MIN / 2)), &self.retry_now).await;
     }
 
@@ -100,7 +110,11 @@ impl Channel {
         }
     }
 
-    fn record_failure(&self, shard: &Rc<ShardCore>, cause: Text) {
+    fn record_failure(&self, shard: &Rc<ShardCore>, failure: Attempt) {
+        let (cause, evidence) = match failure {
+            Attempt::Failed(cause) => (Text::clone(&cause), Evidence::Failed(cause)),
+            Attempt::Denied(cause) => (Text::clone(&cause), Evidence::Denied(cause)),
+        };
         shard.node.metrics.connects_failed.add(1);
         // The change to suspect or down is logged with the cause already.
         let is_logged = self.number == 1 && shard.node.settings.down_after_ms > 0 && !self.is_down();
@@ -115,9 +129,17 @@ impl Channel {
             );
         }
         shard.cluster().shared.set_failure(&self.node, Some(&cause));
-        self.report(shard, Evidence::Failed(Text::clone(&cause)));
+        self.report(shard, evidence);
         self.set_last_failure(cause);
     }
+}
+
+/// Why an attempt to connect has failed.
+pub(super) enum Attempt {
+    /// The node was not reached, or did not answer.
+    Failed(Text),
+    /// The node refuses this one, or has not proved what it must; the text is that of an error with the code `denied`.
+    Denied(Text),
 }
 
 /// The time for one attempt, from the time after which a node is down; 0 = never.
@@ -130,9 +152,9 @@ fn connect_time(down_after_ms: Millis) -> Duration {
 
 /// The pause after `failures` failed attempts: doubled each time, and then a random length between half of it and all
 /// of it, so that the nodes that lost one peer do not all reconnect at once.
-fn retry_pause(failures: u32) -> Duration {
+fn retry_pause(failures: u32, longest: Duration) -> Duration {
     let doubled = RETRY_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    let longest = doubled.min(RETRY_PAUSE_MAX);
+    let longest = doubled.min(longest);
     let random = RandomState::new().build_hasher().finish();
     longest / 2 + longest.mul_f64((random % 1_000) as f64 / 2_000.0)
 }
@@ -143,19 +165,18 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_bound_and_vary() {
-        let first: Vec<Duration> = (0..100).map(|_| retry_pause(1)).collect();
+        let first: Vec<Duration> = (0..100).map(|_| retry_pause(1, RETRY_PAUSE_MAX)).collect();
         assert!(
             first
                 .iter()
                 .all(|pause| *pause >= RETRY_PAUSE_MIN / 2 && *pause <= RETRY_PAUSE_MIN)
         );
         assert!(first.iter().any(|pause| *pause != first[0]));
-        for failures in [10, 100, u32::MAX] {
-            let pause = retry_pause(failures);
-            assert!(
-                pause >= RETRY_PAUSE_MAX / 2 && pause <= RETRY_PAUSE_MAX,
-                "{pause:?}"
-            );
+        for longest in [RETRY_PAUSE_MAX, DENIED_PAUSE_MAX] {
+            for failures in [10, 100, u32::MAX] {
+                let pause = retry_pause(failures, longest);
+                assert!(pause >= longest / 2 && pause <= longest, "{pause:?}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The causes for which connections and calls of a channel end.
 
 use skyring_codec::link::ProtocolError;
+use skyring_codec::native::HelloError;
 
 use crate::cluster::membership::detector::Evidence;
 use crate::error::{Error, Text};
@@ -25,10 +26,7 @@ impl Failure<'_> {
         match self {
             Failure::Disabled => Error::Disabled { node, may_have_run },
             Failure::ShuttingDown => Error::ShuttingDown,
-            Failure::Down(cause) if !may_have_run => Error::Unreachable {
-                node,
-                cause: Text::clone(cause),
-            },
+            Failure::Down(cause) if !may_have_run => Error::down(node, cause),
             Failure::Down(cause) | Failure::Broken(cause) => Error::ConnectionLost {
                 node,
                 cause: Text::clone(cause),
@@ -42,32 +40,66 @@ impl Failure<'_> {
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub(super) cause: Text,
+    kind: FaultKind,
+}
+
+/// What a fault says about the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// The connection broke.
+    Break,
     /// There was no sign of life for the longest permitted time.
-    is_silence: bool,
+    Silence,
+    /// The node refuses this one.
+    Denied,
+    /// The node has not proved the cluster secret.
+    Unproved,
+    /// Another node answered.
+    Misled,
 }
 
 impl Fault {
     pub(super) fn new(cause: Text) -> Fault {
         Fault {
             cause,
-            is_silence: false,
+            kind: FaultKind::Break,
         }
+    }
+
+    pub(super) fn kind(&self) -> FaultKind {
+        self.kind
     }
 
     /// The evidence that it gives to the failure detector.
     pub(super) fn evidence(self) -> Evidence {
-        match self.is_silence {
-            true => Evidence::Silent(self.cause),
-            false => Evidence::Lost(self.cause),
+        match self.kind {
+            FaultKind::Silence => Evidence::Silent(self.cause),
+            _ => Evidence::Lost(self.cause),
         }
     }
 }
 
 impl From<ProtocolError> for Fault {
     fn from(error: ProtocolError) -> Fault {
+        let kind = match &error {
+            ProtocolError::Silent { .. } => FaultKind::Silence,
+            ProtocolError::HelloRefused { text } if text.starts_with("denied: ") => FaultKind::Denied,
+            ProtocolError::Unproved(_) => FaultKind::Unproved,
+            ProtocolError::Hello(error) if matches!(**error, HelloError::OtherNode { .. }) => {
+                FaultKind::Misled
+            }
+            _ => FaultKind::Break,
+        };
+        let cause = match &error {
+            ProtocolError::HelloRefused { text } if kind == FaultKind::Denied => {
+                format!("it refuses this node: {}", text.trim_start_matches("denied: "))
+            }
+            ProtocolError::Unproved(reason) => format!("this node does not trust it: {reason}"),
+            error => error.to_string(),
+        };
         Fault {
-            cause: error.to_string().into(),
-            is_silence: matches!(error, ProtocolError::Silent { .. }),
+            cause: cause.into(),
+            kind,
         }
     }
 }
@@ -79,5 +111,5 @@ pub(super) enum Ended {
     /// The handshake was done, and the connection broke.
     Lost(Fault),
     /// The handshake was not done.
-    HandshakeFailed(Text),
+    HandshakeFailed(Fault),
 }

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use skyring_codec::Millis;
 
-use crate::cluster::dialling::channel::failure::{Ended, Failure};
+use crate::cluster::dialling::channel::connecting::Attempt;
+use crate::cluster::dialling::channel::failure::{Ended, Failure, Fault, FaultKind};
 use crate::cluster::dialling::channel::state::{Channel, Purpose};
 use crate::cluster::membership::detector::Evidence;
 use crate::config::NodeAddress;
@@ -100,6 +101,23 @@ impl Channel {
         }
     }
 
+    /// The attempt whose handshake ended with a fault; counts a refusal.
+    fn attempt_of(&self, shard: &ShardCore, fault: &Fault) -> Attempt {
+        let metrics = &shard.node.metrics;
+        let counter = match fault.kind() {
+            FaultKind::Denied => &metrics.connects_denied,
+            FaultKind::Unproved => &metrics.connects_unproved,
+            FaultKind::Misled => &metrics.connects_misled,
+            FaultKind::Break | FaultKind::Silence => {
+                let cause = format!("{}, before it answered the hello", fault.cause);
+                return Attempt::Failed(self.cause_at(&self.address(), &cause));
+            }
+        };
+        counter.add(1);
+        let cause = self.cause_at(&self.address(), &fault.cause);
+        Attempt::Denied(format!("denied: {cause}").into())
+    }
+
     fn must_connect(&self, now: Millis) -> bool {
         let state = self.state.borrow();
         state.purpose == Purpose::Probe || state.connect_until > now
@@ -127,7 +145,7 @@ impl Channel {
             let began = Instant::now();
             self.report(&shard, Evidence::Dialling);
             match self.connect(&shard).await {
-                Ok(stream) => match self.serve(&shard, Rc::new(stream)).await {
+                Ok((stream, address)) => match self.serve(&shard, Rc::new(stream), address).await {
                     Ended::Drained => failures = 0,
                     Ended::Lost(fault) => {
                         failures = 0;
@@ -139,16 +157,16 @@ impl Channel {
                         }
                     }
                     Ended::HandshakeFailed(_) if self.is_retired() || shard.stopping.get() => {}
-                    Ended::HandshakeFailed(cause) => {
+                    Ended::HandshakeFailed(fault) => {
                         failures += 1;
-                        let cause = format!("{cause}, before it answered the hello");
-                        let cause = self.cause_at(&self.address(), &cause);
-                        self.pause_after_failure(&shard, failures, began, cause).await;
+                        let failure = self.attempt_of(&shard, &fault);
+                        self.pause_after_failure(&shard, failures, began, failure).await;
                     }
                 },
                 Err(cause) => {
                     failures += 1;
-                    self.pause_after_failure(&shard, failures, began, cause).await;
+                    let failure = Attempt::Failed(cause);
+                    self.pause_after_failure(&shard, failures, began, failure).await;
                 }
             }
         }

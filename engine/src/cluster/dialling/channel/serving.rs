@@ -1,5 +1,6 @@
 //! One connection of the channel, from its hello to its end.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use skyring_codec::link::{Dialect, HANDSHAKE_MS_MAX};
@@ -19,7 +20,7 @@ const READS_IN_A_ROW_MAX: u32 = 16;
 
 impl Channel {
     /// Serves one connection to its end; returns its cause.
-    pub(super) async fn serve(&self, shard: &Rc<ShardCore>, stream: Rc<Stream>) -> Ended {
+    pub(super) async fn serve(&self, shard: &Rc<ShardCore>, stream: Rc<Stream>, address: IpAddr) -> Ended {
         shard.note_io_polled();
         self.state.borrow_mut().fault = None;
         // Calls whose deadline has passed end first, so that they are not sent.
@@ -31,11 +32,17 @@ impl Channel {
         } else {
             let wanted = shard.cluster().channels_wanted(shard, &self.node);
             let channels = wanted.unwrap_or(CHANNELS_MAX);
-            let hello = hello(&shard.node, self.number, channels);
-            let dialled = self.connection.link.borrow_mut().dial(shard.now(), &hello);
+            let hello = hello(shard, self.number, channels);
+            let security = shard.node.settings.security.as_ref();
+            let access = security.map(|security| security.access(address, &self.node));
+            let dialled = {
+                let mut link = self.connection.link.borrow_mut();
+                link.set_access(access);
+                link.dial(shard.now(), &hello)
+            };
             if let Err(error) = dialled {
                 self.connection.detach();
-                return Ended::HandshakeFailed(error.to_string().into());
+                return Ended::HandshakeFailed(Fault::new(error.to_string().into()));
             }
             let unanswered = Text::from("it has not answered the hello");
             self.set_last_failure(unanswered.clone());
@@ -64,7 +71,7 @@ impl Channel {
         match phase {
             Phase::Draining => Ended::Drained,
             Phase::Open => Ended::Lost(fault),
-            Phase::Offline => Ended::HandshakeFailed(fault.cause),
+            Phase::Offline => Ended::HandshakeFailed(fault),
         }
     }
 

@@ -1,0 +1,223 @@
+//! Reading the keys of a config that decide whom a node talks to. No error quotes a value of theirs.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use skyring_codec::native::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX, SecretError, Secrets};
+use zeroize::Zeroizing;
+
+use super::error::{ConfigError, ConfigErrorKind};
+use super::evaluate::{Entries, Value};
+use super::keys::{Keys, texts};
+use super::known::{ALLOW, ALLOW_DEFAULT, SECRET, SECRET_FILE, SKYNET_PEERS};
+use super::network::Network;
+use super::security::{SKYNET_NETWORKS_MAX, Security};
+
+/// The largest file that is read as a secret, in bytes: two secrets, each on a line.
+const SECRET_FILE_BYTES_MAX: u64 = (SECRETS_MAX * (SECRET_BYTES_MAX + 2)) as u64;
+
+/// Permissions of others, which a file with a secret must not give to anybody.
+const MODE_OTHERS: u32 = 0o007;
+
+/// The same of the group. As ssh does it, they only matter in a file of the user itself.
+const MODE_GROUP: u32 = 0o070;
+
+/// How to make a secret, for errors.
+const ADVICE: &str = "make one with: openssl rand -hex 32";
+
+/// Takes the secrets out of a config's entries, so that nothing else sees them.
+pub(super) fn take(path: &Path, entries: &mut Entries) -> Result<Option<Secrets>, ConfigError> {
+    let value = entries.remove(SECRET);
+    let file = Keys { path, entries }.path(SECRET_FILE)?;
+    let (secrets, key) = match (value, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let hint = "cluster_secret and cluster_secret_file are both set; which is meant? Remove one";
+            return Err(ConfigError::of_key(
+                path,
+                SECRET,
+                ConfigErrorKind::Unsupported(hint),
+            ));
+        }
+        (Some(value), None) => (of_value(path, value)?, SECRET),
+        (None, Some(file)) => (of_file(path, &found(path, file))?, SECRET_FILE),
+    };
+    let count = secrets.len();
+    Secrets::new(secrets).map(Some).map_err(|error| {
+        let text = match error {
+            SecretError::Length { bytes: 0 } => format!("the secret is empty; {ADVICE}"),
+            SecretError::Length { bytes } if bytes < SECRET_BYTES_MIN => {
+                format!("a secret of {bytes} bytes is too short, {SECRET_BYTES_MIN} is the least; {ADVICE}")
+            }
+            SecretError::Length { bytes } => {
+                format!("a secret of {bytes} bytes is too long, {SECRET_BYTES_MAX} is the most")
+            }
+            SecretError::Count { .. } => {
+                format!("{count} secrets: there is one, or two while they are exchanged")
+            }
+            SecretError::Same => "both secrets are the same".to_owned(),
+        };
+        ConfigError::of_key(path, key, ConfigErrorKind::Security(text))
+    })
+}
+
+/// The secrets of the key itself: a text, or a table of two.
+fn of_value(path: &Path, value: Value) -> Result<Vec<Zeroizing<Vec<u8>>>, ConfigError> {
+    let wrong = |found: &str| {
+        let expected = "a text in quotes, or a table of two";
+        ConfigError::of_key(
+            path,
+            SECRET,
+            ConfigErrorKind::Security(format!("expected {expected}, found {found}")),
+        )
+    };
+    let of_text = |value: Value| match value {
+        Value::Text(text) => Ok(Zeroizing::new(text.into_bytes())),
+        Value::Bytes(bytes) => Ok(Zeroizing::new(bytes)),
+        Value::Boolean(_) => Err(wrong("true or false")),
+        Value::Number { text, .. } => {
+            drop(Zeroizing::new(text));
+            Err(wrong("a number"))
+        }
+        Value::Table(_) | Value::List(_) | Value::Mixed { .. } => Err(wrong("a table")),
+        Value::Other(name) => Err(wrong(name)),
+    };
+    match value {
+        Value::List(values) => values.into_iter().map(of_text).collect(),
+        Value::Table(_) => Err(wrong("a table with names")),
+        value => Ok(vec![of_text(value)?]),
+    }
+}
+
+/// The path of a file that a config names: in the working directory, else beside the config.
+fn found(config: &Path, named: PathBuf) -> PathBuf {
+    let beside = config.parent().unwrap_or(Path::new("")).join(&named);
+    match named.exists() || !beside.exists() {
+        true => named,
+        false => beside,
+    }
+}
+
+/// The secrets of a file: each is a line.
+fn of_file(path: &Path, file: &Path) -> Result<Vec<Zeroizing<Vec<u8>>>, ConfigError> {
+    let fail = |text: String| {
+        let text = format!("{}: {text}", file.display());
+        ConfigError::of_key(path, SECRET_FILE, ConfigErrorKind::Security(text))
+    };
+    let unreadable = |error: std::io::Error| fail(format!("cannot be read: {error}"));
+    // Opening a pipe without a writer would wait for ever.
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(fail("not a regular file".to_owned()));
+    }
+    let opened = File::open(file).map_err(unreadable)?;
+    // Of what was opened, not of what the name leads to meanwhile.
+    let metadata = opened.metadata().map_err(unreadable)?;
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    let forbidden = if is_own {
+        MODE_OTHERS | MODE_GROUP
+    } else {
+        MODE_OTHERS
+    };
+    if metadata.mode() & forbidden != 0 {
+        let mode = metadata.mode() & 0o777;
+        return Err(fail(format!(
+            "others may read or change it (its mode is {mode:04o}); protect it with: chmod 600 {}",
+            file.display()
+        )));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_FILE_BYTES_MAX as usize + 1));
+    opened
+        .take(SECRET_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > SECRET_FILE_BYTES_MAX {
+        return Err(fail(format!(
+            "larger than {SECRET_FILE_BYTES_MAX} bytes, so it is no file with secrets"
+        )));
+    }
+    let lines = bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let secrets: Vec<_> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| Zeroizing::new(line.to_vec()))
+        .collect();
+    match secrets.is_empty() {
+        true => Err(fail(format!("empty; {ADVICE}"))),
+        false => Ok(secrets),
+    }
+}
+
+/// Reads the keys that decide whom a node with these secrets talks to.
+pub(super) fn read(keys: &Keys<'_>, secrets: Option<Secrets>) -> Result<Option<Security>, ConfigError> {
+    let networks = keys.texts(SKYNET_PEERS, "{ \"10.1.0.0/16\" }, the networks of Skynet nodes")?;
+    let Some(secrets) = secrets else {
+        let mut needing = [ALLOW, ALLOW_DEFAULT].into_iter();
+        let needing = needing.find(|key| keys.entries.contains_key(*key));
+        return match needing.or(networks.is_some().then_some(SKYNET_PEERS)) {
+            None => Ok(None),
+            Some(key) => Err(needs_secret(keys.path, key)),
+        };
+    };
+    let mut security = Security::with(secrets);
+    let networks = networks.unwrap_or_default();
+    if networks.len() > SKYNET_NETWORKS_MAX {
+        let text = format!("{} networks, {SKYNET_NETWORKS_MAX} are the most", networks.len());
+        return Err(ConfigError::of_key(
+            keys.path,
+            SKYNET_PEERS,
+            ConfigErrorKind::Security(text),
+        ));
+    }
+    for network in networks {
+        let parsed: Network = network
+            .parse()
+            .map_err(|expected: super::network::NetworkExpected| {
+                let found = Value::Text(network.clone());
+                ConfigError::wrong_value(keys.path, SKYNET_PEERS, expected.to_string(), &found)
+            })?;
+        security = security.allow_skynet_peers(parsed);
+    }
+    read_permissions(keys, &mut security)?;
+    Ok(Some(security))
+}
+
+/// Reads who may call which service.
+fn read_permissions(keys: &Keys<'_>, security: &mut Security) -> Result<(), ConfigError> {
+    const EXPECTED: &str = "{ SERVICE = { \"NODE\", \"PATTERN*\" } }";
+    const DEFAULT_EXPECTED: &str = "\"deny\", or a list of callers such as { \"*\" }";
+    let refused = |key: &str, expected: String| {
+        let text = format!("expected {expected}");
+        ConfigError::of_key(keys.path, key, ConfigErrorKind::Security(text))
+    };
+    match keys.entries.get(ALLOW) {
+        None => {}
+        Some(Value::Table(rules)) => {
+            for (service, callers) in rules {
+                let key = format!("{ALLOW}.{service}");
+                let callers = texts(callers)
+                    .map_err(|found| ConfigError::wrong_value(keys.path, &key, EXPECTED, found))?;
+                let added = security.permissions.add(service, &callers);
+                added.map_err(|expected| refused(&key, expected))?;
+            }
+        }
+        Some(found) => return Err(ConfigError::wrong_value(keys.path, ALLOW, EXPECTED, found)),
+    }
+    let wrong = |found: &Value| ConfigError::wrong_value(keys.path, ALLOW_DEFAULT, DEFAULT_EXPECTED, found);
+    let default = match keys.entries.get(ALLOW_DEFAULT) {
+        None => return Ok(()),
+        Some(Value::Text(text)) if text == "deny" => Vec::new(),
+        Some(found @ Value::Text(_)) => return Err(wrong(found)),
+        Some(found) => texts(found).map_err(|_| wrong(found))?,
+    };
+    let set = security.permissions.set_default(&default);
+    set.map_err(|expected| refused(ALLOW_DEFAULT, expected))
+}
+
+/// The error of a key that has no effect, because nobody proves anything.
+fn needs_secret(path: &Path, key: &str) -> ConfigError {
+    let hint = "has no effect without cluster_secret: nobody proves who it is. Set cluster_secret, or remove this key";
+    ConfigError::of_key(path, key, ConfigErrorKind::Unsupported(hint))
+}
