@@ -223,15 +223,15 @@ fn a_wrong_value_is_an_error_that_names_file_key_and_value() {
         ),
         (
             "services = { sdb = 1 }",
-            "config_db: services.sdb: expected \"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\", found the number 1".into(),
+            "config_db: services.sdb: expected \"KIND ARGUMENTS\", \"keyed KIND ARGUMENTS\" or { \"KIND ARGUMENTS\", restart = \"always\" }, found the number 1".into(),
         ),
         (
             "services = { sdb = ' ' }",
-            "config_db: services.sdb: expected \"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\", found \" \"".into(),
+            "config_db: services.sdb: expected \"KIND ARGUMENTS\", \"keyed KIND ARGUMENTS\" or { \"KIND ARGUMENTS\", restart = \"always\" }, found \" \"".into(),
         ),
         (
             "services = { sdb = 'keyed' }",
-            "config_db: services.sdb: expected \"KIND ARGUMENTS\" or \"keyed KIND ARGUMENTS\", found \"keyed\"".into(),
+            "config_db: services.sdb: expected \"KIND ARGUMENTS\", \"keyed KIND ARGUMENTS\" or { \"KIND ARGUMENTS\", restart = \"always\" }, found \"keyed\"".into(),
         ),
         (
             "services = { ['@sdb'] = 'simpledb' }",

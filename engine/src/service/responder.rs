@@ -1,6 +1,7 @@
 //! The responder: it answers one message.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
@@ -46,7 +47,8 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if self.reply_to != ReplyTo::Nobody {
-            let error = if self.shard.stopping.get() {
+            let is_stopping = self.shard.stopping.get() || self.shard.node.is_stopping.load(Ordering::Relaxed);
+            let error = if is_stopping {
                 Error::ShuttingDown
             } else {
                 let restarted = self.shard.services().restart_error(self.handle, true);

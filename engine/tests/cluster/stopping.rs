@@ -44,7 +44,9 @@ fn a_node_with_calls_in_flight_stops_and_its_callers_get_that_error() {
     for call in calls {
         assert_eq!(call.wait().unwrap_err(), Error::ShuttingDown);
     }
-    assert!(work.recv_timeout(TIMEOUT).is_err(), "the work is cut off");
+    // It learns that its call has ended, or is cut off before.
+    let ended = work.recv_timeout(TIMEOUT).ok();
+    assert!(matches!(ended, None | Some(Err(Error::ShuttingDown))), "{ended:?}");
 }
 
 #[test]
