@@ -70,6 +70,8 @@ metrics! {
     connections_unproved_late,
     /// Connections closed because too many of their address had not proved the cluster secret.
     connections_unproved_crowded,
+    /// Requests of peers denied because the rules do not allow their node to call the service.
+    calls_not_allowed,
     /// Requests of peers refused because too many bytes of other requests were in progress.
     requests_refused,
     /// Pauses in the reading of a connection, because too many of its replies waited.

@@ -260,3 +260,55 @@ fn networks_of_skynet_peers_are_read_and_wrong_ones_are_refused() {
         .to_string();
     assert!(alone.contains("has no effect without cluster_secret"), "{alone}");
 }
+
+#[test]
+fn rules_of_who_may_call_what_are_read_and_wrong_ones_are_refused() {
+    let of = |text: &str| load(&format!("cluster_secret = '{SECRET}' {text}"));
+    for (text, rules, is_open) in [
+        ("allow = { sdb = { 'gate*', 'admin' }, agent = 'gate' }", 2, true),
+        ("allow = {} allow_default = 'deny'", 0, false),
+        ("allow_default = { '*' }", 0, true),
+        ("allow_default = {}", 0, false),
+        ("allow_default = { 'gate*' }", 0, false),
+    ] {
+        let security = of(text).expect(text).security.expect("it is set");
+        assert_eq!(
+            (security.rule_count(), security.is_open_by_default()),
+            (rules, is_open),
+            "{text}"
+        );
+    }
+    for (text, cause) in [
+        (
+            "allow = 'gate'",
+            "allow: expected { SERVICE = { \"NODE\", \"PATTERN*\" } }, found \"gate\"",
+        ),
+        ("allow = { sdb = 7 }", "allow.sdb: expected { SERVICE = "),
+        ("allow = { sdb = { 'gate', 7 } }", "found the number 7"),
+        ("allow = { sdb = { gate = true } }", "found a table"),
+        (
+            "allow = { ['@sdb'] = { 'gate' } }",
+            "allow.@sdb: expected the name of a service, without @ or . in front",
+        ),
+        ("allow = { sdb = { '' } }", "expected names of nodes such as"),
+        (
+            "allow_default = 'gate'",
+            "allow_default: expected \"deny\", or a list of callers",
+        ),
+        ("allow_default = false", "allow_default: expected \"deny\""),
+    ] {
+        let error = of(text).expect_err(text).to_string();
+        assert!(error.contains(cause), "{error}");
+    }
+    for text in ["allow = { sdb = 'gate' }", "allow_default = 'deny'"] {
+        let error = load(text).expect_err(text).to_string();
+        assert!(
+            error.contains("has no effect without cluster_secret: nobody proves who it is"),
+            "{error}"
+        );
+    }
+    for key in ["allow_defaults", "alow", "Allow"] {
+        let error = of(&format!("{key} = 'deny'")).expect_err(key).to_string();
+        assert!(error.contains("The node would be open without it"), "{error}");
+    }
+}

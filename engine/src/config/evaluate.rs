@@ -375,15 +375,15 @@ impl Evaluation {
 
     /// Takes the `#0:3: ` in front of a message apart, and leaves out what follows the first line.
     fn located(&self, message: &str, path: &Path, kind: fn(String) -> ConfigErrorKind) -> ConfigError {
-        let message = self.concealed.conceal(message);
         let message = message.lines().next().unwrap_or_default();
+        let message = self.concealed.conceal(message);
         let located = message.split_once(": ").and_then(|(place, rest)| {
             let (chunk, line) = place.split_once(':')?;
             Some((self.file(chunk_index(chunk)?)?, line.parse::<u32>().ok()?, rest))
         });
         match located {
             Some((file, line, rest)) => ConfigError::of_line(&file, Some(line), kind(explained(rest))),
-            None => ConfigError::of_file(path, kind(explained(message))),
+            None => ConfigError::of_file(path, kind(explained(&message))),
         }
     }
 }

@@ -4,9 +4,11 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 41] = [
+pub(super) const NODE_KEYS: [&str; 43] = [
     "accepts_per_second_max",
     "address",
+    "allow",
+    "allow_default",
     "allow_skynet_peers",
     "bootstrap",
     "builtin_lualib",
@@ -57,8 +59,14 @@ pub(super) const SECRET_FILE: &str = "cluster_secret_file";
 /// The key of the networks with which the skynet dialect is permitted.
 pub(super) const SKYNET_PEERS: &str = "allow_skynet_peers";
 
+/// The key of the rules of who may call which service.
+pub(super) const ALLOW: &str = "allow";
+
+/// The key of who may call services without a rule.
+pub(super) const ALLOW_DEFAULT: &str = "allow_default";
+
 /// The keys that close a node. A misspelt one would leave it open, so it is an error and no notice.
-pub(super) const SECURITY_KEYS: [&str; 3] = [SECRET, SECRET_FILE, SKYNET_PEERS];
+pub(super) const SECURITY_KEYS: [&str; 5] = [SECRET, SECRET_FILE, SKYNET_PEERS, ALLOW, ALLOW_DEFAULT];
 
 /// The longest key that is compared with the known ones, in bytes.
 const COMPARED_BYTES_MAX: usize = 40;

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::error::{ConfigError, ConfigErrorKind};
 use super::evaluate::{Entries, Value};
-use super::keys::Keys;
-use super::known::{SECRET, SECRET_FILE, SKYNET_PEERS};
+use super::keys::{Keys, texts};
+use super::known::{ALLOW, ALLOW_DEFAULT, SECRET, SECRET_FILE, SKYNET_PEERS};
 use super::network::Network;
 use super::security::{SKYNET_NETWORKS_MAX, Security};
 
@@ -154,9 +154,11 @@ fn of_file(path: &Path, file: &Path) -> Result<Vec<Zeroizing<Vec<u8>>>, ConfigEr
 pub(super) fn read(keys: &Keys<'_>, secrets: Option<Secrets>) -> Result<Option<Security>, ConfigError> {
     let networks = keys.texts(SKYNET_PEERS, "{ \"10.1.0.0/16\" }, the networks of Skynet nodes")?;
     let Some(secrets) = secrets else {
-        return match networks {
+        let mut needing = [ALLOW, ALLOW_DEFAULT].into_iter();
+        let needing = needing.find(|key| keys.entries.contains_key(*key));
+        return match needing.or(networks.is_some().then_some(SKYNET_PEERS)) {
             None => Ok(None),
-            Some(_) => Err(needs_secret(keys.path, SKYNET_PEERS)),
+            Some(key) => Err(needs_secret(keys.path, key)),
         };
     };
     let mut security = Security::with(secrets);
@@ -178,12 +180,44 @@ pub(super) fn read(keys: &Keys<'_>, secrets: Option<Secrets>) -> Result<Option<S
             })?;
         security = security.allow_skynet_peers(parsed);
     }
+    read_permissions(keys, &mut security)?;
     Ok(Some(security))
+}
+
+/// Reads who may call which service.
+fn read_permissions(keys: &Keys<'_>, security: &mut Security) -> Result<(), ConfigError> {
+    const EXPECTED: &str = "{ SERVICE = { \"NODE\", \"PATTERN*\" } }";
+    const DEFAULT_EXPECTED: &str = "\"deny\", or a list of callers such as { \"*\" }";
+    let refused = |key: &str, expected: String| {
+        let text = format!("expected {expected}");
+        ConfigError::of_key(keys.path, key, ConfigErrorKind::Security(text))
+    };
+    match keys.entries.get(ALLOW) {
+        None => {}
+        Some(Value::Table(rules)) => {
+            for (service, callers) in rules {
+                let key = format!("{ALLOW}.{service}");
+                let callers = texts(callers)
+                    .map_err(|found| ConfigError::wrong_value(keys.path, &key, EXPECTED, found))?;
+                let added = security.permissions.add(service, &callers);
+                added.map_err(|expected| refused(&key, expected))?;
+            }
+        }
+        Some(found) => return Err(ConfigError::wrong_value(keys.path, ALLOW, EXPECTED, found)),
+    }
+    let wrong = |found: &Value| ConfigError::wrong_value(keys.path, ALLOW_DEFAULT, DEFAULT_EXPECTED, found);
+    let default = match keys.entries.get(ALLOW_DEFAULT) {
+        None => return Ok(()),
+        Some(Value::Text(text)) if text == "deny" => Vec::new(),
+        Some(found @ Value::Text(_)) => return Err(wrong(found)),
+        Some(found) => texts(found).map_err(|_| wrong(found))?,
+    };
+    let set = security.permissions.set_default(&default);
+    set.map_err(|expected| refused(ALLOW_DEFAULT, expected))
 }
 
 /// The error of a key that has no effect, because nobody proves anything.
 fn needs_secret(path: &Path, key: &str) -> ConfigError {
-    let hint =
-        "has no effect without cluster_secret: everybody may connect. Set cluster_secret, or remove this key";
+    let hint = "has no effect without cluster_secret: nobody proves who it is. Set cluster_secret, or remove this key";
     ConfigError::of_key(path, key, ConfigErrorKind::Unsupported(hint))
 }

@@ -7,6 +7,7 @@ use skyring_codec::link::Access;
 use skyring_codec::native::{SecretError, Secrets};
 
 use super::network::Network;
+use super::permissions::Permissions;
 
 /// The most networks of Skynet nodes that a config may list.
 pub const SKYNET_NETWORKS_MAX: usize = 256;
@@ -16,6 +17,7 @@ pub const SKYNET_NETWORKS_MAX: usize = 256;
 pub struct Security {
     secrets: Arc<Secrets>,
     skynet_networks: Vec<Network>,
+    pub(super) permissions: Permissions,
 }
 
 impl Security {
@@ -32,7 +34,42 @@ impl Security {
         Security {
             secrets: Arc::new(secrets),
             skynet_networks: Vec::new(),
+            permissions: Permissions::default(),
         }
+    }
+
+    /// Lets only these callers call the service behind `@service` and `.service`: names of nodes, in which `*` stands
+    /// for any characters, or networks of Skynet nodes. The names are those of the peers' hellos, which whoever has
+    /// the secret chooses.
+    ///
+    /// # Errors
+    /// A text that says what was expected.
+    pub fn allow(mut self, service: &str, callers: &[&str]) -> Result<Security, String> {
+        self.permissions.add(service, callers)?;
+        Ok(self)
+    }
+
+    /// Sets who may call services without a rule: everybody unless this is called, nobody for an empty list.
+    ///
+    /// # Errors
+    /// As [`Security::allow`].
+    pub fn allow_default(mut self, callers: &[&str]) -> Result<Security, String> {
+        self.permissions.set_default(callers)?;
+        Ok(self)
+    }
+
+    /// How many services have a rule of who may call them.
+    pub fn rule_count(&self) -> usize {
+        self.permissions.rule_count()
+    }
+
+    /// Whether everybody who has the secret may call services without a rule.
+    pub fn is_open_by_default(&self) -> bool {
+        self.permissions.is_open_by_default()
+    }
+
+    pub(crate) fn permissions(&self) -> &Permissions {
+        &self.permissions
     }
 
     /// Permits the skynet dialect, which proves nothing, with the addresses of a network; in both directions.

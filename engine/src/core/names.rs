@@ -90,6 +90,12 @@ impl Names {
         Some(handle)
     }
 
+    /// The name under which a service, or the keyed service that it is an instance of, is registered, without its `@`.
+    pub(crate) fn registered_name(&self, handle: Handle) -> Option<Text> {
+        let service = self.keyed_by_instance.get(&handle).unwrap_or(&handle);
+        self.registered_name.get(service).cloned()
+    }
+
     /// The names of a service, with their first characters, sorted. Its cost is that of all local names.
     pub(crate) fn names_of(&self, handle: Handle) -> Vec<String> {
         let local = self.local.iter().filter(|(_, owner)| **owner == handle);

@@ -12,6 +12,7 @@ mod peer;
 mod start;
 
 mod floods;
+mod permissions;
 mod refusals;
 mod secrets;
 mod skynet_peers;

@@ -22,12 +22,14 @@ pub(in crate::cluster) enum Incident {
     Crowded,
     /// The proof of the cluster secret did not come in time.
     Late,
+    /// A peer has called a service that it may not call.
+    NotAllowed,
     /// The cluster secret was not proved.
     Unproved(Unproved),
 }
 
 /// The kinds without those of [`Incident::Unproved`].
-const PLAIN: [Incident; 8] = [
+const PLAIN: [Incident; 9] = [
     Incident::Malformed,
     Incident::Silent,
     Incident::Stalled,
@@ -36,6 +38,7 @@ const PLAIN: [Incident; 8] = [
     Incident::Overloaded,
     Incident::Crowded,
     Incident::Late,
+    Incident::NotAllowed,
 ];
 
 impl Incident {

@@ -27,6 +27,7 @@ impl Inbound {
         {
             let mut peer = self.peer.borrow_mut();
             peer.node.clone_from(&peer_hello.node);
+            self.forget_permit();
             peer.secret = secret.or(peer.secret);
         }
         if let Some(secret) = secret {

@@ -10,6 +10,7 @@
 
 mod handshake;
 mod holding;
+mod permit;
 mod proving;
 mod requests;
 mod serving;

@@ -80,6 +80,7 @@ impl Inbound {
     fn take_resolved(&self, shard: &Rc<ShardCore>) -> u32 {
         let mut taken = 0;
         self.is_dispatching.set(true);
+        let is_limited = self.is_limited(shard);
         while taken < REQUESTS_PER_CLOCK_CHECK && !self.is_full() {
             let state = shard.names.version();
             let resolve = |name: &[u8]| resolve_name(shard, name).map(|handle| handle.0);
@@ -87,10 +88,15 @@ impl Inbound {
             let Some(request) = request else { break };
             taken += 1;
             if let Some(reply_to) = self.count_request(shard, request.session, request.payload.len()) {
+                let target = Handle(request.target);
+                if is_limited && !self.permits(shard, target) {
+                    self.deny(shard, target, reply_to);
+                    continue;
+                }
                 let remaining_ms = (request.remaining_ms != 0).then_some(request.remaining_ms);
                 self.dispatch(
                     shard,
-                    self.instance(shard, Handle(request.target), request.shard),
+                    self.instance(shard, target, request.shard),
                     request.payload,
                     reply_to,
                     remaining_ms,
@@ -107,9 +113,13 @@ impl Inbound {
         };
         let (address, target) = match request.address {
             RequestAddress::Handle(0) => {
-                let answer = query_name(shard, &request.payload)
-                    .ok_or_else(|| self.unknown_name("name not found", "a name"));
-                return shard.reply(reply_to, answer);
+                let Some(handle) = queried(shard, &request.payload) else {
+                    return shard.reply(reply_to, Err(self.unknown_name("name not found", "a name")));
+                };
+                return match self.permits(shard, handle) {
+                    true => shard.reply(reply_to, Payload::pack(&handle.0)),
+                    false => self.deny(shard, handle, reply_to),
+                };
             }
             RequestAddress::Handle(handle) => (None, Some(Handle(handle))),
             RequestAddress::Name(name) => {
@@ -118,6 +128,7 @@ impl Inbound {
             }
         };
         match target {
+            Some(target) if !self.permits(shard, target) => self.deny(shard, target, reply_to),
             Some(target) => {
                 let target = self.instance(shard, target, request.shard);
                 self.dispatch(shard, target, request.payload, reply_to, request.remaining_ms);
@@ -205,11 +216,10 @@ fn too_many_handled() -> String {
     format!("requests of {REQUEST_BYTES_MAX} bytes are being handled")
 }
 
-/// Answers a name query: the packed handle of a packed name, which comes without its `@`.
-fn query_name(shard: &ShardCore, payload: &Bytes) -> Option<Payload> {
+/// The service that a name query asks for, by a packed name, which comes without its `@`.
+fn queried(shard: &ShardCore, payload: &Bytes) -> Option<Handle> {
     let name: &str = seri::unpack(payload).ok()?;
-    let handle = shard.names.read(|names| names.resolve(&format!("@{name}")))?;
-    Payload::pack(&handle.0).ok()
+    shard.names.read(|names| names.resolve(&format!("@{name}")))
 }
 
 /// The service that a name in a request addresses: `@name`, `.name`, `:hex` or a number.

@@ -82,6 +82,7 @@ impl Inbound {
             let mut current = self.peer.borrow_mut();
             current.address = peer;
             current.node.clone_from(&hello.node);
+            self.forget_permit();
             current.admission = Some(admission);
         }
         let progress = self.progress.get();

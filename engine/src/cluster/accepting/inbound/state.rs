@@ -11,6 +11,7 @@ use skyring_codec::native::{Hello, NONCE_BYTES};
 
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::budget::Budget;
+use crate::cluster::accepting::inbound::permit::Permit;
 use crate::config::Security;
 use crate::core::connection::Connection;
 use crate::core::slab::Key;
@@ -87,6 +88,8 @@ pub(in crate::cluster) struct Inbound {
     pub(super) load: Cell<Load>,
     pub(super) progress: Cell<Progress>,
     pub(super) peer: RefCell<Peer>,
+    /// The services that the peer may call.
+    pub(super) permit: RefCell<Permit>,
     /// The memory counters of the shard.
     pub(super) budget: Rc<Budget>,
     /// Bytes counted for it in the shard's sum.
@@ -139,6 +142,7 @@ impl Inbound {
                 detached_since: None,
                 admission: Some(admission),
             }),
+            permit: RefCell::default(),
             budget: Rc::clone(budget),
             held: Cell::new(0),
             is_active: Cell::new(true),
