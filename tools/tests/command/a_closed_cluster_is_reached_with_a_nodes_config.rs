@@ -79,8 +79,6 @@ fn the_config_of_a_node_opens_the_door_and_a_map_alone_does_not() {
         "1",
         "--warmup",
         "0.1",
-        "--runs",
-        "1",
         "--",
         "PING",
     ]);
