@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use skyring::config::ConfigError;
 use skyring::log::Destination;
-use skyring::{Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload, Runtime, StartError};
+use skyring::{
+    Address, ClusterMap, DialectChoice, Error, Metrics, Node, Payload, Runtime, Security, StartError,
+};
 use thiserror::Error as ThisError;
 
 use crate::costs::{CallCosts, CostCounter};
@@ -125,6 +127,10 @@ pub enum Running {
 pub struct RunningNode {
     /// The cluster map that names it.
     pub map: ClusterMap,
+    /// The cluster secret that it wants to see proved.
+    pub security: Option<Security>,
+    /// The name under which it is called; empty for none.
+    pub caller: String,
     /// Its name in the map.
     pub node: String,
     /// The service that is called.
@@ -199,6 +205,8 @@ impl Pair {
                 let service = format!("@{SERVICE}");
                 let node = RunningNode {
                     map: map.clone(),
+                    security: None,
+                    caller: String::new(),
                     node: SERVER.to_owned(),
                     address: Address::from(service.as_str()),
                     service,
@@ -206,7 +214,15 @@ impl Pair {
                 (Some(server), map, Running::Node(node))
             }
         };
-        let client = Node::builder()
+        let builder = match &called {
+            Running::Node(RunningNode {
+                security: Some(security),
+                caller,
+                ..
+            }) => Node::builder().security(security.clone()).name(caller),
+            _ => Node::builder(),
+        };
+        let client = builder
             .threads(plan.threads)
             .first_cpu(plan.threads)
             .spin(Duration::from_micros(u64::from(plan.spin_us)))

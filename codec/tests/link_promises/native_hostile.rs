@@ -163,7 +163,7 @@ fn errors_carry_their_code_and_a_code_of_a_later_version_is_none() {
     }
     ask(&mut caller, TEN, 1, None, 99);
     let session = deliver(&mut caller, &mut callee)[0].session;
-    caller.receive(frame(4, 0, [session, 14, 0, 0], b"new"));
+    caller.receive(frame(4, 0, [session, 15, 0, 0], b"new"));
     let text = Bytes::from_static(b"new");
     let reply = CallerEvent::Reply {
         token: 99,

@@ -47,7 +47,8 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if self.reply_to != ReplyTo::Nobody {
-            let is_stopping = self.shard.stopping.get() || self.shard.node.is_stopping.load(Ordering::Relaxed);
+            let is_stopping =
+                self.shard.stopping.get() || self.shard.node.is_stopping.load(Ordering::Relaxed);
             let error = if is_stopping {
                 Error::ShuttingDown
             } else {

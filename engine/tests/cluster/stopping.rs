@@ -46,7 +46,10 @@ fn a_node_with_calls_in_flight_stops_and_its_callers_get_that_error() {
     }
     // It learns that its call has ended, or is cut off before.
     let ended = work.recv_timeout(TIMEOUT).ok();
-    assert!(matches!(ended, None | Some(Err(Error::ShuttingDown))), "{ended:?}");
+    assert!(
+        matches!(ended, None | Some(Err(Error::ShuttingDown))),
+        "{ended:?}"
+    );
 }
 
 #[test]

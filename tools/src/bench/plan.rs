@@ -11,7 +11,7 @@ use skyring::{ClusterMap, DialectChoice, Payload};
 use skyring_bench::{Objective, PairPlan, Program, Running, RunningNode, Scheme, Target, TargetUrl};
 
 use super::arguments::Arguments;
-use crate::shared::cluster_map::{check_named, load_map, parse_address};
+use crate::shared::cluster_map::{Reach, check_named, load_map, parse_address};
 use crate::shared::programs::{node_program, rig_node_program};
 use crate::shared::values::parse_value;
 
@@ -153,11 +153,13 @@ fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
     else {
         return Ok(None);
     };
-    let map = load_map(file)?;
+    let Reach { map, security, name } = load_map(file)?;
     check_named(&map, file, node)?;
     let address = parse_address(service)?;
     Ok(Some(Running::Node(RunningNode {
         map,
+        security,
+        caller: name,
         node: node.clone(),
         address,
         service: service.clone(),
@@ -189,6 +191,8 @@ fn target(url: &TargetUrl, arguments: &Arguments) -> Result<Running, String> {
         .map_err(|error| error.to_string())?;
     Ok(Running::Node(RunningNode {
         map,
+        security: None,
+        caller: String::new(),
         node: TARGET_NODE.to_owned(),
         address: parse_address(&service)?,
         service,

@@ -12,7 +12,7 @@ use skyring::{Address, ClusterMap, Payload};
 
 use super::complete;
 use super::request::Request;
-use crate::shared::cluster_map::{check_named, load_map, parse_address};
+use crate::shared::cluster_map::{Reach, check_named, load_map, parse_address};
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE};
 use crate::shared::values::{parse_text, parse_value};
 
@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   skyring call --addr 127.0.0.1:7102 @sdb SET name skyring
   skyring call --map docs/examples/cluster/clustername.lua db @sdb GET name
+  skyring call --map docs/examples/secure-cluster/config_gate db @sdb GET name    with the node's secret
   skyring call --addr 127.0.0.1:7102 --string @sdb SET postcode 90210    text, not a number
   skyring call --addr 127.0.0.1:7102 @sdb SET depth -12.5                a negative number
   skyring call --addr 127.0.0.1:7102 @sdb GET -- --name                  text that begins with -
@@ -50,7 +51,7 @@ const TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 #[command(group(ArgGroup::new("place").args(["map", "addr"]).required(true)))]
 pub(crate) struct Arguments {
-    /// The cluster map that names NODE, or a node config that names such a map
+    /// The cluster map that names NODE, or a node config that names such a map, which also has the cluster secret
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Where the node listens, instead of a map and a name
@@ -91,9 +92,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The place of a call: the map, the node and the service.
+/// The place of a call: how the cluster is reached, the node and the service.
 struct Place {
-    map: ClusterMap,
+    reach: Reach,
     node: String,
     address: Address,
 }
@@ -151,7 +152,7 @@ impl Arguments {
 
 fn request_to(place: Place) -> Request {
     Request {
-        map: place.map,
+        reach: place.reach,
         node: place.node,
         address: place.address,
         payload: Payload::default(),
@@ -171,23 +172,23 @@ fn place(
     address: Option<NodeAddress>,
     arguments: &mut impl Iterator<Item = OsString>,
 ) -> Result<Place, (u8, String)> {
-    let (map, node) = match (map, address) {
+    let (reach, node) = match (map, address) {
         (_, Some(address)) => {
             // The map has one node, and its address is its name: errors then name what the user named.
             let name = address.to_string();
             let map = ClusterMap::new().with(&name, &name);
-            (map.map_err(|error| usage(error.to_string()))?, name)
+            (Reach::of(map.map_err(|error| usage(error.to_string()))?), name)
         }
         (Some(file), None) => {
-            let map = load_map(&file).map_err(usage)?;
+            let reach = load_map(&file).map_err(usage)?;
             let node = next(arguments, "NODE is missing")?.to_string_lossy().into_owned();
-            check_named(&map, &file, &node).map_err(|cause| (EXIT_FAILURE, cause))?;
-            (map, node)
+            check_named(&reach.map, &file, &node).map_err(|cause| (EXIT_FAILURE, cause))?;
+            (reach, node)
         }
         // clap does not let this through.
         (None, None) => return Err(usage("--map or --addr is missing".to_owned())),
     };
     let address = next(arguments, "ADDRESS is missing, for example @sdb")?;
     let address = parse_address(&address.to_string_lossy()).map_err(usage)?;
-    Ok(Place { map, node, address })
+    Ok(Place { reach, node, address })
 }

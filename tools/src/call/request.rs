@@ -4,7 +4,9 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use skyring::log::Destination;
-use skyring::{Address, ClusterMap, Error, Handle, Node, Payload};
+use skyring::{Address, Error, Handle, Node, Payload};
+
+use crate::shared::cluster_map::Reach;
 
 /// Time between two checks for a failed connect.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -15,7 +17,7 @@ const LOG_SINK: &str = "/dev/null";
 /// A call or a send.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) map: ClusterMap,
+    pub(super) reach: Reach,
     pub(super) node: String,
     pub(super) address: Address,
     pub(super) payload: Payload,
@@ -25,10 +27,11 @@ pub(super) struct Request {
 
 /// Starts a node, makes the request from it, and stops it.
 pub(super) fn call(request: Request) -> Result<Payload, Error> {
-    let builder = Node::builder()
+    let builder = request
+        .reach
+        .prepare(Node::builder())
         // Only the timeout of the request limits the call.
         .down_after(Duration::ZERO)
-        .map(request.map)
         .log_to(Destination::File(LOG_SINK.into()));
     let node = builder.start().map_err(|error| Error::System {
         what: error.to_string().into(),
@@ -76,7 +79,7 @@ fn unreachable_error(node: &Node, name: &str) -> Option<Error> {
         call.timeout(Duration::from_millis(1)).await
     });
     match answer {
-        Ok(Err(error @ Error::Unreachable { .. })) => Some(error),
+        Ok(Err(error @ (Error::Unreachable { .. } | Error::Denied { .. }))) => Some(error),
         _ => None,
     }
 }

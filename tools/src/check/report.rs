@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use skyring::ClusterMap;
 use skyring::config::{LogTime, NodeConfig, NodeEntry};
+use skyring::{ClusterMap, Security};
 
 use crate::shared::output::escape_line;
 
@@ -75,6 +75,33 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
     text
 }
 
+/// Whom the node talks to; the secrets themselves are not shown.
+fn security_report(security: &Security) -> Vec<(&'static str, String)> {
+    let secrets = match security.secret_count() {
+        1 => "set: only nodes that prove it are served".to_owned(),
+        count => format!("{count} are set: only nodes that prove one of them are served"),
+    };
+    let mut report = vec![("cluster_secret", secrets)];
+    let networks: Vec<String> = security
+        .skynet_networks()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if !networks.is_empty() {
+        report.push(("allow_skynet_peers", networks.join(", ")));
+    }
+    if security.rule_count() > 0 {
+        report.push(("allow", counted(security.rule_count(), "service")));
+    }
+    if !security.is_open_by_default() {
+        report.push((
+            "allow_default",
+            "services without a rule are not for everybody".to_owned(),
+        ));
+    }
+    report
+}
+
 pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> String {
     let mut lines = Lines::default();
     lines.add("thread", counted(config.threads, "shard"));
@@ -135,6 +162,11 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
             lines.add("open", format!("as {name} on {address}"));
         }
         _ => lines.add("open", "not set: the node can call others, and is not called"),
+    }
+    if let Some(security) = &config.security {
+        for (name, value) in security_report(security) {
+            lines.add(name, value);
+        }
     }
     for (name, service) in &config.services {
         let keyed = if service.keyed { "keyed " } else { "" };

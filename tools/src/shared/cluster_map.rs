@@ -3,12 +3,46 @@
 use std::path::Path;
 
 use skyring::config::Checked;
-use skyring::{Address, ClusterMap};
+use skyring::{Address, ClusterMap, NodeBuilder, Security};
 
-/// Loads a cluster map: the file itself, or the map that a node config names.
-pub(crate) fn load_map(file: &Path) -> Result<ClusterMap, String> {
+/// What a file says about reaching a cluster.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reach {
+    pub(crate) map: ClusterMap,
+    /// The cluster secret, if the file is the config of a node that has one.
+    pub(crate) security: Option<Security>,
+    /// The name of that node, under which the cluster is called; empty for none.
+    pub(crate) name: String,
+}
+
+impl Reach {
+    /// What a map alone says.
+    pub(crate) fn of(map: ClusterMap) -> Reach {
+        Reach {
+            map,
+            ..Reach::default()
+        }
+    }
+
+    /// Gives a node what it needs to reach the cluster.
+    pub(crate) fn prepare(self, builder: NodeBuilder) -> NodeBuilder {
+        let builder = builder.map(self.map).name(&self.name);
+        match self.security {
+            Some(security) => builder.security(security),
+            None => builder,
+        }
+    }
+}
+
+/// Loads a cluster map: the file itself, or the map that a node config names, and then that config's secret too.
+pub(crate) fn load_map(file: &Path) -> Result<Reach, String> {
     match skyring::config::check(file) {
-        Ok(Checked::Map(map, _)) | Ok(Checked::Node(_, Some(map))) => Ok(map),
+        Ok(Checked::Map(map, _)) => Ok(Reach::of(map)),
+        Ok(Checked::Node(config, Some(map))) => Ok(Reach {
+            map,
+            security: config.security,
+            name: config.open.unwrap_or_default(),
+        }),
         Ok(Checked::Node(_, None)) => Err(format!(
             "{}: a node config that names no cluster map",
             file.display()

@@ -153,12 +153,14 @@ impl Folder {
         (folder, format!("127.0.0.1:{port}"))
     }
 
-    /// The config of a node whose start hangs: it opens a pipe that nobody reads as its log.
+    /// The config of a node whose start hangs: its first service never returns.
     pub(crate) fn write_hanging_config(&self) -> PathBuf {
-        let pipe = self.path("pipe");
-        let made = Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.expect("mkfifo starts").success());
-        self.write("config", format!("logger = '{}'", pipe.display()))
+        self.write("hang.lua", "while true do end");
+        let services = self.path("?.lua");
+        self.write(
+            "config",
+            format!("luaservice = '{}'\nstart = 'hang'", services.display()),
+        )
     }
 }
 
