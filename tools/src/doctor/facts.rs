@@ -34,6 +34,8 @@ pub(super) struct Facts {
     pub(super) somaxconn: Option<u64>,
     /// The ports of outgoing connections, first and last.
     pub(super) outgoing_ports: Option<(u16, u16)>,
+    /// Whether sessions share the processors, and threads only within their session: 1 or 0.
+    pub(super) autogroup: Option<u8>,
     /// Who may take profiles.
     pub(super) perf_event_paranoid: Option<i64>,
 }
@@ -59,6 +61,7 @@ impl Facts {
             steal: text("/proc/stat").and_then(|text| steal(&text)),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
             outgoing_ports: text("/proc/sys/net/ipv4/ip_local_port_range").and_then(|text| ports(&text)),
+            autogroup: number("/proc/sys/kernel/sched_autogroup_enabled"),
             perf_event_paranoid: number("/proc/sys/kernel/perf_event_paranoid"),
         }
     }

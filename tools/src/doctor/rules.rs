@@ -41,6 +41,7 @@ pub(super) fn machine(facts: &Facts) -> Vec<Finding> {
     findings.extend(clock(facts));
     findings.extend(steal(facts));
     findings.extend(queue(facts));
+    findings.extend(autogroup(facts));
     findings.extend(profiles(facts));
     findings
 }
@@ -189,6 +190,18 @@ fn queue(facts: &Facts) -> Option<Finding> {
     })
 }
 
+fn autogroup(facts: &Facts) -> Option<Finding> {
+    Some(match facts.autogroup? {
+        0 => Finding::new(Level::Ok, "scheduling", "threads share the processors"),
+        _ => {
+            let text = "kernel.sched_autogroup_enabled is 1: sessions share the processors, and threads only within their \
+                        session; a shard was seen to wait for three seconds while other sessions compiled. On a machine \
+                        that does more than run nodes set it to 0";
+            Finding::new(Level::Note, "scheduling", text)
+        }
+    })
+}
+
 fn profiles(facts: &Facts) -> Option<Finding> {
     let paranoid = facts.perf_event_paranoid?;
     Some(if paranoid <= PARANOID_GOOD {
@@ -217,6 +230,7 @@ mod tests {
             clock_source: Some("tsc".to_owned()),
             steal: Some(0.0001),
             somaxconn: Some(4_096),
+            autogroup: Some(0),
             perf_event_paranoid: Some(1),
             ..Facts::default()
         }
@@ -233,7 +247,7 @@ mod tests {
     #[test]
     fn a_good_machine_has_nothing_to_be_said_against_it() {
         let findings = machine(&good());
-        assert_eq!(findings.len(), 10);
+        assert_eq!(findings.len(), 11);
         assert!(
             findings.iter().all(|finding| finding.level == Level::Ok),
             "{findings:?}"
@@ -248,6 +262,7 @@ mod tests {
             processor_quota: Some(1.5),
             governor: None,
             steal: Some(0.034),
+            autogroup: None,
             perf_event_paranoid: Some(4),
             ..good()
         };
@@ -269,7 +284,13 @@ mod tests {
     #[test]
     fn each_fault_is_one_finding_that_says_what_to_do() {
         type Fault = (fn(&mut Facts), Level, &'static str, &'static str);
-        let faults: [Fault; 11] = [
+        let faults: [Fault; 12] = [
+            (
+                |facts| facts.autogroup = Some(1),
+                Level::Note,
+                "scheduling",
+                "set it to 0",
+            ),
             (
                 |facts| facts.kernel = "6.1.0-13".to_owned(),
                 Level::Note,

@@ -153,13 +153,16 @@ impl Folder {
         (folder, format!("127.0.0.1:{port}"))
     }
 
-    /// The config of a node whose start hangs: its first service never returns.
+    /// The config of a node whose start hangs: a service of it never returns.
     pub(crate) fn write_hanging_config(&self) -> PathBuf {
         self.write("hang.lua", "while true do end");
         let services = self.path("?.lua");
         self.write(
             "config",
-            format!("luaservice = '{}'\nstart = 'hang'", services.display()),
+            format!(
+                "luaservice = '{}'\nservices = {{ hang = 'snlua hang' }}\nstart = 'echo'",
+                services.display()
+            ),
         )
     }
 }

@@ -17,6 +17,7 @@ const MORTAL: &str = "
 fn a_service_in_lua_is_started_again_until_its_supervisor_gives_up_and_the_node_ends() {
     let folder = Folder::new();
     folder.write("mortal.lua", MORTAL);
+    folder.write("main.lua", "require('skynet').start(function() end)");
     let config = folder.write(
         "config",
         format!(
@@ -56,6 +57,7 @@ fn a_service_in_lua_is_started_again_until_its_supervisor_gives_up_and_the_node_
 fn without_a_restart_and_with_escalation_log_the_node_goes_on() {
     let folder = Folder::new();
     folder.write("mortal.lua", MORTAL);
+    folder.write("main.lua", "require('skynet').start(function() end)");
     let config = folder.write(
         "config",
         format!(
