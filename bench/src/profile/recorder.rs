@@ -122,7 +122,7 @@ fn record(
         let is_last = is_over.load(Ordering::Relaxed) || sampler.have_all_ended();
         lost += sampler.read(|told| {
             let sample = match told {
-                Told::Sample(sample) => sample,
+                Told::Sample(sample) => *sample,
                 Told::Preempted(thread) => return waits.preempt(thread),
                 Told::Lost(thread) => return waits.forget(thread),
                 Told::Runs(thread, time_ns) => {

@@ -37,7 +37,7 @@ const MISC_SWITCH_OUT_PREEMPT: u16 = 1 << 14;
 /// What the kernel tells of a thread.
 pub(super) enum Told<'a> {
     /// A sample.
-    Sample(Sample<'a>),
+    Sample(Box<Sample<'a>>),
     /// The thread of that id gave its processor up because another one needed it.
     Preempted(u32),
     /// The thread of that id runs again, since that time in ns on the monotonic clock.
@@ -260,7 +260,7 @@ impl Sampler {
                             continue;
                         };
                         let kernel = sample.callchain().unwrap_or_default().iter();
-                        take(Told::Sample(Sample {
+                        take(Told::Sample(Box::new(Sample {
                             process: thread.process,
                             thread: Arc::clone(&thread.name),
                             id: thread.id,
@@ -269,7 +269,7 @@ impl Sampler {
                             registers,
                             stack: sample.stack_user().unwrap_or_default(),
                             period: sample.period().unwrap_or(1),
-                        }));
+                        })));
                     }
                     _ => {}
                 }

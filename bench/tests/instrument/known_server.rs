@@ -49,10 +49,13 @@ impl Truth {
     /// these are never longer than the truth.
     pub(crate) fn latencies_since_due(&self, rate: f64) -> Vec<Duration> {
         let due = |call: usize| Duration::from_secs_f64(call as f64 / rate);
-        let starts = self.calls.iter().enumerate();
+        // The threads of the server may have written them down in another order than they arrived.
+        let mut calls = self.calls.clone();
+        calls.sort_unstable();
+        let starts = calls.iter().enumerate();
         let start = starts.filter_map(|(call, (arrived, _))| arrived.checked_sub(due(call)));
         let start = start.min().expect("calls arrived");
-        let ended = self.calls.iter().enumerate();
+        let ended = calls.iter().enumerate();
         let mut latencies: Vec<_> = ended
             .map(|(call, (_, answered))| answered.saturating_duration_since(start + due(call)))
             .collect();
