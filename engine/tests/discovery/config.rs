@@ -103,7 +103,10 @@ fn a_mistake_is_named_with_file_key_and_value() {
             "discovery = { etcd = { 'a:1' }, prefix = '/g/', dns = 'db.test', port = 1 }",
             "discovery.dns: there is etcd too; nodes are found by one of the two",
         ),
-        ("discovery = { dns = 7 }", "discovery.dns: expected text, found the number 7"),
+        (
+            "discovery = { dns = 7 }",
+            "discovery.dns: expected text, found the number 7",
+        ),
         (
             "discovery = { dns = 'a b' }",
             "discovery.dns: expected the name of a service or of a host",
