@@ -91,6 +91,11 @@ pub use skyring_codec::seri;
 pub use skyring_macros::service;
 pub use socket::{SocketInfo, SocketSort, Sockets};
 
+/// The sources of cluster maps, for commands that read and edit them without a node.
+pub mod discovery {
+    pub use crate::control::directory::{FoundNode, nodes, set, unset};
+}
+
 /// The bounds of the engine, each a named constant.
 pub mod limits {
     pub use crate::api::node_service::LEASES_MAX;

@@ -7,6 +7,7 @@ mod allocator;
 mod bench;
 mod call;
 mod check;
+mod cluster;
 mod demo;
 mod doctor;
 mod profile;
@@ -60,6 +61,8 @@ enum Action {
     Check(check::Arguments),
     /// Say what on this machine, and around a node, would stop a node or slow it down
     Doctor(doctor::Arguments),
+    /// Show the nodes of a cluster with their states, or edit the source that names them
+    Cluster(cluster::Arguments),
     /// Show a cluster of three nodes at work: calls, failure, recovery, load
     Demo(demo::Arguments),
     /// Measure calls per second and latency
@@ -69,8 +72,8 @@ enum Action {
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 8] = [
-    "run", "call", "check", "doctor", "demo", "bench", "profile", "help",
+const SUBCOMMANDS: [&str; 9] = [
+    "run", "call", "check", "cluster", "doctor", "demo", "bench", "profile", "help",
 ];
 
 fn main() -> ExitCode {
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Action::Run(arguments) => run::run(arguments),
         Action::Call(arguments) => call::run(arguments),
         Action::Check(arguments) => check::run(arguments),
+        Action::Cluster(arguments) => cluster::run(arguments),
         Action::Doctor(arguments) => doctor::run(&arguments),
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),

@@ -1,12 +1,13 @@
 //! The `discovery` of a node config: where changes of the cluster map come from while the node runs.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::address::NodeAddress;
 use super::error::{ConfigError, ConfigErrorKind, quoted};
-use super::evaluate::{Entries, Value};
+use super::evaluate::{self, Entries, Value, Variables};
+use super::group::Policy;
 use super::map::{ClusterMap, NodeEntry, ZONE_BYTES_MAX, is_zone};
 
 /// What stands in `discovery`.
@@ -22,18 +23,23 @@ pub const LEASE_S_DEFAULT: u32 = 5;
 pub const GRACE_S_DEFAULT: u32 = 60;
 
 /// The keys that only etcd has.
-const ETCD_KEYS: [&str; 10] = [
+const ETCD_KEYS: [&str; 9] = [
     "advertise",
     "ca",
     "certificate",
     "key",
     "lease_s",
-    "listen",
     "password",
     "prefix",
     "user",
     "zone",
 ];
+
+/// The keys that only DNS has.
+const DNS_KEYS: [&str; 4] = ["period_s", "policy", "port", "server"];
+
+/// The time between two look-ups where the config does not set it, in seconds.
+pub const PERIOD_S_DEFAULT: u32 = 5;
 
 /// Where changes of the cluster map come from while the node runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +48,39 @@ pub struct Discovery {
     pub watch: bool,
     /// `etcd`: the nodes find each other in etcd.
     pub etcd: Option<Etcd>,
+    /// `dns`: the nodes are those that a name in DNS stands for.
+    pub dns: Option<Dns>,
+    /// `listen`: where the node listens. Default: where it is called.
+    pub listen: Option<NodeAddress>,
+    /// `grace_s`: for how many seconds a node that has left stays in the map; [`GRACE_S_DEFAULT`] by default.
+    pub grace_s: Option<u32>,
+}
+
+/// DNS as a source of the map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// `dns`: a service, whose name begins with `_`, or a host.
+    pub name: String,
+    /// `period_s`: the time between two look-ups, in seconds.
+    pub period_s: u32,
+    /// `port`: the port of the nodes, where the name is that of a host.
+    pub port: u16,
+    /// `server`: whom to ask. Default: whom the system asks.
+    pub server: Option<SocketAddr>,
+    /// `policy`: the policy of the group, where the name is that of a host.
+    pub policy: Policy,
+}
+
+impl Dns {
+    /// Whether the name is that of a service, with SRV records.
+    pub fn is_service(&self) -> bool {
+        self.name.starts_with('_')
+    }
+
+    /// What stands before the first dot of the name.
+    pub fn first_word(&self) -> &str {
+        self.name.split('.').next().unwrap_or_default()
+    }
 }
 
 /// etcd as a source of the map.
@@ -53,12 +92,8 @@ pub struct Etcd {
     pub prefix: String,
     /// `advertise`: where other nodes call this one. Default: where the map has the node's name.
     pub advertise: Option<NodeAddress>,
-    /// `listen`: where the node listens. Default: `advertise`.
-    pub listen: Option<NodeAddress>,
     /// `lease_s`: after how many seconds without a sign of life the node's entry is removed.
     pub lease_s: u32,
-    /// `grace_s`: for how many seconds a node that has left stays in the map.
-    pub grace_s: u32,
     /// `zone`: the node's zone. Default: what its name says.
     pub zone: Option<String>,
     /// `user` and `password`.
@@ -165,13 +200,27 @@ impl Discovery {
             Some(found) => return Err(ConfigError::wrong_value(path, "discovery", EXPECTED, found)),
         };
         let table = Table { path, entries };
-        let has_etcd = entries.contains_key("etcd");
+        let (has_etcd, has_dns) = (entries.contains_key("etcd"), entries.contains_key("dns"));
+        if has_etcd && has_dns {
+            return Err(unsupported(
+                path,
+                "dns",
+                "there is etcd too; nodes are found by one of the two",
+            ));
+        }
         for key in entries.keys() {
             match key.as_str() {
-                "watch" | "etcd" => {}
-                "grace_s" if has_etcd => {}
+                "watch" | "etcd" | "dns" => {}
+                "grace_s" | "listen" if has_etcd || has_dns => {}
                 key if ETCD_KEYS.contains(&key) && has_etcd => {}
-                key if ETCD_KEYS.contains(&key) || key == "grace_s" => {
+                key if DNS_KEYS.contains(&key) && has_dns => {}
+                key if DNS_KEYS.contains(&key) => {
+                    return Err(unsupported(path, key, "has no effect without dns = \"NAME\""));
+                }
+                key @ ("grace_s" | "listen") => {
+                    return Err(unsupported(path, key, "has no effect without etcd or dns"));
+                }
+                key if ETCD_KEYS.contains(&key) => {
                     return Err(unsupported(
                         path,
                         key,
@@ -179,8 +228,8 @@ impl Discovery {
                     ));
                 }
                 key => {
-                    let hint = "not known; discovery has watch, etcd, prefix, advertise, listen, lease_s, grace_s, zone, \
-                                user, password, ca, certificate and key";
+                    let hint = "not known; discovery has watch; etcd, prefix, advertise, lease_s, zone, user, password, ca, \
+                                certificate, key; dns, period_s, port, policy, server; listen and grace_s";
                     return Err(unsupported(path, key, hint));
                 }
             }
@@ -194,7 +243,24 @@ impl Discovery {
         Ok(Some(Discovery {
             watch,
             etcd: etcd.transpose()?,
+            dns: Dns::read(&table)?,
+            listen: table.address("listen")?,
+            grace_s: match entries.contains_key("grace_s") {
+                true => Some(table.seconds("grace_s", 0, GRACE_S_DEFAULT)?),
+                false => None,
+            },
         }))
+    }
+
+    /// Reads the text of a table, as it stands behind `discovery =`; `name` stands in errors.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated, or is wrong.
+    pub fn parse(text: &str, name: &str) -> Result<Discovery, ConfigError> {
+        let path = Path::new(name);
+        let text = format!("discovery = {text}").into_bytes();
+        let entries = evaluate::evaluate(path, text, Variables::Replaced)?;
+        Ok(Discovery::read(path, entries.get("discovery"))?.unwrap_or_default())
     }
 
     /// Checks it against the rest of the config.
@@ -230,11 +296,79 @@ impl Discovery {
 
     /// Where other nodes call the node of this name, if it is to be found by them.
     pub fn advertised(&self, name: &str, map: &ClusterMap) -> Option<NodeAddress> {
-        let etcd = self.etcd.as_ref()?;
         let of_map = || map.nodes.get(name).and_then(NodeEntry::address).cloned();
-        etcd.advertise.clone().or_else(of_map)
+        self.etcd.as_ref()?.advertise.clone().or_else(of_map)
     }
 }
+
+impl Dns {
+    fn read(table: &Table<'_>) -> Result<Option<Dns>, ConfigError> {
+        let Some(name) = table.text("dns")? else {
+            return match table.entries.get("dns") {
+                Some(found) => Err(table.wrong("dns", NAME_EXPECTED, found)),
+                None => Ok(None),
+            };
+        };
+        let is_label = |label: &str| !label.is_empty() && label.len() <= 63;
+        let is_name = name.len() <= 253
+            && name.strip_suffix('.').unwrap_or(&name).split('.').all(is_label)
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        if !is_name {
+            return Err(table.wrong("dns", NAME_EXPECTED, &Value::Text(name)));
+        }
+        let port = table.entries.get("port");
+        let found = match port {
+            Some(Value::Number { whole, .. }) => whole.and_then(|whole| u16::try_from(whole).ok()),
+            _ => None,
+        };
+        let port = match (port, found.filter(|port| *port > 0), name.starts_with('_')) {
+            (None, _, true) => 0,
+            (Some(_), _, true) => {
+                return Err(unsupported(
+                    table.path,
+                    "port",
+                    "has no effect: the records of a service have it",
+                ));
+            }
+            (None, _, false) => {
+                let hint = "missing: the addresses of a host have none; or give the name of a service, _NAME._tcp.DOMAIN";
+                return Err(unsupported(table.path, "port", hint));
+            }
+            (Some(_), Some(port), false) => port,
+            (Some(value), None, false) => return Err(table.wrong("port", "a port from 1 to 65535", value)),
+        };
+        let policy = match table.text("policy")? {
+            None => Policy::RoundRobin,
+            Some(_) if name.starts_with('_') => {
+                let hint = "has no effect: the nodes of a service are no group; name groups in a map";
+                return Err(unsupported(table.path, "policy", hint));
+            }
+            Some(text) => Policy::ALL
+                .into_iter()
+                .find(|policy| policy.name() == text)
+                .ok_or_else(|| {
+                    let names = Policy::ALL.map(|policy| quoted(policy.name())).join(", ");
+                    table.wrong("policy", format!("one of {names}"), &Value::Text(text))
+                })?,
+        };
+        let server = table.text("server")?.map(|text| {
+            let parsed = text.parse::<SocketAddr>();
+            parsed.map_err(|_| table.wrong("server", "the address and port of a server", &Value::Text(text)))
+        });
+        Ok(Some(Dns {
+            name,
+            period_s: table.seconds("period_s", 1, PERIOD_S_DEFAULT)?,
+            port,
+            server: server.transpose()?,
+            policy,
+        }))
+    }
+}
+
+/// What `dns` is.
+const NAME_EXPECTED: &str = "the name of a service or of a host, as in \"_skyring._tcp.game.svc\"";
 
 impl Etcd {
     fn read(table: &Table<'_>, servers: &Value) -> Result<Etcd, ConfigError> {
@@ -271,9 +405,7 @@ impl Etcd {
             endpoints: endpoints(table, servers)?,
             prefix,
             advertise,
-            listen: table.address("listen")?,
             lease_s: table.seconds("lease_s", 2, LEASE_S_DEFAULT)?,
-            grace_s: table.seconds("grace_s", 0, GRACE_S_DEFAULT)?,
             zone,
             user,
             ca: table.path("ca")?,

@@ -41,7 +41,8 @@ mod supervision;
 pub use address::NodeAddress;
 pub use check::{Checked, check};
 pub use discovery::{
-    Discovery, ETCD_SERVERS_MAX, Etcd, EtcdEndpoint, GRACE_S_DEFAULT, LEASE_S_DEFAULT, Password,
+    Discovery, Dns, ETCD_SERVERS_MAX, Etcd, EtcdEndpoint, GRACE_S_DEFAULT, LEASE_S_DEFAULT, PERIOD_S_DEFAULT,
+    Password,
 };
 pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};

@@ -168,7 +168,7 @@ impl NodeConfig {
         match (&map, &config.open) {
             (Some(map), _) => config.validate_against(map)?,
             (None, None) => {}
-            (None, Some(_)) if config.is_found_by_etcd() => {}
+            (None, Some(_)) if config.has_own_address() => {}
             (None, Some(_)) => {
                 return Err(ConfigError::of_key(path, "open", ConfigErrorKind::MapNotNamed));
             }
@@ -182,7 +182,7 @@ impl NodeConfig {
     /// When it does not; the error lists the nodes the map has.
     pub fn validate_against(&self, map: &ClusterMap) -> Result<(), ConfigError> {
         let Some(name) = &self.open else { return Ok(()) };
-        if self.is_found_by_etcd() {
+        if self.has_own_address() {
             return Ok(());
         }
         let file = map
@@ -210,12 +210,13 @@ impl NodeConfig {
     }
 
     /// Whether the address of `open` stands in `discovery`, and need not be in the map.
-    fn is_found_by_etcd(&self) -> bool {
-        let etcd = self
-            .discovery
-            .as_ref()
-            .and_then(|discovery| discovery.etcd.as_ref());
+    fn has_own_address(&self) -> bool {
+        let Some(discovery) = &self.discovery else {
+            return false;
+        };
+        let etcd = discovery.etcd.as_ref();
         etcd.is_some_and(|etcd| etcd.advertise.is_some())
+            || (discovery.dns.is_some() && discovery.listen.is_some())
     }
 
     fn from_entries(

@@ -99,7 +99,7 @@ impl NodeBuilder {
         let listen = config
             .discovery
             .as_ref()
-            .and_then(|discovery| discovery.etcd.as_ref()?.listen.clone());
+            .and_then(|discovery| discovery.listen.clone());
         NodeBuilder {
             threads: config.threads,
             spin: Duration::from_micros(u64::from(config.spin_us)),

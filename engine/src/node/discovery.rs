@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-use crate::config::{ClusterMap, Discovery, Etcd, NodeEntry};
-use crate::control::{ControlThread, Outlet, Task, etcd, file_watch};
+use crate::config::{ClusterMap, Discovery, Etcd, GRACE_S_DEFAULT, NodeEntry};
+use crate::control::entry::NodeValue;
+use crate::control::{ControlThread, Outlet, Task, dns, etcd, file_watch};
 use crate::shard::Parts;
 
 /// How long a start waits for etcd: for the first map and for the node's own entry together. Then the node starts
@@ -33,7 +34,9 @@ struct PublicationWait {
 /// The map with which a node starts: the file's, with its own address and zone where `discovery` has them.
 pub(super) fn own_map(map: &ClusterMap, discovery: &Discovery, name: &str) -> ClusterMap {
     let mut map = map.clone();
-    if let (Some(address), false) = (discovery.advertised(name, &map), name.is_empty()) {
+    let listen = || discovery.listen.clone().filter(|_| !map.nodes.contains_key(name));
+    let address = discovery.advertised(name, &map).or_else(listen);
+    if let (Some(address), false) = (address, name.is_empty()) {
         map.nodes.insert(name.to_owned(), NodeEntry::Address(address));
     }
     let zone = discovery.etcd.as_ref().and_then(|etcd| etcd.zone.clone());
@@ -53,13 +56,19 @@ pub(super) fn start(parts: &Parts, discovery: Discovery, map: ClusterMap) -> io:
     };
     let mut tasks = Vec::new();
     let published = published(parts, &discovery, &map);
+    let grace_s = discovery.grace_s.unwrap_or(GRACE_S_DEFAULT);
     if let (true, Some(file)) = (discovery.watch, parts.node.settings.map_file.clone()) {
         tasks.push(Task::new("the watch of the map file", move |outlet, stop| {
             file_watch::watch(outlet, stop, file, map)
         }));
     }
     if let Some(source) = discovery.etcd {
-        tasks.push(finding.etcd_task(source, published));
+        tasks.push(finding.etcd_task(source, grace_s, published));
+    }
+    if let Some(source) = discovery.dns {
+        tasks.push(Task::new("discovery by DNS", move |outlet, stop| {
+            dns::run(outlet, stop, source, grace_s)
+        }));
     }
     if tasks.is_empty() {
         return Ok(finding);
@@ -72,14 +81,14 @@ pub(super) fn start(parts: &Parts, discovery: Discovery, map: ClusterMap) -> io:
 }
 
 /// The node's name and the value that it publishes, if it has an address.
-fn published(parts: &Parts, discovery: &Discovery, map: &ClusterMap) -> Option<(String, etcd::NodeValue)> {
+fn published(parts: &Parts, discovery: &Discovery, map: &ClusterMap) -> Option<(String, NodeValue)> {
     let settings = &parts.node.settings;
     if settings.name.is_empty() {
         return None;
     }
     let address = discovery.advertised(&settings.name, map)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let value = etcd::NodeValue {
+    let value = NodeValue {
         address: address.to_string(),
         channels: map.channels(&settings.name).or(settings.channels),
         zone: discovery.etcd.as_ref().and_then(|etcd| etcd.zone.clone()),
@@ -91,7 +100,7 @@ fn published(parts: &Parts, discovery: &Discovery, map: &ClusterMap) -> Option<(
 }
 
 impl Finding {
-    fn etcd_task(&mut self, source: Etcd, published: Option<(String, etcd::NodeValue)>) -> Task {
+    fn etcd_task(&mut self, source: Etcd, grace_s: u32, published: Option<(String, NodeValue)>) -> Task {
         let (first_read, first_map) = sync_channel(1);
         self.first_map = Some(first_map);
         let publication = published.map(|(name, value)| {
@@ -106,7 +115,7 @@ impl Finding {
             }
         });
         Task::new("discovery by etcd", move |outlet, stop| {
-            etcd::run(outlet, stop, source, publication, first_read)
+            etcd::run(outlet, stop, source, grace_s, publication, first_read)
         })
     }
 

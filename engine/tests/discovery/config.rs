@@ -100,6 +100,51 @@ fn a_mistake_is_named_with_file_key_and_value() {
             "discovery.prefix: has no effect without etcd",
         ),
         (
+            "discovery = { etcd = { 'a:1' }, prefix = '/g/', dns = 'db.test', port = 1 }",
+            "discovery.dns: there is etcd too; nodes are found by one of the two",
+        ),
+        (
+            "discovery = { dns = 7 }",
+            "discovery.dns: expected text, found the number 7",
+        ),
+        (
+            "discovery = { dns = 'a b' }",
+            "discovery.dns: expected the name of a service or of a host",
+        ),
+        ("discovery = { dns = 'db.test' }", "discovery.port: missing"),
+        (
+            "discovery = { dns = 'db.test', port = 0 }",
+            "discovery.port: expected a port from 1 to 65535, found the number 0",
+        ),
+        (
+            "discovery = { dns = '_a._tcp.test', port = 1 }",
+            "discovery.port: has no effect",
+        ),
+        (
+            "discovery = { dns = '_a._tcp.test', policy = 'hash' }",
+            "discovery.policy: has no effect",
+        ),
+        (
+            "discovery = { dns = 'db.test', port = 1, policy = 'best' }",
+            "discovery.policy: expected one of \"failover\"",
+        ),
+        (
+            "discovery = { dns = 'db.test', port = 1, server = 'ns' }",
+            "discovery.server: expected the address and port of a server, found \"ns\"",
+        ),
+        (
+            "discovery = { dns = 'db.test', port = 1, period_s = 0 }",
+            "discovery.period_s: expected seconds, 1 to 86400, found the number 0",
+        ),
+        (
+            "cluster = 'map.lua' discovery = { watch = true, grace_s = 1 }",
+            "discovery.grace_s: has no effect without etcd or dns",
+        ),
+        (
+            "cluster = 'map.lua' discovery = { watch = true, period_s = 1 }",
+            "discovery.period_s: has no effect without dns",
+        ),
+        (
             "discovery = { watch = true }",
             "discovery.watch: needs a cluster map; add cluster = \"FILE\"",
         ),

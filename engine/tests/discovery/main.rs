@@ -6,6 +6,7 @@ mod node;
 mod start;
 
 mod config;
+mod dns;
 mod etcd;
 mod etcd_access;
 mod etcd_server;

@@ -149,6 +149,21 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
         let text = format!("etcd at {}, keys {}*", servers.join(", "), etcd.prefix);
         lines.add("discovery", text);
     }
+    if let Some(dns) = config
+        .discovery
+        .as_ref()
+        .and_then(|discovery| discovery.dns.as_ref())
+    {
+        let text = format!("DNS, {} every {} s", dns.name, dns.period_s);
+        lines.add("discovery", text);
+    }
+    if let Some(dns) = config
+        .discovery
+        .as_ref()
+        .and_then(|discovery| discovery.dns.as_ref())
+    {
+        lines.add("discovery", format!("DNS, {} every {} s", dns.name, dns.period_s));
+    }
     match (&config.open, map) {
         (Some(name), map) => {
             let own_map = ClusterMap::new();
@@ -157,7 +172,9 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
                 .discovery
                 .as_ref()
                 .and_then(|discovery| discovery.advertised(name, map));
-            let address = found.or_else(|| map.nodes.get(name).and_then(NodeEntry::address).cloned());
+            let address = found
+                .or_else(|| map.nodes.get(name).and_then(NodeEntry::address).cloned())
+                .or_else(|| config.discovery.as_ref()?.listen.clone());
             let address = address.map(|address| address.to_string()).unwrap_or_default();
             lines.add("open", format!("as {name} on {address}"));
         }

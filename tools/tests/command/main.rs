@@ -10,6 +10,7 @@ mod an_invalid_config_is_reported_in_one_line;
 mod c_modules_are_loaded;
 mod call_arguments_are_parsed_as_values;
 mod check_describes_files;
+mod clusters_are_shown_and_edited;
 mod common;
 mod doctor_judges_machine_and_node;
 mod failures_of_nodes_are_detected;

@@ -14,11 +14,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::client::{Client, Lines};
-use super::entry::{Entry, NodeValue};
-use super::registry::{DISCOVERED_NODES_MAX, Registry, Update};
 use super::wire::{self, Expected};
 use crate::config::{Etcd, EtcdEndpoint};
 use crate::control::Outlet;
+use crate::control::entry::{Entry, NodeValue};
+use crate::control::registry::{DISCOVERED_NODES_MAX, Registry, Update};
 use crate::core::node::random_number;
 
 /// The shortest pause between two sessions.
@@ -33,8 +33,8 @@ const REVOKE_TIME_MAX: Duration = Duration::from_millis(500);
 /// How often a node tries to take over the entry of a process that was at its own address.
 const PUT_ATTEMPTS_MAX: usize = 4;
 
-/// Names that one line of the log lists.
-const NAMES_LISTED_MAX: usize = 8;
+/// What the log calls this source.
+const SOURCE: &str = "etcd";
 
 /// What the node publishes about itself.
 pub(crate) struct Publication {
@@ -77,16 +77,18 @@ pub(crate) async fn run(
     outlet: Outlet,
     mut stop: watch::Receiver<bool>,
     etcd: Etcd,
+    grace_s: u32,
     publication: Option<Publication>,
     first_read: SyncSender<()>,
 ) {
     let own = publication.as_ref().map(|publication| publication.name.as_str());
     let milliseconds = |seconds: u32| Millis::from(seconds) * 1_000;
     let registry = Registry::new(
+        SOURCE,
         &etcd.prefix,
         own,
         milliseconds(etcd.lease_s),
-        milliseconds(etcd.grace_s),
+        milliseconds(grace_s),
     );
     let mut task = Task {
         outlet,
@@ -211,17 +213,8 @@ impl Task {
         if !update.changes_map() {
             return;
         }
-        let discovered = &update.discovered;
-        let changed = listed(discovered.map.nodes.keys().map(String::as_str));
-        let left = listed(discovered.left.iter().map(|(node, _)| &**node));
-        match (changed.as_str(), left.as_str()) {
-            ("", "") => {}
-            (changed, "") => self.outlet.log(format!("etcd has the nodes {changed}")),
-            ("", left) => self.outlet.log(format!("etcd has no more {left}")),
-            (changed, left) => {
-                self.outlet
-                    .log(format!("etcd has the nodes {changed}, and no more {left}"));
-            }
+        if let Some(line) = update.line(SOURCE) {
+            self.outlet.log(line);
         }
         self.outlet.apply(update.discovered).await;
     }
@@ -369,14 +362,4 @@ fn taken_by(name: &str, entry: Option<&Entry>) -> String {
         Some(Entry::Disabled) => format!("{name} is turned off (false) there"),
         None => format!("the key of {name} has another use there"),
     }
-}
-
-/// Names as a list, cut where it is long.
-fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let count = names.len();
-    let mut list = names.take(NAMES_LISTED_MAX).collect::<Vec<_>>().join(", ");
-    if count > NAMES_LISTED_MAX {
-        list.push_str(&format!(" and {} more", count - NAMES_LISTED_MAX));
-    }
-    list
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::registry::{Event, KeyValue};
+use crate::control::registry::{Event, KeyValue};
 
 /// Most bytes of an answer that refuses a watch.
 pub(crate) const REFUSAL_BYTES_MAX: usize = 16 << 10;
@@ -41,7 +41,7 @@ pub(crate) fn range_prefix(prefix: &str, count_max: usize) -> Value {
     })
 }
 
-/// The body of `/v3/kv/range`: one key.
+/// The body of `/v3/kv/range` and of `/v3/kv/deleterange`: one key.
 pub(crate) fn range_key(key: &str) -> Value {
     json!({ "key": encoded(key.as_bytes()) })
 }
@@ -77,6 +77,11 @@ pub(crate) fn put_if(key: &str, expected: &Expected, value: &[u8], lease: i64) -
         } }],
         "failure": [{ "request_range": range_key(key) }],
     })
+}
+
+/// The body of `/v3/kv/put`, without a lease.
+pub(crate) fn put(key: &str, value: &[u8]) -> Value {
+    json!({ "key": encoded(key.as_bytes()), "value": encoded(value) })
 }
 
 /// The body of `/v3/lease/grant`.
@@ -191,6 +196,13 @@ struct RawTxnAnswer {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+struct RawDeleted {
+    #[serde(deserialize_with = "number")]
+    deleted: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct RawAuthentication {
     token: String,
 }
@@ -220,7 +232,7 @@ struct RawEvent {
 
 fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| {
-        let text = super::entry::quoted(body);
+        let text = crate::control::entry::quoted(body);
         format!("its answer to {what} is no JSON of etcd: {text}: {error}")
     })
 }
@@ -256,6 +268,11 @@ pub(crate) fn read_put_if(body: &[u8]) -> Result<Option<Range>, String> {
         .find_map(|answer| answer.response_range);
     let range = range.ok_or("its answer to a transaction has no key")?;
     Ok(Some(range.into()))
+}
+
+/// Reads the answer to a deletion: whether there was something.
+pub(crate) fn read_deleted(body: &[u8]) -> Result<bool, String> {
+    parsed::<RawDeleted>(body, "a deletion").map(|answer| answer.deleted > 0)
 }
 
 /// Reads the answer to an authentication: the token.

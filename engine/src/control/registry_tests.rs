@@ -8,7 +8,7 @@ const LEASE_MS: u64 = 5_000;
 const GRACE_MS: u64 = 60_000;
 
 fn registry() -> Registry {
-    Registry::new("/game/", Some("own"), LEASE_MS, GRACE_MS)
+    Registry::new("etcd", "/game/", Some("own"), LEASE_MS, GRACE_MS)
 }
 
 fn key(name: &str, value: &str) -> KeyValue {

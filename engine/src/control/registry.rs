@@ -1,4 +1,4 @@
-//! What etcd says about the nodes of a cluster, and what that changes: a state machine without I/O.
+//! What etcd or DNS says about the nodes of a cluster, and what that changes: a state machine without I/O.
 //!
 //! Keys, events and the time go in; changes of the map, lines for the log and the next deadline come out. Rules:
 //!
@@ -6,7 +6,7 @@
 //!   signs of life. It stays in the map for the grace time, and is then forgotten.
 //! - A key that is missing when the store is read again may only not be back yet (etcd was restarted, or has lost its
 //!   data), so its node has left only after the time of a lease.
-//! - While etcd is lost nothing is put in and no deadline is looked at, so the map stays as it is.
+//! - While the source is lost nothing is put in and no deadline is looked at, so the map stays as it is.
 //! - A key or value that belongs to no node is reported once and has no effect: a node's last right value holds.
 //!
 //! Invariants: each change is told once; the number of nodes and of reports is bounded.
@@ -16,11 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use skyring_codec::Millis;
 
 use crate::config::ClusterMap;
-use crate::control::etcd::entry::{Entry, node_name, quoted};
+use crate::control::entry::{Entry, node_name, quoted};
 use crate::core::discovered::Discovered;
 
-/// Most nodes that are taken from etcd.
-pub(super) const DISCOVERED_NODES_MAX: usize = 10_000;
+/// Most nodes that are taken from one source.
+pub(crate) const DISCOVERED_NODES_MAX: usize = 10_000;
+
+/// Names that one line of the log lists.
+const NAMES_LISTED_MAX: usize = 8;
 
 /// Most keys that are reported as no node's.
 const REPORTS_MAX: usize = 16;
@@ -52,6 +55,18 @@ pub(crate) struct Update {
 }
 
 impl Update {
+    /// What the log says about it.
+    pub(crate) fn line(&self, source: &str) -> Option<String> {
+        let changed = listed(self.discovered.map.nodes.keys().map(String::as_str));
+        let left = listed(self.discovered.left.iter().map(|(node, _)| &**node));
+        match (changed.as_str(), left.as_str()) {
+            ("", "") => None,
+            (changed, "") => Some(format!("{source} has the nodes {changed}")),
+            ("", left) => Some(format!("{source} has no more {left}")),
+            (changed, left) => Some(format!("{source} has the nodes {changed}, and no more {left}")),
+        }
+    }
+
     /// Whether there is anything for the map.
     pub(crate) fn changes_map(&self) -> bool {
         self.discovered != Discovered::default()
@@ -77,6 +92,8 @@ struct Node {
 /// The nodes under one prefix.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    /// What the log calls the source.
+    source: &'static str,
     prefix: String,
     /// The name of the node itself, whose key is not taken for the map.
     own: Option<String>,
@@ -89,8 +106,15 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(prefix: &str, own: Option<&str>, lease_ms: Millis, grace_ms: Millis) -> Registry {
+    pub(crate) fn new(
+        source: &'static str,
+        prefix: &str,
+        own: Option<&str>,
+        lease_ms: Millis,
+        grace_ms: Millis,
+    ) -> Registry {
         Registry {
+            source,
             prefix: prefix.to_owned(),
             own: own.map(str::to_owned),
             lease_ms,
@@ -113,12 +137,27 @@ impl Registry {
                 names.insert(name);
             }
         }
+        self.miss(now, &names);
+        update
+    }
+
+    /// Takes all nodes that there are, each with its entry.
+    pub(crate) fn read_nodes(&mut self, now: Millis, nodes: &BTreeMap<String, Entry>) -> Update {
+        let mut update = Update::default();
+        for (name, entry) in nodes {
+            self.join(name, entry.clone(), &mut update);
+        }
+        self.miss(now, &nodes.keys().cloned().collect());
+        update
+    }
+
+    /// Notes which nodes are missing where all were read.
+    fn miss(&mut self, now: Millis, names: &BTreeSet<String>) {
         for (name, node) in &mut self.nodes {
             if node.presence == Presence::Here && !names.contains(name) {
                 node.presence = Presence::Missing(now + self.lease_ms);
             }
         }
-        update
     }
 
     /// Takes the changes of one revision or more, in their order.
@@ -170,8 +209,8 @@ impl Registry {
                 if !self.is_full {
                     self.is_full = true;
                     update.notes.push(format!(
-                        "etcd has more than {DISCOVERED_NODES_MAX} nodes under {}: {} and others are left out",
-                        self.prefix,
+                        "{} has more than {DISCOVERED_NODES_MAX} nodes: {} and others are left out",
+                        self.source,
                         quoted(name.as_bytes())
                     ));
                 }
@@ -201,7 +240,7 @@ impl Registry {
         if let Some(node) = self.nodes.get_mut(name)
             && !matches!(node.presence, Presence::Left(_))
         {
-            leave(name, node, now + self.grace_ms, update);
+            leave(self.source, name, node, now + self.grace_ms, update);
         }
     }
 
@@ -211,9 +250,11 @@ impl Registry {
             return;
         }
         self.reported.insert(key.to_vec());
-        update
-            .notes
-            .push(format!("etcd: the key {} has no effect: {cause}", quoted(key)));
+        update.notes.push(format!(
+            "{}: the key {} has no effect: {cause}",
+            self.source,
+            quoted(key)
+        ));
     }
 
     /// What the time changes. Not to be called while etcd is lost.
@@ -221,20 +262,26 @@ impl Registry {
         let mut update = Update::default();
         for (name, node) in &mut self.nodes {
             if matches!(node.presence, Presence::Missing(at) if at <= now) {
-                leave(name, node, now + self.grace_ms, &mut update);
+                leave(self.source, name, node, now + self.grace_ms, &mut update);
             }
         }
         self.nodes.retain(|name, node| {
             let is_over = matches!(node.presence, Presence::Left(at) if at <= now);
             if is_over {
                 update.notes.push(format!(
-                    "etcd: {name} was not back in time, and is taken out of the cluster map"
+                    "{}: {name} was not back in time, and is taken out of the cluster map",
+                    self.source
                 ));
                 update.discovered.forgotten.push(name.as_str().into());
             }
             !is_over
         });
         update
+    }
+
+    /// The names of the nodes that are not forgotten.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
     }
 
     /// When to poll next.
@@ -247,11 +294,11 @@ impl Registry {
     }
 }
 
-fn leave(name: &str, node: &mut Node, forgotten_at: Millis, update: &mut Update) {
+fn leave(source: &str, name: &str, node: &mut Node, forgotten_at: Millis, update: &mut Update) {
     node.presence = Presence::Left(forgotten_at);
     // In one batch of events it may have come and gone.
     if update.discovered.left.iter().all(|(left, _)| **left != *name) {
-        let cause = "its entry in etcd is gone".into();
+        let cause = format!("its entry in {source} is gone").into();
         update.discovered.left.push((name.into(), cause));
     }
 }
@@ -272,4 +319,14 @@ fn add(map: &mut ClusterMap, name: &str, entry: &Entry) {
             map.zones.insert(name.to_owned(), zone.clone());
         }
     }
+}
+
+/// Names as a list, cut where it is long.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let count = names.len();
+    let mut list = names.take(NAMES_LISTED_MAX).collect::<Vec<_>>().join(", ");
+    if count > NAMES_LISTED_MAX {
+        list.push_str(&format!(" and {} more", count - NAMES_LISTED_MAX));
+    }
+    list
 }
