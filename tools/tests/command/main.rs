@@ -15,6 +15,5 @@ mod failures_of_nodes_are_detected;
 mod logs_go_where_the_config_says;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
-mod supervised_services_are_started_again;
 mod the_runtime_can_be_chosen;
 mod two_nodes_answer_calls;
