@@ -125,4 +125,30 @@ impl Supervisor {
             Err(error) => Err(ReadyError::Wait(error)),
         }
     }
+
+    /// Waits for the next result that a process writes, a line of JSON, for `time_max` at most. `Ok(Err(_))`: the process
+    /// ended without one; the text is what it said of the cause.
+    ///
+    /// # Errors
+    /// [`WaitError`].
+    pub(crate) fn wait_for_result(
+        &mut self,
+        process: u32,
+        time_max: Duration,
+    ) -> Result<Result<String, String>, WaitError> {
+        let mut cause = "it ended and wrote nothing".to_owned();
+        let line = self.wait(time_max, |event| match &event.kind {
+            _ if event.id != process => None,
+            EventKind::Line(line) if line.starts_with('{') => Some(Some(line.clone())),
+            EventKind::Line(line) => {
+                // The first line that reports an error names the cause; advice may follow.
+                if !line.trim().is_empty() && !cause.starts_with("error: ") {
+                    cause.clone_from(line);
+                }
+                None
+            }
+            EventKind::Closed => Some(None),
+        })?;
+        Ok(line.ok_or_else(|| cause.trim_start_matches("error: ").to_owned()))
+    }
 }

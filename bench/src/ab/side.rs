@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::AbError;
 use super::plan::AbSide;
 use crate::measurement::Measurement;
-use crate::process::{EventKind, Process};
+use crate::process::Process;
 use crate::process_tree::descendants;
 use crate::supervisor::Supervisor;
 
@@ -157,29 +157,18 @@ fn answer(
     process: &mut Process,
     time_max: Duration,
 ) -> Result<Measurement, AbError> {
-    let id = process.id();
-    let mut cause = "it ended and wrote nothing".to_owned();
     let line = supervisor
-        .wait(time_max, |event| match &event.kind {
-            _ if event.id != id => None,
-            EventKind::Line(line) if line.starts_with('{') => Some(Some(line.clone())),
-            EventKind::Line(line) => {
-                // The first line that reports an error names the cause; advice may follow.
-                if !line.trim().is_empty() && !cause.starts_with("error: ") {
-                    cause.clone_from(line);
-                }
-                None
-            }
-            EventKind::Closed => Some(None),
-        })
+        .wait_for_result(process.id(), time_max)
         .map_err(|error| AbError::waited(name, error))?;
-    let Some(line) = line else {
-        let cause = cause.trim_start_matches("error: ").to_owned();
-        let status = process.end(END_TIME_MAX)?;
-        return Err(match status.code() {
-            Some(EXIT_USAGE) => AbError::Arguments { side: name, cause },
-            _ => AbError::Side { side: name, cause },
-        });
+    let line = match line {
+        Ok(line) => line,
+        Err(cause) => {
+            let status = process.end(END_TIME_MAX)?;
+            return Err(match status.code() {
+                Some(EXIT_USAGE) => AbError::Arguments { side: name, cause },
+                _ => AbError::Side { side: name, cause },
+            });
+        }
     };
     Measurement::from_json(&line).map_err(|cause| AbError::Side { side: name, cause })
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::error::HistoryError;
 use super::suite::{Case, MEASURED, SIZE, WARM_UP};
 use crate::measurement::Measurement;
-use crate::process::EventKind;
 use crate::supervisor::Supervisor;
 
 /// Time for a measurement beside its own: two starts, floors, and what a busy machine makes of it.
@@ -38,26 +37,11 @@ pub(super) fn measure(
     let mut process = supervisor
         .start("the program", command)
         .map_err(|error| failed(error.to_string()))?;
-    let id = process.id();
-    let mut cause = "it ended and wrote nothing".to_owned();
     let line = supervisor
-        .wait(START_TIME_MAX, |event| match &event.kind {
-            _ if event.id != id => None,
-            EventKind::Line(line) if line.starts_with('{') => Some(Some(line.clone())),
-            EventKind::Line(line) => {
-                // The first line that reports an error names the cause; advice may follow.
-                if !line.trim().is_empty() && !cause.starts_with("error: ") {
-                    cause.clone_from(line);
-                }
-                None
-            }
-            EventKind::Closed => Some(None),
-        })
+        .wait_for_result(process.id(), START_TIME_MAX)
         .map_err(|error| HistoryError::waited(PathBuf::from(program), error))?;
     process.end(END_TIME_MAX)?;
-    let Some(line) = line else {
-        return Err(failed(cause.trim_start_matches("error: ").to_owned()));
-    };
+    let line = line.map_err(failed)?;
     let measured = Measurement::from_json(&line).map_err(failed)?;
     if measured.errors > 0 || measured.calls == 0 {
         return Err(HistoryError::Calls {
