@@ -41,8 +41,12 @@ mod sessions;
 
 pub use access::Access;
 pub use acks::ACK_DELAY_MS_MAX;
-pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
-pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
+pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest};
+pub use crate::limits::TRACE_KEPT_BYTES_MAX;
+pub use caller::{
+    CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError, TRACE_SENT_BYTES_MAX,
+    TRACES_WAITING_MAX,
+};
 pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
 
 use crate::native::{FrameError, HelloError, Unproved};

@@ -120,6 +120,7 @@ pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
         nonce: secret_bytes(),
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u
     let node = offer.name.as_ref().map(|name| name.to_string());
     Hello {
         node: node.unwrap_or(hello.node),
+        traces: true,
         ..hello
     }
 }

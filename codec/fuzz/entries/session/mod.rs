@@ -135,6 +135,7 @@ impl World {
             nonce,
             resume: Resumption::New,
             attempt: 0,
+            traces: false,
         }
     }
 

@@ -35,6 +35,7 @@ use crate::native::{
     Awaited, ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, error_frame, put_frame,
     put_pong,
 };
+use crate::limits::TRACE_KEPT_BYTES_MAX;
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response};
 
@@ -43,10 +44,6 @@ const NAME_NOT_FOUND: &[u8] = b"name not found";
 
 /// The answer of Skynet to inconsistent parts of a request.
 const INVALID_PARTS: &[u8] = b"Invalid large req";
-
-/// A trace tag longer than this, in bytes, is dropped: the tags of Skynet are short, and unfinished messages keep
-/// theirs.
-pub const TRACE_KEPT_BYTES_MAX: usize = 255;
 
 /// Bytes that an unfinished message may hold besides its parts: its name and its trace tag.
 const KEPT_BYTES_MAX: usize = NAME_BYTES_MAX + TRACE_KEPT_BYTES_MAX;
@@ -148,6 +145,7 @@ pub struct CalleeLink {
     stage: Stage,
     framer: Framer,
     partials: Reassembly<Kept>,
+    /// The trace tag of the next request.
     trace: Option<Bytes>,
     frames: FrameReader,
     names: NamesIn,
@@ -384,6 +382,7 @@ impl CalleeLink {
         let partials = self.partials.held_bytes() + self.partials.list_bytes();
         let kept = self.partials.len() * KEPT_BYTES_MAX;
         let input = self.framer.held_bytes() + self.frames.held_bytes() + self.names.held_bytes();
+        let input = input + self.trace.as_ref().map_or(0, Bytes::len);
         input + partials + kept + self.out.held_bytes() + self.retained.held_bytes()
     }
 

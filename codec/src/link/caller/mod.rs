@@ -19,8 +19,11 @@ mod heartbeat;
 mod native;
 mod resume;
 mod skynet;
+mod traces;
 
 pub(super) use resume::put_ack;
+
+pub use traces::{TRACES_WAITING_MAX, TRACE_SENT_BYTES_MAX};
 
 pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
 
@@ -31,6 +34,7 @@ use bytes::Bytes;
 
 use self::handshake::Offer;
 use self::resume::{Ended, Resume};
+use self::traces::Traces;
 use super::deadlines::{Deadlines, GroupKey};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
@@ -97,6 +101,7 @@ pub struct CallerLink {
     sends_dropped: u64,
     heartbeat: Heartbeat,
     resume: Resume,
+    traces: Traces,
 }
 
 impl CallerLink {
@@ -135,6 +140,7 @@ impl CallerLink {
             sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
             resume: Resume::new(limits.is_resumed),
+            traces: Traces::default(),
         }
     }
 
@@ -244,6 +250,9 @@ impl CallerLink {
     /// Encodes a message into the out-buffer; returns whether it is there.
     #[inline(always)]
     fn encode(&mut self, dialect: Dialect, message: &mut Message) -> bool {
+        if !self.traces.is_empty() {
+            self.encode_trace(dialect, message.number);
+        }
         match dialect {
             Dialect::Skynet => self.encode_skynet(message),
             Dialect::Native => {
@@ -328,6 +337,7 @@ impl CallerLink {
         self.queue.wait(|_| true);
         self.abandon();
         self.resume.clear();
+        self.traces.clear();
     }
 
     fn forget_connection(&mut self) {

@@ -166,7 +166,7 @@ impl CallerLink {
                 self.stage = Stage::Draining(Dialect::Native);
                 Ok(Some(CallerEvent::Goodbye))
             }
-            kind @ (FrameKind::Call | FrameKind::Send | FrameKind::DefineName | FrameKind::Proof) => {
+            kind @ (FrameKind::Call | FrameKind::Send | FrameKind::DefineName | FrameKind::Proof | FrameKind::Trace) => {
                 Err(FrameError::Direction { kind })
             }
         }

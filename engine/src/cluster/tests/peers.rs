@@ -22,6 +22,7 @@ pub(super) fn hello(node: &str, channel: u32, channels: u32, epoch: u64) -> Hell
         nonce: [7; NONCE_BYTES],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
