@@ -41,6 +41,7 @@ pages! {
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
     security = "../chapters/security.md";
+    tracing = "../chapters/tracing.md";
     console = "../chapters/console.md";
     skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";

@@ -39,10 +39,10 @@ mod reassembly;
 mod retained;
 mod sessions;
 
+pub use crate::limits::TRACE_KEPT_BYTES_MAX;
 pub use access::Access;
 pub use acks::ACK_DELAY_MS_MAX;
 pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest};
-pub use crate::limits::TRACE_KEPT_BYTES_MAX;
 pub use caller::{
     CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError, TRACE_SENT_BYTES_MAX,
     TRACES_WAITING_MAX,

@@ -73,7 +73,11 @@ fn a_tag_arrives_with_its_message_and_no_other() {
             ask_traced(&mut caller, 70_000, 3, Bytes::from_static(b"x"), 8);
             ask(&mut caller, TEN, 6, None, 4);
             assert_eq!(
-                (caller.next_trace_sent(), caller.next_trace_sent(), caller.next_trace_sent()),
+                (
+                    caller.next_trace_sent(),
+                    caller.next_trace_sent(),
+                    caller.next_trace_sent()
+                ),
                 (Some(7), Some(8), None)
             );
             let bytes = take_from_caller(&mut caller, usize::MAX);
@@ -104,7 +108,10 @@ fn tags_of_messages_that_wait_for_a_connection_are_sent_with_them() {
         // The second call is over, and so is its tag.
         while caller.poll_event(5).expect("no connection").is_some() {}
         let mut callee = traced(dialect, &mut caller);
-        assert_eq!((caller.next_trace_sent(), caller.next_trace_sent()), (Some(7), None));
+        assert_eq!(
+            (caller.next_trace_sent(), caller.next_trace_sent()),
+            (Some(7), None)
+        );
         let bytes = take_from_caller(&mut caller, usize::MAX);
         let found = arrived(&mut callee, &bytes, usize::MAX / 2);
         assert_eq!(found, [(4, Some(TAG)), (6, None)], "{dialect:?}");

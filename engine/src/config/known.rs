@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 45] = [
+pub(super) const NODE_KEYS: [&str; 47] = [
     "accepts_per_second_max",
     "address",
     "allow",
@@ -41,6 +41,7 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "profile",
     "runtime",
     "services",
+    "slow_call_ms",
     "snax",
     "snax_interface_g",
     "snax_loader",
@@ -50,6 +51,7 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "trace_one_in",
 ];
 
 /// The key of the cluster secret itself.

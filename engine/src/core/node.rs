@@ -10,6 +10,8 @@ use crate::core::jobs::Jobs;
 use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
+use crate::core::spans::Spans;
+use crate::core::trace_state::SlowCalls;
 use crate::core::versioned::Versioned;
 use crate::error::Text;
 use crate::log::Logger;
@@ -26,6 +28,9 @@ pub(crate) struct NodeShared {
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
+    /// The spans of traced calls.
+    pub(crate) spans: Spans,
+    pub(crate) slow_calls: SlowCalls,
     pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
@@ -70,6 +75,8 @@ impl NodeShared {
             settings,
             logger,
             metrics: Metrics::default(),
+            spans: Spans::default(),
+            slow_calls: SlowCalls::default(),
             jobs,
             open_files_max,
             handles: AtomicU32::new(1),

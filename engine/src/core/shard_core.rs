@@ -24,6 +24,7 @@ use crate::core::router::Job;
 use crate::core::router::Router;
 use crate::core::socket_event::Delivery;
 use crate::core::timers::{Timer, Timers};
+use crate::core::trace_state::TraceState;
 use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
@@ -43,6 +44,7 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(super) waiters: RefCell<Waiters>,
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
+    pub(crate) tracing: TraceState,
     now: Cell<Millis>,
     /// A handler runs: further messages are queued.
     pub(crate) is_handling: Cell<bool>,
@@ -68,6 +70,7 @@ impl<R> ShardCore<R> {
             waiters: RefCell::default(),
             timers: Timers::new(now),
             fairness: Fairness::default(),
+            tracing: TraceState::new(node.settings.trace_every),
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),

@@ -127,6 +127,8 @@ impl NodeBuilder {
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
+                trace_every: config.trace_one_in,
+                slow_call_ms: u64::from(config.slow_call_ms),
                 security: config.security,
                 map_file: config.cluster,
                 listen,

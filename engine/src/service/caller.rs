@@ -94,6 +94,7 @@ impl Caller {
             reply_to: ReplyTo::Nobody,
             waits: false,
             deadline: None,
+            span: self.shard.tracing.current(),
         });
         Ok(())
     }

@@ -31,11 +31,11 @@ use super::{
     Access, Dialect, MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, PARTIAL_MESSAGES_MAX, ProtocolError,
     REASSEMBLY_BYTES_MAX, RETAINED_BYTES_MAX,
 };
+use crate::limits::TRACE_KEPT_BYTES_MAX;
 use crate::native::{
     Awaited, ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, error_frame, put_frame,
     put_pong,
 };
-use crate::limits::TRACE_KEPT_BYTES_MAX;
 use crate::outbuffer::OutBuffer;
 use crate::skynet::{Framer, NAME_BYTES_MAX, RequestAddress, encode_error_response};
 

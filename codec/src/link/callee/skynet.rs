@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage};
-use crate::link::ProtocolError;
 use crate::limits::TRACE_KEPT_BYTES_MAX;
+use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
 use crate::native::{ErrorCode, Hello, ReadHello};
 use crate::skynet::{

@@ -11,6 +11,7 @@ use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 
 /// A call to a group.
@@ -27,6 +28,7 @@ pub(in crate::cluster) struct GroupCall {
     pub(super) is_idempotent: bool,
     /// It waits for space at its member instead of being refused.
     pub(super) waits: bool,
+    pub(super) span: SpanKey,
     /// The members that it was sent to, one bit each.
     pub(super) tried: u64,
     /// The members of `tried` that have not answered.
@@ -55,6 +57,7 @@ impl GroupCall {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            span: self.span,
         }
     }
 

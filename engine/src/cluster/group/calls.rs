@@ -66,6 +66,7 @@ impl ClusterShard {
             timeout_ms: request.timeout_ms,
             is_idempotent: request.is_idempotent,
             waits: request.waits,
+            span: request.span,
             tried: 0,
             running: 0,
             may_have_run: None,

@@ -13,6 +13,7 @@ use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::request::Outgoing;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::rt;
@@ -68,6 +69,7 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
             timeout_ms: ANSWER_TIME_MS_MAX,
             waits: false,
             is_idempotent: false,
+            span: SpanKey::NONE,
         },
     );
     let answer = shard.wait(key).await;

@@ -22,6 +22,7 @@ use crate::core::recorder::{Component, Handed};
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::settings::Settings;
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::core::timers::Timer;
 use crate::core::waiters::{Outcome, Polled};
 use crate::error::Error;
@@ -101,6 +102,7 @@ impl Cluster {
             timeout_ms: CALL_TIMEOUT_MS,
             is_idempotent: false,
             waits: false,
+            span: SpanKey::NONE,
         };
         change(&mut request);
         self.room().route(self.shard(), request);

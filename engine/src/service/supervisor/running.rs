@@ -19,6 +19,7 @@ use crate::core::node::random_number;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_handle;
 use crate::core::request::ReplyTo;
+use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 use crate::rt::notify::Notify;
 use crate::service::Service;
@@ -88,7 +89,7 @@ impl Supervisor {
     pub(super) fn launch(self, shard: &Rc<ShardCore>, handle: Handle, started: ReplyTo) -> Result<(), Error> {
         let what = format!("supervisor {}", self.name);
         launch_described(shard, handle, what.into(), move |context| {
-            let starting = Responder::new(Rc::clone(&context.shard), started, handle);
+            let starting = Responder::new(Rc::clone(&context.shard), started, handle, SpanKey::NONE);
             Running::new(&context.shard, self, starting)
         })
     }

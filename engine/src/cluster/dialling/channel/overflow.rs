@@ -34,6 +34,7 @@ impl Channel {
             timeout_ms: outgoing.timeout_ms,
             is_idempotent: outgoing.is_idempotent,
             waits,
+            span: outgoing.span,
         };
         if !self.backlog.is_active() {
             match self.offer_outlined(shard, outgoing) {
