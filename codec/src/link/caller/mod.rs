@@ -17,12 +17,14 @@ mod failures;
 mod handshake;
 mod heartbeat;
 mod native;
+mod release;
 mod resume;
 mod skynet;
 
 pub(super) use resume::put_ack;
 
 pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
+pub use release::{RELEASE_PAUSE_MS, RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX};
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -30,6 +32,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use self::handshake::Offer;
+use self::release::Release;
 use self::resume::{Ended, Resume};
 use super::deadlines::{Deadlines, GroupKey};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
@@ -97,6 +100,7 @@ pub struct CallerLink {
     sends_dropped: u64,
     heartbeat: Heartbeat,
     resume: Resume,
+    release: Release,
 }
 
 impl CallerLink {
@@ -135,6 +139,7 @@ impl CallerLink {
             sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
             resume: Resume::new(limits.is_resumed),
+            release: Release::new(),
         }
     }
 
@@ -187,8 +192,8 @@ impl CallerLink {
             payload,
         };
         let is_encoded = match self.stage {
-            Stage::Up(dialect) => self.encode(dialect, &mut message),
-            Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
+            Stage::Up(dialect) if !self.queue.has_waiting() => self.encode(dialect, &mut message),
+            Stage::Up(_) | Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
         };
         self.queue.push(message, is_encoded);
         Ok(())
@@ -284,24 +289,13 @@ impl CallerLink {
         Ok(())
     }
 
-    /// Encodes the queued messages for transmission, except those whose deadline is at or before `now`.
+    /// Begins to encode the queued messages for transmission, except those whose deadline is at or before `now`.
     fn begin(&mut self, dialect: Dialect, now: Millis) {
+        self.now = self.now.max(now);
         self.stage = Stage::Up(dialect);
-        self.heartbeat.start(self.now.max(now));
+        self.heartbeat.start(self.now);
         self.names.forget_definitions();
-        let mut queue = std::mem::replace(&mut self.queue, Queue::new());
-        queue.encode_waiting(|message| {
-            // An expired call gets its event from its deadline.
-            let is_late = message.deadline <= now;
-            self.sends_dropped += u64::from(is_late && message.session == 0);
-            let is_wanted = !is_late && is_wanted(&self.sessions, message) || fault!(LateSent);
-            let is_encoded = is_wanted && self.encode(dialect, message);
-            if !is_encoded {
-                release(&mut self.names, message);
-            }
-            is_encoded
-        });
-        self.queue = queue;
+        self.begin_release(dialect);
         self.stale = 0;
     }
 
@@ -333,6 +327,7 @@ impl CallerLink {
     fn forget_connection(&mut self) {
         self.stage = Stage::Down;
         self.heartbeat.stop();
+        self.release.stop();
         self.partials.clear();
         if !fault!(InputKept) {
             self.framer.clear();
@@ -403,6 +398,9 @@ impl CallerLink {
             None => {
                 if self.resume.acks.is_due(now) {
                     self.put_ack();
+                }
+                if self.release.is_due(now) {
+                    self.continue_release();
                 }
                 self.beat(now)
             }
@@ -485,6 +483,7 @@ impl CallerLink {
             self.heartbeat.deadline(),
             handshake,
             of_session,
+            self.release.deadline(),
         ];
         all.into_iter().flatten().min()
     }
