@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use skyring_codec::seri::Pack;
 
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
 use crate::core::external::{ExternalInTransit, ExternalState, ExternalWaiter};
@@ -190,6 +191,8 @@ struct CallOptions {
     is_idempotent: bool,
     /// It waits for space.
     waits: bool,
+    /// What happens to it while its node is down.
+    when_down: Option<WhenDown>,
 }
 
 /// A reference to another node, for the calls of a client.
@@ -211,6 +214,13 @@ impl ClientNode {
     /// Makes the calls through this value wait for space; see [`Client::wait_for_room`].
     pub fn wait_for_room(mut self) -> ClientNode {
         self.options.waits = true;
+        self
+    }
+
+    /// Sets what happens to the calls through this value while the node is down; see
+    /// [`Call::when_down`](crate::Call::when_down).
+    pub fn when_down(mut self, when_down: WhenDown) -> ClientNode {
+        self.options.when_down = Some(when_down);
         self
     }
 
@@ -280,6 +290,7 @@ impl ClientNode {
                     timeout_ms: 0,
                     is_idempotent: false,
                     waits: false,
+                    when_down: None,
                 });
             }),
         )
@@ -315,6 +326,7 @@ fn begin_on_shard(
                 timeout_ms,
                 is_idempotent: options.is_idempotent,
                 waits: options.waits,
+                when_down: options.when_down,
             });
         }
         None => {

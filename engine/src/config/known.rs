@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 45] = [
+pub(super) const NODE_KEYS: [&str; 46] = [
     "accepts_per_second_max",
     "address",
     "allow",
@@ -50,6 +50,7 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "when_down",
 ];
 
 /// The key of the cluster secret itself.

@@ -1,5 +1,6 @@
 //! Requests to services of this node and to other nodes, and the addresses of their answers.
 
+use crate::config::WhenDown;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
 use crate::core::slab::Key;
@@ -100,6 +101,8 @@ pub(crate) struct RemoteRequest {
     pub(crate) is_idempotent: bool,
     /// The call waits for space instead of being refused.
     pub(crate) waits: bool,
+    /// What happens to it while the node is down; `None`: what the map or the config says.
+    pub(crate) when_down: Option<WhenDown>,
 }
 
 impl RemoteRequest {
@@ -116,6 +119,7 @@ impl RemoteRequest {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            when_down: self.when_down,
         }
     }
 }
@@ -137,6 +141,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) waits: bool,
     /// The call may be run more than once.
     pub(crate) is_idempotent: bool,
+    /// What happens to it while the node is down; `None`: what the map or the config says.
+    pub(crate) when_down: Option<WhenDown>,
 }
 
 impl Outgoing<'_> {
@@ -154,6 +160,7 @@ impl Outgoing<'_> {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            when_down: self.when_down,
         }
     }
 }

@@ -9,6 +9,7 @@ use skyring_codec::Millis;
 use crate::cluster::group::choice::Health;
 use crate::cluster::group::table::Member;
 use crate::config::Policy;
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
@@ -68,6 +69,7 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
             timeout_ms: ANSWER_TIME_MS_MAX,
             waits: false,
             is_idempotent: false,
+            when_down: Some(WhenDown::Fail),
         },
     );
     let answer = shard.wait(key).await;

@@ -6,6 +6,7 @@ mod dialling;
 mod groups;
 mod membership;
 mod peers;
+mod when_down;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -101,6 +102,7 @@ impl Cluster {
             timeout_ms: CALL_TIMEOUT_MS,
             is_idempotent: false,
             waits: false,
+            when_down: None,
         };
         change(&mut request);
         self.room().route(self.shard(), request);
