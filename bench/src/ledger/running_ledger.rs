@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use skyring::{Error, Node};
-use skyring_codec::link::RELEASE_PAUSE_MS;
 
 use super::awaiting_caller::await_calls;
 use super::caller_settings::CallerSettings;
@@ -26,7 +25,7 @@ const SETTLE_TIME: Duration = Duration::from_millis(500);
 
 /// The time in which the calls of a burst are run, in milliseconds: the pause between two steps in which a channel sends
 /// what waited for its connection.
-const BURST_MS: u64 = RELEASE_PAUSE_MS;
+const BURST_MS: u64 = 5;
 
 /// The calls that one callee runs at a time.
 #[derive(Debug, Clone, Default)]

@@ -247,7 +247,9 @@ impl LedgerRun {
 
     fn inject(&mut self, fault: Fault) -> Result<(), LedgerRunError> {
         match fault {
-            Fault::Kill => self.callee.process().kill()?,
+            Fault::Kill => {
+                self.callee.process().kill()?;
+            }
             Fault::Restart => self.callee.restart(&mut self.watch)?,
             Fault::Terminate => {
                 self.callee.process().end(STOP_TIME_MAX)?;
