@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use skyring_codec::seri::Pack;
 
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
 use crate::core::external::{ExternalInTransit, ExternalState, ExternalWaiter};
@@ -203,6 +204,8 @@ struct CallOptions {
     /// It waits for space.
     waits: bool,
     is_traced: bool,
+    /// What happens to it while its node is down.
+    when_down: Option<WhenDown>,
 }
 
 /// A reference to another node, for the calls of a client.
@@ -224,6 +227,13 @@ impl ClientNode {
     /// Makes the calls through this value wait for space; see [`Client::wait_for_room`].
     pub fn wait_for_room(mut self) -> ClientNode {
         self.options.waits = true;
+        self
+    }
+
+    /// Sets what happens to the calls through this value while the node is down; see
+    /// [`Call::when_down`](crate::Call::when_down).
+    pub fn when_down(mut self, when_down: WhenDown) -> ClientNode {
+        self.options.when_down = Some(when_down);
         self
     }
 
@@ -294,6 +304,7 @@ impl ClientNode {
                     is_idempotent: false,
                     waits: false,
                     span: SpanKey::NONE,
+                    when_down: None,
                 });
             }),
         )
@@ -335,6 +346,7 @@ fn begin_on_shard(
                 is_idempotent: options.is_idempotent,
                 waits: options.waits,
                 span,
+                when_down: options.when_down,
             });
         }
         None => {

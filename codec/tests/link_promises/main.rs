@@ -13,6 +13,7 @@ mod names;
 mod native_hostile;
 mod proof;
 mod properties;
+mod release;
 mod resume;
 mod resume_acks;
 mod support;

@@ -39,6 +39,7 @@ impl Service for Proxy {
             is_idempotent: false,
             waits: false,
             span: shard.tracing.current(),
+            when_down: None,
         });
         Answer::none()
     }

@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 47] = [
+pub(super) const NODE_KEYS: [&str; 48] = [
     "accepts_per_second_max",
     "address",
     "allow",
@@ -52,6 +52,7 @@ pub(super) const NODE_KEYS: [&str; 47] = [
     "supervision",
     "thread",
     "trace_one_in",
+    "when_down",
 ];
 
 /// The key of the cluster secret itself.

@@ -37,6 +37,7 @@ mod security;
 mod service;
 mod source;
 mod supervision;
+mod when_down;
 
 pub use address::NodeAddress;
 pub use check::{Checked, check};
@@ -63,3 +64,4 @@ pub use service::{
     ServiceConfig, SupervisionConfig,
 };
 pub use supervision::{Escalation, Restart, Strategy, UnknownWord};
+pub use when_down::{WhenDown, WhenDownExpected};

@@ -23,6 +23,7 @@ use super::secret;
 use super::security::Security;
 use super::service::{ServiceConfig, SupervisionConfig};
 use super::source;
+use super::when_down::WhenDown;
 
 /// Most connections of one listener from one source unless the config says otherwise.
 pub const CLIENTS_PER_SOURCE_DEFAULT: usize = 4_096;
@@ -122,6 +123,8 @@ pub struct NodeConfig {
     pub trace_one_in: u32,
     /// `slow_call_ms`: a traced call that takes as long is logged, in milliseconds; 0 = none. Default: 0.
     pub slow_call_ms: u32,
+    /// `when_down`: whether calls to a node that is down fail at once or wait. Default: they fail.
+    pub when_down: WhenDown,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
@@ -291,6 +294,11 @@ impl NodeConfig {
             1..=i64::from(CHANNELS_MAX),
             "a whole number from 1 to 1024",
         )?;
+        let when_down = match keys.text("when_down")?.as_deref().map(str::parse) {
+            None => WhenDown::default(),
+            Some(Ok(when_down)) => when_down,
+            Some(Err(_)) => return Err(ConfigError::of_key(path, "when_down", WhenDown::unknown())),
+        };
         let skynet_only = match keys.text("dialect")?.as_deref() {
             None | Some("auto") => false,
             Some("skynet") => true,
@@ -352,6 +360,7 @@ impl NodeConfig {
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
             trace_one_in: trace_one_in.unwrap_or(u32::from(slow_call_ms.is_some_and(|limit: u32| limit > 0))),
             slow_call_ms: slow_call_ms.unwrap_or(0),
+            when_down,
             skynet_only,
             security,
             spin_us: spin_us.unwrap_or(0),

@@ -1,5 +1,6 @@
 //! Requests to services of this node and to other nodes, and the addresses of their answers.
 
+use crate::config::WhenDown;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
 use crate::core::slab::Key;
@@ -105,6 +106,8 @@ pub(crate) struct RemoteRequest {
     pub(crate) waits: bool,
     /// The span of a traced call; of a send, the sender's.
     pub(crate) span: SpanKey,
+    /// What happens to it while the node is down; `None`: what the map or the config says.
+    pub(crate) when_down: Option<WhenDown>,
 }
 
 impl RemoteRequest {
@@ -122,6 +125,7 @@ impl RemoteRequest {
             is_idempotent: self.is_idempotent,
             waits: self.waits,
             span: self.span,
+            when_down: self.when_down,
         }
     }
 }
@@ -145,6 +149,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) is_idempotent: bool,
     /// The span of a traced call; of a send, the sender's.
     pub(crate) span: SpanKey,
+    /// What happens to it while the node is down; `None`: what the map or the config says.
+    pub(crate) when_down: Option<WhenDown>,
 }
 
 impl Outgoing<'_> {
@@ -163,6 +169,7 @@ impl Outgoing<'_> {
             is_idempotent: self.is_idempotent,
             waits: self.waits,
             span: self.span,
+            when_down: self.when_down,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{NodeAddress, Security};
+use crate::config::{NodeAddress, Security, WhenDown};
 
 /// The choice of the dialect of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     /// How many channels to open to each peer, and to accept from each peer; `None`: the peer's number, else 1.
     pub(crate) channels: Option<u32>,
+    /// What happens to calls to nodes that are down, where the map says nothing.
+    pub(crate) when_down: WhenDown,
     /// The choice of its dialect.
     pub(crate) dialect: DialectChoice,
     /// Whom it talks to; `None`: everybody.

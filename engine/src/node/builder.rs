@@ -14,7 +14,7 @@ use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
     DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
-    Security, ServiceConfig, SupervisionConfig,
+    Security, ServiceConfig, SupervisionConfig, WhenDown,
 };
 use crate::core::clock::whole_milliseconds;
 use crate::core::injector::Injector;
@@ -125,6 +125,7 @@ impl NodeBuilder {
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 down_after_ms: u64::from(config.down_after_ms),
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
+                when_down: config.when_down,
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
                 trace_every: config.trace_one_in,
@@ -206,6 +207,13 @@ impl NodeBuilder {
     /// zero = for ever, an hour is the most. A connection without traffic is pinged after a quarter of it.
     pub fn down_after(mut self, time: Duration) -> NodeBuilder {
         self.settings.down_after_ms = whole_milliseconds(time).min(HEARTBEAT_MS_MAX);
+        self
+    }
+
+    /// What happens to calls to a node that is down, unless the map or the call says otherwise: [`WhenDown::Fail`] is the
+    /// default.
+    pub fn when_down(mut self, when_down: WhenDown) -> NodeBuilder {
+        self.settings.when_down = when_down;
         self
     }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
 use crate::core::handle::{Address, Handle};
@@ -41,6 +42,7 @@ pub struct Call {
     timeout_ms: u64,
     is_idempotent: bool,
     pub(crate) waits: bool,
+    pub(crate) when_down: Option<WhenDown>,
     kind: Kind,
     /// [`SpanKey::ASKED_FOR`] until it begins, if its caller wants it traced.
     span: SpanKey,
@@ -71,6 +73,7 @@ impl Call {
             timeout_ms,
             is_idempotent: false,
             waits: false,
+            when_down: None,
             kind: Kind::LUA,
             span: SpanKey::NONE,
             state: match payload {
@@ -102,6 +105,15 @@ impl Call {
     /// `overloaded` at once.
     pub fn wait_for_room(mut self) -> Call {
         self.waits = true;
+        self
+    }
+
+    /// Sets what happens to the call while the other node is [down](crate::NodeState::Down), instead of what the map or
+    /// the config says (`when_down`). With [`WhenDown::Wait`] it waits for the node, in order, at most until its deadline,
+    /// and within the limits of the out-buffer: past them it fails with `overloaded`. On the same node this has no
+    /// effect.
+    pub fn when_down(mut self, when_down: WhenDown) -> Call {
+        self.when_down = Some(when_down);
         self
     }
 
@@ -170,6 +182,7 @@ impl Call {
                 is_idempotent: self.is_idempotent,
                 waits: self.waits,
                 span: self.span,
+                when_down: self.when_down,
             },
         );
         Ok(key)

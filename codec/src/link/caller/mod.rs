@@ -17,6 +17,7 @@ mod failures;
 mod handshake;
 mod heartbeat;
 mod native;
+mod release;
 mod resume;
 mod skynet;
 mod state;
@@ -27,6 +28,7 @@ pub(super) use resume::put_ack;
 pub use traces::{TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX};
 
 pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
+pub use release::{RELEASE_PAUSE_MS, RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX};
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -34,6 +36,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use self::handshake::Offer;
+use self::release::Release;
 use self::resume::{Ended, Resume};
 use self::traces::Traces;
 use super::deadlines::{Deadlines, GroupKey};
@@ -103,6 +106,7 @@ pub struct CallerLink {
     heartbeat: Heartbeat,
     resume: Resume,
     traces: Traces,
+    release: Release,
 }
 
 impl CallerLink {
@@ -142,6 +146,7 @@ impl CallerLink {
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
             resume: Resume::new(limits.is_resumed),
             traces: Traces::default(),
+            release: Release::new(),
         }
     }
 
@@ -194,8 +199,8 @@ impl CallerLink {
             payload,
         };
         let is_encoded = match self.stage {
-            Stage::Up(dialect) => self.encode(dialect, &mut message),
-            Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
+            Stage::Up(dialect) if !self.queue.has_waiting() => self.encode(dialect, &mut message),
+            Stage::Up(_) | Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
         };
         self.queue.push(message, is_encoded);
         Ok(())
@@ -294,24 +299,13 @@ impl CallerLink {
         Ok(())
     }
 
-    /// Encodes the queued messages for transmission, except those whose deadline is at or before `now`.
+    /// Begins to encode the queued messages for transmission, except those whose deadline is at or before `now`.
     fn begin(&mut self, dialect: Dialect, now: Millis) {
+        self.now = self.now.max(now);
         self.stage = Stage::Up(dialect);
-        self.heartbeat.start(self.now.max(now));
+        self.heartbeat.start(self.now);
         self.names.forget_definitions();
-        let mut queue = std::mem::replace(&mut self.queue, Queue::new());
-        queue.encode_waiting(|message| {
-            // An expired call gets its event from its deadline.
-            let is_late = message.deadline <= now;
-            self.sends_dropped += u64::from(is_late && message.session == 0);
-            let is_wanted = !is_late && is_wanted(&self.sessions, message) || fault!(LateSent);
-            let is_encoded = is_wanted && self.encode(dialect, message);
-            if !is_encoded {
-                release(&mut self.names, message);
-            }
-            is_encoded
-        });
-        self.queue = queue;
+        self.begin_release(dialect);
         self.stale = 0;
     }
 
@@ -344,6 +338,7 @@ impl CallerLink {
     fn forget_connection(&mut self) {
         self.stage = Stage::Down;
         self.heartbeat.stop();
+        self.release.stop();
         self.partials.clear();
         if !fault!(InputKept) {
             self.framer.clear();
@@ -414,6 +409,9 @@ impl CallerLink {
             None => {
                 if self.resume.acks.is_due(now) {
                     self.put_ack();
+                }
+                if self.release.is_due(now) {
+                    self.continue_release();
                 }
                 self.beat(now)
             }
@@ -496,6 +494,7 @@ impl CallerLink {
             self.heartbeat.deadline(),
             handshake,
             of_session,
+            self.release.deadline(),
         ];
         all.into_iter().flatten().min()
     }

@@ -9,6 +9,7 @@ use skyring_codec::Millis;
 use crate::cluster::group::choice::Health;
 use crate::cluster::group::table::Member;
 use crate::config::Policy;
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
@@ -70,6 +71,7 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
             waits: false,
             is_idempotent: false,
             span: SpanKey::NONE,
+            when_down: Some(WhenDown::Fail),
         },
     );
     let answer = shard.wait(key).await;

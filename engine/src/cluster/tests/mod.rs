@@ -6,6 +6,7 @@ mod dialling;
 mod groups;
 mod membership;
 mod peers;
+mod when_down;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -103,6 +104,7 @@ impl Cluster {
             is_idempotent: false,
             waits: false,
             span: SpanKey::NONE,
+            when_down: None,
         };
         change(&mut request);
         self.room().route(self.shard(), request);

@@ -75,6 +75,16 @@ impl Callee {
         callee
     }
 
+    /// Accepts an attempt, as a Skynet node does.
+    pub(super) fn accept_skynet(cluster: &Cluster, dial: Dial) -> Callee {
+        let callee = Callee {
+            remote: dial.accept(),
+            link: CalleeLink::new(CalleeLimits::default()),
+        };
+        cluster.settle();
+        callee
+    }
+
     fn next(&mut self, cluster: &Cluster) -> Option<Inbound> {
         cluster.settle();
         let received = self.remote.received();

@@ -30,6 +30,7 @@ impl Channel {
                         self.connection.written.wake();
                     }
                     self.count_dropped_sends(shard);
+                    self.note_traces_sent(shard);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),

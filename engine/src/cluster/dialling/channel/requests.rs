@@ -6,7 +6,8 @@ use skyring_codec::link::{CallerRequest, LinkError};
 use skyring_codec::skynet;
 
 use crate::cluster::dialling::channel::state::Channel;
-use crate::cluster::dialling::channel::token::{InFlight, Token};
+use crate::cluster::dialling::channel::token::{self, InFlight, Token};
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::Address;
 use crate::core::request::{Outgoing, RemoteRequest, ReplyTo};
@@ -18,7 +19,7 @@ impl Channel {
     /// memory costs more than the work itself.
     #[inline(always)]
     pub(in crate::cluster) fn request(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) {
-        if !self.is_open() && self.refuse_if_down(shard, outgoing.reply_to) {
+        if !self.is_open() && self.refuse_if_down(shard, &outgoing) {
             return;
         }
         if outgoing.waits || self.backlog.is_active() {
@@ -60,11 +61,16 @@ impl Channel {
             is_idempotent,
             waits: _,
             span,
+            when_down,
         } = outgoing;
         let token = match reply_to {
             ReplyTo::Nobody => None,
             ReplyTo::Waiter { shard: own, key } if usize::from(own) == shard.index => Some(key.to_u64()),
             _ => Some(self.insert_in_flight(reply_to, address, timeout_ms)),
+        };
+        let token = match when_down.unwrap_or(self.when_down.get()) {
+            WhenDown::Fail => token,
+            WhenDown::Wait => token.map(token::waiting),
         };
         let request = CallerRequest {
             address: wire_address(address),
