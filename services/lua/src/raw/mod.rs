@@ -24,6 +24,7 @@ pub(crate) mod core;
 pub(crate) mod coroutine;
 pub(crate) mod dispatch;
 mod hook;
+mod launches;
 mod load;
 mod mongo;
 pub(crate) mod native;

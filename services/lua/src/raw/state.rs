@@ -9,7 +9,7 @@ use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, hook, load, mongo, native, profile, shared, signal};
+use super::{State, core, dispatch, hook, launches, load, mongo, native, profile, shared, signal};
 use crate::host::{Host, Mode};
 
 /// The interpreter of one service, with its host.
@@ -163,6 +163,12 @@ pub(crate) fn core_module(lua: &Lua) -> mlua::Result<Table> {
 pub(crate) fn host_module(lua: &Lua) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| native::push_module(state)) }
+}
+
+/// The module `skyring.launches`.
+pub(crate) fn launches_module(lua: &Lua) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| launches::push_module(state)) }
 }
 
 /// The module `skynet.profile`.

@@ -79,6 +79,59 @@ fn what_cannot_be_shared_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_service_keeps_less_than_a_kibibyte_for_a_table_that_it_reads() {
+    let reader = "local sharetable = require 'skynet.sharetable'
+        local rows
+        skynet.start(function()
+            skynet.dispatch('lua', function(_, _, id)
+                collectgarbage()
+                collectgarbage()
+                local before = collectgarbage 'count'
+                if id then
+                    rows = sharetable.query 'rows'
+                    assert(rows[id].price == id * 3)
+                end
+                collectgarbage()
+                skynet.retpack((collectgarbage 'count' - before) * 1024)
+            end)
+        end)";
+    let main = "local rows = {}
+        for id = 1, 1000 do rows[id] = { id = id, price = id * 3, name = 'item ' .. id } end
+        require 'skynet.sharetable'.loadtable('rows', rows)
+        local reader = skynet.newservice 'reader'
+        skynet.call(reader, 'lua')
+        local kept = skynet.call(reader, 'lua', 7)
+        assert(kept < 1024, kept)";
+    start(main, &[("reader", reader)]);
+}
+
+#[test]
+fn a_metatable_that_a_program_has_changed_gives_errors() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local path = os.tmpname()
+        io.open(path, 'w'):close()
+        for at, function_of_another in ipairs { print, io.lines(path), function() return at end, 5 } do
+            local name = 't' .. at
+            sharetable.loadtable(name, { x = 1, inner = {} })
+            local t = sharetable.query(name)
+            debug.getmetatable(t)[1] = function_of_another
+            for _, use in ipairs {
+                next, pairs, rawlen, function() t.y = 1 end, function() return rawget(t, 'x') end,
+            } do
+                assert(not pcall(use, t))
+            end
+            assert(t.x == 1 and #t == 0)
+            sharetable.loadtable(name, { x = 2 })
+            sharetable.update(name)
+            assert(sharetable.query(name).x == 2)
+        end
+        local plain = debug.setmetatable({}, debug.getmetatable(sharetable.query 't1'))
+        assert(next(plain) == nil and not pcall(function() return plain.x end) and not pcall(pairs, plain))
+        os.remove(path)";
+    start(main, &[]);
+}
+
+#[test]
 fn an_update_moves_all_tables_of_the_service() {
     let main = "local sharetable = require 'skynet.sharetable'
         sharetable.loadtable('t', { x = 1, inner = { y = 1, list = { 1, 2 } }, gone = { z = 1 } })

@@ -2,8 +2,9 @@
 //! `next`, `rawget`, `rawlen` and `rawset`, which know shared tables.
 //!
 //! To Lua a shared table is an empty table, a proxy, with a hidden field: under a light userdata it has the index of the
-//! table in its version. Its metatable belongs to one version in one service; it holds the version by reference count, and
-//! the proxies by index in a table with weak values, so that equal tables are the same proxy. Metatables are created when
+//! table in its version. Its metatable belongs to one version in one service; the upvalues of its function `__index` are
+//! the version, held by reference count, and the proxies by index in a table with weak values, so that equal tables are the
+//! same proxy. Metatables are created when
 //! a service first reads a version.
 //!
 //! An update moves the proxies of older versions to the newest: `update` gives them the newest metatable and the index of
