@@ -6,6 +6,7 @@ mod dialling;
 mod groups;
 mod membership;
 mod peers;
+mod scaling;
 
 use std::cell::RefCell;
 use std::rc::Rc;
