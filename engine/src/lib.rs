@@ -98,6 +98,12 @@ pub mod discovery {
     pub use crate::control::directory::{FoundNode, nodes, set, unset};
 }
 
+/// What the fuzz entries of the engine run; no part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::control::fuzzing::{Note, dns_answers, etcd_answers};
+}
+
 /// The bounds of the engine, each a named constant.
 pub mod limits {
     pub use crate::api::node_service::LEASES_MAX;

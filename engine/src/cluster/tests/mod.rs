@@ -7,6 +7,7 @@ mod groups;
 mod membership;
 mod peers;
 mod when_down;
+mod scaling;
 
 use std::cell::RefCell;
 use std::rc::Rc;

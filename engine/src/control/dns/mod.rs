@@ -7,7 +7,7 @@
 //! [`LOOK_UPS_MISSING`] look-ups has left. A look-up that fails changes nothing, and is reported once.
 
 mod exchange;
-mod records;
+pub(super) mod records;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -144,7 +144,7 @@ async fn addresses(resolver: &Resolver, host: &str) -> Result<Vec<IpAddr>, Strin
     }
 }
 
-fn insert(nodes: &mut BTreeMap<String, Entry>, name: &str, address: SocketAddr) {
+pub(super) fn insert(nodes: &mut BTreeMap<String, Entry>, name: &str, address: SocketAddr) {
     if node_name("", name.as_bytes()).is_err() {
         return;
     }
