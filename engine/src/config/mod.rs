@@ -17,6 +17,7 @@
 //! globals; its path is relative to the file that includes it.
 
 mod address;
+mod admin;
 mod check;
 mod conceal;
 mod discovery;
@@ -39,6 +40,7 @@ mod source;
 mod supervision;
 
 pub use address::NodeAddress;
+pub use admin::{ADMIN_TOKEN_BYTES_MAX, ADMIN_TOKEN_BYTES_MIN, Admin};
 pub use check::{Checked, check};
 pub use discovery::{
     Discovery, Dns, ETCD_SERVERS_MAX, Etcd, EtcdEndpoint, GRACE_S_DEFAULT, LEASE_S_DEFAULT, PERIOD_S_DEFAULT,

@@ -10,6 +10,7 @@ use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::{CHANNELS_MAX, Secrets};
 
 use super::address::NodeAddress;
+use super::admin::{self, Admin};
 use super::discovery::Discovery;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
@@ -123,13 +124,15 @@ pub struct NodeConfig {
     /// `cluster_secret` or `cluster_secret_file`, and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
     /// connects.
     pub security: Option<Security>,
+    /// `admin`, and `admin_token` or `admin_token_file`: where the node serves its metrics and its dashboard.
+    pub admin: Option<Admin>,
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
     /// `runtime`: what runs the shards. Default: [`RUNTIME_VARIABLE`](super::RUNTIME_VARIABLE), else `uring`.
     pub runtime: Option<Runtime>,
     /// Every key of the config with its value as text, for `getenv`: texts as they are, in whatever encoding, numbers as
-    /// Lua prints them, booleans as `true` and `false`. Tables and `cluster_secret` are left out. The defaults of `thread`, `harbor`,
+    /// Lua prints them, booleans as `true` and `false`. Tables, `cluster_secret` and `admin_token` are left out. The defaults of `thread`, `harbor`,
     /// `bootstrap` and `profile` are in it, as in Skynet.
     pub environment: BTreeMap<String, Vec<u8>>,
     /// Lines about keys that do not do what they do in Skynet, and about unknown keys that look like a misspelt one.
@@ -160,7 +163,13 @@ impl NodeConfig {
             return Err(ConfigError::of_file(path, ConfigErrorKind::MapNotConfig));
         }
         let secrets = secret::take(path, &mut entries)?;
-        let config = NodeConfig::from_entries(path, &entries, secrets)?;
+        let token = secret::take_admin_token(path, &mut entries)?;
+        let mut config = NodeConfig::from_entries(path, &entries, secrets)?;
+        let keys = Keys {
+            path,
+            entries: &entries,
+        };
+        config.admin = admin::read(&keys, token)?;
         let map = match &config.cluster {
             Some(cluster) => Some(ClusterMap::load(cluster)?),
             None => None,
@@ -337,6 +346,7 @@ impl NodeConfig {
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
             skynet_only,
             security,
+            admin: None,
             spin_us: spin_us.unwrap_or(0),
             runtime,
             environment: keys.environment()?,

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -83,12 +84,16 @@ impl Outlet {
 /// The running control thread. Dropping it ends it.
 pub(crate) struct ControlThread {
     stop: watch::Sender<bool>,
+    /// Ends the tasks that run until the node has stopped.
+    end: watch::Sender<bool>,
+    /// The other tasks have ended.
+    is_first_done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ControlThread {
-    /// Starts the thread with its tasks.
-    pub(crate) fn start(outlet: Outlet, tasks: Vec<Task>) -> io::Result<ControlThread> {
+    /// Starts the thread with its tasks. Those of `last` run until the node has stopped, the others until it begins to.
+    pub(crate) fn start(outlet: Outlet, tasks: Vec<Task>, last: Vec<Task>) -> io::Result<ControlThread> {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -96,23 +101,44 @@ impl ControlThread {
             .thread_name("control-blocking")
             .build()?;
         let (stop, stopped) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        let is_first_done = Arc::new(AtomicBool::new(false));
+        let first_done = Arc::clone(&is_first_done);
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
-                LocalSet::new().block_on(&runtime, run(outlet, tasks, stopped));
+                LocalSet::new().block_on(&runtime, async move {
+                    let first = async {
+                        run(outlet.clone(), tasks, stopped).await;
+                        first_done.store(true, Ordering::Release);
+                    };
+                    tokio::join!(first, run(outlet.clone(), last, ended));
+                });
                 // A look-up of the system that hangs is not waited for.
                 runtime.shutdown_background();
             })?;
         Ok(ControlThread {
             stop,
+            end,
+            is_first_done,
             thread: Some(thread),
         })
     }
 
-    /// Tells the tasks to end, and waits until they have, for a bounded time.
+    /// Tells the tasks to end that do so when the node begins to stop, and waits until they have, for a bounded time.
+    pub(crate) fn stop_first(&self) {
+        self.stop.send_replace(true);
+        let started = Instant::now();
+        while !self.is_first_done.load(Ordering::Acquire) && started.elapsed() < STOP_TIME_MAX {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Tells all tasks to end, and waits until they have, for a bounded time.
     pub(crate) fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         self.stop.send_replace(true);
+        self.end.send_replace(true);
         let started = Instant::now();
         while !thread.is_finished() && started.elapsed() < STOP_TIME_MAX {
             std::thread::sleep(Duration::from_millis(1));

@@ -9,6 +9,7 @@ use std::time::Instant;
 use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
+use crate::core::activity::Figures;
 use crate::core::clock;
 use crate::core::envelope::Envelope;
 use crate::core::fairness::Fairness;
@@ -43,6 +44,7 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(super) waiters: RefCell<Waiters>,
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
+    pub(crate) figures: Figures,
     now: Cell<Millis>,
     /// A handler runs: further messages are queued.
     pub(crate) is_handling: Cell<bool>,
@@ -68,6 +70,7 @@ impl<R> ShardCore<R> {
             waiters: RefCell::default(),
             timers: Timers::new(now),
             fairness: Fairness::default(),
+            figures: Figures::default(),
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),
@@ -294,6 +297,11 @@ impl ShardCore {
     /// See [`Router::has_service`].
     pub(crate) fn has_service(&self, handle: Handle) -> bool {
         self.router.has_service(handle)
+    }
+
+    /// See [`Router::inbox_depth`].
+    pub(crate) fn inbox_depth(&self) -> usize {
+        self.router.inbox_depth(self)
     }
 
     /// See [`Router::service_ended`].

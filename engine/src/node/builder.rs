@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -12,10 +14,11 @@ use skyring_codec::native::CHANNELS_MAX;
 use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
-    ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
+    ACCEPTS_PER_SECOND_DEFAULT, Admin, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
     DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
     Security, ServiceConfig, SupervisionConfig,
 };
+use crate::control::admin::{self, AdminParts, Profiler};
 use crate::core::clock::whole_milliseconds;
 use crate::core::injector::Injector;
 use crate::core::jobs::Jobs;
@@ -28,6 +31,7 @@ use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
 use crate::node::running::Node;
 use crate::node::services::Services;
+use crate::node::status;
 use crate::rt::cpus;
 use crate::rt::sys;
 use crate::rt::{self, ExecutorOptions};
@@ -52,6 +56,8 @@ pub struct NodeBuilder {
     services: BTreeMap<String, ServiceConfig>,
     supervision: Option<SupervisionConfig>,
     on_failure: Option<OnFailure>,
+    admin: Option<Admin>,
+    profiler: Option<Profiler>,
     start: Option<String>,
     kinds: Kinds,
     settings: Settings,
@@ -77,6 +83,8 @@ impl Default for NodeBuilder {
             services: BTreeMap::new(),
             supervision: None,
             on_failure: None,
+            admin: None,
+            profiler: None,
             start: None,
             kinds: Kinds::default(),
             settings: Settings {
@@ -112,6 +120,7 @@ impl NodeBuilder {
             discovery: config.discovery.unwrap_or_default(),
             open: config.open,
             services: config.services,
+            admin: config.admin,
             supervision: config.supervision,
             start: config.start,
             settings: Settings {
@@ -222,6 +231,22 @@ impl NodeBuilder {
         self
     }
 
+    /// Serves health, metrics, status and profiles of the node over HTTP.
+    pub fn admin(mut self, admin: Admin) -> NodeBuilder {
+        self.admin = Some(admin);
+        self
+    }
+
+    /// What takes a flame graph of this process for the admin server: it gets the time, and returns an SVG, or the text of
+    /// an error. It runs on a thread that may block, once at a time. Without it there are no profiles there.
+    pub fn profiler(
+        mut self,
+        profiler: impl Fn(Duration) -> Result<String, String> + Send + Sync + 'static,
+    ) -> NodeBuilder {
+        self.profiler = Some(Arc::new(profiler));
+        self
+    }
+
     /// Most connections of one listener from one source, which is an IPv4 address or an IPv6 network of 64 bits.
     pub fn clients_per_source_max(mut self, clients: usize) -> NodeBuilder {
         self.settings.clients_per_source_max = clients.max(1);
@@ -278,12 +303,14 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
-        let runtime = rt::Runtime::select(match self.runtime {
+        let chosen = match self.runtime {
             Some(runtime) => runtime,
             None => Runtime::from_environment()?,
-        })?;
+        };
+        let runtime = rt::Runtime::select(chosen)?;
         rt::prepare(runtime)?;
         let open_files_max = sys::raise_open_files_max()?;
+        let listener = self.listen_for_admin()?;
         let logger = self.start_log()?;
         let mut injectors = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
@@ -331,7 +358,17 @@ impl NodeBuilder {
             let failed = node.join_failed();
             return Err(failed.unwrap_or_else(|| io::Error::other("a shard ended as it started").into()));
         }
-        let mut finding = discovery::start(&parts, self.discovery, self.map)?;
+        let admin = listener.map(|(admin, listener)| {
+            let parts = AdminParts {
+                node: Arc::clone(&parts.node),
+                admin,
+                report: status::report,
+                profiler: self.profiler,
+                runtime: chosen.name(),
+            };
+            admin::task(parts, listener)
+        });
+        let mut finding = discovery::start(&parts, self.discovery, self.map, admin)?;
         node.control = finding.control.take();
         finding.wait_for_first_map();
         let file = self
@@ -367,7 +404,10 @@ impl NodeBuilder {
         let started = running.and_then(|started| started.recv().map_err(|_| Error::ShuttingDown));
         match started {
             Ok(Ok(())) => match finding.publish() {
-                Ok(()) => Ok(node),
+                Ok(()) => {
+                    parts.node.is_ready.store(true, Ordering::Release);
+                    Ok(node)
+                }
                 Err(cause) => {
                     node.stop();
                     Err(StartError::Service {
@@ -395,6 +435,27 @@ impl NodeBuilder {
 }
 
 impl NodeBuilder {
+    /// Opens the port of the admin server, so that one that is taken is an error of the start.
+    fn listen_for_admin(&self) -> Result<Option<(Admin, TcpListener)>, StartError> {
+        let Some(admin) = self.admin.clone() else {
+            return Ok(None);
+        };
+        let address = admin.address();
+        let listen = || -> io::Result<TcpListener> {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let listener = listen().map_err(|error| StartError::Service {
+            what: match &self.file {
+                Some(file) => format!("{}: admin", file.display()),
+                None => "admin".to_owned(),
+            },
+            error: Error::invalid(format!("cannot listen on {address}: {error}")),
+        })?;
+        Ok(Some((admin, listener)))
+    }
+
     /// Starts the log, with the config's notices as its first lines.
     fn start_log(&self) -> Result<Logger, StartError> {
         let stamp = match self.log_time {

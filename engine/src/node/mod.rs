@@ -6,6 +6,7 @@ mod error;
 mod log_service;
 mod running;
 mod services;
+mod status;
 
 pub use builder::NodeBuilder;
 pub use error::StartError;

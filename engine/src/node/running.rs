@@ -198,7 +198,11 @@ impl Node {
         // First, so that the watches of other nodes end with this cause.
         let own = NodeService::shard(self.shared.shards());
         let _ = self.shared.injectors[own].push(Box::new(NodeService::note_stop));
-        self.control = None;
+        self.shared.is_ready.store(false, Ordering::Release);
+        self.shared.is_leaving.store(true, Ordering::Release);
+        if let Some(control) = &self.control {
+            control.stop_first();
+        }
         self.cluster.close_listeners();
         self.drain();
         self.stop_services();

@@ -16,6 +16,7 @@ use crate::service::deliver::Deliver;
 use crate::service::end::End;
 use crate::service::life::Life;
 use crate::service::message::{Answer, AnswerKind, Message};
+use crate::service::report::Report;
 use crate::service::responder::Responder;
 use crate::service::stop::Stop;
 use crate::service::task::panic_text;
@@ -100,6 +101,9 @@ impl<S: Service> Deliver for ServiceCell<S> {
             payload: std::mem::take(&mut request.payload),
         };
         let context = Context(Rc::clone(&self));
+        let life = &self.caller.life;
+        life.count_message();
+        let timed_from = shard.begin_work(&life.work);
         let answer = catch_unwind(AssertUnwindSafe(|| {
             // The state exists: messages are delivered only between start and end.
             self.state
@@ -107,6 +111,9 @@ impl<S: Service> Deliver for ServiceCell<S> {
                 .as_mut()
                 .map(|state| state.handle(&context, message))
         }));
+        if let Some(began) = timed_from {
+            life.work.record(began.elapsed());
+        }
         let reply_to = self.current.replace(ReplyTo::Nobody);
         match answer {
             Ok(Some(Answer(AnswerKind::Now(result)))) => {
@@ -148,11 +155,16 @@ impl<S: Service> Deliver for ServiceCell<S> {
 
     fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>) {
         let context = Context(Rc::clone(&self));
+        let work = &self.caller.life.work;
+        let timed_from = self.caller.shard.begin_work(work);
         let answered = catch_unwind(AssertUnwindSafe(|| {
             if let Some(state) = self.state.borrow_mut().as_mut() {
                 state.answered(&context, session, result);
             }
         }));
+        if let Some(began) = timed_from {
+            work.record(began.elapsed());
+        }
         if let Err(panic) = answered {
             let _ = self.panicked("while it took an answer", &*panic);
         }
@@ -161,11 +173,16 @@ impl<S: Service> Deliver for ServiceCell<S> {
 
     fn socket_event(self: Rc<Self>, event: SocketEvent) {
         let context = Context(Rc::clone(&self));
+        let work = &self.caller.life.work;
+        let timed_from = self.caller.shard.begin_work(work);
         let handled = catch_unwind(AssertUnwindSafe(|| {
             if let Some(state) = self.state.borrow_mut().as_mut() {
                 state.socket(&context, event);
             }
         }));
+        if let Some(began) = timed_from {
+            work.record(began.elapsed());
+        }
         if let Err(panic) = handled {
             let _ = self.panicked("while it handled a socket event", &*panic);
         }
@@ -206,6 +223,14 @@ impl<S: Service> Deliver for ServiceCell<S> {
 
     fn stops_at_once(&self) -> bool {
         S::STOPS_AT_ONCE
+    }
+
+    fn report(&self, report: &mut Report) {
+        if let Ok(state) = self.state.try_borrow()
+            && let Some(state) = &*state
+        {
+            state.report(report);
+        }
     }
 
     fn end(&self) {

@@ -61,7 +61,12 @@ impl Future for ServiceTask {
         if this.caller.life.ended.get() {
             return Poll::Ready(());
         }
+        let work = &this.caller.life.work;
+        let timed_from = this.caller.shard.begin_work(work);
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(context)));
+        if let Some(began) = timed_from {
+            work.record(began.elapsed());
+        }
         let handle: Handle = this.caller.handle;
         let ready = match polled {
             Ok(poll) => poll.is_ready(),

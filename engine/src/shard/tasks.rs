@@ -182,6 +182,8 @@ impl Tasks {
     }
 
     fn record_rescued_sleep(&self, why: &str) {
+        let figures = &self.core.figures;
+        figures.sleeps_rescued.set(figures.sleeps_rescued.get() + 1);
         self.core.node.metrics.sleeps_rescued.add(1);
         self.core.log(
             Handle::NONE,

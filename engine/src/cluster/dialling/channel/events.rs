@@ -43,6 +43,7 @@ impl Channel {
                 CallerEvent::Quiet => self.report(shard, Evidence::Quiet),
                 CallerEvent::Heard => self.report(shard, Evidence::Heard),
                 CallerEvent::Reply { token, result } => {
+                    self.figures.end_round_trip(token);
                     let payload = result.map(|payload| Payload(shard.read_buffer.lend(payload)));
                     self.end_call(shard, token, |call| {
                         payload.map_err(|error| call.remote_error(&error))
@@ -85,6 +86,7 @@ impl Channel {
         loop {
             let reply = self.connection.link.borrow_mut().next_reply();
             let Some((token, payload)) = reply else { return };
+            self.figures.end_round_trip(token);
             let payload = shard.read_buffer.lend(payload);
             match Token::of(token) {
                 Token::Waiter(key) => shard.answer_waiter(key, Payload(payload)),
@@ -100,6 +102,14 @@ impl Channel {
         token: u64,
         result: impl FnOnce(&InFlight) -> Result<Payload, Error>,
     ) {
+        self.figures.forget_round_trip(token);
+        let result = |call: &InFlight| {
+            let result = result(call);
+            if let Err(error) = &result {
+                self.figures.count_error(error);
+            }
+            result
+        };
         match Token::of(token) {
             Token::Waiter(key) => {
                 // The waiter puts its own address into errors that name one.
@@ -122,6 +132,7 @@ impl Channel {
     /// The handshake is done: queued requests are sent.
     pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
+        self.figures.connects.set(self.figures.connects.get() + 1);
         self.report(shard, Evidence::Connected(epoch));
         self.arm_next(shard);
         self.state.borrow_mut().connect_until = 0;
@@ -148,6 +159,8 @@ impl Channel {
             });
         }
         if let Token::Waiter(key) = Token::of(token) {
+            self.figures.forget_round_trip(token);
+            self.figures.count_code("timeout");
             return shard.complete_waiter(key, Outcome::Elapsed);
         }
         self.end_call(shard, token, |call| {

@@ -45,7 +45,9 @@ impl Channel {
         let waiting = self.backlog.calls.borrow().len();
         if !waits || waiting >= WAITING_CALLS_MAX {
             let what = format!("channel to {}: {waiting} calls wait for space", self.node);
-            return shard.refuse(reply_to, Error::overloaded(what));
+            let error = Error::overloaded(what);
+            self.figures.count_error(&error);
+            return shard.refuse(reply_to, error);
         }
         if let Some(deadline) = call.deadline {
             self.arm(shard, deadline);
@@ -107,6 +109,7 @@ impl Channel {
             } else {
                 Failure::Down(&self.last_cause()).error(&self.node, false)
             };
+            self.figures.count_error(&error);
             shard.refuse(call.reply_to, error);
         }
     }
@@ -114,7 +117,9 @@ impl Channel {
     /// Fails all calls of the backlog: the channel ends.
     pub(super) fn fail_backlog(&self, shard: &Rc<ShardCore>, failure: &Failure<'_>) {
         for call in self.backlog.take_all() {
-            shard.refuse(call.reply_to, failure.error(&self.node, false));
+            let error = failure.error(&self.node, false);
+            self.figures.count_error(&error);
+            shard.refuse(call.reply_to, error);
         }
         self.connection.written.wake();
     }

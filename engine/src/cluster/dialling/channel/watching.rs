@@ -61,6 +61,9 @@ impl Channel {
         }
         let cause = self.state.borrow().down_cause.clone();
         if let Some(cause) = &cause {
+            let is_denied = cause.starts_with("denied: ");
+            self.figures
+                .count_code(if is_denied { "denied" } else { "unreachable" });
             shard.cluster().refuse_down(shard, &self.node, cause, reply_to);
         }
         cause.is_some()
