@@ -40,13 +40,10 @@ const SVG: &str = "image/svg+xml";
 const INDEX: &str = include_str!("index.html");
 
 /// What it may do: show itself, and ask this server.
-const INDEX_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-                            img-src 'self' data: blob:; frame-src blob:; base-uri 'none'; form-action 'none'; \
-                            frame-ancestors 'none'";
+const INDEX_POLICY: &str = include_str!("page_policy.txt").trim_ascii_end();
 
 /// A flame graph has a script, which may not reach this server.
-const SVG_POLICY: &str =
-    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+const SVG_POLICY: &str = include_str!("graph_policy.txt").trim_ascii_end();
 
 type Answer = Response<Full<Bytes>>;
 
