@@ -40,6 +40,8 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    admin = "../chapters/admin.md";
+    on_call = "../chapters/on-call.md";
     security = "../chapters/security.md";
     tracing = "../chapters/tracing.md";
     console = "../chapters/console.md";

@@ -31,6 +31,11 @@ macro_rules! metrics {
             pub fn all(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name.get()),)+]
             }
+
+            /// The same with what each counts, in a sentence.
+            pub fn described(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name.get()),)+]
+            }
         }
     };
 }

@@ -16,6 +16,7 @@ use crate::core::node::random_number;
 use crate::core::versioned::Versioned;
 use crate::error::{Error, Text};
 use crate::rt::listener::Listener;
+use crate::status::ListenerStatus;
 
 /// Most listeners of a node.
 pub const LISTENERS_MAX: usize = 64;
@@ -78,6 +79,15 @@ impl ClusterShared {
         }
         listeners.push(listener);
         Ok(())
+    }
+
+    /// Where the node listens.
+    pub(crate) fn listener_statuses(&self) -> Vec<ListenerStatus> {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = |listener: &Listener| ListenerStatus {
+            address: listener.local().to_string(),
+        };
+        listeners.iter().map(address).collect()
     }
 
     /// Closes all listeners.

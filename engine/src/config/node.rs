@@ -10,13 +10,14 @@ use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::{CHANNELS_MAX, Secrets};
 
 use super::address::NodeAddress;
+use super::admin::{self, Admin};
 use super::discovery::Discovery;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
 use super::keys::Keys;
 use super::known::{NODE_KEYS, SECURITY_KEYS, misspelt};
-use super::logging::{self, LogTime};
+use super::logging::{self, LogFormat, LogLevel, LogSource, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
 use super::secret;
@@ -64,6 +65,10 @@ pub struct NodeConfig {
     /// `log_time`: the time in front of log lines. Default: as in Skynet, [`LogTime::Skynet`] in a file and
     /// [`LogTime::None`] on the standard output.
     pub log_time: LogTime,
+    /// `log_format`: the form of log lines. Default: Skynet's.
+    pub log_format: LogFormat,
+    /// `log_levels`: down to which level lines of a source are written. Default: [`LogLevel::Info`] for each.
+    pub log_levels: BTreeMap<LogSource, LogLevel>,
     /// `logpath`: the directory for the logs of single services.
     pub logpath: Option<PathBuf>,
     /// `harbor`: the number of a harbor that runs alone; 0 is none.
@@ -131,13 +136,15 @@ pub struct NodeConfig {
     /// `cluster_secret` or `cluster_secret_file`, and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
     /// connects.
     pub security: Option<Security>,
+    /// `admin`, and `admin_token` or `admin_token_file`: where the node serves its metrics and its dashboard.
+    pub admin: Option<Admin>,
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
     /// `runtime`: what runs the shards. Default: [`RUNTIME_VARIABLE`](super::RUNTIME_VARIABLE), else `uring`.
     pub runtime: Option<Runtime>,
     /// Every key of the config with its value as text, for `getenv`: texts as they are, in whatever encoding, numbers as
-    /// Lua prints them, booleans as `true` and `false`. Tables and `cluster_secret` are left out. The defaults of `thread`, `harbor`,
+    /// Lua prints them, booleans as `true` and `false`. Tables, `cluster_secret` and `admin_token` are left out. The defaults of `thread`, `harbor`,
     /// `bootstrap` and `profile` are in it, as in Skynet.
     pub environment: BTreeMap<String, Vec<u8>>,
     /// Lines about keys that do not do what they do in Skynet, and about unknown keys that look like a misspelt one.
@@ -168,7 +175,13 @@ impl NodeConfig {
             return Err(ConfigError::of_file(path, ConfigErrorKind::MapNotConfig));
         }
         let secrets = secret::take(path, &mut entries)?;
-        let config = NodeConfig::from_entries(path, &entries, secrets)?;
+        let token = secret::take_admin_token(path, &mut entries)?;
+        let mut config = NodeConfig::from_entries(path, &entries, secrets)?;
+        let keys = Keys {
+            path,
+            entries: &entries,
+        };
+        config.admin = admin::read(&keys, token)?;
         let map = match &config.cluster {
             Some(cluster) => Some(ClusterMap::load(cluster)?),
             None => None,
@@ -330,6 +343,8 @@ impl NodeConfig {
             logger: log.file,
             log_service: log.service,
             log_time: log.time,
+            log_format: log.format,
+            log_levels: log.levels,
             logpath: keys.path("logpath")?,
             harbor,
             daemon: keys.path_or_false("daemon")?,
@@ -363,6 +378,7 @@ impl NodeConfig {
             when_down,
             skynet_only,
             security,
+            admin: None,
             spin_us: spin_us.unwrap_or(0),
             runtime,
             environment: keys.environment()?,

@@ -8,6 +8,7 @@
 //! Invariants: everything in a [`ShardCore`] belongs to one thread; no `RefCell` of it stays borrowed while other
 //! code runs (handlers, wakers, jobs).
 
+pub(crate) mod activity;
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod connection;

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
 
 use crate::core::handle::{Handle, KEYED};
 use crate::core::injector::Injector;
@@ -14,7 +15,7 @@ use crate::core::spans::Spans;
 use crate::core::trace_state::SlowCalls;
 use crate::core::versioned::Versioned;
 use crate::error::Text;
-use crate::log::Logger;
+use crate::log::{Level, Logger, Origin};
 use crate::metrics::Metrics;
 
 /// What runs once when the node fails.
@@ -37,6 +38,12 @@ pub(crate) struct NodeShared {
     handles: AtomicU32,
     /// The node has begun to stop: supervisors start nothing any more.
     pub(crate) is_stopping: AtomicBool,
+    /// It listens, its first services have started, and it does not stop.
+    pub(crate) is_ready: AtomicBool,
+    /// It has been told to stop.
+    pub(crate) is_leaving: AtomicBool,
+    /// When it was started, by both clocks.
+    pub(crate) started: (Instant, SystemTime),
     /// Why the node has failed, if it has.
     failure: OnceLock<Text>,
     on_failure: Mutex<Option<OnFailure>>,
@@ -81,6 +88,9 @@ impl NodeShared {
             open_files_max,
             handles: AtomicU32::new(1),
             is_stopping: AtomicBool::new(false),
+            is_ready: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+            started: (Instant::now(), SystemTime::now()),
             failure: OnceLock::new(),
             on_failure: Mutex::new(None),
             epoch: random_number(),
@@ -92,8 +102,12 @@ impl NodeShared {
         if self.failure.set(cause.into()).is_err() {
             return;
         }
-        self.logger
-            .log(Handle::NONE.0, format!("The node fails: {cause}"));
+        self.logger.write(
+            Origin::Node,
+            Level::Error,
+            Handle::NONE.0,
+            format!("The node fails: {cause}"),
+        );
         let on_failure = self
             .on_failure
             .lock()

@@ -9,6 +9,7 @@ use std::time::Instant;
 use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
+use crate::core::activity::{Figures, Work};
 use crate::core::clock;
 use crate::core::envelope::Envelope;
 use crate::core::fairness::Fairness;
@@ -28,6 +29,7 @@ use crate::core::trace_state::TraceState;
 use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
+use crate::log::{Level, Origin};
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
 
@@ -45,6 +47,7 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
     pub(crate) tracing: TraceState,
+    pub(crate) figures: Figures,
     now: Cell<Millis>,
     /// A handler runs: further messages are queued.
     pub(crate) is_handling: Cell<bool>,
@@ -71,6 +74,7 @@ impl<R> ShardCore<R> {
             timers: Timers::new(now),
             fairness: Fairness::default(),
             tracing: TraceState::new(node.settings.trace_every),
+            figures: Figures::default(),
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),
@@ -110,6 +114,12 @@ impl<R: ?Sized> ShardCore<R> {
         let now = clock::now_ms();
         self.now.set(now);
         now
+    }
+
+    /// See [`Figures::begin`].
+    #[inline(always)]
+    pub(crate) fn begin_work(&self, work: &Work) -> Option<Instant> {
+        self.figures.begin(work, self.now())
     }
 
     /// Records that the executor has polled its I/O.
@@ -212,6 +222,18 @@ impl<R: ?Sized> ShardCore<R> {
     pub(crate) fn log(&self, source: Handle, text: impl std::fmt::Display) {
         self.node.logger.log(source.0, text);
     }
+
+    /// Writes a log line about the cluster.
+    pub(crate) fn log_cluster(&self, level: Level, text: impl std::fmt::Display) {
+        self.node
+            .logger
+            .write(Origin::Cluster, level, Handle::NONE.0, text);
+    }
+
+    /// Writes a log line about a service, of this level.
+    pub(crate) fn log_service(&self, level: Level, source: Handle, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Service, level, source.0, text);
+    }
 }
 
 impl ShardCore {
@@ -297,6 +319,11 @@ impl ShardCore {
     /// See [`Router::has_service`].
     pub(crate) fn has_service(&self, handle: Handle) -> bool {
         self.router.has_service(handle)
+    }
+
+    /// See [`Router::inbox_depth`].
+    pub(crate) fn inbox_depth(&self) -> usize {
+        self.router.inbox_depth(self)
     }
 
     /// See [`Router::service_ended`].

@@ -10,6 +10,7 @@ use crate::core::request::{ReplyTo, Request};
 use crate::core::socket_event::SocketEvent;
 use crate::core::spans::SpanKey;
 use crate::error::Error;
+use crate::log::Level;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
@@ -17,6 +18,7 @@ use crate::service::deliver::Deliver;
 use crate::service::end::End;
 use crate::service::life::Life;
 use crate::service::message::{Answer, AnswerKind, Message};
+use crate::service::report::Report;
 use crate::service::responder::Responder;
 use crate::service::stop::Stop;
 use crate::service::task::panic_text;
@@ -96,6 +98,9 @@ impl<S: Service> ServiceCell<S> {
             payload: std::mem::take(&mut request.payload),
         };
         let context = Context(Rc::clone(&self));
+        let life = &self.caller.life;
+        life.count_message();
+        let timed_from = shard.begin_work(&life.work);
         let answer = catch_unwind(AssertUnwindSafe(|| {
             // The state exists: messages are delivered only between start and end.
             self.state
@@ -103,6 +108,9 @@ impl<S: Service> ServiceCell<S> {
                 .as_mut()
                 .map(|state| state.handle(&context, message))
         }));
+        if let Some(began) = timed_from {
+            life.work.record(began.elapsed());
+        }
         let reply_to = self.current.replace(ReplyTo::Nobody);
         if span.is_some() {
             self.end_handling(request.reply_to, reply_to, span, &answer);
@@ -182,7 +190,7 @@ impl<S: Service> ServiceCell<S> {
         self.caller.shard.node.metrics.panics.add(1);
         self.caller
             .shard
-            .log(handle, format!("panicked {when} and ends: {text}"));
+            .log_service(Level::Error, handle, format!("panicked {when} and ends: {text}"));
         Error::remote(format!("service {handle} panicked {when}: {text}"))
     }
 }
@@ -204,11 +212,16 @@ impl<S: Service> Deliver for ServiceCell<S> {
             let span = shard.end_posted(self.caller.handle, session, error);
             shard.tracing.enter(span)
         });
+        let work = &self.caller.life.work;
+        let timed_from = shard.begin_work(work);
         let answered = catch_unwind(AssertUnwindSafe(|| {
             if let Some(state) = self.state.borrow_mut().as_mut() {
                 state.answered(&context, session, result);
             }
         }));
+        if let Some(began) = timed_from {
+            work.record(began.elapsed());
+        }
         if let Err(panic) = answered {
             let _ = self.panicked("while it took an answer", &*panic);
         }
@@ -217,11 +230,16 @@ impl<S: Service> Deliver for ServiceCell<S> {
 
     fn socket_event(self: Rc<Self>, event: SocketEvent) {
         let context = Context(Rc::clone(&self));
+        let work = &self.caller.life.work;
+        let timed_from = self.caller.shard.begin_work(work);
         let handled = catch_unwind(AssertUnwindSafe(|| {
             if let Some(state) = self.state.borrow_mut().as_mut() {
                 state.socket(&context, event);
             }
         }));
+        if let Some(began) = timed_from {
+            work.record(began.elapsed());
+        }
         if let Err(panic) = handled {
             let _ = self.panicked("while it handled a socket event", &*panic);
         }
@@ -262,6 +280,14 @@ impl<S: Service> Deliver for ServiceCell<S> {
 
     fn stops_at_once(&self) -> bool {
         S::STOPS_AT_ONCE
+    }
+
+    fn report(&self, report: &mut Report) {
+        if let Ok(state) = self.state.try_borrow()
+            && let Some(state) = &*state
+        {
+            state.report(report);
+        }
     }
 
     fn end(&self) {

@@ -1,6 +1,6 @@
 //! The kinds of services that a config can name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +17,10 @@ pub(crate) type Factory = Arc<dyn Fn(&Rc<ShardCore>, Handle, &str) -> Result<(),
 ///
 /// The engine has none; a program adds its own.
 #[derive(Clone, Default)]
-pub struct Kinds(BTreeMap<String, Factory>);
+pub struct Kinds {
+    factories: BTreeMap<String, Factory>,
+    hosts: BTreeSet<String>,
+}
 
 impl Kinds {
     /// Adds a kind. `make` gets the arguments that follow the kind's name in the config.
@@ -32,17 +35,38 @@ impl Kinds {
             let what = format!("{kind} {arguments}");
             launch_described(shard, handle, what.trim_end().into(), move |_| state)
         });
-        self.0.insert(name.to_owned(), factory);
+        self.factories.insert(name.to_owned(), factory);
         self
+    }
+
+    /// Notes that the services of a kind host others, which the first argument names, such as a service in Lua: they are
+    /// added up by that in the status of a node, and not by their kind.
+    pub fn hosts(mut self, kind: &str) -> Kinds {
+        self.hosts.insert(kind.to_owned());
+        self
+    }
+
+    /// What a service without a name is called in the status of a node, by what it was launched as: its kind, what it hosts,
+    /// or the name of its type without its path.
+    pub(crate) fn label<'a>(&self, what: &'a str) -> &'a str {
+        let mut words = what.split(' ');
+        let kind = words.next().unwrap_or(what);
+        if self.hosts.contains(kind)
+            && let Some(hosted) = words.next()
+        {
+            return hosted;
+        }
+        let without_parameters = kind.split('<').next().unwrap_or(kind);
+        without_parameters.rsplit("::").next().unwrap_or(kind)
     }
 
     /// The names of all kinds.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.factories.keys().map(String::as_str)
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Factory, Error> {
-        self.0.get(name).cloned().ok_or_else(|| {
+        self.factories.get(name).cloned().ok_or_else(|| {
             let available: Vec<&str> = self.names().collect();
             Error::invalid(format!(
                 "there is no service kind \"{name}\"; this program has: {}",

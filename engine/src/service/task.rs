@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use crate::core::handle::Handle;
 use crate::core::slab::Key;
+use crate::log::Level;
 use crate::rt;
 use crate::service::caller::Caller;
 use crate::service::end::End;
@@ -77,16 +78,23 @@ impl Future for ServiceTask {
         if this.caller.life.ended.get() {
             return Poll::Ready(());
         }
+        let work = &this.caller.life.work;
+        let timed_from = this.caller.shard.begin_work(work);
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(context)));
+        if let Some(began) = timed_from {
+            work.record(began.elapsed());
+        }
         let handle: Handle = this.caller.handle;
         let ready = match polled {
             Ok(poll) => poll.is_ready(),
             Err(panic) => {
                 this.caller.shard.node.metrics.panics.add(1);
                 let text = panic_text(&*panic);
-                this.caller
-                    .shard
-                    .log(handle, format!("a task panicked and its service ends: {text}"));
+                this.caller.shard.log_service(
+                    Level::Error,
+                    handle,
+                    format!("a task panicked and its service ends: {text}"),
+                );
                 this.caller.life.request_end(End::Panicked { text: text.into() });
                 true
             }

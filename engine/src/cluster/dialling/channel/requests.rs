@@ -91,6 +91,7 @@ impl Channel {
             }
             return Err(error);
         }
+        self.figures.count(shard, token);
         if let Some(deadline) = deadline {
             self.arm(shard, deadline);
         }
@@ -151,6 +152,7 @@ impl Channel {
             },
             LinkError::InvalidName { .. } => Error::invalid(error.to_string()),
         };
+        self.figures.count_error(&error);
         shard.refuse(reply_to, error);
     }
 }
