@@ -9,7 +9,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{ab, chaos, compare, history, ledger, peers, record, scenario, targets};
+use super::{ab, chaos, compare, gate, history, ledger, peers, record, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -149,6 +149,11 @@ pub(super) enum Action {
     Soak(ledger::SoakArguments),
     /// Run a TCP proxy that cuts, delays, trickles and stalls
     Chaos(chaos::Arguments),
+    /// Measure a gate with many clients: memory, echo rate and latency
+    Gate(gate::Arguments),
+    /// Run a server of bench gate
+    #[command(hide = true)]
+    GateServer(gate::ServerArguments),
     /// Run the callee of a ledger
     #[command(hide = true)]
     LedgerNode(ledger::NodeArguments),

@@ -14,6 +14,7 @@ mod clusters_are_shown_and_edited;
 mod common;
 mod doctor_judges_machine_and_node;
 mod failures_of_nodes_are_detected;
+mod gates_are_measured_with_many_clients;
 mod logs_go_where_the_config_says;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
