@@ -27,8 +27,8 @@ impl GatePlan {
         interrupt: &Interrupt,
         show: impl Fn(usize, &str) + Send + Sync + 'static,
     ) -> Result<GateResult, GateError> {
-        // A node opens at most half of its files for sockets.
-        allow_files(2 * files_of(self.clients))?;
+        // A node opens at most seven eighths of its files for sockets.
+        allow_files(files_of(self.clients) * 8 / 7)?;
         let (plan, launcher, interrupt) = (self.clone(), launcher.clone(), interrupt.clone());
         PinnedThread::start("gate-clients", self.threads, move || {
             plan.measure_here(&launcher, &interrupt, show)

@@ -14,12 +14,14 @@ mod crowd;
 mod echo;
 mod floor;
 mod framing;
+mod hostile;
 mod measure;
 mod plan;
 mod result;
 mod server;
 
 pub use self::crowd::PACKET_BYTES_MIN;
+pub use self::hostile::{Attack, Attempts, HostilePair, HostileResult};
 pub use self::plan::{Contender, GateError, GatePlan};
 pub use self::result::{GateResult, GateRow, GateRun, OpenFigures};
 pub use self::server::{GateLauncher, serve_gate};

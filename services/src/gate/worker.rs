@@ -36,7 +36,8 @@ const THROTTLE_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) struct Worker {
     settings: Arc<GateSettings>,
     admission: Arc<Admission>,
-    clients: HashMap<SocketId, Client>,
+    /// Boxed: a table has many places that are free.
+    clients: HashMap<SocketId, Box<Client>>,
     rooms: HashMap<Rc<str>, HashSet<SocketId>>,
     /// The rooms of a client, for those that are in any.
     rooms_by_client: HashMap<SocketId, Vec<Rc<str>>>,
@@ -70,7 +71,7 @@ impl Worker {
             .iter()
             .any(|network| network.contains(&peer.ip()));
         let client = Client::new(peer, is_proxied, &self.settings, Instant::now());
-        self.clients.insert(id, client);
+        self.clients.insert(id, Box::new(client));
         if is_proxied || self.admit(context, id) {
             // Starting cannot fail.
             let _ = context.sockets().start(id);
@@ -247,7 +248,13 @@ impl Worker {
     // ---- to clients ----
 
     /// Writes a packet to a client.
-    fn write(&mut self, context: &Context<Self>, id: SocketId, body: &[u8], is_text: bool) -> Result<(), Error> {
+    fn write(
+        &mut self,
+        context: &Context<Self>,
+        id: SocketId,
+        body: &[u8],
+        is_text: bool,
+    ) -> Result<(), Error> {
         let packet = self.encode(body, is_text)?;
         self.write_packet(context, id, packet);
         Ok(())
@@ -419,7 +426,7 @@ impl Service for Worker {
                 }
             });
         }
-        if settings.packets_per_second > 0 || settings.bytes_per_second > 0 {
+        if settings.has_rates() {
             let context_release = context.clone();
             context.spawn(async move {
                 loop {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use skyring::config::THREADS_MAX;
 use skyring_bench::gate::{
-    Contender, GateError, GateLauncher, GatePlan, GateResult, GateRow, PACKET_BYTES_MIN, serve_gate,
+    Attack, Contender, GateError, GateLauncher, GatePlan, GateResult, GateRow, HostileResult,
+    PACKET_BYTES_MIN, serve_gate,
 };
 use skyring_bench::{Interrupt, duration, grouped};
 
@@ -22,6 +23,7 @@ Examples:
   skyring bench gate                                    1,000 clients of a gate
   skyring bench gate --clients 20000 --ws               20,000 websockets
   skyring bench gate --lua-gate --floor --runs 3        beside the gate in Lua and a bare echo server
+  skyring bench gate --hostile slow-loris --clients 16  healthy clients beside hostile ones
   skyring bench gate --target 127.0.0.1:8888 --clients 100    a gate that runs already, whose target echoes
 
 Exit codes: 0 success, 1 failure, or a packet was lost, out of order or changed, 2 the arguments or a file are invalid.";
@@ -60,9 +62,9 @@ pub(crate) struct Arguments {
     /// Shards of the gates
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=THREADS_MAX as i64))]
     threads: u32,
-    /// Runs of each contender, in turn
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    runs: u32,
+    /// Runs of each contender, in turn, or pairs of windows with --hostile [default: 1, or 5 pairs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    runs: Option<u32>,
     /// The clients of the gate are websockets
     #[arg(long)]
     ws: bool,
@@ -81,6 +83,9 @@ pub(crate) struct Arguments {
     /// Measure a gate that runs already
     #[arg(long, value_name = "ADDRESS:PORT")]
     target: Option<SocketAddr>,
+    /// Attack the gate, and compare the latency of healthy clients with and without: slow-loris, never-read, oversized, fragmented, connects, half-open or malformed
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["target", "lua_gate", "floor"], value_parser = attack)]
+    hostile: Option<Attack>,
     /// Write the figures to this file as JSON; - is the standard output, without the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -105,6 +110,13 @@ fn setting(text: &str) -> Result<String, String> {
         Some(_) if text.chars().all(allowed) => Ok(text.to_owned()),
         _ => Err("expected NAME=VALUE".to_owned()),
     }
+}
+
+fn attack(text: &str) -> Result<Attack, String> {
+    Attack::named(text).ok_or_else(|| {
+        let names: Vec<&str> = Attack::ALL.iter().map(|attack| attack.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 /// Runs a server until it is killed.
@@ -141,7 +153,7 @@ impl Arguments {
             warm_up: (duration / 4).min(Duration::from_secs(1)),
             idle: Duration::from_secs_f64(self.idle),
             threads: self.threads as usize,
-            runs: self.runs as usize,
+            runs: self.runs.unwrap_or(if self.hostile.is_some() { 5 } else { 1 }) as usize,
             settings: self.settings.join(" "),
         })
     }
@@ -158,11 +170,14 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(json) => json,
         Err(cause) => return fail(EXIT_USAGE, cause),
     };
+    if let Some(attack) = arguments.hostile {
+        return run_hostile(arguments, &plan, attack, json);
+    }
     let result = match measure(&plan) {
         Ok(result) => result,
         Err(error) => return fail(EXIT_FAILURE, error),
     };
-    if let Err(cause) = write(arguments, &result, json) {
+    if let Err(cause) = output(arguments, &result.to_json(), json, |out| print(out, &result)) {
         return fail(EXIT_FAILURE, cause);
     }
     match result.rows.iter().find(|row| !row.is_clean()) {
@@ -178,6 +193,90 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Attacks a gate and prints; fails when the gate does not keep what it promises, whatever the latencies are.
+fn run_hostile(arguments: &Arguments, plan: &GatePlan, attack: Attack, json: Option<OutputFile>) -> ExitCode {
+    let result = Interrupt::catch().map_err(GateError::from).and_then(|interrupt| {
+        let (status, runs) = (StatusLine::new(), plan.runs);
+        plan.measure_hostile(
+            attack,
+            &GateLauncher { subcommand: SERVER },
+            &interrupt,
+            move |pair| {
+                status.show(format_args!("pair {pair} of {runs}: {}", attack.name()));
+            },
+        )
+    });
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return fail(EXIT_FAILURE, error),
+    };
+    let written = output(arguments, &result.to_json(), json, |out| {
+        print_hostile(out, &result)
+    });
+    if let Err(cause) = written {
+        return fail(EXIT_FAILURE, cause);
+    }
+    match result.failure() {
+        None => ExitCode::SUCCESS,
+        Some(cause) => fail(EXIT_FAILURE, format!("{}: {cause}", result.attack)),
+    }
+}
+
+fn print_hostile(out: &mut impl Write, result: &HostileResult) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}: {} healthy clients, {} packets/s, with {}",
+        result.attack,
+        grouped(result.clients as f64),
+        grouped(result.rate),
+        result.settings
+    )?;
+    writeln!(
+        out,
+        "\n{:<10}{:>10}{:>10}{:>14}{:>10}{:>10}",
+        "pair", "p50", "p99", "attacked p50", "p99", "ratio"
+    )?;
+    for (number, pair) in result.pairs.iter().enumerate() {
+        let (quiet, hostile) = (pair.quiet, pair.hostile);
+        writeln!(
+            out,
+            "{:<10}{:>10}{:>10}{:>14}{:>10}{:>10.2}",
+            number + 1,
+            duration(quiet.p50),
+            duration(quiet.p99),
+            duration(hostile.p50),
+            duration(hostile.p99),
+            hostile.p99 / quiet.p99
+        )?;
+    }
+    writeln!(
+        out,
+        "\nthe p99 of healthy clients is {:.2} x as long during the attack (median); {} of their packets or connections were lost",
+        result.p99_ratio(),
+        result.faults
+    )?;
+    let attempts = result.attempts;
+    writeln!(
+        out,
+        "the attack: {} connections, {} writes, {} closed by the gate",
+        grouped(attempts.connections as f64),
+        grouped(attempts.writes as f64),
+        grouped(attempts.closed as f64)
+    )?;
+    let counted: Vec<String> = result
+        .counters
+        .iter()
+        .filter(|(_, count)| **count != 0)
+        .map(|(name, count)| format!("{name} {}", grouped(*count as f64)))
+        .collect();
+    writeln!(
+        out,
+        "the gate counted: {}; {} clients are left",
+        counted.join(", "),
+        result.clients_after
+    )
+}
+
 fn measure(plan: &GatePlan) -> Result<GateResult, GateError> {
     let interrupt = Interrupt::catch()?;
     let (status, runs) = (StatusLine::new(), plan.runs);
@@ -191,15 +290,21 @@ fn measure(plan: &GatePlan) -> Result<GateResult, GateError> {
     )
 }
 
-fn write(arguments: &Arguments, result: &GateResult, json: Option<OutputFile>) -> Result<(), String> {
-    let figures = format!("{}\n", result.to_json());
-    if let Some(mut file) = json {
+/// Writes the JSON to its file, and prints the one or the other.
+fn output(
+    arguments: &Arguments,
+    json: &str,
+    file: Option<OutputFile>,
+    print: impl FnOnce(&mut Box<dyn Write>) -> io::Result<()>,
+) -> Result<(), String> {
+    let figures = format!("{json}\n");
+    if let Some(mut file) = file {
         file.write(figures.as_bytes())?;
     }
-    let mut out = anstream::stdout();
+    let mut out: Box<dyn Write> = Box::new(anstream::stdout());
     let printed = match arguments.json.as_deref().is_some_and(is_stdout) {
         true => out.write_all(figures.as_bytes()),
-        false => print(&mut out, result),
+        false => print(&mut out),
     };
     ignore_broken_pipe(printed).map_err(|error| error.to_string())
 }
