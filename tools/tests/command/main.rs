@@ -19,6 +19,7 @@ mod logs_go_where_the_config_says;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod supervised_services_are_started_again;
+mod the_chat_can_be_played;
 mod the_runtime_can_be_chosen;
 mod two_nodes_answer_calls;
 mod typed_services_describe_themselves;

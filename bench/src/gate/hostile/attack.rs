@@ -102,7 +102,7 @@ impl Attack {
     pub(super) fn settings(self) -> String {
         let further = match self {
             Attack::HalfOpen => " idle_ms=1000",
-            Attack::NeverRead => " bytes_per_second=65536",
+            Attack::NeverRead => " bytes_per_second=32768",
             Attack::Connects => " clients_per_address=100",
             _ => "",
         };
@@ -293,7 +293,8 @@ impl Attacker<'_> {
                 });
             }
             Attack::Fragmented => {
-                let bytes = packet(framing, 20);
+                // Short enough to be complete within the time for the first packet.
+                let bytes = packet(framing, 4);
                 self.hold(true, |attacker, held| {
                     let byte = bytes[held.place];
                     held.place = (held.place + 1) % bytes.len();
