@@ -54,6 +54,8 @@ mod rt;
 mod service;
 mod shard;
 mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod typed;
 
 pub use crate::core::handle::{Address, Handle, Name};

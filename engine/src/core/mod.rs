@@ -32,6 +32,8 @@ pub(crate) mod settings;
 mod shard_core;
 pub(crate) mod slab;
 pub(crate) mod socket_event;
+#[cfg(feature = "testing")]
+pub(crate) mod tap;
 pub(crate) mod timers;
 pub(crate) mod versioned;
 pub(crate) mod waiters;

@@ -394,6 +394,9 @@ impl NodeBuilder {
     }
 }
 
+#[cfg(feature = "testing")]
+mod assembly;
+
 impl NodeBuilder {
     /// Starts the log, with the config's notices as its first lines.
     fn start_log(&self) -> Result<Logger, StartError> {

@@ -7,13 +7,14 @@ use crate::core::Router;
 use crate::core::ShardCore;
 use crate::core::clock::is_turn_over;
 use crate::core::envelope::Envelope;
+use crate::rt;
 use crate::shard::Shard;
 
 impl Shard {
     /// Handles the messages of other threads, and pushes the staged messages to other shards; returns true when work
     /// is left.
     pub(super) fn turn(&self, shard: &Rc<ShardCore>) -> bool {
-        let started = Instant::now();
+        let started = rt::now();
         shard.update_now();
         let mut more = self.handle_from_others(shard, started);
         more |= self.drain_run_queue(shard, started);
