@@ -28,6 +28,7 @@ pages! {
     gate = "../chapters/gate.md";
     supervision = "../chapters/supervision.md";
     typed_services = "../chapters/typed-services.md";
+    testing_services = "../chapters/testing-services.md";
     cluster = "../chapters/cluster.md";
     discovery = "../chapters/discovery.md";
     lua = "../chapters/lua.md";

@@ -55,6 +55,8 @@ mod service;
 mod shard;
 mod socket;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod typed;
 
 pub use crate::core::handle::{Address, Handle, Name};

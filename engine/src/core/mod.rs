@@ -34,6 +34,8 @@ mod shard_core;
 pub(crate) mod slab;
 pub(crate) mod socket_event;
 pub(crate) mod spans;
+#[cfg(feature = "testing")]
+pub(crate) mod tap;
 pub(crate) mod timers;
 pub(crate) mod trace_state;
 pub(crate) mod trace_tag;

@@ -1,6 +1,5 @@
 //! The state that all shards of a node share, for every room. The path of a message reads it without a lock.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -17,6 +16,7 @@ use crate::core::versioned::Versioned;
 use crate::error::Text;
 use crate::log::{Level, Logger, Origin};
 use crate::metrics::Metrics;
+use crate::rt;
 
 /// What runs once when the node fails.
 pub(crate) type OnFailure = Box<dyn FnOnce(&str) + Send>;
@@ -49,11 +49,6 @@ pub(crate) struct NodeShared {
     on_failure: Mutex<Option<OnFailure>>,
     /// A random number that the process generates for the node at its start.
     pub(crate) epoch: u64,
-}
-
-/// A random number, unpredictable and unique to this process.
-pub(crate) fn random_number() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// A node's log, for threads other than shards. From [`Caller::node_log`](crate::Caller::node_log).
@@ -93,7 +88,7 @@ impl NodeShared {
             started: (Instant::now(), SystemTime::now()),
             failure: OnceLock::new(),
             on_failure: Mutex::new(None),
-            epoch: random_number(),
+            epoch: rt::random_number(),
         }
     }
 

@@ -30,6 +30,7 @@ use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
 use crate::log::{Level, Origin};
+use crate::rt;
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
 
@@ -145,7 +146,7 @@ impl<R: ?Sized> ShardCore<R> {
     /// Requests a turn after the tasks that are runnable now.
     pub(crate) fn request_turn(&self) {
         if self.turn_requested.wake() {
-            self.turn_requested_since.set(Some(Instant::now()));
+            self.turn_requested_since.set(Some(rt::now()));
         }
     }
 

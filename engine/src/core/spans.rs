@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 use crate::core::trace_tag::TraceTag;
 use crate::error::Text;
+use crate::rt;
 
 /// The spans that a node keeps.
 pub const SPANS_MAX: usize = 8 * 1024;
@@ -128,8 +129,8 @@ impl Spans {
 
     /// Begins a span.
     pub(crate) fn begin(&self, new: NewSpan) -> SpanKey {
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = Instant::now();
+        let unix = rt::wall_clock().duration_since(SystemTime::UNIX_EPOCH);
+        let now = rt::now();
         let span = Span {
             trace: new.tag.trace,
             id: new.id,
@@ -169,7 +170,7 @@ impl Spans {
         let mut ring = self.lock();
         let slot = ring.slots.get_mut(index_of(key.0));
         let slot = slot.filter(|slot| slot.key == key.0)?;
-        let elapsed = slot.began.elapsed();
+        let elapsed = rt::now().saturating_duration_since(slot.began);
         Some(change(&mut slot.span, elapsed, slot.parent))
     }
 

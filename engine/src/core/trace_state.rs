@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::core::handle::Handle;
 use crate::core::spans::SpanKey;
+use crate::rt;
 
 /// Slow calls that a node logs in a second; further ones are only counted.
 pub const SLOW_CALLS_LOGGED_PER_SECOND_MAX: u32 = 10;
@@ -129,9 +130,10 @@ impl SlowCalls {
     /// Whether another line may be logged now.
     pub(super) fn permits(&self) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, logged) = state.get_or_insert((Instant::now(), 0));
-        if since.elapsed() >= Duration::from_secs(1) {
-            (*since, *logged) = (Instant::now(), 0);
+        let now = rt::now();
+        let (since, logged) = state.get_or_insert((now, 0));
+        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
+            (*since, *logged) = (now, 0);
         }
         *logged += 1;
         *logged <= SLOW_CALLS_LOGGED_PER_SECOND_MAX

@@ -12,11 +12,11 @@ use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
-use crate::core::node::random_number;
 use crate::core::payload::Payload;
 use crate::core::spans::{NewSpan, Span, SpanEnd, SpanKey};
 use crate::core::trace_tag::TraceTag;
 use crate::error::Text;
+use crate::rt::random_number;
 
 /// The longest name of a method in a span, in bytes.
 const METHOD_BYTES_MAX: usize = 64;

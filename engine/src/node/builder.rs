@@ -463,6 +463,9 @@ impl NodeBuilder {
     }
 }
 
+#[cfg(feature = "testing")]
+mod assembly;
+
 impl NodeBuilder {
     /// Opens the port of the admin server, so that one that is taken is an error of the start.
     fn listen_for_admin(&self) -> Result<Option<(Admin, TcpListener)>, StartError> {

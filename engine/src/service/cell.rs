@@ -11,6 +11,7 @@ use crate::core::socket_event::SocketEvent;
 use crate::core::spans::SpanKey;
 use crate::error::Error;
 use crate::log::Level;
+use crate::rt;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
@@ -109,7 +110,7 @@ impl<S: Service> ServiceCell<S> {
                 .map(|state| state.handle(&context, message))
         }));
         if let Some(began) = timed_from {
-            life.work.record(began.elapsed());
+            life.work.record(rt::now().saturating_duration_since(began));
         }
         let reply_to = self.current.replace(ReplyTo::Nobody);
         if span.is_some() {
@@ -220,7 +221,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
             }
         }));
         if let Some(began) = timed_from {
-            work.record(began.elapsed());
+            work.record(rt::now().saturating_duration_since(began));
         }
         if let Err(panic) = answered {
             let _ = self.panicked("while it took an answer", &*panic);
@@ -238,7 +239,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
             }
         }));
         if let Some(began) = timed_from {
-            work.record(began.elapsed());
+            work.record(rt::now().saturating_duration_since(began));
         }
         if let Err(panic) = handled {
             let _ = self.panicked("while it handled a socket event", &*panic);

@@ -82,7 +82,7 @@ impl Future for ServiceTask {
         let timed_from = this.caller.shard.begin_work(work);
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(context)));
         if let Some(began) = timed_from {
-            work.record(began.elapsed());
+            work.record(rt::now().saturating_duration_since(began));
         }
         let handle: Handle = this.caller.handle;
         let ready = match polled {

@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skyring_codec::Millis;
 
@@ -51,7 +51,7 @@ pub(super) async fn measure(shard: Rc<ShardCore>, name: Text) {
 }
 
 async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
-    let began = Instant::now();
+    let began = rt::now();
     let deadline = shard.now() + ANSWER_TIME_MS_MAX;
     // The channel enforces the deadline.
     let key = shard.insert_waiter(None);
@@ -78,7 +78,7 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
     if !matches!(answer, Outcome::Answer(Ok(_) | Err(Error::NoSuchService { .. }))) {
         return;
     }
-    let time = began.elapsed();
+    let time = rt::now().saturating_duration_since(began);
     // The shortest time counts, because additional time is queueing; it is forgotten slowly, because routes change.
     let shortest = member.round_trip.get();
     member.round_trip.set(Some(match shortest {

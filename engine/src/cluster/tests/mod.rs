@@ -6,8 +6,8 @@ mod dialling;
 mod groups;
 mod membership;
 mod peers;
-mod when_down;
 mod scaling;
+mod when_down;
 
 use std::cell::RefCell;
 use std::rc::Rc;

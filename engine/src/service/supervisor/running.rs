@@ -15,13 +15,13 @@ use skyring_codec::seri::{Table, Value};
 use crate::config::Strategy;
 use crate::core::ShardCore;
 use crate::core::handle::{Handle, KEYED};
-use crate::core::node::random_number;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_handle;
 use crate::core::request::ReplyTo;
 use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 use crate::log::Level;
+use crate::rt;
 use crate::rt::notify::Notify;
 use crate::service::Service;
 use crate::service::context::Context;
@@ -335,7 +335,7 @@ impl Running {
                     return self.start_failed(context, number, &error, now);
                 }
                 let before = self.policy.restart_count();
-                self.policy.ended(number, &end, now, random_number());
+                self.policy.ended(number, &end, now, rt::random_number());
                 self.note_end(context, number, &end, before);
             }
         }
@@ -351,7 +351,7 @@ impl Running {
     fn start_failed(&mut self, context: &Context<Running>, number: usize, error: &Error, now: u64) {
         let text = format!("{}: {error}", self.title(number));
         let before = self.policy.restart_count();
-        self.policy.start_failed(number, &text, now, random_number());
+        self.policy.start_failed(number, &text, now, rt::random_number());
         let end = End::StartFailed { text: text.into() };
         self.note_end(context, number, &end, before);
     }

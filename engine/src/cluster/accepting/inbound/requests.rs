@@ -1,7 +1,6 @@
 //! Dispatch of the requests of an inbound connection to services.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use skyring_codec::Millis;
@@ -28,7 +27,7 @@ const REQUESTS_PER_CLOCK_CHECK: u32 = 64;
 impl Inbound {
     /// Dispatches every request that was received, as fast as the connection accepts answers.
     pub(super) async fn take_requests(&self, shard: &Rc<ShardCore>) -> Result<(), ProtocolError> {
-        let mut started = Instant::now();
+        let mut started = rt::now();
         let mut unchecked = 0;
         loop {
             if self.is_full() && !self.wait_for_capacity(shard).await {
@@ -54,7 +53,7 @@ impl Inbound {
                 if is_turn_over(started) {
                     rt::relax().await;
                     shard.note_io_polled();
-                    started = Instant::now();
+                    started = rt::now();
                 }
             }
         }

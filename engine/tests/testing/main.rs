@@ -1,0 +1,5 @@
+//! The test kit: what it promises to those who test their services with it.
+
+mod clusters;
+mod determinism;
+mod units;
