@@ -1,6 +1,7 @@
 //! The behaviour of the `skyring` command, one module for each promise, with real processes.
 
 mod a_closed_cluster_is_reached_with_a_nodes_config;
+mod a_config_with_discovery_reaches_the_cluster;
 mod a_failed_call_has_a_cause;
 mod a_full_disk_does_not_stop_a_node;
 mod a_node_runs_in_the_background;
