@@ -16,6 +16,7 @@ mod common;
 mod doctor_judges_machine_and_node;
 mod failures_of_nodes_are_detected;
 mod logs_go_where_the_config_says;
+mod no_output_has_a_secret;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod supervised_services_are_started_again;
