@@ -99,7 +99,7 @@ pub use socket::{SocketInfo, SocketSort, Sockets};
 
 /// The sources of cluster maps, for commands that read and edit them without a node.
 pub mod discovery {
-    pub use crate::control::directory::{FoundNode, nodes, set, unset};
+    pub use crate::control::directory::{FoundNode, map, nodes, set, unset};
 }
 
 /// What the fuzz entries of the engine run; no part of the interface.

@@ -89,7 +89,7 @@ async fn take(outlet: &Outlet, dns: &Dns, registry: &Registry, mut update: Updat
 }
 
 /// The nodes of a headless service are one group, by the first word of its name.
-fn add_group(dns: &Dns, registry: &Registry, update: &mut Update) {
+pub(super) fn add_group(dns: &Dns, registry: &Registry, update: &mut Update) {
     let members = registry.names().take(GROUP_MEMBERS_MAX);
     let group = Group::new(dns.policy, members).ok();
     update
