@@ -1,6 +1,7 @@
 //! What the admin server answers.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::collect::{Fresh, reports};
+use super::collect::{Fresh, Shards, reports};
 use super::metrics::{self, KnownChannels};
 use super::server::Deadline;
 use super::status::Assembly;
@@ -49,6 +50,7 @@ type Answer = Response<Full<Bytes>>;
 
 /// The state of the server.
 pub(super) struct Routes {
+    shards: Shards,
     parts: AdminParts,
     assembly: Assembly,
     known_channels: RefCell<KnownChannels>,
@@ -61,6 +63,7 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(parts: AdminParts) -> Routes {
         Routes {
+            shards: Shards::new(Arc::clone(&parts.node)),
             parts,
             assembly: Assembly::default(),
             known_channels: RefCell::default(),
@@ -72,14 +75,17 @@ impl Routes {
 
     async fn status(&self) -> std::rc::Rc<NodeStatus> {
         let find = || async {
-            let reports = reports(&self.parts.node, self.parts.report).await;
+            let reports = reports(&self.shards, self.parts.report).await;
             self.assembly.status(&self.parts, reports)
         };
         self.status.get(find).await
     }
 
     async fn health(&self) -> Answer {
-        let health = self.health.get(|| probe::health(&self.parts.node)).await;
+        let health = self
+            .health
+            .get(|| probe::health(&self.parts.node, &self.shards))
+            .await;
         match &*health {
             Ok(()) => answer(StatusCode::OK, TEXT, "ok\n"),
             Err(cause) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{cause}\n")),
