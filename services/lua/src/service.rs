@@ -16,6 +16,7 @@ use crate::lualib::Lookup;
 use crate::message_logs::Record;
 use crate::node::NodeLua;
 use crate::raw::signal;
+use crate::raw::spare::Duty;
 use crate::raw::state::{self, Interpreter};
 use crate::{lualib, memory, modules, watch};
 
@@ -224,9 +225,14 @@ impl Service for SnLua {
         Answer::none()
     }
 
-    fn answered(&mut self, _context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
+    fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         if session == START {
-            return self.run_file();
+            self.run_file();
+            if let Some(duty) = Duty::take() {
+                // After this turn: what the start has sent goes out first.
+                context.spawn(async { duty.fulfil() });
+            }
+            return;
         }
         if let Some(interpreter) = &self.interpreter {
             let host = interpreter.host();

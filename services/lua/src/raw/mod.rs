@@ -34,6 +34,7 @@ mod profile;
 mod sample;
 mod shared;
 pub(crate) mod signal;
+pub(crate) mod spare;
 pub(crate) mod state;
 pub(crate) mod unpack;
 mod waiting;

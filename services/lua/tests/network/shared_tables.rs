@@ -106,6 +106,79 @@ fn a_service_keeps_less_than_a_kibibyte_for_a_table_that_it_reads() {
 }
 
 #[test]
+fn updates_while_services_read_leave_no_version_behind() {
+    let reader = "local sharetable, sharedata = require 'skynet.sharetable', require 'skynet.sharedata'
+        local function check(rows)
+            for id = 1, #rows do assert(rows[id].version == rows.version, id) end
+            return rows.version
+        end
+        skynet.start(function()
+            local table, data = sharetable.query 'rows', sharedata.query 'rows'
+            local is_over = false
+            skynet.fork(function()
+                while not is_over do
+                    sharetable.update 'rows'
+                    check(table)
+                    check(data)
+                    skynet.yield()
+                end
+            end)
+            skynet.dispatch('lua', function(_, _, last)
+                is_over = true
+                sharetable.update 'rows'
+                repeat skynet.yield() until check(table) == last and check(data) == last
+                collectgarbage()
+                collectgarbage()
+                skynet.retpack()
+            end)
+        end)";
+    let main = "local sharetable, sharedata = require 'skynet.sharetable', require 'skynet.sharedata'
+        local function rows(version)
+            local rows = { version = version }
+            for id = 1, 20 do rows[id] = { version = version, name = 'row ' .. id } end
+            return rows
+        end
+        sharetable.loadtable('rows', rows(0))
+        sharedata.new('rows', rows(0))
+        local readers = {}
+        for at = 1, 6 do readers[at] = skynet.newservice 'reader' end
+        for version = 1, 200 do
+            sharetable.loadtable('rows', rows(version))
+            sharedata.update('rows', rows(version))
+        end
+        for _, reader in ipairs(readers) do skynet.call(reader, 'lua', 200) end
+        sharetable.loadtable('rows', rows(201))
+        sharedata.update('rows', rows(201))
+        for _, reader in ipairs(readers) do skynet.call(reader, 'lua', 201) end
+        local tables = skynet.call(skynet.uniqueservice 'sharetabled', 'debug', 'INFO').rows
+        local data = skynet.call(skynet.uniqueservice 'sharedatad', 'debug', 'INFO').sharedata.rows
+        assert(tables:find '^version %d+, %d+ bytes$', tables)
+        assert(data:find '^version %d+, %d+ bytes$', data)";
+    start(main, &[("reader", reader)]);
+}
+
+#[test]
+fn a_version_that_a_service_still_reads_is_counted() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local function info()
+            return skynet.call(skynet.uniqueservice 'sharetabled', 'debug', 'INFO').t
+        end
+        sharetable.loadtable('t', { 1 })
+        local first = sharetable.query 't'
+        sharetable.loadtable('t', { 2 })
+        local second = sharetable.query 't'
+        sharetable.loadtable('t', { 3 })
+        assert(first[1] == 1 and second[1] == 2 and info():find 'older versions in use: 2$', info())
+        second = nil
+        collectgarbage()
+        assert(first[1] == 1 and info():find 'older versions in use: 1$', info())
+        sharetable.update 't'
+        collectgarbage()
+        assert(first[1] == 3 and not info():find 'older', info())";
+    start(main, &[]);
+}
+
+#[test]
 fn a_metatable_that_a_program_has_changed_gives_errors() {
     let main = "local sharetable = require 'skynet.sharetable'
         local path = os.tmpname()
