@@ -13,6 +13,9 @@ use crate::service::launch::launch_described;
 /// Constructs a service of one kind on its shard.
 pub(crate) type Factory = Arc<dyn Fn(&Rc<ShardCore>, Handle, &str) -> Result<(), Error> + Send + Sync>;
 
+/// Checks the arguments of a service of one kind.
+type Check = Arc<dyn Fn(&str) -> Result<(), Error> + Send + Sync>;
+
 /// The kinds of services that a node can launch by name: `services = { sdb = "simpledb" }`.
 ///
 /// The engine has none; a program adds its own.
@@ -26,7 +29,7 @@ pub struct Kinds {
 #[derive(Clone)]
 struct Kind {
     factory: Factory,
-    check: Arc<dyn Fn(&str) -> Result<(), Error> + Send + Sync>,
+    check: Check,
 }
 
 impl Kinds {
@@ -43,7 +46,7 @@ impl Kinds {
             let what = format!("{kind} {arguments}");
             launch_described(shard, handle, what.trim_end().into(), move |_| state)
         });
-        let check = Arc::new(move |arguments: &str| make_to_check(arguments).map(drop));
+        let check: Check = Arc::new(move |arguments: &str| make_to_check(arguments).map(drop));
         self.kinds.insert(name.to_owned(), Kind { factory, check });
         self
     }

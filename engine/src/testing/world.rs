@@ -317,16 +317,13 @@ impl World {
 
     /// A process that does not start ends, and a service manager starts it again.
     fn look_at_start(self: &Rc<Self>, node: &SimulatedNode) {
-        let failed = {
-            let life = node.life.borrow();
-            let Some(life) = &*life else { return };
-            // The first start is the test's business.
-            let failed = match &*life.started.borrow() {
-                Some(Err(error)) if life.number > 0 => Some((error.to_string(), life.number)),
-                _ => None,
-            };
-            failed
-        };
+        // The first start is the test's business.
+        let life = node.life.borrow();
+        let failed = life.as_ref().and_then(|life| match &*life.started.borrow() {
+            Some(Err(error)) if life.number > 0 => Some((error.to_string(), life.number)),
+            _ => None,
+        });
+        drop(life);
         if let Some((error, number)) = failed {
             self.note(Detail::Events, &node.name, || {
                 format!("did not start, and tries again: {error}")

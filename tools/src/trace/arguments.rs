@@ -87,7 +87,7 @@ impl Arguments {
     /// What the arguments say; an error is the exit code and the cause.
     pub(super) fn order(self) -> Result<Order, (u8, String)> {
         let usage = |cause: String| (EXIT_USAGE, cause);
-        let reach = load_map(&self.map).map_err(usage)?;
+        let reach = load_map(&self.map)?;
         if let Some(trace) = self.id {
             let wanted = Wanted::Trace(trace);
             return Ok(Order { reach, wanted });
