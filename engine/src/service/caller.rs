@@ -111,6 +111,12 @@ impl Caller {
         Caller { key, ..self.clone() }
     }
 
+    /// The node's time since it was first asked for: it never goes back, and has nothing to do with a calendar. A service
+    /// that takes its time from here can be tested in virtual time.
+    pub fn now(&self) -> Duration {
+        Duration::from_millis(self.shard.update_now())
+    }
+
     /// Sleeps, never shorter than `duration`.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         // Timers count whole milliseconds: a partial millisecond of the duration counts as one, and so does the

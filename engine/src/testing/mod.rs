@@ -6,6 +6,8 @@
 //!   at once.
 //! - [`Simulation`]: several nodes with their shards, links, failure detectors, groups and supervisors, and a network
 //!   between them that the test breaks.
+//! - [`Scenario`]: a simulation, operations on it and what must hold, run with many seeds. Each seed draws its own faults,
+//!   delays and interleavings. A failure is replayed by its seed and shortened.
 //!
 //! ```
 //! use std::time::Duration;
@@ -46,17 +48,25 @@
 //! Invariant: a run depends on its seed, and on nothing else that the kit or the engine decides.
 
 mod events;
+mod failure;
+mod fault;
 mod network;
 mod node;
 mod probe;
 mod random;
+mod run;
+mod scenario;
 mod simulation;
 mod test_node;
 mod trace;
 mod world;
 
+pub use failure::Failure;
+pub use fault::{FaultKind, Faults};
 pub use probe::{Probe, Received};
 pub use random::Random;
+pub use run::{Operation, Run};
+pub use scenario::{Explored, Scenario};
 pub use simulation::{NodeSetup, Simulation};
 pub use test_node::TestNode;
 pub use trace::TraceEntry;

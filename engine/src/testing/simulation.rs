@@ -21,9 +21,6 @@ use crate::node::{Node, NodeBuilder};
 use crate::rt::manual;
 use crate::service::caller::Caller;
 
-/// How long a future that the test waits for may take, in virtual time.
-const WAIT_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
-
 /// How long a node may take to start.
 const START_TIME_MAX: Duration = Duration::from_secs(600);
 
@@ -145,34 +142,37 @@ impl Simulation {
         true
     }
 
-    /// Waits for a future of a node's first shard.
-    pub(super) fn wait<T>(&self, index: usize, future: impl Future<Output = T>) -> Result<T, Error> {
+    /// Waits for a future of a node's first shard; `None` when it takes longer, when the node's process ends, and when
+    /// something is violated.
+    pub(super) fn wait<T>(
+        &self,
+        index: usize,
+        time_max: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
         let node = self.world().node(index);
         let mut future = pin!(future);
-        let until = self.time() + WAIT_TIME_MAX;
+        let until = self.time() + time_max;
+        let life = self.world().life_of(index);
         loop {
             let place = {
                 let life = node.life.borrow();
-                life.as_ref().map(|life| life.shards[0].place)
-            };
-            let Some(place) = place else {
-                return Err(Error::ShuttingDown);
+                life.as_ref().map(|life| life.shards[0].place)?
             };
             let mut context = TaskContext::from_waker(Waker::noop());
             if let Poll::Ready(value) = manual::within(place, || future.as_mut().poll(&mut context)) {
-                return Ok(value);
+                return Some(value);
             }
-            if self.world().step(until) == Step::Reached {
-                return Err(Error::Timeout {
-                    target: "what the test waits for".into(),
-                    timeout_ms: WAIT_TIME_MAX.as_millis() as u64,
-                });
+            if self.world().step(until) == Step::Reached
+                || self.world().violation.borrow().is_some()
+                || self.world().life_of(index) != life
+            {
+                return None;
             }
-            self.check();
         }
     }
 
-    fn check(&self) {
+    pub(super) fn check(&self) {
         if let Some(violation) = &*self.world().violation.borrow() {
             panic!(
                 "{} does not hold after {:?}: {}",
@@ -220,7 +220,7 @@ impl Simulation {
 
     /// Ends all stalls, silences and delays.
     pub fn heal(&self) {
-        self.world().network.heal();
+        self.world().network.heal(self.world());
     }
 
     /// Has the trace hold what happens from now on: faults, messages to services, and log lines.

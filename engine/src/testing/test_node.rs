@@ -18,6 +18,9 @@ use crate::service::caller::Caller;
 use crate::service::context::Context;
 use skyring_codec::seri::Pack;
 
+/// How long a future that the test waits for may take, in virtual time.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+
 /// A node of a [`Simulation`]: [`new`](Self::new) makes one by itself, [`NodeSetup::start`](super::NodeSetup::start) one of a
 /// cluster. A clone is the same node.
 #[derive(Clone)]
@@ -106,9 +109,14 @@ impl TestNode {
     pub fn block_on<T, F: Future<Output = T>>(&self, work: impl FnOnce(Caller) -> F) -> T {
         let (place, caller) = self.first();
         let future = manual::within(place, || work(caller));
-        match self.simulation.wait(self.index, future) {
-            Ok(value) => value,
-            Err(error) => panic!("at node {}: {error}", self.name()),
+        let waited = self.simulation.wait(self.index, WAIT_TIME_MAX, future);
+        self.simulation.check();
+        match waited {
+            Some(value) => value,
+            None => panic!(
+                "what the test waits for has not come: node {} has ended, or a day has passed",
+                self.name()
+            ),
         }
     }
 

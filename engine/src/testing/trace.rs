@@ -37,7 +37,7 @@ impl fmt::Display for TraceEntry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let microseconds = self.time.as_micros();
         let (seconds, part) = (microseconds / 1_000_000, microseconds % 1_000_000);
-        let node = &*self.node;
+        let node = &self.node;
         let separator = if node.is_empty() { "" } else { ": " };
         write!(formatter, "{seconds:3}.{part:06} {node}{separator}{}", self.text)
     }

@@ -5,7 +5,7 @@
 //! of all nodes interleave in ever other ways.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(super) struct World {
     invariants: RefCell<Vec<Invariant>>,
     pub(super) violation: RefCell<Option<Violation>>,
     steps: Cell<u64>,
+    /// The nodes whose map a fault has changed.
+    pub(super) has_other_map: RefCell<BTreeSet<usize>>,
 }
 
 impl World {
@@ -80,6 +82,7 @@ impl World {
             invariants: RefCell::default(),
             violation: RefCell::default(),
             steps: Cell::new(0),
+            has_other_map: RefCell::default(),
         })
     }
 
@@ -306,7 +309,11 @@ impl World {
     fn note_log(&self, node: &SimulatedNode) {
         let life = node.life.borrow();
         if let Some(life) = &*life {
+            let own = life.tester.handle().0;
             while let Some((source, text)) = life.log.pop() {
+                if source == own {
+                    continue;
+                }
                 self.note(Detail::Events, &node.name, || match source {
                     0 => text,
                     source => format!(":{source:08x} {text}"),
@@ -317,13 +324,16 @@ impl World {
 
     /// A process that does not start ends, and a service manager starts it again.
     fn look_at_start(self: &Rc<Self>, node: &SimulatedNode) {
-        // The first start is the test's business.
-        let life = node.life.borrow();
-        let failed = life.as_ref().and_then(|life| match &*life.started.borrow() {
-            Some(Err(error)) if life.number > 0 => Some((error.to_string(), life.number)),
-            _ => None,
-        });
-        drop(life);
+        let failed = {
+            let life = node.life.borrow();
+            let Some(life) = &*life else { return };
+            // The first start is the test's business.
+            let started = life.started.borrow();
+            match &*started {
+                Some(Err(error)) if life.number > 0 => Some((error.to_string(), life.number)),
+                _ => None,
+            }
+        };
         if let Some((error, number)) = failed {
             self.note(Detail::Events, &node.name, || {
                 format!("did not start, and tries again: {error}")
