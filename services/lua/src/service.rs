@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mlua::{IntoLuaMulti, Lua, LuaString, Value};
-use skyring::{Answer, Context, Error, Message, Payload, Service, SocketEvent};
+use skyring::{Answer, Context, Error, Message, Payload, Report, Service, SocketEvent};
 
 use crate::arguments;
 use crate::command::report_end;
@@ -173,6 +173,12 @@ impl Service for SnLua {
         // The launching service continues first, as in Skynet.
         context.wake_after(std::time::Duration::ZERO, START);
         Ok(())
+    }
+
+    fn report(&self, report: &mut Report) {
+        if let Some(interpreter) = &self.interpreter {
+            report.memory(interpreter.lua().used_memory() as u64);
+        }
     }
 
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
