@@ -42,7 +42,7 @@ pub(super) struct MeshFigures {
     pub(super) up: usize,
     pub(super) connections: usize,
     pub(super) met_s: f64,
-    /// Bytes of a connection until it can be used, in both directions.
+    /// Bytes of a connection until all have met, in both directions: its handshake, and its heartbeat meanwhile.
     pub(super) connect_bytes: f64,
     /// Frames of the node a second when nothing happens, sent and received.
     pub(super) frames_per_s: f64,
