@@ -9,7 +9,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{ab, chaos, compare, history, ledger, nodes, peers, record, scenario, targets};
+use super::{ab, chaos, compare, gate, history, ledger, nodes, peers, record, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -152,6 +152,11 @@ pub(super) enum Action {
     Chaos(chaos::Arguments),
     /// Run many nodes that are connected to each other, kill one, and part the network
     Nodes(nodes::Arguments),
+    /// Measure a gate with many clients: memory, echo rate and latency
+    Gate(gate::Arguments),
+    /// Run a server of bench gate
+    #[command(hide = true)]
+    GateServer(gate::ServerArguments),
     /// Run the callee of a ledger
     #[command(hide = true)]
     LedgerNode(ledger::NodeArguments),

@@ -207,7 +207,7 @@ impl Others {
             if other.is_reachable {
                 self.traffic.bytes_sent += received.len() as u64;
                 if !received.is_empty() {
-                    other.link.receive(Bytes::from(received));
+                    other.link.receive(received);
                 }
                 // What comes out late is that nobody served the calls, which does not matter here.
                 while let Some(CallerEvent::Ready { .. } | CallerEvent::Quiet | CallerEvent::Heard) = other
@@ -222,9 +222,9 @@ impl Others {
 }
 
 /// Takes what the node has sent, and answers its hellos and calls.
-fn serve(place: usize, now: Millis, link: &mut CalleeLink, received: Vec<u8>) {
+fn serve(place: usize, now: Millis, link: &mut CalleeLink, received: Bytes) {
     if !received.is_empty() {
-        link.receive(Bytes::from(received));
+        link.receive(received);
     }
     loop {
         match link.poll_inbound().expect("the node keeps to the protocol") {

@@ -249,7 +249,8 @@ pub(super) fn on_use(nodes: usize) -> UseFigures {
     let others = nodes - 1;
     let mut simulation = Simulation::new(nodes);
     let mut figures = UseFigures::default();
-    let (mut own, mut theirs): (VecDeque<(Millis, usize)>, VecDeque<(Millis, usize)>) = Default::default();
+    let mut own: VecDeque<(Millis, usize)> = VecDeque::new();
+    let mut theirs: VecDeque<(Millis, usize)> = VecDeque::new();
     let (mut calls, mut connections) = (Vec::new(), Vec::new());
     let (mut place, mut due) = (0, 0);
     let processor = simulation.processor;

@@ -89,9 +89,12 @@ const RIGHT: f64 = 20.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 
+/// What a curve shows of a row.
+type Shown = dyn Fn(&Row) -> f64;
+
 /// The frames and connections of a node over the number of nodes, both axes by powers of ten.
 pub(super) fn svg(rows: &[Row]) -> String {
-    let curves: [(&str, &str, &dyn Fn(&Row) -> f64); 4] = [
+    let curves: [(&str, &str, &Shown); 4] = [
         ("frames a second, full mesh", "#c0392b", &|(mesh, _)| {
             mesh.frames_per_s
         }),
