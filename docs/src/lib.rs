@@ -54,6 +54,7 @@ pages! {
     tuning = "../chapters/tuning.md";
     architecture = "../chapters/architecture.md";
     a_call = "../chapters/a-call.md";
+    scaling = "../chapters/scaling.md";
     testing = "../chapters/testing.md";
     glossary = "../chapters/glossary.md";
 }

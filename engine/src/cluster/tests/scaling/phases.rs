@@ -14,11 +14,14 @@ use crate::config::ClusterMap;
 /// Virtual time between two exchanges of bytes: how long a byte is on its way, at most.
 const STEP_MS: Millis = 10;
 
+/// Virtual time between two looks at the states of all nodes.
+const LOOK_MS: Millis = 50;
+
 /// How many nodes a second begin to connect to the node when all start: as many as the node itself connects to.
 const STARTS_PER_S: usize = 500;
 
 /// How long the node is left alone.
-const IDLE_MS: Millis = 20_000;
+const IDLE_MS: Millis = 10_000;
 
 /// How long half of the nodes are cut off.
 const PARTED_MS: Millis = 10_000;
@@ -39,7 +42,7 @@ pub(super) struct MeshFigures {
     pub(super) up: usize,
     pub(super) connections: usize,
     pub(super) met_s: f64,
-    /// Bytes of a connection until it can be used, in both directions.
+    /// Bytes of a connection until all have met, in both directions: its handshake, and its heartbeat meanwhile.
     pub(super) connect_bytes: f64,
     /// Frames of the node a second when nothing happens, sent and received.
     pub(super) frames_per_s: f64,
@@ -126,7 +129,7 @@ impl Simulation {
     fn pass_until(&mut self, time_max_ms: Millis, is_done: impl Fn(&Simulation) -> bool) -> f64 {
         let began = self.now();
         while !is_done(self) && self.now() - began < time_max_ms {
-            self.step();
+            self.pass(LOOK_MS);
         }
         (self.now() - began) as f64 / 1_000.0
     }
@@ -180,7 +183,7 @@ pub(super) fn full_mesh(nodes: usize) -> MeshFigures {
     let mut dialled = 0;
     let began = simulation.now();
     let all_up = |simulation: &Simulation| simulation.count(0..others, NodeState::Up) == others;
-    while dialled < others || !all_up(&simulation) {
+    while dialled < others || !(simulation.now().is_multiple_of(LOOK_MS) && all_up(&simulation)) {
         let due = 1 + (simulation.now() - began) as usize * STARTS_PER_S / 1_000;
         while dialled < due.min(others) {
             simulation.others.dial(&simulation.cluster, dialled);

@@ -16,7 +16,9 @@ pub(super) fn table(rows: &[Row]) -> String {
         count(mesh.connections as f64)
     });
     line("all have met after", &|(mesh, _)| format!("{:.1} s", mesh.met_s));
-    line("bytes of a handshake", &|(mesh, _)| count(mesh.connect_bytes));
+    line("bytes of a connection until all have met", &|(mesh, _)| {
+        count(mesh.connect_bytes)
+    });
     line("heartbeat frames of a node, a second", &|(mesh, _)| {
         count(mesh.frames_per_s)
     });
