@@ -117,6 +117,10 @@ metrics! {
     nodes_down,
     /// Restarts of another node: it answered as another process than before.
     nodes_restarted,
+    /// Calls that were traced.
+    calls_traced,
+    /// Traced calls and requests that took longer than `slow_call_ms`.
+    calls_slow,
     /// Calls that failed at once because their node was down.
     calls_refused_down,
     /// Sessions of peers that resumed on another connection.

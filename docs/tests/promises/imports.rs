@@ -27,6 +27,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
     match source {
         "engine/src" => &[
             &["lib"],
+            &["testing"],
             &["node", "typed"],
             &["client", "api", "shard"],
             &["service", "cluster", "socket", "control"],

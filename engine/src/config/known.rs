@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 50] = [
+pub(super) const NODE_KEYS: [&str; 53] = [
     "accepts_per_second_max",
     "address",
     "admin",
@@ -46,6 +46,7 @@ pub(super) const NODE_KEYS: [&str; 50] = [
     "profile",
     "runtime",
     "services",
+    "slow_call_ms",
     "snax",
     "snax_interface_g",
     "snax_loader",
@@ -55,6 +56,8 @@ pub(super) const NODE_KEYS: [&str; 50] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "trace_one_in",
+    "when_down",
 ];
 
 /// The key of the cluster secret itself.

@@ -24,6 +24,7 @@ use super::secret;
 use super::security::Security;
 use super::service::{ServiceConfig, SupervisionConfig};
 use super::source;
+use super::when_down::WhenDown;
 
 /// Most connections of one listener from one source unless the config says otherwise.
 pub const CLIENTS_PER_SOURCE_DEFAULT: usize = 4_096;
@@ -122,6 +123,13 @@ pub struct NodeConfig {
     /// stop, in milliseconds. Default:
     /// [`STOP_TIMEOUT_MS_DEFAULT`].
     pub stop_timeout_ms: u32,
+    /// `trace_one_in`: one of so many calls that nobody asks to trace is traced; 0 = none. Default: 1 with a `slow_call_ms`, else
+    /// 0.
+    pub trace_one_in: u32,
+    /// `slow_call_ms`: a traced call that takes as long is logged, in milliseconds; 0 = none. Default: 0.
+    pub slow_call_ms: u32,
+    /// `when_down`: whether calls to a node that is down fail at once or wait. Default: they fail.
+    pub when_down: WhenDown,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
@@ -279,6 +287,16 @@ impl NodeConfig {
             0..=i64::from(u32::MAX),
             "milliseconds, 0 for not at all",
         )?;
+        let trace_one_in = keys.number(
+            "trace_one_in",
+            0..=i64::from(u32::MAX),
+            "a whole number, 0 for none",
+        )?;
+        let slow_call_ms = keys.number(
+            "slow_call_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for none",
+        )?;
         let spin_us = keys.number(
             "spin_us",
             0..=i64::from(SPIN_US_MAX),
@@ -289,6 +307,11 @@ impl NodeConfig {
             1..=i64::from(CHANNELS_MAX),
             "a whole number from 1 to 1024",
         )?;
+        let when_down = match keys.text("when_down")?.as_deref().map(str::parse) {
+            None => WhenDown::default(),
+            Some(Ok(when_down)) => when_down,
+            Some(Err(_)) => return Err(ConfigError::of_key(path, "when_down", WhenDown::unknown())),
+        };
         let skynet_only = match keys.text("dialect")?.as_deref() {
             None | Some("auto") => false,
             Some("skynet") => true,
@@ -350,6 +373,9 @@ impl NodeConfig {
             clients_per_source_max: clients_per_source_max.unwrap_or(CLIENTS_PER_SOURCE_DEFAULT),
             accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
+            trace_one_in: trace_one_in.unwrap_or(u32::from(slow_call_ms.is_some_and(|limit: u32| limit > 0))),
+            slow_call_ms: slow_call_ms.unwrap_or(0),
+            when_down,
             skynet_only,
             security,
             admin: None,

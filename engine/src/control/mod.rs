@@ -10,6 +10,7 @@ pub(crate) mod dns;
 pub(crate) mod entry;
 pub(crate) mod etcd;
 pub(crate) mod file_watch;
+pub(crate) mod fuzzing;
 mod registry;
 #[cfg(test)]
 mod registry_tests;

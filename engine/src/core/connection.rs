@@ -282,6 +282,10 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
         }
         self.written.wake();
     }
+
+    fn is_awaited(&self) -> bool {
+        self.written.is_awaited()
+    }
 }
 
 impl<L: LinkIo + 'static> Flush for Connection<L> {

@@ -16,7 +16,7 @@ use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, Admin, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
     DOWN_AFTER_MS_DEFAULT, Discovery, LogFormat, LogLevel, LogSource, LogTime, NodeConfig, RestartConfig,
-    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig,
+    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig, WhenDown,
 };
 use crate::control::admin::{self, AdminParts, Profiler};
 use crate::core::clock::whole_milliseconds;
@@ -141,8 +141,11 @@ impl NodeBuilder {
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 down_after_ms: u64::from(config.down_after_ms),
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
+                when_down: config.when_down,
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
+                trace_every: config.trace_one_in,
+                slow_call_ms: u64::from(config.slow_call_ms),
                 security: config.security,
                 map_file: config.cluster,
                 listen,
@@ -232,6 +235,13 @@ impl NodeBuilder {
     /// zero = for ever, an hour is the most. A connection without traffic is pinged after a quarter of it.
     pub fn down_after(mut self, time: Duration) -> NodeBuilder {
         self.settings.down_after_ms = whole_milliseconds(time).min(HEARTBEAT_MS_MAX);
+        self
+    }
+
+    /// What happens to calls to a node that is down, unless the map or the call says otherwise: [`WhenDown::Fail`] is the
+    /// default.
+    pub fn when_down(mut self, when_down: WhenDown) -> NodeBuilder {
+        self.settings.when_down = when_down;
         self
     }
 
@@ -452,6 +462,9 @@ impl NodeBuilder {
         }
     }
 }
+
+#[cfg(feature = "testing")]
+mod assembly;
 
 impl NodeBuilder {
     /// Opens the port of the admin server, so that one that is taken is an error of the start.

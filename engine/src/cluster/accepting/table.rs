@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use skyring_codec::link::CalleeLink;
@@ -18,6 +17,7 @@ use crate::core::payload::Payload;
 use crate::core::slab::Key;
 use crate::error::Error;
 use crate::log::Level;
+use crate::rt::socket::Socket;
 use crate::rt::stream::Stream;
 
 impl ClusterShard {
@@ -25,7 +25,7 @@ impl ClusterShard {
     pub(crate) fn accept(
         &self,
         shard: &Rc<ShardCore>,
-        socket: OwnedFd,
+        socket: Socket,
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
@@ -55,7 +55,7 @@ impl ClusterShard {
     pub(crate) fn take_over(
         &self,
         shard: &Rc<ShardCore>,
-        socket: OwnedFd,
+        socket: Socket,
         peer: SocketAddr,
         admission: Arc<Admission>,
         link: CalleeLink,
@@ -153,7 +153,7 @@ impl ClusterShard {
 }
 
 /// Binds an accepted socket to this shard's executor; on failure, closes it and logs why.
-fn adopt(shard: &ShardCore, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stream>> {
+fn adopt(shard: &ShardCore, socket: Socket, peer: SocketAddr) -> Option<Rc<Stream>> {
     match Stream::adopt(socket) {
         Ok(stream) => Some(Rc::new(stream)),
         Err(error) => {

@@ -1,7 +1,6 @@
 //! The life of a channel: its task, its timer, and its end.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use skyring_codec::Millis;
 
@@ -13,6 +12,7 @@ use crate::config::NodeAddress;
 use crate::core::ShardCore;
 use crate::core::timers::Timer;
 use crate::log::Level;
+use crate::rt;
 
 impl Channel {
     /// Connects although there is nothing to send, and keeps trying until this time.
@@ -142,7 +142,7 @@ impl Channel {
             }
             self.wait_for_predecessors(&shard).await;
             self.wait_for_rate_limit(&shard).await;
-            let began = Instant::now();
+            let began = rt::now();
             self.report(&shard, Evidence::Dialling);
             let (node, number, address) = (&self.node, self.number, self.address());
             shard.log_cluster(

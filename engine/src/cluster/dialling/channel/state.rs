@@ -13,7 +13,7 @@ use crate::cluster::dialling::channel::backlog::Backlog;
 use crate::cluster::dialling::channel::failure::Fault;
 use crate::cluster::dialling::channel::figures::ChannelFigures;
 use crate::cluster::dialling::channel::token::InFlight;
-use crate::config::NodeAddress;
+use crate::config::{NodeAddress, WhenDown};
 use crate::core::ShardCore;
 use crate::core::connection::Connection;
 use crate::core::slab::{Key, Slab};
@@ -75,6 +75,8 @@ pub(in crate::cluster) struct Channel {
     pub(super) predecessors: RefCell<Vec<Rc<Channel>>>,
     /// Its key among the shard's channels.
     pub(super) key: Cell<Key>,
+    /// What happens to its calls while the node is down, unless they say otherwise.
+    pub(super) when_down: Cell<WhenDown>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
     pub(super) phase: Cell<Phase>,
@@ -107,6 +109,7 @@ impl Channel {
         number: u32,
         address: NodeAddress,
         down_cause: Option<Text>,
+        when_down: WhenDown,
     ) -> Rc<Channel> {
         let mut link = CallerLink::new(CallerLimits::default());
         link.watch(heartbeat_limits(shard.node.settings.down_after_ms));
@@ -118,6 +121,7 @@ impl Channel {
             backlog: Backlog::default(),
             predecessors: RefCell::default(),
             key: Cell::new(Key::from_u64(0)),
+            when_down: Cell::new(when_down),
             armed: Cell::new(Millis::MAX),
             phase: Cell::new(Phase::Offline),
             state: RefCell::new(State {
@@ -140,6 +144,11 @@ impl Channel {
     /// Sets its key among the shard's channels.
     pub(in crate::cluster) fn set_key(&self, key: Key) {
         self.key.set(key);
+    }
+
+    /// Sets what happens to its calls while the node is down, unless they say otherwise.
+    pub(in crate::cluster) fn set_when_down(&self, when_down: WhenDown) {
+        self.when_down.set(when_down);
     }
 
     /// The address that it connects to.
