@@ -192,7 +192,7 @@ async fn begin(
     origin: Origin,
 ) -> Result<Rc<Stream>, End> {
     let (stream, peer) = match origin {
-        Origin::Accepted { fd, peer } => match Stream::adopt(fd) {
+        Origin::Accepted { fd, peer } => match Stream::adopt(fd.into()) {
             Ok(stream) => (stream, peer),
             Err(error) => return Err(End::Failed(error.to_string().into())),
         },
