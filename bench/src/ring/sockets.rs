@@ -477,3 +477,111 @@ impl Drop for Sockets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::Ipv4Addr;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    const TURN: Duration = Duration::from_millis(100);
+    const TIME_MAX: Duration = Duration::from_secs(60);
+
+    fn listening() -> (Sockets, std::net::SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = Sockets::new().unwrap();
+        sockets.listen(listener).unwrap();
+        (sockets, address)
+    }
+
+    /// Turns until `is_over`, and sends back what comes.
+    fn echo(sockets: &mut Sockets, mut is_over: impl FnMut(&Event<'_>) -> bool) {
+        let began = Instant::now();
+        let mut over = false;
+        while !over {
+            assert!(began.elapsed() < TIME_MAX);
+            let turned = sockets.turn(TURN, |outbox, event| {
+                over |= is_over(&event);
+                if let Event::Received(index, bytes) = event {
+                    outbox.queue(index).extend_from_slice(bytes);
+                }
+            });
+            turned.unwrap();
+        }
+    }
+
+    #[test]
+    fn many_connections_get_back_what_they_send_and_their_ends_are_seen() {
+        let (mut sockets, address) = listening();
+        let clients = 300;
+        let talking = thread::spawn(move || {
+            let mut all: Vec<TcpStream> = (0..clients)
+                .map(|_| TcpStream::connect(address).unwrap())
+                .collect();
+            for round in 0..3u8 {
+                for (number, client) in all.iter_mut().enumerate() {
+                    client.write_all(&[number as u8, round, 7]).unwrap();
+                }
+                for (number, client) in all.iter_mut().enumerate() {
+                    let mut back = [0; 3];
+                    client.read_exact(&mut back).unwrap();
+                    assert_eq!(back, [number as u8, round, 7]);
+                }
+            }
+        });
+        let mut ended = 0;
+        echo(&mut sockets, |event| {
+            ended += usize::from(matches!(event, Event::Ended(_)));
+            ended == clients
+        });
+        talking.join().unwrap();
+        // Their places are used again.
+        let mut again = TcpStream::connect(address).unwrap();
+        again.write_all(b"again").unwrap();
+        let mut received = Vec::new();
+        echo(&mut sockets, |event| {
+            if let Event::Received(index, bytes) = event {
+                assert!(*index < clients);
+                received.extend_from_slice(bytes);
+            }
+            received == b"again"
+        });
+    }
+
+    #[test]
+    fn what_a_socket_does_not_take_at_once_is_sent_later_in_order() {
+        let (mut sockets, address) = listening();
+        let sent: Vec<u8> = (0..16u32 << 20).map(|place| (place % 251) as u8).collect();
+        let expected = sent.clone();
+        let reader = thread::spawn(move || {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(b"x").unwrap();
+            thread::sleep(Duration::from_millis(50));
+            let mut received = vec![0; expected.len()];
+            client.read_exact(&mut received).unwrap();
+            assert!(received == expected);
+        });
+        // In pieces, so that some come while the socket is full.
+        let mut pieces = sent.chunks(1 << 20);
+        let mut client = None;
+        let (began, mut has_ended) = (Instant::now(), false);
+        while !has_ended {
+            assert!(began.elapsed() < TIME_MAX);
+            let turned = sockets.turn(TURN, |_, event| match event {
+                Event::Received(index, _) => client = Some(index),
+                Event::Ended(_) => has_ended = true,
+                Event::Accepted => {}
+            });
+            turned.unwrap();
+            if let (Some(index), false) = (client, has_ended) {
+                let queued = sockets.outbox.queue(index);
+                queued.extend_from_slice(pieces.next().unwrap_or_default());
+            }
+        }
+        reader.join().unwrap();
+    }
+}

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use skyring::{
     Address, Answer, Context, Error, Kind, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
 };
@@ -37,12 +38,12 @@ pub(super) struct Worker {
     settings: Arc<GateSettings>,
     admission: Arc<Admission>,
     /// Boxed: a table has many places that are free.
-    clients: HashMap<SocketId, Box<Client>>,
+    clients: FxHashMap<SocketId, Box<Client>>,
     rooms: HashMap<Rc<str>, HashSet<SocketId>>,
     /// The rooms of a client, for those that are in any.
-    rooms_by_client: HashMap<SocketId, Vec<Rc<str>>>,
+    rooms_by_client: FxHashMap<SocketId, Vec<Rc<str>>>,
     /// The client of each call in flight, by session, and whether its packet was a text.
-    calls: HashMap<u32, (SocketId, bool)>,
+    calls: FxHashMap<u32, (SocketId, bool)>,
     session: u32,
     /// Clients that are not read because they have sent their share.
     throttled: Vec<SocketId>,
@@ -53,10 +54,10 @@ impl Worker {
         Worker {
             settings,
             admission,
-            clients: HashMap::new(),
+            clients: FxHashMap::default(),
             rooms: HashMap::new(),
-            rooms_by_client: HashMap::new(),
-            calls: HashMap::new(),
+            rooms_by_client: FxHashMap::default(),
+            calls: FxHashMap::default(),
             session: 0,
             throttled: Vec::new(),
         }
@@ -156,9 +157,12 @@ impl Worker {
             if throttled {
                 break;
             }
+            let is_known = client.is_known;
             match client.next(&self.settings, now, &mut output) {
                 Ok(Some(packet)) => {
-                    self.introduce(context, id);
+                    if !is_known {
+                        self.introduce(context, id);
+                    }
                     if let Err(error) = self.forward(context, id, &packet.body) {
                         context.log(format!("client {id} is closed: {error}"));
                         return self.close(context, id);
