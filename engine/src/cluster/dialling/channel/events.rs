@@ -122,6 +122,7 @@ impl Channel {
     /// The handshake is done: queued requests are sent.
     pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
+        self.share_sign_of_life(shard, epoch);
         self.report(shard, Evidence::Connected(epoch));
         self.arm_next(shard);
         self.state.borrow_mut().connect_until = 0;

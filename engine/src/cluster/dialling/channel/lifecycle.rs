@@ -80,6 +80,7 @@ impl Channel {
     /// Handles the expiry of the shard's timer.
     pub(in crate::cluster) fn deadline(&self, shard: &Rc<ShardCore>) {
         self.armed.set(Millis::MAX);
+        self.hear_elsewhere();
         self.expire_backlog(shard);
         if let Err(fault) = self.handle_events(shard, Failure::Broken(&self.last_cause())) {
             // The reader sees only the end, and takes its cause from here.

@@ -12,6 +12,7 @@ use skyring_codec::link::{CallerLimits, CallerLink, HeartbeatLimits};
 use crate::cluster::dialling::channel::backlog::Backlog;
 use crate::cluster::dialling::channel::failure::Fault;
 use crate::cluster::dialling::channel::token::InFlight;
+use crate::cluster::signs_of_life::SignOfLife;
 use crate::config::{NodeAddress, WhenDown};
 use crate::core::ShardCore;
 use crate::core::connection::Connection;
@@ -76,6 +77,8 @@ pub(in crate::cluster) struct Channel {
     pub(super) key: Cell<Key>,
     /// What happens to its calls while the node is down, unless they say otherwise.
     pub(super) when_down: Cell<WhenDown>,
+    /// When the node's process was heard last, on any connection; `None` without one in the native dialect.
+    pub(super) sign_of_life: RefCell<Option<SignOfLife>>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
     pub(super) phase: Cell<Phase>,
@@ -95,6 +98,7 @@ fn heartbeat_limits(down_after_ms: Millis) -> HeartbeatLimits {
         _ => HeartbeatLimits {
             interval_ms: (down_after_ms / 4).max(1),
             silence_ms_max: down_after_ms,
+            turn_ms: 0,
         },
     }
 }
@@ -120,6 +124,7 @@ impl Channel {
             predecessors: RefCell::default(),
             key: Cell::new(Key::from_u64(0)),
             when_down: Cell::new(when_down),
+            sign_of_life: RefCell::default(),
             armed: Cell::new(Millis::MAX),
             phase: Cell::new(Phase::Offline),
             state: RefCell::new(State {
