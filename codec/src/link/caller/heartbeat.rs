@@ -86,7 +86,7 @@ impl CallerLink {
     }
 
     /// Whether the peer has nothing to answer, to acknowledge or to receive.
-    pub(super) fn waits_for_nothing(&self) -> bool {
+    pub fn waits_for_nothing(&self) -> bool {
         self.outstanding() == 0 && self.out_buffer_bytes() == 0 && !self.has_output()
     }
 

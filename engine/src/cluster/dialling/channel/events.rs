@@ -123,6 +123,7 @@ impl Channel {
     pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
         self.share_sign_of_life(shard, epoch);
+        self.begin_idle_time(shard);
         self.report(shard, Evidence::Connected(epoch));
         self.arm_next(shard);
         self.state.borrow_mut().connect_until = 0;

@@ -11,6 +11,7 @@ use skyring_codec::link::{CallerLimits, CallerLink, HeartbeatLimits};
 
 use crate::cluster::dialling::channel::backlog::Backlog;
 use crate::cluster::dialling::channel::failure::Fault;
+use crate::cluster::dialling::channel::idle::Use;
 use crate::cluster::dialling::channel::token::InFlight;
 use crate::cluster::signs_of_life::SignOfLife;
 use crate::config::{NodeAddress, WhenDown};
@@ -81,6 +82,7 @@ pub(in crate::cluster) struct Channel {
     pub(super) sign_of_life: RefCell<Option<SignOfLife>>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
+    pub(super) last_use: Cell<Use>,
     pub(super) phase: Cell<Phase>,
     pub(super) state: RefCell<State>,
     /// Wakes the task to connect: there is something to send, or a connection is requested.
@@ -126,6 +128,7 @@ impl Channel {
             when_down: Cell::new(when_down),
             sign_of_life: RefCell::default(),
             armed: Cell::new(Millis::MAX),
+            last_use: Cell::default(),
             phase: Cell::new(Phase::Offline),
             state: RefCell::new(State {
                 address,
@@ -167,6 +170,10 @@ impl Channel {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
+    }
+
+    pub(super) fn purpose(&self) -> Purpose {
+        self.state.borrow().purpose
     }
 
     pub(super) fn is_retired(&self) -> bool {
