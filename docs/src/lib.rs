@@ -28,6 +28,7 @@ pages! {
     gate = "../chapters/gate.md";
     supervision = "../chapters/supervision.md";
     typed_services = "../chapters/typed-services.md";
+    testing_services = "../chapters/testing-services.md";
     cluster = "../chapters/cluster.md";
     discovery = "../chapters/discovery.md";
     lua = "../chapters/lua.md";
@@ -40,7 +41,10 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    admin = "../chapters/admin.md";
+    on_call = "../chapters/on-call.md";
     security = "../chapters/security.md";
+    tracing = "../chapters/tracing.md";
     console = "../chapters/console.md";
     skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";

@@ -23,6 +23,7 @@ use crate::core::payload::{Kind, Payload};
 use crate::core::placement::{shard_of_handle, shard_of_key};
 use crate::core::request::{RemoteRequest, ReplyTo, Request};
 use crate::core::router::Job;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::service::target::Target;
@@ -91,6 +92,13 @@ impl Client {
         client
     }
 
+    /// The same client whose calls are traced; see [`Call::traced`](crate::Call::traced).
+    pub fn traced(&self) -> Client {
+        let mut client = self.clone();
+        client.options.is_traced = true;
+        client
+    }
+
     /// Another node, by its name in the cluster map.
     pub fn node(&self, name: impl Into<Text>) -> ClientNode {
         ClientNode {
@@ -120,9 +128,13 @@ impl Client {
         self.inject(
             shard,
             Box::new(move |shard| {
-                if let Err(error) =
-                    send_on_shard(shard, (&address, key), payload, ReplyTo::Nobody, (None, false))
-                {
+                if let Err(error) = send_on_shard(
+                    shard,
+                    (&address, key),
+                    payload,
+                    (ReplyTo::Nobody, SpanKey::NONE),
+                    (None, false),
+                ) {
                     shard.refuse(ReplyTo::Nobody, error);
                 }
             }),
@@ -191,6 +203,7 @@ struct CallOptions {
     is_idempotent: bool,
     /// It waits for space.
     waits: bool,
+    is_traced: bool,
     /// What happens to it while its node is down.
     when_down: Option<WhenDown>,
 }
@@ -290,6 +303,7 @@ impl ClientNode {
                     timeout_ms: 0,
                     is_idempotent: false,
                     waits: false,
+                    span: SpanKey::NONE,
                     when_down: None,
                 });
             }),
@@ -309,6 +323,11 @@ fn begin_on_shard(
         return waiter.complete(Outcome::Answer(Err(Error::ShuttingDown)));
     }
     let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
+    let mut span = SpanKey::NONE;
+    if options.is_traced || shard.tracing.is_active() {
+        span = shard.begin_call(target.node.as_ref(), &target.address, &payload, options.is_traced);
+        waiter.set_span(span);
+    }
     match target.node {
         Some(node) => {
             let key = shard.insert_external_waiter(waiter, None);
@@ -326,6 +345,7 @@ fn begin_on_shard(
                 timeout_ms,
                 is_idempotent: options.is_idempotent,
                 waits: options.waits,
+                span,
                 when_down: options.when_down,
             });
         }
@@ -336,7 +356,7 @@ fn begin_on_shard(
                 shard,
                 (&target.address, target.key),
                 payload,
-                reply_to,
+                (reply_to, span),
                 (deadline, options.waits),
             ) {
                 shard.reply(reply_to, Err(error));
@@ -349,7 +369,7 @@ fn send_on_shard(
     shard: &Rc<ShardCore>,
     (address, key): (&Address, u64),
     payload: Payload,
-    reply_to: ReplyTo,
+    (reply_to, span): (ReplyTo, SpanKey),
     (deadline, waits): (Option<u64>, bool),
 ) -> Result<(), Error> {
     let target = shard.resolve(address, key)?;
@@ -361,6 +381,7 @@ fn send_on_shard(
         reply_to,
         waits,
         deadline,
+        span,
     });
     Ok(())
 }

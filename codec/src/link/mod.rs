@@ -39,12 +39,13 @@ mod reassembly;
 mod retained;
 mod sessions;
 
+pub use crate::limits::TRACE_KEPT_BYTES_MAX;
 pub use access::Access;
 pub use acks::ACK_DELAY_MS_MAX;
-pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
+pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest};
 pub use caller::{
     CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, RELEASE_PAUSE_MS,
-    RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX, ReplyError,
+    RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX, ReplyError, TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX,
 };
 pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
 

@@ -17,6 +17,7 @@ mod release;
 mod resume;
 mod resume_acks;
 mod support;
+mod traces;
 mod waiting;
 
 #[path = "../hex/mod.rs"]

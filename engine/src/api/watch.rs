@@ -10,9 +10,9 @@ use crate::cluster::membership::detector::{NodeChange, NodeEvent};
 use crate::cluster::membership::monitor::Monitor;
 use crate::config::WhenDown;
 use crate::core::handle::Address;
-use crate::core::node::random_number;
 use crate::core::payload::Payload;
 use crate::error::{Error, Text};
+use crate::rt;
 use crate::service::end::End;
 use crate::service::node_ref::NodeRef;
 
@@ -41,7 +41,7 @@ impl NodeRef {
         {
             return Ok(End::NodeDown { cause: event.cause });
         }
-        let number = random_number() as i64;
+        let number = rt::random_number() as i64;
         let mut is_new = true;
         loop {
             let question = (

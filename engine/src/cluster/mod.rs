@@ -19,6 +19,7 @@ mod room;
 mod routing;
 pub(crate) mod shared;
 mod signs_of_life;
+pub(crate) mod status;
 mod stop;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,6 @@
 //! The state that the cluster rooms of all shards of a node share.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,10 +11,11 @@ use crate::cluster::signs_of_life::SignsOfLife;
 use crate::config::ClusterMap;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
-use crate::core::node::random_number;
 use crate::core::versioned::Versioned;
 use crate::error::{Error, Text};
+use crate::rt;
 use crate::rt::listener::Listener;
+use crate::status::ListenerStatus;
 
 /// Most listeners of a node.
 pub const LISTENERS_MAX: usize = 64;
@@ -84,6 +83,15 @@ impl ClusterShared {
         Ok(())
     }
 
+    /// Where the node listens.
+    pub(crate) fn listener_statuses(&self) -> Vec<ListenerStatus> {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = |listener: &Listener| ListenerStatus {
+            address: listener.local().to_string(),
+        };
+        listeners.iter().map(address).collect()
+    }
+
     /// Closes all listeners.
     pub(crate) fn close_listeners(&self) {
         let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
@@ -124,6 +132,7 @@ pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
         nonce: secret_bytes(),
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
@@ -133,6 +142,7 @@ pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u
     let node = offer.name.as_ref().map(|name| name.to_string());
     Hello {
         node: node.unwrap_or(hello.node),
+        traces: true,
         ..hello
     }
 }
@@ -140,12 +150,6 @@ pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u
 /// Unpredictable bytes for a nonce.
 fn secret_bytes() -> [u8; NONCE_BYTES] {
     let mut bytes = [0; NONCE_BYTES];
-    let random = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
-    if random.is_err() {
-        // A machine without that device: these are hard to guess too.
-        for half in bytes.chunks_mut(8) {
-            half.copy_from_slice(&random_number().to_le_bytes()[..half.len()]);
-        }
-    }
+    rt::fill_unpredictable(&mut bytes);
     bytes
 }

@@ -1,8 +1,8 @@
 //! The state that all shards of a node share, for every room. The path of a message reads it without a lock.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
 
 use crate::core::handle::{Handle, KEYED};
 use crate::core::injector::Injector;
@@ -10,10 +10,13 @@ use crate::core::jobs::Jobs;
 use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
+use crate::core::spans::Spans;
+use crate::core::trace_state::SlowCalls;
 use crate::core::versioned::Versioned;
 use crate::error::Text;
-use crate::log::Logger;
+use crate::log::{Level, Logger, Origin};
 use crate::metrics::Metrics;
+use crate::rt;
 
 /// What runs once when the node fails.
 pub(crate) type OnFailure = Box<dyn FnOnce(&str) + Send>;
@@ -26,22 +29,26 @@ pub(crate) struct NodeShared {
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
+    /// The spans of traced calls.
+    pub(crate) spans: Spans,
+    pub(crate) slow_calls: SlowCalls,
     pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
     handles: AtomicU32,
     /// The node has begun to stop: supervisors start nothing any more.
     pub(crate) is_stopping: AtomicBool,
+    /// It listens, its first services have started, and it does not stop.
+    pub(crate) is_ready: AtomicBool,
+    /// It has been told to stop.
+    pub(crate) is_leaving: AtomicBool,
+    /// When it was started, by both clocks.
+    pub(crate) started: (Instant, SystemTime),
     /// Why the node has failed, if it has.
     failure: OnceLock<Text>,
     on_failure: Mutex<Option<OnFailure>>,
     /// A random number that the process generates for the node at its start.
     pub(crate) epoch: u64,
-}
-
-/// A random number, unpredictable and unique to this process.
-pub(crate) fn random_number() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// A node's log, for threads other than shards. From [`Caller::node_log`](crate::Caller::node_log).
@@ -70,13 +77,18 @@ impl NodeShared {
             settings,
             logger,
             metrics: Metrics::default(),
+            spans: Spans::default(),
+            slow_calls: SlowCalls::default(),
             jobs,
             open_files_max,
             handles: AtomicU32::new(1),
             is_stopping: AtomicBool::new(false),
+            is_ready: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+            started: (Instant::now(), SystemTime::now()),
             failure: OnceLock::new(),
             on_failure: Mutex::new(None),
-            epoch: random_number(),
+            epoch: rt::random_number(),
         }
     }
 
@@ -85,8 +97,12 @@ impl NodeShared {
         if self.failure.set(cause.into()).is_err() {
             return;
         }
-        self.logger
-            .log(Handle::NONE.0, format!("The node fails: {cause}"));
+        self.logger.write(
+            Origin::Node,
+            Level::Error,
+            Handle::NONE.0,
+            format!("The node fails: {cause}"),
+        );
         let on_failure = self
             .on_failure
             .lock()

@@ -40,6 +40,10 @@ pub(crate) struct Settings {
     pub(crate) accepts_per_second_max: u32,
     /// How long a stop waits for the calls of peers that are in flight, in milliseconds.
     pub(crate) stop_timeout_ms: u64,
+    /// One of so many calls that begin no trace otherwise is traced; 0 = none.
+    pub(crate) trace_every: u32,
+    /// A traced call that takes as long or longer is logged, in milliseconds; 0 = none.
+    pub(crate) slow_call_ms: u64,
     /// The file of the cluster map.
     pub(crate) map_file: Option<PathBuf>,
     /// Where to listen for the node's own name, instead of where the map has it.

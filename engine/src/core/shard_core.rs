@@ -9,6 +9,7 @@ use std::time::Instant;
 use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
+use crate::core::activity::{Figures, Work};
 use crate::core::clock;
 use crate::core::envelope::Envelope;
 use crate::core::fairness::Fairness;
@@ -24,9 +25,12 @@ use crate::core::router::Job;
 use crate::core::router::Router;
 use crate::core::socket_event::Delivery;
 use crate::core::timers::{Timer, Timers};
+use crate::core::trace_state::TraceState;
 use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
+use crate::log::{Level, Origin};
+use crate::rt;
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
 
@@ -43,6 +47,8 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(super) waiters: RefCell<Waiters>,
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
+    pub(crate) tracing: TraceState,
+    pub(crate) figures: Figures,
     now: Cell<Millis>,
     /// A handler runs: further messages are queued.
     pub(crate) is_handling: Cell<bool>,
@@ -68,6 +74,8 @@ impl<R> ShardCore<R> {
             waiters: RefCell::default(),
             timers: Timers::new(now),
             fairness: Fairness::default(),
+            tracing: TraceState::new(node.settings.trace_every),
+            figures: Figures::default(),
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),
@@ -109,6 +117,12 @@ impl<R: ?Sized> ShardCore<R> {
         now
     }
 
+    /// See [`Figures::begin`].
+    #[inline(always)]
+    pub(crate) fn begin_work(&self, work: &Work) -> Option<Instant> {
+        self.figures.begin(work, self.now())
+    }
+
     /// Records that the executor has polled its I/O.
     pub(crate) fn note_io_polled(&self) {
         self.fairness.reset();
@@ -132,7 +146,7 @@ impl<R: ?Sized> ShardCore<R> {
     /// Requests a turn after the tasks that are runnable now.
     pub(crate) fn request_turn(&self) {
         if self.turn_requested.wake() {
-            self.turn_requested_since.set(Some(Instant::now()));
+            self.turn_requested_since.set(Some(rt::now()));
         }
     }
 
@@ -208,6 +222,18 @@ impl<R: ?Sized> ShardCore<R> {
     /// Writes a log line of a service; 0 is the node itself.
     pub(crate) fn log(&self, source: Handle, text: impl std::fmt::Display) {
         self.node.logger.log(source.0, text);
+    }
+
+    /// Writes a log line about the cluster.
+    pub(crate) fn log_cluster(&self, level: Level, text: impl std::fmt::Display) {
+        self.node
+            .logger
+            .write(Origin::Cluster, level, Handle::NONE.0, text);
+    }
+
+    /// Writes a log line about a service, of this level.
+    pub(crate) fn log_service(&self, level: Level, source: Handle, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Service, level, source.0, text);
     }
 }
 
@@ -294,6 +320,11 @@ impl ShardCore {
     /// See [`Router::has_service`].
     pub(crate) fn has_service(&self, handle: Handle) -> bool {
         self.router.has_service(handle)
+    }
+
+    /// See [`Router::inbox_depth`].
+    pub(crate) fn inbox_depth(&self) -> usize {
+        self.router.inbox_depth(self)
     }
 
     /// See [`Router::service_ended`].

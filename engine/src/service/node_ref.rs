@@ -128,6 +128,9 @@ impl NodeRef {
         timeout: Option<Duration>,
     ) {
         let shard = &self.caller.shard;
+        let span = self
+            .caller
+            .span_of(Some(&self.route.node), &address, &payload, reply_to);
         let timeout_ms = timeout.map_or(shard.node.settings.call_timeout_ms, whole_milliseconds);
         let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
         shard.request_by_route(
@@ -142,6 +145,7 @@ impl NodeRef {
                 timeout_ms,
                 is_idempotent: false,
                 waits: false,
+                span,
                 when_down: self.when_down,
             },
         );

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::timers::Timer;
 use crate::core::waiters::Outcome;
+use crate::log::{Level, Origin};
 use crate::rt;
 use crate::rt::guard::{GUARD_TICK, Guard};
 use crate::rt::notify::Notify;
@@ -96,8 +97,10 @@ impl Tasks {
         core.fairness.poll_requested.wake();
         self.guard_cancelled.wake();
         injector.bell().ring();
-        let started = Instant::now();
-        while (self.running.get() > 0 || !rooms.cluster.is_closed()) && started.elapsed() < STOP_TIME_MAX {
+        let started = rt::now();
+        while (self.running.get() > 0 || !rooms.cluster.is_closed())
+            && rt::now().saturating_duration_since(started) < STOP_TIME_MAX
+        {
             rt::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -182,9 +185,13 @@ impl Tasks {
     }
 
     fn record_rescued_sleep(&self, why: &str) {
+        let figures = &self.core.figures;
+        figures.sleeps_rescued.set(figures.sleeps_rescued.get() + 1);
         self.core.node.metrics.sleeps_rescued.add(1);
-        self.core.log(
-            Handle::NONE,
+        self.core.node.logger.write(
+            Origin::Node,
+            Level::Warning,
+            Handle::NONE.0,
             format!(
                 "shard {} slept although {why}; the guard tick woke it",
                 self.core.index

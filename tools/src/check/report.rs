@@ -200,6 +200,13 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
             lines.add(name, value);
         }
     }
+    if let Some(admin) = &config.admin {
+        let who = match admin.has_token() {
+            true => "for those who have the token",
+            false => "for everybody on this machine",
+        };
+        lines.add("admin", format!("http://{}, {who}", admin.address()));
+    }
     for (name, service) in &config.services {
         let keyed = if service.keyed { "keyed " } else { "" };
         let kind = format!("{keyed}{} {}", service.kind, service.arguments);

@@ -136,6 +136,7 @@ impl World {
             nonce,
             resume: Resumption::New,
             attempt: 0,
+            traces: false,
         }
     }
 

@@ -20,8 +20,12 @@ mod native;
 mod release;
 mod resume;
 mod skynet;
+mod state;
+mod traces;
 
 pub(super) use resume::put_ack;
+
+pub use traces::{TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX};
 
 pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
 pub use release::{RELEASE_PAUSE_MS, RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX};
@@ -34,6 +38,7 @@ use bytes::Bytes;
 use self::handshake::Offer;
 use self::release::Release;
 use self::resume::{Ended, Resume};
+use self::traces::Traces;
 use super::deadlines::{Deadlines, GroupKey};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
@@ -100,6 +105,7 @@ pub struct CallerLink {
     sends_dropped: u64,
     heartbeat: Heartbeat,
     resume: Resume,
+    traces: Traces,
     release: Release,
 }
 
@@ -139,6 +145,7 @@ impl CallerLink {
             sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
             resume: Resume::new(limits.is_resumed),
+            traces: Traces::default(),
             release: Release::new(),
         }
     }
@@ -249,6 +256,9 @@ impl CallerLink {
     /// Encodes a message into the out-buffer; returns whether it is there.
     #[inline(always)]
     fn encode(&mut self, dialect: Dialect, message: &mut Message) -> bool {
+        if !self.traces.is_empty() {
+            self.encode_trace(dialect, message.number);
+        }
         match dialect {
             Dialect::Skynet => self.encode_skynet(message),
             Dialect::Native => {
@@ -322,6 +332,7 @@ impl CallerLink {
         self.queue.wait(|_| true);
         self.abandon();
         self.resume.clear();
+        self.traces.clear();
     }
 
     fn forget_connection(&mut self) {
@@ -486,60 +497,6 @@ impl CallerLink {
             self.release.deadline(),
         ];
         all.into_iter().flatten().min()
-    }
-
-    /// Calls without an event yet, not counting events that were not polled.
-    pub fn outstanding(&self) -> usize {
-        self.sessions.outstanding()
-    }
-
-    /// Whether no call is outstanding, no event is left to poll and no byte is left to write.
-    pub fn is_idle(&self) -> bool {
-        let is_waiting = self.out_buffer_bytes() > 0 || self.has_output();
-        self.outstanding() == 0 && self.failures.is_empty() && !is_waiting
-    }
-
-    /// Whether the peer may still have to receive a message: one waits for a connection, for the socket, or, in a session,
-    /// for an acknowledgement.
-    pub fn has_unreceived(&self) -> bool {
-        match self.resume.has_session() {
-            true => self.queue.cost() + self.queue.retained_cost() > 0,
-            false => self.out_buffer_bytes() > 0,
-        }
-    }
-
-    /// The calls and sends that were accepted so far.
-    pub fn messages_accepted(&self) -> u64 {
-        self.queue.next_number()
-    }
-
-    /// Whether a TCP connection is up, as far as it was reported to this link.
-    pub fn is_connected(&self) -> bool {
-        self.stage != Stage::Down
-    }
-
-    /// The dialect of the connection; None without one, and until the peer has answered the hello.
-    pub fn dialect(&self) -> Option<Dialect> {
-        match self.stage {
-            Stage::Up(dialect) | Stage::Draining(dialect) => Some(dialect),
-            Stage::Down | Stage::Handshake { .. } => None,
-        }
-    }
-
-    /// Whether bytes of an unfinished package, frame or reply are held.
-    pub fn has_partial_input(&self) -> bool {
-        self.framer.has_partial() || !self.partials.is_empty() || self.frames.has_partial()
-    }
-
-    /// Replies without an outstanding call: mostly of calls that had expired.
-    pub fn late_replies(&self) -> u64 {
-        self.late_replies
-    }
-
-    /// Sends that were dropped before a byte of them was transmitted: their deadline had passed before a connection
-    /// took them, or the link was closed or abandoned.
-    pub fn sends_dropped(&self) -> u64 {
-        self.sends_dropped
     }
 
     /// Fills `slices` with the next output; returns how many were filled. None without a connection.

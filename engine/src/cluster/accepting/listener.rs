@@ -1,7 +1,6 @@
 //! Listening for peers: admission of connections, and their distribution to the shards.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,9 +12,10 @@ use crate::core::clock;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::error::Error;
-use crate::log::Throttle;
+use crate::log::{Level, Origin, Throttle};
 use crate::metrics::Counter;
-use crate::rt::listener::{Incoming, Listener, turn_away};
+use crate::rt::listener::{Incoming, Listener};
+use crate::rt::socket::Socket;
 
 /// Most connections of one listener unless `cluster.open` says otherwise.
 pub const CLIENTS_MAX_DEFAULT: usize = 8_192;
@@ -54,7 +54,9 @@ pub(crate) fn open(
                     0 => String::new(),
                     count => format!(" ({count} more since the last such line)"),
                 };
-                node.logger.log(
+                node.logger.write(
+                    Origin::Cluster,
+                    Level::Warning,
                     Handle::NONE.0,
                     format!("a connection is turned away: {why}{more}"),
                 );
@@ -68,7 +70,7 @@ pub(crate) fn open(
         let admission = match clients.admit(clock::now_ms(), peer, &offer) {
             Ok(admission) => admission,
             Err(refusal) => {
-                turn_away(socket);
+                socket.turn_away();
                 let (counter, why) = match refusal {
                     Refusal::Full => (
                         &metrics.connections_refused,
@@ -112,7 +114,7 @@ pub(crate) fn open(
 fn pass_to_shard(
     node: &NodeShared,
     shard: usize,
-    socket: OwnedFd,
+    socket: Socket,
     peer: SocketAddr,
     admission: Arc<Admission>,
 ) -> bool {

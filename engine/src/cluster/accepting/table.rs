@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use skyring_codec::link::CalleeLink;
@@ -14,10 +13,11 @@ use crate::cluster::accepting::inbound::Inbound;
 use crate::cluster::accepting::sessions::SessionLookup;
 use crate::cluster::room::ClusterShard;
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::slab::Key;
 use crate::error::Error;
+use crate::log::Level;
+use crate::rt::socket::Socket;
 use crate::rt::stream::Stream;
 
 impl ClusterShard {
@@ -25,7 +25,7 @@ impl ClusterShard {
     pub(crate) fn accept(
         &self,
         shard: &Rc<ShardCore>,
-        socket: OwnedFd,
+        socket: Socket,
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
@@ -45,6 +45,7 @@ impl ClusterShard {
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
+        shard.log_cluster(Level::Debug, format_args!("{peer} has connected"));
         let inbound = self.add_inbound(shard, peer, admission);
         inbound.await_proof(shard);
         inbound.begin(shard, stream);
@@ -54,7 +55,7 @@ impl ClusterShard {
     pub(crate) fn take_over(
         &self,
         shard: &Rc<ShardCore>,
-        socket: OwnedFd,
+        socket: Socket,
         peer: SocketAddr,
         admission: Arc<Admission>,
         link: CalleeLink,
@@ -152,11 +153,11 @@ impl ClusterShard {
 }
 
 /// Binds an accepted socket to this shard's executor; on failure, closes it and logs why.
-fn adopt(shard: &ShardCore, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stream>> {
+fn adopt(shard: &ShardCore, socket: Socket, peer: SocketAddr) -> Option<Rc<Stream>> {
     match Stream::adopt(socket) {
         Ok(stream) => Some(Rc::new(stream)),
         Err(error) => {
-            shard.log(Handle::NONE, format!("connection from {peer}: {error}"));
+            shard.log_cluster(Level::Warning, format!("connection from {peer}: {error}"));
             None
         }
     }

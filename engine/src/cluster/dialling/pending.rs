@@ -174,6 +174,7 @@ mod tests {
     use crate::core::handle::{Address, Handle};
     use crate::core::payload::Payload;
     use crate::core::request::ReplyTo;
+    use crate::core::spans::SpanKey;
 
     fn request(key: u64, bytes: usize) -> RemoteRequest {
         RemoteRequest {
@@ -188,6 +189,7 @@ mod tests {
             timeout_ms: 0,
             is_idempotent: false,
             waits: false,
+            span: SpanKey::NONE,
             when_down: None,
         }
     }

@@ -12,6 +12,7 @@ use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 
 /// A call to a group.
@@ -28,6 +29,7 @@ pub(in crate::cluster) struct GroupCall {
     pub(super) is_idempotent: bool,
     /// It waits for space at its member instead of being refused.
     pub(super) waits: bool,
+    pub(super) span: SpanKey,
     /// It waits while all members are down.
     pub(super) waits_for_members: bool,
     /// The members that it was sent to, one bit each.
@@ -58,6 +60,7 @@ impl GroupCall {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            span: self.span,
             // It goes to another member, and only waits when all are down.
             when_down: Some(WhenDown::Fail),
         }
@@ -78,6 +81,7 @@ impl GroupCall {
             is_idempotent: self.is_idempotent,
             waits: self.waits,
             when_down: Some(WhenDown::Wait),
+            span: self.span,
         }
     }
 

@@ -68,6 +68,7 @@ impl ClusterShard {
             timeout_ms: request.timeout_ms,
             is_idempotent: request.is_idempotent,
             waits: request.waits,
+            span: request.span,
             waits_for_members,
             tried: 0,
             running: 0,

@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 use skyring_codec::Millis;
 
 use crate::error::Text;
+use crate::rt;
 
 /// The state of a node, as another node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -110,7 +111,7 @@ impl NodeEvent {
             node: Text::clone(node),
             change,
             cause,
-            time: SystemTime::now(),
+            time: rt::wall_clock(),
         }
     }
 

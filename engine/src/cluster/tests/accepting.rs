@@ -3,7 +3,6 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, CallerRequest};
 use skyring_codec::seri;
 use skyring_codec::skynet;
@@ -75,7 +74,7 @@ impl Caller {
             cluster.settle();
             let received = self.remote.received();
             if !received.is_empty() {
-                self.link.receive(Bytes::from(received));
+                self.link.receive(received);
             }
             while let Some(event) = self.link.poll_event(cluster.shard().now()).expect("the protocol") {
                 events.push(event);

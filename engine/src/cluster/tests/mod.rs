@@ -7,6 +7,7 @@ mod groups;
 mod idle;
 mod membership;
 mod peers;
+mod scaling;
 mod when_down;
 
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ use crate::core::recorder::{Component, Handed};
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::settings::Settings;
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::core::timers::Timer;
 use crate::core::waiters::{Outcome, Polled};
 use crate::error::Error;
@@ -103,6 +105,7 @@ impl Cluster {
             timeout_ms: CALL_TIMEOUT_MS,
             is_idempotent: false,
             waits: false,
+            span: SpanKey::NONE,
             when_down: None,
         };
         change(&mut request);

@@ -19,7 +19,7 @@ use crate::config::{Etcd, EtcdEndpoint};
 use crate::control::Outlet;
 use crate::control::entry::{Entry, NodeValue};
 use crate::control::registry::{DISCOVERED_NODES_MAX, Registry, Update};
-use crate::core::node::random_number;
+use crate::rt::random_number;
 
 /// The shortest pause between two sessions.
 pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -114,7 +114,7 @@ pub(crate) async fn run(
         };
         if !task.is_lost {
             task.is_lost = true;
-            task.outlet.log(format!(
+            task.outlet.warn(format!(
                 "etcd is lost, and the cluster map stays as it is: {}: {cause}",
                 endpoint.address
             ));
@@ -243,7 +243,7 @@ impl Task {
         self.own = Own::Taken;
         if self.reported.as_ref() != Some(&cause) {
             self.outlet
-                .log(format!("etcd: other nodes do not find this one: {cause}"));
+                .warn(format!("etcd: other nodes do not find this one: {cause}"));
             self.reported = Some(cause);
         }
     }

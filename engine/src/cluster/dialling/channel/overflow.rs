@@ -34,6 +34,7 @@ impl Channel {
             timeout_ms: outgoing.timeout_ms,
             is_idempotent: outgoing.is_idempotent,
             waits,
+            span: outgoing.span,
             when_down: outgoing.when_down,
         };
         if !self.backlog.is_active() {
@@ -46,7 +47,9 @@ impl Channel {
         let waiting = self.backlog.calls.borrow().len();
         if !waits || waiting >= WAITING_CALLS_MAX {
             let what = format!("channel to {}: {waiting} calls wait for space", self.node);
-            return shard.refuse(reply_to, Error::overloaded(what));
+            let error = Error::overloaded(what);
+            self.figures.count_error(&error);
+            return shard.refuse(reply_to, error);
         }
         if let Some(deadline) = call.deadline {
             self.arm(shard, deadline);
@@ -108,6 +111,7 @@ impl Channel {
             } else {
                 Failure::Down(&self.last_cause()).error(&self.node, false)
             };
+            self.figures.count_error(&error);
             shard.refuse(call.reply_to, error);
         }
     }
@@ -125,7 +129,9 @@ impl Channel {
         condition: impl Fn(&RemoteRequest) -> bool,
     ) {
         for call in self.backlog.take_where(condition) {
-            shard.refuse(call.reply_to, failure.error(&self.node, false));
+            let error = failure.error(&self.node, false);
+            self.figures.count_error(&error);
+            shard.refuse(call.reply_to, error);
         }
         self.connection.written.wake();
     }

@@ -11,6 +11,7 @@ use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::Address;
 use crate::core::request::{Outgoing, RemoteRequest, ReplyTo};
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 
 impl Channel {
@@ -59,6 +60,7 @@ impl Channel {
             timeout_ms,
             is_idempotent,
             waits: _,
+            span,
             when_down,
         } = outgoing;
         let token = match reply_to {
@@ -70,24 +72,26 @@ impl Channel {
             WhenDown::Fail => token,
             WhenDown::Wait => token.map(token::waiting),
         };
-        let accepted = self.connection.link.borrow_mut().request(
-            shard.now(),
-            CallerRequest {
-                address: wire_address(address),
-                source: source.0,
-                key,
-                payload: std::mem::take(&mut payload.0),
-                deadline,
-                token,
-                is_idempotent,
-            },
-        );
+        let request = CallerRequest {
+            address: wire_address(address),
+            source: source.0,
+            key,
+            payload: std::mem::take(&mut payload.0),
+            deadline,
+            token,
+            is_idempotent,
+        };
+        let accepted = match span.is_some() {
+            false => self.connection.link.borrow_mut().request(shard.now(), request),
+            true => self.request_traced(shard, request, span),
+        };
         if let Err(error) = accepted {
             if let Some(Token::InTable(key)) = token.map(Token::of) {
                 self.in_flight.borrow_mut().remove(key);
             }
             return Err(error);
         }
+        self.figures.count(shard, token);
         if let Some(deadline) = deadline {
             self.arm(shard, deadline);
         }
@@ -97,6 +101,32 @@ impl Channel {
             self.connect_requested.wake();
         }
         Ok(())
+    }
+
+    /// Gives the link a request with a trace tag.
+    #[cold]
+    fn request_traced(
+        &self,
+        shard: &Rc<ShardCore>,
+        request: CallerRequest<'_>,
+        span: SpanKey,
+    ) -> Result<(), LinkError> {
+        let mut link = self.connection.link.borrow_mut();
+        let Some(tag) = shard.tag_of(span) else {
+            return link.request(shard.now(), request);
+        };
+        link.request_traced(shard.now(), request, tag.to_text().into(), span.number())?;
+        drop(link);
+        self.note_traces_sent(shard);
+        Ok(())
+    }
+
+    /// Notes in their spans which traced requests have come into the out-buffer.
+    pub(super) fn note_traces_sent(&self, shard: &ShardCore) {
+        let mut link = self.connection.link.borrow_mut();
+        while let Some(number) = link.next_trace_sent() {
+            shard.note_sent(SpanKey::from_number(number));
+        }
     }
 
     /// Inserts a call into the table; returns its token.
@@ -122,6 +152,7 @@ impl Channel {
             },
             LinkError::InvalidName { .. } => Error::invalid(error.to_string()),
         };
+        self.figures.count_error(&error);
         shard.refuse(reply_to, error);
     }
 }

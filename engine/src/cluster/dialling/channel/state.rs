@@ -11,6 +11,7 @@ use skyring_codec::link::{CallerLimits, CallerLink, HeartbeatLimits};
 
 use crate::cluster::dialling::channel::backlog::Backlog;
 use crate::cluster::dialling::channel::failure::Fault;
+use crate::cluster::dialling::channel::figures::ChannelFigures;
 use crate::cluster::dialling::channel::idle::Use;
 use crate::cluster::dialling::channel::token::InFlight;
 use crate::cluster::signs_of_life::SignOfLife;
@@ -90,6 +91,7 @@ pub(in crate::cluster) struct Channel {
     /// Wakes the task to connect before its pause is over.
     pub(super) retry_now: Notify,
     pub(super) failure_log: Throttle,
+    pub(super) figures: ChannelFigures,
 }
 
 /// The heartbeat of a connection, from the time after which a node is down: a ping after a quarter of that. A node is
@@ -143,6 +145,7 @@ impl Channel {
             connect_requested: Notify::default(),
             retry_now: Notify::default(),
             failure_log: Throttle::new(FAILURE_LOG_INTERVAL_MS),
+            figures: ChannelFigures::default(),
         })
     }
 

@@ -106,6 +106,9 @@ impl Channel {
         if when_down.waits() && !is_refusal(&cause) {
             return false;
         }
+        let is_denied = cause.starts_with("denied: ");
+        self.figures
+            .count_code(if is_denied { "denied" } else { "unreachable" });
         shard.cluster().refuse_down(shard, &self.node, &cause, reply_to);
         true
     }
