@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 
 use crate::cluster::accepting::admission::Offer;
+use crate::cluster::signs_of_life::SignsOfLife;
 use crate::config::ClusterMap;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
@@ -28,6 +29,8 @@ pub(crate) struct ClusterShared {
     pub(crate) shards_drained: AtomicUsize,
     /// The name under which the node first listened.
     opened_as: OnceLock<Text>,
+    /// When each process with a connection was heard last.
+    pub(in crate::cluster) signs_of_life: SignsOfLife,
     /// Why each unreachable node cannot be reached.
     failures: Mutex<HashMap<Text, Text>>,
 }
@@ -40,6 +43,7 @@ impl ClusterShared {
             proxies: Mutex::default(),
             shards_drained: AtomicUsize::new(0),
             opened_as: OnceLock::new(),
+            signs_of_life: SignsOfLife::default(),
             failures: Mutex::default(),
         })
     }

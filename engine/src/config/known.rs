@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 53] = [
+pub(super) const NODE_KEYS: [&str; 54] = [
     "accepts_per_second_max",
     "address",
     "admin",
@@ -29,6 +29,7 @@ pub(super) const NODE_KEYS: [&str; 53] = [
     "down_after_ms",
     "enablessl",
     "harbor",
+    "idle_close_ms",
     "keyfile",
     "log_format",
     "log_levels",

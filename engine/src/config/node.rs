@@ -113,6 +113,9 @@ pub struct NodeConfig {
     /// `down_after_ms`: how long another node may show no sign of life before it is called down, in milliseconds,
     /// 0..=[`HEARTBEAT_MS_MAX`]; 0 is for ever. Default: [`DOWN_AFTER_MS_DEFAULT`].
     pub down_after_ms: u32,
+    /// `idle_close_ms`: after how long without a message a channel to a peer is closed, in milliseconds; 0 is never.
+    /// Default: never.
+    pub idle_close_ms: u32,
     /// `clients_per_source_max`: most connections of a listener from one source. Default:
     /// [`CLIENTS_PER_SOURCE_DEFAULT`].
     pub clients_per_source_max: usize,
@@ -272,6 +275,11 @@ impl NodeConfig {
             0..=HEARTBEAT_MS_MAX as i64,
             "milliseconds, 0 to 3600000; 0 is for ever",
         )?;
+        let idle_close_ms = keys.number(
+            "idle_close_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for never",
+        )?;
         let clients_per_source_max = keys.number(
             "clients_per_source_max",
             1..=i64::from(u32::MAX),
@@ -370,6 +378,7 @@ impl NodeConfig {
             call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
             channels,
             down_after_ms: down_after_ms.unwrap_or(DOWN_AFTER_MS_DEFAULT),
+            idle_close_ms: idle_close_ms.unwrap_or(0),
             clients_per_source_max: clients_per_source_max.unwrap_or(CLIENTS_PER_SOURCE_DEFAULT),
             accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) call_timeout_ms: u64,
     /// How long another node may show no sign of life before it is marked down, in milliseconds; 0 = for ever.
     pub(crate) down_after_ms: u64,
+    /// After how long without a message a channel is closed, in milliseconds; 0 = never.
+    pub(crate) idle_close_ms: u64,
     /// Its name in the cluster map; empty when it has none.
     pub(crate) name: String,
     /// How many channels to open to each peer, and to accept from each peer; `None`: the peer's number, else 1.

@@ -142,6 +142,7 @@ impl NodeBuilder {
                 down_after_ms: u64::from(config.down_after_ms),
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
                 when_down: config.when_down,
+                idle_close_ms: u64::from(config.idle_close_ms),
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
                 trace_every: config.trace_one_in,
@@ -235,6 +236,13 @@ impl NodeBuilder {
     /// zero = for ever, an hour is the most. A connection without traffic is pinged after a quarter of it.
     pub fn down_after(mut self, time: Duration) -> NodeBuilder {
         self.settings.down_after_ms = whole_milliseconds(time).min(HEARTBEAT_MS_MAX);
+        self
+    }
+
+    /// After how long without a message a channel to another node is closed, in whole milliseconds; zero = never, which is
+    /// the default. It is opened again when it is used. Channels of monitored nodes and of members of groups stay.
+    pub fn idle_close(mut self, time: Duration) -> NodeBuilder {
+        self.settings.idle_close_ms = whole_milliseconds(time);
         self
     }
 

@@ -491,7 +491,7 @@ impl CallerLink {
         };
         let all = [
             self.deadlines.next(),
-            self.heartbeat.deadline(),
+            self.heartbeat.deadline(|| self.waits_for_nothing()),
             handshake,
             of_session,
             self.release.deadline(),

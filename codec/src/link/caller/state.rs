@@ -24,6 +24,11 @@ impl CallerLink {
         }
     }
 
+    /// The calls and sends that were accepted so far.
+    pub fn messages_accepted(&self) -> u64 {
+        self.queue.next_number()
+    }
+
     /// Whether a TCP connection is up, as far as it was reported to this link.
     pub fn is_connected(&self) -> bool {
         self.stage != Stage::Down

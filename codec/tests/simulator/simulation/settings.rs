@@ -136,6 +136,7 @@ impl Settings {
         let heartbeat = HeartbeatLimits {
             interval_ms,
             silence_ms_max: interval_ms * random.between(2..=5),
+            turn_ms: 0,
         };
         let (caller_limits, callee_limits) = limits(random);
         let latency_ms_max = random.pick(&[0, 1, 20, 200]);
@@ -200,6 +201,7 @@ impl Settings {
         let mut random = Random::new(seed ^ 0x4e1e_a5e0_0e1e);
         self.caller_limits.released_at_once_min = random.pick(&[1, 2, 5, 256]);
         self.are_withdrawn_all = random.chance(500);
+        self.heartbeat.turn_ms = random.pick(&[0, self.heartbeat.interval_ms / 4]);
     }
 
     /// The access of a link of a node, if it has a secret.

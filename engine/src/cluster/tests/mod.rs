@@ -4,6 +4,7 @@
 mod accepting;
 mod dialling;
 mod groups;
+mod idle;
 mod membership;
 mod peers;
 mod scaling;

@@ -36,6 +36,8 @@ impl Inbound {
         if shard.cluster().is_draining() {
             self.send_goodbye(shard);
         }
+        let sign = shard.cluster().shared.signs_of_life.of(peer_hello.epoch);
+        self.sign_of_life.replace(Some(sign));
         self.connection.flush_later(shard);
     }
 

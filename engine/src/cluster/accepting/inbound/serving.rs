@@ -137,6 +137,7 @@ impl Inbound {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
+            self.note_sign_of_life(shard);
             shard.read_buffer.begin_work();
             let taken = self.take_requests(shard).await;
             shard.read_buffer.end_work();
@@ -170,6 +171,15 @@ impl Inbound {
                 rt::relax().await;
                 shard.note_io_polled();
             }
+        }
+    }
+
+    /// Bytes were received: a sign of life of the peer's process, if it has proved who it is.
+    fn note_sign_of_life(&self, shard: &ShardCore) {
+        if self.waiting_since.get().is_none()
+            && let Some(sign) = &*self.sign_of_life.borrow()
+        {
+            sign.note(shard.now());
         }
     }
 

@@ -12,6 +12,7 @@ use skyring_codec::native::{Hello, NONCE_BYTES};
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::budget::Budget;
 use crate::cluster::accepting::inbound::permit::Permit;
+use crate::cluster::signs_of_life::SignOfLife;
 use crate::config::Security;
 use crate::core::connection::Connection;
 use crate::core::slab::Key;
@@ -94,6 +95,8 @@ pub(in crate::cluster) struct Inbound {
     pub(super) budget: Rc<Budget>,
     /// Bytes counted for it in the shard's sum.
     pub(super) held: Cell<usize>,
+    /// When the peer's process was heard last, on any connection; `None` in the skynet dialect.
+    pub(super) sign_of_life: RefCell<Option<SignOfLife>>,
     /// It was read or answered since the last sweep.
     pub(super) is_active: Cell<bool>,
     /// It is dispatching requests, and counts its memory after that.
@@ -145,6 +148,7 @@ impl Inbound {
             permit: RefCell::default(),
             budget: Rc::clone(budget),
             held: Cell::new(0),
+            sign_of_life: RefCell::default(),
             is_active: Cell::new(true),
             is_dispatching: Cell::new(false),
             refused: Cell::new(0),

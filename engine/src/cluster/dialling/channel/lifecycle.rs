@@ -80,6 +80,9 @@ impl Channel {
     /// Handles the expiry of the shard's timer.
     pub(in crate::cluster) fn deadline(&self, shard: &Rc<ShardCore>) {
         self.armed.set(Millis::MAX);
+        self.hear_elsewhere();
+        // Before a ping is written, which would be something that waits.
+        self.close_if_unused(shard);
         self.expire_backlog(shard);
         if let Err(fault) = self.handle_events(shard, Failure::Broken(&self.last_cause())) {
             // The reader sees only the end, and takes its cause from here.
@@ -96,7 +99,8 @@ impl Channel {
     pub(super) fn arm_next(&self, shard: &ShardCore) {
         let next = self.connection.link.borrow().next_deadline();
         let waiting = self.backlog.next_deadline();
-        if let Some(next) = next.into_iter().chain(waiting).min() {
+        let idle = self.idle_deadline(shard);
+        if let Some(next) = next.into_iter().chain(waiting).chain(idle).min() {
             self.arm(shard, next.max(shard.now() + 1));
         }
     }

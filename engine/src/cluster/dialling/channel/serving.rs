@@ -53,6 +53,7 @@ impl Channel {
 
         let fault = self.read_replies(shard, &stream).await;
 
+        self.sign_of_life.take();
         let phase = self.phase.replace(Phase::Offline);
         let fault = self.connection.detach().map_or(fault, Fault::new);
         let fault = self.state.borrow_mut().fault.take().unwrap_or(fault);
@@ -124,6 +125,7 @@ impl Channel {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
+            self.note_sign_of_life(shard);
             if let Err(fault) = self.handle_events(shard, Failure::Disabled) {
                 return fault;
             }

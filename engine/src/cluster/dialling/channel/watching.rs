@@ -19,6 +19,34 @@ impl Channel {
         }
     }
 
+    /// Shares the sign of life of the process that has answered. Of all connections between two idle nodes one is pinged: the
+    /// first channel from the node with the lower epoch.
+    pub(super) fn share_sign_of_life(&self, shard: &ShardCore, epoch: Option<u64>) {
+        let sign = epoch.map(|epoch| shard.cluster().shared.signs_of_life.of(epoch));
+        let interval_ms = shard.node.settings.down_after_ms / 4;
+        let turn_ms = match epoch {
+            Some(epoch) if self.number != 1 || shard.node.epoch > epoch => interval_ms / 2,
+            _ => 0,
+        };
+        self.connection.link.borrow_mut().set_turn(turn_ms);
+        self.sign_of_life.replace(sign);
+        self.note_sign_of_life(shard);
+    }
+
+    /// Bytes were received.
+    pub(super) fn note_sign_of_life(&self, shard: &ShardCore) {
+        if let Some(sign) = &*self.sign_of_life.borrow() {
+            sign.note(shard.now());
+        }
+    }
+
+    /// Tells the link when the process was heard on another connection.
+    pub(super) fn hear_elsewhere(&self) {
+        if let Some(sign) = &*self.sign_of_life.borrow() {
+            self.connection.link.borrow_mut().hear_elsewhere(sign.heard());
+        }
+    }
+
     /// Keeps the channel connected even if there is nothing to send.
     pub(in crate::cluster) fn probe(&self) {
         {

@@ -74,6 +74,7 @@ impl Others {
             link.watch(HeartbeatLimits {
                 interval_ms: DOWN_AFTER_MS / 4,
                 silence_ms_max: DOWN_AFTER_MS,
+                turn_ms: 0,
             });
             Other {
                 dialled: None,
