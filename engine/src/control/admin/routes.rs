@@ -17,7 +17,7 @@ use super::collect::{Fresh, reports};
 use super::metrics::{self, KnownChannels};
 use super::server::Deadline;
 use super::status::Assembly;
-use super::{AdminParts, access, probe};
+use super::{AdminParts, access, dashboard, probe};
 use crate::status::NodeStatus;
 
 /// The longest profile, in seconds.
@@ -35,14 +35,6 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 const SVG: &str = "image/svg+xml";
-
-/// The page that says what there is.
-const INDEX: &str = include_str!("index.html");
-
-/// What it may do: show itself, and ask this server.
-const INDEX_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-                            img-src 'self' data: blob:; frame-src blob:; base-uri 'none'; form-action 'none'; \
-                            frame-ancestors 'none'";
 
 /// A flame graph has a script, which may not reach this server.
 const SVG_POLICY: &str =
@@ -186,7 +178,10 @@ pub(super) async fn respond(routes: &Routes, request: &Request<Incoming>, deadli
         "/metrics" => routes.metrics().await,
         "/api/status" => routes.status_document().await,
         "/api/profile" => routes.profile(request.uri().query(), deadline).await,
-        _ => with_policy(answer(StatusCode::OK, HTML, INDEX), INDEX_POLICY),
+        _ => with_policy(
+            answer(StatusCode::OK, HTML, dashboard::PAGE.as_str()),
+            &dashboard::POLICY,
+        ),
     }
 }
 
