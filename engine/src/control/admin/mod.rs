@@ -8,6 +8,7 @@
 
 mod access;
 mod collect;
+mod dashboard;
 mod metrics;
 mod probe;
 mod process;

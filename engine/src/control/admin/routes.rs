@@ -18,7 +18,7 @@ use super::collect::{Fresh, Shards, reports};
 use super::metrics::{self, KnownChannels};
 use super::server::Deadline;
 use super::status::Assembly;
-use super::{AdminParts, access, probe};
+use super::{AdminParts, access, dashboard, probe};
 use crate::status::NodeStatus;
 
 /// The longest profile, in seconds.
@@ -36,12 +36,6 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 const SVG: &str = "image/svg+xml";
-
-/// The page that says what there is.
-const INDEX: &str = include_str!("index.html");
-
-/// What it may do: show itself, and ask this server.
-const INDEX_POLICY: &str = include_str!("page_policy.txt").trim_ascii_end();
 
 /// A flame graph has a script, which may not reach this server.
 const SVG_POLICY: &str = include_str!("graph_policy.txt").trim_ascii_end();
@@ -189,7 +183,10 @@ pub(super) async fn respond(routes: &Routes, request: &Request<Incoming>, deadli
         "/metrics" => routes.metrics().await,
         "/api/status" => routes.status_document().await,
         "/api/profile" => routes.profile(request.uri().query(), deadline).await,
-        _ => with_policy(answer(StatusCode::OK, HTML, INDEX), INDEX_POLICY),
+        _ => with_policy(
+            answer(StatusCode::OK, HTML, dashboard::PAGE.as_str()),
+            &dashboard::POLICY,
+        ),
     }
 }
 
