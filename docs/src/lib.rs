@@ -41,7 +41,10 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    admin = "../chapters/admin.md";
+    on_call = "../chapters/on-call.md";
     security = "../chapters/security.md";
+    tracing = "../chapters/tracing.md";
     console = "../chapters/console.md";
     skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";

@@ -54,6 +54,7 @@ mod rt;
 mod service;
 mod shard;
 mod socket;
+pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod typed;
@@ -64,7 +65,9 @@ pub use crate::core::payload::{Kind, Payload};
 pub use crate::core::placement;
 pub use crate::core::settings::DialectChoice;
 pub use crate::core::socket_event::{SocketEvent, SocketId, SocketNews};
+pub use crate::core::spans::{Span, SpanEnd};
 pub use api::cluster::{Cluster, Open, OpenOptions};
+pub use api::spans::Wanted as WantedSpans;
 pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 pub use cluster::membership::monitor::Monitor;
@@ -82,6 +85,7 @@ pub use service::kinds::Kinds;
 pub use service::list::ServiceInfo;
 pub use service::message::{Answer, Message};
 pub use service::node_ref::NodeRef;
+pub use service::report::Report;
 pub use service::responder::Responder;
 pub use service::sleep::Sleep;
 pub use service::stop::Stop;
@@ -95,12 +99,19 @@ pub use socket::{SocketInfo, SocketSort, Sockets};
 
 /// The sources of cluster maps, for commands that read and edit them without a node.
 pub mod discovery {
-    pub use crate::control::directory::{FoundNode, nodes, set, unset};
+    pub use crate::control::directory::{FoundNode, map, nodes, set, unset};
+}
+
+/// What the fuzz entries of the engine run; no part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::control::fuzzing::{Note, dns_answers, etcd_answers};
 }
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
     pub use crate::api::node_service::LEASES_MAX;
+    pub use crate::api::spans::SPANS_ANSWERED_MAX;
     pub use crate::cluster::accepting::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,
@@ -118,10 +129,15 @@ pub mod limits {
     pub use crate::cluster::membership::monitor::{MONITOR_EVENTS_MAX, MONITORS_MAX};
     pub use crate::cluster::membership::states::{CONNECTS_AT_ONCE_MAX, CONNECTS_PER_SECOND_MAX};
     pub use crate::cluster::shared::LISTENERS_MAX;
+    pub use crate::cluster::status::{CHANNELS_LISTED_MAX, PEERS_LISTED_MAX};
     pub use crate::config::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
     pub use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
     pub use crate::core::names::{NAME_BYTES_MAX, NAMES_MAX};
+    pub use crate::core::spans::SPANS_MAX;
+    pub use crate::core::trace_state::SLOW_CALLS_LOGGED_PER_SECOND_MAX;
     pub use crate::service::life::WATCHES_MAX;
+    pub use crate::service::report::MEASURES_MAX;
+    pub use crate::service::status::{SERVICE_LABELS_MAX, SERVICES_LISTED_MAX};
     pub use crate::service::supervision::ENDED_KEPT_MAX;
     pub use crate::service::supervisor::backoff::RESTART_DELAY_MS_MAX;
     pub use crate::service::supervisor::{CHILDREN_MAX, RESTARTS_MAX};

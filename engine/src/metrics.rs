@@ -31,6 +31,11 @@ macro_rules! metrics {
             pub fn all(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name.get()),)+]
             }
+
+            /// The same with what each counts, in a sentence.
+            pub fn described(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name.get()),)+]
+            }
         }
     };
 }
@@ -112,6 +117,10 @@ metrics! {
     nodes_down,
     /// Restarts of another node: it answered as another process than before.
     nodes_restarted,
+    /// Calls that were traced.
+    calls_traced,
+    /// Traced calls and requests that took longer than `slow_call_ms`.
+    calls_slow,
     /// Calls that failed at once because their node was down.
     calls_refused_down,
     /// Sessions of peers that resumed on another connection.

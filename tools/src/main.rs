@@ -13,6 +13,7 @@ mod doctor;
 mod profile;
 mod run;
 mod shared;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -67,13 +68,15 @@ enum Action {
     Demo(demo::Arguments),
     /// Measure calls per second and latency
     Bench(Box<bench::Arguments>),
+    /// Show the stages of one call on every node that it reaches
+    Trace(trace::Arguments),
     /// Write the processor time of a running process as a flame graph
     Profile(profile::Arguments),
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 9] = [
-    "run", "call", "check", "cluster", "doctor", "demo", "bench", "profile", "help",
+const SUBCOMMANDS: [&str; 10] = [
+    "run", "call", "check", "cluster", "doctor", "demo", "bench", "profile", "trace", "help",
 ];
 
 fn main() -> ExitCode {
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),
         Action::Profile(arguments) => profile::run(&arguments),
+        Action::Trace(arguments) => trace::run(arguments),
     }
 }
 

@@ -13,9 +13,11 @@ mod names;
 mod native_hostile;
 mod proof;
 mod properties;
+mod release;
 mod resume;
 mod resume_acks;
 mod support;
+mod traces;
 mod waiting;
 
 #[path = "../hex/mod.rs"]

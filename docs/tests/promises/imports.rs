@@ -33,7 +33,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["service", "cluster", "socket", "control"],
             &["core"],
             &["rt"],
-            &["log", "config", "metrics", "error"],
+            &["log", "config", "metrics", "error", "status"],
         ],
         "codec/src" => &[
             &["lib"],

@@ -6,6 +6,7 @@ mod import_graph;
 mod imports;
 mod links;
 mod names;
+mod operations;
 mod support;
 mod tables;
 mod tidy;

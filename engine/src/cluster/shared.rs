@@ -14,6 +14,7 @@ use crate::core::versioned::Versioned;
 use crate::error::{Error, Text};
 use crate::rt;
 use crate::rt::listener::Listener;
+use crate::status::ListenerStatus;
 
 /// Most listeners of a node.
 pub const LISTENERS_MAX: usize = 64;
@@ -78,6 +79,15 @@ impl ClusterShared {
         Ok(())
     }
 
+    /// Where the node listens.
+    pub(crate) fn listener_statuses(&self) -> Vec<ListenerStatus> {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = |listener: &Listener| ListenerStatus {
+            address: listener.local().to_string(),
+        };
+        listeners.iter().map(address).collect()
+    }
+
     /// Closes all listeners.
     pub(crate) fn close_listeners(&self) {
         let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
@@ -118,6 +128,7 @@ pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
         nonce: secret_bytes(),
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
@@ -127,6 +138,7 @@ pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u
     let node = offer.name.as_ref().map(|name| name.to_string());
     Hello {
         node: node.unwrap_or(hello.node),
+        traces: true,
         ..hello
     }
 }

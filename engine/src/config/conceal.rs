@@ -1,10 +1,10 @@
-//! Keeps the cluster secret out of the errors of a config: Lua's own messages quote what stands in the file.
+//! Keeps the cluster secret and the admin token out of the errors of a config: Lua's own messages quote what stands in the file.
 
 use std::cell::{Cell, RefCell};
 
 use zeroize::Zeroizing;
 
-use super::known::SECRET;
+use super::known::{ADMIN_TOKEN, SECRET};
 
 /// What an error says in the place of a text that may be the secret.
 const CONCEALED: &str = "…";
@@ -12,11 +12,11 @@ const CONCEALED: &str = "…";
 /// What the texts of one evaluation say about the secret.
 #[derive(Default)]
 pub(super) struct Concealed {
-    /// Some text names the key.
+    /// Some text names a key of a secret.
     is_named: Cell<bool>,
-    /// Some text assigns it.
+    /// Some text assigns the cluster secret.
     is_assigned: Cell<bool>,
-    /// The environment variables on lines that name it.
+    /// The environment variables on lines that name a secret.
     values: RefCell<Vec<Zeroizing<String>>>,
 }
 
@@ -25,7 +25,7 @@ impl Concealed {
     pub(super) fn note(&self, text: &[u8]) {
         for line in text.split(|byte| *byte == b'\n') {
             let line = String::from_utf8_lossy(line);
-            if !line.contains(SECRET) {
+            if !line.contains(SECRET) && !line.contains(ADMIN_TOKEN) {
                 continue;
             }
             self.is_named.set(true);

@@ -4,9 +4,12 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 45] = [
+pub(super) const NODE_KEYS: [&str; 53] = [
     "accepts_per_second_max",
     "address",
+    "admin",
+    "admin_token",
+    "admin_token_file",
     "allow",
     "allow_default",
     "allow_skynet_peers",
@@ -27,6 +30,8 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "enablessl",
     "harbor",
     "keyfile",
+    "log_format",
+    "log_levels",
     "log_time",
     "logger",
     "logpath",
@@ -41,6 +46,7 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "profile",
     "runtime",
     "services",
+    "slow_call_ms",
     "snax",
     "snax_interface_g",
     "snax_loader",
@@ -50,6 +56,8 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "trace_one_in",
+    "when_down",
 ];
 
 /// The key of the cluster secret itself.
@@ -67,8 +75,25 @@ pub(super) const ALLOW: &str = "allow";
 /// The key of who may call services without a rule.
 pub(super) const ALLOW_DEFAULT: &str = "allow_default";
 
+/// The key of the address of metrics and dashboard.
+pub(super) const ADMIN: &str = "admin";
+
+/// The key of the token for it.
+pub(super) const ADMIN_TOKEN: &str = "admin_token";
+
+/// The key of a file with the token.
+pub(super) const ADMIN_TOKEN_FILE: &str = "admin_token_file";
+
 /// The keys that close a node. A misspelt one would leave it open, so it is an error and no notice.
-pub(super) const SECURITY_KEYS: [&str; 5] = [SECRET, SECRET_FILE, SKYNET_PEERS, ALLOW, ALLOW_DEFAULT];
+pub(super) const SECURITY_KEYS: [&str; 7] = [
+    SECRET,
+    SECRET_FILE,
+    SKYNET_PEERS,
+    ALLOW,
+    ALLOW_DEFAULT,
+    ADMIN_TOKEN,
+    ADMIN_TOKEN_FILE,
+];
 
 /// The longest key that is compared with the known ones, in bytes.
 const COMPARED_BYTES_MAX: usize = 40;

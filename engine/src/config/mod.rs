@@ -17,6 +17,7 @@
 //! globals; its path is relative to the file that includes it.
 
 mod address;
+mod admin;
 mod check;
 mod conceal;
 mod discovery;
@@ -37,8 +38,10 @@ mod security;
 mod service;
 mod source;
 mod supervision;
+mod when_down;
 
 pub use address::NodeAddress;
+pub use admin::{ADMIN_TOKEN_BYTES_MAX, ADMIN_TOKEN_BYTES_MIN, Admin};
 pub use check::{Checked, check};
 pub use discovery::{
     Discovery, Dns, ETCD_SERVERS_MAX, Etcd, EtcdEndpoint, GRACE_S_DEFAULT, LEASE_S_DEFAULT, PERIOD_S_DEFAULT,
@@ -46,7 +49,7 @@ pub use discovery::{
 };
 pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
-pub use logging::LogTime;
+pub use logging::{LogFormat, LogLevel, LogSource, LogTime};
 pub(crate) use map::is_zone;
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry, ZONE_BYTES_MAX};
 pub use network::{Network, NetworkExpected};
@@ -63,3 +66,4 @@ pub use service::{
     ServiceConfig, SupervisionConfig,
 };
 pub use supervision::{Escalation, Restart, Strategy, UnknownWord};
+pub use when_down::{WhenDown, WhenDownExpected};

@@ -10,19 +10,21 @@ use skyring_codec::link::HEARTBEAT_MS_MAX;
 use skyring_codec::native::{CHANNELS_MAX, Secrets};
 
 use super::address::NodeAddress;
+use super::admin::{self, Admin};
 use super::discovery::Discovery;
 use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
 use super::keys::Keys;
 use super::known::{NODE_KEYS, SECURITY_KEYS, misspelt};
-use super::logging::{self, LogTime};
+use super::logging::{self, LogFormat, LogLevel, LogSource, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
 use super::secret;
 use super::security::Security;
 use super::service::{ServiceConfig, SupervisionConfig};
 use super::source;
+use super::when_down::WhenDown;
 
 /// Most connections of one listener from one source unless the config says otherwise.
 pub const CLIENTS_PER_SOURCE_DEFAULT: usize = 4_096;
@@ -63,6 +65,10 @@ pub struct NodeConfig {
     /// `log_time`: the time in front of log lines. Default: as in Skynet, [`LogTime::Skynet`] in a file and
     /// [`LogTime::None`] on the standard output.
     pub log_time: LogTime,
+    /// `log_format`: the form of log lines. Default: Skynet's.
+    pub log_format: LogFormat,
+    /// `log_levels`: down to which level lines of a source are written. Default: [`LogLevel::Info`] for each.
+    pub log_levels: BTreeMap<LogSource, LogLevel>,
     /// `logpath`: the directory for the logs of single services.
     pub logpath: Option<PathBuf>,
     /// `harbor`: the number of a harbor that runs alone; 0 is none.
@@ -117,19 +123,28 @@ pub struct NodeConfig {
     /// stop, in milliseconds. Default:
     /// [`STOP_TIMEOUT_MS_DEFAULT`].
     pub stop_timeout_ms: u32,
+    /// `trace_one_in`: one of so many calls that nobody asks to trace is traced; 0 = none. Default: 1 with a `slow_call_ms`, else
+    /// 0.
+    pub trace_one_in: u32,
+    /// `slow_call_ms`: a traced call that takes as long is logged, in milliseconds; 0 = none. Default: 0.
+    pub slow_call_ms: u32,
+    /// `when_down`: whether calls to a node that is down fail at once or wait. Default: they fail.
+    pub when_down: WhenDown,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
     /// `cluster_secret` or `cluster_secret_file`, and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
     /// connects.
     pub security: Option<Security>,
+    /// `admin`, and `admin_token` or `admin_token_file`: where the node serves its metrics and its dashboard.
+    pub admin: Option<Admin>,
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
     /// `runtime`: what runs the shards. Default: [`RUNTIME_VARIABLE`](super::RUNTIME_VARIABLE), else `uring`.
     pub runtime: Option<Runtime>,
     /// Every key of the config with its value as text, for `getenv`: texts as they are, in whatever encoding, numbers as
-    /// Lua prints them, booleans as `true` and `false`. Tables and `cluster_secret` are left out. The defaults of `thread`, `harbor`,
+    /// Lua prints them, booleans as `true` and `false`. Tables, `cluster_secret` and `admin_token` are left out. The defaults of `thread`, `harbor`,
     /// `bootstrap` and `profile` are in it, as in Skynet.
     pub environment: BTreeMap<String, Vec<u8>>,
     /// Lines about keys that do not do what they do in Skynet, and about unknown keys that look like a misspelt one.
@@ -160,7 +175,13 @@ impl NodeConfig {
             return Err(ConfigError::of_file(path, ConfigErrorKind::MapNotConfig));
         }
         let secrets = secret::take(path, &mut entries)?;
-        let config = NodeConfig::from_entries(path, &entries, secrets)?;
+        let token = secret::take_admin_token(path, &mut entries)?;
+        let mut config = NodeConfig::from_entries(path, &entries, secrets)?;
+        let keys = Keys {
+            path,
+            entries: &entries,
+        };
+        config.admin = admin::read(&keys, token)?;
         let map = match &config.cluster {
             Some(cluster) => Some(ClusterMap::load(cluster)?),
             None => None,
@@ -266,6 +287,16 @@ impl NodeConfig {
             0..=i64::from(u32::MAX),
             "milliseconds, 0 for not at all",
         )?;
+        let trace_one_in = keys.number(
+            "trace_one_in",
+            0..=i64::from(u32::MAX),
+            "a whole number, 0 for none",
+        )?;
+        let slow_call_ms = keys.number(
+            "slow_call_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for none",
+        )?;
         let spin_us = keys.number(
             "spin_us",
             0..=i64::from(SPIN_US_MAX),
@@ -276,6 +307,11 @@ impl NodeConfig {
             1..=i64::from(CHANNELS_MAX),
             "a whole number from 1 to 1024",
         )?;
+        let when_down = match keys.text("when_down")?.as_deref().map(str::parse) {
+            None => WhenDown::default(),
+            Some(Ok(when_down)) => when_down,
+            Some(Err(_)) => return Err(ConfigError::of_key(path, "when_down", WhenDown::unknown())),
+        };
         let skynet_only = match keys.text("dialect")?.as_deref() {
             None | Some("auto") => false,
             Some("skynet") => true,
@@ -307,6 +343,8 @@ impl NodeConfig {
             logger: log.file,
             log_service: log.service,
             log_time: log.time,
+            log_format: log.format,
+            log_levels: log.levels,
             logpath: keys.path("logpath")?,
             harbor,
             daemon: keys.path_or_false("daemon")?,
@@ -335,8 +373,12 @@ impl NodeConfig {
             clients_per_source_max: clients_per_source_max.unwrap_or(CLIENTS_PER_SOURCE_DEFAULT),
             accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
+            trace_one_in: trace_one_in.unwrap_or(u32::from(slow_call_ms.is_some_and(|limit: u32| limit > 0))),
+            slow_call_ms: slow_call_ms.unwrap_or(0),
+            when_down,
             skynet_only,
             security,
+            admin: None,
             spin_us: spin_us.unwrap_or(0),
             runtime,
             environment: keys.environment()?,

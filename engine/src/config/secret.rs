@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::evaluate::{Entries, Value};
 use super::keys::{Keys, texts};
-use super::known::{ALLOW, ALLOW_DEFAULT, SECRET, SECRET_FILE, SKYNET_PEERS};
+use super::known::{ADMIN_TOKEN, ADMIN_TOKEN_FILE, ALLOW, ALLOW_DEFAULT, SECRET, SECRET_FILE, SKYNET_PEERS};
 use super::network::Network;
 use super::security::{SKYNET_NETWORKS_MAX, Security};
 
@@ -42,7 +42,7 @@ pub(super) fn take(path: &Path, entries: &mut Entries) -> Result<Option<Secrets>
             ));
         }
         (Some(value), None) => (of_value(path, value)?, SECRET),
-        (None, Some(file)) => (of_file(path, &found(path, file))?, SECRET_FILE),
+        (None, Some(file)) => (of_file(path, SECRET_FILE, &found(path, file))?, SECRET_FILE),
     };
     let count = secrets.len();
     Secrets::new(secrets).map(Some).map_err(|error| {
@@ -61,6 +61,39 @@ pub(super) fn take(path: &Path, entries: &mut Entries) -> Result<Option<Secrets>
         };
         ConfigError::of_key(path, key, ConfigErrorKind::Security(text))
     })
+}
+
+/// Takes the token of the admin address out of a config's entries.
+pub(super) fn take_admin_token(
+    path: &Path,
+    entries: &mut Entries,
+) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigError> {
+    let refused = |key, text: &str| {
+        let kind = ConfigErrorKind::Security(text.to_owned());
+        Err(ConfigError::of_key(path, key, kind))
+    };
+    let value = entries.remove(ADMIN_TOKEN);
+    let file = Keys { path, entries }.path(ADMIN_TOKEN_FILE)?;
+    match (value, file) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => refused(
+            ADMIN_TOKEN,
+            "admin_token and admin_token_file are both set; which is meant? Remove one",
+        ),
+        (Some(Value::Text(text)), None) => Ok(Some(Zeroizing::new(text.into_bytes()))),
+        (Some(Value::Number { text, .. }), None) => {
+            drop(Zeroizing::new(text));
+            refused(ADMIN_TOKEN, "expected a text in quotes, found a number")
+        }
+        (Some(_), None) => refused(ADMIN_TOKEN, "expected a text in quotes"),
+        (None, Some(file)) => {
+            let mut lines = of_file(path, ADMIN_TOKEN_FILE, &found(path, file))?;
+            match (lines.pop(), lines.is_empty()) {
+                (Some(token), true) => Ok(Some(token)),
+                _ => refused(ADMIN_TOKEN_FILE, "a file with one token has one line"),
+            }
+        }
+    }
 }
 
 /// The secrets of the key itself: a text, or a table of two.
@@ -101,10 +134,10 @@ fn found(config: &Path, named: PathBuf) -> PathBuf {
 }
 
 /// The secrets of a file: each is a line.
-fn of_file(path: &Path, file: &Path) -> Result<Vec<Zeroizing<Vec<u8>>>, ConfigError> {
+fn of_file(path: &Path, key: &str, file: &Path) -> Result<Vec<Zeroizing<Vec<u8>>>, ConfigError> {
     let fail = |text: String| {
         let text = format!("{}: {text}", file.display());
-        ConfigError::of_key(path, SECRET_FILE, ConfigErrorKind::Security(text))
+        ConfigError::of_key(path, key, ConfigErrorKind::Security(text))
     };
     let unreadable = |error: std::io::Error| fail(format!("cannot be read: {error}"));
     // Opening a pipe without a writer would wait for ever.

@@ -4,11 +4,13 @@
 //! first shard, which applies it as a reload. Invariants: no shard waits for this thread; a task that panics is logged
 //! and ends, and the node and the other tasks go on; the thread ends with the node.
 
+pub(crate) mod admin;
 pub(crate) mod directory;
 pub(crate) mod dns;
 pub(crate) mod entry;
 pub(crate) mod etcd;
 pub(crate) mod file_watch;
+pub(crate) mod fuzzing;
 mod registry;
 #[cfg(test)]
 mod registry_tests;

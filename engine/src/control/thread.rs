@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::core::ShardCore;
 use crate::core::discovered::Discovered;
 use crate::core::node::NodeShared;
+use crate::log::{Level, Origin};
 
 /// Threads for blocking work of the tasks: files, and the system's look-ups of names.
 const BLOCKING_THREADS_MAX: usize = 2;
@@ -61,9 +63,19 @@ impl Outlet {
         Outlet { node, apply }
     }
 
-    /// Writes a log line of the node.
+    /// Writes a log line about the sources of the map.
     pub(crate) fn log(&self, text: impl std::fmt::Display) {
-        self.node.logger.log(0, text);
+        self.node.logger.write(Origin::Discovery, Level::Info, 0, text);
+    }
+
+    /// Writes a log line about something that does not work.
+    pub(crate) fn warn(&self, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Discovery, Level::Warning, 0, text);
+    }
+
+    /// Writes a log line about the node itself.
+    pub(crate) fn log_node(&self, level: Level, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Node, level, 0, text);
     }
 
     /// Hands a change to the first shard. A shard that takes no jobs now gets it later, in order.
@@ -83,12 +95,16 @@ impl Outlet {
 /// The running control thread. Dropping it ends it.
 pub(crate) struct ControlThread {
     stop: watch::Sender<bool>,
+    /// Ends the tasks that run until the node has stopped.
+    end: watch::Sender<bool>,
+    /// The other tasks have ended.
+    is_first_done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ControlThread {
-    /// Starts the thread with its tasks.
-    pub(crate) fn start(outlet: Outlet, tasks: Vec<Task>) -> io::Result<ControlThread> {
+    /// Starts the thread with its tasks. Those of `last` run until the node has stopped, the others until it begins to.
+    pub(crate) fn start(outlet: Outlet, tasks: Vec<Task>, last: Vec<Task>) -> io::Result<ControlThread> {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -96,23 +112,44 @@ impl ControlThread {
             .thread_name("control-blocking")
             .build()?;
         let (stop, stopped) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        let is_first_done = Arc::new(AtomicBool::new(false));
+        let first_done = Arc::clone(&is_first_done);
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
-                LocalSet::new().block_on(&runtime, run(outlet, tasks, stopped));
+                LocalSet::new().block_on(&runtime, async move {
+                    let first = async {
+                        run(outlet.clone(), tasks, stopped).await;
+                        first_done.store(true, Ordering::Release);
+                    };
+                    tokio::join!(first, run(outlet.clone(), last, ended));
+                });
                 // A look-up of the system that hangs is not waited for.
                 runtime.shutdown_background();
             })?;
         Ok(ControlThread {
             stop,
+            end,
+            is_first_done,
             thread: Some(thread),
         })
     }
 
-    /// Tells the tasks to end, and waits until they have, for a bounded time.
+    /// Tells the tasks to end that do so when the node begins to stop, and waits until they have, for a bounded time.
+    pub(crate) fn stop_first(&self) {
+        self.stop.send_replace(true);
+        let started = Instant::now();
+        while !self.is_first_done.load(Ordering::Acquire) && started.elapsed() < STOP_TIME_MAX {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Tells all tasks to end, and waits until they have, for a bounded time.
     pub(crate) fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         self.stop.send_replace(true);
+        self.end.send_replace(true);
         let started = Instant::now();
         while !thread.is_finished() && started.elapsed() < STOP_TIME_MAX {
             std::thread::sleep(Duration::from_millis(1));
@@ -142,9 +179,10 @@ async fn run(outlet: Outlet, tasks: Vec<Task>, mut stopped: watch::Receiver<bool
             if let Ok((name, Err(error))) = ended
                 && error.is_panic()
             {
-                outlet.log(format!(
-                    "{name} has failed and is off until the node starts again: {error}"
-                ));
+                outlet.log_node(
+                    Level::Error,
+                    format!("{name} has failed and is off until the node starts again: {error}"),
+                );
             }
         }
     };

@@ -51,6 +51,9 @@ pub(crate) struct Connection<L> {
     blocked_since: Cell<Option<Millis>>,
     /// Why a write failed, for the reader, which ends the connection.
     write_error: RefCell<Option<Text>>,
+    bytes_read: Cell<u64>,
+    bytes_written: Cell<u64>,
+    writes: Cell<u64>,
     /// Woken whenever bytes were written, and when no more will be.
     pub(crate) written: Notify,
 }
@@ -65,6 +68,9 @@ impl<L: LinkIo + 'static> Connection<L> {
             unwritten: Cell::new(0),
             blocked_since: Cell::new(None),
             write_error: RefCell::new(None),
+            bytes_read: Cell::new(0),
+            bytes_written: Cell::new(0),
+            writes: Cell::new(0),
             written: Notify::default(),
         })
     }
@@ -193,10 +199,14 @@ impl<L: LinkIo + 'static> Connection<L> {
                         if read.as_ref().is_ok_and(|count| *count > 0) {
                             link.note_progress();
                         }
-                        read.map(|count| count > 0)
+                        read.map(|count| {
+                            self.count_read(count);
+                            count > 0
+                        })
                     }
                     None => stream.try_read(&shard.read_buffer).map(|chunk| {
                         let is_some = !chunk.is_empty();
+                        self.count_read(chunk.len());
                         link.receive(chunk);
                         is_some
                     }),
@@ -209,6 +219,15 @@ impl<L: LinkIo + 'static> Connection<L> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Bytes read from and written to its sockets, and the number of writes.
+    pub(crate) fn traffic(&self) -> (u64, u64, u64) {
+        (self.bytes_read.get(), self.bytes_written.get(), self.writes.get())
+    }
+
+    fn count_read(&self, bytes: usize) {
+        self.bytes_read.set(self.bytes_read.get() + bytes as u64);
     }
 
     fn fail(&self, error: &io::Error) {
@@ -248,6 +267,8 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
         };
         let was_full = self.blocked_since.get().is_some();
         if bytes > 0 {
+            self.bytes_written.set(self.bytes_written.get() + bytes as u64);
+            self.writes.set(self.writes.get() + 1);
             let mut link = self.link.borrow_mut();
             link.transmitted(bytes);
             if was_full {
@@ -260,6 +281,10 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
             self.blocked_since.set(Some(clock::now_ms()));
         }
         self.written.wake();
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.written.is_awaited()
     }
 }
 

@@ -53,6 +53,11 @@ impl Injector {
         self.jobs.pop()
     }
 
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
     /// Whether no job waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty()

@@ -8,6 +8,7 @@
 //! Invariants: everything in a [`ShardCore`] belongs to one thread; no `RefCell` of it stays borrowed while other
 //! code runs (handlers, wakers, jobs).
 
+pub(crate) mod activity;
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod connection;
@@ -32,9 +33,13 @@ pub(crate) mod settings;
 mod shard_core;
 pub(crate) mod slab;
 pub(crate) mod socket_event;
+pub(crate) mod spans;
 #[cfg(feature = "testing")]
 pub(crate) mod tap;
 pub(crate) mod timers;
+pub(crate) mod trace_state;
+pub(crate) mod trace_tag;
+mod tracing;
 pub(crate) mod versioned;
 pub(crate) mod waiters;
 mod waiting;

@@ -105,6 +105,44 @@ impl Names {
         names
     }
 
+    /// The first name of each service that has one, without its first character; of a keyed service for its instances too.
+    pub(crate) fn first_names(&self) -> FxHashMap<Handle, Text> {
+        let mut first: FxHashMap<Handle, Text> = FxHashMap::default();
+        for (name, handle) in &self.local {
+            let kept = first.entry(*handle).or_insert_with(|| Text::clone(name));
+            if name < kept {
+                *kept = Text::clone(name);
+            }
+        }
+        // A name for the cluster says more.
+        for (handle, name) in &self.registered_name {
+            first.insert(*handle, Text::clone(name));
+        }
+        for (instance, keyed) in &self.keyed_by_instance {
+            if let Some(name) = first.get(keyed).cloned() {
+                first.entry(*instance).or_insert(name);
+            }
+        }
+        first
+    }
+
+    /// The name in [`first_names`](Names::first_names) of one service.
+    pub(crate) fn first_name(&self, handle: Handle) -> Option<Text> {
+        let local = |wanted: Handle| {
+            let names = self.local.iter().filter(move |(_, owner)| **owner == wanted);
+            names.map(|(name, _)| name).min().cloned()
+        };
+        let own = self
+            .registered_name
+            .get(&handle)
+            .cloned()
+            .or_else(|| local(handle));
+        own.or_else(|| {
+            let keyed = *self.keyed_by_instance.get(&handle)?;
+            self.registered_name.get(&keyed).cloned().or_else(|| local(keyed))
+        })
+    }
+
     /// Adds a keyed service: its own handle, and those of its instances by shard.
     pub(crate) fn add_keyed(&mut self, handle: Handle, instances: Arc<[Handle]>) -> Result<(), Error> {
         if self.keyed.len() >= NAMES_MAX {

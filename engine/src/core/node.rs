@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
 
 use crate::core::handle::{Handle, KEYED};
 use crate::core::injector::Injector;
@@ -9,9 +10,11 @@ use crate::core::jobs::Jobs;
 use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
+use crate::core::spans::Spans;
+use crate::core::trace_state::SlowCalls;
 use crate::core::versioned::Versioned;
 use crate::error::Text;
-use crate::log::Logger;
+use crate::log::{Level, Logger, Origin};
 use crate::metrics::Metrics;
 use crate::rt;
 
@@ -26,12 +29,21 @@ pub(crate) struct NodeShared {
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
+    /// The spans of traced calls.
+    pub(crate) spans: Spans,
+    pub(crate) slow_calls: SlowCalls,
     pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
     handles: AtomicU32,
     /// The node has begun to stop: supervisors start nothing any more.
     pub(crate) is_stopping: AtomicBool,
+    /// It listens, its first services have started, and it does not stop.
+    pub(crate) is_ready: AtomicBool,
+    /// It has been told to stop.
+    pub(crate) is_leaving: AtomicBool,
+    /// When it was started, by both clocks.
+    pub(crate) started: (Instant, SystemTime),
     /// Why the node has failed, if it has.
     failure: OnceLock<Text>,
     on_failure: Mutex<Option<OnFailure>>,
@@ -65,10 +77,15 @@ impl NodeShared {
             settings,
             logger,
             metrics: Metrics::default(),
+            spans: Spans::default(),
+            slow_calls: SlowCalls::default(),
             jobs,
             open_files_max,
             handles: AtomicU32::new(1),
             is_stopping: AtomicBool::new(false),
+            is_ready: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+            started: (Instant::now(), SystemTime::now()),
             failure: OnceLock::new(),
             on_failure: Mutex::new(None),
             epoch: rt::random_number(),
@@ -80,8 +97,12 @@ impl NodeShared {
         if self.failure.set(cause.into()).is_err() {
             return;
         }
-        self.logger
-            .log(Handle::NONE.0, format!("The node fails: {cause}"));
+        self.logger.write(
+            Origin::Node,
+            Level::Error,
+            Handle::NONE.0,
+            format!("The node fails: {cause}"),
+        );
         let on_failure = self
             .on_failure
             .lock()

@@ -93,6 +93,10 @@ impl Router for Recorder {
         self.record(Handed::Ended(handle));
     }
 
+    fn inbox_depth(&self, _shard: &ShardCore) -> usize {
+        0
+    }
+
     fn room(&self, wanted: TypeId) -> Option<&dyn Any> {
         self.rooms
             .iter()

@@ -59,6 +59,9 @@ pub(crate) trait Router {
     /// Notifies the other rooms that a service of this shard has ended.
     fn service_ended(&self, shard: &Rc<ShardCore>, handle: Handle);
 
+    /// What waits for the shard: jobs of other threads, batches of other shards, queued messages.
+    fn inbox_depth(&self, shard: &ShardCore) -> usize;
+
     /// The room of the shard with this type. A room finds its own state with this, and no other.
     fn room(&self, wanted: TypeId) -> Option<&dyn Any>;
 }

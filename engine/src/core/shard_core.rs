@@ -9,6 +9,7 @@ use std::time::Instant;
 use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
+use crate::core::activity::{Figures, Work};
 use crate::core::clock;
 use crate::core::envelope::Envelope;
 use crate::core::fairness::Fairness;
@@ -24,9 +25,11 @@ use crate::core::router::Job;
 use crate::core::router::Router;
 use crate::core::socket_event::Delivery;
 use crate::core::timers::{Timer, Timers};
+use crate::core::trace_state::TraceState;
 use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
+use crate::log::{Level, Origin};
 use crate::rt;
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
@@ -44,6 +47,8 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(super) waiters: RefCell<Waiters>,
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
+    pub(crate) tracing: TraceState,
+    pub(crate) figures: Figures,
     now: Cell<Millis>,
     /// A handler runs: further messages are queued.
     pub(crate) is_handling: Cell<bool>,
@@ -69,6 +74,8 @@ impl<R> ShardCore<R> {
             waiters: RefCell::default(),
             timers: Timers::new(now),
             fairness: Fairness::default(),
+            tracing: TraceState::new(node.settings.trace_every),
+            figures: Figures::default(),
             now: Cell::new(now),
             is_handling: Cell::new(false),
             unflushed: RefCell::default(),
@@ -108,6 +115,12 @@ impl<R: ?Sized> ShardCore<R> {
         let now = clock::now_ms();
         self.now.set(now);
         now
+    }
+
+    /// See [`Figures::begin`].
+    #[inline(always)]
+    pub(crate) fn begin_work(&self, work: &Work) -> Option<Instant> {
+        self.figures.begin(work, self.now())
     }
 
     /// Records that the executor has polled its I/O.
@@ -210,6 +223,18 @@ impl<R: ?Sized> ShardCore<R> {
     pub(crate) fn log(&self, source: Handle, text: impl std::fmt::Display) {
         self.node.logger.log(source.0, text);
     }
+
+    /// Writes a log line about the cluster.
+    pub(crate) fn log_cluster(&self, level: Level, text: impl std::fmt::Display) {
+        self.node
+            .logger
+            .write(Origin::Cluster, level, Handle::NONE.0, text);
+    }
+
+    /// Writes a log line about a service, of this level.
+    pub(crate) fn log_service(&self, level: Level, source: Handle, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Service, level, source.0, text);
+    }
 }
 
 impl ShardCore {
@@ -295,6 +320,11 @@ impl ShardCore {
     /// See [`Router::has_service`].
     pub(crate) fn has_service(&self, handle: Handle) -> bool {
         self.router.has_service(handle)
+    }
+
+    /// See [`Router::inbox_depth`].
+    pub(crate) fn inbox_depth(&self) -> usize {
+        self.router.inbox_depth(self)
     }
 
     /// See [`Router::service_ended`].

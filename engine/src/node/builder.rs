@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -12,22 +14,25 @@ use skyring_codec::native::CHANNELS_MAX;
 use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
-    ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
-    Security, ServiceConfig, SupervisionConfig,
+    ACCEPTS_PER_SECOND_DEFAULT, Admin, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
+    DOWN_AFTER_MS_DEFAULT, Discovery, LogFormat, LogLevel, LogSource, LogTime, NodeConfig, RestartConfig,
+    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig, WhenDown,
 };
+use crate::control::admin::{self, AdminParts, Profiler};
 use crate::core::clock::whole_milliseconds;
 use crate::core::injector::Injector;
 use crate::core::jobs::Jobs;
 use crate::core::node::{NodeShared, OnFailure};
 use crate::core::settings::{DialectChoice, Settings};
 use crate::error::Error;
-use crate::log::{Destination, Logger, Stamp};
+use crate::log::{Destination, Level, Logger, Origin};
 use crate::node::discovery;
 use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
+use crate::node::log_style::log_style;
 use crate::node::running::Node;
 use crate::node::services::Services;
+use crate::node::status;
 use crate::rt::cpus;
 use crate::rt::sys;
 use crate::rt::{self, ExecutorOptions};
@@ -44,6 +49,8 @@ pub struct NodeBuilder {
     runtime: Option<Runtime>,
     destination: Destination,
     log_time: LogTime,
+    log_format: LogFormat,
+    log_levels: BTreeMap<LogSource, LogLevel>,
     log_service: Option<ServiceConfig>,
     notices: Vec<String>,
     map: ClusterMap,
@@ -52,6 +59,8 @@ pub struct NodeBuilder {
     services: BTreeMap<String, ServiceConfig>,
     supervision: Option<SupervisionConfig>,
     on_failure: Option<OnFailure>,
+    admin: Option<Admin>,
+    profiler: Option<Profiler>,
     start: Option<String>,
     kinds: Kinds,
     settings: Settings,
@@ -69,6 +78,8 @@ impl Default for NodeBuilder {
             runtime: None,
             destination: Destination::Stdout,
             log_time: LogTime::None,
+            log_format: LogFormat::Skynet,
+            log_levels: BTreeMap::new(),
             log_service: None,
             notices: Vec::new(),
             map: ClusterMap::new(),
@@ -77,6 +88,8 @@ impl Default for NodeBuilder {
             services: BTreeMap::new(),
             supervision: None,
             on_failure: None,
+            admin: None,
+            profiler: None,
             start: None,
             kinds: Kinds::default(),
             settings: Settings {
@@ -106,12 +119,15 @@ impl NodeBuilder {
             runtime: config.runtime,
             destination: config.logger.map_or(Destination::Stdout, Destination::File),
             log_time: config.log_time,
+            log_format: config.log_format,
+            log_levels: config.log_levels,
             log_service: config.log_service,
             notices: config.notices,
             map: map.unwrap_or_default(),
             discovery: config.discovery.unwrap_or_default(),
             open: config.open,
             services: config.services,
+            admin: config.admin,
             supervision: config.supervision,
             start: config.start,
             settings: Settings {
@@ -125,8 +141,11 @@ impl NodeBuilder {
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 down_after_ms: u64::from(config.down_after_ms),
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
+                when_down: config.when_down,
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
+                trace_every: config.trace_one_in,
+                slow_call_ms: u64::from(config.slow_call_ms),
                 security: config.security,
                 map_file: config.cluster,
                 listen,
@@ -175,6 +194,18 @@ impl NodeBuilder {
         self
     }
 
+    /// The form of log lines.
+    pub fn log_format(mut self, format: LogFormat) -> NodeBuilder {
+        self.log_format = format;
+        self
+    }
+
+    /// Down to which level the lines of a source are written; [`LogLevel::Info`] unless this is called.
+    pub fn log_level(mut self, source: LogSource, level: LogLevel) -> NodeBuilder {
+        self.log_levels.insert(source, level);
+        self
+    }
+
     /// A service that takes the log lines instead, by its kind and arguments: each line is a message of the kind
     /// [`Kind::TEXT`](crate::Kind::TEXT) from the service that wrote it. The service starts before all others. Its own
     /// lines, and all lines after its end, go where [`log_to`](NodeBuilder::log_to) says.
@@ -207,6 +238,13 @@ impl NodeBuilder {
         self
     }
 
+    /// What happens to calls to a node that is down, unless the map or the call says otherwise: [`WhenDown::Fail`] is the
+    /// default.
+    pub fn when_down(mut self, when_down: WhenDown) -> NodeBuilder {
+        self.settings.when_down = when_down;
+        self
+    }
+
     /// How long [`Node::stop`] waits for the calls of peers that are in flight, and then again for the services to stop;
     /// zero = not at all.
     pub fn stop_timeout(mut self, time: Duration) -> NodeBuilder {
@@ -219,6 +257,22 @@ impl NodeBuilder {
     /// block: let it wake the thread that stops the node. [`Node::failure`] has the cause too.
     pub fn on_failure(mut self, on_failure: impl FnOnce(&str) + Send + 'static) -> NodeBuilder {
         self.on_failure = Some(Box::new(on_failure));
+        self
+    }
+
+    /// Serves health, metrics, status and profiles of the node over HTTP.
+    pub fn admin(mut self, admin: Admin) -> NodeBuilder {
+        self.admin = Some(admin);
+        self
+    }
+
+    /// What takes a flame graph of this process for the admin server: it gets the time, and returns an SVG, or the text of
+    /// an error. It runs on a thread that may block, once at a time. Without it there are no profiles there.
+    pub fn profiler(
+        mut self,
+        profiler: impl Fn(Duration) -> Result<String, String> + Send + Sync + 'static,
+    ) -> NodeBuilder {
+        self.profiler = Some(Arc::new(profiler));
         self
     }
 
@@ -278,12 +332,14 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
-        let runtime = rt::Runtime::select(match self.runtime {
+        let chosen = match self.runtime {
             Some(runtime) => runtime,
             None => Runtime::from_environment()?,
-        })?;
+        };
+        let runtime = rt::Runtime::select(chosen)?;
         rt::prepare(runtime)?;
         let open_files_max = sys::raise_open_files_max()?;
+        let listener = self.listen_for_admin()?;
         let logger = self.start_log()?;
         let mut injectors = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
@@ -331,7 +387,17 @@ impl NodeBuilder {
             let failed = node.join_failed();
             return Err(failed.unwrap_or_else(|| io::Error::other("a shard ended as it started").into()));
         }
-        let mut finding = discovery::start(&parts, self.discovery, self.map)?;
+        let admin = listener.map(|(admin, listener)| {
+            let parts = AdminParts {
+                node: Arc::clone(&parts.node),
+                admin,
+                report: status::report,
+                profiler: self.profiler,
+                runtime: chosen.name(),
+            };
+            admin::task(parts, listener)
+        });
+        let mut finding = discovery::start(&parts, self.discovery, self.map, admin)?;
         node.control = finding.control.take();
         finding.wait_for_first_map();
         let file = self
@@ -367,7 +433,10 @@ impl NodeBuilder {
         let started = running.and_then(|started| started.recv().map_err(|_| Error::ShuttingDown));
         match started {
             Ok(Ok(())) => match finding.publish() {
-                Ok(()) => Ok(node),
+                Ok(()) => {
+                    parts.node.is_ready.store(true, Ordering::Release);
+                    Ok(node)
+                }
                 Err(cause) => {
                     node.stop();
                     Err(StartError::Service {
@@ -398,14 +467,31 @@ impl NodeBuilder {
 mod assembly;
 
 impl NodeBuilder {
+    /// Opens the port of the admin server, so that one that is taken is an error of the start.
+    fn listen_for_admin(&self) -> Result<Option<(Admin, TcpListener)>, StartError> {
+        let Some(admin) = self.admin.clone() else {
+            return Ok(None);
+        };
+        let address = admin.address();
+        let listen = || -> io::Result<TcpListener> {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let listener = listen().map_err(|error| StartError::Service {
+            what: match &self.file {
+                Some(file) => format!("{}: admin", file.display()),
+                None => "admin".to_owned(),
+            },
+            error: Error::invalid(format!("cannot listen on {address}: {error}")),
+        })?;
+        Ok(Some((admin, listener)))
+    }
+
     /// Starts the log, with the config's notices as its first lines.
     fn start_log(&self) -> Result<Logger, StartError> {
-        let stamp = match self.log_time {
-            LogTime::None => Stamp::None,
-            LogTime::Skynet => Stamp::Local(sys::local_offset),
-            LogTime::Utc => Stamp::Utc,
-        };
-        let logger = Logger::start_with(self.destination.clone(), stamp, self.log_service.is_some());
+        let style = log_style(self.log_time, self.log_format, &self.log_levels);
+        let logger = Logger::start_with(self.destination.clone(), style, self.log_service.is_some());
         let logger = logger.map_err(|error| match &self.destination {
             Destination::File(file) => StartError::Log {
                 file: file.clone(),
@@ -414,7 +500,7 @@ impl NodeBuilder {
             Destination::Stdout => StartError::System(error),
         })?;
         for notice in &self.notices {
-            logger.log(0, notice);
+            logger.write(Origin::Node, Level::Warning, 0, notice);
         }
         Ok(logger)
     }

@@ -46,8 +46,13 @@ pub(super) fn own_map(map: &ClusterMap, discovery: &Discovery, name: &str) -> Cl
     map
 }
 
-/// Starts the control thread if the node has a source of its map. `map` is what the map file said.
-pub(super) fn start(parts: &Parts, discovery: Discovery, map: ClusterMap) -> io::Result<Finding> {
+/// Starts the control thread if the node has a source of its map, or an admin server. `map` is what the map file said.
+pub(super) fn start(
+    parts: &Parts,
+    discovery: Discovery,
+    map: ClusterMap,
+    admin: Option<Task>,
+) -> io::Result<Finding> {
     let mut finding = Finding {
         control: None,
         first_map: None,
@@ -70,13 +75,13 @@ pub(super) fn start(parts: &Parts, discovery: Discovery, map: ClusterMap) -> io:
             dns::run(outlet, stop, source, grace_s)
         }));
     }
-    if tasks.is_empty() {
+    if tasks.is_empty() && admin.is_none() {
         return Ok(finding);
     }
     let outlet = Outlet::new(Arc::clone(&parts.node), |shard, discovered| {
         shard.cluster().apply_discovered(shard, discovered);
     });
-    finding.control = Some(ControlThread::start(outlet, tasks)?);
+    finding.control = Some(ControlThread::start(outlet, tasks, admin.into_iter().collect())?);
     Ok(finding)
 }
 

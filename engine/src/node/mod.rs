@@ -4,8 +4,10 @@ mod builder;
 mod discovery;
 mod error;
 mod log_service;
+mod log_style;
 mod running;
 mod services;
+mod status;
 
 pub use builder::NodeBuilder;
 pub use error::StartError;

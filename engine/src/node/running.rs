@@ -18,6 +18,7 @@ use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
 use crate::error::{Error, Text};
+use crate::log::{Level, Origin};
 use crate::metrics::Metrics;
 use crate::node::error::StartError;
 use crate::rt;
@@ -198,7 +199,11 @@ impl Node {
         // First, so that the watches of other nodes end with this cause.
         let own = NodeService::shard(self.shared.shards());
         let _ = self.shared.injectors[own].push(Box::new(NodeService::note_stop));
-        self.control = None;
+        self.shared.is_ready.store(false, Ordering::Release);
+        self.shared.is_leaving.store(true, Ordering::Release);
+        if let Some(control) = &self.control {
+            control.stop_first();
+        }
         self.cluster.close_listeners();
         self.drain();
         self.stop_services();
@@ -224,9 +229,12 @@ impl Node {
         while self.cluster.shards_drained.load(Ordering::Acquire) < draining {
             if started.elapsed() >= time_max {
                 let milliseconds = time_max.as_millis();
-                self.log(&format!(
-                    "stopping although calls of peers are under way after {milliseconds} ms"
-                ));
+                self.shared.logger.write(
+                    Origin::Node,
+                    Level::Warning,
+                    0,
+                    format!("stopping although calls of peers are under way after {milliseconds} ms"),
+                );
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -37,6 +37,8 @@ pub(crate) trait Writer {
     fn gather(&self, write: &mut dyn FnMut(&[IoSlice<'_>]));
     /// Takes notice of what became of it.
     fn wrote(&self, outcome: Wrote);
+    /// Whether a task waits for that notice: the shard does not sleep then before it is given.
+    fn is_awaited(&self) -> bool;
 }
 
 /// One TCP connection, bound to this thread's executor.

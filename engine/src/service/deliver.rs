@@ -7,6 +7,7 @@ use crate::core::request::Request;
 use crate::core::socket_event::SocketEvent;
 use crate::error::Error;
 use crate::service::life::Life;
+use crate::service::report::Report;
 
 /// A service, as a shard sees it without its type.
 pub(crate) trait Deliver {
@@ -22,6 +23,8 @@ pub(crate) trait Deliver {
     fn finish(self: Rc<Self>);
     /// Whether its `stop` does nothing.
     fn stops_at_once(&self) -> bool;
+    /// What it tells of itself.
+    fn report(&self, report: &mut Report);
     /// Drops its state and its tasks.
     fn end(&self);
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
 
+use crate::core::activity::Work;
 use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
 use crate::core::request::ReplyTo;
 use crate::core::slab::Slab;
@@ -29,6 +30,12 @@ pub(crate) struct Life {
     cause: RefCell<Option<End>>,
     /// Where the answers to its watches go.
     watches: RefCell<Vec<ReplyTo>>,
+    /// Messages that it has got.
+    pub(super) messages: Cell<u64>,
+    /// Messages, answers, socket events and steps of its tasks.
+    pub(super) work: Work,
+    /// The sum of the times of `work` when somebody looked last.
+    pub(super) sum_ns_seen: Cell<u64>,
     /// Set for a service that a supervisor has started.
     pub(super) supervision: RefCell<Option<Supervision>>,
 }
@@ -40,6 +47,12 @@ impl Life {
         for waker in wakers {
             waker.wake();
         }
+    }
+
+    /// Counts a message.
+    #[inline(always)]
+    pub(super) fn count_message(&self) {
+        self.messages.set(self.messages.get() + 1);
     }
 
     /// Messages that are queued, or that a task answers later.

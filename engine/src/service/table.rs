@@ -16,17 +16,20 @@ use crate::service::end::End;
 use crate::service::kinds::Kinds;
 use crate::service::life::Life;
 use crate::service::list::ServiceInfo;
+use crate::service::status::Sums;
 use crate::service::supervision::{Restarting, Supervision};
 
 /// The service room of one shard.
 pub(crate) struct ServiceShard {
-    services: RefCell<FxHashMap<Handle, Rc<dyn Deliver>>>,
+    pub(super) services: RefCell<FxHashMap<Handle, Rc<dyn Deliver>>>,
     /// What each service was launched as. Apart, because every message looks for its service.
-    descriptions: RefCell<FxHashMap<Handle, Text>>,
+    pub(super) descriptions: RefCell<FxHashMap<Handle, Text>>,
     /// The kinds that can be launched by name.
     pub(crate) kinds: Kinds,
     /// The services that are between two lives.
     restarting: RefCell<Restarting>,
+    /// The counters of services that have ended.
+    pub(super) ended: RefCell<Sums>,
     /// The supervision of the service that is being launched.
     launching: RefCell<Option<(Handle, Supervision, ReplyTo)>>,
 }
@@ -38,6 +41,7 @@ impl ServiceShard {
             descriptions: RefCell::default(),
             kinds,
             restarting: RefCell::default(),
+            ended: RefCell::default(),
             launching: RefCell::default(),
         }
     }
@@ -89,10 +93,12 @@ impl ServiceShard {
     /// Removes a service, and its names unless its supervisor starts it again. Its unanswered calls fail, and its watches
     /// are answered. `cause`: how it ends; `None`: as it has requested.
     pub(super) fn remove(&self, shard: &Rc<ShardCore>, handle: Handle, cause: Option<End>) {
+        let removed = self.services.borrow_mut().remove(&handle);
+        if let (Some(service), false) = (&removed, shard.stopping.get()) {
+            self.keep_figures(shard, handle, &**service);
+        }
         self.descriptions.borrow_mut().remove(&handle);
-        let Some(service) = self.services.borrow_mut().remove(&handle) else {
-            return;
-        };
+        let Some(service) = removed else { return };
         let life = service.life();
         let requested = life.take_cause();
         let end = cause.or(requested).unwrap_or(End::Exited);
@@ -108,6 +114,7 @@ impl ServiceShard {
             shard.remove_names(handle);
         }
         shard.service_ended(handle);
+        shard.tracing.forget_posted(handle);
         service.end();
         for watch in service.life().take_watches() {
             shard.reply(watch, end.to_payload());

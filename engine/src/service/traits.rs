@@ -5,6 +5,7 @@ use crate::core::socket_event::SocketEvent;
 use crate::error::Error;
 use crate::service::context::Context;
 use crate::service::message::{Answer, Message};
+use crate::service::report::Report;
 use crate::service::stop::Stop;
 
 /// An actor.
@@ -61,6 +62,12 @@ pub trait Service: Sized + 'static {
     fn stop(&mut self, context: &Context<Self>) -> Stop {
         let _ = context;
         Stop::now()
+    }
+
+    /// Tells of the service what only it knows, for `/metrics` and `/api/status` of its node: its memory, and figures of its
+    /// own. Called between messages, when somebody asks; it must take well under a microsecond.
+    fn report(&self, report: &mut Report) {
+        let _ = report;
     }
 
     /// Handles an event of one of this service's sockets; see [`Sockets`](crate::Sockets).

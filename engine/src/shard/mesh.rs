@@ -136,6 +136,11 @@ impl Mesh {
         }
     }
 
+    /// How many batches wait for a shard.
+    pub(crate) fn batches(&self, to: usize) -> usize {
+        self.inboxes[to].iter().map(|inbox| inbox.batches.len()).sum()
+    }
+
     /// Pushes a batch; returns it when the queue is full. The caller must ring the receiver's bell.
     pub(crate) fn push(&self, from: usize, to: usize, batch: Batch) -> Result<(), Batch> {
         let inbox = &self.inboxes[to][from];

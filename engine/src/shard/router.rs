@@ -129,6 +129,11 @@ impl Router for Shard {
         self.sockets.owner_ended(shard, handle);
     }
 
+    fn inbox_depth(&self, shard: &ShardCore) -> usize {
+        let jobs = shard.node.injectors[shard.index].len();
+        jobs + self.mesh.batches(shard.index) + self.run_queue.borrow().len()
+    }
+
     fn room(&self, wanted: TypeId) -> Option<&dyn Any> {
         let rooms: [&dyn Any; 3] = [&self.services, &self.cluster, &self.sockets];
         rooms.into_iter().find(|room| (**room).type_id() == wanted)

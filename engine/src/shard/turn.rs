@@ -15,6 +15,8 @@ impl Shard {
     /// is left.
     pub(super) fn turn(&self, shard: &Rc<ShardCore>) -> bool {
         let started = rt::now();
+        let figures = &shard.figures;
+        figures.turns.set(figures.turns.get() + 1);
         shard.update_now();
         let mut more = self.handle_from_others(shard, started);
         more |= self.drain_run_queue(shard, started);
@@ -71,6 +73,10 @@ impl Shard {
     fn push_staged(&self, shard: &ShardCore) -> bool {
         let crossed = self.crossed.take();
         if crossed > 0 {
+            let figures = &shard.figures;
+            figures
+                .messages_crossed
+                .set(figures.messages_crossed.get() + crossed);
             shard.node.metrics.messages_crossed.add(crossed);
         }
         let mut left = false;

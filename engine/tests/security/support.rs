@@ -140,6 +140,7 @@ pub(crate) fn hello(name: &str) -> Hello {
         nonce: [1; 16],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 

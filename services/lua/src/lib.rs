@@ -20,6 +20,7 @@ mod command;
 mod harbor;
 mod host;
 mod kind;
+mod launches;
 mod library;
 mod lualib;
 mod memory;
@@ -82,6 +83,7 @@ pub fn add_kinds(kinds: Kinds) -> Kinds {
         .add("snlua", move |arguments| {
             Ok(SnLua::new(Arc::clone(&node), arguments))
         })
+        .hosts("snlua")
         .add("harbor", |_| Ok(Harbor))
 }
 

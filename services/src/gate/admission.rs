@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use skyring::Report;
+
 use super::settings::GateSettings;
 
 /// Counters of a gate, since its start. Each is one atomic number that the shards share.
@@ -28,6 +30,48 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Tells of them in the status of the node.
+    pub(super) fn report(&self, report: &mut Report) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut add = |name, help, counter| report.counter(name, help, count(counter));
+        add("gate_accepted", "Clients that were accepted.", &self.accepted);
+        add(
+            "gate_refused",
+            "Clients refused because there were as many as there may be.",
+            &self.refused,
+        );
+        add(
+            "gate_refused_by_address",
+            "Clients refused because there were as many of their address as there may be.",
+            &self.refused_by_address,
+        );
+        add(
+            "gate_malformed",
+            "Clients closed for what the protocol does not allow, or for too long a packet.",
+            &self.malformed,
+        );
+        add(
+            "gate_timed_out",
+            "Clients closed because they sent nothing for too long.",
+            &self.timed_out,
+        );
+        add(
+            "gate_slow",
+            "Clients closed because they did not read.",
+            &self.slow,
+        );
+        add(
+            "gate_dropped",
+            "Packets dropped because their client did not read.",
+            &self.dropped,
+        );
+        add(
+            "gate_throttled",
+            "Times at which a client had sent its share of a second, and was read later.",
+            &self.throttled,
+        );
+    }
+
     /// Their names and values.
     pub(super) fn list(&self) -> [(&'static str, u64); 8] {
         [

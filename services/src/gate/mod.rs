@@ -32,7 +32,8 @@ use std::sync::Arc;
 
 use skyring::seri::{Table, Value};
 use skyring::{
-    Answer, Caller, Context, Error, Handle, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
+    Answer, Caller, Context, Error, Handle, Message, Payload, Report, Service, SocketEvent, SocketId,
+    SocketNews,
 };
 
 use self::admission::Admission;
@@ -169,6 +170,14 @@ impl Service for Gate {
 
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
         self.execute(context, message)
+    }
+
+    fn report(&self, report: &mut Report) {
+        let clients = self.admission.clients() as u64;
+        report.gauge("gate_clients", "Clients now.", clients);
+        let clients_max = self.settings.clients_max as u64;
+        report.gauge("gate_clients_max", "Clients that there may be.", clients_max);
+        self.admission.counters.report(report);
     }
 
     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {

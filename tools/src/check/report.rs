@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use skyring::config::{LogTime, NodeConfig, NodeEntry};
+use skyring::config::{LogTime, NodeConfig, NodeEntry, WhenDown};
 use skyring::{ClusterMap, Security};
 
 use crate::shared::output::escape_line;
@@ -60,6 +60,21 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
         lines.add(
             &format!("__channels.{name}"),
             format!("{} to {name}", counted(*channels as usize, "channel")),
+        );
+    }
+    let while_down = |when_down: &WhenDown| match when_down {
+        WhenDown::Fail => "fail at once",
+        WhenDown::Wait => "wait until their deadline",
+    };
+    if let Some(when_down) = &map.when_down_default {
+        let what = while_down(when_down);
+        lines.add("__when_down", format!("calls to nodes that are down {what}"));
+    }
+    for (name, when_down) in &map.when_down_by_node {
+        let what = while_down(when_down);
+        lines.add(
+            &format!("__when_down.{name}"),
+            format!("calls to {name} while it is down {what}"),
         );
     }
     let nowaiting = match map.nowaiting {
@@ -185,6 +200,13 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
             lines.add(name, value);
         }
     }
+    if let Some(admin) = &config.admin {
+        let who = match admin.has_token() {
+            true => "for those who have the token",
+            false => "for everybody on this machine",
+        };
+        lines.add("admin", format!("http://{}, {who}", admin.address()));
+    }
     for (name, service) in &config.services {
         let keyed = if service.keyed { "keyed " } else { "" };
         let kind = format!("{keyed}{} {}", service.kind, service.arguments);
@@ -201,6 +223,12 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
         milliseconds => milliseconds.to_string(),
     };
     lines.add("call_timeout_ms", timeout);
+    if config.when_down == WhenDown::Wait {
+        lines.add(
+            "when_down",
+            "calls to nodes that are down wait until their deadline",
+        );
+    }
     if let Some(runtime) = config.runtime {
         lines.add("runtime", runtime.name());
     }

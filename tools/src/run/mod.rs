@@ -4,6 +4,7 @@
 //! does the expiry of the stop timeout, during the start and during the stop.
 
 mod daemon;
+mod profiler;
 mod service_manager;
 mod signals;
 
@@ -31,8 +32,11 @@ A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster
   services = { sdb = { \"simpledb\", restart = \"always\" } }   start it again after its end
   call_timeout_ms = 30000          timeout of calls to other nodes; 0 = none
   down_after_ms = 2000             a node without a sign of life for so long is down; 0 = never
+  when_down = \"wait\"               calls to a node that is down wait for it; \"fail\" = they fail at once
   stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight, and then for services
+  slow_call_ms = 100               log calls that take longer, with their stages; 0 = none
   runtime = \"uring\"                what runs the shards: uring or glommio
+  admin = \"127.0.0.1:8100\"         health, metrics and status over HTTP
   daemon = \"./skyring.pid\"         run in the background; the file has the process id
   spin_us = 0                      shards poll this long before they sleep; uses processor time
 
@@ -99,7 +103,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if let Some(bootstrap) = bootstrap {
         builder = builder.first_service(&bootstrap);
     }
-    let builder = builder.on_failure(|_| signals::stop());
+    let builder = builder
+        .on_failure(|_| signals::stop())
+        .profiler(profiler::profile);
     let node = match builder.start() {
         Ok(node) => node,
         Err(error @ StartError::System(_)) => return fail(EXIT_FAILURE, error),

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage, TRACE_KEPT_BYTES_MAX};
+use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage};
+use crate::limits::TRACE_KEPT_BYTES_MAX;
 use crate::link::ProtocolError;
 use crate::link::reassembly::Appended;
 use crate::native::{ErrorCode, Hello, ReadHello};

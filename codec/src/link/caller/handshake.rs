@@ -92,6 +92,7 @@ impl CallerLink {
                     let proof = Bytes::copy_from_slice(&proof);
                     put_frame(&mut self.out, Header::new(FrameKind::Proof), &proof);
                 }
+                self.traces.is_taken = peer.traces;
                 self.shards = ShardsOut::new(self.channel, peer.threads);
                 self.begin(Dialect::Native, self.now);
                 Ok(Some(CallerEvent::Ready {

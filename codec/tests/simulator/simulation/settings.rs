@@ -111,6 +111,8 @@ pub(super) struct Settings {
     pub(super) deadline_ms_max: Millis,
     pub(super) heartbeat: HeartbeatLimits,
     pub(super) caller_limits: CallerLimits,
+    /// A node that is down loses all of its calls; else every second one waits until it is up again.
+    pub(super) are_withdrawn_all: bool,
     pub(super) callee_limits: CalleeLimits,
     /// Requests of one connection that are handled at a time; at this number the connection is not read.
     pub(super) handled_max: usize,
@@ -170,6 +172,7 @@ impl Settings {
                 HeartbeatLimits::OFF
             },
             caller_limits,
+            are_withdrawn_all: true,
             callee_limits,
             handled_max: random.pick(&[2, 20, 1_000]),
         }
@@ -189,6 +192,14 @@ impl Settings {
             node.secrets = random.pick(&[&b"a"[..], b"a", b"ab", b"ba"]);
         }
         self.disturbances.push((Disturbance::Intrusion, 10));
+    }
+
+    /// Sizes of the first step in which waiting messages leave, so small that many runs take several. Drawn by a generator
+    /// of its own, as for secrets.
+    pub(super) fn draw_release(&mut self, seed: u64) {
+        let mut random = Random::new(seed ^ 0x4e1e_a5e0_0e1e);
+        self.caller_limits.released_at_once_min = random.pick(&[1, 2, 5, 256]);
+        self.are_withdrawn_all = random.chance(500);
     }
 
     /// The access of a link of a node, if it has a secret.

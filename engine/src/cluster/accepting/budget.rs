@@ -60,6 +60,8 @@ pub(crate) struct Budget {
     held: Cell<usize>,
     /// Bytes of the requests in progress, with their overhead.
     requests: Cell<usize>,
+    /// How many requests have begun.
+    requests_begun: Cell<u64>,
 }
 
 impl Budget {
@@ -78,10 +80,26 @@ impl Budget {
     /// Counts a request that begins; returns true when it exceeds the limit and must be refused. `is_only`: its
     /// connection has no other request in progress.
     pub(crate) fn begin_request(&self, bytes: usize, is_only: bool) -> bool {
+        self.requests_begun.set(self.requests_begun.get() + 1);
         let requests = self.requests.get() + bytes + REQUEST_OVERHEAD_BYTES;
         self.requests.set(requests);
         let reserved = if is_only { 0 } else { REQUEST_BYTES_MAX / 8 };
         requests > REQUEST_BYTES_MAX - reserved
+    }
+
+    /// How many requests have begun.
+    pub(crate) fn requests_begun(&self) -> u64 {
+        self.requests_begun.get()
+    }
+
+    /// Bytes of the requests in progress, with their overhead.
+    pub(crate) fn requests_bytes(&self) -> usize {
+        self.requests.get()
+    }
+
+    /// Bytes that the connections hold.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.get()
     }
 
     /// Uncounts a request that has ended.

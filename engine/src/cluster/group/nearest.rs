@@ -9,10 +9,12 @@ use skyring_codec::Millis;
 use crate::cluster::group::choice::Health;
 use crate::cluster::group::table::Member;
 use crate::config::Policy;
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::request::Outgoing;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::rt;
@@ -68,6 +70,8 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
             timeout_ms: ANSWER_TIME_MS_MAX,
             waits: false,
             is_idempotent: false,
+            span: SpanKey::NONE,
+            when_down: Some(WhenDown::Fail),
         },
     );
     let answer = shard.wait(key).await;

@@ -59,6 +59,11 @@ impl States {
             .map_or(NodeState::Unknown, |event| event.change.state())
     }
 
+    /// The last event of a node.
+    pub(in crate::cluster) fn event(&self, node: &str) -> Option<NodeEvent> {
+        self.events.borrow().get(node).cloned()
+    }
+
     /// Why a node is down; `None` when it is not.
     pub(in crate::cluster) fn down_cause(&self, node: &str) -> Option<Text> {
         let events = self.events.borrow();

@@ -21,6 +21,7 @@ pub(super) fn hello(node: &str, channel: u32, channels: u32, epoch: u64) -> Hell
         nonce: [7; NONCE_BYTES],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
@@ -70,6 +71,16 @@ impl Callee {
             other => panic!("a hello was expected: {other:?}"),
         }
         callee.send_output(cluster);
+        callee
+    }
+
+    /// Accepts an attempt, as a Skynet node does.
+    pub(super) fn accept_skynet(cluster: &Cluster, dial: Dial) -> Callee {
+        let callee = Callee {
+            remote: dial.accept(),
+            link: CalleeLink::new(CalleeLimits::default()),
+        };
+        cluster.settle();
         callee
     }
 

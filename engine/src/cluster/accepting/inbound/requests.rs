@@ -17,6 +17,7 @@ use crate::core::handle::KEYED;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
 use crate::core::request::{ReplyTo, Request};
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 use crate::rt;
 
@@ -99,6 +100,7 @@ impl Inbound {
                     request.payload,
                     reply_to,
                     remaining_ms,
+                    SpanKey::NONE,
                 );
             }
         }
@@ -130,7 +132,18 @@ impl Inbound {
             Some(target) if !self.permits(shard, target) => self.deny(shard, target, reply_to),
             Some(target) => {
                 let target = self.instance(shard, target, request.shard);
-                self.dispatch(shard, target, request.payload, reply_to, request.remaining_ms);
+                let span = request.trace.as_ref().map_or(SpanKey::NONE, |tag| {
+                    let payload = Payload(request.payload.clone());
+                    shard.begin_arrival(tag, target, &payload)
+                });
+                self.dispatch(
+                    shard,
+                    target,
+                    request.payload,
+                    reply_to,
+                    request.remaining_ms,
+                    span,
+                );
             }
             None => {
                 let name = address.unwrap_or_default();
@@ -190,6 +203,7 @@ impl Inbound {
         payload: Bytes,
         reply_to: ReplyTo,
         remaining_ms: Option<u32>,
+        span: SpanKey,
     ) {
         shard.request(Request {
             target,
@@ -199,6 +213,7 @@ impl Inbound {
             reply_to,
             waits: false,
             deadline: remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
+            span,
         });
     }
 

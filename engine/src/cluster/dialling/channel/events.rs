@@ -15,6 +15,7 @@ use crate::core::payload::Payload;
 use crate::core::request::ReplyTo;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
+use crate::log::Level;
 
 impl Channel {
     /// Handles the events of the link and completes their calls. An error is the peer's: it violates the protocol.
@@ -30,6 +31,7 @@ impl Channel {
                         self.connection.written.wake();
                     }
                     self.count_dropped_sends(shard);
+                    self.note_traces_sent(shard);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
@@ -43,6 +45,7 @@ impl Channel {
                 CallerEvent::Quiet => self.report(shard, Evidence::Quiet),
                 CallerEvent::Heard => self.report(shard, Evidence::Heard),
                 CallerEvent::Reply { token, result } => {
+                    self.figures.end_round_trip(token);
                     let payload = result.map(|payload| Payload(shard.read_buffer.lend(payload)));
                     self.end_call(shard, token, |call| {
                         payload.map_err(|error| call.remote_error(&error))
@@ -85,6 +88,7 @@ impl Channel {
         loop {
             let reply = self.connection.link.borrow_mut().next_reply();
             let Some((token, payload)) = reply else { return };
+            self.figures.end_round_trip(token);
             let payload = shard.read_buffer.lend(payload);
             match Token::of(token) {
                 Token::Waiter(key) => shard.answer_waiter(key, Payload(payload)),
@@ -100,6 +104,14 @@ impl Channel {
         token: u64,
         result: impl FnOnce(&InFlight) -> Result<Payload, Error>,
     ) {
+        self.figures.forget_round_trip(token);
+        let result = |call: &InFlight| {
+            let result = result(call);
+            if let Err(error) = &result {
+                self.figures.count_error(error);
+            }
+            result
+        };
         match Token::of(token) {
             Token::Waiter(key) => {
                 // The waiter puts its own address into errors that name one.
@@ -122,6 +134,13 @@ impl Channel {
     /// The handshake is done: queued requests are sent.
     pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
+        self.note_traces_sent(shard);
+        self.figures.connects.set(self.figures.connects.get() + 1);
+        let (node, number, address) = (&self.node, self.number, self.address());
+        shard.log_cluster(
+            Level::Debug,
+            format_args!("channel {number} to {node} is open at {address}"),
+        );
         self.report(shard, Evidence::Connected(epoch));
         self.arm_next(shard);
         self.state.borrow_mut().connect_until = 0;
@@ -148,6 +167,8 @@ impl Channel {
             });
         }
         if let Token::Waiter(key) = Token::of(token) {
+            self.figures.forget_round_trip(token);
+            self.figures.count_code("timeout");
             return shard.complete_waiter(key, Outcome::Elapsed);
         }
         self.end_call(shard, token, |call| {

@@ -9,6 +9,7 @@ mod backlog;
 mod connecting;
 mod events;
 mod failure;
+mod figures;
 mod lifecycle;
 mod overflow;
 mod requests;

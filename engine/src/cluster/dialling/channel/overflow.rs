@@ -34,6 +34,8 @@ impl Channel {
             timeout_ms: outgoing.timeout_ms,
             is_idempotent: outgoing.is_idempotent,
             waits,
+            span: outgoing.span,
+            when_down: outgoing.when_down,
         };
         if !self.backlog.is_active() {
             match self.offer_outlined(shard, outgoing) {
@@ -45,7 +47,9 @@ impl Channel {
         let waiting = self.backlog.calls.borrow().len();
         if !waits || waiting >= WAITING_CALLS_MAX {
             let what = format!("channel to {}: {waiting} calls wait for space", self.node);
-            return shard.refuse(reply_to, Error::overloaded(what));
+            let error = Error::overloaded(what);
+            self.figures.count_error(&error);
+            return shard.refuse(reply_to, error);
         }
         if let Some(deadline) = call.deadline {
             self.arm(shard, deadline);
@@ -107,14 +111,27 @@ impl Channel {
             } else {
                 Failure::Down(&self.last_cause()).error(&self.node, false)
             };
+            self.figures.count_error(&error);
             shard.refuse(call.reply_to, error);
         }
     }
 
     /// Fails all calls of the backlog: the channel ends.
     pub(super) fn fail_backlog(&self, shard: &Rc<ShardCore>, failure: &Failure<'_>) {
-        for call in self.backlog.take_all() {
-            shard.refuse(call.reply_to, failure.error(&self.node, false));
+        self.fail_backlog_where(shard, failure, |_| true);
+    }
+
+    /// Fails the calls of the backlog that satisfy `condition`.
+    pub(super) fn fail_backlog_where(
+        &self,
+        shard: &Rc<ShardCore>,
+        failure: &Failure<'_>,
+        condition: impl Fn(&RemoteRequest) -> bool,
+    ) {
+        for call in self.backlog.take_where(condition) {
+            let error = failure.error(&self.node, false);
+            self.figures.count_error(&error);
+            shard.refuse(call.reply_to, error);
         }
         self.connection.written.wake();
     }

@@ -58,12 +58,12 @@ impl Channel {
         let fault = self.state.borrow_mut().fault.take().unwrap_or(fault);
         self.set_last_failure(fault.cause.clone());
         self.connection.link.borrow_mut().disconnected();
-        let is_down = self.is_down();
-        if is_down {
+        let down_cause = self.state.borrow().down_cause.clone();
+        if let Some(cause) = &down_cause {
             // The node is down: it has said goodbye, or was marked down before.
-            self.connection.link.borrow_mut().withdraw(|_| true);
+            self.withdraw_from_down_node(cause);
         }
-        let failure = match is_down {
+        let failure = match down_cause.is_some() {
             true => Failure::Down(&fault.cause),
             false => Failure::Broken(&fault.cause),
         };

@@ -11,8 +11,9 @@ use skyring_codec::link::{CallerLimits, CallerLink, HeartbeatLimits};
 
 use crate::cluster::dialling::channel::backlog::Backlog;
 use crate::cluster::dialling::channel::failure::Fault;
+use crate::cluster::dialling::channel::figures::ChannelFigures;
 use crate::cluster::dialling::channel::token::InFlight;
-use crate::config::NodeAddress;
+use crate::config::{NodeAddress, WhenDown};
 use crate::core::ShardCore;
 use crate::core::connection::Connection;
 use crate::core::slab::{Key, Slab};
@@ -74,6 +75,8 @@ pub(in crate::cluster) struct Channel {
     pub(super) predecessors: RefCell<Vec<Rc<Channel>>>,
     /// Its key among the shard's channels.
     pub(super) key: Cell<Key>,
+    /// What happens to its calls while the node is down, unless they say otherwise.
+    pub(super) when_down: Cell<WhenDown>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
     pub(super) phase: Cell<Phase>,
@@ -83,6 +86,7 @@ pub(in crate::cluster) struct Channel {
     /// Wakes the task to connect before its pause is over.
     pub(super) retry_now: Notify,
     pub(super) failure_log: Throttle,
+    pub(super) figures: ChannelFigures,
 }
 
 /// The heartbeat of a connection, from the time after which a node is down: a ping after a quarter of that. A node is
@@ -105,6 +109,7 @@ impl Channel {
         number: u32,
         address: NodeAddress,
         down_cause: Option<Text>,
+        when_down: WhenDown,
     ) -> Rc<Channel> {
         let mut link = CallerLink::new(CallerLimits::default());
         link.watch(heartbeat_limits(shard.node.settings.down_after_ms));
@@ -116,6 +121,7 @@ impl Channel {
             backlog: Backlog::default(),
             predecessors: RefCell::default(),
             key: Cell::new(Key::from_u64(0)),
+            when_down: Cell::new(when_down),
             armed: Cell::new(Millis::MAX),
             phase: Cell::new(Phase::Offline),
             state: RefCell::new(State {
@@ -131,12 +137,18 @@ impl Channel {
             connect_requested: Notify::default(),
             retry_now: Notify::default(),
             failure_log: Throttle::new(FAILURE_LOG_INTERVAL_MS),
+            figures: ChannelFigures::default(),
         })
     }
 
     /// Sets its key among the shard's channels.
     pub(in crate::cluster) fn set_key(&self, key: Key) {
         self.key.set(key);
+    }
+
+    /// Sets what happens to its calls while the node is down, unless they say otherwise.
+    pub(in crate::cluster) fn set_when_down(&self, when_down: WhenDown) {
+        self.when_down.set(when_down);
     }
 
     /// The address that it connects to.

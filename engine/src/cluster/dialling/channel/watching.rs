@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use crate::cluster::dialling::channel::failure::Failure;
 use crate::cluster::dialling::channel::state::{Channel, Phase, Purpose};
+use crate::cluster::dialling::channel::token;
 use crate::cluster::membership::detector::Evidence;
 use crate::core::ShardCore;
-use crate::core::request::ReplyTo;
-use crate::error::Text;
+use crate::core::request::Outgoing;
+use crate::error::{Text, is_refusal};
 
 impl Channel {
     /// Reports evidence about its node, unless the channel is retired.
@@ -29,14 +30,25 @@ impl Channel {
         self.connect_requested.wake();
     }
 
-    /// Marks the node as down: calls that wait for a connection fail, and so do new ones, until the node may be up.
+    /// Marks the node as down: calls that wait for a connection fail, and so do new ones, until the node may be up. Those
+    /// that wait for the node stay.
     pub(in crate::cluster) fn mark_down(&self, shard: &Rc<ShardCore>, cause: &Text) {
         self.state.borrow_mut().down_cause = Some(Text::clone(cause));
-        self.connection.link.borrow_mut().withdraw(|_| true);
+        self.withdraw_from_down_node(cause);
         // The reader gets a fault that occurs here too.
         let _ = self.handle_events(shard, Failure::Down(cause));
-        self.fail_backlog(shard, &Failure::Down(cause));
+        let cluster = shard.cluster();
+        self.fail_backlog_where(shard, &Failure::Down(cause), |call| {
+            !cluster.waits_for_node(shard, call, cause)
+        });
         self.shut_down_if_done();
+    }
+
+    /// Withdraws the calls that fail while the node is down for this cause.
+    pub(super) fn withdraw_from_down_node(&self, cause: &Text) {
+        let all_fail = is_refusal(cause);
+        let mut link = self.connection.link.borrow_mut();
+        link.withdraw(|token| all_fail || !token::waits(token));
     }
 
     /// Marks the node as possibly up: calls are accepted again.
@@ -52,18 +64,25 @@ impl Channel {
         self.number != 1 && self.is_down()
     }
 
-    /// Refuses a call if the node is down; returns whether it did.
+    /// Refuses a call if the node is down and the call does not wait for it; returns whether it did.
     #[cold]
-    pub(super) fn refuse_if_down(&self, shard: &Rc<ShardCore>, reply_to: ReplyTo) -> bool {
+    pub(super) fn refuse_if_down(&self, shard: &Rc<ShardCore>, outgoing: &Outgoing<'_>) -> bool {
+        let reply_to = outgoing.reply_to;
         if reply_to.session() == 0 {
             // A send waits, within the limit of the out-buffer.
             return false;
         }
         let cause = self.state.borrow().down_cause.clone();
-        if let Some(cause) = &cause {
-            shard.cluster().refuse_down(shard, &self.node, cause, reply_to);
+        let Some(cause) = cause else { return false };
+        let when_down = outgoing.when_down.unwrap_or(self.when_down.get());
+        if when_down.waits() && !is_refusal(&cause) {
+            return false;
         }
-        cause.is_some()
+        let is_denied = cause.starts_with("denied: ");
+        self.figures
+            .count_code(if is_denied { "denied" } else { "unreachable" });
+        shard.cluster().refuse_down(shard, &self.node, &cause, reply_to);
+        true
     }
 
     /// Handles a goodbye: new requests wait for another connection, and this one ends when the answers in flight have
