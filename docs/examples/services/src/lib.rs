@@ -2,3 +2,5 @@
 //! `tests`.
 
 pub mod bank;
+pub mod limiter;
+pub mod matchmaker;
