@@ -16,6 +16,7 @@ mod properties;
 mod resume;
 mod resume_acks;
 mod support;
+mod tls;
 mod waiting;
 
 #[path = "../hex/mod.rs"]

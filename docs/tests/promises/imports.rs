@@ -33,6 +33,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["core"],
             &["rt"],
             &["log", "config", "metrics", "error"],
+            &["tls"],
         ],
         "codec/src" => &[
             &["lib"],

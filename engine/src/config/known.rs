@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 45] = [
+pub(super) const NODE_KEYS: [&str; 46] = [
     "accepts_per_second_max",
     "address",
     "allow",
@@ -50,6 +50,7 @@ pub(super) const NODE_KEYS: [&str; 45] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "tls",
 ];
 
 /// The key of the cluster secret itself.
@@ -66,6 +67,19 @@ pub(super) const ALLOW: &str = "allow";
 
 /// The key of who may call services without a rule.
 pub(super) const ALLOW_DEFAULT: &str = "allow_default";
+
+/// The key of the files of the node's certificate.
+pub(super) const TLS: &str = "tls";
+
+/// Whether a key is meant to be [`TLS`]: it has the same letters. A key with another letter may be the user's own.
+pub(super) fn is_meant_as_tls(key: &str) -> bool {
+    let sorted = |key: &str| {
+        let mut letters = key.to_ascii_lowercase().into_bytes();
+        letters.sort_unstable();
+        letters
+    };
+    key != TLS && sorted(key) == sorted(TLS)
+}
 
 /// The keys that close a node. A misspelt one would leave it open, so it is an error and no notice.
 pub(super) const SECURITY_KEYS: [&str; 5] = [SECRET, SECRET_FILE, SKYNET_PEERS, ALLOW, ALLOW_DEFAULT];

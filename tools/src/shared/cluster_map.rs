@@ -9,7 +9,7 @@ use skyring::{Address, ClusterMap, NodeBuilder, Security};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reach {
     pub(crate) map: ClusterMap,
-    /// The cluster secret, if the file is the config of a node that has one.
+    /// The cluster secret and the certificate, if the file is the config of a node that has them.
     pub(crate) security: Option<Security>,
     /// The name of that node, under which the cluster is called; empty for none.
     pub(crate) name: String,
@@ -34,7 +34,7 @@ impl Reach {
     }
 }
 
-/// Loads a cluster map: the file itself, or the map that a node config names, and then that config's secret too.
+/// Loads a cluster map: the file itself, or the map that a node config names, and then that config's secret and certificate too.
 pub(crate) fn load_map(file: &Path) -> Result<Reach, String> {
     match skyring::config::check(file) {
         Ok(Checked::Map(map, _)) => Ok(Reach::of(map)),

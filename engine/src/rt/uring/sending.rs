@@ -173,7 +173,9 @@ impl Ring {
         wanted: usize,
     ) -> io::Result<()> {
         let Some(write) = writes.get(place) else {
-            self.enter_bare(wanted)?;
+            // A writer that has more is asked again at once: nothing may complete before that.
+            let has_more = outcomes.iter().any(|outcome| outcome.is_cut);
+            self.enter_bare(if has_more { 0 } else { wanted })?;
             self.note_unsent(outcomes);
             return Ok(());
         };
