@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::error::ConfigError;
 use super::evaluate::{Entries, Value};
-use super::known::SECURITY_KEYS;
+use super::known::{SECURITY_KEYS, TLS};
 use super::service::{RestartConfig, SERVICE_NAME_BYTES_MAX, ServiceConfig, SupervisionConfig};
 use super::supervision::{Escalation, Restart, Strategy};
 
@@ -270,7 +270,9 @@ impl Keys<'_> {
                 Value::Text(text) | Value::Number { text, .. } => text.clone().into_bytes(),
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
-                Value::Table(_) if ["services", "supervision", "discovery"].contains(&&**key) => continue,
+                Value::Table(_) if ["services", "supervision", "discovery", TLS].contains(&&**key) => {
+                    continue;
+                }
                 Value::Table(_) | Value::List(_) if SECURITY_KEYS.contains(&key.as_str()) => continue,
                 found => {
                     let expected = "text, a number, true or false";

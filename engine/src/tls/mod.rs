@@ -15,6 +15,11 @@ mod files;
 mod identity;
 mod shell;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
 pub use current::Tls;
 pub(crate) use fault::{TLS_REASONS, TlsFault, TlsReason};
 pub use files::{KEY_FILE_BYTES_MAX, TlsError, TlsFiles};

@@ -86,8 +86,18 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+impl Place {
+    /// A file of the folder; of the working directory without a folder in front.
+    fn file(&self, name: &str) -> PathBuf {
+        match self.folder.as_os_str() == "." {
+            true => PathBuf::from(name),
+            false => self.folder.join(name),
+        }
+    }
+}
+
 fn make_ca(place: &Place, days: u32) -> Result<String, String> {
-    let (certificate, key) = (place.folder.join("ca.pem"), place.folder.join("ca.key"));
+    let (certificate, key) = (place.file("ca.pem"), place.file("ca.key"));
     check_free(&[&certificate, &key], place.force)?;
     let Issued { pem, key_pem } = Authority::make(days)?;
     write_key(&key, &key_pem, place.force)?;
@@ -104,7 +114,7 @@ fn make_node(place: &Place, names: &[String], days: u32) -> Result<String, Strin
     for name in names {
         check_name(name)?;
     }
-    let file = |end: &str| place.folder.join(format!("{name}.{end}"));
+    let file = |end: &str| place.file(&format!("{name}.{end}"));
     let (certificate, key) = (file("pem"), file("key"));
     if name == "ca" {
         return Err(
@@ -112,7 +122,7 @@ fn make_node(place: &Place, names: &[String], days: u32) -> Result<String, Strin
         );
     }
     check_free(&[&certificate, &key], place.force)?;
-    let ca_key = place.folder.join("ca.key");
+    let ca_key = place.file("ca.key");
     let authority = Authority::of_key(&read_key(&ca_key)?)
         .map_err(|error| format!("{}: no key of a CA: {error}", ca_key.display()))?;
     let Issued { pem, key_pem } = authority.issue(names, days)?;

@@ -9,6 +9,7 @@ mod a_service_manager_hears_how_the_node_is;
 mod an_invalid_config_is_reported_in_one_line;
 mod c_modules_are_loaded;
 mod call_arguments_are_parsed_as_values;
+mod certificates_are_made_and_open_the_door;
 mod check_describes_files;
 mod clusters_are_shown_and_edited;
 mod common;
