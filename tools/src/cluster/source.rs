@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use skyring::config::{Checked, Discovery, NodeAddress, NodeEntry};
-use skyring::{ClusterMap, discovery};
+use skyring::{ClusterMap, Security, discovery};
 
 use super::edit;
+use crate::shared::cluster_map::Reach;
 
 /// The sources of one cluster.
 pub(super) struct Source {
     map: Option<ClusterMap>,
     discovery: Discovery,
+    /// What a node of the cluster proves, if the file is the config of one.
+    security: Option<Security>,
+    /// The name of that node; empty for none.
+    own_name: String,
 }
 
 /// A node, and what names it.
@@ -32,6 +37,8 @@ impl Source {
             Checked::Map(map, _) => Ok(Source {
                 map: Some(map),
                 discovery: Discovery::default(),
+                security: None,
+                own_name: String::new(),
             }),
             Checked::Node(config, map) => {
                 let discovery = config.discovery.unwrap_or_default();
@@ -41,7 +48,12 @@ impl Source {
                         file.display()
                     ));
                 }
-                Ok(Source { map, discovery })
+                Ok(Source {
+                    map,
+                    discovery,
+                    security: config.security,
+                    own_name: config.open.unwrap_or_default(),
+                })
             }
         }
     }
@@ -52,7 +64,21 @@ impl Source {
         if discovery.etcd.is_none() && discovery.dns.is_none() {
             return Err("--discovery: neither etcd nor dns is in it".to_owned());
         }
-        Ok(Source { map: None, discovery })
+        Ok(Source {
+            map: None,
+            discovery,
+            security: None,
+            own_name: String::new(),
+        })
+    }
+
+    /// How the nodes are reached: with what the file's node proves, and under its name.
+    pub(super) fn reach(&self) -> Reach {
+        Reach {
+            security: self.security.clone(),
+            name: self.own_name.clone(),
+            ..Reach::default()
+        }
     }
 
     /// The nodes by name. What etcd or DNS says of a node goes before what the map file says.

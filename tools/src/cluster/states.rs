@@ -7,6 +7,7 @@ use skyring::log::Destination;
 use skyring::{ClusterMap, Node as Engine, NodeState};
 
 use super::source::Node;
+use crate::shared::cluster_map::Reach;
 
 /// Time between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -14,10 +15,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// What the failure detector needs beyond its time.
 const GRACE_TIME: Duration = Duration::from_millis(500);
 
-/// Connects to all nodes, and returns the state of each; a node that is turned off has none.
+/// Connects to all nodes, with what `reach` says, and returns the state of each; a node that is turned off has none.
 pub(super) fn ask(
     nodes: &BTreeMap<String, Node>,
     timeout: Duration,
+    reach: Reach,
 ) -> Result<BTreeMap<String, NodeState>, String> {
     let mut map = ClusterMap::new();
     for (name, node) in nodes {
@@ -31,9 +33,9 @@ pub(super) fn ask(
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let node = Engine::builder()
+    let node = Reach { map, ..reach }
+        .prepare(Engine::builder())
         .down_after(timeout)
-        .map(map)
         .log_to(Destination::File("/dev/null".into()))
         .start()
         .map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Cluster maps and addresses of services, as `call` and `bench` take them from a command line.
+//! Cluster maps and addresses of services, as `call`, `bench` and `cluster` take them from a command line.
 
 use std::path::Path;
 
