@@ -127,7 +127,7 @@ pub enum Running {
 pub struct RunningNode {
     /// The cluster map that names it.
     pub map: ClusterMap,
-    /// The cluster secret that it wants to see proved.
+    /// The cluster secret that it wants to see proved, and the certificate.
     pub security: Option<Security>,
     /// The name under which it is called; empty for none.
     pub caller: String,

@@ -57,6 +57,7 @@ mod socket;
 pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 pub mod typed;
 
 pub use crate::core::handle::{Address, Handle, Name};
@@ -96,6 +97,7 @@ pub use service::watch::Watch;
 pub use skyring_codec::seri;
 pub use skyring_macros::service;
 pub use socket::{SocketInfo, SocketSort, Sockets};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// The sources of cluster maps, for commands that read and edit them without a node.
 pub mod discovery {
@@ -145,5 +147,6 @@ pub mod limits {
         READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
         SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,
     };
+    pub use crate::tls::{HANDSHAKE_BYTES_MAX, KEY_FILE_BYTES_MAX, SEALED_BYTES_MAX};
     pub use skyring_codec::native::CHANNELS_MAX;
 }

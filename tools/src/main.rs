@@ -6,6 +6,7 @@
 mod allocator;
 mod bench;
 mod call;
+mod cert;
 mod check;
 mod cluster;
 mod demo;
@@ -58,6 +59,8 @@ enum Action {
     Run(run::Arguments),
     /// Call a service of a running node and print the reply
     Call(call::Arguments),
+    /// Make a CA and certificates of nodes, for the TLS of a test cluster
+    Cert(cert::Arguments),
     /// Describe a node config or a cluster map, or report why it is invalid
     Check(check::Arguments),
     /// Say what on this machine, and around a node, would stop a node or slow it down
@@ -75,8 +78,8 @@ enum Action {
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 10] = [
-    "run", "call", "check", "cluster", "doctor", "demo", "bench", "profile", "trace", "help",
+const SUBCOMMANDS: [&str; 11] = [
+    "run", "call", "cert", "check", "cluster", "doctor", "demo", "bench", "profile", "trace", "help",
 ];
 
 fn main() -> ExitCode {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
     match command.action {
         Action::Run(arguments) => run::run(arguments),
         Action::Call(arguments) => call::run(arguments),
+        Action::Cert(arguments) => cert::run(arguments),
         Action::Check(arguments) => check::run(arguments),
         Action::Cluster(arguments) => cluster::run(arguments),
         Action::Doctor(arguments) => doctor::run(&arguments),

@@ -17,6 +17,7 @@ mod release;
 mod resume;
 mod resume_acks;
 mod support;
+mod tls;
 mod traces;
 mod waiting;
 

@@ -34,6 +34,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["core"],
             &["rt"],
             &["log", "config", "metrics", "error", "status"],
+            &["tls"],
         ],
         "codec/src" => &[
             &["lib"],

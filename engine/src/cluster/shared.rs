@@ -118,13 +118,15 @@ impl ClusterShared {
 /// The hello of this node.
 pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
     let node = &shard.node;
-    let name = match (&*node.settings.name, shard.cluster().shared.opened_as.get()) {
-        ("", Some(opened_as)) => opened_as,
-        (name, _) => name,
+    let opened_as = shard.cluster().shared.opened_as.get().map(Text::to_string);
+    let own_name = || node.settings.security.as_ref()?.tls()?.names().into_iter().next();
+    let name = match &*node.settings.name {
+        "" => opened_as.or_else(own_name).unwrap_or_default(),
+        name => name.to_owned(),
     };
     Hello {
         version: VERSION,
-        node: name.to_owned(),
+        node: name,
         channel,
         channels,
         threads: shard.shards() as u32,

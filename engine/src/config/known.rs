@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 54] = [
+pub(super) const NODE_KEYS: [&str; 55] = [
     "accepts_per_second_max",
     "address",
     "admin",
@@ -57,6 +57,7 @@ pub(super) const NODE_KEYS: [&str; 54] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "tls",
     "trace_one_in",
     "when_down",
 ];
@@ -84,6 +85,18 @@ pub(super) const ADMIN_TOKEN: &str = "admin_token";
 
 /// The key of a file with the token.
 pub(super) const ADMIN_TOKEN_FILE: &str = "admin_token_file";
+/// The key of the files of the node's certificate.
+pub(super) const TLS: &str = "tls";
+
+/// Whether a key is meant to be [`TLS`]: it has the same letters. A key with another letter may be the user's own.
+pub(super) fn is_meant_as_tls(key: &str) -> bool {
+    let sorted = |key: &str| {
+        let mut letters = key.to_ascii_lowercase().into_bytes();
+        letters.sort_unstable();
+        letters
+    };
+    key != TLS && sorted(key) == sorted(TLS)
+}
 
 /// The keys that close a node. A misspelt one would leave it open, so it is an error and no notice.
 pub(super) const SECURITY_KEYS: [&str; 7] = [

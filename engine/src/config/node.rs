@@ -16,7 +16,7 @@ use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
 use super::keys::Keys;
-use super::known::{NODE_KEYS, SECURITY_KEYS, misspelt};
+use super::known::{NODE_KEYS, SECURITY_KEYS, is_meant_as_tls, misspelt};
 use super::logging::{self, LogFormat, LogLevel, LogSource, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
@@ -136,7 +136,7 @@ pub struct NodeConfig {
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
-    /// `cluster_secret` or `cluster_secret_file`, and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
+    /// `cluster_secret` or `cluster_secret_file`, `tls`, `allow` and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
     /// connects.
     pub security: Option<Security>,
     /// `admin`, and `admin_token` or `admin_token_file`: where the node serves its metrics and its dashboard.
@@ -251,7 +251,7 @@ impl NodeConfig {
         let keys = Keys { path, entries };
         let (harbor, mut notices) = harbor::read(&keys)?;
         for (key, known) in entries.keys().filter_map(|key| Some((key, misspelt(key)?))) {
-            if SECURITY_KEYS.contains(&known) {
+            if SECURITY_KEYS.contains(&known) || is_meant_as_tls(key) {
                 let text = format!(
                     "is no key of a node; is it meant to be {known}? The node would be open without it"
                 );
@@ -333,8 +333,7 @@ impl NodeConfig {
             }
         };
         if skynet_only && security.is_some() {
-            let hint =
-                "\"skynet\" and cluster_secret exclude each other: the skynet dialect proves no secret";
+            let hint = "\"skynet\" excludes cluster_secret and tls: the skynet dialect proves nothing, and has no TLS";
             return Err(ConfigError::of_key(
                 path,
                 "dialect",
@@ -393,6 +392,9 @@ impl NodeConfig {
             environment: keys.environment()?,
             notices,
         };
+        if let Some(tls) = config.security.as_ref().and_then(Security::tls) {
+            config.notices.extend(tls.warnings());
+        }
         if let Some(discovery) = &config.discovery {
             discovery.check(path, config.cluster.is_some(), config.open.as_deref())?;
         }

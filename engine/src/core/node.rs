@@ -92,6 +92,37 @@ impl NodeShared {
         }
     }
 
+    /// Reads the node's certificates again, if it has some, and logs what became of it. What cannot be used changes
+    /// nothing. Blocks for as long as the files take.
+    pub(crate) fn reload_certificates(&self) {
+        let Some(tls) = self
+            .settings
+            .security
+            .as_ref()
+            .and_then(|security| security.tls())
+        else {
+            return;
+        };
+        let log = |text: String| self.logger.log(Handle::NONE.0, text);
+        match tls.reload() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.metrics.tls_reloads.add(1);
+                let names = tls.names().join(", ");
+                log(format!(
+                    "the certificate was read again, and is in force: it is for {names}"
+                ));
+                tls.warnings().into_iter().for_each(log);
+            }
+            Err(error) => {
+                self.metrics.tls_reloads_refused.add(1);
+                log(format!(
+                    "the certificate stays as it is, because the files cannot be used: {error}"
+                ));
+            }
+        }
+    }
+
     /// The node has failed: what it is for does not run any more. The first cause counts.
     pub(crate) fn fail(&self, cause: &str) {
         if self.failure.set(cause.into()).is_err() {

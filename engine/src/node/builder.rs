@@ -316,7 +316,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Whom the node talks to: with a cluster secret only nodes that prove it. Without this, everybody who connects.
+    /// Whom the node talks to: with a cluster secret only nodes that prove it, with a certificate only nodes that have one
+    /// from the same CA. Without this, everybody who connects.
     pub fn security(mut self, security: Security) -> NodeBuilder {
         self.settings.security = Some(security);
         self
@@ -340,6 +341,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
+        self.check_certificate()?;
         let chosen = match self.runtime {
             Some(runtime) => runtime,
             None => Runtime::from_environment()?,
@@ -494,6 +496,27 @@ impl NodeBuilder {
             error: Error::invalid(format!("cannot listen on {address}: {error}")),
         })?;
         Ok(Some((admin, listener)))
+    }
+
+    /// Checks that the certificate is for the node's name, if it has both.
+    fn check_certificate(&self) -> Result<(), StartError> {
+        let name = &self.settings.name;
+        let names = self
+            .settings
+            .security
+            .as_ref()
+            .and_then(|security| security.tls());
+        let names = names.map(|tls| tls.names()).unwrap_or_default();
+        if names.is_empty() || name.is_empty() || names.contains(name) {
+            return Ok(());
+        }
+        let names = names.join(", ");
+        Err(StartError::Service {
+            what: "tls.certificate".to_owned(),
+            error: Error::invalid(format!(
+                "it is for {names}, and not for {name}, the name of this node"
+            )),
+        })
     }
 
     /// Starts the log, with the config's notices as its first lines.

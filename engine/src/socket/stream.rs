@@ -208,7 +208,7 @@ async fn begin(
     part.peer.set(Some(peer));
     socket.stats.set_address(peer);
     let stream = Rc::new(stream);
-    part.connection.attach(Rc::clone(&stream));
+    part.connection.attach(Rc::clone(&stream), None);
     if socket.is_started() {
         let (address, port) = part.address();
         socket.notify(shard, SocketNews::Opened { address, port });

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use skyring::config::{LogTime, NodeConfig, NodeEntry, WhenDown};
-use skyring::{ClusterMap, Security};
+use skyring::{ClusterMap, Security, Tls};
 
 use crate::shared::output::escape_line;
 
@@ -90,13 +90,36 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
     text
 }
 
+/// For whom the certificate is, and for how long; the key is not shown.
+fn tls_report(tls: &Tls) -> String {
+    let days = tls.days_left().map_or_else(String::new, |days| match days {
+        0 => ", for less than a day".to_owned(),
+        days => format!(
+            ", for {} more",
+            counted(usize::try_from(days).unwrap_or(usize::MAX), "day")
+        ),
+    });
+    let names = tls.names().join(", ");
+    format!("the certificate is for {names}{days}: only nodes with one from the same CA are served")
+}
+
 /// Whom the node talks to; the secrets themselves are not shown.
 fn security_report(security: &Security) -> Vec<(&'static str, String)> {
-    let secrets = match security.secret_count() {
-        1 => "set: only nodes that prove it are served".to_owned(),
-        count => format!("{count} are set: only nodes that prove one of them are served"),
-    };
-    let mut report = vec![("cluster_secret", secrets)];
+    let mut report = Vec::new();
+    match security.secret_count() {
+        0 => {}
+        1 => report.push((
+            "cluster_secret",
+            "set: only nodes that prove it are served".to_owned(),
+        )),
+        count => {
+            let text = format!("{count} are set: only nodes that prove one of them are served");
+            report.push(("cluster_secret", text));
+        }
+    }
+    if let Some(tls) = security.tls() {
+        report.push(("tls", tls_report(tls)));
+    }
     let networks: Vec<String> = security
         .skynet_networks()
         .iter()

@@ -1,4 +1,4 @@
-//! Cluster maps and addresses of services, as `call` and `bench` take them from a command line.
+//! Cluster maps and addresses of services, as `call`, `bench` and `cluster` take them from a command line.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::output::{EXIT_FAILURE, EXIT_USAGE};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reach {
     pub(crate) map: ClusterMap,
-    /// The cluster secret, if the file is the config of a node that has one.
+    /// The cluster secret and the certificate, if the file is the config of a node that has them.
     pub(crate) security: Option<Security>,
     /// The name of that node, under which the cluster is called; empty for none.
     pub(crate) name: String,

@@ -13,6 +13,7 @@ mod browser;
 mod c_modules_are_loaded;
 mod call_arguments_are_parsed_as_values;
 mod calls_are_traced_across_nodes;
+mod certificates_are_made_and_open_the_door;
 mod check_describes_files;
 mod clusters_are_shown_and_edited;
 mod common;

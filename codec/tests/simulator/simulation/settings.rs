@@ -210,9 +210,9 @@ impl Settings {
         let secrets = secrets.map(|fill| vec![*fill; SECRET_BYTES_MIN].into());
         let secrets = Arc::new(Secrets::new(secrets.collect()).ok()?);
         Some(Access {
-            secrets,
+            secrets: Some(secrets),
             allows_skynet,
-            node: String::new(),
+            ..Access::default()
         })
     }
 }

@@ -85,7 +85,7 @@ impl Caller {
 }
 
 /// Opens a connection to the node.
-fn connect(cluster: &Cluster) -> Remote {
+pub(super) fn connect(cluster: &Cluster) -> Remote {
     let clients = Clients::new(ClientLimits {
         clients_max: 100,
         clients_per_source_max: 100,

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod dialling;
+mod encryption;
 mod groups;
 mod idle;
 mod membership;

@@ -107,15 +107,19 @@ pub(in crate::cluster) struct Inbound {
     pub(super) armed: Cell<Millis>,
 }
 
-/// The link of a connection from this address.
+/// The link of a connection from this address, before it has begun with TLS.
 fn new_link(security: Option<&Security>, address: SocketAddr) -> CalleeLink {
-    let limits = CalleeLimits {
+    match security {
+        Some(security) => CalleeLink::with_access(limits(), security.plain_access(address.ip())),
+        None => CalleeLink::new(limits()),
+    }
+}
+
+/// The limits of links.
+pub(super) fn limits() -> CalleeLimits {
+    CalleeLimits {
         out_buffer_bytes_max: ANSWER_BYTES_MAX,
         ..CalleeLimits::default()
-    };
-    match security {
-        Some(security) => CalleeLink::with_access(limits, security.access(address.ip(), "")),
-        None => CalleeLink::new(limits),
     }
 }
 
@@ -161,6 +165,11 @@ impl Inbound {
         self.key.set(key);
     }
 
+    /// Its key among the shard's inbound connections.
+    pub(in crate::cluster) fn key(&self) -> Key {
+        self.key.get()
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
         self.peer.borrow().address
     }
@@ -193,7 +202,10 @@ impl Inbound {
     /// Whether it has no request in progress, no partial input and no unwritten output.
     pub(in crate::cluster) fn has_finished(&self) -> bool {
         let link = self.connection.link.borrow();
-        self.load.get().requests == 0 && !link.has_output() && !link.has_partial_input()
+        self.load.get().requests == 0
+            && !link.has_output()
+            && !link.has_partial_input()
+            && !self.connection.has_sealed()
     }
 
     /// Whether reading must pause, because too many requests are in progress or too many answers wait to be written.

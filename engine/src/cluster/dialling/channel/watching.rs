@@ -124,6 +124,9 @@ impl Channel {
     /// Whether a draining connection has received every answer.
     pub(super) fn is_drained(&self) -> bool {
         let link = self.connection.link.borrow();
-        self.phase.get() == Phase::Draining && link.outstanding() == 0 && !link.has_output()
+        self.phase.get() == Phase::Draining
+            && link.outstanding() == 0
+            && !link.has_output()
+            && !self.connection.has_sealed()
     }
 }
