@@ -1,6 +1,7 @@
 //! The certificate of a node config: what is read, what is refused, and that no error shows a key.
 
 #[path = "common/certificates.rs"]
+#[expect(dead_code, reason = "these tests need a part of it")]
 mod certificates;
 
 use std::fs;

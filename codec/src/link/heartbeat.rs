@@ -357,15 +357,15 @@ mod tests {
         both.iter_mut().for_each(|one| one.start(1_000));
         let mut heard = 1_000;
         for now in 1_000..1_000 + time {
-            for at in 0..2 {
-                if both[at].deadline(|| true).is_none_or(|deadline| deadline > now) {
+            for one in &mut both {
+                if one.deadline(|| true).is_none_or(|deadline| deadline > now) {
                     continue;
                 }
-                both[at].hear_elsewhere(heard);
-                if let (Beat::Ping(session), true) = (poll_as(&mut both[at], now, true), answers) {
-                    both[at].note();
-                    assert!(both[at].take_pong(session));
-                    poll_as(&mut both[at], now, true);
+                one.hear_elsewhere(heard);
+                if let (Beat::Ping(session), true) = (poll_as(one, now, true), answers) {
+                    one.note();
+                    assert!(one.take_pong(session));
+                    poll_as(one, now, true);
                     heard = now;
                 }
             }

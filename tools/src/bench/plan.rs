@@ -158,7 +158,7 @@ fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
     let address = parse_address(service)?;
     Ok(Some(Running::Node(RunningNode {
         map,
-        security,
+        security: security.map(Box::new),
         caller: name,
         node: node.clone(),
         address,

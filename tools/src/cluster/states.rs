@@ -14,12 +14,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// What the failure detector needs beyond its time.
 const GRACE_TIME: Duration = Duration::from_millis(500);
 
-/// Connects to all nodes, with what `reach` says, and returns the state of each; a node that is turned off has none.
+/// Connects to all nodes, as the source says, and returns the state of each; a node that is turned off has none.
 pub(super) fn ask(
     source: &Source,
     nodes: &BTreeMap<String, Node>,
     timeout: Duration,
-    reach: Reach,
 ) -> Result<BTreeMap<String, NodeState>, String> {
     let mut map = ClusterMap::new();
     for (name, node) in nodes {
