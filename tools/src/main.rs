@@ -13,6 +13,7 @@ mod doctor;
 mod profile;
 mod run;
 mod shared;
+mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Action {
     Doctor(doctor::Arguments),
     /// Show the nodes of a cluster with their states, or edit the source that names them
     Cluster(cluster::Arguments),
+    /// Show a running node in the terminal: nodes, channels, services, rates, percentiles
+    Top(top::Arguments),
     /// Show a cluster of three nodes at work: calls, failure, recovery, load
     Demo(demo::Arguments),
     /// Measure calls per second and latency
@@ -72,8 +75,8 @@ enum Action {
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 9] = [
-    "run", "call", "check", "cluster", "doctor", "demo", "bench", "profile", "help",
+const SUBCOMMANDS: [&str; 10] = [
+    "run", "call", "check", "cluster", "doctor", "top", "demo", "bench", "profile", "help",
 ];
 
 fn main() -> ExitCode {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Action::Check(arguments) => check::run(arguments),
         Action::Cluster(arguments) => cluster::run(arguments),
         Action::Doctor(arguments) => doctor::run(&arguments),
+        Action::Top(arguments) => top::run(arguments),
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),
         Action::Profile(arguments) => profile::run(&arguments),
