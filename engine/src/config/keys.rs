@@ -270,7 +270,11 @@ impl Keys<'_> {
                 Value::Text(text) | Value::Number { text, .. } => text.clone().into_bytes(),
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
-                Value::Table(_) if ["services", "supervision", "discovery"].contains(&&**key) => continue,
+                Value::Table(_)
+                    if ["services", "supervision", "discovery", "log_levels"].contains(&&**key) =>
+                {
+                    continue;
+                }
                 Value::Table(_) | Value::List(_) if SECURITY_KEYS.contains(&key.as_str()) => continue,
                 found => {
                     let expected = "text, a number, true or false";

@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 48] = [
+pub(super) const NODE_KEYS: [&str; 50] = [
     "accepts_per_second_max",
     "address",
     "admin",
@@ -30,6 +30,8 @@ pub(super) const NODE_KEYS: [&str; 48] = [
     "enablessl",
     "harbor",
     "keyfile",
+    "log_format",
+    "log_levels",
     "log_time",
     "logger",
     "logpath",

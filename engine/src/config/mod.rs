@@ -48,7 +48,7 @@ pub use discovery::{
 };
 pub use error::{ConfigError, ConfigErrorKind};
 pub use group::{GROUP_MEMBERS_MAX, Group, HEDGE_MS_MAX, Policy, region};
-pub use logging::LogTime;
+pub use logging::{LogFormat, LogLevel, LogSource, LogTime};
 pub(crate) use map::is_zone;
 pub use map::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry, ZONE_BYTES_MAX};
 pub use network::{Network, NetworkExpected};

@@ -17,7 +17,7 @@ use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
 use super::keys::Keys;
 use super::known::{NODE_KEYS, SECURITY_KEYS, misspelt};
-use super::logging::{self, LogTime};
+use super::logging::{self, LogFormat, LogLevel, LogSource, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
 use super::secret;
@@ -64,6 +64,10 @@ pub struct NodeConfig {
     /// `log_time`: the time in front of log lines. Default: as in Skynet, [`LogTime::Skynet`] in a file and
     /// [`LogTime::None`] on the standard output.
     pub log_time: LogTime,
+    /// `log_format`: the form of log lines. Default: Skynet's.
+    pub log_format: LogFormat,
+    /// `log_levels`: down to which level lines of a source are written. Default: [`LogLevel::Info`] for each.
+    pub log_levels: BTreeMap<LogSource, LogLevel>,
     /// `logpath`: the directory for the logs of single services.
     pub logpath: Option<PathBuf>,
     /// `harbor`: the number of a harbor that runs alone; 0 is none.
@@ -316,6 +320,8 @@ impl NodeConfig {
             logger: log.file,
             log_service: log.service,
             log_time: log.time,
+            log_format: log.format,
+            log_levels: log.levels,
             logpath: keys.path("logpath")?,
             harbor,
             daemon: keys.path_or_false("daemon")?,

@@ -160,7 +160,7 @@ pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, file:
                     .await;
             }
             Found::Broken(cause) => {
-                outlet.log(format!(
+                outlet.warn(format!(
                     "the cluster map stays as it is, because the file cannot be used: {cause}"
                 ));
             }

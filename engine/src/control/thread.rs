@@ -16,6 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::core::ShardCore;
 use crate::core::discovered::Discovered;
 use crate::core::node::NodeShared;
+use crate::log::{Level, Origin};
 
 /// Threads for blocking work of the tasks: files, and the system's look-ups of names.
 const BLOCKING_THREADS_MAX: usize = 2;
@@ -62,9 +63,19 @@ impl Outlet {
         Outlet { node, apply }
     }
 
-    /// Writes a log line of the node.
+    /// Writes a log line about the sources of the map.
     pub(crate) fn log(&self, text: impl std::fmt::Display) {
-        self.node.logger.log(0, text);
+        self.node.logger.write(Origin::Discovery, Level::Info, 0, text);
+    }
+
+    /// Writes a log line about something that does not work.
+    pub(crate) fn warn(&self, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Discovery, Level::Warning, 0, text);
+    }
+
+    /// Writes a log line about the node itself.
+    pub(crate) fn log_node(&self, level: Level, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Node, level, 0, text);
     }
 
     /// Hands a change to the first shard. A shard that takes no jobs now gets it later, in order.
@@ -168,9 +179,10 @@ async fn run(outlet: Outlet, tasks: Vec<Task>, mut stopped: watch::Receiver<bool
             if let Ok((name, Err(error))) = ended
                 && error.is_panic()
             {
-                outlet.log(format!(
-                    "{name} has failed and is off until the node starts again: {error}"
-                ));
+                outlet.log_node(
+                    Level::Error,
+                    format!("{name} has failed and is off until the node starts again: {error}"),
+                );
             }
         }
     };

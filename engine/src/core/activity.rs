@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use skyring_codec::Millis;
 
-use crate::core::ShardCore;
 use crate::status::{DURATION_BOUNDS_US, Durations};
 
 /// Pieces of work that one shard times in a millisecond.
@@ -84,26 +83,25 @@ pub(crate) struct Figures {
     samples_left: Cell<u32>,
 }
 
-impl<R: ?Sized> ShardCore<R> {
-    /// Begins a piece of work; the time of its beginning if it is to be timed, for [`Work::record`].
+impl Figures {
+    /// Begins a piece of work at a time of the shard; the time of its beginning if it is to be timed, for [`Work::record`].
     #[inline(always)]
-    pub(crate) fn begin_work(&self, work: &Work) -> Option<Instant> {
+    pub(crate) fn begin(&self, work: &Work, now: Millis) -> Option<Instant> {
         work.count();
-        if work.sampled_at.get() == self.now() {
+        if work.sampled_at.get() == now {
             return None;
         }
-        self.begin_sample(work)
+        self.begin_sample(work, now)
     }
 
     #[cold]
     #[inline(never)]
-    fn begin_sample(&self, work: &Work) -> Option<Instant> {
-        let (now, figures) = (self.now(), &self.figures);
-        if figures.sampled_at.replace(now) != now {
-            figures.samples_left.set(SAMPLES_PER_MS_MAX);
+    fn begin_sample(&self, work: &Work, now: Millis) -> Option<Instant> {
+        if self.sampled_at.replace(now) != now {
+            self.samples_left.set(SAMPLES_PER_MS_MAX);
         }
-        let left = figures.samples_left.get().checked_sub(1)?;
-        figures.samples_left.set(left);
+        let left = self.samples_left.get().checked_sub(1)?;
+        self.samples_left.set(left);
         work.sampled_at.set(now);
         Some(Instant::now())
     }

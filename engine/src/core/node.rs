@@ -13,7 +13,7 @@ use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
 use crate::core::versioned::Versioned;
 use crate::error::Text;
-use crate::log::Logger;
+use crate::log::{Level, Logger, Origin};
 use crate::metrics::Metrics;
 
 /// What runs once when the node fails.
@@ -95,8 +95,12 @@ impl NodeShared {
         if self.failure.set(cause.into()).is_err() {
             return;
         }
-        self.logger
-            .log(Handle::NONE.0, format!("The node fails: {cause}"));
+        self.logger.write(
+            Origin::Node,
+            Level::Error,
+            Handle::NONE.0,
+            format!("The node fails: {cause}"),
+        );
         let on_failure = self
             .on_failure
             .lock()

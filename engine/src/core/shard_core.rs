@@ -9,7 +9,7 @@ use std::time::Instant;
 use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
-use crate::core::activity::Figures;
+use crate::core::activity::{Figures, Work};
 use crate::core::clock;
 use crate::core::envelope::Envelope;
 use crate::core::fairness::Fairness;
@@ -28,6 +28,7 @@ use crate::core::timers::{Timer, Timers};
 use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
+use crate::log::{Level, Origin};
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
 
@@ -110,6 +111,12 @@ impl<R: ?Sized> ShardCore<R> {
         let now = clock::now_ms();
         self.now.set(now);
         now
+    }
+
+    /// See [`Figures::begin`].
+    #[inline(always)]
+    pub(crate) fn begin_work(&self, work: &Work) -> Option<Instant> {
+        self.figures.begin(work, self.now())
     }
 
     /// Records that the executor has polled its I/O.
@@ -211,6 +218,18 @@ impl<R: ?Sized> ShardCore<R> {
     /// Writes a log line of a service; 0 is the node itself.
     pub(crate) fn log(&self, source: Handle, text: impl std::fmt::Display) {
         self.node.logger.log(source.0, text);
+    }
+
+    /// Writes a log line about the cluster.
+    pub(crate) fn log_cluster(&self, level: Level, text: impl std::fmt::Display) {
+        self.node
+            .logger
+            .write(Origin::Cluster, level, Handle::NONE.0, text);
+    }
+
+    /// Writes a log line about a service, of this level.
+    pub(crate) fn log_service(&self, level: Level, source: Handle, text: impl std::fmt::Display) {
+        self.node.logger.write(Origin::Service, level, source.0, text);
     }
 }
 

@@ -12,6 +12,8 @@
 //! - A destination that fails (disk full, closed pipe) loses lines, which are counted, and has no other effect.
 //! - Lines of one thread keep their order.
 
+mod format;
+mod level;
 mod line;
 mod receiver;
 mod throttle;
@@ -32,6 +34,8 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{self, Sender};
 use rustix::fs::OFlags;
 
+pub use format::Format;
+pub use level::{Level, Levels, Origin};
 pub use line::LINE_BYTES_MAX;
 pub(crate) use receiver::{End, Line, Receiver};
 pub use throttle::Throttle;
@@ -57,6 +61,25 @@ pub enum Destination {
     File(PathBuf),
 }
 
+/// The form of the lines, and which are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    pub(crate) stamp: Stamp,
+    pub(crate) format: Format,
+    pub(crate) levels: Levels,
+}
+
+impl Default for Style {
+    /// Skynet's lines without a time.
+    fn default() -> Style {
+        Style {
+            stamp: Stamp::None,
+            format: Format::default(),
+            levels: Levels::default(),
+        }
+    }
+}
+
 /// A handle to the log, cheap to clone and usable from every thread.
 ///
 /// When the last clone is dropped, the log thread writes the queued lines and ends; [`Logger::shutdown`] does so and
@@ -71,6 +94,7 @@ struct Shared {
     dropped: Arc<AtomicU64>,
     /// Whether lines get a time when they are logged.
     is_timed: bool,
+    levels: Levels,
     /// Taken by the first shutdown: the thread, and a channel that closes when the thread is done.
     thread: Mutex<Option<(JoinHandle<()>, channel::Receiver<()>)>>,
 }
@@ -94,14 +118,14 @@ impl Logger {
     /// # Errors
     /// When the destination cannot be opened or the thread cannot be started.
     pub fn start(destination: Destination) -> io::Result<Logger> {
-        Logger::start_with(destination, Stamp::None, false)
+        Logger::start_with(destination, Style::default(), false)
     }
 
-    /// The same with a time in front of each line. With `holds` the lines wait for [`Logger::set_receiver`].
+    /// The same with a form of the lines, and a choice among them. With `holds` the lines wait for [`Logger::set_receiver`].
     ///
     /// # Errors
     /// As for [`Logger::start`].
-    pub(crate) fn start_with(destination: Destination, stamp: Stamp, holds: bool) -> io::Result<Logger> {
+    pub(crate) fn start_with(destination: Destination, style: Style, holds: bool) -> io::Result<Logger> {
         let (file, reopen) = match destination {
             // A separate descriptor, without the buffer of `std`'s standard output.
             Destination::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
@@ -114,7 +138,8 @@ impl Logger {
         let (entries, queue) = channel::bounded(LINES_QUEUED_MAX);
         let (done, closed_when_done) = channel::bounded::<()>(0);
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(queue, file, stamp, Arc::clone(&dropped))
+        let writer = Writer::new(queue, file, style.stamp, Arc::clone(&dropped))
+            .formatting(style.format)
             .reopening(reopen)
             .holding(holds);
         let thread = thread::Builder::new()
@@ -128,7 +153,8 @@ impl Logger {
             shared: Arc::new(Shared {
                 entries,
                 dropped,
-                is_timed: stamp.needs_time(),
+                is_timed: style.stamp.needs_time() || style.format == Format::Json,
+                levels: style.levels,
                 thread,
             }),
         })
@@ -143,6 +169,7 @@ impl Logger {
                 entries,
                 dropped: Arc::default(),
                 is_timed: false,
+                levels: Levels::default(),
                 thread: Mutex::new(None),
             }),
         }
@@ -153,12 +180,18 @@ impl Logger {
     /// `text` is anything that prints: a `&str`, a `String`, or `format_args!(…)`, which saves a copy. A text of more
     /// than [`LINE_BYTES_MAX`] bytes is cut, with a mark that counts the rest.
     pub fn log(&self, source: u32, text: impl fmt::Display) {
-        self.queue(source, || cut(text).into_bytes());
+        self.write(Origin::of(source), Level::Info, source, text);
+    }
+
+    /// The same with where the line is from, and how much it matters. A line that nobody wants costs nothing: its text is
+    /// not even formatted.
+    pub fn write(&self, origin: Origin, level: Level, source: u32, text: impl fmt::Display) {
+        self.queue(origin, level, source, || cut(text).into_bytes());
     }
 
     /// Like [`Logger::log`], with a text in any encoding, which is written as it is.
     pub fn log_bytes(&self, source: u32, text: &[u8]) {
-        self.queue(source, || cut_bytes(text));
+        self.queue(Origin::of(source), Level::Info, source, || cut_bytes(text));
     }
 
     /// Opens the log file again by its name, after it was moved away; a service that takes the lines is told. Has no
@@ -174,7 +207,10 @@ impl Logger {
         let _ = self.shared.entries.send(Entry::Receiver(receiver));
     }
 
-    fn queue(&self, source: u32, text: impl FnOnce() -> Vec<u8>) {
+    fn queue(&self, origin: Origin, level: Level, source: u32, text: impl FnOnce() -> Vec<u8>) {
+        if !self.shared.levels.allows(origin, level) {
+            return;
+        }
         // Checked first, so that dropped lines are not even formatted.
         let queued = !self.shared.entries.is_full()
             && self
@@ -182,6 +218,8 @@ impl Logger {
                 .entries
                 .try_send(Entry::Line(Line {
                     source,
+                    origin,
+                    level,
                     text: text(),
                     at_ms: if self.shared.is_timed { now_ms() } else { 0 },
                 }))

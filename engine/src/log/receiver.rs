@@ -1,10 +1,16 @@
 //! The receiver of log lines that is a service instead of a file.
 
+use super::level::{Level, Origin};
+
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// The handle of the service that wrote it; 0 is the node.
     pub(crate) source: u32,
+    /// What part of the node it is from.
+    pub(crate) origin: Origin,
+    /// How much it matters.
+    pub(crate) level: Level,
     /// Its text, cut to a bound, in whatever encoding it came.
     pub(crate) text: Vec<u8>,
     /// When it was written, in milliseconds since 1970; 0 where nobody asks for it.

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam::channel::Sender;
 
+use super::LINES_QUEUED_MAX;
+use super::format::{self, Format};
+use super::level::{Level, Origin};
 use super::receiver::{End, Line, Receiver};
 use super::time::{Stamp, now_ms};
-use super::{LINES_QUEUED_MAX, line};
 
 /// Bytes of a batch; one write has at most one line more.
 const BATCH_BYTES_MAX: usize = 64 << 10;
@@ -47,6 +49,7 @@ pub(super) struct Writer<W> {
     /// None where the destination has no name.
     reopen: Option<Reopen<W>>,
     stamp: Stamp,
+    format: Format,
     output: Output,
     dropped: Arc<AtomicU64>,
     /// How many of `dropped` the log has reported.
@@ -69,6 +72,8 @@ pub(super) struct Writer<W> {
 fn report_line(text: String) -> Line {
     Line {
         source: 0,
+        origin: Origin::Node,
+        level: Level::Warning,
         text: text.into_bytes(),
         at_ms: now_ms(),
     }
@@ -86,6 +91,7 @@ impl<W: Write> Writer<W> {
             destination,
             reopen: None,
             stamp,
+            format: Format::default(),
             output: Output::Destination,
             dropped,
             reported: 0,
@@ -97,6 +103,12 @@ impl<W: Write> Writer<W> {
             failed: false,
             is_refusing: false,
         }
+    }
+
+    /// With this form of the lines.
+    pub(super) fn formatting(mut self, format: Format) -> Writer<W> {
+        self.format = format;
+        self
     }
 
     /// With a function that opens the destination again.
@@ -267,7 +279,7 @@ impl<W: Write> Writer<W> {
         if self.torn && self.batch.is_empty() {
             self.batch.push(b'\n');
         }
-        line::append(&mut self.batch, self.stamp, line.at_ms, line.source, &line.text);
+        format::append(&mut self.batch, self.format, self.stamp, line);
     }
 
     /// Writes the batch; lines that the destination does not accept are lost and counted. Returns whether all was
@@ -349,6 +361,8 @@ mod tests {
     fn line(source: u32, text: &str) -> Line {
         Line {
             source,
+            origin: Origin::Node,
+            level: Level::Info,
             text: text.as_bytes().to_vec(),
             at_ms: 0,
         }

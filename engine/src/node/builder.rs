@@ -15,8 +15,8 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, Admin, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, Discovery, LogTime, NodeConfig, RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT,
-    Security, ServiceConfig, SupervisionConfig,
+    DOWN_AFTER_MS_DEFAULT, Discovery, LogFormat, LogLevel, LogSource, LogTime, NodeConfig, RestartConfig,
+    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig,
 };
 use crate::control::admin::{self, AdminParts, Profiler};
 use crate::core::clock::whole_milliseconds;
@@ -25,10 +25,11 @@ use crate::core::jobs::Jobs;
 use crate::core::node::{NodeShared, OnFailure};
 use crate::core::settings::{DialectChoice, Settings};
 use crate::error::Error;
-use crate::log::{Destination, Logger, Stamp};
+use crate::log::{Destination, Level, Logger, Origin};
 use crate::node::discovery;
 use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
+use crate::node::log_style::log_style;
 use crate::node::running::Node;
 use crate::node::services::Services;
 use crate::node::status;
@@ -48,6 +49,8 @@ pub struct NodeBuilder {
     runtime: Option<Runtime>,
     destination: Destination,
     log_time: LogTime,
+    log_format: LogFormat,
+    log_levels: BTreeMap<LogSource, LogLevel>,
     log_service: Option<ServiceConfig>,
     notices: Vec<String>,
     map: ClusterMap,
@@ -75,6 +78,8 @@ impl Default for NodeBuilder {
             runtime: None,
             destination: Destination::Stdout,
             log_time: LogTime::None,
+            log_format: LogFormat::Skynet,
+            log_levels: BTreeMap::new(),
             log_service: None,
             notices: Vec::new(),
             map: ClusterMap::new(),
@@ -114,6 +119,8 @@ impl NodeBuilder {
             runtime: config.runtime,
             destination: config.logger.map_or(Destination::Stdout, Destination::File),
             log_time: config.log_time,
+            log_format: config.log_format,
+            log_levels: config.log_levels,
             log_service: config.log_service,
             notices: config.notices,
             map: map.unwrap_or_default(),
@@ -181,6 +188,18 @@ impl NodeBuilder {
     /// The time in front of log lines.
     pub fn log_time(mut self, time: LogTime) -> NodeBuilder {
         self.log_time = time;
+        self
+    }
+
+    /// The form of log lines.
+    pub fn log_format(mut self, format: LogFormat) -> NodeBuilder {
+        self.log_format = format;
+        self
+    }
+
+    /// Down to which level the lines of a source are written; [`LogLevel::Info`] unless this is called.
+    pub fn log_level(mut self, source: LogSource, level: LogLevel) -> NodeBuilder {
+        self.log_levels.insert(source, level);
         self
     }
 
@@ -458,12 +477,8 @@ impl NodeBuilder {
 
     /// Starts the log, with the config's notices as its first lines.
     fn start_log(&self) -> Result<Logger, StartError> {
-        let stamp = match self.log_time {
-            LogTime::None => Stamp::None,
-            LogTime::Skynet => Stamp::Local(sys::local_offset),
-            LogTime::Utc => Stamp::Utc,
-        };
-        let logger = Logger::start_with(self.destination.clone(), stamp, self.log_service.is_some());
+        let style = log_style(self.log_time, self.log_format, &self.log_levels);
+        let logger = Logger::start_with(self.destination.clone(), style, self.log_service.is_some());
         let logger = logger.map_err(|error| match &self.destination {
             Destination::File(file) => StartError::Log {
                 file: file.clone(),
@@ -472,7 +487,7 @@ impl NodeBuilder {
             Destination::Stdout => StartError::System(error),
         })?;
         for notice in &self.notices {
-            logger.log(0, notice);
+            logger.write(Origin::Node, Level::Warning, 0, notice);
         }
         Ok(logger)
     }

@@ -4,6 +4,7 @@ mod builder;
 mod discovery;
 mod error;
 mod log_service;
+mod log_style;
 mod running;
 mod services;
 mod status;

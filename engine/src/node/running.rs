@@ -18,6 +18,7 @@ use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::core::placement::shard_of_handle;
 use crate::error::{Error, Text};
+use crate::log::{Level, Origin};
 use crate::metrics::Metrics;
 use crate::node::error::StartError;
 use crate::rt;
@@ -228,9 +229,12 @@ impl Node {
         while self.cluster.shards_drained.load(Ordering::Acquire) < draining {
             if started.elapsed() >= time_max {
                 let milliseconds = time_max.as_millis();
-                self.log(&format!(
-                    "stopping although calls of peers are under way after {milliseconds} ms"
-                ));
+                self.shared.logger.write(
+                    Origin::Node,
+                    Level::Warning,
+                    0,
+                    format!("stopping although calls of peers are under way after {milliseconds} ms"),
+                );
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));

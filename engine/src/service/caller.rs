@@ -12,6 +12,7 @@ use crate::core::node::NodeLog;
 use crate::core::payload::{Kind, Payload};
 use crate::core::request::{ReplyTo, Request};
 use crate::error::{Error, Text};
+use crate::log::Level;
 use crate::service::call::Call;
 use crate::service::end::End;
 use crate::service::life::Life;
@@ -150,13 +151,18 @@ impl Caller {
     /// the cause, and a supervisor that restarts it after failures does. Its `stop` does not run.
     pub fn fail(&self, cause: impl std::fmt::Display) {
         let text = cause.to_string();
-        self.log(format!("ends as failed: {text}"));
+        self.log_at(Level::Error, format!("ends as failed: {text}"));
         self.life.request_end(End::Failed { text: text.into() });
     }
 
     /// Writes a log line of this service.
     pub fn log(&self, text: impl std::fmt::Display) {
         self.shard.log(self.handle, text);
+    }
+
+    /// Writes a log line of this service that matters more or less than others, for the setting `log_levels`.
+    pub fn log_at(&self, level: Level, text: impl std::fmt::Display) {
+        self.shard.log_service(level, self.handle, text);
     }
 
     /// Writes a log line of this service with a text in any encoding, which is written as it is.

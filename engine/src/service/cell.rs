@@ -9,6 +9,7 @@ use crate::core::payload::Payload;
 use crate::core::request::{ReplyTo, Request};
 use crate::core::socket_event::SocketEvent;
 use crate::error::Error;
+use crate::log::Level;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
@@ -85,7 +86,7 @@ impl<S: Service> ServiceCell<S> {
         self.caller.shard.node.metrics.panics.add(1);
         self.caller
             .shard
-            .log(handle, format!("panicked {when} and ends: {text}"));
+            .log_service(Level::Error, handle, format!("panicked {when} and ends: {text}"));
         Error::remote(format!("service {handle} panicked {when}: {text}"))
     }
 }

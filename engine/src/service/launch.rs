@@ -9,6 +9,7 @@ use crate::core::payload::Payload;
 use crate::core::placement::shard_of_handle;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
+use crate::log::Level;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::cell::ServiceCell;
@@ -121,7 +122,7 @@ pub(crate) fn begin_launch_kind(caller: &Caller, kind: &str, arguments: &str) ->
     let owner = shard_of_handle(handle, shard.shards());
     let begin = move |shard: &Rc<ShardCore>| {
         if let Err(error) = work(shard, handle) {
-            shard.log(handle, error);
+            shard.log_service(Level::Error, handle, error);
         }
     };
     shard.run_on(owner, begin);

@@ -16,6 +16,7 @@ use crate::core::clock::whole_milliseconds;
 use crate::core::handle::Handle;
 use crate::core::placement::shard_of_handle;
 use crate::error::Error;
+use crate::log::Level;
 use crate::service::caller::Caller;
 use crate::service::end::End;
 
@@ -48,7 +49,10 @@ impl Caller {
             } else if caller.within(time_max, rest).await.is_err() {
                 caller.shard.node.metrics.stops_late.add(1);
                 let milliseconds = time_max.as_millis();
-                caller.log(format!("did not stop within {milliseconds} ms, and is ended"));
+                caller.log_at(
+                    Level::Warning,
+                    format!("did not stop within {milliseconds} ms, and is ended"),
+                );
             }
             caller.life.request_end(End::Exited);
         });
@@ -97,9 +101,10 @@ impl Caller {
             Err(_) => {
                 self.shard.node.metrics.stops_late.add(1);
                 let milliseconds = time_max.as_millis();
-                self.log(format!(
-                    "{handle} did not stop within {milliseconds} ms, and is ended"
-                ));
+                self.log_at(
+                    Level::Warning,
+                    format!("{handle} did not stop within {milliseconds} ms, and is ended"),
+                );
                 self.shard.end_service(handle);
                 watch.await
             }

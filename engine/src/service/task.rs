@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use crate::core::handle::Handle;
 use crate::core::slab::Key;
+use crate::log::Level;
 use crate::rt;
 use crate::service::caller::Caller;
 use crate::service::end::End;
@@ -73,9 +74,11 @@ impl Future for ServiceTask {
             Err(panic) => {
                 this.caller.shard.node.metrics.panics.add(1);
                 let text = panic_text(&*panic);
-                this.caller
-                    .shard
-                    .log(handle, format!("a task panicked and its service ends: {text}"));
+                this.caller.shard.log_service(
+                    Level::Error,
+                    handle,
+                    format!("a task panicked and its service ends: {text}"),
+                );
                 this.caller.life.request_end(End::Panicked { text: text.into() });
                 true
             }

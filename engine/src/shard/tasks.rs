@@ -10,6 +10,7 @@ use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::timers::Timer;
 use crate::core::waiters::Outcome;
+use crate::log::{Level, Origin};
 use crate::rt;
 use crate::rt::guard::{GUARD_TICK, Guard};
 use crate::rt::notify::Notify;
@@ -185,8 +186,10 @@ impl Tasks {
         let figures = &self.core.figures;
         figures.sleeps_rescued.set(figures.sleeps_rescued.get() + 1);
         self.core.node.metrics.sleeps_rescued.add(1);
-        self.core.log(
-            Handle::NONE,
+        self.core.node.logger.write(
+            Origin::Node,
+            Level::Warning,
+            Handle::NONE.0,
             format!(
                 "shard {} slept although {why}; the guard tick woke it",
                 self.core.index

@@ -67,6 +67,11 @@ fn a_node_is_ready_from_when_its_services_run_until_it_stops_and_healthy_while_i
         1
     );
     assert!(hanging.shards.iter().any(|shard| shard.inbox_age_us > 900_000));
+    let age =
+        |status: &skyring::status::NodeStatus| status.shards.iter().map(|shard| shard.inbox_age_us).max();
+    wait_until("the age of the inbox grows beyond one question", || {
+        age(&status(address)) > Some(3_000_000)
+    });
     release.send(()).expect("the service waits");
     let node = starting.join().expect("it starts");
     assert_eq!(readiness(), (200, "ready\n".to_owned()));

@@ -1,18 +1,8 @@
 //! Nodes that serve and call typed services.
 
-use std::future::Future;
+use skyring::{ClusterMap, Context, Node, Service};
 
-use skyring::{Caller, ClusterMap, Context, Node, Service};
-
-/// Runs `work` on the node to its end. A failed assertion within it fails the test.
-pub(crate) fn run<T, W, F>(node: &Node, work: W) -> T
-where
-    T: Send + 'static,
-    W: FnOnce(Caller) -> F + Send + 'static,
-    F: Future<Output = T> + 'static,
-{
-    node.block_on(work).expect("the work ends without a panic")
-}
+pub(crate) use crate::node::run;
 
 /// Opens a free port; the address is for other nodes on this machine.
 pub(crate) fn open(node: &Node) -> String {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Folder, Running, skyring, wait_until};
+use crate::common::{Folder, Running, assert_refused, free_port, skyring, wait_until};
 
 /// A log service in the form of Skynet's example.
 const USERLOG: &str = "
@@ -120,4 +120,95 @@ fn a_hangup_does_not_end_a_node_that_logs_to_the_standard_output() {
     node.signal("HUP");
     node.signal("TERM");
     assert!(node.wait_for_end().success());
+}
+
+/// The lines that a node has written when it has stopped; it called a node that refuses connections.
+fn lines_of(settings: &str) -> Vec<String> {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("service")).expect("a folder is made");
+    let (own, other) = (free_port(), free_port());
+    let map = format!("gate = '127.0.0.1:{own}' db = '127.0.0.1:{other}'");
+    folder.write("map", map);
+    let main = "
+local skynet = require 'skynet'
+local cluster = require 'skynet.cluster'
+skynet.start(function()
+    skynet.error 'a \"line\"'
+    pcall(cluster.call, 'db', '@sdb', 1)
+    skynet.error 'done'
+end)";
+    folder.write("service/main.lua", main);
+    let config = format!(
+        "thread = 1 cluster = 'map' open = 'gate' start = 'main' down_after_ms = 300 logger = 'log' {settings}"
+    );
+    folder.write("config", config);
+    let mut command = skyring([Path::new("./config")]);
+    let mut node = Running::start(command.current_dir(folder.path("")));
+    let log = folder.path("log");
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until("the node is down", || {
+        text().contains("db is down") || text().contains("done")
+    });
+    node.signal("TERM");
+    assert!(node.wait_for_end().success());
+    text().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn lines_have_the_form_and_the_levels_that_the_config_says() {
+    let lines = lines_of("log_format = 'json' log_levels = { cluster = 'debug' }");
+    let mut debugged = 0;
+    for line in &lines {
+        let line: serde_json::Value = serde_json::from_str(line).expect("each line is an object");
+        let text = |key: &str| line[key].as_str().expect("a text").to_owned();
+        assert!(
+            text("time").ends_with('Z') && text("service").starts_with(':'),
+            "{line}"
+        );
+        debugged += usize::from(text("level") == "debug" && text("source") == "cluster");
+        match text("text") {
+            text if text.contains("db is down") => assert_eq!(line["level"], "warning"),
+            text if text == "a \"line\"" => assert_eq!(line["source"], "service"),
+            _ => {}
+        }
+    }
+    assert!(debugged > 0, "{lines:?}");
+    let lines = lines_of("log_format = 'time' log_levels = { service = 'error' }");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("Z warning cluster [:00000000] cluster node db is down")),
+        "{lines:?}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("] a \"line\"")),
+        "{lines:?}"
+    );
+    let lines = lines_of("log_levels = { cluster = 'off', node = 'off' }");
+    assert!(
+        lines.iter().all(|line| !line.contains("cluster node")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.ends_with("] done")), "{lines:?}");
+}
+
+#[test]
+fn a_form_or_a_level_that_there_is_not_is_an_error_that_says_what_there_is() {
+    let folder = Folder::new();
+    for (settings, part) in [
+        ("log_format = 'xml'", "\"skynet\", \"time\" or \"json\""),
+        ("log_format = 'json' log_time = 'utc'", "whose times are UTC"),
+        ("log_format = 'time' log_time = 'none'", "contradicts"),
+        (
+            "log_format = 'json' logservice = 'snlua' logger = 'userlog'",
+            "has no effect with a log service",
+        ),
+        ("log_levels = 'debug'", "a level for each source"),
+        ("log_levels = { clutser = 'debug' }", "cluster, discovery, node"),
+        ("log_levels = { cluster = 'verbose' }", "\"debug\""),
+        ("log_levels = { cluster = 3 }", "log_levels.cluster"),
+    ] {
+        let config = folder.write("config", format!("thread = 1 {settings}"));
+        assert_refused("check", &config, &[part]);
+    }
 }

@@ -3,8 +3,7 @@
 use skyring_codec::native::Unproved;
 
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
-use crate::log::Throttle;
+use crate::log::{Level, Throttle};
 
 /// Time between two log lines of one kind, in milliseconds.
 const LOG_INTERVAL_MS: u64 = 10_000;
@@ -77,8 +76,10 @@ impl Incidents {
     ) {
         let allowed = self.0[incident.index()].allow(shard.now());
         match allowed {
-            Some(0) => shard.log(Handle::NONE, text()),
-            Some(more) => shard.log(Handle::NONE, format!("{} ({more} more since the last)", text())),
+            Some(0) => shard.log_cluster(Level::Warning, text()),
+            Some(more) => {
+                shard.log_cluster(Level::Warning, format!("{} ({more} more since the last)", text()))
+            }
             None => {}
         }
     }

@@ -13,7 +13,7 @@ use crate::core::clock;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
 use crate::error::Error;
-use crate::log::Throttle;
+use crate::log::{Level, Origin, Throttle};
 use crate::metrics::Counter;
 use crate::rt::listener::{Incoming, Listener, turn_away};
 
@@ -54,7 +54,9 @@ pub(crate) fn open(
                     0 => String::new(),
                     count => format!(" ({count} more since the last such line)"),
                 };
-                node.logger.log(
+                node.logger.write(
+                    Origin::Cluster,
+                    Level::Warning,
                     Handle::NONE.0,
                     format!("a connection is turned away: {why}{more}"),
                 );

@@ -14,10 +14,10 @@ use crate::cluster::accepting::inbound::Inbound;
 use crate::cluster::accepting::sessions::SessionLookup;
 use crate::cluster::room::ClusterShard;
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::slab::Key;
 use crate::error::Error;
+use crate::log::Level;
 use crate::rt::stream::Stream;
 
 impl ClusterShard {
@@ -45,6 +45,7 @@ impl ClusterShard {
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
+        shard.log_cluster(Level::Debug, format_args!("{peer} has connected"));
         let inbound = self.add_inbound(shard, peer, admission);
         inbound.await_proof(shard);
         inbound.begin(shard, stream);
@@ -156,7 +157,7 @@ fn adopt(shard: &ShardCore, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stre
     match Stream::adopt(socket) {
         Ok(stream) => Some(Rc::new(stream)),
         Err(error) => {
-            shard.log(Handle::NONE, format!("connection from {peer}: {error}"));
+            shard.log_cluster(Level::Warning, format!("connection from {peer}: {error}"));
             None
         }
     }

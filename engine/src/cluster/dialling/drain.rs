@@ -13,11 +13,11 @@ use skyring_codec::Millis;
 use crate::cluster::dialling::pending::{PENDING_BYTES_MAX, PENDING_REQUESTS_MAX};
 use crate::cluster::room::{ClusterShard, Entry};
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::slab::Key;
 use crate::core::timers::Timer;
 use crate::error::{Error, Text};
+use crate::log::Level;
 
 /// Pending requests that each shard sends at once in the first step; each further step sends twice as many.
 pub const DRAINED_AT_ONCE_MAX: usize = 256;
@@ -42,8 +42,8 @@ impl ClusterShard {
         if matches!(self.entry(&request.node), Entry::Absent { .. })
             && awaited.insert(Arc::clone(&request.node))
         {
-            shard.log(
-                Handle::NONE,
+            shard.log_cluster(
+                Level::Info,
                 format!("Waiting for cluster node [{}]", request.node),
             );
         }
@@ -147,10 +147,7 @@ impl ClusterShard {
             let Entry::At(address) = self.entry(node) else {
                 return true;
             };
-            shard.log(
-                Handle::NONE,
-                format!("Cluster node [{node}] resolved : {address}"),
-            );
+            shard.log_cluster(Level::Info, format!("Cluster node [{node}] resolved : {address}"));
             false
         });
         let nodes = self.pending.queue.borrow().nodes();

@@ -11,8 +11,8 @@ use crate::cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 use crate::cluster::room::{ClusterShard, Entry};
 use crate::config::Policy;
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
 use crate::error::Text;
+use crate::log::Level;
 use crate::rt;
 
 /// How long messages wait for a member whose connection was lost before they go to another member, in milliseconds.
@@ -137,7 +137,7 @@ impl ClusterShard {
             _ => "switches to node",
         };
         let name = &group.name;
-        shard.log(Handle::NONE, format!("cluster group {name} {how} {now}: {why}"));
+        shard.log_cluster(Level::Info, format!("cluster group {name} {how} {now}: {why}"));
         let event = NodeEvent::now(name, NodeChange::Switched, Text::clone(now));
         shard.run_on_all(move |shard| shard.cluster().notify_monitors(shard, &event));
     }

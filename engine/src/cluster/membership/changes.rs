@@ -13,11 +13,10 @@ use crate::cluster::membership::map::HAS_LEFT;
 use crate::cluster::room::{ClusterShard, Entry};
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
 use crate::core::request::ReplyTo;
 use crate::core::timers::Timer;
 use crate::error::{Error, Text};
-use crate::log::time_text;
+use crate::log::{Level, time_text};
 use skyring_codec::Millis;
 
 impl ClusterShard {
@@ -212,8 +211,12 @@ fn log(shard: &ShardCore, event: &NodeEvent) {
     };
     let (node, change, cause) = (&event.node, event.change.name(), &event.cause);
     let time = time_text(event.time_ms());
-    shard.log(
-        Handle::NONE,
+    let level = match event.change {
+        NodeChange::Suspect | NodeChange::Down | NodeChange::Restarted => Level::Warning,
+        NodeChange::Up | NodeChange::Forgotten | NodeChange::Switched => Level::Info,
+    };
+    shard.log_cluster(
+        level,
         format!("cluster node {node} {verb} {change}: {cause}, at {time}"),
     );
 }

@@ -9,6 +9,7 @@ use crate::core::ShardCore;
 use crate::core::discovered::Discovered;
 use crate::core::handle::Handle;
 use crate::error::{Error, Text};
+use crate::log::{Level, Origin};
 
 impl ClusterShard {
     /// Merges a map into the node's. In effect when this returns, on this shard.
@@ -29,7 +30,10 @@ impl ClusterShard {
 
     fn change(&self, shard: &Rc<ShardCore>, changes: ClusterMap, forgotten: &[Text], source: Handle) {
         for warning in changes.warnings() {
-            shard.log(source, warning);
+            shard
+                .node
+                .logger
+                .write(Origin::Cluster, Level::Warning, source.0, warning);
         }
         let merged = self.shared.map.update(|map| {
             map.merge(changes);

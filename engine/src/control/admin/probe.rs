@@ -1,17 +1,16 @@
 //! Whether the node lives, and whether it is ready: what those ask who start and restart nodes.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::collect::on_all_shards;
+use super::collect::Shards;
 use crate::core::node::NodeShared;
 
 /// Why the node is not healthy: it has failed, or shards take no work. The error is a line.
-pub(super) async fn health(node: &Arc<NodeShared>) -> Result<(), String> {
+pub(super) async fn health(node: &NodeShared, shards: &Shards) -> Result<(), String> {
     if let Some(cause) = node.failure() {
         return Err(format!("the node has failed: {cause}"));
     }
-    let answers = on_all_shards(node, |_| ()).await;
+    let answers = shards.ask(|_| ()).await;
     let stuck: Vec<String> = answers
         .iter()
         .enumerate()

@@ -1,6 +1,7 @@
 //! What the admin server answers.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::collect::{Fresh, reports};
+use super::collect::{Fresh, Shards, reports};
 use super::metrics::{self, KnownChannels};
 use super::server::Deadline;
 use super::status::Assembly;
@@ -37,13 +38,13 @@ const HTML: &str = "text/html; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// A flame graph has a script, which may not reach this server.
-const SVG_POLICY: &str =
-    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+const SVG_POLICY: &str = include_str!("graph_policy.txt").trim_ascii_end();
 
 type Answer = Response<Full<Bytes>>;
 
 /// The state of the server.
 pub(super) struct Routes {
+    shards: Shards,
     parts: AdminParts,
     assembly: Assembly,
     known_channels: RefCell<KnownChannels>,
@@ -56,6 +57,7 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(parts: AdminParts) -> Routes {
         Routes {
+            shards: Shards::new(Arc::clone(&parts.node)),
             parts,
             assembly: Assembly::default(),
             known_channels: RefCell::default(),
@@ -67,14 +69,17 @@ impl Routes {
 
     async fn status(&self) -> std::rc::Rc<NodeStatus> {
         let find = || async {
-            let reports = reports(&self.parts.node, self.parts.report).await;
+            let reports = reports(&self.shards, self.parts.report).await;
             self.assembly.status(&self.parts, reports)
         };
         self.status.get(find).await
     }
 
     async fn health(&self) -> Answer {
-        let health = self.health.get(|| probe::health(&self.parts.node)).await;
+        let health = self
+            .health
+            .get(|| probe::health(&self.parts.node, &self.shards))
+            .await;
         match &*health {
             Ok(()) => answer(StatusCode::OK, TEXT, "ok\n"),
             Err(cause) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{cause}\n")),

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::AdminParts;
 use super::routes::{Routes, respond};
 use crate::control::Outlet;
+use crate::log::Level;
 
 /// Most connections at a time; further ones are closed at once.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
@@ -64,10 +65,12 @@ pub(super) async fn serve(
 ) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return outlet.log(format!("the admin server does not run: {error}")),
+        Err(error) => {
+            return outlet.log_node(Level::Error, format!("the admin server does not run: {error}"));
+        }
     };
     let address = parts.admin.address();
-    outlet.log(format!("Admin on http://{address}"));
+    outlet.log_node(Level::Info, format!("Admin on http://{address}"));
     let routes = Rc::new(Routes::new(parts));
     let mut connections = JoinSet::new();
     loop {

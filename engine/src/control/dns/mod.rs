@@ -59,7 +59,7 @@ pub(crate) async fn run(outlet: Outlet, mut stop: watch::Receiver<bool>, dns: Dn
             }
             Err(cause) if !is_lost => {
                 is_lost = true;
-                outlet.log(format!(
+                outlet.warn(format!(
                     "DNS gives no answer, and the cluster map stays as it is: {cause}"
                 ));
             }

@@ -114,7 +114,7 @@ pub(crate) async fn run(
         };
         if !task.is_lost {
             task.is_lost = true;
-            task.outlet.log(format!(
+            task.outlet.warn(format!(
                 "etcd is lost, and the cluster map stays as it is: {}: {cause}",
                 endpoint.address
             ));
@@ -243,7 +243,7 @@ impl Task {
         self.own = Own::Taken;
         if self.reported.as_ref() != Some(&cause) {
             self.outlet
-                .log(format!("etcd: other nodes do not find this one: {cause}"));
+                .warn(format!("etcd: other nodes do not find this one: {cause}"));
             self.reported = Some(cause);
         }
     }

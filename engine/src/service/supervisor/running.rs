@@ -20,6 +20,7 @@ use crate::core::payload::Payload;
 use crate::core::placement::shard_of_handle;
 use crate::core::request::ReplyTo;
 use crate::error::{Error, Text};
+use crate::log::Level;
 use crate::rt::notify::Notify;
 use crate::service::Service;
 use crate::service::context::Context;
@@ -166,10 +167,13 @@ impl Running {
                 Action::Kill(slot) => {
                     if let Some(handle) = self.slots[slot].handle {
                         context.shard.node.metrics.stops_late.add(1);
-                        context.log(format!(
-                            "{handle} ({}) did not stop in time, and is ended",
-                            self.title(slot)
-                        ));
+                        context.log_at(
+                            Level::Warning,
+                            format!(
+                                "{handle} ({}) did not stop in time, and is ended",
+                                self.title(slot)
+                            ),
+                        );
                         context.shard.end_service(handle);
                     }
                 }
@@ -361,16 +365,19 @@ impl Running {
         if !is_restart {
             // A child that was stopped says nothing new.
             if end.is_failure() {
-                context.log(format!("{handle} ({title}) has ended: {end}"));
+                context.log_at(Level::Warning, format!("{handle} ({title}) has ended: {end}"));
             }
             return;
         }
         slot.restarts += 1;
         let count = slot.restarts;
         let wait = self.policy.delay_ms(number, context.shard.now());
-        context.log(format!(
-            "{handle} ({title}) has ended and is started again in {wait} ms, for the {count}. time: {end}"
-        ));
+        context.log_at(
+            Level::Warning,
+            format!(
+                "{handle} ({title}) has ended and is started again in {wait} ms, for the {count}. time: {end}"
+            ),
+        );
         let metrics = &context.shard.node.metrics;
         metrics.restarts.add(1);
         match end {

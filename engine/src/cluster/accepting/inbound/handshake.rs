@@ -9,7 +9,7 @@ use crate::cluster::accepting::admission::Offer;
 use crate::cluster::accepting::inbound::state::Inbound;
 use crate::cluster::shared;
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
+use crate::log::Level;
 use crate::rt::stream::Stream;
 
 impl Inbound {
@@ -79,8 +79,8 @@ impl Inbound {
             }
             // No descriptor is available: the peer sees a closed connection and tries again.
             Err(error) => {
-                shard.log(
-                    Handle::NONE,
+                shard.log_cluster(
+                    Level::Warning,
                     format!("{} cannot be transferred to its shard: {error}", self.address()),
                 );
                 self.connection.shutdown();

@@ -12,8 +12,8 @@ use crate::cluster::membership::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
 use crate::core::blocking;
-use crate::core::handle::Handle;
 use crate::error::Text;
+use crate::log::Level;
 use crate::rt::stream::Stream;
 use crate::rt::timer::{sleep, sleep_or_wake, timeout};
 
@@ -123,8 +123,8 @@ impl Channel {
                 0 => String::new(),
                 count => format!(" ({count} more attempts failed since the last such line)"),
             };
-            shard.log(
-                Handle::NONE,
+            shard.log_cluster(
+                Level::Warning,
                 format!("cluster node {} is not reached: {cause}{more}", self.node),
             );
         }

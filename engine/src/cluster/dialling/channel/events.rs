@@ -15,6 +15,7 @@ use crate::core::payload::Payload;
 use crate::core::request::ReplyTo;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
+use crate::log::Level;
 
 impl Channel {
     /// Handles the events of the link and completes their calls. An error is the peer's: it violates the protocol.
@@ -133,6 +134,11 @@ impl Channel {
     pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
         self.figures.connects.set(self.figures.connects.get() + 1);
+        let (node, number, address) = (&self.node, self.number, self.address());
+        shard.log_cluster(
+            Level::Debug,
+            format_args!("channel {number} to {node} is open at {address}"),
+        );
         self.report(shard, Evidence::Connected(epoch));
         self.arm_next(shard);
         self.state.borrow_mut().connect_until = 0;

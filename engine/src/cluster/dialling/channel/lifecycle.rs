@@ -11,8 +11,8 @@ use crate::cluster::dialling::channel::state::{Channel, Purpose};
 use crate::cluster::membership::detector::Evidence;
 use crate::config::NodeAddress;
 use crate::core::ShardCore;
-use crate::core::handle::Handle;
 use crate::core::timers::Timer;
+use crate::log::Level;
 
 impl Channel {
     /// Connects although there is nothing to send, and keeps trying until this time.
@@ -144,6 +144,11 @@ impl Channel {
             self.wait_for_rate_limit(&shard).await;
             let began = Instant::now();
             self.report(&shard, Evidence::Dialling);
+            let (node, number, address) = (&self.node, self.number, self.address());
+            shard.log_cluster(
+                Level::Debug,
+                format_args!("channel {number} to {node} connects to {address}"),
+            );
             match self.connect(&shard).await {
                 Ok((stream, address)) => match self.serve(&shard, Rc::new(stream), address).await {
                     Ended::Drained => failures = 0,
@@ -152,7 +157,10 @@ impl Channel {
                         if !self.is_retired() && !shard.stopping.get() {
                             let cause = &fault.cause;
                             shard.node.metrics.connections_lost.add(1);
-                            shard.log(Handle::NONE, format!("cluster node {} lost: {cause}", self.node));
+                            shard.log_cluster(
+                                Level::Warning,
+                                format!("cluster node {} lost: {cause}", self.node),
+                            );
                             self.report(&shard, fault.evidence());
                         }
                     }
