@@ -40,6 +40,15 @@ pub(crate) fn pin_this_thread(number: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Restricts this thread, and those that it starts, to the first `count` of the allowed processors.
+pub(crate) fn pin_to_first(count: usize) -> io::Result<()> {
+    let mut some = CpuSet::new();
+    for cpu in allowed_cpus()?.into_iter().take(count.max(1)) {
+        some.set(cpu);
+    }
+    Ok(sched_setaffinity(None, &some)?)
+}
+
 /// Processor time that all threads of a process have used so far, in seconds; to a microsecond or better. `None` when
 /// there is no such process.
 pub fn cpu_seconds(process: u32) -> Option<f64> {

@@ -3,6 +3,7 @@
 //! - [`Load`] keeps a number of calls in flight from a node of this process and measures them.
 //! - [`blocking_echo`] is the floor: the same bytes, one at a time, through two plain blocking sockets.
 //! - [`ChaosProxy`] is a network that fails, and [`LedgerPlan`] a load whose every call is accounted for.
+//! - [`measure_nodes`] runs many nodes that are connected to each other, and kills and parts them.
 //! - [`NodeProcess`] runs a node as a process, from a config it writes; [`Supervisor`] receives the events of processes.
 //!
 //! Invariants: every wait here has a bound and ends when the user interrupts the program; a process that was started here
@@ -17,6 +18,7 @@ mod cpu;
 pub mod floors;
 mod foreign;
 mod format;
+pub mod gate;
 pub mod history;
 mod html;
 mod interrupt;
@@ -28,6 +30,7 @@ mod measurement;
 mod median;
 mod memory;
 mod node_process;
+mod nodes;
 mod objective;
 mod pair;
 pub mod peers;
@@ -37,6 +40,7 @@ mod ports;
 mod process;
 mod process_tree;
 mod profile;
+mod ring;
 mod scenario;
 mod search;
 mod slow_echo;
@@ -67,6 +71,10 @@ pub use machine::Machine;
 pub use measurement::{ChartData, FloorFigures, Measurement, Search, Settings, Trial};
 pub use memory::resident_bytes;
 pub use node_process::{NodePlan, NodeProcess, NodeProcessError, Program};
+pub use nodes::{
+    Growth, Killed, MemberError, NODES_MAX, NodesError, NodesPlan, NodesResult, Parted, Retries, Spread,
+    measure_nodes, serve_member,
+};
 pub use objective::{Objective, Percentile};
 pub use pair::{Calls, Pair, PairError, PairPlan, Running, RunningNode};
 pub use percentiles::to_percentiles;

@@ -127,8 +127,8 @@ pub enum Running {
 pub struct RunningNode {
     /// The cluster map that names it.
     pub map: ClusterMap,
-    /// The cluster secret that it wants to see proved.
-    pub security: Option<Security>,
+    /// The cluster secret that it wants to see proved, and the certificate.
+    pub security: Option<Box<Security>>,
     /// The name under which it is called; empty for none.
     pub caller: String,
     /// Its name in the map.
@@ -219,7 +219,7 @@ impl Pair {
                 security: Some(security),
                 caller,
                 ..
-            }) => Node::builder().security(security.clone()).name(caller),
+            }) => Node::builder().security((**security).clone()).name(caller),
             _ => Node::builder(),
         };
         let client = builder

@@ -72,6 +72,7 @@ fn run(
             nonce: [0; NONCE_BYTES],
             resume: Resumption::New,
             attempt: 0,
+            traces: false,
         },
         answered: 0,
     };

@@ -45,6 +45,11 @@ impl Chunks {
         self.current.len() + later
     }
 
+    /// The bytes that are left.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = &u8> {
+        self.current.iter().chain(self.later.iter().flatten())
+    }
+
     /// Copies the remaining bytes, so that they do not keep their read buffer.
     pub(crate) fn own(&mut self) {
         for chunk in std::iter::once(&mut self.current).chain(&mut self.later) {

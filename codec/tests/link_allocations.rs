@@ -90,6 +90,7 @@ impl Pair {
             nonce: [0; 16],
             resume: Resumption::New,
             attempt: 0,
+            traces: false,
         };
         match dialect {
             Dialect::Skynet => pair.caller.connected(),

@@ -28,6 +28,7 @@ pages! {
     gate = "../chapters/gate.md";
     supervision = "../chapters/supervision.md";
     typed_services = "../chapters/typed-services.md";
+    testing_services = "../chapters/testing-services.md";
     cluster = "../chapters/cluster.md";
     discovery = "../chapters/discovery.md";
     lua = "../chapters/lua.md";
@@ -43,6 +44,7 @@ pages! {
     admin = "../chapters/admin.md";
     on_call = "../chapters/on-call.md";
     security = "../chapters/security.md";
+    tracing = "../chapters/tracing.md";
     console = "../chapters/console.md";
     skynet_scripts = "../chapters/skynet-scripts.md";
     runtimes = "../chapters/runtimes.md";
@@ -52,6 +54,7 @@ pages! {
     tuning = "../chapters/tuning.md";
     architecture = "../chapters/architecture.md";
     a_call = "../chapters/a-call.md";
+    scaling = "../chapters/scaling.md";
     testing = "../chapters/testing.md";
     glossary = "../chapters/glossary.md";
 }

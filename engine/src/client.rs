@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use skyring_codec::seri::Pack;
 
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
 use crate::core::external::{ExternalInTransit, ExternalState, ExternalWaiter};
@@ -22,6 +23,7 @@ use crate::core::payload::{Kind, Payload};
 use crate::core::placement::{shard_of_handle, shard_of_key};
 use crate::core::request::{RemoteRequest, ReplyTo, Request};
 use crate::core::router::Job;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::service::target::Target;
@@ -90,6 +92,13 @@ impl Client {
         client
     }
 
+    /// The same client whose calls are traced; see [`Call::traced`](crate::Call::traced).
+    pub fn traced(&self) -> Client {
+        let mut client = self.clone();
+        client.options.is_traced = true;
+        client
+    }
+
     /// Another node, by its name in the cluster map.
     pub fn node(&self, name: impl Into<Text>) -> ClientNode {
         ClientNode {
@@ -119,9 +128,13 @@ impl Client {
         self.inject(
             shard,
             Box::new(move |shard| {
-                if let Err(error) =
-                    send_on_shard(shard, (&address, key), payload, ReplyTo::Nobody, (None, false))
-                {
+                if let Err(error) = send_on_shard(
+                    shard,
+                    (&address, key),
+                    payload,
+                    (ReplyTo::Nobody, SpanKey::NONE),
+                    (None, false),
+                ) {
                     shard.refuse(ReplyTo::Nobody, error);
                 }
             }),
@@ -190,6 +203,9 @@ struct CallOptions {
     is_idempotent: bool,
     /// It waits for space.
     waits: bool,
+    is_traced: bool,
+    /// What happens to it while its node is down.
+    when_down: Option<WhenDown>,
 }
 
 /// A reference to another node, for the calls of a client.
@@ -211,6 +227,13 @@ impl ClientNode {
     /// Makes the calls through this value wait for space; see [`Client::wait_for_room`].
     pub fn wait_for_room(mut self) -> ClientNode {
         self.options.waits = true;
+        self
+    }
+
+    /// Sets what happens to the calls through this value while the node is down; see
+    /// [`Call::when_down`](crate::Call::when_down).
+    pub fn when_down(mut self, when_down: WhenDown) -> ClientNode {
+        self.options.when_down = Some(when_down);
         self
     }
 
@@ -280,6 +303,8 @@ impl ClientNode {
                     timeout_ms: 0,
                     is_idempotent: false,
                     waits: false,
+                    span: SpanKey::NONE,
+                    when_down: None,
                 });
             }),
         )
@@ -298,6 +323,11 @@ fn begin_on_shard(
         return waiter.complete(Outcome::Answer(Err(Error::ShuttingDown)));
     }
     let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
+    let mut span = SpanKey::NONE;
+    if options.is_traced || shard.tracing.is_active() {
+        span = shard.begin_call(target.node.as_ref(), &target.address, &payload, options.is_traced);
+        waiter.set_span(span);
+    }
     match target.node {
         Some(node) => {
             let key = shard.insert_external_waiter(waiter, None);
@@ -315,6 +345,8 @@ fn begin_on_shard(
                 timeout_ms,
                 is_idempotent: options.is_idempotent,
                 waits: options.waits,
+                span,
+                when_down: options.when_down,
             });
         }
         None => {
@@ -324,7 +356,7 @@ fn begin_on_shard(
                 shard,
                 (&target.address, target.key),
                 payload,
-                reply_to,
+                (reply_to, span),
                 (deadline, options.waits),
             ) {
                 shard.reply(reply_to, Err(error));
@@ -337,7 +369,7 @@ fn send_on_shard(
     shard: &Rc<ShardCore>,
     (address, key): (&Address, u64),
     payload: Payload,
-    reply_to: ReplyTo,
+    (reply_to, span): (ReplyTo, SpanKey),
     (deadline, waits): (Option<u64>, bool),
 ) -> Result<(), Error> {
     let target = shard.resolve(address, key)?;
@@ -349,6 +381,7 @@ fn send_on_shard(
         reply_to,
         waits,
         deadline,
+        span,
     });
     Ok(())
 }

@@ -131,6 +131,14 @@ fn may_have_run_text(may_have_run: bool) -> &'static str {
     }
 }
 
+/// How the cause begins for which a node is down that refuses this one.
+const DENIED: &str = "denied: ";
+
+/// Whether a node is down for this cause because it refuses this one, or is not trusted.
+pub(crate) fn is_refusal(cause: &Text) -> bool {
+    cause.starts_with(DENIED)
+}
+
 impl Error {
     /// An error that a service answers with: the caller gets exactly this text.
     pub fn remote(text: impl Into<Text>) -> Error {
@@ -164,7 +172,7 @@ impl Error {
 
     /// The error of a call to a node that is down for this cause. A cause that begins with `denied: ` is a refusal.
     pub(crate) fn down(node: Text, cause: &Text) -> Error {
-        match cause.strip_prefix("denied: ") {
+        match cause.strip_prefix(DENIED) {
             Some(reason) => Error::Denied {
                 reason: format!("node {node}: {reason}").into(),
             },

@@ -55,6 +55,9 @@ mod service;
 mod shard;
 mod socket;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tls;
 pub mod typed;
 
 pub use crate::core::handle::{Address, Handle, Name};
@@ -63,7 +66,9 @@ pub use crate::core::payload::{Kind, Payload};
 pub use crate::core::placement;
 pub use crate::core::settings::DialectChoice;
 pub use crate::core::socket_event::{SocketEvent, SocketId, SocketNews};
+pub use crate::core::spans::{Span, SpanEnd};
 pub use api::cluster::{Cluster, Open, OpenOptions};
+pub use api::spans::Wanted as WantedSpans;
 pub use client::{Client, ClientCall, ClientNode};
 pub use cluster::membership::detector::{NodeChange, NodeEvent, NodeState};
 pub use cluster::membership::monitor::Monitor;
@@ -92,15 +97,23 @@ pub use service::watch::Watch;
 pub use skyring_codec::seri;
 pub use skyring_macros::service;
 pub use socket::{SocketInfo, SocketSort, Sockets};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// The sources of cluster maps, for commands that read and edit them without a node.
 pub mod discovery {
-    pub use crate::control::directory::{FoundNode, nodes, set, unset};
+    pub use crate::control::directory::{FoundNode, map, nodes, set, unset};
+}
+
+/// What the fuzz entries of the engine run; no part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::control::fuzzing::{Note, dns_answers, etcd_answers};
 }
 
 /// The bounds of the engine, each a named constant.
 pub mod limits {
     pub use crate::api::node_service::LEASES_MAX;
+    pub use crate::api::spans::SPANS_ANSWERED_MAX;
     pub use crate::cluster::accepting::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,
@@ -122,6 +135,8 @@ pub mod limits {
     pub use crate::config::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
     pub use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
     pub use crate::core::names::{NAME_BYTES_MAX, NAMES_MAX};
+    pub use crate::core::spans::SPANS_MAX;
+    pub use crate::core::trace_state::SLOW_CALLS_LOGGED_PER_SECOND_MAX;
     pub use crate::service::life::WATCHES_MAX;
     pub use crate::service::report::MEASURES_MAX;
     pub use crate::service::status::{SERVICE_LABELS_MAX, SERVICES_LISTED_MAX};
@@ -132,5 +147,6 @@ pub mod limits {
         READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
         SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,
     };
+    pub use crate::tls::{HANDSHAKE_BYTES_MAX, KEY_FILE_BYTES_MAX, SEALED_BYTES_MAX};
     pub use skyring_codec::native::CHANNELS_MAX;
 }

@@ -71,6 +71,38 @@ metrics! {
     connections_hello_too_long,
     /// Connections denied because another frame came in the place of the proof.
     connections_frame_early,
+    /// Connections denied because they did not begin with TLS, which this node requires.
+    connections_without_tls,
+    /// Connections denied because they began with TLS, which this node is not set to speak.
+    connections_tls_unexpected,
+    /// Connections denied because their peer has no certificate.
+    connections_certificate_missing,
+    /// Connections denied because the certificate of their peer has expired.
+    connections_certificate_expired,
+    /// Connections denied because the certificate of their peer is not yet valid.
+    connections_certificate_early,
+    /// Connections denied because the certificate of their peer comes from another CA.
+    connections_certificate_other_ca,
+    /// Connections denied because the certificate of their peer is not for the name in its hello.
+    connections_certificate_other_name,
+    /// Connections denied because the certificate of their peer is wrong in another way.
+    connections_certificate_invalid,
+    /// Connections that their peer ended with an alert of TLS: it does not trust this node.
+    connections_tls_refused,
+    /// Connections denied because their TLS handshake had too many bytes.
+    connections_tls_too_long,
+    /// Connections closed because their bytes were not those of TLS 1.3, or were changed.
+    connections_tls_malformed,
+    /// Connections closed because their TLS handshake was not finished in time.
+    connections_tls_late,
+    /// Times that changed certificates were read and came into force.
+    tls_reloads,
+    /// Times that the certificates were read again and could not be used.
+    tls_reloads_refused,
+    /// TLS handshakes in full, of connections in either direction.
+    tls_handshakes,
+    /// TLS handshakes that resumed an earlier one.
+    tls_resumptions,
     /// Connections closed because they did not prove the cluster secret in time.
     connections_unproved_late,
     /// Connections closed because too many of their address had not proved the cluster secret.
@@ -117,6 +149,10 @@ metrics! {
     nodes_down,
     /// Restarts of another node: it answered as another process than before.
     nodes_restarted,
+    /// Calls that were traced.
+    calls_traced,
+    /// Traced calls and requests that took longer than `slow_call_ms`.
+    calls_slow,
     /// Calls that failed at once because their node was down.
     calls_refused_down,
     /// Sessions of peers that resumed on another connection.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use skyring::config::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry};
+use skyring::config::{ClusterMap, NODE_NAME_BYTES_MAX, NodeEntry, WhenDown};
 
 fn parse(source: &str) -> Result<ClusterMap, String> {
     ClusterMap::parse(source, "cluster.lua").map_err(|error| error.to_string())
@@ -96,8 +96,8 @@ fn an_unknown_option_is_kept_and_warned_of() {
     assert_eq!(
         map.warnings(),
         [
-            "cluster.lua: __retry: has no effect; the known options are __channels, __groups, __nowaiting and __zones",
-            "cluster.lua: __x: has no effect; the known options are __channels, __groups, __nowaiting and __zones",
+            "cluster.lua: __retry: has no effect; the known options are __channels, __groups, __nowaiting, __when_down and __zones",
+            "cluster.lua: __x: has no effect; the known options are __channels, __groups, __nowaiting, __when_down and __zones",
         ]
     );
 }
@@ -114,6 +114,43 @@ fn the_number_of_channels_is_one_for_all_nodes_or_one_for_each() {
     );
     map.merge(parse("__channels = 8").unwrap());
     assert_eq!((map.channels("db"), map.channels("gate")), (Some(2), Some(8)));
+}
+
+#[test]
+fn calls_to_nodes_that_are_down_wait_for_all_nodes_or_for_each() {
+    let map = parse("__when_down = 'wait' db = 'h:1'").unwrap();
+    assert_eq!(map.when_down("db"), Some(WhenDown::Wait));
+    let source = "db = 'h:1' gate = 'h:2' __groups = { all = { 'db' } }
+        __when_down = { db = 'wait', all = 'fail', bd = 'wait' }";
+    let mut map = parse(source).unwrap();
+    let of = |map: &ClusterMap| ["db", "all", "gate"].map(|name| map.when_down(name));
+    assert_eq!(of(&map), [Some(WhenDown::Wait), Some(WhenDown::Fail), None]);
+    assert_eq!(
+        map.warnings(),
+        ["cluster.lua: __when_down.bd: has no effect; this map has no such node or group"]
+    );
+    map.merge(parse("__when_down = 'wait'").unwrap());
+    assert_eq!(
+        of(&map),
+        [Some(WhenDown::Wait), Some(WhenDown::Fail), Some(WhenDown::Wait)]
+    );
+    for (source, expected) in [
+        (
+            "__when_down = 'Wait'",
+            "__when_down: expected \"fail\", \"wait\", or a table of NODE = one of them, found \"Wait\"",
+        ),
+        (
+            "__when_down = true",
+            "__when_down: expected \"fail\", \"wait\", or a table of NODE = one of them, found true",
+        ),
+        (
+            "__when_down = { db = 5 }",
+            "__when_down.db: expected \"fail\" or \"wait\", found the number 5",
+        ),
+    ] {
+        let error = parse(source).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn what_is_wrong_with_a_secret_is_said_without_the_secret() {
         "{both}"
     );
     let skynet = error(&format!("cluster_secret = '{SECRET}' dialect = 'skynet'"));
-    assert!(skynet.contains("exclude each other"), "{skynet}");
+    assert!(skynet.contains("excludes cluster_secret and tls"), "{skynet}");
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn rules_of_who_may_call_what_are_read_and_wrong_ones_are_refused() {
     for text in ["allow = { sdb = 'gate' }", "allow_default = 'deny'"] {
         let error = load(text).expect_err(text).to_string();
         assert!(
-            error.contains("has no effect without cluster_secret: nobody proves who it is"),
+            error.contains("has no effect without cluster_secret or tls: nobody proves who it is"),
             "{error}"
         );
     }

@@ -6,6 +6,7 @@
 mod allocator;
 mod bench;
 mod call;
+mod cert;
 mod check;
 mod cluster;
 mod demo;
@@ -14,6 +15,7 @@ mod profile;
 mod run;
 mod shared;
 mod top;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,6 +60,8 @@ enum Action {
     Run(run::Arguments),
     /// Call a service of a running node and print the reply
     Call(call::Arguments),
+    /// Make a CA and certificates of nodes, for the TLS of a test cluster
+    Cert(cert::Arguments),
     /// Describe a node config or a cluster map, or report why it is invalid
     Check(check::Arguments),
     /// Say what on this machine, and around a node, would stop a node or slow it down
@@ -70,13 +74,15 @@ enum Action {
     Demo(demo::Arguments),
     /// Measure calls per second and latency
     Bench(Box<bench::Arguments>),
+    /// Show the stages of one call on every node that it reaches
+    Trace(trace::Arguments),
     /// Write the processor time of a running process as a flame graph
     Profile(profile::Arguments),
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 10] = [
-    "run", "call", "check", "cluster", "doctor", "top", "demo", "bench", "profile", "help",
+const SUBCOMMANDS: [&str; 12] = [
+    "run", "call", "cert", "check", "cluster", "doctor", "top", "demo", "bench", "profile", "trace", "help",
 ];
 
 fn main() -> ExitCode {
@@ -104,6 +110,7 @@ fn main() -> ExitCode {
     match command.action {
         Action::Run(arguments) => run::run(arguments),
         Action::Call(arguments) => call::run(arguments),
+        Action::Cert(arguments) => cert::run(arguments),
         Action::Check(arguments) => check::run(arguments),
         Action::Cluster(arguments) => cluster::run(arguments),
         Action::Doctor(arguments) => doctor::run(&arguments),
@@ -111,6 +118,7 @@ fn main() -> ExitCode {
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),
         Action::Profile(arguments) => profile::run(&arguments),
+        Action::Trace(arguments) => trace::run(arguments),
     }
 }
 

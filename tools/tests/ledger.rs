@@ -46,6 +46,14 @@ fn a_callee_that_is_killed_and_restarted_has_run_the_answered_calls() {
 }
 
 #[test]
+fn calls_that_wait_for_a_killed_callee_fail_only_if_they_had_been_sent_and_the_others_run_once() {
+    let result = assert_agrees("--seconds 6 --when-down wait --kill-every 1.5 --down-seconds 3");
+    for code in ["unreachable", "timeout", "disabled", "absent", "overloaded"] {
+        assert!(!result.contains(code), "{result}");
+    }
+}
+
+#[test]
 fn a_callee_that_is_paused_and_resumed_has_run_the_answered_calls() {
     assert_agrees("--seconds 4 --pause-every 1 --pause-seconds 1");
 }

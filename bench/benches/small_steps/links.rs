@@ -47,6 +47,7 @@ impl Pair {
             nonce: [0; 16],
             resume: Resumption::New,
             attempt: 0,
+            traces: false,
         };
         pair.caller.dial(0, &hello).expect("a valid hello");
         pair.carry_there();

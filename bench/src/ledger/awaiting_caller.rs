@@ -13,7 +13,7 @@ use super::calls::{Numbers, Schedule};
 /// Makes calls until the ledger ends.
 pub(super) async fn await_calls(caller: Caller, number: u32, settings: CallerSettings) {
     let reports = Arc::clone(&settings.reports);
-    let node = caller.node(settings.node.as_str());
+    let node = caller.node(settings.node.as_str()).when_down(settings.when_down);
     let mut schedule = Schedule::new(settings.rate);
     let mut numbers = Numbers::new(number, settings);
     let mut new = Vec::new();

@@ -1,7 +1,7 @@
 //! The callee of the ledger: runs a call by writing it to its journal, and answers with the call's number.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use skyring::{Answer, Context, Error, Kinds, Message, Payload, Service};
 
@@ -18,6 +18,12 @@ const LATER_BY: Duration = Duration::from_millis(1);
 struct LedgerCallee {
     folder: PathBuf,
     journal: Option<JournalWriter>,
+}
+
+/// The time, in milliseconds since 1970.
+fn unix_time_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
 }
 
 /// Adds the kind `ledger`, whose argument is a folder: it writes a journal there of every call that it runs.
@@ -46,10 +52,15 @@ impl Service for LedgerCallee {
             Ok(read) => read,
             Err(error) => return Answer::error(error),
         };
+        let record = Record {
+            caller,
+            number,
+            time_ms: unix_time_ms(),
+        };
         let Some(journal) = &mut self.journal else {
             return Answer::error(Error::remote("the journal is not open"));
         };
-        if let Err(error) = journal.append(Record { caller, number }) {
+        if let Err(error) = journal.append(record) {
             return Answer::error(Error::remote(format!("the journal cannot be written: {error}")));
         }
         if !number.is_multiple_of(LATER_EVERY) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyring::Address;
+use skyring::config::WhenDown;
 
 use super::reports::Reports;
 
@@ -24,5 +25,6 @@ pub(super) struct CallerSettings {
     /// The most bytes of a call beside its numbers.
     pub(super) size_max: usize,
     pub(super) is_idempotent: bool,
+    pub(super) when_down: WhenDown,
     pub(super) reports: Arc<Reports>,
 }

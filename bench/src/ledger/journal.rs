@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 /// Records of a segment.
 const SEGMENT_RECORDS: u32 = 1 << 20;
 
-/// Bytes of a record: the caller's number and the call's, little-endian.
-const RECORD_BYTES: usize = 4 + 8;
+/// Bytes of a record: the caller's number, the call's, and the time, little-endian.
+const RECORD_BYTES: usize = 4 + 8 + 8;
 
 /// Records that are read at a time.
 const READ_RECORDS: usize = 4_096;
@@ -26,6 +26,8 @@ const READ_RECORDS: usize = 4_096;
 pub(super) struct Record {
     pub(super) caller: u32,
     pub(super) number: u64,
+    /// When it was run, in milliseconds since 1970.
+    pub(super) time_ms: u64,
 }
 
 /// A part of a journal: the epoch, and the segment of it.
@@ -82,7 +84,8 @@ impl JournalWriter {
         }
         let mut bytes = [0; RECORD_BYTES];
         bytes[..4].copy_from_slice(&record.caller.to_le_bytes());
-        bytes[4..].copy_from_slice(&record.number.to_le_bytes());
+        bytes[4..12].copy_from_slice(&record.number.to_le_bytes());
+        bytes[12..].copy_from_slice(&record.time_ms.to_le_bytes());
         self.file.write_all(&bytes)?;
         self.records += 1;
         Ok(())
@@ -153,10 +156,12 @@ fn read_all(file: &mut File, partial: &mut Vec<u8>, take: &mut impl FnMut(Record
         partial.extend_from_slice(&buffer[..count]);
         let mut records = partial.chunks_exact(RECORD_BYTES);
         for bytes in &mut records {
-            let (caller, number) = bytes.split_at(4);
+            let (caller, rest) = bytes.split_at(4);
+            let (number, time) = rest.split_at(8);
             take(Record {
                 caller: caller.try_into().map_or(0, u32::from_le_bytes),
                 number: number.try_into().map_or(0, u64::from_le_bytes),
+                time_ms: time.try_into().map_or(0, u64::from_le_bytes),
             });
         }
         let rest = records.remainder().len();
@@ -170,7 +175,11 @@ mod tests {
     use crate::TempDir;
 
     fn record(number: u64) -> Record {
-        Record { caller: 7, number }
+        Record {
+            caller: 7,
+            number,
+            time_ms: 0,
+        }
     }
 
     fn read(reader: &mut JournalReader) -> Vec<u64> {

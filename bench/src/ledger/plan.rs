@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skyring::Address;
+use skyring::config::WhenDown;
 
 /// Most callers of a ledger.
 pub const LEDGER_CALLERS_MAX: usize = 4_096;
@@ -27,6 +28,8 @@ pub struct LedgerPlan {
     pub timeout: Duration,
     /// The most bytes of a call beside its numbers.
     pub size_max: usize,
+    /// What happens to calls while the node is down.
+    pub when_down: WhenDown,
     /// The folders of the callees' journals.
     pub journals: Vec<PathBuf>,
     /// The calls are marked idempotent: running one twice is no violation, nor is another order. Only awaiting callers

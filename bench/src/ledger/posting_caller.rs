@@ -73,9 +73,10 @@ impl PostingCaller {
     }
 
     fn post(&mut self, context: &Context<Self>) {
-        let node = self
-            .node
-            .get_or_insert_with(|| context.node(self.numbers.settings.node.as_str()));
+        let node = self.node.get_or_insert_with(|| {
+            let settings = &self.numbers.settings;
+            context.node(settings.node.as_str()).when_down(settings.when_down)
+        });
         let (number, payload) = self.numbers.next();
         let begun = Instant::now();
         let payload = match payload {

@@ -42,6 +42,8 @@ pub struct LedgerResult {
     pub violations: Violations,
     /// How soon calls were answered after faults.
     pub recoveries: Recoveries,
+    /// The most calls that a callee ran within 5 ms.
+    pub burst_max: u64,
     /// How long the answered calls took.
     pub latency_us: Latency,
     /// The time in which calls were made, in seconds.
@@ -71,7 +73,7 @@ impl LedgerResult {
             let _ = write!(violations, r#"{comma}"{}":{count}"#, name.replace(' ', "_"));
         }
         format!(
-            r#"{{"calls":{},"answered":{},"failed":{{{failed}}},"may_have_run":{},"ran_though_failed":{},"repeated":{},"held_back":{},"recovery_ms_max":{:.3},"violations":{{{violations}}},"latency_us":{},"seconds":{:.3}}}"#,
+            r#"{{"calls":{},"answered":{},"failed":{{{failed}}},"may_have_run":{},"ran_though_failed":{},"repeated":{},"held_back":{},"recovery_ms_max":{:.3},"burst_max":{},"violations":{{{violations}}},"latency_us":{},"seconds":{:.3}}}"#,
             self.calls,
             self.counts.answered,
             self.counts.may_have_run,
@@ -79,6 +81,7 @@ impl LedgerResult {
             self.repeated,
             self.counts.held_back,
             self.recoveries.longest.as_secs_f64() * 1_000.0,
+            self.burst_max,
             self.latency_us.to_json(),
             self.seconds,
         )

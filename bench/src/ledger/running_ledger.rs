@@ -23,6 +23,32 @@ use crate::latency::{self, Latency};
 /// Time between the end of the last call and the last read of the journals, for records that are still written.
 const SETTLE_TIME: Duration = Duration::from_millis(500);
 
+/// The time in which the calls of a burst are run, in milliseconds: the pause between two steps in which a channel sends
+/// what waited for its connection.
+const BURST_MS: u64 = 5;
+
+/// The calls that one callee runs at a time.
+#[derive(Debug, Clone, Default)]
+struct Burst {
+    /// The number of the period of [`BURST_MS`].
+    period: u64,
+    /// The calls in it.
+    count: u64,
+    /// The most in any period.
+    most: u64,
+}
+
+impl Burst {
+    fn add(&mut self, time_ms: u64) {
+        let period = time_ms / BURST_MS;
+        if period != self.period {
+            (self.period, self.count) = (period, 0);
+        }
+        self.count += 1;
+        self.most = self.most.max(self.count);
+    }
+}
+
 /// Time between two steps while the last calls end.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -39,6 +65,8 @@ pub struct RunningLedger {
     /// When the last fault was, until a call that began after it is answered.
     fault_at: Option<quanta::Instant>,
     recoveries: Recoveries,
+    /// The calls that each callee runs at a time.
+    bursts: Vec<Burst>,
 }
 
 impl LedgerPlan {
@@ -58,6 +86,7 @@ impl LedgerPlan {
             rate: f64::from(self.rate) / self.callers as f64,
             size_max: self.size_max,
             is_idempotent: self.is_idempotent,
+            when_down: self.when_down,
             reports: Arc::clone(&reports),
         };
         let posting = match self.is_idempotent {
@@ -81,6 +110,7 @@ impl LedgerPlan {
         Ok(RunningLedger {
             reports,
             verifier: Verifier::new(self.callers, self.journals.len(), self.is_idempotent),
+            bursts: vec![Burst::default(); self.journals.len()],
             journals: self
                 .journals
                 .iter()
@@ -136,7 +166,11 @@ impl RunningLedger {
         }
         self.counts.held_back = self.reports.held_back.load(Ordering::Relaxed);
         for (journal, reader) in self.journals.iter_mut().enumerate() {
-            reader.follow(|record| self.verifier.journaled(journal, record))?;
+            let burst = &mut self.bursts[journal];
+            reader.follow(|record| {
+                burst.add(record.time_ms);
+                self.verifier.journaled(journal, record);
+            })?;
         }
         if self.verifier.open_total() > OPEN_CALLS_MAX {
             return Err(LedgerError::Behind);
@@ -213,6 +247,7 @@ impl RunningLedger {
             repeated: self.verifier.verdicts.repeated,
             violations: self.verifier.verdicts.violations,
             recoveries: self.recoveries,
+            burst_max: self.bursts.iter().map(|burst| burst.most).max().unwrap_or(0),
             latency_us: Latency::of(&self.latencies),
             seconds,
         })

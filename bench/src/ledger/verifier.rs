@@ -85,7 +85,7 @@ impl Verifier {
 
     /// Takes a record of a callee's journal.
     pub(super) fn journaled(&mut self, journal: usize, record: Record) {
-        let Record { caller, number } = record;
+        let Record { caller, number, .. } = record;
         let last = self
             .callers
             .get_mut(caller as usize)
@@ -213,7 +213,11 @@ mod tests {
     use super::*;
 
     fn record(number: u64) -> Record {
-        Record { caller: 0, number }
+        Record {
+            caller: 0,
+            number,
+            time_ms: 0,
+        }
     }
 
     fn violations(actions: impl FnOnce(&mut Verifier), issued: u64) -> Vec<(&'static str, u64)> {
@@ -305,7 +309,14 @@ mod tests {
             (
                 "invented",
                 |verifier| {
-                    verifier.journaled(0, Record { caller: 9, number: 1 });
+                    verifier.journaled(
+                        0,
+                        Record {
+                            caller: 9,
+                            number: 1,
+                            time_ms: 0,
+                        },
+                    );
                 },
                 0,
             ),

@@ -27,6 +27,7 @@ pub fn link_caller(input: &[u8]) {
         message_bytes_max: MESSAGE_BYTES_MAX,
         reassembly_bytes_max: 60_000,
         is_resumed: true,
+        released_at_once_min: 2,
     };
     let mut drive = Drive {
         caller: CallerLink::new(limits),

@@ -24,6 +24,7 @@ pub fn native_caller(input: &[u8]) {
         message_bytes_max: MESSAGE_BYTES_MAX,
         reassembly_bytes_max: 0,
         is_resumed: true,
+        released_at_once_min: 2,
     };
     let mut caller = CallerLink::new(limits);
     let callee = connect(&mut caller, 0);

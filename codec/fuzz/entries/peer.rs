@@ -18,6 +18,7 @@ pub fn hello() -> Hello {
         nonce: [7; 16],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 

@@ -22,9 +22,8 @@ const HELD_BYTES_MAX: usize = 24 << 10;
 pub fn access() -> Access {
     let secrets = Secrets::new(vec![SECRET.to_vec().into()]);
     Access {
-        secrets: Arc::new(secrets.expect("a valid secret")),
-        allows_skynet: false,
-        node: String::new(),
+        secrets: Some(Arc::new(secrets.expect("a valid secret"))),
+        ..Access::default()
     }
 }
 

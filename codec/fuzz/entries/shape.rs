@@ -18,6 +18,9 @@ pub enum Content {
     Packages,
     /// Frames of the native dialect.
     Frames,
+    /// Pieces of a text or of a message, each behind its length in one byte: the entry puts them together without the
+    /// lengths.
+    Pieces,
     /// Pairs of a step and its argument.
     Steps {
         /// How many steps there are; a step's number is taken modulo this.

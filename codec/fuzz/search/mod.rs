@@ -11,6 +11,7 @@ pub mod arguments;
 mod attempt;
 pub mod campaign;
 pub mod clock;
+pub mod command;
 pub mod hex;
 mod mutate;
 mod random;

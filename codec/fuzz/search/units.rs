@@ -52,6 +52,7 @@ impl Content {
                 Some(length) => (u32::from_le_bytes(*length) as usize).saturating_add(HEADER_BYTES),
                 None => rest.len(),
             },
+            Self::Pieces => 1 + rest.first().map_or(0, |length| usize::from(*length)),
             Self::Steps { count, hostile } => match rest {
                 [step, argument, ..] if hostile.is_some() && step % count == count - 1 => {
                     2 + usize::from(*argument)
@@ -73,6 +74,11 @@ impl Content {
             Self::Frames => {
                 let length = (unit.len().saturating_sub(HEADER_BYTES) as u32).to_le_bytes();
                 put(unit, &length);
+            }
+            Self::Pieces => {
+                unit.truncate(1 + usize::from(u8::MAX));
+                let length = unit.len().saturating_sub(1) as u8;
+                put(unit, &[length]);
             }
             Self::Steps { count, hostile } => {
                 let is_hostile = unit.first().is_some_and(|step| step % count == count - 1);
@@ -104,7 +110,7 @@ impl Content {
     /// Where in a unit another stream lies, and of what it consists.
     pub fn inner(self, unit: &[u8]) -> Option<(usize, Content)> {
         let (at, content) = match self {
-            Self::Values => return None,
+            Self::Values | Self::Pieces => return None,
             // Responses have an address less than requests.
             Self::Packages if unit.get(6).is_some_and(|flag| *flag == 1) => (7, Self::Values),
             Self::Packages => (11, Self::Values),

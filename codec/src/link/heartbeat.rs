@@ -1,11 +1,13 @@
 //! Detects whether the peer of a connection still shows signs of life.
 //!
-//! Any received bytes are a sign of life. After an interval without any a ping is due; at most one ping is in
+//! Any received bytes are a sign of life, and so is what the peer has sent on another connection, as long as this one waits
+//! for nothing: two nodes need one ping between them, however many connections they have. After an interval without any a ping is due; at most one ping is in
 //! flight. After twice the interval the peer is *quiet*, and after the configured limit the connection is *silent*
 //! and must be closed.
 //!
 //! Invariants:
-//! - a connection is silent only if a ping was due on it and had the rest of the limit for its answer;
+//! - a connection is silent only if a ping was due on it and had the rest of the limit for its answer, an interval at least;
+//! - a connection that waits for something is judged by what it receives itself;
 //! - time without a poll does not count: a process that was itself stopped does not find its peers silent when it
 //!   continues;
 //! - each state is reported once, when it begins.
@@ -23,6 +25,9 @@ pub struct HeartbeatLimits {
     /// After this time without a sign of life the connection is silent, in milliseconds; values below twice the
     /// interval count as that.
     pub silence_ms_max: Millis,
+    /// How much longer than the interval a connection that waits for nothing delays its ping, in milliseconds, because
+    /// another one of the same two nodes has its turn; at most half of the interval counts.
+    pub turn_ms: Millis,
 }
 
 impl HeartbeatLimits {
@@ -30,6 +35,7 @@ impl HeartbeatLimits {
     pub const OFF: HeartbeatLimits = HeartbeatLimits {
         interval_ms: 0,
         silence_ms_max: 0,
+        turn_ms: 0,
     };
 }
 
@@ -61,6 +67,8 @@ pub(super) struct Heartbeat {
     is_fresh: bool,
     /// A ping is in flight.
     is_pinged: bool,
+    /// When the last one was due.
+    pinged_at: Millis,
     is_quiet: bool,
     /// The session of the last ping.
     session: u32,
@@ -77,6 +85,7 @@ impl Heartbeat {
             polled: 0,
             is_fresh: false,
             is_pinged: false,
+            pinged_at: 0,
             is_quiet: false,
             session: 0,
             pings: 0,
@@ -103,6 +112,15 @@ impl Heartbeat {
         self.is_fresh = true;
     }
 
+    pub(super) fn set_turn(&mut self, turn_ms: Millis) {
+        self.limits.turn_ms = turn_ms;
+    }
+
+    /// The peer was heard at this time on another connection.
+    pub(super) fn hear_elsewhere(&mut self, at: Millis) {
+        self.heard = self.heard.max(at);
+    }
+
     /// The peer has answered a ping with this session; false when no such ping is in flight.
     pub(super) fn take_pong(&mut self, session: u32) -> bool {
         let is_answer = self.is_pinged && session == self.session;
@@ -113,29 +131,34 @@ impl Heartbeat {
         is_answer
     }
 
-    /// What is due now. Poll until nothing is, because states change one at a time.
+    /// What is due now. Poll until nothing is, because states change one at a time. None after an interval without a sign
+    /// of life: then [`Heartbeat::poll_silent`] tells.
     #[inline]
-    pub(super) fn poll(&mut self, now: Millis) -> Beat {
+    pub(super) fn poll(&mut self, now: Millis) -> Option<Beat> {
         if !self.is_running {
-            return Beat::Wait;
+            return Some(Beat::Wait);
         }
         if self.is_fresh {
             self.is_fresh = false;
             (self.heard, self.polled) = (now, now);
             if std::mem::replace(&mut self.is_quiet, false) {
-                return Beat::Heard;
+                return Some(Beat::Heard);
             }
-            return Beat::Wait;
+            return Some(Beat::Wait);
         }
         if now.saturating_sub(self.heard) < self.limits.interval_ms {
             self.polled = now;
-            return Beat::Wait;
+            if std::mem::replace(&mut self.is_quiet, false) {
+                return Some(Beat::Heard);
+            }
+            return Some(Beat::Wait);
         }
-        self.poll_silent(now)
+        None
     }
 
+    /// What is due after an interval without a sign of life. `is_idle`: the connection waits for nothing.
     #[inline(never)]
-    fn poll_silent(&mut self, now: Millis) -> Beat {
+    pub(super) fn poll_silent(&mut self, now: Millis, is_idle: bool) -> Beat {
         let interval = self.limits.interval_ms;
         let unpolled = now.saturating_sub(self.polled);
         self.polled = now;
@@ -148,15 +171,19 @@ impl Heartbeat {
             return Beat::Wait;
         }
         if !self.is_pinged {
+            if now < self.ping_at(is_idle) {
+                return Beat::Wait;
+            }
             self.is_pinged = true;
+            self.pinged_at = now;
             self.session = (self.session + 1) & (u32::MAX >> 1);
             self.pings += 1;
             return Beat::Ping(self.session);
         }
-        if silence >= self.limits.silence_ms_max.max(interval * 2) {
+        if now >= self.silent_at() {
             return Beat::Silent(silence);
         }
-        if silence >= interval * 2 && !self.is_quiet {
+        if now >= self.quiet_at() && !self.is_quiet {
             self.is_quiet = true;
             return Beat::Quiet;
         }
@@ -168,19 +195,45 @@ impl Heartbeat {
         self.session = session;
     }
 
-    /// When to poll next.
-    pub(super) fn deadline(&self) -> Option<Millis> {
+    /// When a ping is due, if there is no sign of life before.
+    fn ping_at(&self, is_idle: bool) -> Millis {
+        let interval = self.limits.interval_ms;
+        match is_idle {
+            true => self.heard + interval + self.limits.turn_ms.min(interval / 2),
+            false => self.heard + interval,
+        }
+    }
+
+    /// When the peer is quiet: a ping had an interval for its answer.
+    fn quiet_at(&self) -> Millis {
+        let interval = self.limits.interval_ms;
+        (self.heard + interval * 2).max(self.pinged_at + interval)
+    }
+
+    /// When the connection is silent.
+    fn silent_at(&self) -> Millis {
+        let interval = self.limits.interval_ms;
+        (self.heard + self.limits.silence_ms_max.max(interval * 2)).max(self.pinged_at + interval)
+    }
+
+    /// When to poll next. `is_idle`: the connection waits for nothing. Then the time is a multiple of a quarter of the
+    /// interval, so that the connections of a node are polled together, and it wakes up less often.
+    pub(super) fn deadline(&self, is_idle: impl FnOnce() -> bool) -> Option<Millis> {
         if !self.is_running {
             return None;
         }
         let interval = self.limits.interval_ms;
-        let after = match (self.is_pinged, self.is_quiet) {
-            (false, _) => interval,
-            (true, false) => interval * 2,
-            (true, true) => self.limits.silence_ms_max.max(interval * 2),
-        };
-        // Never later than an interval after the last poll, or the time between polls would count as a pause.
-        Some((self.heard + after).min(self.polled + interval))
+        // Never much later than an interval after the last poll, or the time between polls would count as a pause.
+        let latest = self.polled + interval;
+        Some(match (self.is_pinged, self.is_quiet) {
+            (false, _) if is_idle() => {
+                let grid = (interval / 4).max(1);
+                self.ping_at(true).min(latest).next_multiple_of(grid)
+            }
+            (false, _) => self.ping_at(false).min(latest),
+            (true, false) => self.quiet_at().min(latest),
+            (true, true) => self.silent_at().min(latest),
+        })
     }
 
     /// How many pings were due so far.
@@ -202,16 +255,27 @@ mod tests {
         let mut heartbeat = Heartbeat::new(HeartbeatLimits {
             interval_ms: 500,
             silence_ms_max: 2_000,
+            turn_ms: 0,
         });
         heartbeat.start(1_000);
         heartbeat
     }
 
+    fn poll(heartbeat: &mut Heartbeat, now: Millis) -> Beat {
+        poll_as(heartbeat, now, false)
+    }
+
+    fn poll_as(heartbeat: &mut Heartbeat, now: Millis, is_idle: bool) -> Beat {
+        heartbeat
+            .poll(now)
+            .unwrap_or_else(|| heartbeat.poll_silent(now, is_idle))
+    }
+
     /// The beats at the heartbeat's own deadlines until `end`, with their times.
     fn beats_until(heartbeat: &mut Heartbeat, end: Millis) -> Vec<(Millis, Beat)> {
         let mut beats = Vec::new();
-        while let Some(now) = heartbeat.deadline().filter(|now| *now <= end) {
-            match heartbeat.poll(now) {
+        while let Some(now) = heartbeat.deadline(|| false).filter(|now| *now <= end) {
+            match poll(heartbeat, now) {
                 Beat::Wait => {}
                 beat => beats.push((now, beat)),
             }
@@ -237,11 +301,11 @@ mod tests {
     fn a_peer_that_answers_is_pinged_every_interval_and_never_quiet() {
         let mut heartbeat = watched();
         for round in 1..100 {
-            let now = heartbeat.deadline().unwrap();
-            assert_eq!(heartbeat.poll(now), Beat::Ping(round));
+            let now = heartbeat.deadline(|| false).unwrap();
+            assert_eq!(poll(&mut heartbeat, now), Beat::Ping(round));
             heartbeat.note();
             assert!(heartbeat.take_pong(round));
-            assert_eq!(heartbeat.poll(now + 1), Beat::Wait);
+            assert_eq!(poll(&mut heartbeat, now + 1), Beat::Wait);
         }
         assert_eq!((heartbeat.pings(), heartbeat.pongs()), (99, 99));
     }
@@ -251,7 +315,7 @@ mod tests {
         let mut heartbeat = watched();
         for now in (1_000..60_000).step_by(499) {
             heartbeat.note();
-            assert_eq!(heartbeat.poll(now), Beat::Wait);
+            assert_eq!(poll(&mut heartbeat, now), Beat::Wait);
         }
         assert_eq!(heartbeat.pings(), 0);
     }
@@ -261,8 +325,8 @@ mod tests {
         let mut heartbeat = watched();
         beats_until(&mut heartbeat, 2_500);
         heartbeat.note();
-        assert_eq!(heartbeat.poll(2_600), Beat::Heard);
-        assert_eq!(heartbeat.poll(2_601), Beat::Wait);
+        assert_eq!(poll(&mut heartbeat, 2_600), Beat::Heard);
+        assert_eq!(poll(&mut heartbeat, 2_601), Beat::Wait);
         assert!(!heartbeat.take_pong(2), "there was no second ping");
         assert!(heartbeat.take_pong(1));
     }
@@ -273,7 +337,7 @@ mod tests {
             let mut heartbeat = watched();
             beats_until(&mut heartbeat, stopped_at);
             let awake = stopped_at + 60_000;
-            let beat = heartbeat.poll(awake);
+            let beat = poll(&mut heartbeat, awake);
             assert!(!matches!(beat, Beat::Silent(_)), "{stopped_at}: {beat:?}");
             // A silent peer is detected afterwards.
             let last = *beats_until(&mut heartbeat, awake + 3_000).last().unwrap();
@@ -281,11 +345,59 @@ mod tests {
         }
     }
 
+    /// The beats of two idle connections of one pair of nodes within `time`, the second of which has the later turn. The
+    /// first is answered after `answer_ms`, if at all.
+    fn pings_of_two(time: Millis, answers: bool) -> [u64; 2] {
+        let limits = |turn_ms| HeartbeatLimits {
+            interval_ms: 500,
+            silence_ms_max: 2_000,
+            turn_ms,
+        };
+        let mut both = [0, 250].map(|turn_ms| Heartbeat::new(limits(turn_ms)));
+        both.iter_mut().for_each(|one| one.start(1_000));
+        let mut heard = 1_000;
+        for now in 1_000..1_000 + time {
+            for one in &mut both {
+                if one.deadline(|| true).is_none_or(|deadline| deadline > now) {
+                    continue;
+                }
+                one.hear_elsewhere(heard);
+                if let (Beat::Ping(session), true) = (poll_as(one, now, true), answers) {
+                    one.note();
+                    assert!(one.take_pong(session));
+                    poll_as(one, now, true);
+                    heard = now;
+                }
+            }
+        }
+        both.map(|one| one.pings())
+    }
+
+    #[test]
+    fn of_two_idle_connections_one_pings_as_long_as_it_is_answered() {
+        let [first, second] = pings_of_two(60_000, true);
+        assert!((90..=120).contains(&first) && second == 0, "{first} {second}");
+        assert_eq!(
+            pings_of_two(1_500, false),
+            [1, 1],
+            "both notice that the peer is gone"
+        );
+    }
+
+    #[test]
+    fn a_quiet_peer_that_is_heard_elsewhere_is_reported_once() {
+        let mut heartbeat = watched();
+        beats_until(&mut heartbeat, 2_500);
+        heartbeat.hear_elsewhere(2_550);
+        assert_eq!(poll(&mut heartbeat, 2_600), Beat::Heard);
+        assert_eq!(poll(&mut heartbeat, 2_601), Beat::Wait);
+    }
+
     #[test]
     fn without_an_interval_nothing_is_ever_due() {
         let mut heartbeat = Heartbeat::new(HeartbeatLimits::OFF);
         heartbeat.start(0);
-        assert_eq!(heartbeat.deadline(), None);
-        assert_eq!(heartbeat.poll(1_000_000), Beat::Wait);
+        assert_eq!(heartbeat.deadline(|| false), None);
+        assert_eq!(poll(&mut heartbeat, 1_000_000), Beat::Wait);
     }
 }

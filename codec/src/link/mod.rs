@@ -39,10 +39,14 @@ mod reassembly;
 mod retained;
 mod sessions;
 
+pub use crate::limits::TRACE_KEPT_BYTES_MAX;
 pub use access::Access;
 pub use acks::ACK_DELAY_MS_MAX;
-pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest, TRACE_KEPT_BYTES_MAX};
-pub use caller::{CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, ReplyError};
+pub use callee::{CalleeLimits, CalleeLink, Inbound, Request, ResolvedRequest};
+pub use caller::{
+    CallerEvent, CallerLimits, CallerLink, CallerRequest, HANDSHAKE_MS_MAX, RELEASE_PAUSE_MS,
+    RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX, ReplyError, TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX,
+};
 pub use heartbeat::{HEARTBEAT_MS_MAX, HeartbeatLimits};
 
 use crate::native::{FrameError, HelloError, Unproved};
@@ -69,6 +73,9 @@ pub const SESSION_KEPT_MS_MAX: u64 = 60_000;
 
 /// The default limit of outstanding calls of one channel.
 pub const SESSIONS_MAX: usize = 1 << 20;
+
+/// The default size of the first step in which messages that waited for a connection are transmitted.
+pub const RELEASED_AT_ONCE_MIN: usize = 256;
 
 /// The dialect of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

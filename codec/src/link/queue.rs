@@ -3,7 +3,8 @@
 //! A message is held by reference, so that it can be encoded again, in the dialect of the next connection: until
 //! its first byte is transmitted, and in a session that can be resumed until the peer has acknowledged it. The
 //! queue has three parts, from front to back: the first `begun` messages were transmitted, at least a byte of each;
-//! those up to `encoded` are in the out-buffer; the others wait for a connection.
+//! those up to `encoded` are in the out-buffer; the others wait for a connection, or for the step of its release that
+//! encodes them.
 //!
 //! Invariants: numbers grow from front to back, and so do the frames of the encoded messages; `cost` is the sum of
 //! the costs of the messages that were not begun, and `retained_cost` of the others; the cost of a message is at
@@ -223,14 +224,37 @@ impl Queue {
         self.cost = cost;
     }
 
-    /// Passes every waiting message to `encode`, which returns whether it is in the out-buffer now; the others are
-    /// dropped.
-    pub(super) fn encode_waiting(&mut self, mut encode: impl FnMut(&mut Message) -> bool) {
-        debug_assert_eq!(self.encoded, 0, "the out-buffer holds a message");
-        debug_assert_eq!(self.begun, 0, "begun messages are left");
-        self.messages.retain_mut(&mut encode);
-        self.encoded = self.messages.len();
-        self.cost = self.messages.iter().map(|message| message.cost).sum();
+    /// Whether a message waits for a connection, or for its turn on this one.
+    #[inline(always)]
+    pub(super) fn has_waiting(&self) -> bool {
+        self.encoded < self.messages.len()
+    }
+
+    /// Passes the first waiting messages to `encode`, which returns whether it is in the out-buffer now; the others are
+    /// dropped. Ends after `count` that are, or with the one that brings their cost to `cost_max`.
+    pub(super) fn encode_waiting(
+        &mut self,
+        count: usize,
+        cost_max: usize,
+        mut encode: impl FnMut(&mut Message) -> bool,
+    ) {
+        let first = self.encoded;
+        let (mut next, mut cost) = (first, 0);
+        while self.encoded - first < count
+            && cost < cost_max
+            && let Some(message) = self.messages.get_mut(next)
+        {
+            let own_cost = message.cost;
+            if encode(message) {
+                cost += own_cost;
+                self.messages.swap(self.encoded, next);
+                self.encoded += 1;
+            } else {
+                self.cost -= own_cost;
+            }
+            next += 1;
+        }
+        self.messages.drain(self.encoded..next);
     }
 
     /// Drops all messages, after passing them to `forget`.
@@ -358,9 +382,47 @@ mod tests {
         );
         queue.put_back(begun.into_iter());
         assert_eq!((queue.len(), queue.cost(), queue.first_number()), (1, one, 2));
-        queue.encode_waiting(|_| true);
+        queue.encode_waiting(usize::MAX, usize::MAX, |_| true);
         assert!(queue.retain_all());
         assert_eq!((queue.len(), queue.cost(), queue.retained_cost()), (0, 0, one));
+    }
+
+    #[test]
+    fn a_step_encodes_the_first_waiting_messages_up_to_its_bounds() {
+        let mut queue = Queue::new();
+        for number in 0..10 {
+            queue.push(message(number, 0, 0), false);
+        }
+        let mut seen = Vec::new();
+        let mut step = |queue: &mut Queue, count, cost_max| {
+            queue.encode_waiting(count, cost_max, |message| {
+                seen.push(message.number);
+                message.start = message.number * 10;
+                message.number % 4 != 1
+            });
+            (
+                queue.len(),
+                queue.cost() / MESSAGE_BYTES_EXTRA,
+                queue.has_waiting(),
+            )
+        };
+        assert_eq!(
+            step(&mut queue, 2, usize::MAX),
+            (9, 9, true),
+            "0 and 2; 1 is dropped"
+        );
+        queue.forget_begun(1, |_| ());
+        assert_eq!(
+            step(&mut queue, 9, 2 * MESSAGE_BYTES_EXTRA),
+            (8, 8, true),
+            "3 and 4"
+        );
+        queue.push(message(10, 0, 0), false);
+        assert_eq!(step(&mut queue, 9, usize::MAX), (7, 7, false));
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        let mut begun = Vec::new();
+        queue.forget_begun(u64::MAX, |message| begun.push(message.number));
+        assert_eq!((begun, queue.cost()), (vec![2, 3, 4, 6, 7, 8, 10], 0));
     }
 
     #[test]
@@ -372,7 +434,7 @@ mod tests {
         queue.wait(|message| message.number != 1);
         assert_eq!((queue.len(), queue.first_start()), (3, None));
         let mut seen = Vec::new();
-        queue.encode_waiting(|message| {
+        queue.encode_waiting(usize::MAX, usize::MAX, |message| {
             seen.push(message.number);
             message.start = message.number * 10;
             message.number != 2

@@ -8,7 +8,7 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
 
 use super::{FrameError, PROOF_BYTES};
-use crate::limits::NAME_BYTES_MAX;
+use crate::limits::{NAME_BYTES_MAX, TRACE_KEPT_BYTES_MAX};
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = size_of::<Wire>();
@@ -55,6 +55,8 @@ pub enum FrameKind {
     Ack = 9,
     /// The dialler's proof of the cluster secret, its first frame where the acceptor has one.
     Proof = 10,
+    /// The trace tag of the next call or send.
+    Trace = 11,
 }
 
 impl FrameKind {
@@ -72,6 +74,7 @@ impl FrameKind {
             8 => Self::Goodbye,
             9 => Self::Ack,
             10 => Self::Proof,
+            11 => Self::Trace,
             _ => return None,
         })
     }
@@ -82,6 +85,7 @@ impl FrameKind {
         match self {
             Self::Call | Self::Send | Self::ReplyOk | Self::ReplyError => None,
             Self::DefineName => Some(NAME_BYTES_MAX),
+            Self::Trace => Some(TRACE_KEPT_BYTES_MAX),
             Self::Proof => Some(PROOF_BYTES),
             Self::Ping | Self::Pong | Self::Goodbye | Self::Ack => Some(0),
         }
@@ -249,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_kind_that_is_not_defined_is_an_error() {
-        for kind in (0..=255).filter(|kind| !(1..=10).contains(kind)) {
+        for kind in (0..=255).filter(|kind| !(1..=11).contains(kind)) {
             assert_eq!(changed(4, kind), Err(FrameError::Kind { kind }));
         }
     }
@@ -292,6 +296,7 @@ mod tests {
         for (kind, limit) in [
             (FrameKind::DefineName, 255),
             (FrameKind::Proof, 32),
+            (FrameKind::Trace, 255),
             (FrameKind::Ping, 0),
             (FrameKind::Pong, 0),
             (FrameKind::Goodbye, 0),

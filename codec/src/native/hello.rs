@@ -53,6 +53,8 @@ pub struct Hello {
     /// say. An acceptor resumes a session only for a higher number than the last, so that a replayed hello resumes
     /// none. A link sets it where there is a cluster secret.
     pub attempt: u64,
+    /// Whether this end takes trace tags. A dialler sends some only where it is set in the answer.
+    pub traces: bool,
 }
 
 /// A packed hello that was read, with the parts that its proof is about.
@@ -185,6 +187,10 @@ impl Hello {
         if self.attempt > 0 {
             integer(&mut packer, "attempt", self.attempt as i64)?;
         }
+        if self.traces {
+            packer.string(b"traces")?;
+            packer.boolean(true)?;
+        }
         packer.table_end();
         Ok(buffer)
     }
@@ -249,6 +255,7 @@ impl Hello {
                 .ok_or(HelloError::Field { key: "nonce" })?,
             resume: resumption(&table)?,
             attempt: attempt.ok_or(HelloError::Field { key: "attempt" })?,
+            traces: boolean(&table, "traces")?,
         };
         hello.check()?;
         let covered = payload.len() - values.rest().len();
@@ -273,11 +280,13 @@ impl Resumption {
     }
 }
 
+fn boolean(table: &TableRef<'_>, key: &'static str) -> Result<bool, HelloError> {
+    let value = table.get(key).map_or(Some(false), |value| value.as_boolean());
+    value.ok_or(HelloError::Field { key })
+}
+
 fn resumption(table: &TableRef<'_>) -> Result<Resumption, HelloError> {
-    let resume = table
-        .get("resume")
-        .map_or(Some(false), |resume| resume.as_boolean());
-    if !resume.ok_or(HelloError::Field { key: "resume" })? {
+    if !boolean(table, "resume")? {
         return Ok(Resumption::Off);
     }
     let Some(session) = table.get("session") else {
@@ -317,6 +326,7 @@ mod tests {
             nonce: *b"0123456789abcdef",
             resume: Resumption::Off,
             attempt: 0,
+            traces: false,
         }
     }
 

@@ -66,7 +66,7 @@ pub enum SecretError {
     Same,
 }
 
-/// Why the other end of a connection has not proved the cluster secret.
+/// Why the other end of a connection has not proved what it must: the cluster secret, or who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unproved {
     /// Its hello, or its answer to one, has no proof: it has no secret.
@@ -93,11 +93,20 @@ pub enum Unproved {
     /// It sent another frame in the place of the proof.
     #[error("a frame before the proof of the cluster secret")]
     EarlyFrame,
+    /// It did not begin with TLS, which this end requires.
+    #[error("a connection without TLS, which this node requires")]
+    Plain,
+    /// It began with TLS, which this end does not speak.
+    #[error("TLS, which this node is not set to speak")]
+    Tls,
+    /// Its certificate is not for the name in its hello.
+    #[error("a certificate that is not for the name of the node")]
+    OtherName,
 }
 
 impl Unproved {
     /// All of them.
-    pub const ALL: [Unproved; 8] = [
+    pub const ALL: [Unproved; 11] = [
         Unproved::NoProof,
         Unproved::OtherSecret,
         Unproved::Changed,
@@ -106,6 +115,9 @@ impl Unproved {
         Unproved::SkynetDialect,
         Unproved::TooLong,
         Unproved::EarlyFrame,
+        Unproved::Plain,
+        Unproved::Tls,
+        Unproved::OtherName,
     ];
 }
 

@@ -62,6 +62,14 @@ impl Framer {
         }
     }
 
+    /// Whether the stream begins with bytes of these ranges, as far as it is not read. Whole packages are read first.
+    pub(crate) fn begins_with(&self, ranges: &[std::ops::RangeInclusive<u8>]) -> bool {
+        let mut bytes = self.begun.iter().chain(self.chunks.bytes());
+        ranges
+            .iter()
+            .all(|range| bytes.next().is_some_and(|byte| range.contains(byte)))
+    }
+
     /// Whether a part of a package is held, or unread chunks.
     pub fn has_partial(&self) -> bool {
         !(self.begun.is_empty() && self.chunks.is_empty())

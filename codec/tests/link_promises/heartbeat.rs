@@ -8,6 +8,7 @@ use crate::support::{arrive, callee, caller, deliver, deliver_back, events, nati
 const LIMITS: HeartbeatLimits = HeartbeatLimits {
     interval_ms: 500,
     silence_ms_max: 2_000,
+    turn_ms: 0,
 };
 
 #[test]

@@ -13,9 +13,12 @@ mod names;
 mod native_hostile;
 mod proof;
 mod properties;
+mod release;
 mod resume;
 mod resume_acks;
 mod support;
+mod tls;
+mod traces;
 mod waiting;
 
 #[path = "../hex/mod.rs"]

@@ -21,7 +21,7 @@ fn a_malformed_frame_is_an_error_at_both_ends() {
     let kind = FrameKind::Call;
     for (bytes, error) in [
         (frame(0, 0, [0; 4], b""), FrameError::Kind { kind: 0 }),
-        (frame(11, 0, [0; 4], b""), FrameError::Kind { kind: 11 }),
+        (frame(12, 0, [0; 4], b""), FrameError::Kind { kind: 12 }),
         (
             frame(1, 2, [1, 0, 0, 0], b""),
             FrameError::Flags { kind, flags: 2 },

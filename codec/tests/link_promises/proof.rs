@@ -59,9 +59,8 @@ const PROOF: &str = "
 fn access_of(secrets: &[&[u8]]) -> Access {
     let secrets = secrets.iter().map(|secret| secret.to_vec().into());
     Access {
-        secrets: Arc::new(Secrets::new(secrets.collect()).expect("valid secrets")),
-        allows_skynet: false,
-        node: String::new(),
+        secrets: Some(Arc::new(Secrets::new(secrets.collect()).expect("valid secrets"))),
+        ..Access::default()
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn hello() -> Hello {
         nonce: *b"0123456789abcdef",
         resume: Resumption::Off,
         attempt: 0,
+        traces: false,
     }
 }
 

@@ -27,12 +27,14 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
     match source {
         "engine/src" => &[
             &["lib"],
+            &["testing"],
             &["node", "typed"],
             &["client", "api", "shard"],
             &["service", "cluster", "socket", "control"],
             &["core"],
             &["rt"],
             &["log", "config", "metrics", "error", "status"],
+            &["tls"],
         ],
         "codec/src" => &[
             &["lib"],

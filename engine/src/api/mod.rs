@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod node_service;
 mod proxy;
+pub(crate) mod spans;
 mod watch;
 
 use std::rc::Rc;

@@ -1,11 +1,11 @@
-//! The node's own service, `@skyring`: it watches services of this node for other nodes.
+//! The node's own service, `@skyring`: it watches services of this node for other nodes, and hands out its spans.
 //!
 //! A watch from another node is a lease: the caller names it with a number of its choice and asks for its outcome again and
 //! again. An answer that says only that the service still runs comes after [`ANSWER_TIME`]; a lease that nobody asks about
 //! for [`LEASE_TIME_MS`] ends. So a caller that is gone, or whose connection was cut for long, leaves nothing behind, and
 //! one whose connection was resumed misses nothing.
 //!
-//! Its message, which any node may send: `"WATCH"`, the address, the key, the number of the lease, and whether it is new.
+//! Its messages, which any node may send: `"SPANS"`, see [`spans`]; and `"WATCH"`, the address, the key, the number of the lease, and whether it is new.
 //! The answer: the code and the text of an [`End`], or [`RUNS`], or [`UNKNOWN`] for a lease that has ended.
 
 use std::future::{Future, poll_fn};
@@ -17,11 +17,13 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use skyring_codec::Millis;
 
+use crate::api::spans;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle, KEYED};
 use crate::core::payload::{Kind, Payload};
 use crate::core::placement::shard_of_handle;
 use crate::core::request::{ReplyTo, Request};
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 use crate::service::Service;
 use crate::service::context::Context;
@@ -47,6 +49,9 @@ const LEASE_TIME_MS: Millis = 60_000;
 
 /// Most watches of other nodes, of all services together.
 pub const LEASES_MAX: usize = 16_384;
+
+/// The command of a watch.
+const WATCH: &str = "WATCH";
 
 /// The service still runs.
 pub(super) const RUNS: &str = "runs";
@@ -113,16 +118,27 @@ impl NodeService {
             reply_to: ReplyTo::Nobody,
             waits: false,
             deadline: None,
+            span: SpanKey::NONE,
         });
     }
 
-    fn watch(&mut self, context: &Context<Self>, message: &Message) -> Result<Answer, Error> {
-        let (command, address, key, number, is_new): (&str, &str, i64, i64, bool) = message.unpack()?;
-        if !command.eq_ignore_ascii_case("WATCH") {
-            return Err(Error::remote(format!(
-                "unknown command {command}: WATCH is known"
-            )));
+    fn answer(&mut self, context: &Context<Self>, message: &Message) -> Result<Answer, Error> {
+        let command = message.payload.first_text().unwrap_or_default();
+        if command.eq_ignore_ascii_case(WATCH) {
+            return self.watch(context, message);
         }
+        if command.eq_ignore_ascii_case(spans::COMMAND) {
+            let (_, what, number): (&str, &str, &str) = message.unpack()?;
+            return Ok(Answer::from(spans::answer(context, what, number)));
+        }
+        Err(Error::remote(format!(
+            "unknown command {command:?}: {WATCH} and {} are known",
+            spans::COMMAND
+        )))
+    }
+
+    fn watch(&mut self, context: &Context<Self>, message: &Message) -> Result<Answer, Error> {
+        let (_, address, key, number, is_new): (&str, &str, i64, i64, bool) = message.unpack()?;
         if self.is_stopping {
             return Ok(Answer::from(End::NodeStopping.to_payload()));
         }
@@ -185,10 +201,7 @@ impl Service for NodeService {
             }
             return Answer::none();
         }
-        match self.watch(context, &message) {
-            Ok(answer) => answer,
-            Err(error) => Answer::error(error),
-        }
+        self.answer(context, &message).unwrap_or_else(Answer::error)
     }
 
     fn answered(&mut self, context: &Context<Self>, _session: u32, _result: Result<Payload, Error>) {

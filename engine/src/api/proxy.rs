@@ -38,6 +38,8 @@ impl Service for Proxy {
             timeout_ms,
             is_idempotent: false,
             waits: false,
+            span: shard.tracing.current(),
+            when_down: None,
         });
         Answer::none()
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::api::node_service::{ADDRESS, ANSWER_TIME, RUNS, UNKNOWN};
 use crate::cluster::membership::detector::{NodeChange, NodeEvent};
 use crate::cluster::membership::monitor::Monitor;
+use crate::config::WhenDown;
 use crate::core::handle::Address;
-use crate::core::node::random_number;
 use crate::core::payload::Payload;
 use crate::error::{Error, Text};
+use crate::rt;
 use crate::service::end::End;
 use crate::service::node_ref::NodeRef;
 
@@ -40,7 +41,7 @@ impl NodeRef {
         {
             return Ok(End::NodeDown { cause: event.cause });
         }
-        let number = random_number() as i64;
+        let number = rt::random_number() as i64;
         let mut is_new = true;
         loop {
             let question = (
@@ -50,7 +51,8 @@ impl NodeRef {
                 number,
                 is_new,
             );
-            let call = self.call(ADDRESS, &question).timeout(ANSWER_TIME * 2);
+            let call = self.call(ADDRESS, &question);
+            let call = call.timeout(ANSWER_TIME * 2).when_down(WhenDown::Fail);
             let mut call = pin!(call);
             let answer = match first(&mut monitor, &mut call).await {
                 First::Answer(answer) => answer,

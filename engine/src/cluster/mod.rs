@@ -18,6 +18,7 @@ mod rate_limit;
 mod room;
 mod routing;
 pub(crate) mod shared;
+mod signs_of_life;
 pub(crate) mod status;
 mod stop;
 #[cfg(test)]

@@ -15,12 +15,14 @@ use crate::cluster::dialling::pending::Pending;
 use crate::cluster::group::Groups;
 use crate::cluster::membership::states::States;
 use crate::cluster::shared::ClusterShared;
-use crate::config::{ClusterMap, NodeAddress, NodeEntry};
+use crate::config::{ClusterMap, NodeAddress, NodeEntry, WhenDown};
 use crate::core::ShardCore;
 use crate::core::node::NodeShared;
+use crate::core::request::RemoteRequest;
 use crate::core::settings::DialectChoice;
 use crate::core::slab::{Key, Slab};
 use crate::core::versioned::Reader;
+use crate::error::{Text, is_refusal};
 
 /// The entry of a node in the map.
 pub(in crate::cluster) enum Entry {
@@ -108,6 +110,27 @@ impl ClusterShard {
         self.map
             .read(|map| map.channels(node))
             .or(shard.node.settings.channels)
+    }
+
+    /// What happens to calls to a node or a group that is down, unless they say otherwise: what the map says, else the
+    /// node config.
+    pub(in crate::cluster) fn when_down(&self, shard: &ShardCore, node: &str) -> WhenDown {
+        self.map
+            .read(|map| map.when_down(node))
+            .unwrap_or(shard.node.settings.when_down)
+    }
+
+    /// Whether a request waits while this cause keeps its node down. Nothing waits for a node that refuses this one: it
+    /// will mostly do so until somebody changes a config. A send always waits.
+    pub(in crate::cluster) fn waits_for_node(
+        &self,
+        shard: &ShardCore,
+        request: &RemoteRequest,
+        cause: &Text,
+    ) -> bool {
+        let when_down = || self.when_down(shard, &request.node);
+        request.reply_to.session() == 0
+            || !is_refusal(cause) && request.when_down.unwrap_or_else(when_down).waits()
     }
 
     /// The peers, for a change; invalidates the cached routes.

@@ -42,6 +42,10 @@ impl ClusterShard {
     pub(crate) fn route(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
         // A caller that has seen a reload return may call before this shard learns of the change.
         self.refresh_map(shard);
+        if self.pending.is_draining(&request.node) {
+            // Pending requests go first.
+            return self.add_pending(shard, request);
+        }
         if let Some(request) = self.route_to_group(shard, request) {
             self.route_to_node(shard, request);
         }
@@ -116,7 +120,9 @@ impl ClusterShard {
         address: NodeAddress,
     ) -> Rc<Channel> {
         let down_cause = self.down_cause(node);
-        let channel = Channel::new(shard, Arc::clone(node), number, address.clone(), down_cause);
+        let when_down = self.when_down(shard, node);
+        let node_name = Arc::clone(node);
+        let channel = Channel::new(shard, node_name, number, address.clone(), down_cause, when_down);
         let precedes = |channel: &&Rc<Channel>| channel.precedes(node);
         let predecessors = self.channels.borrow().iter().filter(precedes).cloned().collect();
         channel.set_predecessors(predecessors);

@@ -1,20 +1,19 @@
 //! The state that the cluster rooms of all shards of a node share.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 
 use crate::cluster::accepting::admission::Offer;
+use crate::cluster::signs_of_life::SignsOfLife;
 use crate::config::ClusterMap;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
-use crate::core::node::random_number;
 use crate::core::versioned::Versioned;
 use crate::error::{Error, Text};
+use crate::rt;
 use crate::rt::listener::Listener;
 use crate::status::ListenerStatus;
 
@@ -30,6 +29,8 @@ pub(crate) struct ClusterShared {
     pub(crate) shards_drained: AtomicUsize,
     /// The name under which the node first listened.
     opened_as: OnceLock<Text>,
+    /// When each process with a connection was heard last.
+    pub(in crate::cluster) signs_of_life: SignsOfLife,
     /// Why each unreachable node cannot be reached.
     failures: Mutex<HashMap<Text, Text>>,
 }
@@ -42,6 +43,7 @@ impl ClusterShared {
             proxies: Mutex::default(),
             shards_drained: AtomicUsize::new(0),
             opened_as: OnceLock::new(),
+            signs_of_life: SignsOfLife::default(),
             failures: Mutex::default(),
         })
     }
@@ -116,13 +118,15 @@ impl ClusterShared {
 /// The hello of this node.
 pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
     let node = &shard.node;
-    let name = match (&*node.settings.name, shard.cluster().shared.opened_as.get()) {
-        ("", Some(opened_as)) => opened_as,
-        (name, _) => name,
+    let opened_as = shard.cluster().shared.opened_as.get().map(Text::to_string);
+    let own_name = || node.settings.security.as_ref()?.tls()?.names().into_iter().next();
+    let name = match &*node.settings.name {
+        "" => opened_as.or_else(own_name).unwrap_or_default(),
+        name => name.to_owned(),
     };
     Hello {
         version: VERSION,
-        node: name.to_owned(),
+        node: name,
         channel,
         channels,
         threads: shard.shards() as u32,
@@ -130,6 +134,7 @@ pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
         nonce: secret_bytes(),
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
@@ -139,6 +144,7 @@ pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u
     let node = offer.name.as_ref().map(|name| name.to_string());
     Hello {
         node: node.unwrap_or(hello.node),
+        traces: true,
         ..hello
     }
 }
@@ -146,12 +152,6 @@ pub(crate) fn answer(shard: &ShardCore, offer: &Offer, channel: u32, channels: u
 /// Unpredictable bytes for a nonce.
 fn secret_bytes() -> [u8; NONCE_BYTES] {
     let mut bytes = [0; NONCE_BYTES];
-    let random = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
-    if random.is_err() {
-        // A machine without that device: these are hard to guess too.
-        for half in bytes.chunks_mut(8) {
-            half.copy_from_slice(&random_number().to_le_bytes()[..half.len()]);
-        }
-    }
+    rt::fill_unpredictable(&mut bytes);
     bytes
 }

@@ -118,6 +118,10 @@ pub struct EtcdEndpoint {
 pub struct Password(String);
 
 impl Password {
+    pub(crate) fn new(text: &str) -> Password {
+        Password(text.to_owned())
+    }
+
     /// The password itself.
     pub(crate) fn text(&self) -> &str {
         &self.0

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::error::ConfigError;
 use super::evaluate::{Entries, Value};
-use super::known::SECURITY_KEYS;
+use super::known::{SECURITY_KEYS, TLS};
 use super::service::{RestartConfig, SERVICE_NAME_BYTES_MAX, ServiceConfig, SupervisionConfig};
 use super::supervision::{Escalation, Restart, Strategy};
 
@@ -271,7 +271,7 @@ impl Keys<'_> {
                 Value::Bytes(bytes) => bytes.clone(),
                 Value::Boolean(value) => value.to_string().into_bytes(),
                 Value::Table(_)
-                    if ["services", "supervision", "discovery", "log_levels"].contains(&&**key) =>
+                    if ["services", "supervision", "discovery", "log_levels", TLS].contains(&&**key) =>
                 {
                     continue;
                 }

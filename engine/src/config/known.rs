@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 50] = [
+pub(super) const NODE_KEYS: [&str; 55] = [
     "accepts_per_second_max",
     "address",
     "admin",
@@ -29,6 +29,7 @@ pub(super) const NODE_KEYS: [&str; 50] = [
     "down_after_ms",
     "enablessl",
     "harbor",
+    "idle_close_ms",
     "keyfile",
     "log_format",
     "log_levels",
@@ -46,6 +47,7 @@ pub(super) const NODE_KEYS: [&str; 50] = [
     "profile",
     "runtime",
     "services",
+    "slow_call_ms",
     "snax",
     "snax_interface_g",
     "snax_loader",
@@ -55,6 +57,9 @@ pub(super) const NODE_KEYS: [&str; 50] = [
     "stop_timeout_ms",
     "supervision",
     "thread",
+    "tls",
+    "trace_one_in",
+    "when_down",
 ];
 
 /// The key of the cluster secret itself.
@@ -80,6 +85,18 @@ pub(super) const ADMIN_TOKEN: &str = "admin_token";
 
 /// The key of a file with the token.
 pub(super) const ADMIN_TOKEN_FILE: &str = "admin_token_file";
+/// The key of the files of the node's certificate.
+pub(super) const TLS: &str = "tls";
+
+/// Whether a key is meant to be [`TLS`]: it has the same letters. A key with another letter may be the user's own.
+pub(super) fn is_meant_as_tls(key: &str) -> bool {
+    let sorted = |key: &str| {
+        let mut letters = key.to_ascii_lowercase().into_bytes();
+        letters.sort_unstable();
+        letters
+    };
+    key != TLS && sorted(key) == sorted(TLS)
+}
 
 /// The keys that close a node. A misspelt one would leave it open, so it is an error and no notice.
 pub(super) const SECURITY_KEYS: [&str; 7] = [

@@ -10,6 +10,7 @@ use super::error::{ConfigError, ConfigErrorKind, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::group::{Group, region};
 use super::source;
+use super::when_down::WhenDown;
 
 /// The longest name of a node, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 255;
@@ -53,6 +54,10 @@ pub struct ClusterMap {
     /// `__channels = { NAME = N }`: how many channels to have to a node, and at that node, how many to let
     /// each peer have.
     pub channels_by_node: BTreeMap<String, u32>,
+    /// `__when_down = "wait"`: what happens to calls to nodes that are down, where nothing else says it for the node.
+    pub when_down_default: Option<WhenDown>,
+    /// `__when_down = { NAME = "wait" }`: the same for one node or group.
+    pub when_down_by_node: BTreeMap<String, WhenDown>,
     /// `__groups`: several nodes behind one name each; `None` takes a group out of the map that this one is merged
     /// into.
     pub groups: BTreeMap<String, Option<Group>>,
@@ -112,6 +117,7 @@ impl ClusterMap {
                     return Err(ConfigError::wrong_value(path, key, "true or false", found));
                 }
                 (Some("channels"), value) => map.read_channels(path, key, value)?,
+                (Some("when_down"), value) => map.read_when_down(path, key, value)?,
                 (Some("zones"), value) => map.read_zones(path, key, value)?,
                 (Some("groups"), Value::Table(groups)) => {
                     for (name, value) in groups {
@@ -170,6 +176,24 @@ impl ClusterMap {
         Ok(())
     }
 
+    fn read_when_down(&mut self, path: &Path, key: &str, value: &Value) -> Result<(), ConfigError> {
+        let Value::Table(nodes) = value else {
+            const EXPECTED: &str = "\"fail\", \"wait\", or a table of NODE = one of them";
+            let read = WhenDown::of_value(value);
+            let when_down = read.ok_or_else(|| ConfigError::wrong_value(path, key, EXPECTED, value))?;
+            self.when_down_default = Some(when_down);
+            return Ok(());
+        };
+        for (name, value) in nodes {
+            let read = WhenDown::of_value(value);
+            let when_down = read.ok_or_else(|| {
+                ConfigError::wrong_value(path, &format!("{key}.{name}"), "\"fail\" or \"wait\"", value)
+            })?;
+            self.when_down_by_node.insert(name.clone(), when_down);
+        }
+        Ok(())
+    }
+
     fn read_zones(&mut self, path: &Path, key: &str, value: &Value) -> Result<(), ConfigError> {
         const EXPECTED: &str = "a table of NODE = \"ZONE\"";
         let Value::Table(nodes) = value else {
@@ -198,6 +222,14 @@ impl ClusterMap {
     /// How many channels the map wants to a node, if it says so.
     pub fn channels(&self, node: &str) -> Option<u32> {
         self.channels_by_node.get(node).copied().or(self.channels_default)
+    }
+
+    /// What the map says about calls to a node, or to a group, that is down.
+    pub fn when_down(&self, node: &str) -> Option<WhenDown> {
+        self.when_down_by_node
+            .get(node)
+            .copied()
+            .or(self.when_down_default)
     }
 
     /// This map with a node at `address` (`host:port`), for maps built in code.
@@ -254,6 +286,8 @@ impl ClusterMap {
         self.nowaiting = newer.nowaiting.or(self.nowaiting);
         self.channels_default = newer.channels_default.or(self.channels_default);
         self.channels_by_node.extend(newer.channels_by_node);
+        self.when_down_default = newer.when_down_default.or(self.when_down_default);
+        self.when_down_by_node.extend(newer.when_down_by_node);
         self.zones.extend(newer.zones);
         self.options.extend(newer.options);
         self.file = newer.file.or(self.file.take());
@@ -263,17 +297,23 @@ impl ClusterMap {
     pub(crate) fn forget(&mut self, node: &str) {
         self.nodes.remove(node);
         self.channels_by_node.remove(node);
+        self.when_down_by_node.remove(node);
         self.zones.remove(node);
     }
 
     /// One line for each thing in the map that has no effect.
     pub fn warnings(&self) -> Vec<String> {
         let file = self.file.as_deref().unwrap_or(Path::new("cluster map")).display();
-        let known = "the known options are __channels, __groups, __nowaiting and __zones";
+        let known = "the known options are __channels, __groups, __nowaiting, __when_down and __zones";
         let unknown = self
             .options
             .keys()
             .map(|option| format!("{file}: __{option}: has no effect; {known}"));
+        let is_known = |name: &&String| self.nodes.contains_key(*name) || self.groups.contains_key(*name);
+        let waited = self.when_down_by_node.keys().filter(|name| !is_known(name));
+        let waited = waited.map(|name| {
+            format!("{file}: __when_down.{name}: has no effect; this map has no such node or group")
+        });
         let nameless = self
             .channels_by_node
             .keys()
@@ -287,7 +327,7 @@ impl ClusterMap {
         let strangers = members.map(|(name, member)| {
             format!("{file}: __groups.{name}: this map has no node {}", quoted(member))
         });
-        unknown.chain(nameless).chain(strangers).collect()
+        unknown.chain(nameless).chain(waited).chain(strangers).collect()
     }
 }
 

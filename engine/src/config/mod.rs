@@ -38,6 +38,7 @@ mod security;
 mod service;
 mod source;
 mod supervision;
+mod when_down;
 
 pub use address::NodeAddress;
 pub use admin::{ADMIN_TOKEN_BYTES_MAX, ADMIN_TOKEN_BYTES_MIN, Admin};
@@ -65,3 +66,4 @@ pub use service::{
     ServiceConfig, SupervisionConfig,
 };
 pub use supervision::{Escalation, Restart, Strategy, UnknownWord};
+pub use when_down::{WhenDown, WhenDownExpected};

@@ -16,7 +16,7 @@ use super::error::{ConfigError, ConfigErrorKind, listed, quoted};
 use super::evaluate::{self, Entries, Value, Variables};
 use super::harbor;
 use super::keys::Keys;
-use super::known::{NODE_KEYS, SECURITY_KEYS, misspelt};
+use super::known::{NODE_KEYS, SECURITY_KEYS, is_meant_as_tls, misspelt};
 use super::logging::{self, LogFormat, LogLevel, LogSource, LogTime};
 use super::map::{ClusterMap, NodeEntry};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
@@ -24,6 +24,7 @@ use super::secret;
 use super::security::Security;
 use super::service::{ServiceConfig, SupervisionConfig};
 use super::source;
+use super::when_down::WhenDown;
 
 /// Most connections of one listener from one source unless the config says otherwise.
 pub const CLIENTS_PER_SOURCE_DEFAULT: usize = 4_096;
@@ -112,6 +113,9 @@ pub struct NodeConfig {
     /// `down_after_ms`: how long another node may show no sign of life before it is called down, in milliseconds,
     /// 0..=[`HEARTBEAT_MS_MAX`]; 0 is for ever. Default: [`DOWN_AFTER_MS_DEFAULT`].
     pub down_after_ms: u32,
+    /// `idle_close_ms`: after how long without a message a channel to a peer is closed, in milliseconds; 0 is never.
+    /// Default: never.
+    pub idle_close_ms: u32,
     /// `clients_per_source_max`: most connections of a listener from one source. Default:
     /// [`CLIENTS_PER_SOURCE_DEFAULT`].
     pub clients_per_source_max: usize,
@@ -122,10 +126,17 @@ pub struct NodeConfig {
     /// stop, in milliseconds. Default:
     /// [`STOP_TIMEOUT_MS_DEFAULT`].
     pub stop_timeout_ms: u32,
+    /// `trace_one_in`: one of so many calls that nobody asks to trace is traced; 0 = none. Default: 1 with a `slow_call_ms`, else
+    /// 0.
+    pub trace_one_in: u32,
+    /// `slow_call_ms`: a traced call that takes as long is logged, in milliseconds; 0 = none. Default: 0.
+    pub slow_call_ms: u32,
+    /// `when_down`: whether calls to a node that is down fail at once or wait. Default: they fail.
+    pub when_down: WhenDown,
     /// `dialect`: whether only the skynet dialect is spoken (`"skynet"`) or the native one with Skyring nodes
     /// (`"auto"`). Default: `"auto"`.
     pub skynet_only: bool,
-    /// `cluster_secret` or `cluster_secret_file`, and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
+    /// `cluster_secret` or `cluster_secret_file`, `tls`, `allow` and `allow_skynet_peers`: whom the node talks to. `None`: everybody who
     /// connects.
     pub security: Option<Security>,
     /// `admin`, and `admin_token` or `admin_token_file`: where the node serves its metrics and its dashboard.
@@ -240,7 +251,7 @@ impl NodeConfig {
         let keys = Keys { path, entries };
         let (harbor, mut notices) = harbor::read(&keys)?;
         for (key, known) in entries.keys().filter_map(|key| Some((key, misspelt(key)?))) {
-            if SECURITY_KEYS.contains(&known) {
+            if SECURITY_KEYS.contains(&known) || is_meant_as_tls(key) {
                 let text = format!(
                     "is no key of a node; is it meant to be {known}? The node would be open without it"
                 );
@@ -264,6 +275,11 @@ impl NodeConfig {
             0..=HEARTBEAT_MS_MAX as i64,
             "milliseconds, 0 to 3600000; 0 is for ever",
         )?;
+        let idle_close_ms = keys.number(
+            "idle_close_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for never",
+        )?;
         let clients_per_source_max = keys.number(
             "clients_per_source_max",
             1..=i64::from(u32::MAX),
@@ -279,6 +295,16 @@ impl NodeConfig {
             0..=i64::from(u32::MAX),
             "milliseconds, 0 for not at all",
         )?;
+        let trace_one_in = keys.number(
+            "trace_one_in",
+            0..=i64::from(u32::MAX),
+            "a whole number, 0 for none",
+        )?;
+        let slow_call_ms = keys.number(
+            "slow_call_ms",
+            0..=i64::from(u32::MAX),
+            "milliseconds, 0 for none",
+        )?;
         let spin_us = keys.number(
             "spin_us",
             0..=i64::from(SPIN_US_MAX),
@@ -289,6 +315,11 @@ impl NodeConfig {
             1..=i64::from(CHANNELS_MAX),
             "a whole number from 1 to 1024",
         )?;
+        let when_down = match keys.text("when_down")?.as_deref().map(str::parse) {
+            None => WhenDown::default(),
+            Some(Ok(when_down)) => when_down,
+            Some(Err(_)) => return Err(ConfigError::of_key(path, "when_down", WhenDown::unknown())),
+        };
         let skynet_only = match keys.text("dialect")?.as_deref() {
             None | Some("auto") => false,
             Some("skynet") => true,
@@ -302,8 +333,7 @@ impl NodeConfig {
             }
         };
         if skynet_only && security.is_some() {
-            let hint =
-                "\"skynet\" and cluster_secret exclude each other: the skynet dialect proves no secret";
+            let hint = "\"skynet\" excludes cluster_secret and tls: the skynet dialect proves nothing, and has no TLS";
             return Err(ConfigError::of_key(
                 path,
                 "dialect",
@@ -347,9 +377,13 @@ impl NodeConfig {
             call_timeout_ms: call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS_DEFAULT),
             channels,
             down_after_ms: down_after_ms.unwrap_or(DOWN_AFTER_MS_DEFAULT),
+            idle_close_ms: idle_close_ms.unwrap_or(0),
             clients_per_source_max: clients_per_source_max.unwrap_or(CLIENTS_PER_SOURCE_DEFAULT),
             accepts_per_second_max: accepts_per_second_max.unwrap_or(ACCEPTS_PER_SECOND_DEFAULT),
             stop_timeout_ms: stop_timeout_ms.unwrap_or(STOP_TIMEOUT_MS_DEFAULT),
+            trace_one_in: trace_one_in.unwrap_or(u32::from(slow_call_ms.is_some_and(|limit: u32| limit > 0))),
+            slow_call_ms: slow_call_ms.unwrap_or(0),
+            when_down,
             skynet_only,
             security,
             admin: None,
@@ -358,6 +392,9 @@ impl NodeConfig {
             environment: keys.environment()?,
             notices,
         };
+        if let Some(tls) = config.security.as_ref().and_then(Security::tls) {
+            config.notices.extend(tls.warnings());
+        }
         if let Some(discovery) = &config.discovery {
             discovery.check(path, config.cluster.is_some(), config.open.as_deref())?;
         }

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use skyring_codec::native::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX, SecretError, Secrets};
 use zeroize::Zeroizing;
 
-use super::error::{ConfigError, ConfigErrorKind};
+use super::error::{ConfigError, ConfigErrorKind, quoted};
 use super::evaluate::{Entries, Value};
 use super::keys::{Keys, texts};
-use super::known::{ADMIN_TOKEN, ADMIN_TOKEN_FILE, ALLOW, ALLOW_DEFAULT, SECRET, SECRET_FILE, SKYNET_PEERS};
+use super::known::{
+    ADMIN_TOKEN, ADMIN_TOKEN_FILE, ALLOW, ALLOW_DEFAULT, SECRET, SECRET_FILE, SKYNET_PEERS, TLS,
+};
 use super::network::Network;
 use super::security::{SKYNET_NETWORKS_MAX, Security};
+use crate::tls::{Tls, TlsFiles};
 
 /// The largest file that is read as a secret, in bytes: two secrets, each on a line.
 const SECRET_FILE_BYTES_MAX: u64 = (SECRETS_MAX * (SECRET_BYTES_MAX + 2)) as u64;
@@ -186,15 +189,19 @@ fn of_file(path: &Path, key: &str, file: &Path) -> Result<Vec<Zeroizing<Vec<u8>>
 /// Reads the keys that decide whom a node with these secrets talks to.
 pub(super) fn read(keys: &Keys<'_>, secrets: Option<Secrets>) -> Result<Option<Security>, ConfigError> {
     let networks = keys.texts(SKYNET_PEERS, "{ \"10.1.0.0/16\" }, the networks of Skynet nodes")?;
-    let Some(secrets) = secrets else {
+    let tls = read_tls(keys)?;
+    if secrets.is_none() && tls.is_none() {
         let mut needing = [ALLOW, ALLOW_DEFAULT].into_iter();
         let needing = needing.find(|key| keys.entries.contains_key(*key));
         return match needing.or(networks.is_some().then_some(SKYNET_PEERS)) {
             None => Ok(None),
             Some(key) => Err(needs_secret(keys.path, key)),
         };
-    };
-    let mut security = Security::with(secrets);
+    }
+    let mut security = secrets.map_or_else(Security::default, Security::with);
+    if let Some(tls) = tls {
+        security = security.with_tls(tls);
+    }
     let networks = networks.unwrap_or_default();
     if networks.len() > SKYNET_NETWORKS_MAX {
         let text = format!("{} networks, {SKYNET_NETWORKS_MAX} are the most", networks.len());
@@ -215,6 +222,73 @@ pub(super) fn read(keys: &Keys<'_>, secrets: Option<Secrets>) -> Result<Option<S
     }
     read_permissions(keys, &mut security)?;
     Ok(Some(security))
+}
+
+/// Reads the files of the node's certificate.
+fn read_tls(keys: &Keys<'_>) -> Result<Option<Tls>, ConfigError> {
+    const EXPECTED: &str = "{ certificate = \"FILE\", key = \"FILE\", ca = \"FILE\" }";
+    let entries = match keys.entries.get(TLS) {
+        None => return Ok(None),
+        Some(Value::Table(entries)) => entries,
+        Some(found) => return Err(ConfigError::wrong_value(keys.path, TLS, EXPECTED, found)),
+    };
+    let file = |name: &str| match entries.get(name) {
+        Some(Value::Text(text)) if !text.is_empty() => Ok(found(keys.path, PathBuf::from(text))),
+        Some(found) => {
+            let key = format!("{TLS}.{name}");
+            Err(ConfigError::wrong_value(
+                keys.path,
+                &key,
+                "the path of a file in PEM",
+                found,
+            ))
+        }
+        None => {
+            let text = format!("has no {name}; expected {EXPECTED}");
+            Err(ConfigError::of_key(
+                keys.path,
+                TLS,
+                ConfigErrorKind::Security(text),
+            ))
+        }
+    };
+    let known = ["certificate", "key", "ca"];
+    if let Some(unknown) = entries.keys().find(|key| !known.contains(&key.as_str())) {
+        let text = format!("is not known; expected {EXPECTED}");
+        let key = format!("{TLS}.{unknown}");
+        return Err(ConfigError::of_key(
+            keys.path,
+            &key,
+            ConfigErrorKind::Security(text),
+        ));
+    }
+    let files = TlsFiles {
+        certificate: file("certificate")?,
+        key: file("key")?,
+        ca: file("ca")?,
+    };
+    let tls = Tls::load(files).map_err(|error| {
+        let text = format!("{}: {}", error.file.display(), error.text);
+        let key = format!("{TLS}.{}", error.setting);
+        ConfigError::of_key(keys.path, &key, ConfigErrorKind::Security(text))
+    })?;
+    if let Some(name) = keys.text("open")?
+        && !tls.names().contains(&name)
+    {
+        let text = format!(
+            "{}: is for {}, and not for {}, the name of this node",
+            tls.files().certificate.display(),
+            tls.names().join(", "),
+            quoted(&name)
+        );
+        let key = format!("{TLS}.certificate");
+        return Err(ConfigError::of_key(
+            keys.path,
+            &key,
+            ConfigErrorKind::Security(text),
+        ));
+    }
+    Ok(Some(tls))
 }
 
 /// Reads who may call which service.
@@ -251,6 +325,6 @@ fn read_permissions(keys: &Keys<'_>, security: &mut Security) -> Result<(), Conf
 
 /// The error of a key that has no effect, because nobody proves anything.
 fn needs_secret(path: &Path, key: &str) -> ConfigError {
-    let hint = "has no effect without cluster_secret: nobody proves who it is. Set cluster_secret, or remove this key";
+    let hint = "has no effect without cluster_secret or tls: nobody proves who it is. Set one of them, or remove this key";
     ConfigError::of_key(path, key, ConfigErrorKind::Unsupported(hint))
 }

@@ -1,4 +1,4 @@
-//! Whom a node talks to: its cluster secret, and the Skynet nodes that cannot prove one.
+//! Whom a node talks to: its cluster secret, its certificate, and the Skynet nodes that cannot prove anything.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,14 +8,16 @@ use skyring_codec::native::{SecretError, Secrets};
 
 use super::network::Network;
 use super::permissions::Permissions;
+use crate::tls::Tls;
 
 /// The most networks of Skynet nodes that a config may list.
 pub const SKYNET_NETWORKS_MAX: usize = 256;
 
-/// The cluster secret of a node, and what it permits without a proof of it. It is never printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a node and its peers prove to each other, and what it permits without a proof. Secrets and keys are never printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Security {
-    secrets: Arc<Secrets>,
+    secrets: Option<Arc<Secrets>>,
+    tls: Option<Tls>,
     skynet_networks: Vec<Network>,
     pub(super) permissions: Permissions,
 }
@@ -32,15 +34,30 @@ impl Security {
 
     pub(super) fn with(secrets: Secrets) -> Security {
         Security {
-            secrets: Arc::new(secrets),
-            skynet_networks: Vec::new(),
-            permissions: Permissions::default(),
+            secrets: Some(Arc::new(secrets)),
+            ..Security::default()
         }
     }
 
+    /// A node whose connections to other nodes are encrypted, and which serves only nodes with a certificate.
+    pub fn of_tls(tls: Tls) -> Security {
+        Security::default().with_tls(tls)
+    }
+
+    /// Encrypts the connections to other nodes too; then both ends prove the secret within TLS.
+    pub fn with_tls(mut self, tls: Tls) -> Security {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The node's certificate, if it has one.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
     /// Lets only these callers call the service behind `@service` and `.service`: names of nodes, in which `*` stands
-    /// for any characters, or networks of Skynet nodes. The names are those of the peers' hellos, which whoever has
-    /// the secret chooses.
+    /// for any characters, or networks of Skynet nodes. With TLS the names are those of the peers' certificates; without
+    /// it those of their hellos, which whoever has the secret chooses.
     ///
     /// # Errors
     /// A text that says what was expected.
@@ -63,7 +80,7 @@ impl Security {
         self.permissions.rule_count()
     }
 
-    /// Whether everybody who has the secret may call services without a rule.
+    /// Whether everybody who is served may call services without a rule.
     pub fn is_open_by_default(&self) -> bool {
         self.permissions.is_open_by_default()
     }
@@ -80,7 +97,7 @@ impl Security {
 
     /// How many secrets it has.
     pub fn secret_count(&self) -> usize {
-        self.secrets.count()
+        self.secrets.as_ref().map_or(0, |secrets| secrets.count())
     }
 
     /// The networks with which the skynet dialect is permitted.
@@ -88,15 +105,32 @@ impl Security {
         &self.skynet_networks
     }
 
-    /// What the link of a connection with this address permits; `node` is the name that must answer, empty for any.
+    /// Whether the skynet dialect is permitted with this address.
+    pub(crate) fn allows_skynet(&self, address: IpAddr) -> bool {
+        let mut networks = self.skynet_networks.iter();
+        networks.any(|network| network.contains(address))
+    }
+
+    /// What the link of a connection with this address permits, within TLS if there is a certificate; `node` is the name
+    /// that must answer, empty for any.
     pub(crate) fn access(&self, address: IpAddr, node: &str) -> Access {
         Access {
-            secrets: Arc::clone(&self.secrets),
-            allows_skynet: self
-                .skynet_networks
-                .iter()
-                .any(|network| network.contains(address)),
+            secrets: self.secrets.clone(),
+            allows_skynet: self.tls.is_none() && self.allows_skynet(address),
+            is_plain: false,
             node: node.to_owned(),
+        }
+    }
+
+    /// The same of a connection that has no TLS, or has not begun with it. Skynet nodes have none.
+    pub(crate) fn plain_access(&self, address: IpAddr) -> Access {
+        match self.tls {
+            None => self.access(address, ""),
+            Some(_) => Access {
+                is_plain: true,
+                allows_skynet: self.allows_skynet(address),
+                ..Access::default()
+            },
         }
     }
 }

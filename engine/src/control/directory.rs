@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::dns;
 use super::entry::{Entry, NodeValue, node_name};
 use super::etcd::{Client, wire};
-use super::registry::DISCOVERED_NODES_MAX;
-use crate::config::{Discovery, Etcd, NodeAddress};
+use super::registry::{DISCOVERED_NODES_MAX, Registry};
+use crate::config::{ClusterMap, Discovery, Etcd, NodeAddress};
 use crate::error::Error;
 
 /// How long one call may take.
@@ -54,17 +54,34 @@ impl From<Entry> for FoundNode {
 /// # Errors
 /// [`Error::System`] with the cause when the source does not answer.
 pub fn nodes(discovery: &Discovery) -> Result<BTreeMap<String, FoundNode>, Error> {
-    run(async {
-        let mut found = BTreeMap::new();
-        if let Some(etcd) = &discovery.etcd {
-            found.extend(nodes_of_etcd(etcd).await?);
-        }
-        if let Some(dns) = &discovery.dns {
-            found.extend(dns::nodes(dns).await?);
-        }
-        let found = found.into_iter().map(|(name, entry)| (name, entry.into()));
-        Ok(found.collect())
-    })
+    let found = run(find(discovery))?;
+    let found = found.into_iter().map(|(name, entry)| (name, entry.into()));
+    Ok(found.collect())
+}
+
+/// What etcd or DNS has as a cluster map: the nodes, and the group of a headless service.
+///
+/// # Errors
+/// As [`nodes`].
+pub fn map(discovery: &Discovery) -> Result<ClusterMap, Error> {
+    let found = run(find(discovery))?;
+    let mut registry = Registry::new("", "", None, 0, 0);
+    let mut update = registry.read_nodes(0, &found);
+    if let Some(dns) = discovery.dns.as_ref().filter(|dns| !dns.is_service()) {
+        dns::add_group(dns, &registry, &mut update);
+    }
+    Ok(update.discovered.map)
+}
+
+async fn find(discovery: &Discovery) -> Result<BTreeMap<String, Entry>, String> {
+    let mut found = BTreeMap::new();
+    if let Some(etcd) = &discovery.etcd {
+        found.extend(nodes_of_etcd(etcd).await?);
+    }
+    if let Some(dns) = &discovery.dns {
+        found.extend(dns::nodes(dns).await?);
+    }
+    Ok(found)
 }
 
 /// Sets a node in etcd, without a lease: an address, or `None` to turn it off.

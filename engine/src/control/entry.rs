@@ -10,6 +10,9 @@ pub(super) const ENTRY_BYTES_MAX: usize = 4_096;
 /// The longest text that is quoted from an entry, in characters.
 const QUOTED_CHARACTERS_MAX: usize = 60;
 
+/// Most characters of a text of etcd's in an error.
+const TEXT_CHARACTERS_MAX: usize = 200;
+
 /// What a node publishes, or an operator sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -55,8 +58,9 @@ impl Entry {
         }
         let value: NodeValue = serde_json::from_slice(bytes).map_err(|error| {
             format!(
-                "its value {} is neither false nor the entry of a node: {error}",
-                quoted(bytes)
+                "its value {} is neither false nor the entry of a node: {}",
+                quoted(bytes),
+                one_line(&error.to_string())
             )
         })?;
         value.address.parse::<NodeAddress>().map_err(|expected| {
@@ -115,6 +119,18 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
         head.push('…');
     }
     format!("{head:?}")
+}
+
+/// A text from etcd, or one that quotes it, for an error: cut where it is long, and with its control characters escaped.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars().take(TEXT_CHARACTERS_MAX) {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 #[cfg(test)]

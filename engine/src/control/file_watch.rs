@@ -17,14 +17,14 @@ use crate::control::Outlet;
 use crate::core::discovered::Discovered;
 
 /// The time between two looks.
-const LOOK_PERIOD: Duration = Duration::from_millis(200);
+pub(super) const LOOK_PERIOD: Duration = Duration::from_millis(200);
 
 /// Looks after which a map that cannot be used is read again although its files look the same: what it includes may
 /// have appeared.
 const LOOKS_PER_RETRY: u32 = 5;
 
 /// What tells one version of a file from the next; `None` where there is no file.
-type Mark = Option<[i128; 6]>;
+pub(super) type Mark = Option<[i128; 6]>;
 
 /// What a look has found.
 #[derive(Debug, PartialEq)]
@@ -116,7 +116,8 @@ impl Watched {
     }
 }
 
-fn mark(file: &Path) -> Mark {
+/// The mark of a file now.
+pub(super) fn mark(file: &Path) -> Mark {
     let found = fs::metadata(file).ok()?;
     let times = [
         (found.mtime(), found.mtime_nsec()),

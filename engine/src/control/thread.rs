@@ -78,6 +78,11 @@ impl Outlet {
         self.node.logger.write(Origin::Node, level, 0, text);
     }
 
+    /// Has the node's certificates read again. Blocks for as long as the files take.
+    pub(crate) fn reload_certificates(&self) {
+        self.node.reload_certificates();
+    }
+
     /// Hands a change to the first shard. A shard that takes no jobs now gets it later, in order.
     pub(crate) async fn apply(&self, discovered: Discovered) {
         let apply = self.apply;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use skyring_codec::Millis;
 
+use crate::rt;
 use crate::status::{DURATION_BOUNDS_US, Durations};
 
 /// Pieces of work that one shard times in a millisecond.
@@ -103,7 +104,7 @@ impl Figures {
         let left = self.samples_left.get().checked_sub(1)?;
         self.samples_left.set(left);
         work.sampled_at.set(now);
-        Some(Instant::now())
+        Some(rt::now())
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use skyring_codec::Millis;
 
+use crate::rt;
+
 static EPOCH: OnceLock<Instant> = OnceLock::new();
 
 /// Milliseconds since the first call in this process.
 pub(crate) fn now_ms() -> Millis {
-    #[cfg(test)]
-    if let Some(now) = crate::rt::manual::now_ms() {
+    #[cfg(feature = "testing")]
+    if let Some(now) = crate::rt::manual_now_ms() {
         return now;
     }
     EPOCH.get_or_init(Instant::now).elapsed().as_millis() as Millis
@@ -27,5 +29,5 @@ pub(crate) const TURN_TIME_MAX: Duration = Duration::from_micros(500);
 
 /// Whether a turn, or similar work, that began at `started` has used up its time.
 pub(crate) fn is_turn_over(started: Instant) -> bool {
-    started.elapsed() > TURN_TIME_MAX
+    rt::now().saturating_duration_since(started) > TURN_TIME_MAX
 }

@@ -16,6 +16,7 @@ use crate::core::router::Flush;
 use crate::error::Text;
 use crate::rt::notify::Notify;
 use crate::rt::stream::{Stream, Writer, Wrote};
+use crate::tls::{Shell, ShellEvent, TlsFault};
 
 /// Messages after which the output is written without waiting for the end of the turn, so that both ends of a
 /// connection work at the same time. With only one write a turn, and as many calls in flight as one turn handles, the
@@ -37,10 +38,27 @@ pub(crate) trait LinkIo {
     fn note_progress(&mut self) {}
 }
 
+/// Why reading has failed.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The socket's error.
+    Io(io::Error),
+    /// The peer has not proved who it is, or its bytes are not right.
+    Tls(TlsFault),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> ReadError {
+        ReadError::Io(error)
+    }
+}
+
 /// A link and its stream, if it has one.
 pub(crate) struct Connection<L> {
     pub(crate) link: RefCell<L>,
     stream: RefCell<Option<Rc<Stream>>>,
+    /// What the bytes between them pass through; `None` where they pass as they are.
+    shell: RefCell<Option<Box<Shell>>>,
     /// This side has shut the stream down, or a write failed: nothing more is written.
     ended: Cell<bool>,
     /// It is in the shard's list of connections to flush.
@@ -63,6 +81,7 @@ impl<L: LinkIo + 'static> Connection<L> {
         Rc::new(Connection {
             link: RefCell::new(link),
             stream: RefCell::new(None),
+            shell: RefCell::new(None),
             ended: Cell::new(false),
             listed: Cell::new(false),
             unwritten: Cell::new(0),
@@ -75,8 +94,9 @@ impl<L: LinkIo + 'static> Connection<L> {
         })
     }
 
-    /// Starts using a stream.
-    pub(crate) fn attach(&self, stream: Rc<Stream>) {
+    /// Starts using a stream, whose bytes pass through this shell.
+    pub(crate) fn attach(&self, stream: Rc<Stream>, shell: Option<Box<Shell>>) {
+        *self.shell.borrow_mut() = shell;
         self.ended.set(false);
         self.blocked_since.set(None);
         self.write_error.borrow_mut().take();
@@ -89,14 +109,44 @@ impl<L: LinkIo + 'static> Connection<L> {
         if let Some(stream) = stream {
             stream.shutdown();
         }
+        self.shell.borrow_mut().take();
         self.blocked_since.set(None);
         self.write_error.borrow_mut().take()
     }
 
-    /// Releases the stream without ending its connection, which another owner continues.
-    pub(crate) fn forget(&self) {
+    /// Releases the stream without ending its connection, which another owner continues with the shell.
+    pub(crate) fn forget(&self) -> Option<Box<Shell>> {
         self.stream.borrow_mut().take();
         self.blocked_since.set(None);
+        self.shell.borrow_mut().take()
+    }
+
+    /// Whether a TLS handshake has not ended.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        let shell = self.shell.borrow();
+        shell.as_ref().is_some_and(|shell| shell.is_handshaking())
+    }
+
+    /// What the last read has told about TLS.
+    pub(crate) fn next_shell_event(&self) -> Option<ShellEvent> {
+        let mut shell = self.shell.borrow_mut();
+        let event = shell.as_mut()?.next_event();
+        if event.is_none() && shell.as_ref().is_some_and(|shell| shell.is_plain()) {
+            shell.take();
+        }
+        event
+    }
+
+    /// The names that the peer's certificate is for; `None` without TLS.
+    pub(crate) fn peer_names(&self) -> Option<Vec<String>> {
+        let shell = self.shell.borrow();
+        shell.as_ref().map(|shell| shell.peer_names().to_vec())
+    }
+
+    /// Whether bytes wait for the socket that are no output of the link any more.
+    pub(crate) fn has_sealed(&self) -> bool {
+        let shell = self.shell.borrow();
+        shell.as_ref().is_some_and(|shell| shell.has_output())
     }
 
     /// Shuts the stream down, so that its reader sees the end.
@@ -164,6 +214,17 @@ impl<L: LinkIo + 'static> Connection<L> {
         self.write(Stream::write_now);
     }
 
+    /// Writes why this side ends the connection, if TLS has a way to say it. Nothing of the link goes with it.
+    pub(crate) fn write_alert(self: &Rc<Self>) {
+        let has_fault = {
+            let shell = self.shell.borrow();
+            shell.as_ref().is_some_and(|shell| shell.fault().is_some())
+        };
+        if has_fault {
+            self.write_now();
+        }
+    }
+
     fn write(self: &Rc<Self>, write: impl FnOnce(&Stream, &Rc<dyn Writer>)) {
         self.unwritten.set(0);
         // A stream that is asked to write and finds nothing would send the next acknowledgement alone.
@@ -177,13 +238,25 @@ impl<L: LinkIo + 'static> Connection<L> {
     }
 
     fn has_output(&self) -> bool {
+        if let Some(shell) = &*self.shell.borrow() {
+            if shell.has_output() {
+                return true;
+            }
+            if !shell.is_open() {
+                return false;
+            }
+        }
         let mut first = [IoSlice::new(&[])];
         self.link.borrow().transmit(&mut first) > 0
     }
 
     /// Waits until the stream is readable, and reads into the link. The first flag is false at the end of the stream;
     /// the second says whether it had to wait.
-    pub(crate) async fn read(&self, stream: &Stream, shard: &ShardCore) -> io::Result<(bool, bool)> {
+    pub(crate) async fn read(
+        self: &Rc<Self>,
+        stream: &Stream,
+        shard: &Rc<ShardCore>,
+    ) -> Result<(bool, bool), ReadError> {
         let mut waited = false;
         loop {
             waited |= stream.readable().await?;
@@ -191,7 +264,15 @@ impl<L: LinkIo + 'static> Connection<L> {
                 // The link has another stream now: the bytes of this one are dropped.
                 return Ok((false, waited));
             }
-            let read = {
+            let read = if self.shell.borrow().is_some() {
+                match stream.try_read(&shard.read_buffer) {
+                    Ok(chunk) => {
+                        self.open(&chunk, shard)?;
+                        Ok(!chunk.is_empty())
+                    }
+                    Err(error) => Err(error),
+                }
+            } else {
                 let mut link = self.link.borrow_mut();
                 match link.room() {
                     Some((payload, bytes_max)) => {
@@ -216,7 +297,7 @@ impl<L: LinkIo + 'static> Connection<L> {
                 Ok(is_open) => return Ok((is_open, waited)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -228,6 +309,70 @@ impl<L: LinkIo + 'static> Connection<L> {
 
     fn count_read(&self, bytes: usize) {
         self.bytes_read.set(self.bytes_read.get() + bytes as u64);
+    }
+
+    /// Takes the last bytes of a socket that was released to another owner.
+    pub(crate) fn receive_rest(
+        self: &Rc<Self>,
+        received: Bytes,
+        shard: &Rc<ShardCore>,
+    ) -> Result<(), ReadError> {
+        let is_plain = self.shell.borrow().is_none();
+        if is_plain {
+            self.link.borrow_mut().receive(received);
+            return Ok(());
+        }
+        self.open(&received, shard)
+    }
+
+    /// Takes bytes of the socket through the shell into the link. What the shell answers is written at the end of the
+    /// turn.
+    fn open(self: &Rc<Self>, chunk: &[u8], shard: &Rc<ShardCore>) -> Result<(), ReadError> {
+        let mut shell = self.shell.borrow_mut();
+        let Some(shell) = shell.as_mut() else {
+            return Ok(());
+        };
+        let was_handshaking = shell.is_handshaking();
+        let mut chunk = chunk;
+        let mut is_done = false;
+        while !is_done {
+            // Payloads are slices of the read buffer, as without TLS.
+            let opened = shard.read_buffer.fill(|out, bytes_max| {
+                is_done = shell.open(&mut chunk, out, bytes_max);
+                Ok::<_, ReadError>(out.len())
+            })?;
+            if !opened.is_empty() {
+                self.link.borrow_mut().receive(opened);
+            }
+        }
+        // The end of the handshake lets the link's output go.
+        if shell.has_output() || was_handshaking && shell.is_open() {
+            self.flush_later(shard);
+        }
+        match shell.fault() {
+            Some(fault) => Err(ReadError::Tls(fault.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals output of the link as far as there is room; returns whether there may be more.
+    fn seal(&self, shell: &mut Shell) -> bool {
+        if !shell.is_open() {
+            return false;
+        }
+        let mut link = self.link.borrow_mut();
+        loop {
+            let mut slices = [IoSlice::new(&[]); Wrote::SLICES_MAX];
+            let count = link.transmit(&mut slices);
+            if count == 0 {
+                return false;
+            }
+            let sealed = shell.seal(&slices[..count]);
+            if sealed == 0 {
+                return true;
+            }
+            link.transmitted(sealed);
+        }
     }
 
     fn fail(&self, error: &io::Error) {
@@ -254,6 +399,10 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
         if !self.is_open() {
             return;
         }
+        if let Some(shell) = &mut *self.shell.borrow_mut() {
+            let has_more = self.seal(shell);
+            return shell.gather(has_more, write);
+        }
         let link = self.link.borrow();
         let mut slices = [IoSlice::new(&[]); Wrote::SLICES_MAX];
         let count = link.transmit(&mut slices);
@@ -270,7 +419,10 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
             self.bytes_written.set(self.bytes_written.get() + bytes as u64);
             self.writes.set(self.writes.get() + 1);
             let mut link = self.link.borrow_mut();
-            link.transmitted(bytes);
+            match &mut *self.shell.borrow_mut() {
+                Some(shell) => shell.wrote(bytes),
+                None => link.transmitted(bytes),
+            }
             if was_full {
                 link.note_progress();
             }
@@ -281,6 +433,10 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
             self.blocked_since.set(Some(clock::now_ms()));
         }
         self.written.wake();
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.written.is_awaited()
     }
 }
 

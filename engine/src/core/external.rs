@@ -1,8 +1,10 @@
 //! The waiter of a caller on another thread: it stores the outcome of the call, and wakes the caller.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use crate::core::spans::SpanKey;
 use crate::core::waiters::Outcome;
 use crate::error::Error;
 
@@ -17,6 +19,8 @@ pub(crate) struct ExternalWaiter {
     state: Mutex<ExternalState>,
     /// For threads that block.
     done: Condvar,
+    /// The span of the call; only its shard uses it.
+    span: AtomicU32,
 }
 
 impl ExternalWaiter {
@@ -25,7 +29,18 @@ impl ExternalWaiter {
         Arc::new(ExternalWaiter {
             state: Mutex::new(ExternalState::Waiting(None)),
             done: Condvar::new(),
+            span: AtomicU32::new(SpanKey::NONE.number()),
         })
+    }
+
+    /// Sets the span of the call, which ends with its outcome.
+    pub(crate) fn set_span(&self, span: SpanKey) {
+        self.span.store(span.number(), Ordering::Relaxed);
+    }
+
+    /// The span of the call.
+    pub(crate) fn span(&self) -> SpanKey {
+        SpanKey::from_number(self.span.load(Ordering::Relaxed))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, ExternalState> {

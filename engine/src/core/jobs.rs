@@ -11,7 +11,8 @@ pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// The job thread's queue. The thread ends when this is dropped and its jobs are done.
 pub(crate) struct Jobs {
-    jobs: SyncSender<Job>,
+    /// `None`: jobs run where they are submitted.
+    jobs: Option<SyncSender<Job>>,
 }
 
 impl Jobs {
@@ -19,13 +20,25 @@ impl Jobs {
     #[cfg(test)]
     pub(crate) fn disabled() -> Jobs {
         Jobs {
-            jobs: sync_channel(0).0,
+            jobs: Some(sync_channel(0).0),
         }
+    }
+
+    /// Runs each job where it is submitted, for tests in virtual time.
+    #[cfg(feature = "testing")]
+    pub(crate) fn inline() -> Jobs {
+        Jobs { jobs: None }
     }
 
     /// Queues a job; returns false when the queue is full.
     pub(crate) fn submit(&self, job: Job) -> bool {
-        self.jobs.try_send(job).is_ok()
+        match &self.jobs {
+            Some(jobs) => jobs.try_send(job).is_ok(),
+            None => {
+                run(job);
+                true
+            }
+        }
     }
 
     /// Starts the thread.
@@ -33,12 +46,12 @@ impl Jobs {
         let (jobs, queue) = sync_channel::<Job>(JOBS_WAITING_MAX);
         std::thread::Builder::new()
             .name("jobs".to_owned())
-            .spawn(move || {
-                for job in queue {
-                    // A job that panics loses its own answer, not the thread.
-                    let _ = catch_unwind(AssertUnwindSafe(job));
-                }
-            })?;
-        Ok(Jobs { jobs })
+            .spawn(move || queue.into_iter().for_each(run))?;
+        Ok(Jobs { jobs: Some(jobs) })
     }
+}
+
+/// Runs a job. One that panics loses its own answer, not the thread.
+fn run(job: Job) {
+    let _ = catch_unwind(AssertUnwindSafe(job));
 }

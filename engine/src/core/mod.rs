@@ -33,7 +33,13 @@ pub(crate) mod settings;
 mod shard_core;
 pub(crate) mod slab;
 pub(crate) mod socket_event;
+pub(crate) mod spans;
+#[cfg(feature = "testing")]
+pub(crate) mod tap;
 pub(crate) mod timers;
+pub(crate) mod trace_state;
+pub(crate) mod trace_tag;
+mod tracing;
 pub(crate) mod versioned;
 pub(crate) mod waiters;
 mod waiting;

@@ -1,6 +1,5 @@
 //! The state that all shards of a node share, for every room. The path of a message reads it without a lock.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -11,10 +10,13 @@ use crate::core::jobs::Jobs;
 use crate::core::names::Names;
 use crate::core::placement::shard_of_handle;
 use crate::core::settings::Settings;
+use crate::core::spans::Spans;
+use crate::core::trace_state::SlowCalls;
 use crate::core::versioned::Versioned;
 use crate::error::Text;
 use crate::log::{Level, Logger, Origin};
 use crate::metrics::Metrics;
+use crate::rt;
 
 /// What runs once when the node fails.
 pub(crate) type OnFailure = Box<dyn FnOnce(&str) + Send>;
@@ -27,6 +29,9 @@ pub(crate) struct NodeShared {
     pub(crate) settings: Settings,
     pub(crate) logger: Logger,
     pub(crate) metrics: Metrics,
+    /// The spans of traced calls.
+    pub(crate) spans: Spans,
+    pub(crate) slow_calls: SlowCalls,
     pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
     pub(crate) open_files_max: u64,
@@ -44,11 +49,6 @@ pub(crate) struct NodeShared {
     on_failure: Mutex<Option<OnFailure>>,
     /// A random number that the process generates for the node at its start.
     pub(crate) epoch: u64,
-}
-
-/// A random number, unpredictable and unique to this process.
-pub(crate) fn random_number() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// A node's log, for threads other than shards. From [`Caller::node_log`](crate::Caller::node_log).
@@ -77,6 +77,8 @@ impl NodeShared {
             settings,
             logger,
             metrics: Metrics::default(),
+            spans: Spans::default(),
+            slow_calls: SlowCalls::default(),
             jobs,
             open_files_max,
             handles: AtomicU32::new(1),
@@ -86,7 +88,38 @@ impl NodeShared {
             started: (Instant::now(), SystemTime::now()),
             failure: OnceLock::new(),
             on_failure: Mutex::new(None),
-            epoch: random_number(),
+            epoch: rt::random_number(),
+        }
+    }
+
+    /// Reads the node's certificates again, if it has some, and logs what became of it. What cannot be used changes
+    /// nothing. Blocks for as long as the files take.
+    pub(crate) fn reload_certificates(&self) {
+        let Some(tls) = self
+            .settings
+            .security
+            .as_ref()
+            .and_then(|security| security.tls())
+        else {
+            return;
+        };
+        let log = |text: String| self.logger.log(Handle::NONE.0, text);
+        match tls.reload() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.metrics.tls_reloads.add(1);
+                let names = tls.names().join(", ");
+                log(format!(
+                    "the certificate was read again, and is in force: it is for {names}"
+                ));
+                tls.warnings().into_iter().for_each(log);
+            }
+            Err(error) => {
+                self.metrics.tls_reloads_refused.add(1);
+                log(format!(
+                    "the certificate stays as it is, because the files cannot be used: {error}"
+                ));
+            }
         }
     }
 

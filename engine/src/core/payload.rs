@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
-use skyring_codec::seri::{self, Pack, Packer, Unpack, Value};
+use skyring_codec::seri::{self, Pack, Packer, Unpack, Value, ValueRef};
 
 use crate::error::Error;
 
@@ -50,6 +50,14 @@ fn build_with<E: Into<Error>>(
 pub struct Payload(pub Bytes);
 
 impl Payload {
+    /// Its first value, if it is a text in UTF-8: by custom the command, or the name of the method.
+    pub(crate) fn first_text(&self) -> Option<&str> {
+        match seri::values(&self.0).next() {
+            Some(Ok(ValueRef::String(bytes))) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
     /// Packs values: a tuple is several, anything else is one, `()` is none.
     ///
     /// # Errors

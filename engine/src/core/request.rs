@@ -1,8 +1,10 @@
 //! Requests to services of this node and to other nodes, and the addresses of their answers.
 
+use crate::config::WhenDown;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::error::Text;
 use skyring_codec::Millis;
 
@@ -68,6 +70,8 @@ pub(crate) struct Request {
     pub(crate) waits: bool,
     /// When its caller stops waiting; it is not handled after that.
     pub(crate) deadline: Option<Millis>,
+    /// The span of a traced call at its caller; of a request of another node, the callee's; of a send, the sender's.
+    pub(crate) span: SpanKey,
 }
 
 impl Request {
@@ -100,6 +104,10 @@ pub(crate) struct RemoteRequest {
     pub(crate) is_idempotent: bool,
     /// The call waits for space instead of being refused.
     pub(crate) waits: bool,
+    /// The span of a traced call; of a send, the sender's.
+    pub(crate) span: SpanKey,
+    /// What happens to it while the node is down; `None`: what the map or the config says.
+    pub(crate) when_down: Option<WhenDown>,
 }
 
 impl RemoteRequest {
@@ -116,6 +124,8 @@ impl RemoteRequest {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            span: self.span,
+            when_down: self.when_down,
         }
     }
 }
@@ -137,6 +147,10 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) waits: bool,
     /// The call may be run more than once.
     pub(crate) is_idempotent: bool,
+    /// The span of a traced call; of a send, the sender's.
+    pub(crate) span: SpanKey,
+    /// What happens to it while the node is down; `None`: what the map or the config says.
+    pub(crate) when_down: Option<WhenDown>,
 }
 
 impl Outgoing<'_> {
@@ -154,6 +168,8 @@ impl Outgoing<'_> {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            span: self.span,
+            when_down: self.when_down,
         }
     }
 }

@@ -25,10 +25,12 @@ use crate::core::router::Job;
 use crate::core::router::Router;
 use crate::core::socket_event::Delivery;
 use crate::core::timers::{Timer, Timers};
+use crate::core::trace_state::TraceState;
 use crate::core::versioned::Reader;
 use crate::core::waiters::Waiters;
 use crate::error::Error;
 use crate::log::{Level, Origin};
+use crate::rt;
 use crate::rt::notify::Notify;
 use crate::rt::read_buffer::ReadBuffer;
 
@@ -45,6 +47,7 @@ pub(crate) struct ShardCore<R: ?Sized = dyn Router> {
     pub(super) waiters: RefCell<Waiters>,
     pub(crate) timers: Timers,
     pub(crate) fairness: Fairness,
+    pub(crate) tracing: TraceState,
     pub(crate) figures: Figures,
     now: Cell<Millis>,
     /// A handler runs: further messages are queued.
@@ -71,6 +74,7 @@ impl<R> ShardCore<R> {
             waiters: RefCell::default(),
             timers: Timers::new(now),
             fairness: Fairness::default(),
+            tracing: TraceState::new(node.settings.trace_every),
             figures: Figures::default(),
             now: Cell::new(now),
             is_handling: Cell::new(false),
@@ -142,7 +146,7 @@ impl<R: ?Sized> ShardCore<R> {
     /// Requests a turn after the tasks that are runnable now.
     pub(crate) fn request_turn(&self) {
         if self.turn_requested.wake() {
-            self.turn_requested_since.set(Some(Instant::now()));
+            self.turn_requested_since.set(Some(rt::now()));
         }
     }
 

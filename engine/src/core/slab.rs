@@ -1,7 +1,7 @@
 //! A slab whose keys have a generation: the key of a removed entry never finds the next entry of its slot.
 
 /// The key of one entry of a [`Slab`]: the high half is the generation of its slot, the low half the slot. The
-/// highest bit is never set: a user of the key as a number may set it.
+/// two highest bits are never set: a user of the key as a number may set them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
 
@@ -30,8 +30,8 @@ impl Key {
     }
 }
 
-/// Generations are counted in 31 bits.
-pub(super) const GENERATION_MAX: u32 = u32::MAX >> 1;
+/// Generations are counted in 30 bits.
+pub(super) const GENERATION_MAX: u32 = u32::MAX >> 2;
 
 enum Slot<T> {
     Vacant { next: Option<u32> },

@@ -19,6 +19,16 @@ pub(crate) enum Outcome {
     Elapsed,
 }
 
+impl Outcome {
+    /// The code of the error that a call ends with.
+    pub(crate) fn error_code(&self) -> Option<&'static str> {
+        match self {
+            Outcome::Answer(result) => result.as_ref().err().map(Error::code),
+            Outcome::Elapsed => Some("timeout"),
+        }
+    }
+}
+
 /// The stage of a waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {

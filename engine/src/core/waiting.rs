@@ -68,7 +68,12 @@ impl<R: ?Sized> ShardCore<R> {
         match notification {
             Notification::Task(Some(waker)) => waker.wake(),
             Notification::Task(None) => {}
-            Notification::External(external, outcome) => external.complete(outcome),
+            Notification::External(external, outcome) => {
+                if external.span().is_some() {
+                    self.end_span(external.span(), outcome.error_code());
+                }
+                external.complete(outcome);
+            }
         }
     }
 

@@ -99,6 +99,22 @@ struct Shared {
     thread: Mutex<Option<(JoinHandle<()>, channel::Receiver<()>)>>,
 }
 
+/// The lines of a log that a test reads.
+#[cfg(feature = "testing")]
+pub(crate) struct Captured(channel::Receiver<Entry>);
+
+#[cfg(feature = "testing")]
+impl Captured {
+    /// Takes the next line: the service's handle, 0 for the node itself, and its text.
+    pub(crate) fn pop(&self) -> Option<(u32, String)> {
+        loop {
+            if let Entry::Line(line) = self.0.try_recv().ok()? {
+                return Some((line.source, String::from_utf8_lossy(&line.text).into_owned()));
+            }
+        }
+    }
+}
+
 /// Opens a log file. A pipe without a reader is an error, as opening it would wait for one.
 fn open_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -158,6 +174,22 @@ impl Logger {
                 thread,
             }),
         })
+    }
+
+    /// A log without a thread, and its lines.
+    #[cfg(feature = "testing")]
+    pub(crate) fn captured() -> (Logger, Captured) {
+        let (entries, queue) = channel::bounded(LINES_QUEUED_MAX);
+        let logger = Logger {
+            shared: Arc::new(Shared {
+                entries,
+                dropped: Arc::default(),
+                is_timed: false,
+                levels: Levels::default(),
+                thread: Mutex::new(None),
+            }),
+        };
+        (logger, Captured(queue))
     }
 
     /// A log without a thread, whose lines are dropped once its queue is full.

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crossbeam::channel::Sender;
 
@@ -14,6 +16,9 @@ use super::time::{Stamp, now_ms};
 
 /// Bytes of a batch; one write has at most one line more.
 const BATCH_BYTES_MAX: usize = 64 << 10;
+
+/// The time in which further lines are collected after a batch.
+const LINES_TOGETHER: Duration = Duration::from_millis(1);
 
 /// A request to the log thread.
 pub(super) enum Entry {
@@ -127,10 +132,16 @@ impl<W: Write> Writer<W> {
 
     /// Writes until a shutdown is requested or every logger is dropped.
     pub(super) fn run(mut self) {
-        while let Ok(first) = self.queue.recv() {
+        let mut next = self.queue.recv().ok();
+        while let Some(first) = next {
             if !self.take_batch(first) {
                 break;
             }
+            // Who logs many lines does not wake this thread for each of them.
+            if self.queue.is_empty() {
+                thread::sleep(LINES_TOGETHER);
+            }
+            next = self.queue.try_recv().ok().or_else(|| self.queue.recv().ok());
         }
         self.release_held();
         self.write();

@@ -16,7 +16,7 @@ use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, Admin, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
     DOWN_AFTER_MS_DEFAULT, Discovery, LogFormat, LogLevel, LogSource, LogTime, NodeConfig, RestartConfig,
-    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig,
+    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig, WhenDown,
 };
 use crate::control::admin::{self, AdminParts, Profiler};
 use crate::core::clock::whole_milliseconds;
@@ -141,8 +141,12 @@ impl NodeBuilder {
                 call_timeout_ms: u64::from(config.call_timeout_ms),
                 down_after_ms: u64::from(config.down_after_ms),
                 stop_timeout_ms: u64::from(config.stop_timeout_ms),
+                when_down: config.when_down,
+                idle_close_ms: u64::from(config.idle_close_ms),
                 clients_per_source_max: config.clients_per_source_max,
                 accepts_per_second_max: config.accepts_per_second_max,
+                trace_every: config.trace_one_in,
+                slow_call_ms: u64::from(config.slow_call_ms),
                 security: config.security,
                 map_file: config.cluster,
                 listen,
@@ -235,6 +239,20 @@ impl NodeBuilder {
         self
     }
 
+    /// After how long without a message a channel to another node is closed, in whole milliseconds; zero = never, which is
+    /// the default. It is opened again when it is used. Channels of monitored nodes and of members of groups stay.
+    pub fn idle_close(mut self, time: Duration) -> NodeBuilder {
+        self.settings.idle_close_ms = whole_milliseconds(time);
+        self
+    }
+
+    /// What happens to calls to a node that is down, unless the map or the call says otherwise: [`WhenDown::Fail`] is the
+    /// default.
+    pub fn when_down(mut self, when_down: WhenDown) -> NodeBuilder {
+        self.settings.when_down = when_down;
+        self
+    }
+
     /// How long [`Node::stop`] waits for the calls of peers that are in flight, and then again for the services to stop;
     /// zero = not at all.
     pub fn stop_timeout(mut self, time: Duration) -> NodeBuilder {
@@ -298,7 +316,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Whom the node talks to: with a cluster secret only nodes that prove it. Without this, everybody who connects.
+    /// Whom the node talks to: with a cluster secret only nodes that prove it, with a certificate only nodes that have one
+    /// from the same CA. Without this, everybody who connects.
     pub fn security(mut self, security: Security) -> NodeBuilder {
         self.settings.security = Some(security);
         self
@@ -322,6 +341,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`]; then nothing of the node is left.
     pub fn start(self) -> Result<Node, StartError> {
+        self.check_certificate()?;
         let chosen = match self.runtime {
             Some(runtime) => runtime,
             None => Runtime::from_environment()?,
@@ -453,6 +473,9 @@ impl NodeBuilder {
     }
 }
 
+#[cfg(feature = "testing")]
+mod assembly;
+
 impl NodeBuilder {
     /// Opens the port of the admin server, so that one that is taken is an error of the start.
     fn listen_for_admin(&self) -> Result<Option<(Admin, TcpListener)>, StartError> {
@@ -473,6 +496,27 @@ impl NodeBuilder {
             error: Error::invalid(format!("cannot listen on {address}: {error}")),
         })?;
         Ok(Some((admin, listener)))
+    }
+
+    /// Checks that the certificate is for the node's name, if it has both.
+    fn check_certificate(&self) -> Result<(), StartError> {
+        let name = &self.settings.name;
+        let names = self
+            .settings
+            .security
+            .as_ref()
+            .and_then(|security| security.tls());
+        let names = names.map(|tls| tls.names()).unwrap_or_default();
+        if names.is_empty() || name.is_empty() || names.contains(name) {
+            return Ok(());
+        }
+        let names = names.join(", ");
+        Err(StartError::Service {
+            what: "tls.certificate".to_owned(),
+            error: Error::invalid(format!(
+                "it is for {names}, and not for {name}, the name of this node"
+            )),
+        })
     }
 
     /// Starts the log, with the config's notices as its first lines.

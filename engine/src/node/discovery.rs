@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::config::{ClusterMap, Discovery, Etcd, GRACE_S_DEFAULT, NodeEntry};
 use crate::control::entry::NodeValue;
-use crate::control::{ControlThread, Outlet, Task, dns, etcd, file_watch};
+use crate::control::{ControlThread, Outlet, Task, certificate_watch, dns, etcd, file_watch};
 use crate::shard::Parts;
 
 /// How long a start waits for etcd: for the first map and for the node's own entry together. Then the node starts
@@ -46,7 +46,8 @@ pub(super) fn own_map(map: &ClusterMap, discovery: &Discovery, name: &str) -> Cl
     map
 }
 
-/// Starts the control thread if the node has a source of its map, or an admin server. `map` is what the map file said.
+/// Starts the control thread if the node has a source of its map, certificates, or an admin server. `map` is what the map file
+/// said.
 pub(super) fn start(
     parts: &Parts,
     discovery: Discovery,
@@ -65,6 +66,12 @@ pub(super) fn start(
     if let (true, Some(file)) = (discovery.watch, parts.node.settings.map_file.clone()) {
         tasks.push(Task::new("the watch of the map file", move |outlet, stop| {
             file_watch::watch(outlet, stop, file, map)
+        }));
+    }
+    let security = parts.node.settings.security.as_ref();
+    if let Some(tls) = security.and_then(|security| security.tls().cloned()) {
+        tasks.push(Task::new("the watch of the certificates", move |outlet, stop| {
+            certificate_watch::watch(outlet, stop, tls)
         }));
     }
     if let Some(source) = discovery.etcd {

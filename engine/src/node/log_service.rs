@@ -14,6 +14,7 @@ use crate::core::node::NodeShared;
 use crate::core::payload::{Kind, Payload};
 use crate::core::placement::shard_of_handle;
 use crate::core::request::{ReplyTo, Request};
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 use crate::log::{End, Line, Receiver};
 use crate::node::running::Node;
@@ -148,5 +149,6 @@ fn deliver(shard: &Rc<ShardCore>, target: Handle, source: Handle, kind: Kind, te
         reply_to: ReplyTo::Nobody,
         waits: false,
         deadline: None,
+        span: SpanKey::NONE,
     });
 }

@@ -185,6 +185,12 @@ impl Node {
         self.shared.logger.reopen();
     }
 
+    /// Reads the node's certificates again, for connections that begin from now on; the log says what became of it. Blocks
+    /// for as long as the files take. Changed files are read without this too, within a second.
+    pub fn reload_certificates(&self) {
+        self.shared.reload_certificates();
+    }
+
     /// Writes a log line in the node's own name.
     pub fn log(&self, text: &str) {
         self.shared.logger.log(0, text);

@@ -27,6 +27,9 @@ enum Signal {
         writer: UnixStream,
         reader: UnixStream,
     },
+    /// The manual runtime looks at it before each pass.
+    #[cfg(feature = "testing")]
+    Flag(AtomicBool),
 }
 
 impl Signal {
@@ -39,6 +42,8 @@ impl Signal {
                 reader.set_nonblocking(true)?;
                 Ok(Signal::Stream { writer, reader })
             }
+            #[cfg(feature = "testing")]
+            Runtime::Manual => Ok(Signal::Flag(AtomicBool::new(false))),
             _ => Ok(Signal::Event(eventfd(
                 0,
                 EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
@@ -53,6 +58,11 @@ impl Signal {
             // One byte for each announced sleep: the pair is never full.
             #[cfg(feature = "glommio")]
             Signal::Stream { writer, .. } => rustix::io::write(writer, &[1]),
+            #[cfg(feature = "testing")]
+            Signal::Flag(rung) => {
+                rung.store(true, Ordering::Release);
+                Ok(0)
+            }
         };
     }
 }
@@ -94,11 +104,21 @@ impl Bell {
     /// no harm.
     pub(crate) fn withdraw(&self) {
         self.asleep.store(false, Ordering::Relaxed);
+        #[cfg(feature = "testing")]
+        if let Signal::Flag(rung) = &self.signal {
+            rung.store(false, Ordering::Release);
+        }
     }
 
     /// Whether a sleep is announced that nobody has ended yet.
     pub(crate) fn is_announced(&self) -> bool {
         self.asleep.load(Ordering::Acquire)
+    }
+
+    /// Whether a ring has come since the last [`withdraw`](Self::withdraw).
+    #[cfg(feature = "testing")]
+    pub(super) fn is_rung(&self) -> bool {
+        matches!(&self.signal, Signal::Flag(rung) if rung.load(Ordering::Acquire))
     }
 
     /// How often a sleeping shard was woken.
@@ -114,6 +134,8 @@ impl AsFd for Bell {
             Signal::Event(event) => event.as_fd(),
             #[cfg(feature = "glommio")]
             Signal::Stream { reader, .. } => reader.as_fd(),
+            #[cfg(feature = "testing")]
+            Signal::Flag(_) => panic!("no executor of the kernel waits for the bell of a test"),
         }
     }
 }

@@ -12,7 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
+
+#[cfg(feature = "testing")]
+use super::Runtime;
+#[cfg(feature = "testing")]
+use super::manual;
+use super::socket::Socket;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -23,23 +29,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What an accept brought.
 pub(crate) enum Incoming {
     /// A connection and where it comes from.
-    Connection(OwnedFd, SocketAddr),
+    Connection(Socket, SocketAddr),
     /// The system could not give one; the thread pauses and goes on.
     Failed(io::Error),
 }
 
-/// Closes an accepted connection with a reset: this end keeps nothing of it, and the peer knows at once.
-pub(crate) fn turn_away(socket: OwnedFd) {
-    // Without it the socket lingers for a minute after it was closed.
-    let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
-}
-
-/// A listening socket and its thread; dropping it closes both.
-pub(crate) struct Listener {
-    local: SocketAddr,
-    closing: Arc<AtomicBool>,
-    socket: Arc<TcpListener>,
-    thread: Option<JoinHandle<()>>,
+/// A listening socket; dropping it closes it.
+pub(crate) enum Listener {
+    /// Of the kernel.
+    Kernel(KernelListener),
+    /// Of a test.
+    #[cfg(feature = "testing")]
+    Manual(manual::Listener),
 }
 
 impl Listener {
@@ -49,7 +50,34 @@ impl Listener {
         address: SocketAddr,
         take: impl Fn(Incoming) + Send + 'static,
     ) -> io::Result<Listener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        #[cfg(feature = "testing")]
+        if Runtime::current() == Runtime::Manual {
+            return manual::Listener::open(address, take).map(Listener::Manual);
+        }
+        KernelListener::open(address, take).map(Listener::Kernel)
+    }
+
+    /// The address in force; its port is never 0.
+    pub(crate) fn local(&self) -> SocketAddr {
+        match self {
+            Listener::Kernel(listener) => listener.local,
+            #[cfg(feature = "testing")]
+            Listener::Manual(listener) => listener.local(),
+        }
+    }
+}
+
+/// A listening socket and its thread; dropping it closes both.
+pub(crate) struct KernelListener {
+    local: SocketAddr,
+    closing: Arc<AtomicBool>,
+    socket: Arc<TcpListener>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KernelListener {
+    fn open(address: SocketAddr, take: impl Fn(Incoming) + Send + 'static) -> io::Result<KernelListener> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // Without it a restarted node could not listen while old connections linger. Not SO_REUSEPORT:
         // two nodes on one port would share its connections in silence.
         socket.set_reuse_address(true)?;
@@ -66,7 +94,10 @@ impl Listener {
                     while !closing.load(Ordering::Acquire) {
                         match socket.accept() {
                             _ if closing.load(Ordering::Acquire) => break,
-                            Ok((connection, peer)) => take(Incoming::Connection(connection.into(), peer)),
+                            Ok((connection, peer)) => {
+                                let descriptor: OwnedFd = connection.into();
+                                take(Incoming::Connection(descriptor.into(), peer));
+                            }
                             // The peer gave up before it was its turn, or a signal came: not our trouble.
                             Err(error)
                                 if matches!(
@@ -81,21 +112,16 @@ impl Listener {
                     }
                 })?
         };
-        Ok(Listener {
+        Ok(KernelListener {
             local,
             closing,
             socket,
             thread: Some(thread),
         })
     }
-
-    /// The address in force; its port is never 0.
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.local
-    }
 }
 
-impl Drop for Listener {
+impl Drop for KernelListener {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         // Shutting a listening socket down ends the accept that the thread waits in.

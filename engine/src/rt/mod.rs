@@ -10,6 +10,8 @@
 //! - **A lost sleep ends by itself** at the next [`guard`] tick, and is counted.
 //! - Memory, options and doorbells that both runtimes need stand beside this page; what only one needs stands in its
 //!   folder.
+//! - **Time and chance come from here**: [`now`] and [`random_number`]. The rooms above ask no clock of their own, so that
+//!   the [`manual`] runtime, which is built with the feature `testing`, decides about both.
 
 mod connecting;
 pub(crate) mod cpus;
@@ -18,10 +20,12 @@ pub(crate) mod doorbell;
 mod glommio;
 pub(crate) mod guard;
 pub(crate) mod listener;
-#[cfg(test)]
+#[cfg(feature = "testing")]
 pub(crate) mod manual;
 pub(crate) mod notify;
+mod random;
 pub(crate) mod read_buffer;
+pub(crate) mod socket;
 mod socket_options;
 pub(crate) mod stream;
 pub(crate) mod sys;
@@ -34,9 +38,10 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use self::doorbell::Bell;
+pub(crate) use self::random::{fill_unpredictable, random_number};
 pub(crate) use self::timer::sleep;
 use crate::config;
 
@@ -57,8 +62,8 @@ pub(crate) enum Runtime {
     /// The executor of that name.
     #[cfg(feature = "glommio")]
     Glommio,
-    /// Time and I/O that a test controls.
-    #[cfg(test)]
+    /// Time, chance and I/O that a test controls.
+    #[cfg(feature = "testing")]
     Manual,
 }
 
@@ -108,7 +113,7 @@ pub(crate) fn prepare(runtime: Runtime) -> io::Result<()> {
         Runtime::Uring => uring::prepare(),
         #[cfg(feature = "glommio")]
         Runtime::Glommio => glommio::prepare(),
-        #[cfg(test)]
+        #[cfg(feature = "testing")]
         Runtime::Manual => Ok(()),
     }
 }
@@ -132,7 +137,7 @@ where
             Runtime::Uring => uring::run(bell, options.spin, main),
             #[cfg(feature = "glommio")]
             Runtime::Glommio => glommio::run(bell, options.cpu, options.spin, main),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
     })
@@ -146,7 +151,7 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
         Runtime::Uring => uring::spawn(task),
         #[cfg(feature = "glommio")]
         Runtime::Glommio => glommio::spawn(task),
-        #[cfg(test)]
+        #[cfg(feature = "testing")]
         Runtime::Manual => manual::spawn(task),
     }
 }
@@ -158,8 +163,8 @@ pub(crate) fn watch(watch: impl Fn() + 'static) {
         Runtime::Uring => uring::watch(watch),
         #[cfg(feature = "glommio")]
         Runtime::Glommio => glommio::watch(watch),
-        #[cfg(test)]
-        Runtime::Manual => drop(watch),
+        #[cfg(feature = "testing")]
+        Runtime::Manual => manual::watch(watch),
     }
 }
 
@@ -170,7 +175,32 @@ pub(crate) async fn relax() {
         Runtime::Uring => uring::relax().await,
         #[cfg(feature = "glommio")]
         Runtime::Glommio => glommio::relax().await,
-        #[cfg(test)]
+        #[cfg(feature = "testing")]
         Runtime::Manual => manual::relax().await,
     }
+}
+
+/// The moment, as this thread's runtime has it.
+#[inline]
+pub(crate) fn now() -> Instant {
+    match Runtime::current() {
+        #[cfg(feature = "testing")]
+        Runtime::Manual => manual::now(),
+        _ => Instant::now(),
+    }
+}
+
+/// The time since 1970, as this thread's runtime has it.
+pub(crate) fn wall_clock() -> SystemTime {
+    match Runtime::current() {
+        #[cfg(feature = "testing")]
+        Runtime::Manual => SystemTime::UNIX_EPOCH + manual::local_time(),
+        _ => SystemTime::now(),
+    }
+}
+
+/// The time of the place that runs, in milliseconds; `None` on a thread with another runtime.
+#[cfg(feature = "testing")]
+pub(crate) fn manual_now_ms() -> Option<u64> {
+    (Runtime::current() == Runtime::Manual).then(|| manual::local_time().as_millis() as u64)
 }

@@ -24,6 +24,11 @@ impl Notify {
         true
     }
 
+    /// Whether a task waits, or has waited since the last wake.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiter.borrow().is_some()
+    }
+
     /// Waits for a wake. One task at a time: a second waiter would replace the first.
     pub(crate) async fn wait(&self) {
         poll_fn(|context| {

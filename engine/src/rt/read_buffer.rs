@@ -100,7 +100,7 @@ impl ReadBuffer {
     }
 
     /// Gives `read` a buffer to read into, and how much it may bring; splits off what it has read.
-    pub(super) fn fill<E>(
+    pub(crate) fn fill<E>(
         &self,
         read: impl FnOnce(&mut BytesMut, usize) -> Result<usize, E>,
     ) -> Result<Bytes, E> {

@@ -5,16 +5,16 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 #[cfg(feature = "glommio")]
 use super::glommio;
-#[cfg(test)]
+#[cfg(feature = "testing")]
 use super::manual;
 use super::read_buffer::ReadBuffer;
+use super::socket::Socket;
 use super::{Runtime, uring};
 
 /// What became of bytes that a [`Writer`] had.
@@ -37,6 +37,8 @@ pub(crate) trait Writer {
     fn gather(&self, write: &mut dyn FnMut(&[IoSlice<'_>]));
     /// Takes notice of what became of it.
     fn wrote(&self, outcome: Wrote);
+    /// Whether a task waits for that notice: the shard does not sleep then before it is given.
+    fn is_awaited(&self) -> bool;
 }
 
 /// One TCP connection, bound to this thread's executor.
@@ -47,18 +49,23 @@ pub(crate) enum Stream {
     #[cfg(feature = "glommio")]
     Glommio(glommio::Stream),
     /// Of a test, which holds the other end.
-    #[cfg(test)]
+    #[cfg(feature = "testing")]
     Manual(manual::Stream),
 }
 
 impl Stream {
     /// Takes over a connected socket.
-    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+    pub(crate) fn adopt(socket: Socket) -> io::Result<Stream> {
+        let socket = match socket {
+            Socket::Kernel(socket) => socket,
+            #[cfg(feature = "testing")]
+            Socket::Manual(socket) => return manual::Stream::adopt(socket).map(Stream::Manual),
+        };
         match Runtime::current() {
             Runtime::Uring => uring::Stream::adopt(socket).map(Stream::Uring),
             #[cfg(feature = "glommio")]
             Runtime::Glommio => glommio::Stream::adopt(socket).map(Stream::Glommio),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -69,7 +76,7 @@ impl Stream {
             Runtime::Uring => uring::Stream::connect(peer).await.map(Stream::Uring),
             #[cfg(feature = "glommio")]
             Runtime::Glommio => glommio::Stream::connect(peer).await.map(Stream::Glommio),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Runtime::Manual => manual::Stream::connect(peer).await.map(Stream::Manual),
         }
     }
@@ -81,7 +88,7 @@ impl Stream {
             Stream::Uring(stream) => stream.readable().await,
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.readable().await,
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.readable().await,
         }
     }
@@ -93,7 +100,7 @@ impl Stream {
             Stream::Uring(stream) => stream.try_read(buffer),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.try_read(buffer),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.try_read(),
         }
     }
@@ -105,7 +112,7 @@ impl Stream {
             Stream::Uring(stream) => stream.try_read_into(buffer, bytes_max),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.try_read_into(buffer, bytes_max),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.try_read_into(buffer, bytes_max),
         }
     }
@@ -117,7 +124,7 @@ impl Stream {
             Stream::Uring(stream) => stream.acknowledge_now(),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.acknowledge_now(),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(_) => {}
         }
     }
@@ -129,7 +136,7 @@ impl Stream {
             Stream::Uring(stream) => stream.write(writer),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.write(writer),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.write(writer),
         }
     }
@@ -140,7 +147,7 @@ impl Stream {
             Stream::Uring(stream) => stream.write_now(writer),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.write(writer),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.write(writer),
         }
     }
@@ -152,21 +159,22 @@ impl Stream {
             Stream::Uring(stream) => stream.discard(),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.discard(),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.discard(),
         }
     }
 
     /// Releases the connection to another owner: another descriptor of it, which lives on when this stream is dropped, and
     /// the bytes that have come and were not read. Nothing is read here afterwards.
-    pub(crate) async fn release(&self) -> io::Result<(OwnedFd, Bytes)> {
-        match self {
-            Stream::Uring(stream) => stream.release().await,
+    pub(crate) async fn release(&self) -> io::Result<(Socket, Bytes)> {
+        let (descriptor, unread) = match self {
+            Stream::Uring(stream) => stream.release().await?,
             #[cfg(feature = "glommio")]
-            Stream::Glommio(stream) => stream.release(),
-            #[cfg(test)]
-            Stream::Manual(stream) => stream.release(),
-        }
+            Stream::Glommio(stream) => stream.release()?,
+            #[cfg(feature = "testing")]
+            Stream::Manual(stream) => return Ok(stream.release()),
+        };
+        Ok((descriptor.into(), unread))
     }
 
     /// Tells the peer that nothing more is written, after what was to be written before and is taken at once; what it
@@ -176,8 +184,8 @@ impl Stream {
             Stream::Uring(stream) => stream.finish(),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.finish(),
-            #[cfg(test)]
-            Stream::Manual(_) => {}
+            #[cfg(feature = "testing")]
+            Stream::Manual(stream) => stream.finish(),
         }
     }
 
@@ -188,7 +196,7 @@ impl Stream {
             Stream::Uring(stream) => stream.shutdown(),
             #[cfg(feature = "glommio")]
             Stream::Glommio(stream) => stream.shutdown(),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Stream::Manual(stream) => stream.shutdown(),
         }
     }

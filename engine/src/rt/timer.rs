@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[cfg(feature = "glommio")]
 use super::glommio;
-#[cfg(test)]
+#[cfg(feature = "testing")]
 use super::manual;
 use super::notify::Notify;
 use super::{Runtime, uring};
@@ -18,7 +18,7 @@ enum Sleep {
     Uring(uring::Sleep),
     #[cfg(feature = "glommio")]
     Glommio(glommio::Sleep),
-    #[cfg(test)]
+    #[cfg(feature = "testing")]
     Manual(manual::Sleep),
 }
 
@@ -28,7 +28,7 @@ impl Sleep {
             Runtime::Uring => Sleep::Uring(uring::Sleep::new(duration)),
             #[cfg(feature = "glommio")]
             Runtime::Glommio => Sleep::Glommio(glommio::Sleep::new(duration)),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Runtime::Manual => Sleep::Manual(manual::Sleep::new(duration)),
         }
     }
@@ -42,7 +42,7 @@ impl Future for Sleep {
             Sleep::Uring(sleep) => Pin::new(sleep).poll(context),
             #[cfg(feature = "glommio")]
             Sleep::Glommio(sleep) => Pin::new(sleep).poll(context),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Sleep::Manual(sleep) => Pin::new(sleep).poll(context),
         }
     }

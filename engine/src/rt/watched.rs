@@ -25,7 +25,7 @@ impl<T: AsRawFd> Watched<T> {
             Runtime::Uring => uring::Watched::new(io).map(Watched::Uring),
             #[cfg(feature = "glommio")]
             Runtime::Glommio => glommio::Watched::new(io).map(Watched::Glommio),
-            #[cfg(test)]
+            #[cfg(feature = "testing")]
             Runtime::Manual => Err(io::ErrorKind::Unsupported.into()),
         }
     }

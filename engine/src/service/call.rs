@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
 use crate::core::handle::{Address, Handle};
@@ -13,6 +14,7 @@ use crate::core::payload::{Kind, Payload};
 use crate::core::request::{Outgoing, Request};
 use crate::core::route::Route;
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::{Outcome, Polled};
 use crate::error::{Error, Text};
 use crate::service::target::Target;
@@ -40,7 +42,10 @@ pub struct Call {
     timeout_ms: u64,
     is_idempotent: bool,
     pub(crate) waits: bool,
+    pub(crate) when_down: Option<WhenDown>,
     kind: Kind,
+    /// [`SpanKey::ASKED_FOR`] until it begins, if its caller wants it traced.
+    span: SpanKey,
     state: State,
 }
 
@@ -68,7 +73,9 @@ impl Call {
             timeout_ms,
             is_idempotent: false,
             waits: false,
+            when_down: None,
             kind: Kind::LUA,
+            span: SpanKey::NONE,
             state: match payload {
                 Ok(payload) => State::Unsent(payload),
                 Err(error) => State::Failed(Box::new(error)),
@@ -101,10 +108,31 @@ impl Call {
         self
     }
 
+    /// Sets what happens to the call while the other node is [down](crate::NodeState::Down), instead of what the map or
+    /// the config says (`when_down`). With [`WhenDown::Wait`] it waits for the node, in order, at most until its deadline,
+    /// and within the limits of the out-buffer: past them it fails with `overloaded`. On the same node this has no
+    /// effect.
+    pub fn when_down(mut self, when_down: WhenDown) -> Call {
+        self.when_down = Some(when_down);
+        self
+    }
+
     /// Sends it as another kind of message. Only on the same node: the cluster transfers Lua values only.
     pub fn kind(mut self, kind: Kind) -> Call {
         self.kind = kind;
         self
+    }
+
+    /// Traces the call, and those that are made to answer it; see the chapter Tracing of the book. A call that is made for a
+    /// traced one is traced anyway.
+    pub fn traced(mut self) -> Call {
+        self.span = SpanKey::ASKED_FOR;
+        self
+    }
+
+    /// The trace that the call belongs to, once it has begun; `None` if it is not traced.
+    pub fn trace(&self) -> Option<u128> {
+        self.shard.tag_of(self.span).map(|tag| tag.trace)
     }
 
     /// Sends the request. Inlined into `poll`, so that the payload is moved only once.
@@ -116,6 +144,10 @@ impl Call {
         let shard = &self.shard;
         if shard.stopping.get() {
             return Err(Error::ShuttingDown);
+        }
+        if self.span.is_some() || shard.tracing.is_active() {
+            let node = self.route.as_ref().map(|route| &route.node);
+            self.span = shard.begin_call(node, &self.address, payload, self.span.is_some());
         }
         let deadline = (self.timeout_ms > 0).then(|| shard.now() + self.timeout_ms);
         let Some(route) = &self.route else {
@@ -130,6 +162,7 @@ impl Call {
                 reply_to: shard.waiter(key),
                 waits: self.waits,
                 deadline,
+                span: self.span,
             });
             return Ok(key);
         };
@@ -148,22 +181,33 @@ impl Call {
                 timeout_ms: self.timeout_ms,
                 is_idempotent: self.is_idempotent,
                 waits: self.waits,
+                span: self.span,
+                when_down: self.when_down,
             },
         );
         Ok(key)
     }
 
+    #[inline]
+    fn end_span(&self, error: Option<&Error>) {
+        if self.span.is_some() {
+            self.shard.end_span(self.span, error.map(Error::code));
+        }
+    }
+
     #[cold]
     fn finish(&mut self, outcome: Outcome) -> Poll<Result<Payload, Error>> {
         self.state = State::Done;
-        Poll::Ready(match outcome {
+        let result = match outcome {
             Outcome::Answer(Ok(payload)) => Ok(payload),
             failed => Err(failed.into_error(self.timeout_ms, || Target {
                 node: self.route.as_ref().map(|route| Text::clone(&route.node)),
                 address: self.address.clone(),
                 key: self.key,
             })),
-        })
+        };
+        self.end_span(result.as_ref().err());
+        Poll::Ready(result)
     }
 }
 
@@ -182,6 +226,7 @@ impl Future for Call {
                     Ok(key) => key,
                     Err(error) => {
                         this.state = State::Done;
+                        this.end_span(Some(&error));
                         return Poll::Ready(Err(error));
                     }
                 }
@@ -195,6 +240,7 @@ impl Future for Call {
         match this.shard.poll_call(key, context.waker()) {
             Polled::Payload(payload) => {
                 this.state = State::Done;
+                this.end_span(None);
                 Poll::Ready(Ok(payload))
             }
             Polled::Pending => {
@@ -210,6 +256,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         if let State::Waiting(key) = self.state {
             self.shard.remove_waiter(key);
+            if self.span.is_some() {
+                self.shard.end_span(self.span, Some("dropped"));
+            }
         }
     }
 }

@@ -95,6 +95,7 @@ impl Caller {
             reply_to: ReplyTo::Nobody,
             waits: false,
             deadline: None,
+            span: self.shard.tracing.current(),
         });
         Ok(())
     }
@@ -108,6 +109,12 @@ impl Caller {
     /// of the key of a [keyed service](Self::launch_keyed). Without a key of its own, a service uses its handle.
     pub fn key(&self, key: u64) -> Caller {
         Caller { key, ..self.clone() }
+    }
+
+    /// The node's time since it was first asked for: it never goes back, and has nothing to do with a calendar. A service
+    /// that takes its time from here can be tested in virtual time.
+    pub fn now(&self) -> Duration {
+        Duration::from_millis(self.shard.update_now())
     }
 
     /// Sleeps, never shorter than `duration`.

@@ -8,8 +8,10 @@ use std::rc::Rc;
 use crate::core::payload::Payload;
 use crate::core::request::{ReplyTo, Request};
 use crate::core::socket_event::SocketEvent;
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 use crate::log::Level;
+use crate::rt;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::context::Context;
@@ -29,6 +31,8 @@ pub(crate) struct ServiceCell<S> {
     pub(crate) state: RefCell<Option<S>>,
     /// Where the answer to the current message goes.
     current: Cell<ReplyTo>,
+    /// The callee's span of the current message.
+    span: Cell<SpanKey>,
 }
 
 impl<S: Service> ServiceCell<S> {
@@ -37,6 +41,7 @@ impl<S: Service> ServiceCell<S> {
             caller,
             state: RefCell::new(None),
             current: Cell::new(ReplyTo::Nobody),
+            span: Cell::new(SpanKey::NONE),
         })
     }
 
@@ -68,33 +73,25 @@ impl<S: Service> ServiceCell<S> {
             Rc::clone(&self.caller.shard),
             self.current.replace(ReplyTo::Nobody),
             self.caller.handle,
+            self.span.get(),
         )
     }
 
-    fn finish_if_exiting(self: &Rc<Self>) {
-        if self.caller.life.is_exiting() {
-            Rc::clone(self).finish();
-        }
+    /// Handles a message that belongs to a span, or that comes while other code that belongs to one runs.
+    #[cold]
+    fn deliver_traced(self: Rc<Self>, request: &mut Request) {
+        let shard = Rc::clone(&self.caller.shard);
+        let span = shard.begin_handling(request.span, self.caller.handle);
+        let _entered = shard.tracing.enter(span);
+        self.handle(request, span);
     }
 
-    /// Logs a panic and requests the end of the service.
-    fn panicked(&self, when: &str, panic: &(dyn Any + Send)) -> Error {
-        let text = panic_text(panic);
-        let cause = text.as_str().into();
-        self.caller.life.request_end(End::Panicked { text: cause });
-        let handle = self.caller.handle;
-        self.caller.shard.node.metrics.panics.add(1);
-        self.caller
-            .shard
-            .log_service(Level::Error, handle, format!("panicked {when} and ends: {text}"));
-        Error::remote(format!("service {handle} panicked {when}: {text}"))
-    }
-}
-
-impl<S: Service> Deliver for ServiceCell<S> {
-    fn deliver(self: Rc<Self>, request: &mut Request) {
+    /// Handles a message, whose callee's span is `span`.
+    #[inline(always)]
+    fn handle(self: Rc<Self>, request: &mut Request, span: SpanKey) {
         let shard = &self.caller.shard;
         self.current.set(request.reply_to);
+        self.span.set(span);
         let message = Message {
             source: request.source,
             session: request.reply_to.session(),
@@ -113,9 +110,12 @@ impl<S: Service> Deliver for ServiceCell<S> {
                 .map(|state| state.handle(&context, message))
         }));
         if let Some(began) = timed_from {
-            life.work.record(began.elapsed());
+            life.work.record(rt::now().saturating_duration_since(began));
         }
         let reply_to = self.current.replace(ReplyTo::Nobody);
+        if span.is_some() {
+            self.end_handling(request.reply_to, reply_to, span, &answer);
+        }
         match answer {
             Ok(Some(Answer(AnswerKind::Now(result)))) => {
                 shard.reply(reply_to, result.map_err(Error::into_remote));
@@ -123,7 +123,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
             Ok(Some(Answer(AnswerKind::Later(future)))) => {
                 let life = Rc::clone(&self.caller.life);
                 life.begin_answer();
-                let responder = Responder::new(Rc::clone(shard), reply_to, self.caller.handle);
+                let responder = Responder::new(Rc::clone(shard), reply_to, self.caller.handle, span);
                 let task = async move {
                     let result = future.await;
                     responder.answer(result);
@@ -154,17 +154,74 @@ impl<S: Service> Deliver for ServiceCell<S> {
         self.finish_if_exiting();
     }
 
+    /// Ends the span of a message that was answered at once, or that has no answer. If its responder was taken, or if a
+    /// task answers it, the responder ends it.
+    #[cold]
+    fn end_handling(
+        &self,
+        reply_to: ReplyTo,
+        left: ReplyTo,
+        span: SpanKey,
+        answer: &std::thread::Result<Option<Answer>>,
+    ) {
+        self.span.set(SpanKey::NONE);
+        let error = match answer {
+            Ok(Some(Answer(AnswerKind::Later(_)))) => return,
+            Ok(Some(Answer(AnswerKind::None))) if left != reply_to => return,
+            Ok(Some(Answer(AnswerKind::Now(Ok(_))))) => None,
+            Ok(Some(Answer(AnswerKind::None))) if reply_to.session() == 0 => None,
+            Ok(None) => Some("no-such-service"),
+            Ok(Some(_)) | Err(_) => Some("remote"),
+        };
+        self.caller.shard.end_span(span, error);
+    }
+
+    fn finish_if_exiting(self: &Rc<Self>) {
+        if self.caller.life.is_exiting() {
+            Rc::clone(self).finish();
+        }
+    }
+
+    /// Logs a panic and requests the end of the service.
+    fn panicked(&self, when: &str, panic: &(dyn Any + Send)) -> Error {
+        let text = panic_text(panic);
+        let cause = text.as_str().into();
+        self.caller.life.request_end(End::Panicked { text: cause });
+        let handle = self.caller.handle;
+        self.caller.shard.node.metrics.panics.add(1);
+        self.caller
+            .shard
+            .log_service(Level::Error, handle, format!("panicked {when} and ends: {text}"));
+        Error::remote(format!("service {handle} panicked {when}: {text}"))
+    }
+}
+
+impl<S: Service> Deliver for ServiceCell<S> {
+    fn deliver(self: Rc<Self>, request: &mut Request) {
+        let shard = &self.caller.shard;
+        if request.span.is_some() || shard.tracing.current().is_some() {
+            return self.deliver_traced(request);
+        }
+        self.handle(request, SpanKey::NONE);
+    }
+
     fn answered(self: Rc<Self>, session: u32, result: Result<Payload, Error>) {
         let context = Context(Rc::clone(&self));
+        let shard = &self.caller.shard;
+        let _entered = shard.tracing.has_posted().then(|| {
+            let error = result.as_ref().err().map(Error::code);
+            let span = shard.end_posted(self.caller.handle, session, error);
+            shard.tracing.enter(span)
+        });
         let work = &self.caller.life.work;
-        let timed_from = self.caller.shard.begin_work(work);
+        let timed_from = shard.begin_work(work);
         let answered = catch_unwind(AssertUnwindSafe(|| {
             if let Some(state) = self.state.borrow_mut().as_mut() {
                 state.answered(&context, session, result);
             }
         }));
         if let Some(began) = timed_from {
-            work.record(began.elapsed());
+            work.record(rt::now().saturating_duration_since(began));
         }
         if let Err(panic) = answered {
             let _ = self.panicked("while it took an answer", &*panic);
@@ -182,7 +239,7 @@ impl<S: Service> Deliver for ServiceCell<S> {
             }
         }));
         if let Some(began) = timed_from {
-            work.record(began.elapsed());
+            work.record(rt::now().saturating_duration_since(began));
         }
         if let Err(panic) = handled {
             let _ = self.panicked("while it handled a socket event", &*panic);

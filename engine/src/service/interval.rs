@@ -7,7 +7,7 @@ use skyring_codec::Millis;
 
 use crate::core::ShardCore;
 use crate::core::clock::whole_milliseconds;
-use crate::core::node::random_number;
+use crate::rt;
 use crate::service::caller::Caller;
 use crate::service::sleep::Sleep;
 
@@ -66,7 +66,7 @@ impl Interval {
         let (due, missed) = self.schedule.advance(self.shard.update_now());
         let delay_ms = match self.jitter_ms {
             0 => 0,
-            most => random_number() % (most + 1),
+            most => rt::random_number() % (most + 1),
         };
         Sleep {
             shard: Rc::clone(&self.shard),

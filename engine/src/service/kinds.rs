@@ -13,13 +13,23 @@ use crate::service::launch::launch_described;
 /// Constructs a service of one kind on its shard.
 pub(crate) type Factory = Arc<dyn Fn(&Rc<ShardCore>, Handle, &str) -> Result<(), Error> + Send + Sync>;
 
+/// Checks the arguments of a service of one kind.
+type Check = Arc<dyn Fn(&str) -> Result<(), Error> + Send + Sync>;
+
 /// The kinds of services that a node can launch by name: `services = { sdb = "simpledb" }`.
 ///
 /// The engine has none; a program adds its own.
 #[derive(Clone, Default)]
 pub struct Kinds {
-    factories: BTreeMap<String, Factory>,
+    kinds: BTreeMap<String, Kind>,
     hosts: BTreeSet<String>,
+}
+
+/// How services of one kind are made, and their arguments checked.
+#[derive(Clone)]
+struct Kind {
+    factory: Factory,
+    check: Check,
 }
 
 impl Kinds {
@@ -29,14 +39,24 @@ impl Kinds {
         S: Service,
         M: Fn(&str) -> Result<S, Error> + Send + Sync + 'static,
     {
-        let kind = name.to_owned();
+        let (kind, make) = (name.to_owned(), Arc::new(make));
+        let make_to_check = Arc::clone(&make);
         let factory: Factory = Arc::new(move |shard, handle, arguments| {
             let state = make(arguments)?;
             let what = format!("{kind} {arguments}");
             launch_described(shard, handle, what.trim_end().into(), move |_| state)
         });
-        self.factories.insert(name.to_owned(), factory);
+        let check: Check = Arc::new(move |arguments: &str| make_to_check(arguments).map(drop));
+        self.kinds.insert(name.to_owned(), Kind { factory, check });
         self
+    }
+
+    /// Checks the arguments of a kind, as far as a service of it does so before it starts: one is made, and dropped.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such kind, or what its service says of the arguments.
+    pub fn check(&self, kind: &str, arguments: &str) -> Result<(), Error> {
+        (self.find(kind)?.check)(arguments)
     }
 
     /// Notes that the services of a kind host others, which the first argument names, such as a service in Lua: they are
@@ -62,11 +82,15 @@ impl Kinds {
 
     /// The names of all kinds.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.factories.keys().map(String::as_str)
+        self.kinds.keys().map(String::as_str)
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Factory, Error> {
-        self.factories.get(name).cloned().ok_or_else(|| {
+        self.find(name).map(|kind| Arc::clone(&kind.factory))
+    }
+
+    fn find(&self, name: &str) -> Result<&Kind, Error> {
+        self.kinds.get(name).ok_or_else(|| {
             let available: Vec<&str> = self.names().collect();
             Error::invalid(format!(
                 "there is no service kind \"{name}\"; this program has: {}",

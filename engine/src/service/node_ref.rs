@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use skyring_codec::seri::Pack;
 
+use crate::config::WhenDown;
 use crate::core::clock::whole_milliseconds;
 use crate::core::handle::Address;
 use crate::core::payload::Payload;
@@ -22,6 +23,8 @@ pub struct NodeRef {
     key: u64,
     /// Its calls wait for space in full buffers.
     waits: bool,
+    /// What happens to its calls while the node is down.
+    when_down: Option<WhenDown>,
 }
 
 impl NodeRef {
@@ -31,6 +34,7 @@ impl NodeRef {
             caller,
             route: Route::new(node),
             waits: false,
+            when_down: None,
         }
     }
 
@@ -64,6 +68,13 @@ impl NodeRef {
         self
     }
 
+    /// Sets what happens to all calls through this value while the node is down; see [`Call::when_down`]. Sends wait in
+    /// any case, as long as a call would.
+    pub fn when_down(mut self, when_down: WhenDown) -> NodeRef {
+        self.when_down = Some(when_down);
+        self
+    }
+
     /// Calls a service there: a handle, `@name`, `.name` or `:hex`. The call waits for the connection, for
     /// a reconnect, and for the map to name the node, until its deadline: `call_timeout_ms` unless
     /// [`Call::timeout`] says otherwise.
@@ -90,6 +101,7 @@ impl NodeRef {
             payload.into(),
         );
         call.waits = self.waits;
+        call.when_down = self.when_down;
         call
     }
 
@@ -116,6 +128,9 @@ impl NodeRef {
         timeout: Option<Duration>,
     ) {
         let shard = &self.caller.shard;
+        let span = self
+            .caller
+            .span_of(Some(&self.route.node), &address, &payload, reply_to);
         let timeout_ms = timeout.map_or(shard.node.settings.call_timeout_ms, whole_milliseconds);
         let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
         shard.request_by_route(
@@ -130,6 +145,8 @@ impl NodeRef {
                 timeout_ms,
                 is_idempotent: false,
                 waits: false,
+                span,
+                when_down: self.when_down,
             },
         );
     }

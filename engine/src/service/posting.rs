@@ -11,8 +11,9 @@ use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
 use crate::core::placement::shard_of_handle;
 use crate::core::request::{ReplyTo, Request};
+use crate::core::spans::SpanKey;
 use crate::core::timers::Timer;
-use crate::error::Error;
+use crate::error::{Error, Text};
 use crate::service::caller::Caller;
 use crate::service::launch;
 use crate::service::node_ref::NodeRef;
@@ -29,12 +30,14 @@ impl Caller {
 
     /// Like [`post`](Self::post), for another service of this node, which gets the answer.
     pub fn post_as(&self, source: Handle, target: Handle, kind: Kind, session: u32, payload: Payload) {
+        let reply_to = self.reply_to_service(source, session);
         self.shard.request(Request {
             target: self.shard.instance(target, u64::from(source.0)),
             source,
             kind,
+            span: self.span_of(None, &Address::Handle(target), &payload, reply_to),
             payload,
-            reply_to: self.reply_to_service(source, session),
+            reply_to,
             waits: false,
             deadline: None,
         });
@@ -54,6 +57,7 @@ impl Caller {
             source,
             kind,
             payload,
+            span: responder.span(),
             reply_to: responder.into_reply_to(),
             waits: false,
             deadline: None,
@@ -88,6 +92,11 @@ impl Caller {
     /// earlier; zero is after the messages that are queued now.
     pub fn wake_after(&self, duration: Duration, session: u32) {
         let milliseconds = whole_milliseconds(duration);
+        if self.shard.tracing.current().is_some() {
+            self.shard
+                .tracing
+                .note_posted(self.handle, session, SpanKey::NONE);
+        }
         if milliseconds == 0 {
             let answer = Ok(Payload::default());
             self.shard.answer_service(self.handle, session, answer);
@@ -137,6 +146,30 @@ impl Caller {
     /// Whether a service may have this handle: for handles of other shards, always true.
     pub fn may_exist(&self, handle: Handle) -> bool {
         shard_of_handle(handle, self.shard.shards()) != self.shard.index || self.shard.has_service(handle)
+    }
+
+    /// The span of a message that this service sends: that of the call, if it is one and is traced, else the one that the
+    /// running code belongs to. Only the answers of calls that come back here as posts end their spans.
+    #[inline]
+    pub(super) fn span_of(
+        &self,
+        node: Option<&Text>,
+        address: &Address,
+        payload: &Payload,
+        reply_to: ReplyTo,
+    ) -> SpanKey {
+        match reply_to {
+            ReplyTo::Service { handle, session, .. }
+                if self.shard.tracing.is_active() && handle == self.handle =>
+            {
+                let span = self.shard.begin_call(node, address, payload, false);
+                if span.is_some() {
+                    self.shard.tracing.note_posted(handle, session, span);
+                }
+                span
+            }
+            _ => self.shard.tracing.current(),
+        }
     }
 
     fn reply_to_service(&self, handle: Handle, session: u32) -> ReplyTo {

@@ -7,6 +7,7 @@ use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::payload::Payload;
 use crate::core::request::ReplyTo;
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 
 /// Answers one call, at any time: keep it in the service's state, or move it into a task. Dropped without an answer,
@@ -16,21 +17,38 @@ pub struct Responder {
     reply_to: ReplyTo,
     /// The service that answers.
     handle: Handle,
+    /// The callee's span of the message, if it is traced.
+    span: SpanKey,
 }
 
 impl Responder {
-    pub(crate) fn new(shard: Rc<ShardCore>, reply_to: ReplyTo, handle: Handle) -> Responder {
+    pub(crate) fn new(shard: Rc<ShardCore>, reply_to: ReplyTo, handle: Handle, span: SpanKey) -> Responder {
         Responder {
             shard,
             reply_to,
             handle,
+            span,
+        }
+    }
+
+    /// The callee's span of the message.
+    pub(crate) fn span(&self) -> SpanKey {
+        self.span
+    }
+
+    #[inline]
+    fn end_span(&self, error: Option<&Error>) {
+        if self.span.is_some() {
+            self.shard.end_span(self.span, error.map(Error::code));
         }
     }
 
     /// Answers. An error of any kind reaches the caller as [`Error::Remote`] with its text.
     pub fn answer(mut self, result: Result<Payload, Error>) {
         let reply_to = std::mem::replace(&mut self.reply_to, ReplyTo::Nobody);
-        self.shard.reply(reply_to, result.map_err(Error::into_remote));
+        let result = result.map_err(Error::into_remote);
+        self.end_span(result.as_ref().err());
+        self.shard.reply(reply_to, result);
     }
 
     /// Where the answer goes.
@@ -40,6 +58,7 @@ impl Responder {
 
     /// Passes the obligation to answer to the owner of the result.
     pub(crate) fn into_reply_to(mut self) -> ReplyTo {
+        self.end_span(None);
         std::mem::replace(&mut self.reply_to, ReplyTo::Nobody)
     }
 }
@@ -55,6 +74,7 @@ impl Drop for Responder {
                 let restarted = self.shard.services().restart_error(self.handle, true);
                 restarted.unwrap_or_else(|| Error::remote("the service ended before it answered"))
             };
+            self.end_span(Some(&error));
             self.shard.reply(self.reply_to, Err(error));
         }
     }

@@ -114,6 +114,7 @@ impl ServiceShard {
             shard.remove_names(handle);
         }
         shard.service_ended(handle);
+        shard.tracing.forget_posted(handle);
         service.end();
         for watch in service.life().take_watches() {
             shard.reply(watch, end.to_payload());

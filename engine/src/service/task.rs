@@ -1,9 +1,10 @@
 //! The tasks of a service.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use crate::core::handle::Handle;
@@ -16,11 +17,26 @@ use crate::service::end::End;
 impl Caller {
     /// Runs a future beside the service's handler. It is dropped when the service exits.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        ServiceTask::start(self.clone(), false, future);
+        self.start_task(false, future);
     }
 
     pub(super) fn spawn_counted(&self, future: impl Future<Output = ()> + 'static) {
-        ServiceTask::start(self.clone(), true, future);
+        self.start_task(true, future);
+    }
+
+    /// Starts a task, which belongs to the span that the running code belongs to.
+    fn start_task(&self, counted: bool, future: impl Future<Output = ()> + 'static) {
+        let span = self.shard.tracing.current();
+        if !span.is_some() {
+            return ServiceTask::start(self.clone(), counted, future);
+        }
+        let shard = Rc::clone(&self.shard);
+        let mut future = Box::pin(future);
+        let within = poll_fn(move |context| {
+            let _entered = shard.tracing.enter(span);
+            future.as_mut().poll(context)
+        });
+        ServiceTask::start(self.clone(), counted, within);
     }
 }
 
@@ -66,7 +82,7 @@ impl Future for ServiceTask {
         let timed_from = this.caller.shard.begin_work(work);
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(context)));
         if let Some(began) = timed_from {
-            work.record(began.elapsed());
+            work.record(rt::now().saturating_duration_since(began));
         }
         let handle: Handle = this.caller.handle;
         let ready = match polled {

@@ -9,6 +9,7 @@ use crate::core::payload::{Kind, Payload};
 use crate::core::recorder::{Component, Handed};
 use crate::core::request::{ReplyTo, Request};
 use crate::core::settings::Settings;
+use crate::core::spans::SpanKey;
 use crate::core::timers::Timer;
 use crate::error::Error;
 use crate::rt::manual;
@@ -98,6 +99,7 @@ impl Services {
             reply_to: reply_to(session),
             waits: false,
             deadline: None,
+            span: SpanKey::NONE,
         });
         manual::run();
     }

@@ -10,6 +10,8 @@ use crate::core::placement::shard_of_handle;
 use crate::core::request::{Outgoing, RemoteRequest, ReplyTo, Request};
 use crate::core::route::Route;
 use crate::core::socket_event::Delivery;
+#[cfg(feature = "testing")]
+use crate::core::tap::{self, Seen};
 use crate::core::{Router, ShardCore};
 use crate::error::Error;
 use crate::shard::Shard;
@@ -17,6 +19,8 @@ use crate::shard::Shard;
 impl Router for Shard {
     #[inline]
     fn request(&self, shard: &Rc<ShardCore>, request: &mut Request) {
+        #[cfg(feature = "testing")]
+        tap::note(shard, &Seen::Request(request));
         let owner = shard_of_handle(request.target, shard.shards());
         if owner == shard.index {
             return self.deliver(shard, request);
@@ -32,14 +36,36 @@ impl Router for Shard {
 
     #[inline]
     fn request_by_route(&self, shard: &Rc<ShardCore>, route: &Route, outgoing: Outgoing<'_>) {
+        #[cfg(feature = "testing")]
+        tap::note(
+            shard,
+            &Seen::Remote {
+                node: &route.node,
+                address: outgoing.address,
+                payload: outgoing.payload,
+                reply_to: outgoing.reply_to,
+            },
+        );
         self.cluster.request_by_route(shard, route, outgoing);
     }
 
     fn request_remote(&self, shard: &Rc<ShardCore>, request: RemoteRequest) {
+        #[cfg(feature = "testing")]
+        tap::note(
+            shard,
+            &Seen::Remote {
+                node: &request.node,
+                address: &request.address,
+                payload: &request.payload,
+                reply_to: request.reply_to,
+            },
+        );
         self.cluster.route(shard, request);
     }
 
     fn reply(&self, shard: &Rc<ShardCore>, reply_to: ReplyTo, result: Result<Payload, Error>) {
+        #[cfg(feature = "testing")]
+        tap::note(shard, &Seen::Reply(reply_to, &result));
         let Some(owner) = reply_to.shard() else { return };
         if owner != shard.index {
             // Replies are never refused; see `stage`.

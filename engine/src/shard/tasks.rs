@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
@@ -97,8 +97,10 @@ impl Tasks {
         core.fairness.poll_requested.wake();
         self.guard_cancelled.wake();
         injector.bell().ring();
-        let started = Instant::now();
-        while (self.running.get() > 0 || !rooms.cluster.is_closed()) && started.elapsed() < STOP_TIME_MAX {
+        let started = rt::now();
+        while (self.running.get() > 0 || !rooms.cluster.is_closed())
+            && rt::now().saturating_duration_since(started) < STOP_TIME_MAX
+        {
             rt::sleep(Duration::from_millis(1)).await;
         }
     }

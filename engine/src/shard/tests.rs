@@ -16,6 +16,7 @@ use crate::core::payload::{Kind, Payload};
 use crate::core::placement::shard_of_handle;
 use crate::core::request::{ReplyTo, Request};
 use crate::core::settings::Settings;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::{Outcome, Polled};
 use crate::error::Error;
 use crate::log::Logger;
@@ -102,6 +103,7 @@ fn request(target: Handle, text: &str, reply_to: ReplyTo) -> Request {
         reply_to,
         waits: false,
         deadline: None,
+        span: SpanKey::NONE,
     }
 }
 

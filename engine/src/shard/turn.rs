@@ -7,13 +7,14 @@ use crate::core::Router;
 use crate::core::ShardCore;
 use crate::core::clock::is_turn_over;
 use crate::core::envelope::Envelope;
+use crate::rt;
 use crate::shard::Shard;
 
 impl Shard {
     /// Handles the messages of other threads, and pushes the staged messages to other shards; returns true when work
     /// is left.
     pub(super) fn turn(&self, shard: &Rc<ShardCore>) -> bool {
-        let started = Instant::now();
+        let started = rt::now();
         let figures = &shard.figures;
         figures.turns.set(figures.turns.get() + 1);
         shard.update_now();

@@ -34,7 +34,7 @@ pub use api::Sockets;
 pub use delivery::WRITES_UNDER_WAY_BYTES_MAX;
 pub(crate) use table::{SocketRegistry, SocketShard};
 
-/// Most sockets of a node, and never more than half of the open-files limit.
+/// Most sockets of a node, and never more than seven eighths of the open-files limit.
 pub const SOCKETS_MAX: usize = 65_536;
 
 /// Bytes of one socket's events that its owner may not have handled; past it the socket is not read.

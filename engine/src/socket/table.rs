@@ -51,7 +51,8 @@ impl SocketRegistry {
         sort: SocketSort,
         open_files_max: u64,
     ) -> Result<Arc<SocketStats>, Error> {
-        let descriptors = usize::try_from(open_files_max).unwrap_or(usize::MAX) / 2;
+        // The rest is for connections between nodes, logs and files.
+        let descriptors = usize::try_from(open_files_max).unwrap_or(usize::MAX) / 8 * 7;
         let sockets_max = SOCKETS_MAX.min(descriptors);
         let stats = Arc::new(SocketStats {
             sort,

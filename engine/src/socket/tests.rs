@@ -123,7 +123,7 @@ fn bytes_written_before_the_connection_is_up_are_sent_in_order_afterwards() {
     test.settle();
     let remote = manual::dials().pop().expect("an attempt").accept();
     test.settle();
-    assert_eq!(remote.received(), b"one two low");
+    assert_eq!(&*remote.received(), b"one two low");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_peer_that_does_not_read_causes_warnings_and_is_then_cut_and_others_are_not(
     };
     assert!(failed(slow) && !failed(healthy));
     assert!(remote.is_shut_down());
-    assert_eq!(other.received(), b"hello");
+    assert_eq!(&*other.received(), b"hello");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn closing_writes_the_waiting_bytes_first_and_the_end_is_reported_once() {
         .iter()
         .filter(|(_, news)| matches!(news, SocketNews::Closed | SocketNews::Failed { .. }));
     assert_eq!(ends.count(), 1);
-    assert_eq!(remote.received(), b"hel");
+    assert_eq!(&*remote.received(), b"hel");
     assert!(test.handle_events().is_empty());
     test.sockets()
         .close(socket)

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::client::ClientCall;
+use crate::config::WhenDown;
 use crate::core::payload::Payload;
 use crate::error::Error;
 use crate::service::call::Call;
@@ -37,6 +38,12 @@ impl<R> TypedCall<Call, R> {
     /// Marks the call as idempotent, so that it can be repeated and hedged; see [`Call::idempotent`].
     pub fn idempotent(mut self) -> TypedCall<Call, R> {
         self.call = self.call.idempotent();
+        self
+    }
+
+    /// Sets what happens to the call while the other node is down; see [`Call::when_down`].
+    pub fn when_down(mut self, when_down: WhenDown) -> TypedCall<Call, R> {
+        self.call = self.call.when_down(when_down);
         self
     }
 

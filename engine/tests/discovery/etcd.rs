@@ -15,6 +15,13 @@ use crate::support::{Folder, serve};
 /// A lease as short as etcd allows.
 const LEASE_S: u64 = 2;
 
+/// How long etcd is down where it is stopped under load: longer than a lease, or what `SKYRING_ETCD_DOWN_SECONDS` says.
+fn down_time() -> Duration {
+    let seconds = std::env::var("SKYRING_ETCD_DOWN_SECONDS").ok();
+    let seconds = seconds.map(|text| text.parse().expect("a number of seconds"));
+    Duration::from_secs(seconds.unwrap_or(LEASE_S + 1))
+}
+
 /// A node that is found by others.
 struct Member {
     folder: Folder,
@@ -157,8 +164,8 @@ fn a_lost_etcd_fails_no_call_and_is_followed_again_also_without_its_data() {
         wait_until("it is lost", || {
             gate.folder.lines_with("etcd is lost") == count + 1
         });
-        // Longer than a lease.
-        std::thread::sleep(Duration::from_secs(LEASE_S + 1));
+        let down = down_time();
+        std::thread::sleep(down);
         if loses_data {
             etcd.lose_data();
         }
@@ -171,7 +178,12 @@ fn a_lost_etcd_fails_no_call_and_is_followed_again_also_without_its_data() {
             etcd.post("/v3/kv/range", r#"{"key":"L3Rlc3QvZ2FtZS9kYg=="}"#)
                 .contains("\"count\":\"1\"")
         });
-        println!("in step {} ms after its start", started.elapsed().as_millis());
+        let answered: u64 = load.so_far().by_name.values().sum();
+        println!(
+            "down for {} s, loses its data: {loses_data}; in step {} ms after its start; {answered} calls so far",
+            down.as_secs(),
+            started.elapsed().as_millis()
+        );
         std::thread::sleep(Duration::from_secs(LEASE_S + 1));
         assert_eq!(gate.folder.lines_with("etcd is lost"), count + 1, "reported once");
         let other = member(&etcd, "other", &free_address());

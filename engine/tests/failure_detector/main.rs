@@ -19,3 +19,4 @@ mod half_open;
 mod monitors;
 mod storms;
 mod watching;
+mod when_down;

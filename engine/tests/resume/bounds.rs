@@ -27,6 +27,7 @@ fn call_and_disconnect(address: &str, name: &str) {
         nonce: [1; 16],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     };
     link.dial(0, &hello).expect("a valid hello");
     let request = CallerRequest {

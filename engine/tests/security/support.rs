@@ -74,9 +74,10 @@ impl Stranger {
         stream.set_read_timeout(Some(TIMEOUT)).expect("a time above zero");
         let mut link = CallerLink::new(CallerLimits::default());
         link.set_access(secret.map(|secret| Access {
-            secrets: Arc::new(Secrets::new(vec![secret.as_bytes().to_vec().into()]).expect("a valid secret")),
-            allows_skynet: false,
-            node: String::new(),
+            secrets: Some(Arc::new(
+                Secrets::new(vec![secret.as_bytes().to_vec().into()]).expect("a valid secret"),
+            )),
+            ..Access::default()
         }));
         link.dial(0, &hello("gate")).expect("a valid hello");
         Stranger { stream, link }
@@ -140,6 +141,7 @@ pub(crate) fn hello(name: &str) -> Hello {
         nonce: [1; 16],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 

@@ -18,7 +18,7 @@ local pack, unpack = core.pack, core.unpack
 local host_call, host_rawcall, host_send = host.call, host.rawcall, host.send
 local host_suspend, host_wakeup, host_drop_wait = host.suspend, host.wakeup, host.drop_wait
 local host_timeout, host_timer, host_handler = host.timeout, host.timer, host.handler
-local host_start, host_quit = host.start, host.quit
+local host_start, host_started, host_quit = host.start, host.started, host.quit
 local core_send, core_genid, core_command = core.send, core.genid, core.command
 local init_all = module_loader.init_all
 
@@ -231,10 +231,10 @@ function skynet.init_service(start)
 		start()
 	end, traceback)
 	if ok then
-		skynet.send(".launcher", "lua", "LAUNCHOK")
+		host_started()
 	else
 		skynet.error("init service failed: " .. tostring(problem))
-		skynet.send(".launcher", "lua", "ERROR", tostring(problem))
+		host_started(tostring(problem))
 		skynet.exit()
 	end
 end

@@ -1,11 +1,7 @@
--- Launches services and waits until they have started, for skynet.newservice; keeps the list of services.
+-- Lists the services that were launched, and launches them for those who ask. `skynet.newservice` does not ask: it uses the
+-- same list, and the service that has started, or failed, answers by itself.
 local skynet = require "skynet.manager"
-local core = require "skynet.core"
-
--- By handle: the kind and arguments of the service.
-local services = {}
--- By handle of a service that is starting: the closure that answers the launch, and the session of that call.
-local starting = {}
+local launches = require "skyring.launches"
 
 local NO_ANSWER = {}
 
@@ -13,7 +9,7 @@ local command = {}
 
 function command.LIST()
 	local list = {}
-	for handle, what in pairs(services) do
+	for handle, what in launches.next do
 		list[skynet.address(handle)] = what
 	end
 	return list
@@ -23,7 +19,7 @@ end
 local function call_all(ticks, describe, ...)
 	local requests, list = skynet.request(), {}
 	local waiting = {}
-	for handle in pairs(services) do
+	for handle in launches.next do
 		local request = { handle, "debug", ... }
 		requests:add(request)
 		waiting[request] = handle
@@ -45,12 +41,12 @@ end
 
 function command.MEM(_, ticks)
 	return call_all(ticks, function(kilobytes, handle)
-		return ("%.2f Kb (%s)"):format(kilobytes, services[handle])
+		return ("%.2f Kb (%s)"):format(kilobytes, launches.what(handle))
 	end, "MEM")
 end
 
 function command.GC(source, ticks)
-	for handle in pairs(services) do
+	for handle in launches.next do
 		skynet.send(handle, "debug", "GC")
 	end
 	return command.MEM(source, ticks)
@@ -58,79 +54,49 @@ end
 
 function command.KILL(_, address)
 	local handle = type(address) == "string" and tonumber((address:gsub("^:", "")), 16) or address
+	local killed = { [skynet.address(handle)] = tostring(launches.what(handle)) }
 	skynet.kill(handle)
-	local killed = { [skynet.address(handle)] = tostring(services[handle]) }
-	services[handle] = nil
 	return killed
 end
 
 -- A service has ended. If it was still starting, its launch is answered: with nil, or with `kill` with an error.
 function command.REMOVE(_, handle, kill)
-	services[handle] = nil
-	local start = starting[handle]
-	starting[handle] = nil
-	if start then
-		start.answer(not kill, kill and "the service was killed before it had started" or nil)
-	end
+	launches.finish(handle, kill and "killed" or "exited")
 	return NO_ANSWER
 end
 
-local function launch(kind, ...)
-	local arguments = table.concat({ ... }, " ")
-	local session = skynet.context()
+local function launch(is_logged, kind, ...)
+	local arguments, request = table.concat({ ... }, " "), skynet.context()
 	local answer = skynet.response()
-	local handle = skynet.launch(kind, arguments)
-	if not handle then
-		answer(false, ("unknown kind of service \"%s\""):format(kind))
-		return
-	end
-	services[handle] = kind .. " " .. arguments
-	starting[handle] = { answer = answer, session = session }
-	return handle
-end
-
-function command.LAUNCH(_, kind, ...)
-	launch(kind, ...)
+	answer(pcall(launches.launch, kind, arguments, request, is_logged))
 	return NO_ANSWER
 end
 
-function command.LOGLAUNCH(_, kind, ...)
-	local handle = launch(kind, ...)
-	if handle then
-		core.command("LOGON", skynet.address(handle))
-	end
-	return NO_ANSWER
+function command.LAUNCH(_, ...)
+	return launch(false, ...)
+end
+
+-- Also logs its messages: see the command LOGON.
+function command.LOGLAUNCH(_, ...)
+	return launch(true, ...)
 end
 
 function command.ERROR(source, problem)
-	local start = starting[source]
-	starting[source] = nil
-	local what = services[source]
-	services[source] = nil
-	if start then
-		start.answer(false, ("%s did not start: %s"):format(what, problem or "its file failed, see the log"))
-	end
+	launches.finish(source, "failed", problem or "its file failed, see the log")
 	return NO_ANSWER
 end
 
 function command.LAUNCHOK(source)
-	local start = starting[source]
-	starting[source] = nil
-	if start then
-		start.answer(true, source)
-	end
+	launches.finish(source, "started")
 	return NO_ANSWER
 end
 
+-- The service that is starting for the request with this session.
 function command.QUERY(_, session)
-	for handle, start in pairs(starting) do
-		if start.session == session then
-			return handle
-		end
-	end
+	return launches.find(session)
 end
 
--- The host reports with a message of the kind `text` that a service's file failed.
+-- Services that do not use `skynet.start` may report with a message of the kind `text`, as Skynet's services in C do.
 skynet.register_protocol {
 	name = "text",
 	id = skynet.PTYPE_TEXT,
@@ -157,5 +123,7 @@ skynet.dispatch("lua", function(_, source, name, ...)
 		skynet.retpack(answer)
 	end
 end)
+
+launches.serve()
 
 skynet.start(function() end)

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use skyring::{Handle, Kind, Payload};
 
-use crate::arguments;
 use crate::host::Host;
 use crate::kind;
+use crate::launches::{self, Outcome};
 use crate::raw::signal;
 use crate::watch;
 
@@ -43,31 +43,14 @@ pub(crate) fn run(host: &Host, name: &str, parameter: &[u8]) -> Result<Option<Ve
     }
 }
 
-/// The kind of services in Lua.
-const LUA_KIND: &str = "snlua";
-
 /// `LAUNCH KIND ARGUMENTS`: the address of the new service.
 fn launch(host: &Host, parameter: &[u8]) -> Option<Vec<u8>> {
     let parameter = parameter.trim_ascii();
     let space = parameter.iter().position(u8::is_ascii_whitespace);
     let (kind, arguments) = parameter.split_at(space.unwrap_or(parameter.len()));
     let kind = String::from_utf8_lossy(kind);
-    match host
-        .caller
-        .begin_launch_kind(&kind, &arguments::encode(arguments.trim_ascii()))
-    {
-        Ok(handle) => {
-            // Known at once, although another shard starts it: LOGON may be the next command.
-            if kind == LUA_KIND {
-                host.node.message_logs.add_service(handle);
-            }
-            Some(handle.to_string().into_bytes())
-        }
-        Err(error) => {
-            host.caller.log(error);
-            None
-        }
-    }
+    let handle = launches::begin(host, &kind, arguments.trim_ascii())?;
+    Some(handle.to_string().into_bytes())
 }
 
 fn run_with_text(host: &Host, name: &str, parameter: &str) -> Result<Option<String>, String> {
@@ -93,12 +76,14 @@ fn run_with_text(host: &Host, name: &str, parameter: &str) -> Result<Option<Stri
         "QUERY" => host.resolve(parameter).map(|handle| format!(":{:x}", handle.0)),
         "EXIT" => {
             caller.log("KILL self");
+            host.node.launches.finish(host, caller.handle(), &Outcome::Exited);
             caller.exit();
             None
         }
         "KILL" => {
             if let Some(handle) = host.resolve(parameter) {
                 caller.log(format!("KILL :{:x}", handle.0));
+                host.node.launches.finish(host, handle, &Outcome::Killed);
                 caller.end_service(handle);
             }
             None

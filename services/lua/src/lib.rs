@@ -20,6 +20,7 @@ mod command;
 mod harbor;
 mod host;
 mod kind;
+mod launches;
 mod library;
 mod lualib;
 mod memory;

@@ -37,6 +37,9 @@ const MODULES: &[(&str, Open)] = &[
     ("skyring.shared", |lua, _| {
         state::shared_module(lua).map(Value::Table)
     }),
+    ("skyring.launches", |lua, _| {
+        state::launches_module(lua).map(Value::Table)
+    }),
     ("skyring.host", |lua, _| state::host_module(lua).map(Value::Table)),
 ];
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use skyring::{Caller, Handle};
 
 use crate::code::CodeCache;
+use crate::launches::Launches;
 use crate::message_logs::MessageLogs;
 use crate::shared_table::SharedTables;
 
@@ -28,6 +29,8 @@ pub(crate) struct NodeLua {
     pub(crate) shared: SharedTables,
     /// The logs of the messages of single services.
     pub(crate) message_logs: MessageLogs,
+    /// The services that were launched by name.
+    pub(crate) launches: Launches,
     /// The memory of each service's interpreter, in bytes.
     memory: Mutex<BTreeMap<u32, Arc<AtomicUsize>>>,
     /// The handle of the service that is notified when a service ends; 0: none.
@@ -46,6 +49,7 @@ impl NodeLua {
             code: CodeCache::default(),
             shared: SharedTables::default(),
             message_logs: MessageLogs::default(),
+            launches: Launches::default(),
             memory: Mutex::default(),
             monitor: AtomicU32::new(0),
         }

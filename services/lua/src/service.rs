@@ -10,11 +10,13 @@ use crate::arguments;
 use crate::command::report_end;
 use crate::host::{HELD_CALLS_MAX, Host};
 use crate::kind;
+use crate::launches::{self, Outcome};
 use crate::library::events;
 use crate::lualib::Lookup;
 use crate::message_logs::Record;
 use crate::node::NodeLua;
 use crate::raw::signal;
+use crate::raw::spare::Duty;
 use crate::raw::state::{self, Interpreter};
 use crate::{lualib, memory, modules, watch};
 
@@ -69,7 +71,8 @@ impl SnLua {
             for message in early {
                 fail(host, message.source, message.session, "the service did not start");
             }
-            return self.report_start_failure(host);
+            launches::report_file_failure(host);
+            return host.caller.fail("its file cannot be run");
         }
         let limit = host.memory_limit.get();
         if limit > 0 {
@@ -84,15 +87,6 @@ impl SnLua {
         for message in early {
             interpreter.message(message.kind, message.source, message.session, message.payload);
         }
-    }
-
-    /// Notifies the launcher that the service cannot start, and ends the service.
-    fn report_start_failure(&self, host: &Host) {
-        if let Some(launcher) = host.resolve(".launcher") {
-            let text = Payload(bytes::Bytes::from_static(b"ERROR"));
-            host.caller.post(launcher, skyring::Kind::TEXT, 0, text);
-        }
-        host.caller.fail("its file cannot be run");
     }
 }
 
@@ -169,7 +163,11 @@ impl Service for SnLua {
         let caller = (**context).clone();
         let activity = watch::shard_activity(signal::this_thread(), || caller.node_log());
         let host = Host::new(caller, Arc::clone(&self.node), activity);
-        let opened = Interpreter::open(host).map_err(|error| Error::remote(error.to_string()))?;
+        let opened = Interpreter::open(Rc::clone(&host)).map_err(|error| {
+            let problem = error.to_string();
+            launches::report_start(&host, Some(&problem));
+            Error::remote(problem)
+        })?;
         self.node.message_logs.add_service(context.handle());
         self.interpreter = Some(opened);
         // The launching service continues first, as in Skynet.
@@ -227,9 +225,14 @@ impl Service for SnLua {
         Answer::none()
     }
 
-    fn answered(&mut self, _context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
+    fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
         if session == START {
-            return self.run_file();
+            self.run_file();
+            if let Some(duty) = Duty::take() {
+                // After this turn: what the start has sent goes out first.
+                context.spawn(async { duty.fulfil() });
+            }
+            return;
         }
         if let Some(interpreter) = &self.interpreter {
             let host = interpreter.host();
@@ -269,6 +272,9 @@ impl Drop for SnLua {
             let host = interpreter.host();
             self.node.message_logs.remove_service(host.caller.handle());
             host.fail_pending_calls();
+            self.node
+                .launches
+                .finish(host, host.caller.handle(), &Outcome::Lost);
             report_end(interpreter.host());
         }
         self.interpreter = None;

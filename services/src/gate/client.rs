@@ -17,7 +17,7 @@ use super::settings::GateSettings;
 pub(super) struct Client {
     pub(super) framing: Framing,
     /// What came before the header of a load balancer was complete; `None` after it, and where there is none.
-    preface: Option<Incoming>,
+    preface: Option<Box<Incoming>>,
     pub(super) address: SocketAddr,
     /// `None` until its address is known.
     pub(super) place: Option<Place>,
@@ -37,6 +37,13 @@ pub(super) struct Client {
     pub(super) agent: Option<Handle>,
     connected_at: Instant,
     heard_at: Instant,
+    /// `None` where there is no limit.
+    rates: Option<Box<Rates>>,
+}
+
+/// What a client may send.
+#[derive(Debug)]
+struct Rates {
     packets: Bucket,
     bytes: Bucket,
 }
@@ -51,7 +58,7 @@ impl Client {
     ) -> Client {
         Client {
             framing: Framing::new(&settings.protocol, settings.packet_bytes_max),
-            preface: is_proxied.then(Incoming::default),
+            preface: is_proxied.then(Box::default),
             address,
             place: None,
             unanswered: 0,
@@ -63,8 +70,12 @@ impl Client {
             agent: None,
             connected_at: now,
             heard_at: now,
-            packets: Bucket::full(settings.packets_per_second, now),
-            bytes: Bucket::full(settings.bytes_per_second, now),
+            rates: settings.has_rates().then(|| {
+                Box::new(Rates {
+                    packets: Bucket::full(settings.packets_per_second, now),
+                    bytes: Bucket::full(settings.bytes_per_second, now),
+                })
+            }),
         }
     }
 
@@ -79,8 +90,8 @@ impl Client {
         now: Instant,
     ) -> Result<bool, FramingError> {
         self.heard_at = now;
-        if settings.bytes_per_second > 0 {
-            self.bytes.take(bytes.len(), settings.bytes_per_second, now);
+        if let Some(rates) = &mut self.rates {
+            rates.bytes.take(bytes.len(), settings.bytes_per_second, now);
         }
         let Some(preface) = &mut self.preface else {
             self.framing.feed(bytes);
@@ -121,8 +132,8 @@ impl Client {
         if let Some(packet) = &packet {
             self.has_begun = true;
             self.is_text = packet.is_text;
-            if settings.packets_per_second > 0 {
-                self.packets.take(1, settings.packets_per_second, now);
+            if let Some(rates) = &mut self.rates {
+                rates.packets.take(1, settings.packets_per_second, now);
             }
         }
         Ok(packet)
@@ -130,8 +141,10 @@ impl Client {
 
     /// Whether it has sent its share.
     pub(super) fn is_throttled(&mut self, settings: &GateSettings, now: Instant) -> bool {
-        self.packets.is_overdrawn(settings.packets_per_second, now)
-            || self.bytes.is_overdrawn(settings.bytes_per_second, now)
+        self.rates.as_mut().is_some_and(|rates| {
+            rates.packets.is_overdrawn(settings.packets_per_second, now)
+                || rates.bytes.is_overdrawn(settings.bytes_per_second, now)
+        })
     }
 
     /// Whether it has taken too long to begin, or was silent for too long.

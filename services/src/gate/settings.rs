@@ -117,6 +117,11 @@ impl GateSettings {
         }
     }
 
+    /// Whether what a client sends in a second is limited.
+    pub(super) fn has_rates(&self) -> bool {
+        self.packets_per_second > 0 || self.bytes_per_second > 0
+    }
+
     /// Parses the arguments in a config.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ const BUFFER_BYTES: usize = 512;
 /// Most bytes in front of a message that is written.
 const FRAME_HEADER_BYTES: usize = 14;
 
+/// The reason that `tungstenite` puts in place of a close with a code that may not be sent, with the code 1002.
+const WRONG_CLOSE: &str = "Protocol violation";
+
 /// The websocket of one client.
 #[derive(Debug)]
 pub(super) struct WebSocket {
@@ -32,6 +35,8 @@ pub(super) struct WebSocket {
     incoming: Incoming,
     /// `None` before the handshake.
     context: Option<WebSocketContext>,
+    /// The client has closed it with a code that a client may not send.
+    is_close_wrong: bool,
 }
 
 /// A stream in memory.
@@ -69,6 +74,7 @@ impl WebSocket {
             message_bytes_max,
             incoming: Incoming::default(),
             context: None,
+            is_close_wrong: false,
         }
     }
 
@@ -99,11 +105,20 @@ impl WebSocket {
                     is_text: true,
                 })),
                 // Pings and closes were answered by this.
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => continue,
+                Ok(Message::Close(Some(close))) => {
+                    self.is_close_wrong = close.code == CloseCode::Protocol && close.reason == WRONG_CLOSE;
+                    continue;
+                }
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(None) | Message::Frame(_)) => {
+                    continue;
+                }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.incoming.keep();
                     Ok(None)
                 }
+                Err(Error::ConnectionClosed | Error::AlreadyClosed) if self.is_close_wrong => Err(
+                    FramingError::Malformed("a close with a code that may not be sent".to_owned()),
+                ),
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => Err(FramingError::Goodbye),
                 Err(error) => Err(fail(context, &mut memory, &error, self.message_bytes_max)),
             };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use skyring::{
     Address, Answer, Context, Error, Kind, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
 };
@@ -36,12 +37,13 @@ const THROTTLE_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) struct Worker {
     settings: Arc<GateSettings>,
     admission: Arc<Admission>,
-    clients: HashMap<SocketId, Client>,
+    /// Boxed: a table has many places that are free.
+    clients: FxHashMap<SocketId, Box<Client>>,
     rooms: HashMap<Rc<str>, HashSet<SocketId>>,
     /// The rooms of a client, for those that are in any.
-    rooms_by_client: HashMap<SocketId, Vec<Rc<str>>>,
-    /// The client of each call in flight, by session.
-    calls: HashMap<u32, SocketId>,
+    rooms_by_client: FxHashMap<SocketId, Vec<Rc<str>>>,
+    /// The client of each call in flight, by session, and whether its packet was a text.
+    calls: FxHashMap<u32, (SocketId, bool)>,
     session: u32,
     /// Clients that are not read because they have sent their share.
     throttled: Vec<SocketId>,
@@ -52,10 +54,10 @@ impl Worker {
         Worker {
             settings,
             admission,
-            clients: HashMap::new(),
+            clients: FxHashMap::default(),
             rooms: HashMap::new(),
-            rooms_by_client: HashMap::new(),
-            calls: HashMap::new(),
+            rooms_by_client: FxHashMap::default(),
+            calls: FxHashMap::default(),
             session: 0,
             throttled: Vec::new(),
         }
@@ -70,7 +72,7 @@ impl Worker {
             .iter()
             .any(|network| network.contains(&peer.ip()));
         let client = Client::new(peer, is_proxied, &self.settings, Instant::now());
-        self.clients.insert(id, client);
+        self.clients.insert(id, Box::new(client));
         if is_proxied || self.admit(context, id) {
             // Starting cannot fail.
             let _ = context.sockets().start(id);
@@ -155,9 +157,12 @@ impl Worker {
             if throttled {
                 break;
             }
+            let is_known = client.is_known;
             match client.next(&self.settings, now, &mut output) {
                 Ok(Some(packet)) => {
-                    self.introduce(context, id);
+                    if !is_known {
+                        self.introduce(context, id);
+                    }
                     if let Err(error) = self.forward(context, id, &packet.body) {
                         context.log(format!("client {id} is closed: {error}"));
                         return self.close(context, id);
@@ -224,7 +229,7 @@ impl Worker {
         // Session 0 means a send, so it is skipped. A session repeats after 2^32 calls, when the earlier one is answered.
         self.session = self.session.wrapping_add(1).max(1);
         client.unanswered += 1;
-        self.calls.insert(self.session, id);
+        self.calls.insert(self.session, (id, client.is_text));
         match (target, &self.settings.target) {
             (Some(target), _) => caller.post(target, Kind::LUA, self.session, payload),
             (None, Target::Remote { node, address }) => {
@@ -247,9 +252,14 @@ impl Worker {
     // ---- to clients ----
 
     /// Writes a packet to a client.
-    fn write(&mut self, context: &Context<Self>, id: SocketId, body: &[u8]) -> Result<(), Error> {
-        let client = self.clients.get(&id).ok_or_else(|| unknown(id))?;
-        let packet = self.encode(body, client.is_text)?;
+    fn write(
+        &mut self,
+        context: &Context<Self>,
+        id: SocketId,
+        body: &[u8],
+        is_text: bool,
+    ) -> Result<(), Error> {
+        let packet = self.encode(body, is_text)?;
         self.write_packet(context, id, packet);
         Ok(())
     }
@@ -317,7 +327,10 @@ impl Worker {
 
     fn execute(&mut self, context: &Context<Self>, command: Command<'_>) -> Result<Payload, Error> {
         match command {
-            Command::Write(id, body) => self.write(context, id, body)?,
+            Command::Write(id, body) => {
+                let is_text = self.clients.get(&id).ok_or_else(|| unknown(id))?.is_text;
+                self.write(context, id, body, is_text)?;
+            }
             Command::Kick(id) => self.close(context, id),
             Command::Forward(id, agent) => {
                 self.clients.get_mut(&id).ok_or_else(|| unknown(id))?.agent = agent;
@@ -417,7 +430,7 @@ impl Service for Worker {
                 }
             });
         }
-        if settings.packets_per_second > 0 || settings.bytes_per_second > 0 {
+        if settings.has_rates() {
             let context_release = context.clone();
             context.spawn(async move {
                 loop {
@@ -435,7 +448,7 @@ impl Service for Worker {
     }
 
     fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
-        let Some(id) = self.calls.remove(&session) else {
+        let Some((id, is_text)) = self.calls.remove(&session) else {
             return;
         };
         let Some(client) = self.clients.get_mut(&id) else {
@@ -443,7 +456,7 @@ impl Service for Worker {
         };
         client.unanswered = client.unanswered.saturating_sub(1);
         let written = result.and_then(|payload| match payload.unpack::<Option<&[u8]>>()? {
-            Some(body) => self.write(context, id, body),
+            Some(body) => self.write(context, id, body, is_text),
             None => Ok(()),
         });
         if let Err(error) = written {

@@ -9,7 +9,7 @@ use skyring::config::{SPIN_US_MAX, THREADS_MAX};
 use skyring::limits::CHANNELS_MAX;
 use skyring_bench::{CALLS_PER_SECOND_MAX, Objective, TargetUrl};
 
-use super::{ab, chaos, compare, history, ledger, peers, record, scenario, targets};
+use super::{ab, chaos, compare, gate, history, ledger, nodes, peers, record, scenario, targets};
 use crate::shared::runtime::RuntimeArgument;
 
 const EXAMPLES: &str = "\
@@ -31,6 +31,7 @@ Examples:
   skyring bench targets               the performance targets, and whether they are met
   skyring bench peers                 Skyring beside bare loops, Redis, Erlang and others
   skyring bench ledger                proof that no call is lost while connections are cut
+  skyring bench nodes                 a hundred nodes on this machine: memory, idle time, failures
 
 In a closed loop, the default, a caller begins its next call when its last one is answered. With --rate, an open \
 loop, each call has a time at which it is due, and its latency is measured from that time, even if the call waits \
@@ -149,9 +150,19 @@ pub(super) enum Action {
     Soak(ledger::SoakArguments),
     /// Run a TCP proxy that cuts, delays, trickles and stalls
     Chaos(chaos::Arguments),
+    /// Run many nodes that are connected to each other, kill one, and part the network
+    Nodes(nodes::Arguments),
+    /// Measure a gate with many clients: memory, echo rate and latency
+    Gate(gate::Arguments),
+    /// Run a server of bench gate
+    #[command(hide = true)]
+    GateServer(gate::ServerArguments),
     /// Run the callee of a ledger
     #[command(hide = true)]
     LedgerNode(ledger::NodeArguments),
+    /// Run one of the nodes of `nodes`
+    #[command(hide = true)]
+    MeshNode(nodes::MemberArguments),
 }
 
 /// Parses a number of calls per second, with the suffix k or M for thousands or millions.
@@ -168,7 +179,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     seconds_within(text, SECONDS_MIN, SECONDS_MAX)
 }
 

@@ -5,10 +5,12 @@ mod ab;
 mod arguments;
 mod chaos;
 mod compare;
+mod gate;
 mod history;
 mod ledger;
 mod measure;
 mod network_faults;
+mod nodes;
 mod output;
 mod peers;
 mod plan;
@@ -44,8 +46,12 @@ pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
         Some(Action::Run(run)) => return scenario::run(&run),
         Some(Action::Ledger(ledger)) => return ledger::ledger(&ledger),
         Some(Action::Soak(soak)) => return ledger::soak(&soak),
+        Some(Action::Gate(gate)) => return gate::run(&gate),
+        Some(Action::GateServer(server)) => return gate::serve(&server),
         Some(Action::Chaos(chaos)) => return chaos::run(&chaos),
+        Some(Action::Nodes(nodes)) => return nodes::run(&nodes),
         Some(Action::LedgerNode(node)) => return ledger::run_node(&node),
+        Some(Action::MeshNode(member)) => return nodes::run_member(&member),
         None => {}
     }
     // Before the measurement, which may take minutes: a folder or a node may not exist.

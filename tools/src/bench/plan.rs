@@ -153,12 +153,12 @@ fn running(arguments: &Arguments) -> Result<Option<Running>, String> {
     else {
         return Ok(None);
     };
-    let Reach { map, security, name } = load_map(file)?;
+    let Reach { map, security, name } = load_map(file).map_err(|(_, cause)| cause)?;
     check_named(&map, file, node)?;
     let address = parse_address(service)?;
     Ok(Some(Running::Node(RunningNode {
         map,
-        security,
+        security: security.map(Box::new),
         caller: name,
         node: node.clone(),
         address,

@@ -180,7 +180,7 @@ fn place(
             (Reach::of(map.map_err(|error| usage(error.to_string()))?), name)
         }
         (Some(file), None) => {
-            let reach = load_map(&file).map_err(usage)?;
+            let reach = load_map(&file)?;
             let node = next(arguments, "NODE is missing")?.to_string_lossy().into_owned();
             check_named(&reach.map, &file, &node).map_err(|cause| (EXIT_FAILURE, cause))?;
             (reach, node)

@@ -1,18 +1,11 @@
 //! One call or send to a service, from a temporary node with one shard.
 
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use skyring::log::Destination;
-use skyring::{Address, Error, Handle, Node, Payload};
+use skyring::{Address, Error, Handle, Payload};
 
 use crate::shared::cluster_map::Reach;
-
-/// Time between two checks for a failed connect.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Discards the log of the calling node: the error has the same cause.
-const LOG_SINK: &str = "/dev/null";
+use crate::shared::temporary_node;
 
 /// A call or a send.
 #[derive(Debug)]
@@ -27,15 +20,7 @@ pub(super) struct Request {
 
 /// Starts a node, makes the request from it, and stops it.
 pub(super) fn call(request: Request) -> Result<Payload, Error> {
-    let builder = request
-        .reach
-        .prepare(Node::builder())
-        // Only the timeout of the request limits the call.
-        .down_after(Duration::ZERO)
-        .log_to(Destination::File(LOG_SINK.into()));
-    let node = builder.start().map_err(|error| Error::System {
-        what: error.to_string().into(),
-    })?;
+    let node = temporary_node::start(request.reach)?;
     let (name, address, payload) = (request.node.clone(), request.address, request.payload);
     let (timeout, is_send) = (request.timeout, request.is_send);
     let answer = node.run(move |caller| async move {
@@ -50,36 +35,7 @@ pub(super) fn call(request: Request) -> Result<Payload, Error> {
             answer => answer.map(|_| Payload::default()),
         }
     });
-    let answer = answer?;
-    let answer = loop {
-        match answer.recv_timeout(POLL_INTERVAL) {
-            Ok(answer) => break answer,
-            Err(RecvTimeoutError::Disconnected) => break Err(Error::ShuttingDown),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(error) = unreachable_error(&node, &request.node) {
-                    break Err(error);
-                }
-            }
-        }
-    };
+    let answer = temporary_node::answer(&node, &request.node, &answer?);
     node.stop();
     answer
-}
-
-/// The error of an unreachable peer, if an attempt to connect has failed. The engine retries until the deadline of
-/// the call, which is right for a node of a cluster; a command reports the failure at once.
-fn unreachable_error(node: &Node, name: &str) -> Option<Error> {
-    if node.metrics().connects_failed.get() == 0 {
-        return None;
-    }
-    // A call that times out before it is sent fails with the error of the connection.
-    let name = name.to_owned();
-    let answer = node.block_on(move |caller| async move {
-        let call = caller.node(name).call(Handle::NONE, &"");
-        call.timeout(Duration::from_millis(1)).await
-    });
-    match answer {
-        Ok(Err(error @ (Error::Unreachable { .. } | Error::Denied { .. }))) => Some(error),
-        _ => None,
-    }
 }

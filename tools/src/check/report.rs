@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use skyring::config::{LogTime, NodeConfig, NodeEntry};
-use skyring::{ClusterMap, Security};
+use skyring::config::{LogTime, NodeConfig, NodeEntry, WhenDown};
+use skyring::{ClusterMap, Security, Tls};
 
 use crate::shared::output::escape_line;
 
@@ -62,6 +62,21 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
             format!("{} to {name}", counted(*channels as usize, "channel")),
         );
     }
+    let while_down = |when_down: &WhenDown| match when_down {
+        WhenDown::Fail => "fail at once",
+        WhenDown::Wait => "wait until their deadline",
+    };
+    if let Some(when_down) = &map.when_down_default {
+        let what = while_down(when_down);
+        lines.add("__when_down", format!("calls to nodes that are down {what}"));
+    }
+    for (name, when_down) in &map.when_down_by_node {
+        let what = while_down(when_down);
+        lines.add(
+            &format!("__when_down.{name}"),
+            format!("calls to {name} while it is down {what}"),
+        );
+    }
     let nowaiting = match map.nowaiting {
         Some(true) => "calls to nodes that are not named here fail at once",
         _ => "calls to nodes that are not named here wait for a reload that names them",
@@ -75,13 +90,36 @@ pub(super) fn map_report(file: &Path, map: &ClusterMap, warnings: &[String]) -> 
     text
 }
 
+/// For whom the certificate is, and for how long; the key is not shown.
+fn tls_report(tls: &Tls) -> String {
+    let days = tls.days_left().map_or_else(String::new, |days| match days {
+        0 => ", for less than a day".to_owned(),
+        days => format!(
+            ", for {} more",
+            counted(usize::try_from(days).unwrap_or(usize::MAX), "day")
+        ),
+    });
+    let names = tls.names().join(", ");
+    format!("the certificate is for {names}{days}: only nodes with one from the same CA are served")
+}
+
 /// Whom the node talks to; the secrets themselves are not shown.
 fn security_report(security: &Security) -> Vec<(&'static str, String)> {
-    let secrets = match security.secret_count() {
-        1 => "set: only nodes that prove it are served".to_owned(),
-        count => format!("{count} are set: only nodes that prove one of them are served"),
-    };
-    let mut report = vec![("cluster_secret", secrets)];
+    let mut report = Vec::new();
+    match security.secret_count() {
+        0 => {}
+        1 => report.push((
+            "cluster_secret",
+            "set: only nodes that prove it are served".to_owned(),
+        )),
+        count => {
+            let text = format!("{count} are set: only nodes that prove one of them are served");
+            report.push(("cluster_secret", text));
+        }
+    }
+    if let Some(tls) = security.tls() {
+        report.push(("tls", tls_report(tls)));
+    }
     let networks: Vec<String> = security
         .skynet_networks()
         .iter()
@@ -208,6 +246,12 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
         milliseconds => milliseconds.to_string(),
     };
     lines.add("call_timeout_ms", timeout);
+    if config.when_down == WhenDown::Wait {
+        lines.add(
+            "when_down",
+            "calls to nodes that are down wait until their deadline",
+        );
+    }
     if let Some(runtime) = config.runtime {
         lines.add("runtime", runtime.name());
     }

@@ -114,6 +114,6 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 
 fn show(source: &Source, timeout: Duration) -> Result<String, String> {
     let nodes = source.nodes()?;
-    let states = states::ask(&nodes, timeout)?;
+    let states = states::ask(source, &nodes, timeout)?;
     Ok(table::text(&nodes, &states))
 }

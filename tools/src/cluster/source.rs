@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use skyring::config::{Checked, Discovery, NodeAddress, NodeEntry};
-use skyring::{ClusterMap, discovery};
+use skyring::{ClusterMap, Security, discovery};
 
 use super::edit;
+use crate::shared::cluster_map::Reach;
 
 /// The sources of one cluster.
 pub(super) struct Source {
     map: Option<ClusterMap>,
     discovery: Discovery,
+    /// The secret and the name of the node whose config it is, with which others are reached.
+    security: Option<Security>,
+    name: String,
 }
 
 /// A node, and what names it.
@@ -32,6 +36,8 @@ impl Source {
             Checked::Map(map, _) => Ok(Source {
                 map: Some(map),
                 discovery: Discovery::default(),
+                security: None,
+                name: String::new(),
             }),
             Checked::Node(config, map) => {
                 let discovery = config.discovery.unwrap_or_default();
@@ -41,7 +47,12 @@ impl Source {
                         file.display()
                     ));
                 }
-                Ok(Source { map, discovery })
+                Ok(Source {
+                    map,
+                    discovery,
+                    security: config.security,
+                    name: config.open.unwrap_or_default(),
+                })
             }
         }
     }
@@ -52,7 +63,21 @@ impl Source {
         if discovery.etcd.is_none() && discovery.dns.is_none() {
             return Err("--discovery: neither etcd nor dns is in it".to_owned());
         }
-        Ok(Source { map: None, discovery })
+        Ok(Source {
+            map: None,
+            discovery,
+            security: None,
+            name: String::new(),
+        })
+    }
+
+    /// How a node with this map reaches the others.
+    pub(super) fn reach(&self, map: ClusterMap) -> Reach {
+        Reach {
+            map,
+            security: self.security.clone(),
+            name: self.name.clone(),
+        }
     }
 
     /// The nodes by name. What etcd or DNS says of a node goes before what the map file says.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use skyring::log::Destination;
 use skyring::{ClusterMap, Node as Engine, NodeState};
 
-use super::source::Node;
+use super::source::{Node, Source};
 
 /// Time between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -14,8 +14,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// What the failure detector needs beyond its time.
 const GRACE_TIME: Duration = Duration::from_millis(500);
 
-/// Connects to all nodes, and returns the state of each; a node that is turned off has none.
+/// Connects to all nodes, as the source says, and returns the state of each; a node that is turned off has none.
 pub(super) fn ask(
+    source: &Source,
     nodes: &BTreeMap<String, Node>,
     timeout: Duration,
 ) -> Result<BTreeMap<String, NodeState>, String> {
@@ -31,9 +32,10 @@ pub(super) fn ask(
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let node = Engine::builder()
+    let node = source
+        .reach(map)
+        .prepare(Engine::builder())
         .down_after(timeout)
-        .map(map)
         .log_to(Destination::File("/dev/null".into()))
         .start()
         .map_err(|error| error.to_string())?;

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, access};
-use skyring::ClusterMap;
 use skyring::config::{NodeAddress, NodeConfig};
+use skyring::{ClusterMap, Tls};
 
 use super::facts::Facts;
 use super::finding::{Finding, Level, counted};
@@ -32,6 +32,8 @@ pub(super) fn judge(config: &NodeConfig, map: Option<&ClusterMap>, facts: &Facts
         shards(config.threads, facts.processors),
     ];
     findings.extend(config.logger.as_deref().map(log));
+    let tls = config.security.as_ref().and_then(|security| security.tls());
+    findings.extend(tls.map(certificate).into_iter().flatten());
     if let Some(map) = map {
         let own = config.open.as_deref();
         let address = |name: &str| map.nodes.get(name).and_then(|entry| entry.address());
@@ -46,6 +48,32 @@ pub(super) fn judge(config: &NodeConfig, map: Option<&ClusterMap>, facts: &Facts
         findings.extend(peers(others.collect()));
     }
     findings
+}
+
+/// Whether other nodes will accept the node's certificate, and for how long. Files that cannot be used make the config
+/// invalid.
+fn certificate(tls: &Tls) -> Vec<Finding> {
+    let warnings = tls.warnings();
+    match tls.days_left() {
+        Some(days) if warnings.is_empty() => {
+            let text = format!(
+                "the certificate is for {}, for {days} days more",
+                tls.names().join(", ")
+            );
+            vec![Finding::new(Level::Ok, "tls", text)]
+        }
+        left => {
+            let level = match left {
+                Some(_) => Level::Warning,
+                None => Level::Failure,
+            };
+            let finding = |text: &String| {
+                let text = format!("{text}; make or order a new one, the node reads it without a restart");
+                Finding::new(level, "tls", text)
+            };
+            warnings.iter().map(finding).collect()
+        }
+    }
 }
 
 fn shards(threads: usize, processors: usize) -> Finding {

@@ -1,6 +1,6 @@
 //! `skyring run`: one node, from its config to the signal that stops it.
 //!
-//! SIGHUP opens the log file again. The first SIGINT or SIGTERM stops the node gracefully: exit code 0. A second one ends the process at once, and so
+//! SIGHUP opens the log file and reads the certificates again. The first SIGINT or SIGTERM stops the node gracefully: exit code 0. A second one ends the process at once, and so
 //! does the expiry of the stop timeout, during the start and during the stop.
 
 mod daemon;
@@ -32,14 +32,17 @@ A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster
   services = { sdb = { \"simpledb\", restart = \"always\" } }   start it again after its end
   call_timeout_ms = 30000          timeout of calls to other nodes; 0 = none
   down_after_ms = 2000             a node without a sign of life for so long is down; 0 = never
+  when_down = \"wait\"               calls to a node that is down wait for it; \"fail\" = they fail at once
   stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight, and then for services
+  slow_call_ms = 100               log calls that take longer, with their stages; 0 = none
   runtime = \"uring\"                what runs the shards: uring or glommio
   admin = \"127.0.0.1:8100\"         health, metrics and status over HTTP
   daemon = \"./skyring.pid\"         run in the background; the file has the process id
   spin_us = 0                      shards poll this long before they sleep; uses processor time
 
 
-The log goes to the standard output unless `logger` names a file, which SIGHUP opens again. SIGINT (Ctrl-C) or SIGTERM stops the \
+The log goes to the standard output unless `logger` names a file, which SIGHUP opens again, as it reads certificates \
+again. SIGINT (Ctrl-C) or SIGTERM stops the \
 node once the calls of its peers have finished, exit code 0; a second signal ends it at once. An invalid config is reported in one \
 line, exit code 2.";
 
@@ -123,7 +126,10 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     loop {
         match signals.wait(manager.time_left()) {
             Some(Request::Stop) => break,
-            Some(Request::ReopenLog) => node.reopen_log(),
+            Some(Request::Reload) => {
+                node.reopen_log();
+                node.reload_certificates();
+            }
             None => manager.report_alive(&node),
         }
     }

@@ -42,8 +42,8 @@ pub(super) fn stop() {
 pub(super) enum Request {
     /// To stop the node.
     Stop,
-    /// To open the log file again.
-    ReopenLog,
+    /// To open the log file, and to read the certificates, again.
+    Reload,
 }
 
 /// The signals that were caught.
@@ -74,7 +74,7 @@ impl Watched {
                 return Some(Request::Stop);
             }
             if self.reopens.swap(false, Ordering::AcqRel) {
-                return Some(Request::ReopenLog);
+                return Some(Request::Reload);
             }
             if woken.is_err() {
                 return None;

@@ -1,15 +1,17 @@
-//! Cluster maps and addresses of services, as `call` and `bench` take them from a command line.
+//! Cluster maps and addresses of services, as `call`, `bench` and `cluster` take them from a command line.
 
 use std::path::Path;
 
 use skyring::config::Checked;
 use skyring::{Address, ClusterMap, NodeBuilder, Security};
 
+use super::output::{EXIT_FAILURE, EXIT_USAGE};
+
 /// What a file says about reaching a cluster.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reach {
     pub(crate) map: ClusterMap,
-    /// The cluster secret, if the file is the config of a node that has one.
+    /// The cluster secret and the certificate, if the file is the config of a node that has them.
     pub(crate) security: Option<Security>,
     /// The name of that node, under which the cluster is called; empty for none.
     pub(crate) name: String,
@@ -34,20 +36,28 @@ impl Reach {
     }
 }
 
-/// Loads a cluster map: the file itself, or the map that a node config names, and then that config's secret too.
-pub(crate) fn load_map(file: &Path) -> Result<Reach, String> {
-    match skyring::config::check(file) {
-        Ok(Checked::Map(map, _)) => Ok(Reach::of(map)),
-        Ok(Checked::Node(config, Some(map))) => Ok(Reach {
-            map,
-            security: config.security,
-            name: config.open.unwrap_or_default(),
-        }),
-        Ok(Checked::Node(_, None)) => Err(format!(
-            "{}: a node config that names no cluster map",
-            file.display()
-        )),
-        Err(error) => Err(error.to_string()),
+/// Loads a cluster map: the file itself, or the map that a node config names and what its `discovery` finds, and then that
+/// config's secret too. An error is the exit code and the cause.
+pub(crate) fn load_map(file: &Path) -> Result<Reach, (u8, String)> {
+    let usage = |cause: String| (EXIT_USAGE, cause);
+    match skyring::config::check(file).map_err(|error| usage(error.to_string()))? {
+        Checked::Map(map, _) => Ok(Reach::of(map)),
+        Checked::Node(config, map) => {
+            let discovery = config.discovery.unwrap_or_default();
+            if map.is_none() && discovery.etcd.is_none() && discovery.dns.is_none() {
+                let cause = "a node config that names no cluster map and has no discovery";
+                return Err(usage(format!("{}: {cause}", file.display())));
+            }
+            let mut map = map.unwrap_or_default();
+            // What is found goes before what the file says.
+            let found = skyring::discovery::map(&discovery);
+            map.merge(found.map_err(|error| (EXIT_FAILURE, error.to_string()))?);
+            Ok(Reach {
+                map,
+                security: config.security,
+                name: config.open.unwrap_or_default(),
+            })
+        }
     }
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod output_file;
 pub(crate) mod programs;
 pub(crate) mod runtime;
 pub(crate) mod status_line;
+pub(crate) mod temporary_node;
 pub(crate) mod values;

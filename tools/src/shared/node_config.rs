@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use skyring::config::{ConfigError, NodeConfig};
-use skyring::{ClusterMap, Kinds};
+use skyring::{ClusterMap, Error, Kinds};
 use skyring_lua::First;
 
 /// Why a config is invalid.
@@ -25,6 +25,16 @@ pub(crate) enum NodeConfigError {
         known: String,
         /// An addition to the message, or nothing.
         hint: String,
+    },
+    /// The arguments of a service are wrong.
+    #[error("{file}: services.{name}: {error}", file = .file.display())]
+    Arguments {
+        /// The config.
+        file: PathBuf,
+        /// The service.
+        name: String,
+        /// What it says of them.
+        error: Error,
     },
     /// The service in Lua that is to take the log lines has no file.
     #[error("{file}: logger: with logservice = \"snlua\" it names a service in Lua, and there is no {files}", file = .file.display())]
@@ -48,7 +58,7 @@ pub(crate) fn load_node(path: &Path) -> Result<(NodeConfig, Option<ClusterMap>),
     Ok((config, map))
 }
 
-/// Checks that this program has every kind of service that the config starts.
+/// Checks that this program has every kind of service that the config starts, and the arguments of its services.
 ///
 /// The engine checks that too, but only after it has started the services that come before.
 pub(crate) fn check_kinds(config: &NodeConfig) -> Result<(), NodeConfigError> {
@@ -66,6 +76,13 @@ pub(crate) fn check_kinds(config: &NodeConfig) -> Result<(), NodeConfigError> {
             let key = format!("services.{name}");
             return Err(unknown(&key, &service.kind, String::new()));
         }
+        kinds
+            .check(&service.kind, &service.arguments)
+            .map_err(|error| NodeConfigError::Arguments {
+                file: config.file.clone(),
+                name: name.clone(),
+                error,
+            })?;
     }
     if let Some(service) = &config.log_service {
         if !is_known(&service.kind) {

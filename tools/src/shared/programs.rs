@@ -32,3 +32,14 @@ pub(crate) fn rig_node_program() -> io::Result<Program> {
         arguments: &["bench", "ledger-node"],
     })
 }
+
+/// The program that runs one of many nodes which are connected to each other, as a process which ends with this one.
+///
+/// # Errors
+/// When the path of this program is not known.
+pub(crate) fn mesh_node_program() -> io::Result<Program> {
+    Ok(Program {
+        file: std::env::current_exe()?,
+        arguments: &["bench", "mesh-node"],
+    })
+}

@@ -188,10 +188,23 @@ fn an_address_of_another_machine() {
 
 #[test]
 fn arguments_that_a_service_does_not_accept() {
-    let folder = Folder::new();
-    let config = folder.write("config", "services = { e = 'echo loudly' }");
-    let cause = "echo takes no arguments, and got \"loudly\"";
-    assert_refused("run", &config, &["/config: services.e: ", cause]);
+    let loud = "echo takes no arguments, and got \"loudly\"";
+    assert_invalid(
+        "services = { e = 'echo loudly' }",
+        &["config: services.e: ", loud],
+    );
+    assert_invalid(
+        "services = { e = 'keyed echo loudly' }",
+        &["config: services.e: ", loud],
+    );
+    assert_invalid(
+        "services = { front = 'gate 0.0.0.0:8888 .game 20 colour=red' }",
+        &["config: services.front: ", "colour"],
+    );
+    assert_invalid(
+        "services = { front = 'gate 0.0.0.0 .game' }",
+        &["config: services.front: ", "\"0.0.0.0\" has no port"],
+    );
 }
 
 #[test]

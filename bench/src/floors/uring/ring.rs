@@ -16,14 +16,13 @@ use std::io;
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use crate::floors::call_loop::SILENCE_MAX;
+use crate::ring::buffers::Buffers;
 
 /// Slots of the submission queue; at most two operations are in flight.
 const RING_DEPTH: u32 = 8;
@@ -51,86 +50,6 @@ const AT_ONCE_TIME_MAX: Duration = Duration::from_millis(100);
 /// Turns that the end of a ring may take.
 const CLOSING_TURNS_MAX: usize = 64;
 
-/// Memory that the kernel receives into, and the ring through which it gets that memory.
-struct Buffers {
-    entries: NonNull<Entries>,
-    bytes: NonNull<[u8]>,
-    tail: u16,
-}
-
-/// Aligned as the kernel requires it of a ring of buffers.
-#[repr(C, align(4096))]
-struct Entries([BufRingEntry; BUFFERS as usize]);
-
-impl Buffers {
-    fn new() -> Buffers {
-        // SAFETY: the type is plain integers, for which all zeroes is a valid value.
-        let entries: Box<Entries> = Box::new(unsafe { mem::zeroed() });
-        let bytes = vec![0; BUFFER_BYTES * usize::from(BUFFERS)].into_boxed_slice();
-        let mut buffers = Buffers {
-            entries: NonNull::from(Box::leak(entries)),
-            bytes: NonNull::from(Box::leak(bytes)),
-            tail: 0,
-        };
-        for buffer in 0..BUFFERS {
-            buffers.provide(buffer);
-        }
-        buffers
-    }
-
-    /// The bytes that the kernel has received into a buffer that it has returned.
-    fn received(&self, buffer: u16, length: usize) -> &[u8] {
-        assert!(
-            buffer < BUFFERS && length <= BUFFER_BYTES,
-            "a completion names memory that is not ours"
-        );
-        // SAFETY: within the allocation, as was just checked; the kernel does not write to a buffer that it
-        // has returned, until `provide`, which needs `&mut self`.
-        unsafe {
-            std::slice::from_raw_parts(
-                self.bytes
-                    .cast::<u8>()
-                    .as_ptr()
-                    .add(usize::from(buffer) * BUFFER_BYTES),
-                length,
-            )
-        }
-    }
-
-    /// Provides the kernel with a buffer to receive into.
-    fn provide(&mut self, buffer: u16) {
-        let first = self.entries.cast::<BufRingEntry>().as_ptr();
-        // SAFETY: the index is below the number of entries, and the kernel, which only reads entries, does
-        // not read this one before the tail has passed it. The tail is where the kernel's interface has
-        // it, in a field of the first entry that the three setters do not write to.
-        unsafe {
-            let entry = &mut *first.add(usize::from(self.tail % BUFFERS));
-            entry.set_addr(
-                self.bytes
-                    .cast::<u8>()
-                    .as_ptr()
-                    .add(usize::from(buffer) * BUFFER_BYTES) as u64,
-            );
-            entry.set_len(BUFFER_BYTES as u32);
-            entry.set_bid(buffer);
-            self.tail = self.tail.wrapping_add(1);
-            AtomicU16::from_ptr(BufRingEntry::tail(first).cast_mut()).store(self.tail, Ordering::Release);
-        }
-    }
-
-    /// Frees the memory.
-    ///
-    /// # Safety
-    /// The kernel must have no operation in flight that may use it, nor get one any more.
-    unsafe fn free(&self) {
-        // SAFETY: both came from boxes in `new`; the rest is the caller's promise.
-        unsafe {
-            drop(Box::from_raw(self.entries.as_ptr()));
-            drop(Box::from_raw(self.bytes.as_ptr()));
-        }
-    }
-}
-
 /// One connection on an io_uring of its own.
 pub(super) struct Ring {
     ring: IoUring,
@@ -154,13 +73,8 @@ impl Ring {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .build(RING_DEPTH)?;
-        let buffers = Buffers::new();
-        let address = buffers.entries.as_ptr() as u64;
-        // SAFETY: the entries live until `Drop`, which frees them after the receive has ended.
-        unsafe {
-            ring.submitter()
-                .register_buf_ring_with_flags(address, BUFFERS, GROUP, 0)?
-        };
+        let buffers = Buffers::new(BUFFERS, BUFFER_BYTES);
+        buffers.register(&ring, GROUP)?;
         Ok(Ring {
             ring,
             socket,

@@ -97,6 +97,7 @@ impl World {
         let access = is_closed.then(access);
         let mut caller = CallerLink::new(CallerLimits {
             out_buffer_bytes_max: OUT_BUFFER_BYTES_MAX,
+            released_at_once_min: 2,
             ..CallerLimits::default()
         });
         caller.set_access(access.clone());
@@ -135,6 +136,7 @@ impl World {
             nonce,
             resume: Resumption::New,
             attempt: 0,
+            traces: false,
         }
     }
 

@@ -31,6 +31,7 @@ use super::{
     Access, Dialect, MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, PARTIAL_MESSAGES_MAX, ProtocolError,
     REASSEMBLY_BYTES_MAX, RETAINED_BYTES_MAX,
 };
+use crate::limits::TRACE_KEPT_BYTES_MAX;
 use crate::native::{
     Awaited, ErrorCode, FrameKind, FrameReader, Header, Hello, HelloError, NamesIn, error_frame, put_frame,
     put_pong,
@@ -43,10 +44,6 @@ const NAME_NOT_FOUND: &[u8] = b"name not found";
 
 /// The answer of Skynet to inconsistent parts of a request.
 const INVALID_PARTS: &[u8] = b"Invalid large req";
-
-/// A trace tag longer than this, in bytes, is dropped: the tags of Skynet are short, and unfinished messages keep
-/// theirs.
-pub const TRACE_KEPT_BYTES_MAX: usize = 255;
 
 /// Bytes that an unfinished message may hold besides its parts: its name and its trace tag.
 const KEPT_BYTES_MAX: usize = NAME_BYTES_MAX + TRACE_KEPT_BYTES_MAX;
@@ -148,6 +145,7 @@ pub struct CalleeLink {
     stage: Stage,
     framer: Framer,
     partials: Reassembly<Kept>,
+    /// The trace tag of the next request.
     trace: Option<Bytes>,
     frames: FrameReader,
     names: NamesIn,
@@ -384,6 +382,7 @@ impl CalleeLink {
         let partials = self.partials.held_bytes() + self.partials.list_bytes();
         let kept = self.partials.len() * KEPT_BYTES_MAX;
         let input = self.framer.held_bytes() + self.frames.held_bytes() + self.names.held_bytes();
+        let input = input + self.trace.as_ref().map_or(0, Bytes::len);
         input + partials + kept + self.out.held_bytes() + self.retained.held_bytes()
     }
 

@@ -35,7 +35,7 @@ impl CalleeLink {
         state: u64,
         resolve: impl FnOnce(&[u8]) -> Option<u32>,
     ) -> Option<ResolvedRequest> {
-        if self.stage != Stage::Native {
+        if self.stage != Stage::Native || self.trace.is_some() {
             return None;
         }
         let names = &mut self.names;
@@ -100,13 +100,14 @@ impl CalleeLink {
                         address,
                         session: header.session,
                         payload,
-                        trace: None,
+                        trace: self.trace.take(),
                         source: header.source,
                         shard: header.shard,
                         remaining_ms: (header.remaining_ms != 0).then_some(header.remaining_ms),
                     })));
                 }
                 FrameKind::DefineName => self.names.define(header.target, &payload)?,
+                FrameKind::Trace => self.trace = Some(Bytes::copy_from_slice(&payload)),
                 FrameKind::Ping => put_pong(&mut self.out, header.session),
                 FrameKind::Pong => {}
                 FrameKind::Ack => self.take_ack(&header)?,
@@ -135,6 +136,7 @@ impl CalleeLink {
         self.packages_seen += 1;
         self.requests_seen += 1;
         self.note_received(0);
+        self.trace = None;
         let limit = self.limits.message_bytes_max;
         self.refuse_too_large(session, length as usize, limit);
         Ok(())

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{CalleeLink, Inbound, PendingHello, Stage};
-use crate::link::ProtocolError;
+use crate::link::{Access, ProtocolError};
 use crate::native::{
     Awaited, FrameKind, HELLO_BYTES_MAX, Hash, Hello, HelloError, PROOF_BYTES, Step, Unproved,
 };
@@ -16,6 +16,10 @@ use crate::skynet::{
 
 /// The longest first package where it must be a hello, in bytes: the type, the handle 0, the session and the hello.
 const FIRST_PACKAGE_BYTES_MAX: usize = 1 + 4 + 4 + HELLO_BYTES_MAX;
+
+/// How a TLS connection begins: a record with a part of the handshake, in the versions 3.x. As a package it would be one
+/// of 5,635 bytes of a type that is shorter, or that is not the first one.
+const TLS_BEGINNING: [std::ops::RangeInclusive<u8>; 3] = [0x16..=0x16, 3..=3, 1..=4];
 
 impl CalleeLink {
     /// Whether a hello must still come, or its answer, or the proof that follows that.
@@ -31,8 +35,14 @@ impl CalleeLink {
     /// Writes the answer to a hello, with a proof if the hello has one; returns the stage after it.
     pub(super) fn answer(&mut self, pending: &PendingHello, answer: &Hello) -> Result<Stage, HelloError> {
         let (payload, stage) = match (&self.access, pending.proved) {
-            (Some(access), Some((index, hello))) => {
-                let prove = |hash: &Hash| access.secrets.answer_proof(index, &hello, hash).to_vec();
+            (
+                Some(Access {
+                    secrets: Some(secrets),
+                    ..
+                }),
+                Some((index, hello)),
+            ) => {
+                let prove = |hash: &Hash| secrets.answer_proof(index, &hello, hash).to_vec();
                 let (payload, answer) = answer.pack_proved(prove)?;
                 let awaited = Awaited { index, hello, answer };
                 let stage = match fault!(ProofNotAwaited) {
@@ -50,13 +60,17 @@ impl CalleeLink {
 
     /// The first package where it must be a hello.
     pub(super) fn poll_guarded(&mut self) -> Result<Option<Inbound>, ProtocolError> {
+        self.refuse_tls()?;
+        if self.may_be_tls() {
+            return Ok(None);
+        }
         if self
             .framer
             .next_length()
             .is_some_and(|bytes| bytes > FIRST_PACKAGE_BYTES_MAX)
         {
             self.stage = Stage::Refused;
-            return Err(Unproved::TooLong.into());
+            return Err(self.plain_or(Unproved::TooLong).into());
         }
         let Some(package) = self.framer.next_package() else {
             return Ok(None);
@@ -73,10 +87,44 @@ impl CalleeLink {
                 self.hello(session, &payload)
             }
             RequestFrame::Small { session, .. } => {
-                Err(self.refuse_unproved(session, Unproved::SkynetDialect))
+                Err(self.refuse_unproved(session, self.plain_or(Unproved::SkynetDialect)))
             }
-            _ => Err(Unproved::SkynetDialect.into()),
+            _ => Err(self.plain_or(Unproved::SkynetDialect).into()),
         }
+    }
+
+    /// The reason of a refusal: where TLS is required it is the missing TLS, whatever came.
+    fn plain_or(&self, reason: Unproved) -> Unproved {
+        match &self.access {
+            Some(access) if access.is_plain => Unproved::Plain,
+            _ => reason,
+        }
+    }
+
+    /// Refuses a peer that begins with TLS, which this end does not speak: its first bytes are those of no package.
+    /// Its answer is no TLS, by which the peer knows.
+    pub(super) fn refuse_tls(&mut self) -> Result<(), ProtocolError> {
+        let is_tls = self.packages_seen == 0 && self.framer.begins_with(&TLS_BEGINNING);
+        match is_tls {
+            true => Err(self.refuse_unproved(1, Unproved::Tls)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the first bytes are those of TLS, and the one that tells has not come.
+    fn may_be_tls(&self) -> bool {
+        let [first, second, _] = TLS_BEGINNING;
+        self.framer.begins_with(&[first.clone(), second.clone()])
+            && !self.framer.begins_with(&[first, second, 0..=u8::MAX])
+    }
+
+    /// Refuses the pending hello of a peer whose certificate is for another name. Nothing more comes out.
+    pub fn deny_hello(&mut self, reason: Unproved) -> ProtocolError {
+        let session = match &self.stage {
+            Stage::HelloPending(pending) => pending.session,
+            _ => 0,
+        };
+        self.refuse_unproved(session, reason)
     }
 
     /// Checks the offer of a hello; returns the secret that both ends have, and the hash of the hello. `None` for a
@@ -91,7 +139,13 @@ impl CalleeLink {
         let Some(access) = &self.access else {
             return Ok(None);
         };
-        match access.secrets.check_offers(&hello.nonce, &hash, proof) {
+        let Some(secrets) = access.secrets.as_ref().filter(|_| !access.is_plain) else {
+            return match access.is_plain && !access.allows_skynet {
+                true => Err(self.refuse_unproved(session, Unproved::Plain)),
+                false => Ok(None),
+            };
+        };
+        match secrets.check_offers(&hello.nonce, &hash, proof) {
             Ok(index) => Ok(Some((index, hash))),
             Err(Unproved::NoProof) if access.allows_skynet => Ok(None),
             Err(reason) => Err(self.refuse_unproved(session, reason)),
@@ -123,8 +177,9 @@ impl CalleeLink {
             },
         };
         self.packages_seen += 1;
-        let checked = match (self.frames.header().kind, &self.access) {
-            (FrameKind::Proof, Some(access)) => awaited.check(&access.secrets, &payload),
+        let secrets = self.access.as_ref().and_then(|access| access.secrets.as_ref());
+        let checked = match (self.frames.header().kind, secrets) {
+            (FrameKind::Proof, Some(secrets)) => awaited.check(secrets, &payload),
             _ => Err(Unproved::EarlyFrame),
         };
         if let Err(reason) = checked {

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage, TRACE_KEPT_BYTES_MAX};
-use crate::link::ProtocolError;
+use super::{CalleeLink, INVALID_PARTS, Inbound, Kept, PendingHello, Request, Stage};
+use crate::limits::TRACE_KEPT_BYTES_MAX;
 use crate::link::reassembly::Appended;
+use crate::link::{Access, ProtocolError};
 use crate::native::{ErrorCode, Hello, ReadHello};
 use crate::skynet::{
     RequestAddress, RequestFrame, decode_request, encode_error_response, encode_ok_response,
@@ -14,6 +15,7 @@ impl CalleeLink {
     /// The next input from received packages.
     #[inline]
     pub(super) fn poll_skynet(&mut self) -> Result<Option<Inbound>, ProtocolError> {
+        self.refuse_tls()?;
         while let Some(package) = self.framer.next_package() {
             self.packages_seen += 1;
             let request = match decode_request(package)? {
@@ -83,7 +85,7 @@ impl CalleeLink {
             Ok(ReadHello { hello, hash, proof }) => {
                 let proved = self.check_offer(session, &hello, hash, proof)?;
                 self.stage = Stage::HelloPending(PendingHello::new(session, &hello, proved));
-                if self.access.is_some() && proved.is_none() {
+                if self.access.as_ref().is_some_and(Access::needs_proof) && proved.is_none() {
                     self.refuse_hello();
                     return Ok(None);
                 }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use super::super::{MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, REASSEMBLY_BYTES_MAX, SESSIONS_MAX};
+use super::super::{
+    MESSAGE_BYTES_MAX, OUT_BUFFER_BYTES_MAX, REASSEMBLY_BYTES_MAX, RELEASED_AT_ONCE_MIN, SESSIONS_MAX,
+};
 use crate::Millis;
 use crate::link::Dialect;
 use crate::native::{ErrorCode, Hello};
@@ -23,6 +25,9 @@ pub struct CallerLimits {
     /// Whether messages are retained until the peer has acknowledged them, so that a session can be resumed after a
     /// broken connection. It needs a peer that does the same.
     pub is_resumed: bool,
+    /// Messages that are transmitted at once when a connection takes those that waited for it; the others follow in
+    /// steps that double.
+    pub released_at_once_min: usize,
 }
 
 impl Default for CallerLimits {
@@ -33,6 +38,7 @@ impl Default for CallerLimits {
             message_bytes_max: MESSAGE_BYTES_MAX,
             reassembly_bytes_max: REASSEMBLY_BYTES_MAX,
             is_resumed: true,
+            released_at_once_min: RELEASED_AT_ONCE_MIN,
         }
     }
 }

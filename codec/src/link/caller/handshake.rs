@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{CallerEvent, CallerLink, Ended, HANDSHAKE_MS_MAX};
 use crate::Millis;
-use crate::link::{Dialect, ProtocolError};
+use crate::link::{Access, Dialect, ProtocolError};
 use crate::native::{
     FrameKind, FrameReader, Hash, Header, Hello, HelloError, ReadHello, ShardsOut, Unproved, put_frame,
 };
@@ -33,14 +33,17 @@ impl CallerLink {
     pub(super) fn send_hello(&mut self, hello: Hello) -> Result<(), HelloError> {
         self.offer = Offer::default();
         let payload = match &self.access {
-            None => hello.pack()?,
-            Some(access) => {
+            None | Some(Access { secrets: None, .. }) => hello.pack()?,
+            Some(Access {
+                secrets: Some(secrets),
+                ..
+            }) => {
                 self.attempts += 1;
                 let attempt = self.attempts;
                 let hello = Hello { attempt, ..hello };
                 let proof = &mut self.offer.proof;
                 let (payload, hash) = hello.pack_proved(|hash| {
-                    *proof = access.secrets.offers(&hello.nonce, hash);
+                    *proof = secrets.offers(&hello.nonce, hash);
                     proof.clone()
                 })?;
                 self.offer.hello = hash;
@@ -92,6 +95,7 @@ impl CallerLink {
                     let proof = Bytes::copy_from_slice(&proof);
                     put_frame(&mut self.out, Header::new(FrameKind::Proof), &proof);
                 }
+                self.traces.is_taken = peer.traces;
                 self.shards = ShardsOut::new(self.channel, peer.threads);
                 self.begin(Dialect::Native, self.now);
                 Ok(Some(CallerEvent::Ready {
@@ -123,14 +127,14 @@ impl CallerLink {
 
     /// Checks the proof of the acceptor; returns the one that answers it. None without a cluster secret.
     fn check_answer(&self, hash: &Hash, proof: &[u8]) -> Result<Option<Hash>, Unproved> {
-        let Some(access) = &self.access else {
+        let Some(secrets) = self.access.as_ref().and_then(|access| access.secrets.as_ref()) else {
             return Ok(None);
         };
         if proof.is_empty() && !fault!(AnswerUnchecked) {
             return Err(Unproved::NoProof);
         }
         let Offer { hello, proof: offers } = &self.offer;
-        let index = access.secrets.check_answer(hello, hash, proof, offers)?;
-        Ok(Some(access.secrets.final_proof(index, hello, hash)))
+        let index = secrets.check_answer(hello, hash, proof, offers)?;
+        Ok(Some(secrets.final_proof(index, hello, hash)))
     }
 }

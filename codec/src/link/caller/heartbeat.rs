@@ -25,7 +25,14 @@ impl CallerLink {
     /// Does what the heartbeat requires at `now`.
     #[inline]
     pub(super) fn beat(&mut self, now: Millis) -> Result<Option<CallerEvent>, ProtocolError> {
-        match self.heartbeat.poll(now) {
+        let beat = match self.heartbeat.poll(now) {
+            Some(beat) => beat,
+            None => {
+                let is_idle = self.waits_for_nothing();
+                self.heartbeat.poll_silent(now, is_idle)
+            }
+        };
+        match beat {
             Beat::Wait => Ok(None),
             Beat::Ping(session) => {
                 self.put_ping(session);
@@ -62,6 +69,25 @@ impl CallerLink {
     /// The socket takes bytes again after it took none for a while: the peer reads, which is a sign of life.
     pub fn note_progress(&mut self) {
         self.heartbeat.note();
+    }
+
+    /// Sets how much longer than the interval this link delays its ping while it waits for nothing, in milliseconds; see
+    /// [`HeartbeatLimits::turn_ms`].
+    pub fn set_turn(&mut self, turn_ms: Millis) {
+        self.heartbeat.set_turn(turn_ms);
+    }
+
+    /// The peer was heard at this time on another connection between the two nodes. While this one waits for nothing, that
+    /// is a sign of life on it too; so it is only pinged when no other one is, or when it waits for something.
+    pub fn hear_elsewhere(&mut self, at: Millis) {
+        if self.waits_for_nothing() {
+            self.heartbeat.hear_elsewhere(at);
+        }
+    }
+
+    /// Whether the peer has nothing to answer, to acknowledge or to receive.
+    pub fn waits_for_nothing(&self) -> bool {
+        self.outstanding() == 0 && self.out_buffer_bytes() == 0 && !self.has_output()
     }
 
     /// How many pings were sent; [`CallerLink::pongs_received`] counts those that were answered.

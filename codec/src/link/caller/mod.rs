@@ -17,12 +17,18 @@ mod failures;
 mod handshake;
 mod heartbeat;
 mod native;
+mod release;
 mod resume;
 mod skynet;
+mod state;
+mod traces;
 
 pub(super) use resume::put_ack;
 
+pub use traces::{TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX};
+
 pub use event::{CallerEvent, CallerLimits, CallerRequest, ReplyError};
+pub use release::{RELEASE_PAUSE_MS, RELEASED_AT_ONCE_MAX, RELEASED_BYTES_AT_ONCE_MAX};
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -30,7 +36,9 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use self::handshake::Offer;
+use self::release::Release;
 use self::resume::{Ended, Resume};
+use self::traces::Traces;
 use super::deadlines::{Deadlines, GroupKey};
 use super::heartbeat::{Heartbeat, HeartbeatLimits};
 use super::queue::{Message, Queue, Target, cost};
@@ -97,6 +105,8 @@ pub struct CallerLink {
     sends_dropped: u64,
     heartbeat: Heartbeat,
     resume: Resume,
+    traces: Traces,
+    release: Release,
 }
 
 impl CallerLink {
@@ -135,6 +145,8 @@ impl CallerLink {
             sends_dropped: 0,
             heartbeat: Heartbeat::new(HeartbeatLimits::OFF),
             resume: Resume::new(limits.is_resumed),
+            traces: Traces::default(),
+            release: Release::new(),
         }
     }
 
@@ -187,8 +199,8 @@ impl CallerLink {
             payload,
         };
         let is_encoded = match self.stage {
-            Stage::Up(dialect) => self.encode(dialect, &mut message),
-            Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
+            Stage::Up(dialect) if !self.queue.has_waiting() => self.encode(dialect, &mut message),
+            Stage::Up(_) | Stage::Down | Stage::Handshake { .. } | Stage::Draining(_) => false,
         };
         self.queue.push(message, is_encoded);
         Ok(())
@@ -244,6 +256,9 @@ impl CallerLink {
     /// Encodes a message into the out-buffer; returns whether it is there.
     #[inline(always)]
     fn encode(&mut self, dialect: Dialect, message: &mut Message) -> bool {
+        if !self.traces.is_empty() {
+            self.encode_trace(dialect, message.number);
+        }
         match dialect {
             Dialect::Skynet => self.encode_skynet(message),
             Dialect::Native => {
@@ -284,24 +299,13 @@ impl CallerLink {
         Ok(())
     }
 
-    /// Encodes the queued messages for transmission, except those whose deadline is at or before `now`.
+    /// Begins to encode the queued messages for transmission, except those whose deadline is at or before `now`.
     fn begin(&mut self, dialect: Dialect, now: Millis) {
+        self.now = self.now.max(now);
         self.stage = Stage::Up(dialect);
-        self.heartbeat.start(self.now.max(now));
+        self.heartbeat.start(self.now);
         self.names.forget_definitions();
-        let mut queue = std::mem::replace(&mut self.queue, Queue::new());
-        queue.encode_waiting(|message| {
-            // An expired call gets its event from its deadline.
-            let is_late = message.deadline <= now;
-            self.sends_dropped += u64::from(is_late && message.session == 0);
-            let is_wanted = !is_late && is_wanted(&self.sessions, message) || fault!(LateSent);
-            let is_encoded = is_wanted && self.encode(dialect, message);
-            if !is_encoded {
-                release(&mut self.names, message);
-            }
-            is_encoded
-        });
-        self.queue = queue;
+        self.begin_release(dialect);
         self.stale = 0;
     }
 
@@ -328,11 +332,13 @@ impl CallerLink {
         self.queue.wait(|_| true);
         self.abandon();
         self.resume.clear();
+        self.traces.clear();
     }
 
     fn forget_connection(&mut self) {
         self.stage = Stage::Down;
         self.heartbeat.stop();
+        self.release.stop();
         self.partials.clear();
         if !fault!(InputKept) {
             self.framer.clear();
@@ -403,6 +409,9 @@ impl CallerLink {
             None => {
                 if self.resume.acks.is_due(now) {
                     self.put_ack();
+                }
+                if self.release.is_due(now) {
+                    self.continue_release();
                 }
                 self.beat(now)
             }
@@ -482,60 +491,12 @@ impl CallerLink {
         };
         let all = [
             self.deadlines.next(),
-            self.heartbeat.deadline(),
+            self.heartbeat.deadline(|| self.waits_for_nothing()),
             handshake,
             of_session,
+            self.release.deadline(),
         ];
         all.into_iter().flatten().min()
-    }
-
-    /// Calls without an event yet, not counting events that were not polled.
-    pub fn outstanding(&self) -> usize {
-        self.sessions.outstanding()
-    }
-
-    /// Whether no call is outstanding, no event is left to poll and no byte is left to write.
-    pub fn is_idle(&self) -> bool {
-        let is_waiting = self.out_buffer_bytes() > 0 || self.has_output();
-        self.outstanding() == 0 && self.failures.is_empty() && !is_waiting
-    }
-
-    /// Whether the peer may still have to receive a message: one waits for a connection, for the socket, or, in a session,
-    /// for an acknowledgement.
-    pub fn has_unreceived(&self) -> bool {
-        match self.resume.has_session() {
-            true => self.queue.cost() + self.queue.retained_cost() > 0,
-            false => self.out_buffer_bytes() > 0,
-        }
-    }
-
-    /// Whether a TCP connection is up, as far as it was reported to this link.
-    pub fn is_connected(&self) -> bool {
-        self.stage != Stage::Down
-    }
-
-    /// The dialect of the connection; None without one, and until the peer has answered the hello.
-    pub fn dialect(&self) -> Option<Dialect> {
-        match self.stage {
-            Stage::Up(dialect) | Stage::Draining(dialect) => Some(dialect),
-            Stage::Down | Stage::Handshake { .. } => None,
-        }
-    }
-
-    /// Whether bytes of an unfinished package, frame or reply are held.
-    pub fn has_partial_input(&self) -> bool {
-        self.framer.has_partial() || !self.partials.is_empty() || self.frames.has_partial()
-    }
-
-    /// Replies without an outstanding call: mostly of calls that had expired.
-    pub fn late_replies(&self) -> u64 {
-        self.late_replies
-    }
-
-    /// Sends that were dropped before a byte of them was transmitted: their deadline had passed before a connection
-    /// took them, or the link was closed or abandoned.
-    pub fn sends_dropped(&self) -> u64 {
-        self.sends_dropped
     }
 
     /// Fills `slices` with the next output; returns how many were filled. None without a connection.

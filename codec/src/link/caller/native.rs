@@ -166,9 +166,11 @@ impl CallerLink {
                 self.stage = Stage::Draining(Dialect::Native);
                 Ok(Some(CallerEvent::Goodbye))
             }
-            kind @ (FrameKind::Call | FrameKind::Send | FrameKind::DefineName | FrameKind::Proof) => {
-                Err(FrameError::Direction { kind })
-            }
+            kind @ (FrameKind::Call
+            | FrameKind::Send
+            | FrameKind::DefineName
+            | FrameKind::Proof
+            | FrameKind::Trace) => Err(FrameError::Direction { kind }),
         }
     }
 

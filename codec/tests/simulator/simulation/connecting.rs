@@ -118,7 +118,8 @@ impl World {
             return;
         };
         dialler.is_withdrawing = true;
-        dialler.link.withdraw(|_| true);
+        let all = self.settings.are_withdrawn_all;
+        dialler.link.withdraw(|token| all || token % 2 == 0);
         self.ledger.counts.withdrawals += 1;
         self.note(|_| format!("dialler {id} withdraws its queued calls"));
         self.take_events(id);

@@ -113,6 +113,7 @@ impl Node {
             // The link sets this field.
             resume: Resumption::Off,
             attempt: 0,
+            traces: false,
         }
     }
 

@@ -111,6 +111,8 @@ pub(super) struct Settings {
     pub(super) deadline_ms_max: Millis,
     pub(super) heartbeat: HeartbeatLimits,
     pub(super) caller_limits: CallerLimits,
+    /// A node that is down loses all of its calls; else every second one waits until it is up again.
+    pub(super) are_withdrawn_all: bool,
     pub(super) callee_limits: CalleeLimits,
     /// Requests of one connection that are handled at a time; at this number the connection is not read.
     pub(super) handled_max: usize,
@@ -134,6 +136,7 @@ impl Settings {
         let heartbeat = HeartbeatLimits {
             interval_ms,
             silence_ms_max: interval_ms * random.between(2..=5),
+            turn_ms: 0,
         };
         let (caller_limits, callee_limits) = limits(random);
         let latency_ms_max = random.pick(&[0, 1, 20, 200]);
@@ -170,6 +173,7 @@ impl Settings {
                 HeartbeatLimits::OFF
             },
             caller_limits,
+            are_withdrawn_all: true,
             callee_limits,
             handled_max: random.pick(&[2, 20, 1_000]),
         }
@@ -191,15 +195,24 @@ impl Settings {
         self.disturbances.push((Disturbance::Intrusion, 10));
     }
 
+    /// Sizes of the first step in which waiting messages leave, so small that many runs take several. Drawn by a generator
+    /// of its own, as for secrets.
+    pub(super) fn draw_release(&mut self, seed: u64) {
+        let mut random = Random::new(seed ^ 0x4e1e_a5e0_0e1e);
+        self.caller_limits.released_at_once_min = random.pick(&[1, 2, 5, 256]);
+        self.are_withdrawn_all = random.chance(500);
+        self.heartbeat.turn_ms = random.pick(&[0, self.heartbeat.interval_ms / 4]);
+    }
+
     /// The access of a link of a node, if it has a secret.
     pub(super) fn access(&self, node: usize, allows_skynet: bool) -> Option<Access> {
         let secrets = self.nodes[node].secrets.iter();
         let secrets = secrets.map(|fill| vec![*fill; SECRET_BYTES_MIN].into());
         let secrets = Arc::new(Secrets::new(secrets.collect()).ok()?);
         Some(Access {
-            secrets,
+            secrets: Some(secrets),
             allows_skynet,
-            node: String::new(),
+            ..Access::default()
         })
     }
 }

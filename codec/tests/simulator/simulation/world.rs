@@ -48,6 +48,7 @@ impl World {
         let mut random = Random::new(seed);
         let mut settings = Settings::draw(&mut random);
         settings.draw_secrets(seed);
+        settings.draw_release(seed);
         let nodes = settings.nodes.len();
         let mut world = World {
             settings,

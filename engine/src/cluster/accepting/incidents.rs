@@ -4,6 +4,7 @@ use skyring_codec::native::Unproved;
 
 use crate::core::ShardCore;
 use crate::log::{Level, Throttle};
+use crate::tls::{TLS_REASONS, TlsReason};
 
 /// Time between two log lines of one kind, in milliseconds.
 const LOG_INTERVAL_MS: u64 = 10_000;
@@ -23,11 +24,13 @@ pub(in crate::cluster) enum Incident {
     Late,
     /// A peer has called a service that it may not call.
     NotAllowed,
-    /// The cluster secret was not proved.
+    /// The peer has not proved what it must.
     Unproved(Unproved),
+    /// The TLS connection has failed.
+    Tls(TlsReason),
 }
 
-/// The kinds without those of [`Incident::Unproved`].
+/// The kinds without those of [`Incident::Unproved`] and [`Incident::Tls`].
 const PLAIN: [Incident; 9] = [
     Incident::Malformed,
     Incident::Silent,
@@ -42,7 +45,7 @@ const PLAIN: [Incident; 9] = [
 
 impl Incident {
     /// The number of kinds.
-    const COUNT: usize = PLAIN.len() + Unproved::ALL.len();
+    const COUNT: usize = PLAIN.len() + Unproved::ALL.len() + TLS_REASONS.len();
 
     /// Its place among all kinds.
     fn index(self) -> usize {
@@ -50,6 +53,10 @@ impl Incident {
             Incident::Unproved(reason) => {
                 let at = Unproved::ALL.iter().position(|other| *other == reason);
                 at.map(|at| PLAIN.len() + at)
+            }
+            Incident::Tls(reason) => {
+                let at = TLS_REASONS.iter().position(|other| *other == reason);
+                at.map(|at| PLAIN.len() + Unproved::ALL.len() + at)
             }
             plain => PLAIN.iter().position(|other| *other == plain),
         };

@@ -1,7 +1,6 @@
 //! Listening for peers: admission of connections, and their distribution to the shards.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +14,8 @@ use crate::core::node::NodeShared;
 use crate::error::Error;
 use crate::log::{Level, Origin, Throttle};
 use crate::metrics::Counter;
-use crate::rt::listener::{Incoming, Listener, turn_away};
+use crate::rt::listener::{Incoming, Listener};
+use crate::rt::socket::Socket;
 
 /// Most connections of one listener unless `cluster.open` says otherwise.
 pub const CLIENTS_MAX_DEFAULT: usize = 8_192;
@@ -70,7 +70,7 @@ pub(crate) fn open(
         let admission = match clients.admit(clock::now_ms(), peer, &offer) {
             Ok(admission) => admission,
             Err(refusal) => {
-                turn_away(socket);
+                socket.turn_away();
                 let (counter, why) = match refusal {
                     Refusal::Full => (
                         &metrics.connections_refused,
@@ -114,7 +114,7 @@ pub(crate) fn open(
 fn pass_to_shard(
     node: &NodeShared,
     shard: usize,
-    socket: OwnedFd,
+    socket: Socket,
     peer: SocketAddr,
     admission: Arc<Admission>,
 ) -> bool {

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use skyring_codec::link::CalleeLink;
@@ -18,14 +17,16 @@ use crate::core::payload::Payload;
 use crate::core::slab::Key;
 use crate::error::Error;
 use crate::log::Level;
+use crate::rt::socket::Socket;
 use crate::rt::stream::Stream;
+use crate::tls::Shell;
 
 impl ClusterShard {
     /// Serves an accepted socket.
     pub(crate) fn accept(
         &self,
         shard: &Rc<ShardCore>,
-        socket: OwnedFd,
+        socket: Socket,
         peer: SocketAddr,
         admission: Arc<Admission>,
     ) {
@@ -47,19 +48,24 @@ impl ClusterShard {
     ) {
         shard.log_cluster(Level::Debug, format_args!("{peer} has connected"));
         let inbound = self.add_inbound(shard, peer, admission);
+        let Ok(shell) = inbound.new_shell(shard) else {
+            return self.remove_inbound(inbound.key());
+        };
         inbound.await_proof(shard);
-        inbound.begin(shard, stream);
+        inbound.begin(shard, stream, shell);
     }
 
     /// Serves a connection that another shard accepted and whose channel this shard owns.
+    #[expect(clippy::too_many_arguments, reason = "all that a connection consists of")]
     pub(crate) fn take_over(
         &self,
         shard: &Rc<ShardCore>,
-        socket: OwnedFd,
+        socket: Socket,
         peer: SocketAddr,
         admission: Arc<Admission>,
         link: CalleeLink,
         hello: &Hello,
+        shell: Option<Box<Shell>>,
     ) {
         if shard.stopping.get() {
             return;
@@ -70,13 +76,13 @@ impl ClusterShard {
         match self.find_session(shard, hello, &link) {
             SessionLookup::NotFound => {}
             SessionLookup::Resumable(holder) => {
-                return holder.resume(shard, link, stream, hello, peer, admission);
+                return holder.resume(shard, link, (stream, shell), hello, peer, admission);
             }
             SessionLookup::Superseded => return,
         }
         let inbound = self.add_inbound(shard, peer, admission);
         inbound.take_over(shard, link, hello);
-        inbound.begin(shard, stream);
+        inbound.begin(shard, stream, shell);
     }
 
     fn add_inbound(&self, shard: &ShardCore, peer: SocketAddr, admission: Arc<Admission>) -> Rc<Inbound> {
@@ -153,7 +159,7 @@ impl ClusterShard {
 }
 
 /// Binds an accepted socket to this shard's executor; on failure, closes it and logs why.
-fn adopt(shard: &ShardCore, socket: OwnedFd, peer: SocketAddr) -> Option<Rc<Stream>> {
+fn adopt(shard: &ShardCore, socket: Socket, peer: SocketAddr) -> Option<Rc<Stream>> {
     match Stream::adopt(socket) {
         Ok(stream) => Some(Rc::new(stream)),
         Err(error) => {

@@ -75,6 +75,9 @@ impl ClusterShard {
                 let cause = self.shared.failure(&node);
                 Error::down(node, &cause.unwrap_or_else(|| "not connected in time".into()))
             }
+            Entry::Disabled | Entry::Absent { .. } if self.groups.has(&node) => {
+                Error::down(node, &"no member of the group is up".into())
+            }
             Entry::Disabled | Entry::Absent { .. } => Error::Absent { node },
         };
         shard.refuse(request.reply_to, error);
@@ -99,8 +102,19 @@ impl ClusterShard {
 
     /// Starts to drain the requests for a node that was reached.
     pub(in crate::cluster) fn drain_pending(&self, shard: &Rc<ShardCore>, node: &Text) {
+        if self.pending.is_empty() {
+            return;
+        }
         self.pending.draining.borrow_mut().insert(Arc::clone(node));
         self.continue_drain_unless_timed(shard);
+    }
+
+    /// The same after a pause.
+    pub(in crate::cluster) fn drain_pending_later(&self, shard: &Rc<ShardCore>, node: &Text) {
+        self.pending.draining.borrow_mut().insert(Text::clone(node));
+        if !self.pending.is_timed.replace(true) {
+            shard.set_timer(shard.now() + DRAIN_PAUSE_MS, Timer::Drain);
+        }
     }
 
     fn continue_drain_unless_timed(&self, shard: &Rc<ShardCore>) {
@@ -155,6 +169,7 @@ impl ClusterShard {
         for (node, until) in nodes {
             match self.entry(&node) {
                 Entry::Absent { nowaiting: false } if !self.groups.has(&node) => {}
+                Entry::Absent { .. } if self.groups.get(&node).is_some_and(|group| group.is_down()) => {}
                 Entry::At(_)
                     if self.known_channels(&node).is_none() && !self.has_one_channel(shard, &node) =>
                 {
@@ -169,11 +184,10 @@ impl ClusterShard {
         self.continue_drain_unless_timed(shard);
     }
 
-    /// Fails the pending calls to a node that is down.
+    /// Fails the pending calls to a node that is down, except those that wait for it.
     pub(in crate::cluster) fn refuse_pending(&self, shard: &Rc<ShardCore>, node: &Text, cause: &Text) {
-        let is_call = |request: &RemoteRequest| request.reply_to.session() != 0;
         let refused = self.take_pending(shard, usize::MAX, |request| {
-            request.node == *node && is_call(request)
+            request.node == *node && !self.waits_for_node(shard, request, cause)
         });
         for request in refused {
             self.refuse_down(shard, node, cause, request.reply_to);

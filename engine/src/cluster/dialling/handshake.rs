@@ -31,8 +31,8 @@ impl ClusterShard {
             return self.route_past_pending(shard, request);
         }
         let node = Text::clone(&request.node);
-        if request.reply_to.session() != 0
-            && let Some(cause) = self.down_cause(&node)
+        if let Some(cause) = self.down_cause(&node)
+            && !self.waits_for_node(shard, &request, &cause)
         {
             return self.refuse_down(shard, &node, &cause, request.reply_to);
         }

@@ -122,7 +122,7 @@ impl Queue {
 pub(in crate::cluster) struct Pending {
     pub(super) queue: RefCell<Queue>,
     /// The nodes whose requests are draining.
-    pub(super) draining: RefCell<FxHashSet<Text>>,
+    pub(in crate::cluster) draining: RefCell<FxHashSet<Text>>,
     /// A timer is set for the next step.
     pub(super) is_timed: Cell<bool>,
     /// The number of steps so far.
@@ -134,6 +134,11 @@ pub(in crate::cluster) struct Pending {
 }
 
 impl Pending {
+    /// Whether no request is pending.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
+    }
+
     /// Whether requests for this node are draining.
     pub(in crate::cluster) fn is_draining(&self, node: &str) -> bool {
         let draining = self.draining.borrow();
@@ -169,6 +174,7 @@ mod tests {
     use crate::core::handle::{Address, Handle};
     use crate::core::payload::Payload;
     use crate::core::request::ReplyTo;
+    use crate::core::spans::SpanKey;
 
     fn request(key: u64, bytes: usize) -> RemoteRequest {
         RemoteRequest {
@@ -183,6 +189,8 @@ mod tests {
             timeout_ms: 0,
             is_idempotent: false,
             waits: false,
+            span: SpanKey::NONE,
+            when_down: None,
         }
     }
 

@@ -6,11 +6,13 @@ use skyring_codec::Millis;
 use skyring_codec::wheel::TimerKey;
 
 use crate::cluster::group::table::Group;
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 
 /// A call to a group.
@@ -27,6 +29,9 @@ pub(in crate::cluster) struct GroupCall {
     pub(super) is_idempotent: bool,
     /// It waits for space at its member instead of being refused.
     pub(super) waits: bool,
+    pub(super) span: SpanKey,
+    /// It waits while all members are down.
+    pub(super) waits_for_members: bool,
     /// The members that it was sent to, one bit each.
     pub(super) tried: u64,
     /// The members of `tried` that have not answered.
@@ -55,7 +60,40 @@ impl GroupCall {
             timeout_ms: self.timeout_ms,
             is_idempotent: self.is_idempotent,
             waits: self.waits,
+            span: self.span,
+            // It goes to another member, and only waits when all are down.
+            when_down: Some(WhenDown::Fail),
         }
+    }
+
+    /// The call as its caller made it, for the whole group.
+    pub(super) fn into_request(self) -> RemoteRequest {
+        RemoteRequest {
+            node: Text::clone(&self.group.name),
+            address: self.address,
+            source: self.source,
+            key: self.key,
+            channel: 0,
+            payload: self.payload,
+            reply_to: self.reply_to,
+            deadline: self.deadline,
+            timeout_ms: self.timeout_ms,
+            is_idempotent: self.is_idempotent,
+            waits: self.waits,
+            when_down: Some(WhenDown::Wait),
+            span: self.span,
+        }
+    }
+
+    /// Whether the call waits for a member, after this error of the last one that was left: no member has run it, and at
+    /// least this one is down.
+    pub(super) fn must_wait(&self, shard: &ShardCore, error: &Error) -> bool {
+        self.waits_for_members
+            && self.running == 0
+            && self.may_have_run.is_none()
+            && matches!(error, Error::Unreachable { .. })
+            && self.deadline.is_none_or(|deadline| deadline > shard.now())
+            && !shard.stopping.get()
     }
 
     pub(super) fn is_answered(&self) -> bool {

@@ -52,6 +52,8 @@ impl ClusterShard {
             let what = format!("{GROUP_CALLS_MAX} calls to groups are in flight");
             return shard.refuse(request.reply_to, Error::overloaded(what));
         }
+        let when_down = || self.when_down(shard, &group.name);
+        let waits_for_members = request.when_down.unwrap_or_else(when_down).waits();
         let hedge_ms = group
             .hedge_ms
             .filter(|_| request.is_idempotent && group.members.len() > 1);
@@ -66,6 +68,8 @@ impl ClusterShard {
             timeout_ms: request.timeout_ms,
             is_idempotent: request.is_idempotent,
             waits: request.waits,
+            span: request.span,
+            waits_for_members,
             tried: 0,
             running: 0,
             may_have_run: None,
@@ -79,6 +83,15 @@ impl ClusterShard {
         }
         drop(calls);
         self.try_member(shard, key, index);
+    }
+
+    /// Keeps a call that waits for a member pending, because all are down.
+    pub(super) fn wait_for_members(&self, shard: &Rc<ShardCore>, group: &Rc<Group>, request: RemoteRequest) {
+        self.add_pending(shard, request);
+        if !group.is_down() {
+            // One has come up while the call was refused.
+            self.drain_pending_later(shard, &group.name);
+        }
     }
 
     /// Sends a call to a member, which may answer before this returns.
@@ -133,6 +146,15 @@ impl ClusterShard {
                 }
                 if may_move && call.running != 0 {
                     return;
+                }
+                if call.must_wait(shard, &error) {
+                    let Some(call) = calls.remove(key) else { return };
+                    drop(calls);
+                    if let Some(hedge) = call.hedge {
+                        shard.cancel_timer(hedge);
+                    }
+                    let group = Rc::clone(&call.group);
+                    return self.wait_for_members(shard, &group, call.into_request());
                 }
                 // The error may say that the call has not run only if no member may have run it.
                 Err(match call.may_have_run.take() {

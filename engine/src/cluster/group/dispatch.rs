@@ -9,7 +9,7 @@ use crate::cluster::room::ClusterShard;
 use crate::config::Policy;
 use crate::core::ShardCore;
 use crate::core::request::{RemoteRequest, ReplyTo};
-use crate::error::{Error, Text};
+use crate::error::{Error, Text, is_refusal};
 use crate::rt;
 
 impl ClusterShard {
@@ -48,6 +48,9 @@ impl ClusterShard {
         let Some(index) = group.choose(request.key, 0) else {
             return shard.refuse(request.reply_to, Error::Absent { node: request.node });
         };
+        if group.is_down() && self.waits_for_down_members(shard, group, &request) {
+            return self.wait_for_members(shard, group, request);
+        }
         let member = &group.members[index];
         if member.health.get() == Health::Paused && group.policy.is_steady() {
             let mut waiting = group.waiting.borrow_mut();
@@ -60,6 +63,18 @@ impl ClusterShard {
             return self.send_to_member(shard, member, request);
         }
         self.begin_group_call(shard, group, index, request);
+    }
+
+    /// Whether a call waits because every member is down, at least one of them for a cause that may pass.
+    fn waits_for_down_members(&self, shard: &ShardCore, group: &Group, request: &RemoteRequest) -> bool {
+        let when_down = || self.when_down(shard, &group.name);
+        let may_pass = |member: &Rc<Member>| {
+            let cause = self.down_cause(member.name());
+            cause.is_some_and(|cause| !is_refusal(&cause))
+        };
+        request.reply_to != ReplyTo::Nobody
+            && request.when_down.unwrap_or_else(when_down).waits()
+            && group.members.iter().any(may_pass)
     }
 
     /// Sends a message to the member that it names.

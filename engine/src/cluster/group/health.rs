@@ -100,6 +100,11 @@ impl ClusterShard {
             self.move_calls_from(shard, group, index);
         }
         self.drain_group(shard, group);
+        if group.is_down() {
+            self.pending.draining.borrow_mut().remove(&group.name);
+        } else {
+            self.drain_pending(shard, &group.name);
+        }
         self.publish_switch(shard, group);
     }
 

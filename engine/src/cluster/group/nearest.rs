@@ -2,17 +2,19 @@
 //! nothing.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skyring_codec::Millis;
 
 use crate::cluster::group::choice::Health;
 use crate::cluster::group::table::Member;
 use crate::config::Policy;
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::request::Outgoing;
+use crate::core::spans::SpanKey;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::rt;
@@ -49,7 +51,7 @@ pub(super) async fn measure(shard: Rc<ShardCore>, name: Text) {
 }
 
 async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
-    let began = Instant::now();
+    let began = rt::now();
     let deadline = shard.now() + ANSWER_TIME_MS_MAX;
     // The channel enforces the deadline.
     let key = shard.insert_waiter(None);
@@ -68,13 +70,15 @@ async fn measure_one(shard: &Rc<ShardCore>, member: &Member) {
             timeout_ms: ANSWER_TIME_MS_MAX,
             waits: false,
             is_idempotent: false,
+            span: SpanKey::NONE,
+            when_down: Some(WhenDown::Fail),
         },
     );
     let answer = shard.wait(key).await;
     if !matches!(answer, Outcome::Answer(Ok(_) | Err(Error::NoSuchService { .. }))) {
         return;
     }
-    let time = began.elapsed();
+    let time = rt::now().saturating_duration_since(began);
     // The shortest time counts, because additional time is queueing; it is forgotten slowly, because routes change.
     let shortest = member.round_trip.get();
     member.round_trip.set(Some(match shortest {

@@ -80,6 +80,12 @@ impl Group {
         Some(chosen)
     }
 
+    /// Whether no member can be reached.
+    pub(in crate::cluster) fn is_down(&self) -> bool {
+        let is_down = |member: &Rc<Member>| member.health.get() == Health::Down;
+        self.members.iter().all(is_down)
+    }
+
     pub(super) fn index_of(&self, name: &str) -> Option<usize> {
         self.members.iter().position(|member| **member.name() == *name)
     }
@@ -167,7 +173,7 @@ impl Groups {
     }
 
     /// The group with this name.
-    pub(super) fn get(&self, name: &str) -> Option<Rc<Group>> {
+    pub(in crate::cluster) fn get(&self, name: &str) -> Option<Rc<Group>> {
         let by_name = self.by_name.borrow();
         // Most nodes have no groups.
         if by_name.is_empty() {

@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 use skyring_codec::Millis;
 
 use crate::error::Text;
+use crate::rt;
 
 /// The state of a node, as another node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -59,7 +60,8 @@ pub enum NodeChange {
     Suspect,
     /// It is down.
     Down,
-    /// The map disables it, or has another address for it: its state before no longer holds.
+    /// The map disables it, or has another address for it, or its unused connection was closed: its state before no longer
+    /// holds.
     Forgotten,
     /// It is a group, and its messages go to another member now, which the cause names.
     Switched,
@@ -109,7 +111,7 @@ impl NodeEvent {
             node: Text::clone(node),
             change,
             cause,
-            time: SystemTime::now(),
+            time: rt::wall_clock(),
         }
     }
 
@@ -139,6 +141,8 @@ pub(crate) enum Evidence {
     Lost(Text),
     /// The connection was abandoned, because it received nothing for the configured time.
     Silent(Text),
+    /// The connection was closed because it was not used.
+    Closed,
     /// The node has said that it is stopping.
     Goodbye,
     /// A source of the map says that the node has left.
@@ -275,6 +279,14 @@ impl Detector {
                 record.remove_live(channel);
                 match record.live.is_empty() {
                     true => record.mark_down(cause),
+                    false => None,
+                }
+            }
+            Evidence::Closed => {
+                record.remove_live(channel);
+                record.cause = Some("it is not used".into());
+                match record.live.is_empty() && record.state == NodeState::Up {
+                    true => record.change(NodeChange::Forgotten),
                     false => None,
                 }
             }

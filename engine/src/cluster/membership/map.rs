@@ -32,6 +32,10 @@ impl ClusterShard {
         let nodes = self.peers.borrow().names();
         for node in nodes {
             self.entry_changed(shard, &node);
+            let when_down = self.when_down(shard, &node);
+            for channel in self.channels_of(&node) {
+                channel.set_when_down(when_down);
+            }
         }
         self.forget_moved(shard);
         self.groups_changed(shard);

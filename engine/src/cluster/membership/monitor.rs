@@ -14,6 +14,7 @@ use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::payload::{Kind, Payload};
 use crate::core::request::{ReplyTo, Request};
+use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 
 /// Events that wait for one [`Monitor`]; past it the oldest is dropped.
@@ -185,6 +186,7 @@ fn send(shard: &Rc<ShardCore>, target: Handle, event: &NodeEvent) {
         payload,
         reply_to: ReplyTo::Nobody,
         deadline: None,
+        span: SpanKey::NONE,
         waits: false,
     });
 }

@@ -1,6 +1,7 @@
 //! Changes of the map: by a service's reload, and by what the control thread has learned. Both take this way.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cluster::membership::detector::Evidence;
 use crate::cluster::room::{ClusterShard, Entry};
@@ -12,9 +13,18 @@ use crate::error::{Error, Text};
 use crate::log::{Level, Origin};
 
 impl ClusterShard {
-    /// Merges a map into the node's. In effect when this returns, on this shard.
+    /// Merges a map into the node's. In effect when this returns, on this shard. Certificates are read again soon after.
     pub(crate) fn reload(&self, shard: &Rc<ShardCore>, changes: ClusterMap, source: Handle) {
         self.change(shard, changes, &[], source);
+        let security = shard.node.settings.security.as_ref();
+        if security.is_some_and(|security| security.tls().is_some()) {
+            let node = Arc::clone(&shard.node);
+            // When the queue is full, the watch of the files reads what has changed.
+            let _ = shard
+                .node
+                .jobs
+                .submit(Box::new(move || node.reload_certificates()));
+        }
     }
 
     /// Applies what the control thread has learned. Runs on the first shard.

@@ -3,15 +3,15 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use skyring_codec::link::{CallerEvent, CallerLimits, CallerLink, CallerRequest};
 use skyring_codec::seri;
 use skyring_codec::skynet;
 
-use super::Cluster;
-use super::peers::hello;
+use super::peers::{Callee, hello, only_dial};
+use super::{Cluster, DOWN_AFTER_MS, map};
 use crate::cluster::accepting::admission::{ClientLimits, Clients, Offer};
 use crate::cluster::accepting::inbound::{PACKAGE_TIME_MS_MAX, REQUESTS_HANDLED_MAX};
+use crate::cluster::membership::detector::NodeState;
 use crate::config::ClusterMap;
 use crate::core::handle::Handle;
 use crate::core::payload::Payload;
@@ -74,7 +74,7 @@ impl Caller {
             cluster.settle();
             let received = self.remote.received();
             if !received.is_empty() {
-                self.link.receive(Bytes::from(received));
+                self.link.receive(received);
             }
             while let Some(event) = self.link.poll_event(cluster.shard().now()).expect("the protocol") {
                 events.push(event);
@@ -85,7 +85,7 @@ impl Caller {
 }
 
 /// Opens a connection to the node.
-fn connect(cluster: &Cluster) -> Remote {
+pub(super) fn connect(cluster: &Cluster) -> Remote {
     let clients = Clients::new(ClientLimits {
         clients_max: 100,
         clients_per_source_max: 100,
@@ -261,4 +261,54 @@ fn bytes_that_violate_the_protocol_end_only_their_connection() {
     gate.call(&cluster, 1, "still here");
     gate.exchange(&cluster);
     assert_eq!(requests(&cluster).len(), 1);
+}
+
+#[test]
+fn what_a_process_sends_on_its_own_connection_is_a_sign_of_life_on_an_idle_channel_to_it() {
+    let cluster = Cluster::new(map("gate", "127.0.0.1:7101"));
+    let call = cluster.call("gate", "hello");
+    // The process with the epoch 9 is called, and calls.
+    let mut gate = Callee::accept_as(&cluster, only_dial(), 9, 1);
+    let request = &gate.requests(&cluster)[0];
+    gate.answer(&cluster, request, "answer");
+    assert!(cluster.outcome(call).is_some_and(|outcome| outcome.is_ok()));
+    let mut caller = Caller::connect(&cluster);
+    // It acknowledges the answer.
+    cluster.pass(50);
+    gate.requests(&cluster);
+    for token in 0..40 {
+        cluster.pass(DOWN_AFTER_MS / 8);
+        caller.call(&cluster, token, "hello");
+        caller.exchange(&cluster);
+        assert!(gate.remote.received().is_empty(), "the channel is pinged");
+    }
+    assert_eq!(cluster.state("gate"), NodeState::Up);
+    // A channel that waits for an answer is judged by what it receives itself.
+    let call = cluster.call("gate", "hello");
+    for token in 40..60 {
+        cluster.pass(DOWN_AFTER_MS / 8);
+        caller.call(&cluster, token, "hello");
+        caller.exchange(&cluster);
+    }
+    assert!(gate.remote.is_shut_down(), "the silent connection has ended");
+    drop(manual::dials());
+    assert!(cluster.outcome(call).is_some_and(|outcome| outcome.is_err()));
+}
+
+#[test]
+fn an_idle_channel_is_pinged_when_nothing_else_is_heard_and_its_silence_marks_the_node_down_in_time() {
+    let cluster = Cluster::new(map("gate", "127.0.0.1:7101"));
+    let call = cluster.call("gate", "hello");
+    let mut gate = Callee::accept_as(&cluster, only_dial(), 9, 1);
+    let request = &gate.requests(&cluster)[0];
+    gate.answer(&cluster, request, "answer");
+    assert!(cluster.outcome(call).is_some());
+    let _caller = Caller::connect(&cluster);
+    gate.answer_pings(&cluster, DOWN_AFTER_MS * 3);
+    assert_eq!(cluster.state("gate"), NodeState::Up);
+    // The last answer may be an interval old.
+    cluster.pass(DOWN_AFTER_MS / 2);
+    assert_ne!(cluster.state("gate"), NodeState::Down);
+    cluster.pass(DOWN_AFTER_MS / 2 + 10);
+    assert_eq!(cluster.state("gate"), NodeState::Down);
 }

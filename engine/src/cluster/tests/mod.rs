@@ -3,9 +3,13 @@
 
 mod accepting;
 mod dialling;
+mod encryption;
 mod groups;
+mod idle;
 mod membership;
 mod peers;
+mod scaling;
+mod when_down;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,6 +26,7 @@ use crate::core::recorder::{Component, Handed};
 use crate::core::request::{RemoteRequest, ReplyTo};
 use crate::core::settings::Settings;
 use crate::core::slab::Key;
+use crate::core::spans::SpanKey;
 use crate::core::timers::Timer;
 use crate::core::waiters::{Outcome, Polled};
 use crate::error::Error;
@@ -101,6 +106,8 @@ impl Cluster {
             timeout_ms: CALL_TIMEOUT_MS,
             is_idempotent: false,
             waits: false,
+            span: SpanKey::NONE,
+            when_down: None,
         };
         change(&mut request);
         self.room().route(self.shard(), request);

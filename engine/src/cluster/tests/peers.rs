@@ -2,7 +2,6 @@
 
 use std::io::IoSlice;
 
-use bytes::Bytes;
 use skyring_codec::link::{CalleeLimits, CalleeLink, Inbound, Request};
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption, VERSION};
 use skyring_codec::seri;
@@ -22,6 +21,7 @@ pub(super) fn hello(node: &str, channel: u32, channels: u32, epoch: u64) -> Hell
         nonce: [7; NONCE_BYTES],
         resume: Resumption::New,
         attempt: 0,
+        traces: false,
     }
 }
 
@@ -74,11 +74,21 @@ impl Callee {
         callee
     }
 
+    /// Accepts an attempt, as a Skynet node does.
+    pub(super) fn accept_skynet(cluster: &Cluster, dial: Dial) -> Callee {
+        let callee = Callee {
+            remote: dial.accept(),
+            link: CalleeLink::new(CalleeLimits::default()),
+        };
+        cluster.settle();
+        callee
+    }
+
     fn next(&mut self, cluster: &Cluster) -> Option<Inbound> {
         cluster.settle();
         let received = self.remote.received();
         if !received.is_empty() {
-            self.link.receive(Bytes::from(received));
+            self.link.receive(received);
         }
         self.link
             .poll_inbound()

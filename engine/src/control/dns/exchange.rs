@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::records::{self, Fault, Kind, Records};
-use crate::core::node::random_number;
+use crate::rt::random_number;
 
 /// The system's settings.
 const SETTINGS_FILE: &str = "/etc/resolv.conf";

@@ -7,7 +7,7 @@
 //! [`LOOK_UPS_MISSING`] look-ups has left. A look-up that fails changes nothing, and is reported once.
 
 mod exchange;
-mod records;
+pub(super) mod records;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -89,7 +89,7 @@ async fn take(outlet: &Outlet, dns: &Dns, registry: &Registry, mut update: Updat
 }
 
 /// The nodes of a headless service are one group, by the first word of its name.
-fn add_group(dns: &Dns, registry: &Registry, update: &mut Update) {
+pub(super) fn add_group(dns: &Dns, registry: &Registry, update: &mut Update) {
     let members = registry.names().take(GROUP_MEMBERS_MAX);
     let group = Group::new(dns.policy, members).ok();
     update
@@ -144,7 +144,7 @@ async fn addresses(resolver: &Resolver, host: &str) -> Result<Vec<IpAddr>, Strin
     }
 }
 
-fn insert(nodes: &mut BTreeMap<String, Entry>, name: &str, address: SocketAddr) {
+pub(super) fn insert(nodes: &mut BTreeMap<String, Entry>, name: &str, address: SocketAddr) {
     if node_name("", name.as_bytes()).is_err() {
         return;
     }

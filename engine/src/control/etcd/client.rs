@@ -23,7 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::wire;
-use crate::config::{Etcd, EtcdEndpoint};
+use crate::config::{Etcd, EtcdEndpoint, Password};
 
 /// How long connecting to etcd may take, with TLS and the authentication.
 pub(crate) const ETCD_CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -41,6 +41,8 @@ pub(crate) const ETCD_LINE_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: String,
+    /// The password and the token, which a server might send back in an error.
+    secrets: Vec<Password>,
     token: Option<String>,
     driver: JoinHandle<()>,
 }
@@ -57,9 +59,12 @@ impl Client {
         let connecting = async {
             let mut client = Client::open(etcd, endpoint).await?;
             if let Some((user, password)) = &etcd.user {
+                client.secrets.push(password.clone());
                 let body = wire::authenticate(user, password.text());
                 let answer = client.call("/v3/auth/authenticate", body).await?;
-                client.token = Some(wire::read_authentication(&answer)?);
+                let token = wire::read_authentication(&answer)?;
+                client.secrets.push(Password::new(&token));
+                client.token = Some(token);
             }
             Ok(client)
         };
@@ -85,6 +90,15 @@ impl Client {
         Client::start(stream.map_err(|error| format!("no TLS: {error}"))?, host).await
     }
 
+    /// Why a server refuses a request, in its own words but for the secrets.
+    fn refused(&self, status: hyper::StatusCode, body: &[u8]) -> String {
+        let Some(text) = wire::refusal(body) else {
+            return format!("it answers with HTTP status {}", status.as_u16());
+        };
+        let conceal = |text: String, secret: &Password| text.replace(secret.text(), "…");
+        format!("it refuses: {}", self.secrets.iter().fold(text, conceal))
+    }
+
     async fn start<S>(stream: S, host: String) -> Result<Client, String>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -99,6 +113,7 @@ impl Client {
         Ok(Client {
             sender,
             host,
+            secrets: Vec::new(),
             token: None,
             driver,
         })
@@ -131,7 +146,7 @@ impl Client {
                 .to_bytes();
             match status.is_success() {
                 true => Ok(body),
-                false => Err(refused(status, &body)),
+                false => Err(self.refused(status, &body)),
             }
         };
         timeout(ETCD_ANSWER_TIME_MAX, answering)
@@ -155,16 +170,9 @@ impl Client {
                 let body = Limited::new(response.into_body(), wire::REFUSAL_BYTES_MAX);
                 let body = timeout(ETCD_ANSWER_TIME_MAX, body.collect()).await;
                 let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
-                Err(refused(status, &body.unwrap_or_default()))
+                Err(self.refused(status, &body.unwrap_or_default()))
             }
         }
-    }
-}
-
-fn refused(status: hyper::StatusCode, body: &[u8]) -> String {
-    match wire::refusal(body) {
-        Some(text) => format!("it refuses: {text}"),
-        None => format!("it answers with HTTP status {}", status.as_u16()),
     }
 }
 

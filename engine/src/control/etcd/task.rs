@@ -19,7 +19,7 @@ use crate::config::{Etcd, EtcdEndpoint};
 use crate::control::Outlet;
 use crate::control::entry::{Entry, NodeValue};
 use crate::control::registry::{DISCOVERED_NODES_MAX, Registry, Update};
-use crate::core::node::random_number;
+use crate::rt::random_number;
 
 /// The shortest pause between two sessions.
 pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::control::entry::{one_line, quoted};
 use crate::control::registry::{Event, KeyValue};
 
 /// Most bytes of an answer that refuses a watch.
@@ -232,7 +233,9 @@ struct RawEvent {
 
 fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| {
-        let text = crate::control::entry::quoted(body);
+        let text = quoted(body);
+        // It may quote a text of the answer, whatever its length.
+        let error = one_line(&error.to_string());
         format!("its answer to {what} is no JSON of etcd: {text}: {error}")
     })
 }
@@ -299,7 +302,8 @@ pub(crate) fn read_watch(line: &[u8]) -> Result<Vec<Event>, String> {
             0 => String::new(),
             revision => format!(", compacted at revision {revision}"),
         };
-        return Err(format!("it ended the watch: {}{compacted}", watch.cancel_reason));
+        let reason = one_line(&watch.cancel_reason);
+        return Err(format!("it ended the watch: {reason}{compacted}"));
     }
     let events = watch.events.into_iter().map(|event| match event.kind.as_str() {
         "DELETE" => Event::Deleted(event.kv.key),
@@ -316,7 +320,7 @@ pub(crate) fn refusal(body: &[u8]) -> Option<String> {
         Value::String(text) => text.as_str(),
         other => other.get("message")?.as_str()?,
     };
-    Some(text.chars().take(200).collect())
+    Some(one_line(text))
 }
 
 #[cfg(test)]
@@ -397,6 +401,8 @@ mod tests {
     #[test]
     fn garbage_is_an_error_that_quotes_little_of_it() {
         let long = "x".repeat(100_000);
+        let quoted = format!("{{\"result\":{{\"canceled\":\"{long}\"}}}}");
+        let reason = format!("{{\"result\":{{\"canceled\":true,\"cancel_reason\":\"\\n{long}\"}}}}");
         let deep = "[".repeat(100_000);
         for body in [
             "",
@@ -407,6 +413,8 @@ mod tests {
             "{\"header\":7}",
             "{\"kvs\":[{\"key\":\"%\"}]}",
             &long,
+            &quoted,
+            &reason,
             &deep,
         ] {
             for error in [
@@ -414,7 +422,8 @@ mod tests {
                 read_watch(body.as_bytes()).err(),
                 read_keepalive(body.as_bytes()).err(),
             ] {
-                assert!(error.is_none_or(|error| error.len() < 400), "{body:.40}");
+                let is_short = |error: String| error.len() < 400 && !error.contains('\n');
+                assert!(error.is_none_or(is_short), "{body:.40}");
             }
             assert!(read_watch(body.as_bytes()).is_err() && read_grant(body.as_bytes()).is_err());
         }

@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use async_task::Builder;
 use crossbeam::queue::SegQueue;
+use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::ring::{self, Ring};
@@ -164,13 +166,12 @@ impl Executor {
     fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
-        let listed = Listed {
-            executor: Rc::clone(self),
-            key: entry.key(),
-        };
-        let task = async move {
-            let _listed = listed;
-            task.await;
+        let task = Listed {
+            task,
+            entry: Entry {
+                executor: Rc::clone(self),
+                key: entry.key(),
+            },
         };
         let door = Arc::clone(&self.door);
         let (runnable, task) = Builder::new().metadata(door).spawn_local(move |_| task, schedule);
@@ -284,13 +285,30 @@ impl Executor {
     }
 }
 
-/// Keeps a task in the list while its future lives.
-struct Listed {
+pin_project! {
+    /// A task, which is in the list while its future lives. No `async` block: it would have two places for the future.
+    struct Listed<F> {
+        #[pin]
+        task: F,
+        entry: Entry,
+    }
+}
+
+impl<F: Future> Future for Listed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().task.poll(context)
+    }
+}
+
+/// The entry of a task in the list.
+struct Entry {
     executor: Rc<Executor>,
     key: usize,
 }
 
-impl Drop for Listed {
+impl Drop for Entry {
     fn drop(&mut self) {
         // Not there when the executor ends before its list is complete.
         let waker = self.executor.tasks.borrow_mut().try_remove(self.key);

@@ -173,7 +173,11 @@ impl Ring {
         wanted: usize,
     ) -> io::Result<()> {
         let Some(write) = writes.get(place) else {
-            self.enter_bare(wanted)?;
+            // A stream with more to write, and a task that waits for these writes, go on after them: nothing else may
+            // complete for long.
+            let goes_on = outcomes.iter().any(|outcome| outcome.is_cut)
+                || writes.iter().any(|write| write.writer.is_awaited());
+            self.enter_bare(if goes_on { 0 } else { wanted })?;
             self.note_unsent(outcomes);
             return Ok(());
         };

@@ -15,12 +15,13 @@ use skyring_codec::seri::{Table, Value};
 use crate::config::Strategy;
 use crate::core::ShardCore;
 use crate::core::handle::{Handle, KEYED};
-use crate::core::node::random_number;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_handle;
 use crate::core::request::ReplyTo;
+use crate::core::spans::SpanKey;
 use crate::error::{Error, Text};
 use crate::log::Level;
+use crate::rt;
 use crate::rt::notify::Notify;
 use crate::service::Service;
 use crate::service::context::Context;
@@ -89,7 +90,7 @@ impl Supervisor {
     pub(super) fn launch(self, shard: &Rc<ShardCore>, handle: Handle, started: ReplyTo) -> Result<(), Error> {
         let what = format!("supervisor {}", self.name);
         launch_described(shard, handle, what.into(), move |context| {
-            let starting = Responder::new(Rc::clone(&context.shard), started, handle);
+            let starting = Responder::new(Rc::clone(&context.shard), started, handle, SpanKey::NONE);
             Running::new(&context.shard, self, starting)
         })
     }
@@ -334,7 +335,7 @@ impl Running {
                     return self.start_failed(context, number, &error, now);
                 }
                 let before = self.policy.restart_count();
-                self.policy.ended(number, &end, now, random_number());
+                self.policy.ended(number, &end, now, rt::random_number());
                 self.note_end(context, number, &end, before);
             }
         }
@@ -350,7 +351,7 @@ impl Running {
     fn start_failed(&mut self, context: &Context<Running>, number: usize, error: &Error, now: u64) {
         let text = format!("{}: {error}", self.title(number));
         let before = self.policy.restart_count();
-        self.policy.start_failed(number, &text, now, random_number());
+        self.policy.start_failed(number, &text, now, rt::random_number());
         let end = End::StartFailed { text: text.into() };
         self.note_end(context, number, &end, before);
     }

@@ -18,28 +18,42 @@ end
 
 -- Raises the error of a call. Its text names the cause, as the engine's `Error` does.
 function cluster.call(node, address, ...)
-	return core_call(nil, nil, node, address, ...)
+	return core_call(nil, nil, nil, node, address, ...)
 end
 
 function cluster.send(node, address, ...)
-	return core_send(nil, nil, node, address, ...)
+	return core_send(nil, nil, nil, node, address, ...)
 end
 
 function cluster.callkey(key, node, address, ...)
-	return core_call(key, nil, node, address, ...)
+	return core_call(key, nil, nil, node, address, ...)
 end
 
 function cluster.sendkey(key, node, address, ...)
-	return core_send(key, nil, node, address, ...)
+	return core_send(key, nil, nil, node, address, ...)
 end
 
 -- A call with a timeout in seconds instead of the node's `call_timeout_ms`; 0: no limit.
 function cluster.calltimeout(seconds, node, address, ...)
-	return core_call(nil, seconds, node, address, ...)
+	return core_call(nil, seconds, nil, node, address, ...)
 end
 
 function cluster.callkeytimeout(key, seconds, node, address, ...)
-	return core_call(key, seconds, node, address, ...)
+	return core_call(key, seconds, nil, node, address, ...)
+end
+
+local call_options = { key = true, timeout = true, when_down = true }
+
+-- A call with a table of options, all of which may be left out: `key`, `timeout` in seconds, and `when_down`: whether the
+-- call fails at once ("fail") or waits until its deadline ("wait") while the node is down, instead of what the map or the
+-- config says.
+function cluster.callwith(options, node, address, ...)
+	for option in pairs(options) do
+		if not call_options[option] then
+			error(string.format("%s is no option of a call: they are key, timeout and when_down", tostring(option)), 2)
+		end
+	end
+	return core_call(options.key, options.timeout, options.when_down, node, address, ...)
 end
 
 -- cluster.open(name or port [, maxclient]), or with a table of options: { channel = 4, maxclient = 1024 }.

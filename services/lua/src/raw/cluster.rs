@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int};
 use std::time::Duration;
 
 use mlua::ffi::*;
+use skyring::config::WhenDown;
 use skyring::{Address, Handle, NodeRef, Payload};
 
 use super::coroutine::{begin_wait, check_may_wait};
@@ -22,14 +23,15 @@ pub(super) unsafe fn add_to_module(state: State) {
     unsafe { add_functions(state, &FUNCTIONS) };
 }
 
-/// The key and the timeout of a call; nil for none.
+/// The key, the timeout and what happens while the node is down; nil for none.
 struct CallOptions {
     key: Option<u64>,
     timeout: Option<Duration>,
+    when_down: Option<WhenDown>,
 }
 
 /// # Safety
-/// Key and seconds are the first values of the stack.
+/// Key, seconds and when_down are the first values of the stack.
 unsafe fn call_options(state: State) -> Result<CallOptions, String> {
     unsafe {
         let key = match lua_type(state, 1) {
@@ -59,7 +61,16 @@ unsafe fn call_options(state: State) -> Result<CallOptions, String> {
                 ));
             }
         };
-        Ok(CallOptions { key, timeout })
+        let when_down = match string(state, 3).map(str::from_utf8) {
+            None if lua_type(state, 3) == LUA_TNIL => None,
+            Some(Ok(text)) if text.parse::<WhenDown>().is_ok() => text.parse().ok(),
+            _ => return Err("when_down is \"fail\" or \"wait\"".to_owned()),
+        };
+        Ok(CallOptions {
+            key,
+            timeout,
+            when_down,
+        })
     }
 }
 
@@ -85,7 +96,7 @@ unsafe fn address(state: State, index: c_int) -> Result<Address, String> {
     }
 }
 
-/// `call(key, seconds, node, address, ...)`: returns the values of the answer, or raises its error.
+/// `call(key, seconds, when_down, node, address, ...)`: returns the values of the answer, or raises its error.
 unsafe extern "C-unwind" fn call(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -100,7 +111,7 @@ unsafe extern "C-unwind" fn call(state: State) -> c_int {
     }
 }
 
-/// `send(key, seconds, node, address, ...)`
+/// `send(key, seconds, when_down, node, address, ...)`
 unsafe extern "C-unwind" fn send(state: State) -> c_int {
     unsafe {
         let host = host(state);
@@ -116,32 +127,39 @@ unsafe extern "C-unwind" fn send(state: State) -> c_int {
 unsafe fn post(state: State, host: &Host, is_call: bool) -> Result<(), String> {
     unsafe {
         // Packing can raise an error, so it comes before any value that must be dropped.
-        let packed = pack::pack(state, host, 4, false)?;
+        let packed = pack::pack(state, host, 5, false)?;
         let payload = Payload(packed);
         let options = call_options(state)?;
-        let Some(name) = string(state, 3) else {
+        let Some(name) = string(state, 4) else {
             return Err(format!(
                 "the name of a node is a string, not a {}",
-                type_name(state, 3)
+                type_name(state, 4)
             ));
         };
         if str::from_utf8(name).is_err() {
             return Err(NO_TEXT.to_owned());
         }
-        let address = address(state, 4)?;
+        let address = address(state, 5)?;
         let session = if is_call { host.next_session() } else { 0 };
         if is_call {
             begin_wait(host, session, 0);
         }
-        host.with_route(name, |node: &NodeRef| match options.key {
-            None => host
-                .caller
-                .post_remote(node, address, session, payload, options.timeout),
-            Some(key) => {
-                let node = node.clone().key(key);
+        host.with_route(name, |node: &NodeRef| {
+            let post = |node: &NodeRef| {
                 host.caller
-                    .post_remote(&node, address, session, payload, options.timeout);
+                    .post_remote(node, address, session, payload, options.timeout);
+            };
+            if options.key.is_none() && options.when_down.is_none() {
+                return post(node);
             }
+            let mut node = node.clone();
+            if let Some(key) = options.key {
+                node = node.key(key);
+            }
+            if let Some(when_down) = options.when_down {
+                node = node.when_down(when_down);
+            }
+            post(&node);
         });
         Ok(())
     }

@@ -9,9 +9,9 @@ use skyring::{Error, Handle, Kind, Payload};
 
 use super::coroutine::{begin_wait, check_may_wait};
 use super::dispatch::{self, push_body};
-use super::node;
 use super::waiting::{self, call_done, raise_failure};
 use super::{State, add_functions, address, core, finish, host, pack, raise};
+use super::{launches, node};
 use crate::host::{ENGINE_SESSION, Handler, Host, Mode, Outcome};
 
 /// The functions of the module, besides those of `waiting`.
@@ -45,6 +45,7 @@ pub(super) unsafe fn push_module(state: State) {
         add_functions(state, &FUNCTIONS);
         add_functions(state, &waiting::FUNCTIONS);
         add_functions(state, &node::FUNCTIONS);
+        add_functions(state, &launches::HOST_FUNCTIONS);
     }
 }
 

@@ -6,19 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use mlua::ffi::*;
-use skyring::Kind;
 
-use super::{State, host, native, push_text, string};
+use super::{State, host, push_text, string};
 
 /// The functions of this file, for the module `skyring.host`.
-pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 8] = [
+pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 7] = [
     (c"self", own_address),
     (c"address", address),
     (c"localname", local_name),
     (c"getenv", getenv),
     (c"starttime", start_time),
     (c"time", time),
-    (c"newservice", new_service),
     (c"is_file", is_file),
 ];
 
@@ -88,19 +86,6 @@ unsafe extern "C-unwind" fn time(state: State) -> c_int {
         let node = &host(state).node;
         lua_pushnumber(state, node.now() as f64 / 100.0 + node.start_time() as f64);
         1
-    }
-}
-
-/// `newservice(name, ...)`: starts a service in Lua, and returns its handle when it has started.
-unsafe extern "C-unwind" fn new_service(state: State) -> c_int {
-    unsafe {
-        luaL_checkstack(state, 4, std::ptr::null());
-        lua_pushstring(state, c".launcher".as_ptr());
-        lua_pushinteger(state, lua_Integer::from(Kind::LUA.0));
-        lua_pushstring(state, c"LAUNCH".as_ptr());
-        lua_pushstring(state, c"snlua".as_ptr());
-        lua_rotate(state, 1, 4);
-        native::call(state)
     }
 }
 

@@ -9,7 +9,7 @@ use mlua::ffi::*;
 use mlua::{Lua, LuaOptions, MultiValue, StdLib, Table};
 use skyring::{Error, Payload};
 
-use super::{State, core, dispatch, hook, load, mongo, native, profile, shared, signal};
+use super::{State, core, dispatch, hook, launches, load, mongo, native, profile, shared, signal, spare};
 use crate::host::{Host, Mode};
 
 /// The interpreter of one service, with its host.
@@ -26,24 +26,26 @@ pub(crate) struct Interpreter {
 impl Drop for Interpreter {
     fn drop(&mut self) {
         self.host.is_closing.set(true);
+        spare::give_up();
     }
 }
 
 impl Interpreter {
-    /// Creates an interpreter with all of Lua's libraries.
+    /// Obtains an interpreter with all of Lua's libraries for a service.
     ///
     /// # Errors
     /// When memory runs out.
     pub(crate) fn open(host: Rc<Host>) -> mlua::Result<Interpreter> {
         signal::prepare(&host.activity);
-        // SAFETY: the fields of an `Interpreter` are dropped in order, and `lua` is lent by reference only.
-        let lua = unsafe { open(&host) }?;
-        Ok(Interpreter {
-            lua,
+        let interpreter = Interpreter {
+            lua: spare::obtain()?,
             host,
             busy: Cell::new(false),
             is_collection_due: Cell::new(false),
-        })
+        };
+        // SAFETY: the fields of an `Interpreter` are dropped in order, and `lua` is lent by reference only.
+        unsafe { bind(&interpreter.lua, &interpreter.host) }?;
+        Ok(interpreter)
     }
 
     pub(crate) fn lua(&self) -> &Lua {
@@ -108,26 +110,18 @@ impl Interpreter {
     }
 }
 
-/// # Safety
-/// The interpreter is dropped before the host.
-unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
+/// Makes an interpreter with all of Lua's libraries, for any service.
+pub(super) fn make() -> mlua::Result<Lua> {
     // Services are trusted programs: they may load modules in C and use `debug`. Without this option mlua replaces
     // `pcall` and `xpcall` by versions that cannot yield.
     let options = LuaOptions::new().catch_rust_panics(true);
-    let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
-    let pointer: *const Host = Rc::as_ptr(host);
+    // SAFETY: the closure runs in protected mode, and no function that needs a host is called before `bind`.
     unsafe {
+        let lua = Lua::unsafe_new_with(StdLib::ALL, options);
         lua.exec_raw::<()>((), |state: State| {
-            lua_rawgeti(state, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-            let main = lua_tothread(state, -1);
-            lua_pop(state, 1);
-            (*pointer).main.set(main);
-            lua_getextraspace(main).cast::<*const Host>().write(pointer);
             // As in Skynet, libraries ignore the environment variables.
             lua_pushboolean(state, 1);
             lua_setfield(state, LUA_REGISTRYINDEX, c"LUA_NOENV".as_ptr());
-            lua_pushlightuserdata(state, pointer as *mut c_void);
-            lua_setfield(state, LUA_REGISTRYINDEX, c"skynet_context".as_ptr());
             profile::replace(state);
             load::replace(state);
             shared::replace(state);
@@ -137,8 +131,27 @@ unsafe fn open(host: &Rc<Host>) -> mlua::Result<Lua> {
             lua_gc(state, LUA_GCCOLLECT);
             lua_gc(state, LUA_GCINC, 200, 0, 0);
         })?;
+        Ok(lua)
     }
-    Ok(lua)
+}
+
+/// Gives an interpreter to a service, before it has created a coroutine.
+///
+/// # Safety
+/// The interpreter is dropped before the host.
+unsafe fn bind(lua: &Lua, host: &Rc<Host>) -> mlua::Result<()> {
+    let pointer: *const Host = Rc::as_ptr(host);
+    unsafe {
+        lua.exec_raw::<()>((), |state: State| {
+            lua_rawgeti(state, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+            let main = lua_tothread(state, -1);
+            lua_pop(state, 1);
+            (*pointer).main.set(main);
+            lua_getextraspace(main).cast::<*const Host>().write(pointer);
+            lua_pushlightuserdata(state, pointer as *mut c_void);
+            lua_setfield(state, LUA_REGISTRYINDEX, c"skynet_context".as_ptr());
+        })
+    }
 }
 
 /// Collects garbage. The collector is generational from then on.
@@ -163,6 +176,12 @@ pub(crate) fn core_module(lua: &Lua) -> mlua::Result<Table> {
 pub(crate) fn host_module(lua: &Lua) -> mlua::Result<Table> {
     // SAFETY: as for `core_module`.
     unsafe { lua.exec_raw((), |state| native::push_module(state)) }
+}
+
+/// The module `skyring.launches`.
+pub(crate) fn launches_module(lua: &Lua) -> mlua::Result<Table> {
+    // SAFETY: as for `core_module`.
+    unsafe { lua.exec_raw((), |state| launches::push_module(state)) }
 }
 
 /// The module `skynet.profile`.

@@ -11,5 +11,5 @@ mod tables;
 pub(crate) use builder::{BuildError, Builder};
 pub use builder::{SHARED_BYTES_MAX, SHARED_NESTING_MAX};
 pub use registry::SHARED_NAMES_MAX;
-pub(crate) use registry::{SharedTables, Space};
+pub(crate) use registry::{Listed, SharedTables, Space};
 pub(crate) use tables::{Key, Tables, Value};

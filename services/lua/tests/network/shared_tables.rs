@@ -79,6 +79,132 @@ fn what_cannot_be_shared_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_service_keeps_less_than_a_kibibyte_for_a_table_that_it_reads() {
+    let reader = "local sharetable = require 'skynet.sharetable'
+        local rows
+        skynet.start(function()
+            skynet.dispatch('lua', function(_, _, id)
+                collectgarbage()
+                collectgarbage()
+                local before = collectgarbage 'count'
+                if id then
+                    rows = sharetable.query 'rows'
+                    assert(rows[id].price == id * 3)
+                end
+                collectgarbage()
+                skynet.retpack((collectgarbage 'count' - before) * 1024)
+            end)
+        end)";
+    let main = "local rows = {}
+        for id = 1, 1000 do rows[id] = { id = id, price = id * 3, name = 'item ' .. id } end
+        require 'skynet.sharetable'.loadtable('rows', rows)
+        local reader = skynet.newservice 'reader'
+        skynet.call(reader, 'lua')
+        local kept = skynet.call(reader, 'lua', 7)
+        assert(kept < 1024, kept)";
+    start(main, &[("reader", reader)]);
+}
+
+#[test]
+fn updates_while_services_read_leave_no_version_behind() {
+    let reader = "local sharetable, sharedata = require 'skynet.sharetable', require 'skynet.sharedata'
+        local function check(rows)
+            for id = 1, #rows do assert(rows[id].version == rows.version, id) end
+            return rows.version
+        end
+        skynet.start(function()
+            local table, data = sharetable.query 'rows', sharedata.query 'rows'
+            local is_over = false
+            skynet.fork(function()
+                while not is_over do
+                    sharetable.update 'rows'
+                    check(table)
+                    check(data)
+                    skynet.yield()
+                end
+            end)
+            skynet.dispatch('lua', function(_, _, last)
+                is_over = true
+                sharetable.update 'rows'
+                repeat skynet.yield() until check(table) == last and check(data) == last
+                collectgarbage()
+                collectgarbage()
+                skynet.retpack()
+            end)
+        end)";
+    let main = "local sharetable, sharedata = require 'skynet.sharetable', require 'skynet.sharedata'
+        local function rows(version)
+            local rows = { version = version }
+            for id = 1, 20 do rows[id] = { version = version, name = 'row ' .. id } end
+            return rows
+        end
+        sharetable.loadtable('rows', rows(0))
+        sharedata.new('rows', rows(0))
+        local readers = {}
+        for at = 1, 6 do readers[at] = skynet.newservice 'reader' end
+        for version = 1, 200 do
+            sharetable.loadtable('rows', rows(version))
+            sharedata.update('rows', rows(version))
+        end
+        for _, reader in ipairs(readers) do skynet.call(reader, 'lua', 200) end
+        sharetable.loadtable('rows', rows(201))
+        sharedata.update('rows', rows(201))
+        for _, reader in ipairs(readers) do skynet.call(reader, 'lua', 201) end
+        local tables = skynet.call(skynet.uniqueservice 'sharetabled', 'debug', 'INFO').rows
+        local data = skynet.call(skynet.uniqueservice 'sharedatad', 'debug', 'INFO').sharedata.rows
+        assert(tables:find '^version %d+, %d+ bytes$', tables)
+        assert(data:find '^version %d+, %d+ bytes$', data)";
+    start(main, &[("reader", reader)]);
+}
+
+#[test]
+fn a_version_that_a_service_still_reads_is_counted() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local function info()
+            return skynet.call(skynet.uniqueservice 'sharetabled', 'debug', 'INFO').t
+        end
+        sharetable.loadtable('t', { 1 })
+        local first = sharetable.query 't'
+        sharetable.loadtable('t', { 2 })
+        local second = sharetable.query 't'
+        sharetable.loadtable('t', { 3 })
+        assert(first[1] == 1 and second[1] == 2 and info():find 'older versions in use: 2$', info())
+        second = nil
+        collectgarbage()
+        assert(first[1] == 1 and info():find 'older versions in use: 1$', info())
+        sharetable.update 't'
+        collectgarbage()
+        assert(first[1] == 3 and not info():find 'older', info())";
+    start(main, &[]);
+}
+
+#[test]
+fn a_metatable_that_a_program_has_changed_gives_errors() {
+    let main = "local sharetable = require 'skynet.sharetable'
+        local path = os.tmpname()
+        io.open(path, 'w'):close()
+        for at, function_of_another in ipairs { print, io.lines(path), function() return at end, 5 } do
+            local name = 't' .. at
+            sharetable.loadtable(name, { x = 1, inner = {} })
+            local t = sharetable.query(name)
+            debug.getmetatable(t)[1] = function_of_another
+            for _, use in ipairs {
+                next, pairs, rawlen, function() t.y = 1 end, function() return rawget(t, 'x') end,
+            } do
+                assert(not pcall(use, t))
+            end
+            assert(t.x == 1 and #t == 0)
+            sharetable.loadtable(name, { x = 2 })
+            sharetable.update(name)
+            assert(sharetable.query(name).x == 2)
+        end
+        local plain = debug.setmetatable({}, debug.getmetatable(sharetable.query 't1'))
+        assert(next(plain) == nil and not pcall(function() return plain.x end) and not pcall(pairs, plain))
+        os.remove(path)";
+    start(main, &[]);
+}
+
+#[test]
 fn an_update_moves_all_tables_of_the_service() {
     let main = "local sharetable = require 'skynet.sharetable'
         sharetable.loadtable('t', { x = 1, inner = { y = 1, list = { 1, 2 } }, gone = { z = 1 } })

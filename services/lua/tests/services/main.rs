@@ -4,6 +4,7 @@
 mod answers;
 mod coroutines;
 mod errors;
+mod launches;
 mod library;
 mod limits;
 mod message_logs;

@@ -115,6 +115,11 @@ fn an_error_between_nodes_names_its_cause() {
         fails('absent: cluster node [nowhere] is absent', cluster.call, 'nowhere', '@sdb', 'x')
         fails('disabled', cluster.call, 'off', '@sdb', 'x')
         fails('timeout', cluster.calltimeout, 0.05, 'db', '@sdb', 'sleep')
+        fails('timeout', cluster.callwith, { timeout = 0.05, key = 'k' }, 'db', '@sdb', 'sleep')
+        fails('retries is no option of a call', cluster.callwith, { retries = 3 }, 'db', '@sdb', 'x')
+        fails('when_down is "fail" or "wait"', cluster.callwith, { when_down = true }, 'db', '@sdb', 'x')
+        fails('when_down is "fail" or "wait"', cluster.callwith, { when_down = 'no' }, 'db', '@sdb', 'x')
+        assert(cluster.callwith({ when_down = 'wait', timeout = 20 }, 'db', '@sdb', 'size', 'four') == 4)
         fails('too-large', cluster.call, 'db', '@sdb', 'size', ('x'):rep(20 * 1024 * 1024))
         fails('cannot pack a userdata', cluster.call, 'db', '@sdb', 'set', 'a', io.stdout)
         local address = skynet.pack 'x'

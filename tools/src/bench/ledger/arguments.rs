@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skyring::Runtime;
-use skyring::config::THREADS_MAX;
+use skyring::config::{THREADS_MAX, WhenDown};
 use skyring_bench::{Faults, LEDGER_CALLERS_MAX};
 
 use super::fault_schedule::FaultSchedule;
@@ -17,6 +17,7 @@ Examples:
   skyring bench ledger --kill-every 5 --pause-every 20 --reload-every 3 --html ledger.html
   skyring bench ledger --group --kill-every 5
   skyring bench ledger --dialect skynet --cuts-per-second 10
+  skyring bench ledger --when-down wait --kill-every 10 --down-seconds 5 --timeout-ms 30000
 
 Exit code 1 if a call was lost, run twice, out of order or late, or if it ran although its error said that it had not.";
 
@@ -34,6 +35,24 @@ pub(super) enum Dialect {
     Auto,
     /// The dialect of Skynet, as if the callee were a Skynet node
     Skynet,
+}
+
+/// What happens to calls while the callee is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum WhenDownArgument {
+    /// They fail at once
+    Fail,
+    /// They wait until their timeout
+    Wait,
+}
+
+impl From<WhenDownArgument> for WhenDown {
+    fn from(argument: WhenDownArgument) -> WhenDown {
+        match argument {
+            WhenDownArgument::Fail => WhenDown::Fail,
+            WhenDownArgument::Wait => WhenDown::Wait,
+        }
+    }
 }
 
 /// The arguments of both commands.
@@ -63,6 +82,9 @@ pub(super) struct CommonArguments {
     /// Mark all calls idempotent, so that they may be sent again
     #[arg(long)]
     pub(super) idempotent: bool,
+    /// What happens to calls while the callee is down: they fail, or wait for it
+    #[arg(long, value_enum, default_value = "fail")]
+    pub(super) when_down: WhenDownArgument,
     /// Dialect between callers and callee
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) dialect: Dialect,
@@ -93,6 +115,9 @@ pub(crate) struct Arguments {
     /// Kill the callee with SIGKILL and restart it, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     kill_every: Option<f64>,
+    /// Time from SIGKILL to the restart
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    down_seconds: f64,
     /// Stop the callee gracefully with SIGTERM and restart it, every so many seconds
     #[arg(long, value_name = "SECONDS")]
     terminate_every: Option<f64>,
@@ -157,6 +182,7 @@ impl Arguments {
     pub(super) fn plan(&self) -> Result<Plan, String> {
         let processes = FaultSchedule {
             kill: every(self.kill_every),
+            down_time: Duration::from_secs_f64(self.down_seconds.clamp(0.0, SECONDS_MAX)),
             terminate: every(self.terminate_every),
             pause: every(self.pause_every),
             pause_time: Duration::from_secs_f64(self.pause_seconds.clamp(0.0, SECONDS_MAX)),
@@ -176,6 +202,7 @@ impl SoakArguments {
         };
         let processes = FaultSchedule {
             kill: every(Some(20.0)),
+            down_time: Duration::ZERO,
             terminate: None,
             pause: every(Some(60.0)),
             pause_time: Duration::from_secs(5),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 pub(super) struct FaultSchedule {
     /// SIGKILL and restart.
     pub(super) kill: Option<Duration>,
+    /// Time from SIGKILL to the restart.
+    pub(super) down_time: Duration,
     /// SIGTERM and restart.
     pub(super) terminate: Option<Duration>,
     /// SIGSTOP.
@@ -20,8 +22,10 @@ pub(super) struct FaultSchedule {
 /// A fault of the process, or a change of the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// End the process with SIGKILL, and restart it.
+    /// End the process with SIGKILL.
     Kill,
+    /// Restart the process that was killed.
+    Restart,
     /// Stop the process gracefully, with SIGTERM, and restart it.
     Terminate,
     /// Pause the process with SIGSTOP.
@@ -37,6 +41,7 @@ pub(super) enum Fault {
 pub(super) struct Timetable {
     schedule: FaultSchedule,
     kill: Option<Instant>,
+    restart: Option<Instant>,
     terminate: Option<Instant>,
     pause: Option<Instant>,
     resume: Option<Instant>,
@@ -48,6 +53,7 @@ impl Timetable {
         let after = |interval: Option<Duration>| interval.map(|interval| now + interval);
         Timetable {
             kill: after(schedule.kill),
+            restart: None,
             terminate: after(schedule.terminate),
             pause: after(schedule.pause),
             resume: None,
@@ -56,7 +62,8 @@ impl Timetable {
         }
     }
 
-    /// Takes the next fault that is due. A paused process is not killed or stopped before it is resumed.
+    /// Takes the next fault that is due. A paused process is not killed or stopped before it is resumed, and nothing is done
+    /// to a killed one before it is restarted.
     pub(super) fn next(&mut self, now: Instant) -> Option<Fault> {
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         let after = |interval: Option<Duration>| interval.map(|interval| now + interval);
@@ -65,11 +72,16 @@ impl Timetable {
             self.pause = after(self.schedule.pause);
             return Some(Fault::Resume);
         }
+        if is_due(self.restart) {
+            self.restart = None;
+            self.kill = after(self.schedule.kill);
+            return Some(Fault::Restart);
+        }
         if is_due(self.reload) {
             self.reload = after(self.schedule.reload);
             return Some(Fault::Reload);
         }
-        if self.resume.is_some() {
+        if self.resume.is_some() || self.restart.is_some() {
             return None;
         }
         if is_due(self.pause) {
@@ -78,7 +90,8 @@ impl Timetable {
             return Some(Fault::Pause);
         }
         if is_due(self.kill) {
-            self.kill = after(self.schedule.kill);
+            self.kill = None;
+            self.restart = Some(now + self.schedule.down_time);
             return Some(Fault::Kill);
         }
         if is_due(self.terminate) {
@@ -98,6 +111,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let schedule = FaultSchedule {
             kill: Some(seconds(3)),
+            down_time: seconds(1),
             pause: Some(seconds(2)),
             pause_time: seconds(5),
             reload: Some(seconds(4)),
@@ -119,6 +133,7 @@ mod tests {
                 (4, Fault::Reload),
                 (7, Fault::Resume),
                 (7, Fault::Kill),
+                (8, Fault::Restart),
                 (8, Fault::Reload),
                 (9, Fault::Pause),
             ]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skyring_bench::{LedgerResult, Sample, duration, grouped};
 
-use super::arguments::Plan;
+use super::arguments::{Plan, WhenDownArgument};
 use super::fault_schedule::Fault;
 use crate::shared::output_file::is_stdout;
 
@@ -40,6 +40,9 @@ pub(super) fn print_plan(plan: &Plan) -> io::Result<()> {
     if let Some(bytes) = network.trickle_bytes {
         parts.push(format!("pieces of {bytes} bytes"));
     }
+    if plan.common.when_down == WhenDownArgument::Wait {
+        parts.push("which wait while the callee is down".to_owned());
+    }
     let processes = &plan.processes;
     for (what, every) in [
         ("SIGKILL and restart", processes.kill),
@@ -51,6 +54,10 @@ pub(super) fn print_plan(plan: &Plan) -> io::Result<()> {
             parts.push(format!("{what} every {:.1} s", every.as_secs_f64()));
         }
     }
+    if processes.kill.is_some() && !processes.down_time.is_zero() {
+        let seconds = processes.down_time.as_secs_f64();
+        parts.push(format!("{seconds:.1} s from SIGKILL to the restart"));
+    }
     if plan.common.json.as_deref().is_some_and(is_stdout) {
         return Ok(());
     }
@@ -60,7 +67,8 @@ pub(super) fn print_plan(plan: &Plan) -> io::Result<()> {
 /// Logs a fault on the standard error.
 pub(super) fn log_fault(elapsed: Duration, fault: Fault) -> io::Result<()> {
     let what = match fault {
-        Fault::Kill => "SIGKILL and restart of the callee",
+        Fault::Kill => "SIGKILL of the callee",
+        Fault::Restart => "restart of the callee",
         Fault::Terminate => "SIGTERM and restart of the callee",
         Fault::Pause => "SIGSTOP of the callee",
         Fault::Resume => "SIGCONT of the callee",
@@ -134,6 +142,10 @@ pub(super) fn result_lines(result: &LedgerResult, cuts: u64, samples: &[Sample])
         duration(latency.p99),
         duration(latency.p999),
         duration(latency.max)
+    ));
+    lines.push(format!(
+        "most calls that a callee ran within 5 ms: {}",
+        grouped(result.burst_max as f64)
     ));
     if let Some(line) = memory(samples) {
         lines.push(line);

@@ -101,6 +101,7 @@ pub(super) fn run(plan: &Plan) -> Result<u64, LedgerRunError> {
             .map(|(folder, _)| ledger_run.scratch.path().join(folder))
             .collect(),
         is_idempotent: plan.common.idempotent,
+        when_down: plan.common.when_down.into(),
     };
     let mut running = ledger.start(&ledger_run.node)?;
     print_plan(plan)?;
@@ -194,7 +195,7 @@ impl LedgerRun {
         let line_time = (plan.duration / LINES_MAX).max(SAMPLE_TIME_MIN);
         let (mut sampled, mut logged) = (Duration::ZERO, Duration::ZERO);
         let (mut answered, mut failed) = (0, 0);
-        let mut is_paused = false;
+        let mut left_to_do = None;
         while running.elapsed() < plan.duration {
             if interrupt.requested() {
                 return Err(LedgerRunError::Interrupted);
@@ -203,12 +204,13 @@ impl LedgerRun {
             running.step()?;
             while let Some(fault) = timetable.next(Instant::now()) {
                 log_fault(running.elapsed(), fault)?;
-                is_paused = match fault {
-                    Fault::Pause => true,
-                    Fault::Resume => false,
-                    _ => is_paused,
+                left_to_do = match fault {
+                    Fault::Pause => Some(Fault::Resume),
+                    Fault::Kill => Some(Fault::Restart),
+                    Fault::Resume | Fault::Restart => None,
+                    Fault::Terminate | Fault::Reload => left_to_do,
                 };
-                if matches!(fault, Fault::Kill | Fault::Terminate | Fault::Resume) {
+                if matches!(fault, Fault::Restart | Fault::Terminate | Fault::Resume) {
                     running.record_fault();
                 }
                 self.inject(fault)?;
@@ -237,8 +239,8 @@ impl LedgerRun {
                 log_sample(&sample, running.violations().total())?;
             }
         }
-        if is_paused {
-            self.inject(Fault::Resume)?;
+        if let Some(fault) = left_to_do {
+            self.inject(fault)?;
         }
         Ok(())
     }
@@ -247,8 +249,8 @@ impl LedgerRun {
         match fault {
             Fault::Kill => {
                 self.callee.process().kill()?;
-                self.callee.restart(&mut self.watch)?;
             }
+            Fault::Restart => self.callee.restart(&mut self.watch)?,
             Fault::Terminate => {
                 self.callee.process().end(STOP_TIME_MAX)?;
                 self.callee.restart(&mut self.watch)?;

@@ -9,6 +9,7 @@ use crate::cluster::accepting::admission::Offer;
 use crate::cluster::accepting::inbound::state::Inbound;
 use crate::cluster::shared;
 use crate::core::ShardCore;
+use crate::core::connection::ReadError;
 use crate::log::Level;
 use crate::rt::stream::Stream;
 
@@ -36,6 +37,8 @@ impl Inbound {
         if shard.cluster().is_draining() {
             self.send_goodbye(shard);
         }
+        let sign = shard.cluster().shared.signs_of_life.of(peer_hello.epoch);
+        self.sign_of_life.replace(Some(sign));
         self.connection.flush_later(shard);
     }
 
@@ -63,7 +66,7 @@ impl Inbound {
             .map_or_else(Offer::default, |admission| admission.offer.clone())
     }
 
-    /// Transfers the connection to the shard that owns its channel, with the state of its link.
+    /// Transfers the connection to the shard that owns its channel, with the state of its link and of its TLS.
     pub(super) async fn move_to(
         &self,
         shard: &Rc<ShardCore>,
@@ -71,10 +74,13 @@ impl Inbound {
         owner: usize,
         hello: Box<Hello>,
     ) {
-        let mut link = self.take_link();
         let socket = match stream.release().await {
             Ok((socket, received)) => {
-                link.receive(received);
+                if let Err(ReadError::Tls(fault)) = self.connection.receive_rest(received, shard) {
+                    self.count_tls_fault(shard, &fault);
+                    self.connection.shutdown();
+                    return;
+                }
                 socket
             }
             // No descriptor is available: the peer sees a closed connection and tries again.
@@ -93,12 +99,12 @@ impl Inbound {
         };
         self.end_wait(shard);
         let peer = self.address();
+        let (link, shell) = (self.take_link(), self.connection.forget());
         shard.run_on(owner, move |shard| {
             shard
                 .cluster()
-                .take_over(shard, socket, peer, admission, link, &hello);
+                .take_over(shard, socket, peer, admission, link, &hello, shell);
         });
-        self.connection.forget();
     }
 }
 

@@ -8,6 +8,7 @@
 //! Invariants: every request and every send is counted until it is answered or has ended, once; a connection that has
 //! ended holds nothing, waits for nothing, and is logged and counted once, unless its [session](session) continues.
 
+mod encryption;
 mod handshake;
 mod holding;
 mod permit;

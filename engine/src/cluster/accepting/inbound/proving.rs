@@ -1,4 +1,5 @@
-//! The wait of an inbound connection for the proof of the cluster secret, and what happens without one.
+//! The wait of an inbound connection for the proof of who its peer is, by a certificate or by the cluster secret, and
+//! what happens without one.
 
 use std::rc::Rc;
 
@@ -26,7 +27,7 @@ impl Inbound {
         shard.node.metrics.connections_unproved_crowded.add(1);
         cluster.incidents.log(shard, Incident::Crowded, || {
             format!(
-                "{} is closed before it has proved the cluster secret: too many connections of its address wait",
+                "{} is closed before its peer has proved who it is: too many connections of its address wait",
                 crowded.address()
             )
         });
@@ -47,13 +48,15 @@ impl Inbound {
         if !self.waiting_since.get().is_some_and(is_overdue) {
             return false;
         }
-        shard.node.metrics.connections_unproved_late.add(1);
+        let metrics = &shard.node.metrics;
+        let (counter, what) = match self.connection.is_handshaking() {
+            true => (&metrics.connections_tls_late, "finish the TLS handshake"),
+            false => (&metrics.connections_unproved_late, "prove who it is"),
+        };
+        counter.add(1);
         shard.cluster().incidents.log(shard, Incident::Late, || {
-            format!(
-                "{} did not prove the cluster secret within {} s",
-                self.address(),
-                PACKAGE_TIME_MS_MAX / 1000
-            )
+            let seconds = PACKAGE_TIME_MS_MAX / 1000;
+            format!("{} did not {what} within {seconds} s", self.address())
         });
         self.end_wait(shard);
         self.disconnect(shard);
@@ -83,5 +86,8 @@ fn counter(metrics: &Metrics, reason: Unproved) -> &Counter {
         Unproved::SkynetDialect => &metrics.connections_skynet_denied,
         Unproved::TooLong => &metrics.connections_hello_too_long,
         Unproved::EarlyFrame => &metrics.connections_frame_early,
+        Unproved::Plain => &metrics.connections_without_tls,
+        Unproved::Tls => &metrics.connections_tls_unexpected,
+        Unproved::OtherName => &metrics.connections_certificate_other_name,
     }
 }

@@ -1,7 +1,6 @@
 //! Dispatch of the requests of an inbound connection to services.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use skyring_codec::Millis;
@@ -18,6 +17,7 @@ use crate::core::handle::KEYED;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::{Kind, Payload};
 use crate::core::request::{ReplyTo, Request};
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 use crate::rt;
 
@@ -27,7 +27,7 @@ const REQUESTS_PER_CLOCK_CHECK: u32 = 64;
 impl Inbound {
     /// Dispatches every request that was received, as fast as the connection accepts answers.
     pub(super) async fn take_requests(&self, shard: &Rc<ShardCore>) -> Result<(), ProtocolError> {
-        let mut started = Instant::now();
+        let mut started = rt::now();
         let mut unchecked = 0;
         loop {
             if self.is_full() && !self.wait_for_capacity(shard).await {
@@ -53,7 +53,7 @@ impl Inbound {
                 if is_turn_over(started) {
                     rt::relax().await;
                     shard.note_io_polled();
-                    started = Instant::now();
+                    started = rt::now();
                 }
             }
         }
@@ -100,6 +100,7 @@ impl Inbound {
                     request.payload,
                     reply_to,
                     remaining_ms,
+                    SpanKey::NONE,
                 );
             }
         }
@@ -131,7 +132,18 @@ impl Inbound {
             Some(target) if !self.permits(shard, target) => self.deny(shard, target, reply_to),
             Some(target) => {
                 let target = self.instance(shard, target, request.shard);
-                self.dispatch(shard, target, request.payload, reply_to, request.remaining_ms);
+                let span = request.trace.as_ref().map_or(SpanKey::NONE, |tag| {
+                    let payload = Payload(request.payload.clone());
+                    shard.begin_arrival(tag, target, &payload)
+                });
+                self.dispatch(
+                    shard,
+                    target,
+                    request.payload,
+                    reply_to,
+                    request.remaining_ms,
+                    span,
+                );
             }
             None => {
                 let name = address.unwrap_or_default();
@@ -191,6 +203,7 @@ impl Inbound {
         payload: Bytes,
         reply_to: ReplyTo,
         remaining_ms: Option<u32>,
+        span: SpanKey,
     ) {
         shard.request(Request {
             target,
@@ -200,6 +213,7 @@ impl Inbound {
             reply_to,
             waits: false,
             deadline: remaining_ms.map(|remaining| shard.now() + Millis::from(remaining)),
+            span,
         });
     }
 

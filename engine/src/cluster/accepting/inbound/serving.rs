@@ -11,12 +11,14 @@ use crate::cluster::accepting::inbound::state::{Inbound, Progress};
 use crate::cluster::accepting::incidents::Incident;
 use crate::cluster::accepting::sessions::SessionLookup;
 use crate::core::ShardCore;
+use crate::core::connection::ReadError;
 use crate::core::payload::Payload;
 use crate::core::placement::shard_of_channel;
 use crate::error::Error;
 use crate::rt;
 use crate::rt::stream::Stream;
 use crate::rt::timer::sleep_or_wake;
+use crate::tls::TlsFault;
 
 /// The interval of heartbeats on a connection that is not read, in milliseconds: well within the time after which
 /// peers mark a node down.
@@ -28,8 +30,10 @@ const READS_IN_A_ROW_MAX: u32 = 16;
 /// Why a connection has ended.
 enum Closed {
     Malformed(ProtocolError),
-    /// The peer does not prove the cluster secret.
+    /// The peer does not prove what it must.
     Unproved(Unproved),
+    /// Its TLS is wrong, or its certificate.
+    Tls(TlsFault),
     /// The peer ended it, or this side did and has logged why.
     Ended,
     /// It is a channel that another shard owns.
@@ -100,6 +104,7 @@ impl Inbound {
                 });
             }
             Closed::Unproved(reason) => self.count_unproved(&shard, reason),
+            Closed::Tls(fault) => self.count_tls_fault(&shard, &fault),
             Closed::Ended => {}
         }
         if !self.connection.uses(&stream) {
@@ -125,8 +130,10 @@ impl Inbound {
         loop {
             let waited = match self.connection.read(stream, shard).await {
                 Ok((true, waited)) => waited,
-                Ok((false, _)) | Err(_) => return Closed::Ended,
+                Err(ReadError::Tls(fault)) => return Closed::Tls(fault),
+                Ok((false, _)) | Err(ReadError::Io(_)) => return Closed::Ended,
             };
+            self.handle_shell_events(shard);
             if !self.connection.is_open() {
                 return Closed::Ended;
             }
@@ -137,6 +144,7 @@ impl Inbound {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
+            self.note_sign_of_life(shard);
             shard.read_buffer.begin_work();
             let taken = self.take_requests(shard).await;
             shard.read_buffer.end_work();
@@ -146,7 +154,10 @@ impl Inbound {
                 Err(error) => return Closed::Malformed(error),
             }
             let hello = self.peer.borrow_mut().hello.take();
-            if let Some(hello) = hello {
+            if let Some(mut hello) = hello {
+                if let Err(ProtocolError::Unproved(reason)) = self.check_name(&mut hello) {
+                    return Closed::Unproved(reason);
+                }
                 let owner = shard_of_channel(hello.channel, shard.shards());
                 if owner != shard.index {
                     return Closed::Moved(owner, hello);
@@ -170,6 +181,15 @@ impl Inbound {
                 rt::relax().await;
                 shard.note_io_polled();
             }
+        }
+    }
+
+    /// Bytes were received: a sign of life of the peer's process, if it has proved who it is.
+    fn note_sign_of_life(&self, shard: &ShardCore) {
+        if self.waiting_since.get().is_none()
+            && let Some(sign) = &*self.sign_of_life.borrow()
+        {
+            sign.note(shard.now());
         }
     }
 

@@ -23,6 +23,7 @@ use crate::core::ShardCore;
 use crate::core::timers::Timer;
 use crate::rt;
 use crate::rt::stream::Stream;
+use crate::tls::Shell;
 
 impl Inbound {
     /// Whether its session can resume on the connection of `incoming`.
@@ -50,10 +51,10 @@ impl Inbound {
     ) {
         let link = self.take_link();
         self.end_wait(shard);
-        self.connection.forget();
+        let shell = self.connection.forget();
         let admission = self.peer.borrow_mut().admission.take();
         if let Some(admission) = admission {
-            holder.resume(shard, link, stream, hello, self.address(), admission);
+            holder.resume(shard, link, (stream, shell), hello, self.address(), admission);
         }
     }
 
@@ -62,7 +63,7 @@ impl Inbound {
         self: Rc<Self>,
         shard: &Rc<ShardCore>,
         link: CalleeLink,
-        stream: Rc<Stream>,
+        (stream, shell): (Rc<Stream>, Option<Box<Shell>>),
         hello: &Hello,
         peer: SocketAddr,
         admission: Arc<Admission>,
@@ -94,7 +95,7 @@ impl Inbound {
         self.is_active.set(true);
         self.await_proof(shard);
         shard.node.metrics.sessions_resumed.add(1);
-        self.begin(shard, stream);
+        self.begin(shard, stream, shell);
         if shard.cluster().is_draining() {
             self.send_goodbye(shard);
         }
@@ -124,8 +125,13 @@ impl Inbound {
     }
 
     /// Attaches a stream, and spawns the task that serves it.
-    pub(in crate::cluster) fn begin(self: &Rc<Self>, shard: &Rc<ShardCore>, stream: Rc<Stream>) {
-        self.connection.attach(Rc::clone(&stream));
+    pub(in crate::cluster) fn begin(
+        self: &Rc<Self>,
+        shard: &Rc<ShardCore>,
+        stream: Rc<Stream>,
+        shell: Option<Box<Shell>>,
+    ) {
+        self.connection.attach(Rc::clone(&stream), shell);
         // A transferred connection still has to send its answer to the hello.
         self.connection.flush_later(shard);
         rt::spawn(Rc::clone(self).run(Rc::clone(shard), stream));

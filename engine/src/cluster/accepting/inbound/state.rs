@@ -12,6 +12,7 @@ use skyring_codec::native::{Hello, NONCE_BYTES};
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::budget::Budget;
 use crate::cluster::accepting::inbound::permit::Permit;
+use crate::cluster::signs_of_life::SignOfLife;
 use crate::config::Security;
 use crate::core::connection::Connection;
 use crate::core::slab::Key;
@@ -94,6 +95,8 @@ pub(in crate::cluster) struct Inbound {
     pub(super) budget: Rc<Budget>,
     /// Bytes counted for it in the shard's sum.
     pub(super) held: Cell<usize>,
+    /// When the peer's process was heard last, on any connection; `None` in the skynet dialect.
+    pub(super) sign_of_life: RefCell<Option<SignOfLife>>,
     /// It was read or answered since the last sweep.
     pub(super) is_active: Cell<bool>,
     /// It is dispatching requests, and counts its memory after that.
@@ -104,15 +107,19 @@ pub(in crate::cluster) struct Inbound {
     pub(super) armed: Cell<Millis>,
 }
 
-/// The link of a connection from this address.
+/// The link of a connection from this address, before it has begun with TLS.
 fn new_link(security: Option<&Security>, address: SocketAddr) -> CalleeLink {
-    let limits = CalleeLimits {
+    match security {
+        Some(security) => CalleeLink::with_access(limits(), security.plain_access(address.ip())),
+        None => CalleeLink::new(limits()),
+    }
+}
+
+/// The limits of links.
+pub(super) fn limits() -> CalleeLimits {
+    CalleeLimits {
         out_buffer_bytes_max: ANSWER_BYTES_MAX,
         ..CalleeLimits::default()
-    };
-    match security {
-        Some(security) => CalleeLink::with_access(limits, security.access(address.ip(), "")),
-        None => CalleeLink::new(limits),
     }
 }
 
@@ -145,6 +152,7 @@ impl Inbound {
             permit: RefCell::default(),
             budget: Rc::clone(budget),
             held: Cell::new(0),
+            sign_of_life: RefCell::default(),
             is_active: Cell::new(true),
             is_dispatching: Cell::new(false),
             refused: Cell::new(0),
@@ -155,6 +163,11 @@ impl Inbound {
     /// Sets its key among the shard's inbound connections.
     pub(in crate::cluster) fn set_key(&self, key: Key) {
         self.key.set(key);
+    }
+
+    /// Its key among the shard's inbound connections.
+    pub(in crate::cluster) fn key(&self) -> Key {
+        self.key.get()
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -189,7 +202,10 @@ impl Inbound {
     /// Whether it has no request in progress, no partial input and no unwritten output.
     pub(in crate::cluster) fn has_finished(&self) -> bool {
         let link = self.connection.link.borrow();
-        self.load.get().requests == 0 && !link.has_output() && !link.has_partial_input()
+        self.load.get().requests == 0
+            && !link.has_output()
+            && !link.has_partial_input()
+            && !self.connection.has_sealed()
     }
 
     /// Whether reading must pause, because too many requests are in progress or too many answers wait to be written.

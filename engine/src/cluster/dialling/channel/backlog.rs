@@ -30,16 +30,18 @@ impl Backlog {
 
     /// Removes and returns the calls whose deadline has passed.
     pub(super) fn take_expired(&self, now: Millis) -> Vec<RemoteRequest> {
-        let is_late = |call: &mut RemoteRequest| call.deadline.is_some_and(|deadline| deadline <= now);
+        self.take_where(|call| call.deadline.is_some_and(|deadline| deadline <= now))
+    }
+
+    /// Removes and returns the calls that satisfy `condition`.
+    pub(super) fn take_where(&self, condition: impl Fn(&RemoteRequest) -> bool) -> Vec<RemoteRequest> {
         let mut calls = self.calls.borrow_mut();
-        if !calls.iter_mut().any(is_late) {
+        if !calls.iter().any(&condition) {
             return Vec::new();
         }
-        let (late, left) = calls
-            .drain(..)
-            .partition(|call| call.deadline.is_some_and(|deadline| deadline <= now));
+        let (taken, left): (VecDeque<_>, VecDeque<_>) = calls.drain(..).partition(condition);
         *calls = left;
-        Vec::from(late)
+        Vec::from(taken)
     }
 
     /// Removes and returns all calls.

@@ -1,6 +1,5 @@
 //! Connecting a channel: attempts, back-off, and the report of failures.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use crate::core::ShardCore;
 use crate::core::blocking;
 use crate::error::Text;
 use crate::log::Level;
+use crate::rt;
 use crate::rt::stream::Stream;
 use crate::rt::timer::{sleep, sleep_or_wake, timeout};
 
@@ -98,7 +98,7 @@ impl Channel {
             Attempt::Denied(_) => DENIED_PAUSE_MAX,
         };
         self.record_failure(shard, failure);
-        let pause = retry_pause(failures, longest).saturating_sub(began.elapsed());
+        let pause = retry_pause(failures, longest).saturating_sub(rt::now().saturating_duration_since(began));
         sleep_or_wake(Some(pause.max(RETRY_PAUSE_MIN / 2)), &self.retry_now).await;
     }
 
@@ -155,8 +155,7 @@ fn connect_time(down_after_ms: Millis) -> Duration {
 fn retry_pause(failures: u32, longest: Duration) -> Duration {
     let doubled = RETRY_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16));
     let longest = doubled.min(longest);
-    let random = RandomState::new().build_hasher().finish();
-    longest / 2 + longest.mul_f64((random % 1_000) as f64 / 2_000.0)
+    longest / 2 + longest.mul_f64((rt::random_number() % 1_000) as f64 / 2_000.0)
 }
 
 #[cfg(test)]

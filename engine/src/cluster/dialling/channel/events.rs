@@ -31,6 +31,7 @@ impl Channel {
                         self.connection.written.wake();
                     }
                     self.count_dropped_sends(shard);
+                    self.note_traces_sent(shard);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
@@ -133,6 +134,9 @@ impl Channel {
     /// The handshake is done: queued requests are sent.
     pub(super) fn set_open(&self, shard: &Rc<ShardCore>, channels: u32, epoch: Option<u64>) {
         self.phase.set(Phase::Open);
+        self.share_sign_of_life(shard, epoch);
+        self.begin_idle_time(shard);
+        self.note_traces_sent(shard);
         self.figures.connects.set(self.figures.connects.get() + 1);
         let (node, number, address) = (&self.node, self.number, self.address());
         shard.log_cluster(

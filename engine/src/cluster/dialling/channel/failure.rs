@@ -5,6 +5,7 @@ use skyring_codec::native::HelloError;
 
 use crate::cluster::membership::detector::Evidence;
 use crate::error::{Error, Text};
+use crate::tls::{TlsFault, TlsReason};
 
 /// Why calls fail.
 #[derive(Clone, Copy)]
@@ -66,6 +67,14 @@ impl Fault {
         }
     }
 
+    /// The node cannot prove what it must.
+    pub(super) fn unproved(cause: String) -> Fault {
+        Fault {
+            cause: cause.into(),
+            kind: FaultKind::Unproved,
+        }
+    }
+
     pub(super) fn kind(&self) -> FaultKind {
         self.kind
     }
@@ -101,6 +110,28 @@ impl From<ProtocolError> for Fault {
             cause: cause.into(),
             kind,
         }
+    }
+}
+
+impl From<TlsFault> for Fault {
+    fn from(fault: TlsFault) -> Fault {
+        let kind = match fault.reason {
+            TlsReason::Refused => FaultKind::Denied,
+            TlsReason::OtherName => FaultKind::Misled,
+            TlsReason::TooLong | TlsReason::Malformed => FaultKind::Break,
+            TlsReason::NoCertificate
+            | TlsReason::Expired
+            | TlsReason::NotYetValid
+            | TlsReason::OtherCa
+            | TlsReason::InvalidCertificate
+            | TlsReason::NotTls => FaultKind::Unproved,
+        };
+        let cause = match kind {
+            FaultKind::Unproved | FaultKind::Misled => format!("this node does not trust it: {fault}"),
+            _ => fault.to_string(),
+        };
+        let cause = cause.into();
+        Fault { cause, kind }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cluster::dialling::channel::state::{Channel, Phase};
 use crate::core::ShardCore;
 use crate::core::activity::Work;
 use crate::error::Error;
+use crate::rt;
 use crate::status::ChannelStatus;
 
 /// Calls of a channel that are timed at the same time.
@@ -61,7 +62,7 @@ impl ChannelFigures {
         if self.timed_count.get() > 0
             && let Some(began) = self.stop_timing(token)
         {
-            self.calls.record(began.elapsed());
+            self.calls.record(rt::now().saturating_duration_since(began));
         }
     }
 

@@ -1,7 +1,6 @@
 //! The life of a channel: its task, its timer, and its end.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use skyring_codec::Millis;
 
@@ -13,6 +12,7 @@ use crate::config::NodeAddress;
 use crate::core::ShardCore;
 use crate::core::timers::Timer;
 use crate::log::Level;
+use crate::rt;
 
 impl Channel {
     /// Connects although there is nothing to send, and keeps trying until this time.
@@ -80,6 +80,9 @@ impl Channel {
     /// Handles the expiry of the shard's timer.
     pub(in crate::cluster) fn deadline(&self, shard: &Rc<ShardCore>) {
         self.armed.set(Millis::MAX);
+        self.hear_elsewhere();
+        // Before a ping is written, which would be something that waits.
+        self.close_if_unused(shard);
         self.expire_backlog(shard);
         if let Err(fault) = self.handle_events(shard, Failure::Broken(&self.last_cause())) {
             // The reader sees only the end, and takes its cause from here.
@@ -96,7 +99,8 @@ impl Channel {
     pub(super) fn arm_next(&self, shard: &ShardCore) {
         let next = self.connection.link.borrow().next_deadline();
         let waiting = self.backlog.next_deadline();
-        if let Some(next) = next.into_iter().chain(waiting).min() {
+        let idle = self.idle_deadline(shard);
+        if let Some(next) = next.into_iter().chain(waiting).chain(idle).min() {
             self.arm(shard, next.max(shard.now() + 1));
         }
     }
@@ -142,7 +146,7 @@ impl Channel {
             }
             self.wait_for_predecessors(&shard).await;
             self.wait_for_rate_limit(&shard).await;
-            let began = Instant::now();
+            let began = rt::now();
             self.report(&shard, Evidence::Dialling);
             let (node, number, address) = (&self.node, self.number, self.address());
             shard.log_cluster(

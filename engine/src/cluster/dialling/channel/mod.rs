@@ -10,6 +10,7 @@ mod connecting;
 mod events;
 mod failure;
 mod figures;
+mod idle;
 mod lifecycle;
 mod overflow;
 mod requests;

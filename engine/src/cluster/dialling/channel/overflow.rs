@@ -34,6 +34,8 @@ impl Channel {
             timeout_ms: outgoing.timeout_ms,
             is_idempotent: outgoing.is_idempotent,
             waits,
+            span: outgoing.span,
+            when_down: outgoing.when_down,
         };
         if !self.backlog.is_active() {
             match self.offer_outlined(shard, outgoing) {
@@ -116,7 +118,17 @@ impl Channel {
 
     /// Fails all calls of the backlog: the channel ends.
     pub(super) fn fail_backlog(&self, shard: &Rc<ShardCore>, failure: &Failure<'_>) {
-        for call in self.backlog.take_all() {
+        self.fail_backlog_where(shard, failure, |_| true);
+    }
+
+    /// Fails the calls of the backlog that satisfy `condition`.
+    pub(super) fn fail_backlog_where(
+        &self,
+        shard: &Rc<ShardCore>,
+        failure: &Failure<'_>,
+        condition: impl Fn(&RemoteRequest) -> bool,
+    ) {
+        for call in self.backlog.take_where(condition) {
             let error = failure.error(&self.node, false);
             self.figures.count_error(&error);
             shard.refuse(call.reply_to, error);

@@ -6,10 +6,12 @@ use skyring_codec::link::{CallerRequest, LinkError};
 use skyring_codec::skynet;
 
 use crate::cluster::dialling::channel::state::Channel;
-use crate::cluster::dialling::channel::token::{InFlight, Token};
+use crate::cluster::dialling::channel::token::{self, InFlight, Token};
+use crate::config::WhenDown;
 use crate::core::ShardCore;
 use crate::core::handle::Address;
 use crate::core::request::{Outgoing, RemoteRequest, ReplyTo};
+use crate::core::spans::SpanKey;
 use crate::error::Error;
 
 impl Channel {
@@ -17,7 +19,7 @@ impl Channel {
     /// memory costs more than the work itself.
     #[inline(always)]
     pub(in crate::cluster) fn request(&self, shard: &Rc<ShardCore>, outgoing: Outgoing<'_>) {
-        if !self.is_open() && self.refuse_if_down(shard, outgoing.reply_to) {
+        if !self.is_open() && self.refuse_if_down(shard, &outgoing) {
             return;
         }
         if outgoing.waits || self.backlog.is_active() {
@@ -58,24 +60,31 @@ impl Channel {
             timeout_ms,
             is_idempotent,
             waits: _,
+            span,
+            when_down,
         } = outgoing;
         let token = match reply_to {
             ReplyTo::Nobody => None,
             ReplyTo::Waiter { shard: own, key } if usize::from(own) == shard.index => Some(key.to_u64()),
             _ => Some(self.insert_in_flight(reply_to, address, timeout_ms)),
         };
-        let accepted = self.connection.link.borrow_mut().request(
-            shard.now(),
-            CallerRequest {
-                address: wire_address(address),
-                source: source.0,
-                key,
-                payload: std::mem::take(&mut payload.0),
-                deadline,
-                token,
-                is_idempotent,
-            },
-        );
+        let token = match when_down.unwrap_or(self.when_down.get()) {
+            WhenDown::Fail => token,
+            WhenDown::Wait => token.map(token::waiting),
+        };
+        let request = CallerRequest {
+            address: wire_address(address),
+            source: source.0,
+            key,
+            payload: std::mem::take(&mut payload.0),
+            deadline,
+            token,
+            is_idempotent,
+        };
+        let accepted = match span.is_some() {
+            false => self.connection.link.borrow_mut().request(shard.now(), request),
+            true => self.request_traced(shard, request, span),
+        };
         if let Err(error) = accepted {
             if let Some(Token::InTable(key)) = token.map(Token::of) {
                 self.in_flight.borrow_mut().remove(key);
@@ -92,6 +101,32 @@ impl Channel {
             self.connect_requested.wake();
         }
         Ok(())
+    }
+
+    /// Gives the link a request with a trace tag.
+    #[cold]
+    fn request_traced(
+        &self,
+        shard: &Rc<ShardCore>,
+        request: CallerRequest<'_>,
+        span: SpanKey,
+    ) -> Result<(), LinkError> {
+        let mut link = self.connection.link.borrow_mut();
+        let Some(tag) = shard.tag_of(span) else {
+            return link.request(shard.now(), request);
+        };
+        link.request_traced(shard.now(), request, tag.to_text().into(), span.number())?;
+        drop(link);
+        self.note_traces_sent(shard);
+        Ok(())
+    }
+
+    /// Notes in their spans which traced requests have come into the out-buffer.
+    pub(super) fn note_traces_sent(&self, shard: &ShardCore) {
+        let mut link = self.connection.link.borrow_mut();
+        while let Some(number) = link.next_trace_sent() {
+            shard.note_sent(SpanKey::from_number(number));
+        }
     }
 
     /// Inserts a call into the table; returns its token.

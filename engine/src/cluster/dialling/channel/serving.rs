@@ -10,10 +10,12 @@ use crate::cluster::dialling::channel::failure::{Ended, Failure, Fault};
 use crate::cluster::dialling::channel::state::{Channel, Phase};
 use crate::cluster::shared::hello;
 use crate::core::ShardCore;
+use crate::core::connection::ReadError;
 use crate::core::settings::DialectChoice;
 use crate::error::Text;
 use crate::rt;
 use crate::rt::stream::Stream;
+use crate::tls::{Shell, ShellEvent};
 
 /// Reads in a row that found bytes at once before the task yields to other connections.
 const READS_IN_A_ROW_MAX: u32 = 16;
@@ -25,15 +27,25 @@ impl Channel {
         self.state.borrow_mut().fault = None;
         // Calls whose deadline has passed end first, so that they are not sent.
         let _ = self.handle_events(shard, Failure::Broken(&self.last_cause()));
-        self.connection.attach(Rc::clone(&stream));
-        if shard.node.settings.dialect == DialectChoice::Skynet {
+        let security = shard.node.settings.security.as_ref();
+        let tls = security.and_then(|security| Some((security, security.tls()?)));
+        // Skynet nodes have no TLS, and with TLS nothing else is spoken without it.
+        let is_plain_skynet = tls.is_some_and(|(security, _)| security.allows_skynet(address));
+        let shell = match tls {
+            Some((_, tls)) if !is_plain_skynet => match Shell::dialler(&tls.identity(), &self.node) {
+                Ok(shell) => Some(Box::new(shell)),
+                Err(cause) => return Ended::HandshakeFailed(Fault::unproved(cause)),
+            },
+            _ => None,
+        };
+        self.connection.attach(Rc::clone(&stream), shell);
+        if is_plain_skynet || shard.node.settings.dialect == DialectChoice::Skynet {
             self.connection.link.borrow_mut().connected();
             self.set_open(shard, 1, None);
         } else {
             let wanted = shard.cluster().channels_wanted(shard, &self.node);
             let channels = wanted.unwrap_or(CHANNELS_MAX);
             let hello = hello(shard, self.number, channels);
-            let security = shard.node.settings.security.as_ref();
             let access = security.map(|security| security.access(address, &self.node));
             let dialled = {
                 let mut link = self.connection.link.borrow_mut();
@@ -53,17 +65,19 @@ impl Channel {
 
         let fault = self.read_replies(shard, &stream).await;
 
+        self.sign_of_life.take();
+        self.connection.write_alert();
         let phase = self.phase.replace(Phase::Offline);
         let fault = self.connection.detach().map_or(fault, Fault::new);
         let fault = self.state.borrow_mut().fault.take().unwrap_or(fault);
         self.set_last_failure(fault.cause.clone());
         self.connection.link.borrow_mut().disconnected();
-        let is_down = self.is_down();
-        if is_down {
+        let down_cause = self.state.borrow().down_cause.clone();
+        if let Some(cause) = &down_cause {
             // The node is down: it has said goodbye, or was marked down before.
-            self.connection.link.borrow_mut().withdraw(|_| true);
+            self.withdraw_from_down_node(cause);
         }
-        let failure = match is_down {
+        let failure = match down_cause.is_some() {
             true => Failure::Down(&fault.cause),
             false => Failure::Broken(&fault.cause),
         };
@@ -115,8 +129,17 @@ impl Channel {
             let waited = match self.connection.read(stream, shard).await {
                 Ok((true, waited)) => waited,
                 Ok((false, _)) => return Fault::new("closed by the peer".into()),
-                Err(error) => return Fault::new(error.to_string().into()),
+                Err(ReadError::Io(error)) => return Fault::new(error.to_string().into()),
+                Err(ReadError::Tls(fault)) => return fault.into(),
             };
+            while let Some(event) = self.connection.next_shell_event() {
+                match event {
+                    ShellEvent::Verified => shard.node.metrics.tls_handshakes.add(1),
+                    ShellEvent::Resumed => shard.node.metrics.tls_resumptions.add(1),
+                    // What only an acceptor finds out.
+                    ShellEvent::Begun | ShellEvent::Plain => {}
+                }
+            }
             if waited {
                 shard.note_io_polled();
                 reads_in_a_row = 0;
@@ -124,6 +147,7 @@ impl Channel {
                 shard.update_now();
                 reads_in_a_row += 1;
             }
+            self.note_sign_of_life(shard);
             if let Err(fault) = self.handle_events(shard, Failure::Disabled) {
                 return fault;
             }

@@ -12,8 +12,10 @@ use skyring_codec::link::{CallerLimits, CallerLink, HeartbeatLimits};
 use crate::cluster::dialling::channel::backlog::Backlog;
 use crate::cluster::dialling::channel::failure::Fault;
 use crate::cluster::dialling::channel::figures::ChannelFigures;
+use crate::cluster::dialling::channel::idle::Use;
 use crate::cluster::dialling::channel::token::InFlight;
-use crate::config::NodeAddress;
+use crate::cluster::signs_of_life::SignOfLife;
+use crate::config::{NodeAddress, WhenDown};
 use crate::core::ShardCore;
 use crate::core::connection::Connection;
 use crate::core::slab::{Key, Slab};
@@ -75,8 +77,13 @@ pub(in crate::cluster) struct Channel {
     pub(super) predecessors: RefCell<Vec<Rc<Channel>>>,
     /// Its key among the shard's channels.
     pub(super) key: Cell<Key>,
+    /// What happens to its calls while the node is down, unless they say otherwise.
+    pub(super) when_down: Cell<WhenDown>,
+    /// When the node's process was heard last, on any connection; `None` without one in the native dialect.
+    pub(super) sign_of_life: RefCell<Option<SignOfLife>>,
     /// The deadline that the shard's timer is set for.
     pub(super) armed: Cell<Millis>,
+    pub(super) last_use: Cell<Use>,
     pub(super) phase: Cell<Phase>,
     pub(super) state: RefCell<State>,
     /// Wakes the task to connect: there is something to send, or a connection is requested.
@@ -95,6 +102,7 @@ fn heartbeat_limits(down_after_ms: Millis) -> HeartbeatLimits {
         _ => HeartbeatLimits {
             interval_ms: (down_after_ms / 4).max(1),
             silence_ms_max: down_after_ms,
+            turn_ms: 0,
         },
     }
 }
@@ -107,6 +115,7 @@ impl Channel {
         number: u32,
         address: NodeAddress,
         down_cause: Option<Text>,
+        when_down: WhenDown,
     ) -> Rc<Channel> {
         let mut link = CallerLink::new(CallerLimits::default());
         link.watch(heartbeat_limits(shard.node.settings.down_after_ms));
@@ -118,7 +127,10 @@ impl Channel {
             backlog: Backlog::default(),
             predecessors: RefCell::default(),
             key: Cell::new(Key::from_u64(0)),
+            when_down: Cell::new(when_down),
+            sign_of_life: RefCell::default(),
             armed: Cell::new(Millis::MAX),
+            last_use: Cell::default(),
             phase: Cell::new(Phase::Offline),
             state: RefCell::new(State {
                 address,
@@ -142,6 +154,11 @@ impl Channel {
         self.key.set(key);
     }
 
+    /// Sets what happens to its calls while the node is down, unless they say otherwise.
+    pub(in crate::cluster) fn set_when_down(&self, when_down: WhenDown) {
+        self.when_down.set(when_down);
+    }
+
     /// The address that it connects to.
     pub(in crate::cluster) fn address(&self) -> NodeAddress {
         self.state.borrow().address.clone()
@@ -156,6 +173,10 @@ impl Channel {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
+    }
+
+    pub(super) fn purpose(&self) -> Purpose {
+        self.state.borrow().purpose
     }
 
     pub(super) fn is_retired(&self) -> bool {

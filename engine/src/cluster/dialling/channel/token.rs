@@ -8,6 +8,20 @@ use crate::core::slab::Key;
 /// everything about their calls; a key never has this bit.
 const IN_TABLE: u64 = 1 << 63;
 
+/// Set in the tokens of calls that wait while their node is down; a key never has this bit either.
+const WAITS: u64 = 1 << 62;
+
+/// The token of a call that waits while its node is down, from that of one that fails.
+#[inline]
+pub(super) fn waiting(token: u64) -> u64 {
+    token | WAITS
+}
+
+/// Whether the call with this token waits while its node is down.
+pub(super) fn waits(token: u64) -> bool {
+    token & WAITS != 0
+}
+
 /// The receiver of the event with a token.
 pub(super) enum Token {
     /// A waiter of this shard.
@@ -19,9 +33,10 @@ pub(super) enum Token {
 impl Token {
     #[inline]
     pub(super) fn of(token: u64) -> Token {
+        let key = Key::from_u64(token & !(IN_TABLE | WAITS));
         match token & IN_TABLE {
-            0 => Token::Waiter(Key::from_u64(token)),
-            _ => Token::InTable(Key::from_u64(token & !IN_TABLE)),
+            0 => Token::Waiter(key),
+            _ => Token::InTable(key),
         }
     }
 

@@ -132,6 +132,7 @@ struct Text {
     /// How often the socket took no more.
     full: Cell<usize>,
     failed: Cell<Option<i32>>,
+    is_awaited: Cell<bool>,
 }
 
 impl Text {
@@ -170,6 +171,10 @@ impl Writer for Text {
             }
             Wrote::Failed(error) => self.failed.set(error.raw_os_error()),
         }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.is_awaited.get()
     }
 }
 

@@ -62,6 +62,36 @@ fn bytes_arrive_in_order_whatever_their_sizes() {
 }
 
 #[test]
+fn more_slices_than_one_write_takes_leave_before_the_ring_sleeps() {
+    let fixture = Fixture::new();
+    let (key, mut there) = fixture.stream();
+    let expected = pattern(3 * Wrote::SLICES_MAX);
+    let text = Text::new(expected.clone(), 1);
+    fixture.ring.write(key, &text.writer());
+    let began = Instant::now();
+    while !text.is_sent() {
+        // Nothing completes but the writes, which do not say so.
+        fixture.ring.wait(Some(Instant::now() + PATIENCE)).unwrap();
+        assert!(began.elapsed() < PATIENCE, "the ring slept with a rest to write");
+    }
+    let mut received = vec![0; expected.len()];
+    there.read_exact(&mut received).unwrap();
+    assert!(received == expected);
+}
+
+#[test]
+fn who_waits_for_a_write_hears_of_it_before_the_ring_sleeps() {
+    let fixture = Fixture::new();
+    let (key, _there) = fixture.stream();
+    let text = Text::new(pattern(10), 10);
+    text.is_awaited.set(true);
+    fixture.ring.write(key, &text.writer());
+    let began = Instant::now();
+    fixture.ring.wait(Some(Instant::now() + PATIENCE)).unwrap();
+    assert!(text.is_sent() && began.elapsed() < PATIENCE);
+}
+
+#[test]
 fn a_full_socket_delays_and_loses_nothing() {
     let fixture = Fixture::new();
     let (key, mut there) = fixture.stream();

@@ -5,18 +5,14 @@ use std::ffi::{CStr, c_int};
 use mlua::ffi::*;
 
 use super::super::{State, host, string};
-use super::proxy::{self, UPVALUE_METATABLE, UPVALUE_PROXIES, UPVALUE_VERSION};
+use super::proxy::{self, INDEX, UPVALUE_METATABLE, UPVALUE_PROXIES, UPVALUE_VERSION};
 use super::{raise_at_caller, update};
 use crate::shared_table::{Key, Tables};
 
-/// The functions of a metatable.
-pub(super) const METAMETHODS: [(&CStr, lua_CFunction); 5] = [
-    (c"__index", index),
-    (c"__newindex", new_index),
-    (c"__len", len),
-    (c"__pairs", pairs),
-    (c"__eq", eq),
-];
+/// The functions of a metatable besides `__index` and `__len`. They have no upvalues, which would take memory in each
+/// service.
+pub(super) const METAMETHODS: [(&CStr, lua_CFunction); 3] =
+    [(c"__newindex", new_index), (c"__pairs", pairs), (c"__eq", eq)];
 
 /// The functions that replace Lua's own.
 pub(super) const REPLACED: [(&CStr, lua_CFunction); 4] = [
@@ -53,10 +49,10 @@ unsafe fn key<'a>(state: State, index: c_int) -> Option<Key<'a>> {
     }
 }
 
-/// Version and index of the proxy that is the first argument of a metatable's function. Raises an error if it is none.
+/// Version and index of the proxy that is the first argument of `__index` or `__len`. Raises an error if it is none.
 ///
 /// # Safety
-/// `state` runs such a function, and the caller has nothing to drop.
+/// `state` runs one of these, and the caller has nothing to drop.
 #[inline]
 unsafe fn shared<'a>(state: State) -> (&'a Tables, u32) {
     unsafe {
@@ -71,7 +67,7 @@ unsafe fn shared<'a>(state: State) -> (&'a Tables, u32) {
 }
 
 /// `__index(table, key)`
-unsafe extern "C-unwind" fn index(state: State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn index(state: State) -> c_int {
     unsafe {
         let (tables, node) = shared(state);
         let value = key(state, 2)
@@ -94,8 +90,10 @@ unsafe extern "C-unwind" fn index(state: State) -> c_int {
 /// `__newindex(table, key, value)`
 unsafe extern "C-unwind" fn new_index(state: State) -> c_int {
     unsafe {
-        let (tables, node) = shared(state);
-        refuse_write(state, tables, node)
+        match parts(state) {
+            Some((tables, node)) => refuse_write(state, tables, node),
+            None => luaL_error(state, c"this is not a shared table".as_ptr()),
+        }
     }
 }
 
@@ -113,7 +111,7 @@ unsafe fn refuse_write(state: State, tables: &Tables, node: u32) -> c_int {
 }
 
 /// `__len(table)`
-unsafe extern "C-unwind" fn len(state: State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn len(state: State) -> c_int {
     unsafe {
         let (tables, node) = shared(state);
         lua_pushinteger(state, lua_Integer::from(tables.items(node)));
@@ -137,15 +135,20 @@ unsafe extern "C-unwind" fn eq(state: State) -> c_int {
 /// `__pairs(table)`: a function that returns the next key and value at each call.
 unsafe extern "C-unwind" fn pairs(state: State) -> c_int {
     unsafe {
-        let (_, node) = shared(state);
         lua_settop(state, 1);
-        for upvalue in [UPVALUE_VERSION, UPVALUE_PROXIES, UPVALUE_METATABLE] {
-            lua_pushvalue(state, lua_upvalueindex(upvalue));
-        }
+        let Some((_, node)) = parts(state) else {
+            return luaL_error(state, c"this is not a shared table".as_ptr());
+        };
+        // On the stack: the table, its metatable, its proxies.
+        lua_rawgeti(state, 2, INDEX);
+        lua_getupvalue(state, -1, UPVALUE_VERSION);
+        lua_replace(state, -2);
+        lua_pushvalue(state, 3);
+        lua_pushvalue(state, 2);
         lua_pushinteger(state, lua_Integer::from(node));
         lua_pushinteger(state, 0);
         lua_pushcclosure(state, step, 5);
-        lua_insert(state, 1);
+        lua_pushvalue(state, 1);
         lua_pushnil(state);
         3
     }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use mlua::ffi::*;
 
 use super::super::{State, string};
-use super::proxy::{self, Held, VERSION};
+use super::proxy;
 use super::space_and_name;
 use crate::shared_table::{Key, Tables, Value};
 
@@ -19,9 +19,8 @@ pub(super) unsafe extern "C-unwind" fn copy(state: State) -> c_int {
             return 0;
         }
         // The version stays on the stack, and so alive.
-        lua_rawgeti(state, -1, VERSION);
-        let held = &*lua_touserdata(state, -1).cast::<Held>();
-        let Some(tables) = held.tables.as_deref() else {
+        let held = proxy::push_upvalues(state, -1);
+        let Some(tables) = proxy::of_userdata(held.cast()) else {
             return luaL_error(state, c"the service ends".as_ptr());
         };
         let mut value = Value::Table(tables.root());

@@ -2,8 +2,9 @@
 //! `next`, `rawget`, `rawlen` and `rawset`, which know shared tables.
 //!
 //! To Lua a shared table is an empty table, a proxy, with a hidden field: under a light userdata it has the index of the
-//! table in its version. Its metatable belongs to one version in one service; it holds the version by reference count, and
-//! the proxies by index in a table with weak values, so that equal tables are the same proxy. Metatables are created when
+//! table in its version. Its metatable belongs to one version in one service; the upvalues of its function `__index` are
+//! the version, held by reference count, and the proxies by index in a table with weak values, so that equal tables are the
+//! same proxy. Metatables are created when
 //! a service first reads a version.
 //!
 //! An update moves the proxies of older versions to the newest: `update` gives them the newest metatable and the index of
@@ -24,7 +25,7 @@ use mlua::ffi::*;
 
 use super::{State, add_functions, host, push_text, raise, string, type_name};
 use crate::host::Host;
-use crate::shared_table::Space;
+use crate::shared_table::{Listed, Space};
 
 /// The functions of the module.
 const FUNCTIONS: [(&CStr, lua_CFunction); 9] = [
@@ -120,7 +121,7 @@ unsafe extern "C-unwind" fn names(state: State) -> c_int {
     unsafe { list(state, false) }
 }
 
-/// `info(space)`: by name, a text with the number and the size of the newest version.
+/// `info(space)`: by name, a text with the number and the size of the newest version, and how many older ones services read.
 unsafe extern "C-unwind" fn info(state: State) -> c_int {
     unsafe { list(state, true) }
 }
@@ -142,12 +143,18 @@ unsafe fn list(state: State, with_info: bool) -> c_int {
         let all = host.node.shared.all(space);
         let lines: Vec<String> = all
             .iter()
-            .map(|(_, version)| format!("version {}, {} bytes", version.number(), version.bytes()))
+            .map(|listed| {
+                let (number, bytes) = (listed.newest.number(), listed.newest.bytes());
+                match listed.older_in_use {
+                    0 => format!("version {number}, {bytes} bytes"),
+                    older => format!("version {number}, {bytes} bytes; older versions in use: {older}"),
+                }
+            })
             .collect();
         // Both lists are dropped before an error of memory is raised.
         let pushed = protected(state, host, |state| {
             lua_createtable(state, 0, 0);
-            for (at, ((name, _), line)) in all.iter().zip(&lines).enumerate() {
+            for (at, (Listed { name, .. }, line)) in all.iter().zip(&lines).enumerate() {
                 lua_pushlstring(state, name.as_ptr().cast(), name.len());
                 if with_info {
                     lua_pushlstring(state, line.as_ptr().cast(), line.len());

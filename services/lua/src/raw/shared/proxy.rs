@@ -1,6 +1,7 @@
 //! The proxies of shared tables, and their metatables.
 
 use std::ffi::{c_int, c_void};
+use std::ptr;
 use std::sync::Arc;
 
 use mlua::ffi::*;
@@ -11,17 +12,17 @@ use crate::shared_table::{Space, Tables, Value};
 
 /// Its address is the key of the index in a proxy.
 static NODE: u8 = 0;
-/// Its address is the key of the service's metatables in the registry: by number of the version, with weak values.
+/// Its address is the key of the service's metatables in the registry: by number of the version, with weak values. This
+/// table is also the metatable of the userdata of versions.
 static METATABLES: u8 = 1;
 
 /// The fields of a metatable that have numbers.
-pub(super) const VERSION: lua_Integer = 1;
-/// By index: the proxies, with weak values.
-pub(super) const PROXIES: lua_Integer = 2;
-/// As keys, weak: further proxies of tables that have one in `PROXIES`; after an update there may be some.
-pub(super) const OTHERS: lua_Integer = 3;
+/// Its function `__index`, which has the version and the proxies as upvalues.
+pub(super) const INDEX: lua_Integer = 1;
+/// As keys, weak: further proxies of tables that have one among the proxies. It is there only after an update.
+pub(super) const OTHERS: lua_Integer = 2;
 
-/// The upvalues of a metatable's functions.
+/// The upvalues of `__index`; `__len` has the first one. The proxies are in a table by index, with weak values.
 pub(super) const UPVALUE_VERSION: c_int = 1;
 pub(super) const UPVALUE_PROXIES: c_int = 2;
 pub(super) const UPVALUE_METATABLE: c_int = 3;
@@ -44,11 +45,11 @@ pub(super) unsafe extern "C-unwind" fn query(state: State) -> c_int {
             return 0;
         }
         let version = lua_gettop(state);
-        lua_rawgeti(state, version, VERSION);
-        let held = &*lua_touserdata(state, -1).cast::<Held>();
-        lua_pop(state, 1);
-        let Some(tables) = &held.tables else { return 0 };
-        lua_rawgeti(state, version, PROXIES);
+        let held = push_upvalues(state, version);
+        // The proxies are above the metatable.
+        let Some(tables) = of_userdata(held.cast()) else {
+            return 0;
+        };
         push_value(state, Value::Table(tables.root()), tables, version + 1, version);
         lua_pushinteger(state, tables.number() as lua_Integer);
         2
@@ -162,23 +163,86 @@ pub(super) unsafe fn push_metatables(state: State) {
             return;
         }
         lua_pop(state, 1);
-        push_weak(state, c"v".as_ptr());
+        lua_createtable(state, 0, 2);
+        // Without `__gc` in it: tables have no finalizer.
+        push_mode(state, c"v".as_ptr());
+        lua_setmetatable(state, -2);
+        lua_pushcfunction(state, drop_version);
+        lua_setfield(state, -2, c"__gc".as_ptr());
         lua_pushvalue(state, -1);
         lua_rawsetp(state, LUA_REGISTRYINDEX, (&raw const METATABLES).cast());
     }
 }
 
-/// Pushes a table with weak keys or values.
+/// Pushes the metatable of a table with weak keys or values.
 ///
 /// # Safety
 /// As for [`push_value`].
-unsafe fn push_weak(state: State, mode: *const std::ffi::c_char) {
+unsafe fn push_mode(state: State, mode: *const std::ffi::c_char) {
     unsafe {
-        lua_createtable(state, 0, 0);
         lua_createtable(state, 0, 1);
         lua_pushstring(state, mode);
         lua_setfield(state, -2, c"__mode".as_ptr());
+    }
+}
+
+/// Pushes the further proxies of the version with the metatable at `metatable`, which counts from the bottom.
+///
+/// # Safety
+/// As for [`push_value`].
+pub(super) unsafe fn push_others(state: State, metatable: c_int) {
+    unsafe {
+        if lua_rawgeti(state, metatable, OTHERS) != LUA_TNIL {
+            return;
+        }
+        lua_pop(state, 1);
+        lua_createtable(state, 0, 1);
+        push_mode(state, c"k".as_ptr());
         lua_setmetatable(state, -2);
+        lua_pushvalue(state, -1);
+        lua_rawseti(state, metatable, OTHERS);
+    }
+}
+
+/// Returns the version of the metatable at `metatable`, and pushes its proxies. Null: it is the metatable of no version, and
+/// nil is pushed.
+///
+/// # Safety
+/// A table is at `metatable`, and the stack has space for four values.
+#[inline]
+pub(super) unsafe fn push_upvalues(state: State, metatable: c_int) -> *mut Held {
+    unsafe {
+        lua_rawgeti(state, metatable, INDEX);
+        if !lua_getupvalue(state, -1, UPVALUE_VERSION).is_null() {
+            let held = lua_touserdata(state, -1).cast::<Held>();
+            if is_version(state) {
+                lua_pop(state, 1);
+                lua_getupvalue(state, -1, UPVALUE_PROXIES);
+                lua_remove(state, -2);
+                return held;
+            }
+            lua_pop(state, 1);
+        }
+        lua_pop(state, 1);
+        lua_pushnil(state);
+        ptr::null_mut()
+    }
+}
+
+/// Whether the value on top of the stack is the userdata of a version. Lua code could have changed a metatable.
+///
+/// # Safety
+/// The stack has space for two values.
+#[inline]
+unsafe fn is_version(state: State) -> bool {
+    unsafe {
+        if lua_type(state, -1) != LUA_TUSERDATA || lua_getmetatable(state, -1) == 0 {
+            return false;
+        }
+        lua_rawgetp(state, LUA_REGISTRYINDEX, (&raw const METATABLES).cast());
+        let is_version = lua_rawequal(state, -1, -2) != 0;
+        lua_pop(state, 2);
+        is_version
     }
 }
 
@@ -207,10 +271,7 @@ pub(super) unsafe fn push_newest(state: State, space: Space, name: &[u8]) -> boo
             space,
             name: Box::default(),
         });
-        if luaL_newmetatable(state, c"skyring.shared".as_ptr()) != 0 {
-            lua_pushcfunction(state, drop_version);
-            lua_setfield(state, -2, c"__gc".as_ptr());
-        }
+        lua_pushvalue(state, -2);
         lua_setmetatable(state, -2);
         (*held).name = name.into();
         // The newest version may be a newer one now.
@@ -219,7 +280,7 @@ pub(super) unsafe fn push_newest(state: State, space: Space, name: &[u8]) -> boo
             lua_pop(state, 2);
             return false;
         };
-        push_metatable(state, lua_gettop(state));
+        push_metatable(state, lua_gettop(state) - 1);
         // On the stack: the metatables, the userdata, the metatable.
         lua_pushvalue(state, -1);
         lua_rawseti(state, -4, number as lua_Integer);
@@ -229,27 +290,31 @@ pub(super) unsafe fn push_newest(state: State, space: Space, name: &[u8]) -> boo
     }
 }
 
-/// Pushes a new metatable for the version in the userdata at `version`.
+/// Pushes a new metatable for the version in the userdata at `metatables + 1`, above all metatables.
 ///
 /// # Safety
 /// As for [`push_value`].
-unsafe fn push_metatable(state: State, version: c_int) {
+unsafe fn push_metatable(state: State, metatables: c_int) {
     unsafe {
-        lua_createtable(state, 3, 7);
+        let version = metatables + 1;
+        lua_createtable(state, 1, 7);
         let metatable = lua_gettop(state);
-        push_weak(state, c"v".as_ptr());
+        lua_createtable(state, 0, 0);
         let proxies = lua_gettop(state);
+        lua_getmetatable(state, metatables);
+        lua_setmetatable(state, proxies);
+        for upvalue in [version, proxies, metatable] {
+            lua_pushvalue(state, upvalue);
+        }
+        lua_pushcclosure(state, access::index, 3);
+        lua_pushvalue(state, -1);
+        lua_rawseti(state, metatable, INDEX);
+        lua_setfield(state, metatable, c"__index".as_ptr());
         lua_pushvalue(state, version);
-        lua_rawseti(state, metatable, VERSION);
-        lua_pushvalue(state, proxies);
-        lua_rawseti(state, metatable, PROXIES);
-        push_weak(state, c"k".as_ptr());
-        lua_rawseti(state, metatable, OTHERS);
+        lua_pushcclosure(state, access::len, 1);
+        lua_setfield(state, metatable, c"__len".as_ptr());
         for (name, function) in access::METAMETHODS {
-            lua_pushvalue(state, version);
-            lua_pushvalue(state, proxies);
-            lua_pushvalue(state, metatable);
-            lua_pushcclosure(state, function, 3);
+            lua_pushcfunction(state, function);
             lua_setfield(state, metatable, name.as_ptr());
         }
         lua_pushstring(state, c"shared table".as_ptr());
@@ -319,11 +384,8 @@ pub(super) unsafe fn push_parts<'a>(state: State, index: c_int) -> Option<&'a Ta
             lua_pop(state, 1);
             return None;
         }
-        lua_rawgeti(state, -1, VERSION);
-        let userdata = luaL_testudata(state, -1, c"skyring.shared".as_ptr());
-        lua_pop(state, 1);
-        lua_rawgeti(state, -1, PROXIES);
-        let tables = of_userdata(userdata);
+        let held = push_upvalues(state, -1);
+        let tables = of_userdata(held.cast());
         if tables.is_none() {
             lua_pop(state, 2);
         }

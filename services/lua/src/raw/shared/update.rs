@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use mlua::ffi::*;
 
 use super::super::{State, host, push_text};
-use super::proxy::{self, Held, OTHERS, PROXIES, VERSION};
+use super::proxy::{self, Held, OTHERS};
 use super::{raise_at_caller, space_and_name};
 use crate::shared_table::Tables;
 
@@ -19,17 +19,17 @@ pub(super) unsafe extern "C-unwind" fn update(state: State) -> c_int {
             return 0;
         }
         proxy::push_metatables(state);
-        // On the stack: space, name, the newest metatable (3), all metatables (4).
-        lua_rawgeti(state, 3, VERSION);
-        let Some(newest) = proxy::of_userdata(lua_touserdata(state, -1)) else {
+        // On the stack: space, name, the newest metatable (3), all metatables (4), the newest proxies.
+        let Some(newest) = proxy::of_userdata(proxy::push_upvalues(state, 3).cast()) else {
             return 0;
         };
         lua_pushnil(state);
         while lua_next(state, 4) != 0 {
-            // 5: the newest version; 6: the number; 7: a metatable.
-            lua_rawgeti(state, 7, VERSION);
-            let held = lua_touserdata(state, -1).cast::<Held>();
-            lua_pop(state, 1);
+            // 6: the number; 7: a metatable, or the function `__gc`; 8: its proxies.
+            let held = match lua_type(state, 7) {
+                LUA_TTABLE => proxy::push_upvalues(state, 7),
+                _ => std::ptr::null_mut(),
+            };
             if !held.is_null()
                 && (*held).space == space
                 && *(*held).name == *name
@@ -37,8 +37,10 @@ pub(super) unsafe extern "C-unwind" fn update(state: State) -> c_int {
                 && old.number() != newest.number()
             {
                 (*held).is_superseded = true;
-                move_proxies(state, old, newest, PROXIES);
-                move_proxies(state, old, newest, OTHERS);
+                move_proxies(state, old, newest, false);
+                if lua_rawgeti(state, 7, OTHERS) != LUA_TNIL {
+                    move_proxies(state, old, newest, true);
+                }
             }
             lua_settop(state, 6);
         }
@@ -46,17 +48,15 @@ pub(super) unsafe extern "C-unwind" fn update(state: State) -> c_int {
     }
 }
 
-/// Moves the proxies in one of the lists of the metatable at 7.
+/// Moves the proxies in the list at 8, whose keys they are, or whose values.
 ///
 /// # Safety
-/// `state` runs `update`, with a metatable at 7 and nothing above it.
-unsafe fn move_proxies(state: State, old: &Tables, newest: &Tables, list: lua_Integer) {
+/// `state` runs `update`, with the list of an older version at 8 and nothing above it, which is popped.
+unsafe fn move_proxies(state: State, old: &Tables, newest: &Tables, are_keys: bool) {
     unsafe {
-        lua_rawgeti(state, 7, list);
         lua_pushnil(state);
         while lua_next(state, 8) != 0 {
-            // The proxies are the values of one list, and the keys of the other.
-            let proxy = if list == PROXIES { 10 } else { 9 };
+            let proxy = if are_keys { 9 } else { 10 };
             if let Some(node) = proxy::node(state, proxy) {
                 move_proxy(state, (old, node), (newest, 3), proxy);
             }
@@ -86,8 +86,7 @@ pub(super) unsafe fn follow(state: State, held: *mut Held, proxies: c_int) {
             && proxy::push_newest(state, (*held).space, &(*held).name)
         {
             let metatable = proxy + 1;
-            lua_rawgeti(state, metatable, VERSION);
-            let newest = proxy::of_userdata(lua_touserdata(state, -1));
+            let newest = proxy::of_userdata(proxy::push_upvalues(state, metatable).cast());
             if let Some(newest) = newest.filter(|newest| newest.number() != old.number()) {
                 move_proxy(state, (old, node), (newest, metatable), proxy);
                 lua_pushnil(state);
@@ -119,14 +118,14 @@ unsafe fn move_proxy(
         proxy::set_node(state, proxy, target);
         lua_pushvalue(state, metatable);
         lua_setmetatable(state, proxy);
-        lua_rawgeti(state, metatable, PROXIES);
+        proxy::push_upvalues(state, metatable);
         if lua_rawgeti(state, -1, lua_Integer::from(target)) == LUA_TNIL {
             lua_pushvalue(state, proxy);
             lua_rawseti(state, -3, lua_Integer::from(target));
             return;
         }
         // The newest version already has a proxy of this table.
-        lua_rawgeti(state, metatable, OTHERS);
+        proxy::push_others(state, metatable);
         lua_pushvalue(state, proxy);
         lua_pushboolean(state, 1);
         lua_rawset(state, -3);

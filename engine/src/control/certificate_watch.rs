@@ -1,0 +1,53 @@
+//! Certificate watch: the files of a node's certificate are read again when they have changed, and an expiry that is
+//! near is told each day.
+//!
+//! They are looked at as a map file is. Invariant: files that cannot be used change nothing, and are reported once, not
+//! at each look.
+
+use std::path::Path;
+
+use tokio::sync::watch;
+
+use super::file_watch::{LOOK_PERIOD, Mark, mark};
+use crate::control::Outlet;
+use crate::tls::Tls;
+
+/// Looks in a day.
+const LOOKS_PER_DAY: u64 = 24 * 60 * 60 * 1_000 / LOOK_PERIOD.as_millis() as u64;
+
+/// Watches the files until the node stops.
+pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, tls: Tls) {
+    let marks = |tls: &Tls| tls.files().all().map(mark_of);
+    let (mut seen, mut read) = (marks(&tls), None);
+    let mut looks = 0u64;
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LOOK_PERIOD) => {}
+        }
+        looks += 1;
+        let is_due = looks.is_multiple_of(LOOKS_PER_DAY);
+        let (outlet, tls) = (outlet.clone(), tls.clone());
+        // Files may be on a network.
+        let look = tokio::task::spawn_blocking(move || {
+            let now = marks(&tls);
+            // A change is read once it has lasted from one look to the next. The first look is not one.
+            if now == seen && read.is_some_and(|read| read != now) {
+                outlet.reload_certificates();
+                read = Some(now);
+            } else if is_due {
+                tls.warnings().iter().for_each(|warning| outlet.log(warning));
+            }
+            (now, Some(read.unwrap_or(seen)))
+        });
+        let Ok(looked) = look.await else {
+            // The runtime ends.
+            return;
+        };
+        (seen, read) = looked;
+    }
+}
+
+fn mark_of(file: &Path) -> Mark {
+    mark(file)
+}
