@@ -56,6 +56,13 @@ pub(crate) enum Stream {
 impl Stream {
     /// Takes over a connected socket.
     pub(crate) fn adopt(socket: Socket) -> io::Result<Stream> {
+        #[cfg_attr(
+            not(feature = "testing"),
+            expect(
+                clippy::infallible_destructuring_match,
+                reason = "with the feature there is another kind of socket"
+            )
+        )]
         let socket = match socket {
             Socket::Kernel(socket) => socket,
             #[cfg(feature = "testing")]
