@@ -14,6 +14,7 @@ mod doctor;
 mod profile;
 mod run;
 mod shared;
+mod top;
 mod trace;
 
 use std::ffi::OsString;
@@ -67,6 +68,8 @@ enum Action {
     Doctor(doctor::Arguments),
     /// Show the nodes of a cluster with their states, or edit the source that names them
     Cluster(cluster::Arguments),
+    /// Show a running node in the terminal: nodes, channels, services, rates, percentiles
+    Top(top::Arguments),
     /// Show a cluster of three nodes at work: calls, failure, recovery, load
     Demo(demo::Arguments),
     /// Measure calls per second and latency
@@ -78,8 +81,8 @@ enum Action {
 }
 
 /// Names that are commands even if there is a config of that name.
-const SUBCOMMANDS: [&str; 11] = [
-    "run", "call", "cert", "check", "cluster", "doctor", "demo", "bench", "profile", "trace", "help",
+const SUBCOMMANDS: [&str; 12] = [
+    "run", "call", "cert", "check", "cluster", "doctor", "top", "demo", "bench", "profile", "trace", "help",
 ];
 
 fn main() -> ExitCode {
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Action::Check(arguments) => check::run(arguments),
         Action::Cluster(arguments) => cluster::run(arguments),
         Action::Doctor(arguments) => doctor::run(&arguments),
+        Action::Top(arguments) => top::run(arguments),
         Action::Demo(arguments) => demo::run(arguments),
         Action::Bench(arguments) => bench::run(*arguments),
         Action::Profile(arguments) => profile::run(&arguments),

@@ -28,6 +28,7 @@ mod supervised_services_are_started_again;
 mod the_chat_can_be_played;
 mod the_dashboard_shows_the_node;
 mod the_runtime_can_be_chosen;
+mod top_shows_a_running_node;
 mod two_nodes_answer_calls;
 mod typed_services_describe_themselves;
 mod watched_cluster;

@@ -33,6 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) admin: u16,
     /// The port of the gate for clients.
     pub(crate) clients: u16,
+    /// The port of the gate for other nodes.
+    pub(crate) gate: u16,
 }
 
 impl Cluster {
@@ -67,6 +69,7 @@ impl Cluster {
             folder,
             admin,
             clients,
+            gate,
         }
     }
 
