@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use skyring_codec::link::{
-    CalleeLink, CallerLink, Dialect, Inbound, TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX,
+    CalleeLink, CallerLimits, CallerLink, Dialect, Inbound, TRACE_SENT_BYTES_MAX, TRACES_WAITING_MAX,
 };
 use skyring_codec::native::Hello;
 
 use crate::support::{
     DIALECTS, TEN, answer, arrive, ask, call, callee, caller, connect, hello, pair, payload, post,
-    take_from_callee, take_from_caller,
+    take_from_callee, take_from_caller, without_session,
 };
 
 const TAG: Bytes = Bytes::from_static(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -140,7 +140,11 @@ fn a_tag_of_a_refused_message_is_forgotten() {
 
 #[test]
 fn tags_are_bounded_and_their_messages_are_sent_all_the_same() {
-    let mut caller = caller();
+    // All leave in one step.
+    let mut caller = CallerLink::new(CallerLimits {
+        released_at_once_min: 2 * TRACES_WAITING_MAX,
+        ..without_session()
+    });
     let long = Bytes::from(vec![b't'; TRACE_SENT_BYTES_MAX + 1]);
     ask_traced(&mut caller, 0, 0, long, 0);
     for index in 1..=TRACES_WAITING_MAX as u64 + 5 {

@@ -147,7 +147,7 @@ fn a_missing_file_and_a_folder() {
     assert_one_line(
         &output(["chek"]),
         2,
-        "chek: no such file, and no such command: the commands are run, call, check",
+        "chek: no such file, and no such command: the commands are run, call, cert, check",
     );
 }
 

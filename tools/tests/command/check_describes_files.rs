@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Folder, outcome, skyring};
+use crate::common::{Folder, outcome, output, skyring};
 
 /// The root of the repository, to which the paths of the examples are relative.
 fn root() -> PathBuf {
@@ -56,7 +56,7 @@ map.lua: a cluster map of 3 nodes
   old          disabled (false)
   网关           gate.example.com:7101
   __nowaiting  calls to nodes that are not named here fail at once
-warning: map.lua: __nowayting: has no effect; the known options are __channels, __groups, __nowaiting and __zones
+warning: map.lua: __nowayting: has no effect; the known options are __channels, __groups, __nowaiting, __when_down and __zones
 ";
     assert_eq!(check(&folder.path(""), "map.lua"), expected);
 }
@@ -112,8 +112,12 @@ warning: \"call_timeout\" is no key of a node; is it meant to be call_timeout_ms
 #[test]
 fn control_characters_of_a_file_are_not_printed() {
     let folder = Folder::new();
-    folder.write("config", "thread = 1 services = { a = 'echo \\27[2J\\n x' }");
+    folder.write("config", "thread = 1 start = 'echo \\27[2J\\n x'");
     let text = check(&folder.path(""), "config");
-    assert!(text.contains("echo \\u{1b}[2J\\n x as @a"), "{text}");
+    assert!(text.contains("echo \\u{1b}[2J\\n x"), "{text}");
     assert!(!text.contains('\x1b'));
+    folder.write("config", "thread = 1 services = { a = 'echo \\27[2J\\n x' }");
+    let (code, _, error) = outcome(&output(["check", &folder.path("config").display().to_string()]));
+    assert_eq!(code, Some(2));
+    assert!(error.contains("\\u{1b}[2J") && !error.contains('\x1b'), "{error}");
 }

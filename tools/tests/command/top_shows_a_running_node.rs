@@ -136,12 +136,18 @@ fn where_no_node_can_be_shown_one_line_says_why() {
     // The port for other nodes, which waits for more.
     let cluster = Cluster::new("");
     let _gate = cluster.start("gate");
-    wait_until("the port for other nodes listens, and says nothing of use", || {
-        let error = outcome(&once(&format!("127.0.0.1:{}", cluster.gate))).2;
-        let listens = !error.contains("refused");
-        assert!(!listens || error.contains("no admin server of Skyring"), "{error}");
-        listens
-    });
+    wait_until(
+        "the port for other nodes listens, and says nothing of use",
+        || {
+            let error = outcome(&once(&format!("127.0.0.1:{}", cluster.gate))).2;
+            let listens = !error.contains("refused");
+            assert!(
+                !listens || error.contains("no admin server of Skyring"),
+                "{error}"
+            );
+            listens
+        },
+    );
     // Without a terminal there is no screen.
     let admin = format!("127.0.0.1:{}", cluster.admin);
     assert_one_line(&output(["top", &admin]), 2, "--once");
