@@ -1,7 +1,7 @@
 //! Fuzzes what the engine reads from etcd and DNS, for a given time, with a stable compiler.
 //!
-//! `cargo run --profile fuzz -p skyring --example fuzz -- [--seconds N | --executions N] [--entry NAME]... [--seed N]`
-//! `cargo run --profile fuzz -p skyring --example fuzz -- --entry NAME --input FILE|HEX`
+//! `cargo run --profile fuzz -p skyring --example fuzz_control -- [--seconds N | --executions N] [--entry NAME]... [--seed N]`
+//! `cargo run --profile fuzz -p skyring --example fuzz_control -- --entry NAME --input FILE|HEX`
 //!
 //! The runner is that of the codec, and so are its arguments: see `codec/examples/fuzz.rs`.
 
