@@ -113,6 +113,29 @@ fn write_method(method: &Method, service: &Ident, place: &TokenStream) -> TokenS
         }
         None => (quote!(::skyring::Error), outcome),
     };
+    // A type that cannot be the error of a method is reported where it stands, also by what is written about it here.
+    let span = match &method.result.error {
+        Some(error) => Span::call_site().located_at(error.span()),
+        None => Span::call_site(),
+    };
+    let call_type = quote_spanned! {span=>
+        ::skyring::typed::TypedCall<
+            <P as ::skyring::typed::Place>::Call,
+            impl ::core::ops::Fn(
+                ::core::result::Result<::skyring::Payload, ::skyring::Error>,
+            ) -> ::core::result::Result<#value, #error> + use<P>,
+        >
+    };
+    // The mistake of a method was reported: what would follow from it is not.
+    let call = match method.is_broken {
+        true => quote!(::skyring::typed::TypedCall::new(
+            ::core::unreachable!(),
+            |_| ::core::unreachable!()
+        )),
+        false => quote_spanned! {span=>
+            ::skyring::typed::TypedCall::new(self.place.call_at(&self.address, #packed), |outcome| #outcome)
+        },
+    };
     quote! {
         #(#docs)*
         #(#conditions)*
@@ -120,13 +143,8 @@ fn write_method(method: &Method, service: &Ident, place: &TokenStream) -> TokenS
         #visibility fn #name(
             &self,
             #(#parameters),*
-        ) -> ::skyring::typed::TypedCall<
-            <P as ::skyring::typed::Place>::Call,
-            impl ::core::ops::Fn(
-                ::core::result::Result<::skyring::Payload, ::skyring::Error>,
-            ) -> ::core::result::Result<#value, #error> + use<P>,
-        > {
-            ::skyring::typed::TypedCall::new(self.place.call_at(&self.address, #packed), |outcome| #outcome)
+        ) -> #call_type {
+            #call
         }
     }
 }

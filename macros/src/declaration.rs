@@ -24,6 +24,9 @@ pub(crate) fn write(block: &Block) -> TokenStream {
 }
 
 fn method(method: &Method) -> TokenStream {
+    if method.is_broken {
+        return broken(method);
+    }
     let (command, text, is_send) = (&method.command, about(&method.docs), method.is_send);
     let arguments = method.arguments().map(|argument| {
         let (name, text) = (argument.name.to_string(), &argument.text);
@@ -63,6 +66,23 @@ fn method(method: &Method) -> TokenStream {
             result_type: #result_type,
             results: #results,
             error: #error,
+        }
+    }
+}
+
+/// Stands for a method whose mistake was reported: its types, which may not be what they should, are not looked at.
+fn broken(method: &Method) -> TokenStream {
+    let (conditions, command) = (&method.conditions, &method.command);
+    quote! {
+        #(#conditions)*
+        ::skyring::typed::MethodDeclaration {
+            name: #command,
+            about: "",
+            is_send: false,
+            arguments: &[],
+            result_type: "",
+            results: &[],
+            error: ::core::option::Option::None,
         }
     }
 }

@@ -10,7 +10,7 @@ impl Counter {
         self.total
     }
 
-    fn new() -> Counter { //~ ERROR `Counter` cannot be the answer of a service's method //~ ERROR a method takes `&self` or `&mut self`: move a function that is no command to another `impl` block
+    fn new() -> Counter { //~ ERROR a method takes `&self` or `&mut self`: move a function that is no command to another `impl` block
         Counter::default()
     }
 }

@@ -5,7 +5,7 @@ struct Counter {
 
 struct Problem;
 
-#[skyring::service] //~ ERROR `Problem` cannot be the error of a service's method
+#[skyring::service]
 impl Counter {
     fn add(&mut self, number: i64) -> Result<i64, Problem> { //~ ERROR `Problem` cannot be the error of a service's method
         self.total += number;
