@@ -11,6 +11,8 @@
 pub mod entries;
 #[path = "../../codec/fuzz/search/mod.rs"]
 pub mod search;
+#[path = "../src/secret_file.rs"]
+mod secret_file;
 // The room is the engine's own, and compiled once more here: nothing outside the engine reaches it otherwise.
 #[path = "../src/tls/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the shell is what is fuzzed")]

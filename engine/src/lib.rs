@@ -51,6 +51,7 @@ pub mod log;
 mod metrics;
 mod node;
 mod rt;
+mod secret_file;
 mod service;
 mod shard;
 mod socket;

@@ -1,8 +1,5 @@
 //! Reading the keys of a config that decide whom a node talks to. No error quotes a value of theirs.
 
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use skyring_codec::native::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX, SecretError, Secrets};
@@ -16,16 +13,11 @@ use super::known::{
 };
 use super::network::Network;
 use super::security::{SKYNET_NETWORKS_MAX, Security};
+use crate::secret_file::{self, Readers};
 use crate::tls::{Tls, TlsFiles};
 
 /// The largest file that is read as a secret, in bytes: two secrets, each on a line.
 const SECRET_FILE_BYTES_MAX: u64 = (SECRETS_MAX * (SECRET_BYTES_MAX + 2)) as u64;
-
-/// Permissions of others, which a file with a secret must not give to anybody.
-const MODE_OTHERS: u32 = 0o007;
-
-/// The same of the group. As ssh does it, they only matter in a file of the user itself.
-const MODE_GROUP: u32 = 0o070;
 
 /// How to make a secret, for errors.
 const ADVICE: &str = "make one with: openssl rand -hex 32";
@@ -142,37 +134,7 @@ fn of_file(path: &Path, key: &str, file: &Path) -> Result<Vec<Zeroizing<Vec<u8>>
         let text = format!("{}: {text}", file.display());
         ConfigError::of_key(path, key, ConfigErrorKind::Security(text))
     };
-    let unreadable = |error: std::io::Error| fail(format!("cannot be read: {error}"));
-    // Opening a pipe without a writer would wait for ever.
-    if !fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(fail("not a regular file".to_owned()));
-    }
-    let opened = File::open(file).map_err(unreadable)?;
-    // Of what was opened, not of what the name leads to meanwhile.
-    let metadata = opened.metadata().map_err(unreadable)?;
-    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-    let forbidden = if is_own {
-        MODE_OTHERS | MODE_GROUP
-    } else {
-        MODE_OTHERS
-    };
-    if metadata.mode() & forbidden != 0 {
-        let mode = metadata.mode() & 0o777;
-        return Err(fail(format!(
-            "others may read or change it (its mode is {mode:04o}); protect it with: chmod 600 {}",
-            file.display()
-        )));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_FILE_BYTES_MAX as usize + 1));
-    opened
-        .take(SECRET_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > SECRET_FILE_BYTES_MAX {
-        return Err(fail(format!(
-            "larger than {SECRET_FILE_BYTES_MAX} bytes, so it is no file with secrets"
-        )));
-    }
+    let bytes = secret_file::read(file, SECRET_FILE_BYTES_MAX, Readers::Owner).map_err(fail)?;
     let lines = bytes
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));

@@ -1,26 +1,19 @@
 //! The files of a node's certificate: read with bounds, and checked before anything uses them.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::secret_file::{self, Readers};
+
 /// The largest file of certificates or of a key, in bytes.
 pub const KEY_FILE_BYTES_MAX: u64 = 256 << 10;
 
 /// Most certificates of one file.
 const CERTIFICATES_MAX: usize = 64;
-
-/// Permissions of others, which a file with a private key must not give to anybody.
-const MODE_OTHERS: u32 = 0o007;
-
-/// The same of the group. As ssh does it, they only matter in a file of the user itself.
-const MODE_GROUP: u32 = 0o070;
 
 /// The files of a node's certificate, all in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,40 +69,8 @@ impl fmt::Display for TlsError {
 impl std::error::Error for TlsError {}
 
 /// Reads a file that is at most [`KEY_FILE_BYTES_MAX`] long.
-fn read(setting: &'static str, file: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let fail = |text: String| TlsError::new(setting, file, text);
-    let unreadable = |error: std::io::Error| fail(format!("cannot be read: {error}"));
-    // Opening a pipe without a writer would wait for ever.
-    if !fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(fail("not a regular file".to_owned()));
-    }
-    let opened = File::open(file).map_err(unreadable)?;
-    // Of what was opened, not of what the name leads to meanwhile.
-    let metadata = opened.metadata().map_err(unreadable)?;
-    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-    let forbidden = if is_own {
-        MODE_OTHERS | MODE_GROUP
-    } else {
-        MODE_OTHERS
-    };
-    if is_secret && metadata.mode() & forbidden != 0 {
-        let mode = metadata.mode() & 0o777;
-        return Err(fail(format!(
-            "others may read or change it (its mode is {mode:04o}); protect it with: chmod 600 {}",
-            file.display()
-        )));
-    }
-    // Room for all of it: a buffer that grows would leave copies of a key behind.
-    let room = usize::try_from(metadata.len().min(KEY_FILE_BYTES_MAX)).unwrap_or_default() + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    opened
-        .take(KEY_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    match bytes.len() as u64 > KEY_FILE_BYTES_MAX {
-        true => Err(fail(format!("larger than {KEY_FILE_BYTES_MAX} bytes"))),
-        false => Ok(bytes),
-    }
+fn read(setting: &'static str, file: &Path, readers: Readers) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    secret_file::read(file, KEY_FILE_BYTES_MAX, readers).map_err(|text| TlsError::new(setting, file, text))
 }
 
 /// What is wrong with text that is no PEM. Errors of the parser may quote it, so they are not shown.
@@ -126,7 +87,7 @@ pub(super) fn certificates(
     setting: &'static str,
     file: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(setting, file, false)?;
+    let bytes = read(setting, file, Readers::All)?;
     let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&bytes)
         .take(CERTIFICATES_MAX + 1)
         .collect();
@@ -144,6 +105,6 @@ pub(super) fn certificates(
 
 /// The private key of a file.
 pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read("key", file, true)?;
+    let bytes = read("key", file, Readers::Owner)?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| not_pem("key", file, "private key", &error))
 }

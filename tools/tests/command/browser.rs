@@ -58,7 +58,7 @@ impl Browser {
             // The macros write where nobody looks while tests pass.
             let _ = writeln!(
                 io::stderr(),
-                "SKIPPED: there is no Chromium: a test of the dashboard did not run"
+                "SKIPPED: there is no Chromium: a test of a page did not run"
             );
             return None;
         };

@@ -1,16 +1,15 @@
 //! The example in `docs/examples/chat` is started by its two commands, and played over TCP and from its web page.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
+use serde_json::json;
 
-use crate::common::{Folder, Running, WAIT_MAX, free_port, run_command, wait_until};
+use crate::browser::Browser;
+use crate::common::{Folder, Running, WAIT_MAX, free_port, run_command};
 
 /// The running chat.
 struct Chat {
@@ -189,180 +188,61 @@ fn what_players_may_not_do_is_answered_and_ends_nothing() {
     );
 }
 
-/// A page in a browser without a window, driven by its debugger's protocol.
-struct Browser {
-    process: Child,
-    page: WebSocket<TcpStream>,
-    number: u64,
+/// Waits until the text of an element of the page has a part.
+#[track_caller]
+fn wait_for_text(browser: &mut Browser, element: &str, part: &str) {
+    let expression = format!(
+        "document.getElementById('{element}').textContent.includes({})",
+        json!(part)
+    );
+    browser.wait_for(&expression);
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // Both fail only when it has ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Browser {
-    fn open(program: &str, folder: &Folder, url: &str) -> Browser {
-        let mut process = Command::new(program)
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-            ])
-            .arg("--remote-debugging-port=0")
-            .arg(format!("--user-data-dir={}", folder.path("browser").display()))
-            .arg(url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the browser starts");
-        let stderr = process.stderr.take().expect("it is piped");
-        let mut lines = BufReader::new(stderr).lines();
-        let debugger = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("DevTools listening on ws://")?.1.to_owned()))
-            .expect("the browser has a debugger");
-        // It must not be blocked by what it writes.
-        std::thread::spawn(move || lines.for_each(drop));
-        let (address, _) = debugger.split_once('/').expect("a path");
-        let mut target = None;
-        wait_until("the page is there", || {
-            target = page_of(address);
-            target.is_some()
-        });
-        let stream = TcpStream::connect(address).expect("it listens");
-        stream.set_read_timeout(Some(WAIT_MAX)).expect("a time");
-        let (page, _) = tungstenite::client(target.expect("a page"), stream).expect("a websocket");
-        Browser {
-            process,
-            page,
-            number: 0,
-        }
-    }
-
-    /// The value of an expression in the page, as text.
-    fn evaluate(&mut self, expression: &str) -> String {
-        self.number += 1;
-        let request = json!({
-            "id": self.number,
-            "method": "Runtime.evaluate",
-            "params": { "expression": format!("String({expression})"), "returnByValue": true },
-        });
-        self.page
-            .send(Message::text(request.to_string()))
-            .expect("it is open");
-        loop {
-            let Message::Text(text) = self.page.read().expect("an answer") else {
-                continue;
-            };
-            let answer: Value = serde_json::from_str(&text).expect("JSON");
-            if answer["id"] == self.number {
-                assert!(
-                    answer["result"]["exceptionDetails"].is_null(),
-                    "{expression}: {answer}"
-                );
-                return answer["result"]["result"]["value"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned();
-            }
-        }
-    }
-
-    #[track_caller]
-    fn wait_for(&mut self, expression: &str, part: &str) {
-        let (began, mut value) = (Instant::now(), String::new());
-        while !value.contains(part) {
-            assert!(
-                began.elapsed() < WAIT_MAX,
-                "{expression} is {value}, without {part}"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-            value = self.evaluate(expression);
-        }
-    }
-
-    /// Types into a field, and submits its form.
-    fn submit(&mut self, form: &str, field: &str, text: &str) {
-        self.evaluate(&format!(
-            "(at('{field}').value = '{text}', at('{form}').requestSubmit())"
-        ));
-    }
-}
-
-/// The debugger's address of the page that the browser shows.
-fn page_of(address: &str) -> Option<String> {
-    let mut http = TcpStream::connect(address).ok()?;
-    http.set_read_timeout(Some(WAIT_MAX)).ok()?;
-    write!(
-        http,
-        "GET /json/list HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .ok()?;
-    let mut answer = String::new();
-    // It may keep the connection: the length says where the answer ends.
-    let mut part = [0; 4_096];
-    while let Ok(count @ 1..) = http.read(&mut part) {
-        answer.push_str(&String::from_utf8_lossy(&part[..count]));
-        if let Some((_, body)) = answer.split_once("\r\n\r\n")
-            && let Ok(targets) = serde_json::from_str::<Value>(body)
-        {
-            let targets = targets.as_array()?;
-            let page = targets.iter().find(|target| target["type"] == "page")?;
-            return page["webSocketDebuggerUrl"].as_str().map(str::to_owned);
-        }
-    }
-    None
+/// Writes into a field of the page, and ends with Enter.
+#[track_caller]
+fn enter(browser: &mut Browser, field: &str, text: &str) {
+    browser.click(&format!("#{field}"));
+    browser.write(text);
+    browser.press("Enter");
 }
 
 #[test]
 fn the_web_page_plays_with_those_who_came_otherwise() {
-    let program = [
-        "/usr/bin/chromium",
-        "/usr/bin/chromium-browser",
-        "/usr/bin/google-chrome",
-    ]
-    .into_iter()
-    .find(|program| Path::new(program).exists());
-    let Some(program) = program else {
-        println!("SKIPPED: there is no Chromium");
+    let Some(mut browser) = Browser::start() else {
         return;
     };
     let chat = start();
     let mut ada = Player::log_in(&chat, "ada");
-    let folder = Folder::new();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/chat/page.html");
     let page = fs::canonicalize(page).expect("the page is there");
-    let url = format!("file://{}?ws://127.0.0.1:{}/chat", page.display(), chat.web);
-    let mut browser = Browser::open(program, &folder, &url);
-    // The browser begins with an empty page, which is complete too.
-    browser.wait_for("document.readyState + typeof at", "completefunction");
-    browser.submit("login", "name", "web");
-    browser.wait_for("at('where').textContent", "in lobby");
-    browser.wait_for("at('here').textContent", "ada at 50, 50");
+    browser.open(&format!(
+        "file://{}?ws://127.0.0.1:{}/chat",
+        page.display(),
+        chat.web
+    ));
+    // The browser begins with an empty page.
+    browser.wait_for("document.readyState === 'complete' && document.getElementById('name')");
+    enter(&mut browser, "name", "web");
+    wait_for_text(&mut browser, "where", "in lobby");
+    wait_for_text(&mut browser, "here", "ada at 50, 50");
     ada.wait_for("came web");
-    browser.submit("say", "text", "hello from the page");
+    enter(&mut browser, "text", "hello from the page");
     assert_eq!(ada.wait_for("said"), "said web hello from the page");
-    browser.wait_for("at('log').textContent", "web: hello from the page");
+    wait_for_text(&mut browser, "log", "web: hello from the page");
     // What others say is text, whatever is in it.
     ada.send("say <b>hello</b>, page");
-    browser.wait_for("at('log').textContent", "ada: <b>hello</b>, page");
+    wait_for_text(&mut browser, "log", "ada: <b>hello</b>, page");
     // By the keyboard.
-    browser.evaluate("at('map').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' }))");
+    browser.evaluate("document.getElementById('map').focus()");
+    browser.press("ArrowRight");
     assert_eq!(ada.wait_for("moved"), "moved web 55 50");
-    browser.wait_for("at('here').textContent", "web at 55, 50");
+    wait_for_text(&mut browser, "here", "web at 55, 50");
     ada.send("move 7 8");
-    browser.wait_for("at('here').textContent", "ada at 7, 8");
-    browser.submit("go", "room", "cave");
-    browser.wait_for("at('where').textContent", "in cave");
+    wait_for_text(&mut browser, "here", "ada at 7, 8");
+    enter(&mut browser, "room", "cave");
+    wait_for_text(&mut browser, "where", "in cave");
     assert_eq!(ada.wait_for("left"), "left web");
     // It says when the chat has gone.
     drop(chat);
-    browser.wait_for("at('state').textContent", "The connection has ended");
+    wait_for_text(&mut browser, "state", "The connection has ended");
 }

@@ -15,6 +15,7 @@ use skyring_codec::{seri, skynet};
 use super::super::peers::hello;
 use super::super::{Cluster, DOWN_AFTER_MS};
 use crate::cluster::accepting::admission::{ClientLimits, Clients, Offer};
+use crate::core::connection::LinkIo;
 use crate::rt::manual::{self, Remote};
 use crate::rt::stream::Stream;
 
@@ -197,7 +198,7 @@ impl Others {
                 if other.is_reachable {
                     self.traffic.bytes_sent += received.len() as u64;
                     serve(place, now, link, received);
-                    self.traffic.bytes_received += write_callee(remote, link);
+                    self.traffic.bytes_received += write(remote, link);
                 }
                 if is_over {
                     other.dialled = None;
@@ -245,22 +246,7 @@ fn serve(place: usize, now: Millis, link: &mut CalleeLink, received: Bytes) {
 }
 
 /// Writes the output of a link; returns how many bytes.
-fn write(remote: &Remote, link: &mut CallerLink) -> u64 {
-    let mut written = 0;
-    loop {
-        let mut slices = [IoSlice::new(&[]); 16];
-        let count = link.transmit(&mut slices);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
-        if bytes.is_empty() {
-            return written;
-        }
-        remote.send(&bytes);
-        link.transmitted(bytes.len());
-        written += bytes.len() as u64;
-    }
-}
-
-fn write_callee(remote: &Remote, link: &mut CalleeLink) -> u64 {
+fn write(remote: &Remote, link: &mut impl LinkIo) -> u64 {
     let mut written = 0;
     loop {
         let mut slices = [IoSlice::new(&[]); 16];
