@@ -88,7 +88,8 @@ fn thread_time() -> Duration {
 }
 
 impl Simulation {
-    fn new(nodes: usize) -> Simulation {
+    /// `idle_close_ms`: when the node closes connections that it does not use; 0 = never.
+    fn new(nodes: usize, idle_close_ms: Millis) -> Simulation {
         let mut map = ClusterMap::new();
         for place in 0..nodes - 1 {
             map = map
@@ -96,7 +97,7 @@ impl Simulation {
                 .expect("an address");
         }
         Simulation {
-            cluster: Cluster::new(map),
+            cluster: Cluster::with(1, map, |settings| settings.idle_close_ms = idle_close_ms),
             others: Others::new(nodes - 1),
             processor: Duration::ZERO,
         }
@@ -167,7 +168,7 @@ fn attempts_bound(time_ms: Millis) -> f64 {
 /// A node that is connected to all others, and all others to it.
 pub(super) fn full_mesh(nodes: usize) -> MeshFigures {
     let others = nodes - 1;
-    let mut simulation = Simulation::new(nodes);
+    let mut simulation = Simulation::new(nodes, 0);
     let mut figures = MeshFigures {
         nodes,
         ..MeshFigures::default()
@@ -243,13 +244,11 @@ fn take_due(used: &mut VecDeque<(Millis, usize)>, now: Millis) -> Option<usize> 
 }
 
 /// A node that calls others now and then, one after the other, as others call it; connections are closed when they were
-/// not used for a while. The engine does not close them by itself: here the map turns the node off and on again, which
-/// closes its connection and has the detector forget it.
+/// not used for a while.
 pub(super) fn on_use(nodes: usize) -> UseFigures {
     let others = nodes - 1;
-    let mut simulation = Simulation::new(nodes);
+    let mut simulation = Simulation::new(nodes, IDLE_CLOSE_MS);
     let mut figures = UseFigures::default();
-    let mut own: VecDeque<(Millis, usize)> = VecDeque::new();
     let mut theirs: VecDeque<(Millis, usize)> = VecDeque::new();
     let (mut calls, mut connections) = (Vec::new(), Vec::new());
     let (mut place, mut due) = (0, 0);
@@ -263,19 +262,11 @@ pub(super) fn on_use(nodes: usize) -> UseFigures {
             // Not in their order, and not those that call the node.
             place = (place + others * 5 / 8 + 1) % others;
             calls.push(simulation.cluster.call(&name(place), "hello"));
-            own.retain(|(_, used)| *used != place);
-            own.push_back((now + IDLE_CLOSE_MS, place));
             let caller = (place + others / 2) % others;
             simulation.others.dial(&simulation.cluster, caller);
             simulation.others.send(&simulation.cluster, caller);
             theirs.retain(|(_, used)| *used != caller);
             theirs.push_back((now + IDLE_CLOSE_MS, caller));
-        }
-        while let Some(used) = take_due(&mut own, now) {
-            simulation.cluster.reload(ClusterMap::new().disable(&name(used)));
-            let at = address(used).to_string();
-            let map = ClusterMap::new().with(&name(used), &at).expect("an address");
-            simulation.cluster.reload(map);
         }
         while let Some(used) = take_due(&mut theirs, now) {
             simulation.others.hang_up(used);
