@@ -16,7 +16,7 @@ pub struct NodeStatus {
     pub node: String,
     /// Its zone, if it has one.
     pub zone: Option<String>,
-    /// What runs its shards: `uring` or `glommio`.
+    /// What runs its shards, by the name that the config has for it.
     pub runtime: String,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: u64,
