@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use nix::time::ClockId;
 use nix::unistd::Pid;
+use rustix::process::getpid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 /// The largest number that Linux gives a process.
 const PROCESS_MAX: i32 = 1 << 22;
 
-/// The processors that this process may use, in order.
+/// The processors that this process may use, in order: those of its first thread, whatever others are pinned to.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn allowed_cpus() -> io::Result<Vec<usize>> {
-    let allowed = sched_getaffinity(None)?;
+    let allowed = sched_getaffinity(Some(getpid()))?;
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect())
 }
 
@@ -40,10 +41,14 @@ pub(crate) fn pin_this_thread(number: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Restricts this thread, and those that it starts, to the first `count` of the allowed processors.
-pub(crate) fn pin_to_first(count: usize) -> io::Result<()> {
+/// Restricts this thread, and those that it starts, to these processors. They may be others than those it has been
+/// restricted to.
+///
+/// # Errors
+/// When the system refuses, or there is none.
+pub(crate) fn pin_to(cpus: &[usize]) -> io::Result<()> {
     let mut some = CpuSet::new();
-    for cpu in allowed_cpus()?.into_iter().take(count.max(1)) {
+    for &cpu in cpus.iter().filter(|&&cpu| cpu < CpuSet::MAX_CPU) {
         some.set(cpu);
     }
     Ok(sched_setaffinity(None, &some)?)
@@ -124,12 +129,28 @@ mod tests {
     #[test]
     fn a_pinned_thread_may_use_that_one_processor_only() {
         let all = allowed_cpus().unwrap();
+        let own = || {
+            let own = sched_getaffinity(None).unwrap();
+            (0..CpuSet::MAX_CPU)
+                .filter(|&cpu| own.is_set(cpu))
+                .collect::<Vec<_>>()
+        };
         for number in [0, all.len() - 1, all.len()] {
-            let left = std::thread::spawn(move || {
+            let (own, all) = std::thread::spawn(move || {
                 pin_this_thread(number).unwrap();
-                allowed_cpus().unwrap()
-            });
-            assert_eq!(left.join().unwrap(), [all[number % all.len()]]);
+                (own(), allowed_cpus().unwrap())
+            })
+            .join()
+            .unwrap();
+            assert_eq!(own, [all[number % all.len()]]);
         }
+        // The other way a thread gets what its process has.
+        let wider = std::thread::spawn(move || {
+            pin_this_thread(0).unwrap();
+            pin_to(&allowed_cpus().unwrap()).unwrap();
+            own()
+        });
+        assert_eq!(wider.join().unwrap(), all);
+        assert!(pin_to(&[]).is_err());
     }
 }

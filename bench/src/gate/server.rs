@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::echo::gate_echo_kind;
 use super::floor;
 use super::plan::{Contender, GateError, GatePlan};
-use crate::cpu::pin_to_first;
+use crate::cpu::{allowed_cpus, pin_to};
 use crate::interrupt::Interrupt;
 use crate::ports;
 use crate::process::{EventKind, Process, end_with_parent};
@@ -92,9 +92,12 @@ impl Server {
             _ => ("node", write_native(folder.path(), plan, address, cluster)?),
         };
         let mut command = Command::new(std::env::current_exe()?);
+        // The thread that starts it is pinned to the processor of the clients.
+        let cpus = allowed_cpus()?.into_iter().take(plan.threads);
+        let cpus = cpus.map(|cpu| cpu.to_string()).collect::<Vec<_>>().join(",");
         command
             .args(launcher.subcommand)
-            .args([kind, &plan.threads.to_string(), &argument])
+            .args([kind, &cpus, &argument])
             .current_dir(folder.path())
             .stdin(Stdio::null());
         let process = start(contender, command, address, interrupt)?;
@@ -215,7 +218,8 @@ pub fn serve_gate(arguments: &[OsString]) -> io::Result<()> {
     let [kind, cpus, argument] = words[..] else {
         return Err(wrong());
     };
-    pin_to_first(cpus.parse().map_err(|_| wrong())?)?;
+    let cpus: Result<Vec<usize>, _> = cpus.split(',').map(str::parse).collect();
+    pin_to(&cpus.map_err(|_| wrong())?)?;
     match kind {
         "node" | "lua" => run_node(Path::new(argument), kind == "lua"),
         "floor" => {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::begin::{begin_stream, insert};
 use super::delivery::{Action, Command};
 use super::listener::ListenerOrigin;
-use super::state::{Part, Socket};
+use super::state::{Closing, Part, Socket};
 use super::stream::Origin;
 use super::{SocketInfo, SocketSort, datagram, input, listener};
 use crate::core::ShardCore;
@@ -225,6 +225,20 @@ impl Sockets {
     /// wait; then the connection is cut, if it belongs to this shard.
     pub fn write(&self, socket: SocketId, bytes: Bytes) -> Result<(), Error> {
         self.command(socket, Action::Write { bytes, is_low: false })
+    }
+
+    /// Writes copies of bytes, one part after the other. Short ones that are written in a row go to the kernel as one.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_copied(&self, socket: SocketId, parts: &[&[u8]]) -> Result<(), Error> {
+        let open = self.shard.sockets().get(socket);
+        match open.as_ref().map(|open| (open, &open.part)) {
+            Some((open, Part::Stream(part))) if open.closing() == Closing::No => {
+                part.write(&self.shard, open, |output| output.push_copied(parts))
+            }
+            _ => self.write(socket, parts.concat().into()),
+        }
     }
 
     /// Writes bytes with low priority: only when no others wait.

@@ -160,7 +160,7 @@ impl ShardCore {
                 _ => Err(Error::invalid(format!("socket {} is no connection", socket.id))),
             },
             Action::Write { bytes, is_low } => match &socket.part {
-                Part::Stream(part) => part.write(self, &socket, bytes, is_low),
+                Part::Stream(part) => part.write(self, &socket, |output| output.push(bytes, is_low)),
                 Part::Datagram(part) => {
                     part.write(self, bytes);
                     Ok(())

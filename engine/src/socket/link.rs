@@ -1,23 +1,35 @@
 //! The output of a TCP connection of a service, in the form that [`Connection`](crate::core::connection::Connection)
 //! writes.
 //!
-//! Invariants: a partially written chunk comes before everything else; chunks of one priority keep their order;
-//! `waiting` and the shard's sum count exactly the bytes in the output.
+//! Invariants: a partially written chunk comes before everything else; chunks of one priority keep their order; the tail
+//! is behind all chunks of its priority; `waiting` and the shard's sum count exactly the bytes in the output.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::core::connection::LinkIo;
+
+/// Chunks of at most so many bytes are copied behind those that wait: the kernel takes one long slice sooner than many
+/// short ones.
+const COPIED_BYTES_MAX: usize = 512;
+
+/// The memory that the first copied bytes take.
+const TAIL_BYTES_MIN: usize = 512;
+
+/// Copied bytes of one slice.
+const TAIL_BYTES_MAX: usize = 16 << 10;
 
 /// The output of one connection.
 pub(super) struct Output {
     /// The rest of a partially written chunk.
     partial: Option<Bytes>,
     chunks: VecDeque<Bytes>,
+    /// Copied bytes behind the chunks.
+    tail: BytesMut,
     /// Low priority: written when there is nothing else.
     low_chunks: VecDeque<Bytes>,
     waiting: usize,
@@ -31,6 +43,7 @@ impl Output {
         Output {
             partial: None,
             chunks: VecDeque::new(),
+            tail: BytesMut::new(),
             low_chunks: VecDeque::new(),
             waiting: 0,
             written: 0,
@@ -43,14 +56,46 @@ impl Output {
         if bytes.is_empty() {
             return;
         }
-        self.waiting += bytes.len();
-        self.total.set(self.total.get() + bytes.len());
-        let chunks = if is_low {
-            &mut self.low_chunks
+        if !is_low && bytes.len() <= COPIED_BYTES_MAX && self.waiting > 0 {
+            return self.push_copied(&[&bytes]);
+        }
+        self.count(bytes.len());
+        if is_low {
+            self.low_chunks.push_back(bytes);
         } else {
-            &mut self.chunks
-        };
-        chunks.push_back(bytes);
+            self.end_tail();
+            self.chunks.push_back(bytes);
+        }
+    }
+
+    /// Queues copies of bytes behind the others.
+    pub(super) fn push_copied(&mut self, parts: &[&[u8]]) {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
+            return;
+        }
+        if self.tail.len() + length > TAIL_BYTES_MAX {
+            self.end_tail();
+        }
+        self.count(length);
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(length.max(TAIL_BYTES_MIN));
+        }
+        for part in parts {
+            self.tail.extend_from_slice(part);
+        }
+    }
+
+    /// Makes the tail a chunk.
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
+    fn count(&mut self, length: usize) {
+        self.waiting += length;
+        self.total.set(self.total.get() + length);
     }
 
     /// The waiting bytes.
@@ -67,6 +112,7 @@ impl Output {
         self.partial
             .take()
             .or_else(|| self.chunks.pop_front())
+            .or_else(|| (!self.tail.is_empty()).then(|| std::mem::take(&mut self.tail).freeze()))
             .or_else(|| self.low_chunks.pop_front())
     }
 }
@@ -80,7 +126,11 @@ impl LinkIo for Output {
     }
 
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let chunks = self.partial.iter().chain(&self.chunks).chain(&self.low_chunks);
+        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        let chunks = self.partial.iter().chain(&self.chunks).map(|chunk| &chunk[..]);
+        let chunks = chunks
+            .chain(tail)
+            .chain(self.low_chunks.iter().map(|chunk| &chunk[..]));
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(chunks) {
             *slice = IoSlice::new(chunk);
@@ -136,6 +186,44 @@ mod tests {
         output.push(Bytes::from_static(b"late"), false);
         assert_eq!(pending(&output), b"owlate");
         assert_eq!((output.waiting(), total.get(), output.written()), (6, 6, 5));
+    }
+
+    #[test]
+    fn short_chunks_behind_others_share_a_slice_and_keep_their_order() {
+        let total = Rc::new(Cell::new(0));
+        let mut output = Output::new(Rc::clone(&total));
+        let long = Bytes::from(vec![b'l'; COPIED_BYTES_MAX + 1]);
+        let mut expected = Vec::new();
+        for round in 0..100_u8 {
+            output.push(Bytes::copy_from_slice(&[round]), false);
+            output.push_copied(&[&[round], b"", &[round, round]]);
+            expected.extend([round; 4]);
+            if round % 40 == 39 {
+                output.push(long.clone(), false);
+                expected.extend_from_slice(&long);
+            }
+        }
+        output.push(Bytes::from_static(b"low"), true);
+        output.push_copied(&[b"last"]);
+        expected.extend_from_slice(b"lastlow");
+        let mut slices = [IoSlice::new(&[]); 64];
+        assert_eq!(output.transmit(&mut slices), 7);
+        assert_eq!(output.waiting(), expected.len());
+        let mut written = Vec::new();
+        while output.waiting() > 0 {
+            let first = pending(&output);
+            let count = first.len().min(7);
+            written.extend_from_slice(&first[..count]);
+            output.transmitted(count);
+        }
+        assert_eq!(written, expected);
+        assert_eq!(total.get(), 0);
+        // Nothing waits, and no memory is held.
+        assert_eq!(output.tail.capacity(), 0);
+        let huge = vec![7; TAIL_BYTES_MAX + 1];
+        output.push_copied(&[b"one"]);
+        output.push_copied(&[&huge]);
+        assert_eq!(pending(&output), [b"one", &huge[..]].concat());
     }
 
     #[test]

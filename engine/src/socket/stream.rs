@@ -79,13 +79,12 @@ impl StreamPart {
         self.finishing.set(true);
     }
 
-    /// Queues bytes.
+    /// Writes what `queue` adds to the output.
     pub(super) fn write(
         &self,
         shard: &Rc<ShardCore>,
         socket: &Rc<Socket>,
-        bytes: Bytes,
-        is_low: bool,
+        queue: impl FnOnce(&mut Output),
     ) -> Result<(), Error> {
         if self.finishing.get() || self.cut.borrow().is_some() {
             return Err(Error::invalid(format!(
@@ -93,7 +92,7 @@ impl StreamPart {
                 socket.id
             )));
         }
-        self.connection.link.borrow_mut().push(bytes, is_low);
+        queue(&mut self.connection.link.borrow_mut());
         self.connection.message_queued(shard);
         self.update_stats(socket);
         let waiting = self.waiting();

@@ -105,8 +105,7 @@ impl Client {
             }
             Preface::Complete(count, client) => {
                 let _ = preface.take(count);
-                let rest = preface.bytes().len();
-                let rest = preface.take(rest);
+                let rest = Bytes::copy_from_slice(preface.bytes());
                 self.preface = None;
                 self.address = client.unwrap_or(self.address);
                 self.framing.feed(rest);
@@ -122,9 +121,8 @@ impl Client {
     pub(super) fn next(
         &mut self,
         settings: &GateSettings,
-        now: Instant,
         output: &mut Vec<u8>,
-    ) -> Result<Option<Packet>, FramingError> {
+    ) -> Result<Option<Packet<'_>>, FramingError> {
         if self.preface.is_some() {
             return Ok(None);
         }
@@ -133,15 +131,16 @@ impl Client {
             self.has_begun = true;
             self.is_text = packet.is_text;
             if let Some(rates) = &mut self.rates {
-                rates.packets.take(1, settings.packets_per_second, now);
+                rates.packets.take(1, settings.packets_per_second, Instant::now());
             }
         }
         Ok(packet)
     }
 
     /// Whether it has sent its share.
-    pub(super) fn is_throttled(&mut self, settings: &GateSettings, now: Instant) -> bool {
+    pub(super) fn is_throttled(&mut self, settings: &GateSettings) -> bool {
         self.rates.as_mut().is_some_and(|rates| {
+            let now = Instant::now();
             rates.packets.is_overdrawn(settings.packets_per_second, now)
                 || rates.bytes.is_overdrawn(settings.bytes_per_second, now)
         })

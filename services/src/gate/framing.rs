@@ -1,16 +1,36 @@
 //! How packets stand in the stream of bytes of a client, without I/O: bytes go in, packets and bytes to write come out.
 
-use bytes::{Bytes, BytesMut};
+use std::ops::Deref;
+
+use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use super::length::Length;
+use super::length::{self, Length};
 use super::settings::Protocol;
 use super::websocket::{self, WebSocket};
 
+/// The bytes of a packet: where they were received, or put together of several frames.
+#[derive(Debug)]
+pub(super) enum Body<'a> {
+    Received(&'a [u8]),
+    Assembled(Bytes),
+}
+
+impl Deref for Body<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Body::Received(bytes) => bytes,
+            Body::Assembled(bytes) => bytes,
+        }
+    }
+}
+
 /// A packet of a client.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Packet {
-    pub(super) body: Bytes,
+#[derive(Debug)]
+pub(super) struct Packet<'a> {
+    pub(super) body: Body<'a>,
     /// A text of a websocket; answers are texts then, if they can be.
     pub(super) is_text: bool,
 }
@@ -60,7 +80,7 @@ impl Framing {
     ///
     /// # Errors
     /// [`FramingError`]: nothing that follows is a packet.
-    pub(super) fn next(&mut self, output: &mut Vec<u8>) -> Result<Option<Packet>, FramingError> {
+    pub(super) fn next(&mut self, output: &mut Vec<u8>) -> Result<Option<Packet<'_>>, FramingError> {
         match self {
             Framing::Length(length) => length.next(),
             Framing::WebSocket(socket) => socket.next(output),
@@ -76,37 +96,80 @@ impl Framing {
     }
 }
 
-/// A packet as it is written to a client; `is_text` as in [`Packet`].
+/// What stands in front of a packet's body as it is written.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    bytes: [u8; HEADER_BYTES_MAX],
+    length: usize,
+}
+
+/// Most bytes in front of a packet that is written.
+const HEADER_BYTES_MAX: usize = 14;
+
+impl Header {
+    /// Adds bytes, of which there is room for [`HEADER_BYTES_MAX`]; says how many it has taken.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+        let room = &mut self.bytes[self.length..];
+        let count = bytes.len().min(room.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        self.length += count;
+        count
+    }
+}
+
+impl Deref for Header {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// What a packet with this body begins with when it is written; `is_text` as in [`Packet`].
 ///
 /// # Errors
 /// [`FramingError::TooLarge`].
-pub(super) fn encode(
+pub(super) fn header(
     protocol: &Protocol,
     body: &[u8],
     is_text: bool,
     packet_bytes_max: usize,
-) -> Result<Bytes, FramingError> {
+) -> Result<Header, FramingError> {
     if body.len() > packet_bytes_max {
         return Err(FramingError::TooLarge(packet_bytes_max));
     }
+    let mut header = Header::default();
     match protocol {
-        Protocol::Length => Ok(super::length::encode(body)),
-        Protocol::WebSocket { .. } => Ok(websocket::encode(body, is_text)),
+        Protocol::Length => length::write_header(&mut header, body),
+        Protocol::WebSocket { .. } => websocket::write_header(&mut header, body, is_text),
     }
+    Ok(header)
 }
 
-/// Received bytes that were not looked at: a chunk as it was received, or a copy of several.
+/// Received bytes that were not looked at: a chunk as it was received, or a copy of several. One of the two is empty.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     chunk: Bytes,
     copied: BytesMut,
+    /// Bytes at the front that were taken.
+    taken: usize,
 }
 
 impl Incoming {
+    fn all(&self) -> &[u8] {
+        match self.chunk.is_empty() {
+            true => &self.copied,
+            false => &self.chunk,
+        }
+    }
+
     /// Adds bytes at the end.
     pub(super) fn feed(&mut self, bytes: Bytes) {
-        if self.copied.is_empty() && self.chunk.is_empty() {
-            self.chunk = bytes;
+        if self.bytes().is_empty() {
+            *self = Incoming {
+                chunk: bytes,
+                ..Incoming::default()
+            };
         } else {
             self.keep();
             self.copied.extend_from_slice(&bytes);
@@ -115,30 +178,51 @@ impl Incoming {
 
     /// The bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        match self.chunk.is_empty() {
-            true => &self.copied,
-            false => &self.chunk,
-        }
+        &self.all()[self.taken..]
     }
 
     /// Takes bytes from the front, of which there are as many.
-    pub(super) fn take(&mut self, count: usize) -> Bytes {
-        if !self.chunk.is_empty() {
-            return self.chunk.split_to(count);
-        }
-        let taken = self.copied.split_to(count).freeze();
-        if self.copied.is_empty() {
-            // A client that is idle holds no memory.
-            self.copied = BytesMut::new();
-        }
-        taken
+    pub(super) fn take(&mut self, count: usize) -> &[u8] {
+        let from = self.taken;
+        self.taken += count;
+        &self.all()[from..self.taken]
     }
 
-    /// Copies what is left of a chunk, so that it does not keep the whole.
+    /// Copies what is left of a chunk, so that it does not keep the whole. A client that is idle holds no memory.
     pub(super) fn keep(&mut self) {
-        if !self.chunk.is_empty() {
-            self.copied.extend_from_slice(&self.chunk);
+        if self.bytes().is_empty() {
+            *self = Incoming::default();
+        } else if self.chunk.is_empty() {
+            self.copied.advance(self.taken);
+        } else {
+            self.copied.extend_from_slice(&self.chunk[self.taken..]);
             self.chunk = Bytes::new();
+        }
+        self.taken = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_taken_in_order_and_nothing_is_held_afterwards() {
+        for keeps in [false, true] {
+            let mut incoming = Incoming::default();
+            incoming.feed(Bytes::from_static(b"hello, "));
+            assert_eq!(incoming.take(3), b"hel");
+            if keeps {
+                incoming.keep();
+            }
+            incoming.feed(Bytes::from_static(b"world"));
+            incoming.feed(Bytes::from_static(b"!"));
+            assert_eq!(incoming.bytes(), b"lo, world!");
+            assert_eq!(incoming.take(9), b"lo, world");
+            incoming.keep();
+            assert_eq!(incoming.take(1), b"!");
+            incoming.keep();
+            assert_eq!((incoming.bytes(), incoming.copied.capacity()), (&b""[..], 0));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Packets with their length in front: two bytes, the higher first, as in Skynet.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::framing::{FramingError, Incoming, Packet};
+use super::framing::{Body, FramingError, Header, Incoming, Packet};
 
 /// The framing of one client. A client that has declared a long packet takes only the memory of the bytes it has sent.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Length {
         self.incoming.feed(bytes);
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Packet>, FramingError> {
+    pub(super) fn next(&mut self) -> Result<Option<Packet<'_>>, FramingError> {
         let Some(&[high, low]) = self.incoming.bytes().first_chunk() else {
             self.incoming.keep();
             return Ok(None);
@@ -36,27 +36,24 @@ impl Length {
             self.incoming.keep();
             return Ok(None);
         }
-        let body = self.incoming.take(2 + length).slice(2..);
-        Ok(Some(Packet { body, is_text: false }))
+        Ok(Some(Packet {
+            body: Body::Received(&self.incoming.take(2 + length)[2..]),
+            is_text: false,
+        }))
     }
 }
 
-/// A packet of at most 65,535 bytes as it is written.
-pub(super) fn encode(body: &[u8]) -> Bytes {
-    let mut packet = BytesMut::with_capacity(2 + body.len());
-    packet.put_u16(body.len() as u16);
-    packet.put_slice(body);
-    packet.freeze()
+/// Writes what a packet of at most 65,535 bytes begins with.
+pub(super) fn write_header(header: &mut Header, body: &[u8]) {
+    header.append(&(body.len() as u16).to_be_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bodies(length: &mut Length) -> Vec<Bytes> {
-        std::iter::from_fn(|| length.next().unwrap())
-            .map(|packet| packet.body)
-            .collect()
+    fn bodies(length: &mut Length) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| length.next().unwrap().map(|packet| packet.body.to_vec())).collect()
     }
 
     #[test]
@@ -84,7 +81,7 @@ mod tests {
     fn a_packet_beyond_the_limit_is_refused_when_it_is_declared() {
         let mut length = Length::new(4);
         length.feed(Bytes::from_static(b"\0\x04four\0\x05"));
-        assert_eq!(length.next().unwrap().unwrap().body, &b"four"[..]);
-        assert_eq!(length.next(), Err(FramingError::TooLarge(4)));
+        assert_eq!(&*length.next().unwrap().unwrap().body, b"four");
+        assert_eq!(length.next().unwrap_err(), FramingError::TooLarge(4));
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
@@ -13,16 +13,13 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-use super::framing::{FramingError, Incoming, Packet};
+use super::framing::{Body, FramingError, Header, Incoming, Packet};
 
 /// Most bytes of the request that opens a websocket.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
 
 /// Memory that each client has for what it sends; more is taken for a longer message while it arrives.
 const BUFFER_BYTES: usize = 512;
-
-/// Most bytes in front of a message that is written.
-const FRAME_HEADER_BYTES: usize = 14;
 
 /// The reason that `tungstenite` puts in place of a close with a code that may not be sent, with the code 1002.
 const WRONG_CLOSE: &str = "Protocol violation";
@@ -51,7 +48,7 @@ impl Read for Memory<'_> {
         if count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.input.take(count).copy_to_slice(&mut buffer[..count]);
+        buffer[..count].copy_from_slice(self.input.take(count));
         Ok(count)
     }
 }
@@ -86,7 +83,7 @@ impl WebSocket {
         self.context.as_ref().is_some_and(WebSocketContext::can_write)
     }
 
-    pub(super) fn next(&mut self, output: &mut Vec<u8>) -> Result<Option<Packet>, FramingError> {
+    pub(super) fn next(&mut self, output: &mut Vec<u8>) -> Result<Option<Packet<'_>>, FramingError> {
         if self.context.is_none() && !self.shake_hands(output)? {
             return Ok(None);
         }
@@ -99,9 +96,12 @@ impl WebSocket {
         };
         loop {
             return match context.read(&mut memory) {
-                Ok(Message::Binary(body)) => Ok(Some(Packet { body, is_text: false })),
+                Ok(Message::Binary(body)) => Ok(Some(Packet {
+                    body: Body::Assembled(body),
+                    is_text: false,
+                })),
                 Ok(Message::Text(text)) => Ok(Some(Packet {
-                    body: text.into(),
+                    body: Body::Assembled(text.into()),
                     is_text: true,
                 })),
                 // Pings and closes were answered by this.
@@ -193,16 +193,23 @@ fn fail(
     cause
 }
 
-/// A message as it is written: a text where that is asked for and the bytes are one.
-pub(super) fn encode(body: &[u8], is_text: bool) -> Bytes {
+/// Writes what a message begins with: a text where that is asked for and the bytes are one.
+pub(super) fn write_header(header: &mut Header, body: &[u8], is_text: bool) {
     let is_text = is_text && std::str::from_utf8(body).is_ok();
-    let header = FrameHeader {
+    let frame = FrameHeader {
         opcode: OpCode::Data(if is_text { Data::Text } else { Data::Binary }),
         ..FrameHeader::default()
     };
-    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + body.len());
-    // Writing to memory does not fail.
-    let _ = header.format(body.len() as u64, &mut frame);
-    frame.extend_from_slice(body);
-    frame.into()
+    // There is room for the longest header.
+    let _ = frame.format(body.len() as u64, header);
+}
+
+impl Write for Header {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.append(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

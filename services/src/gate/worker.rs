@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use skyring::{
-    Address, Answer, Context, Error, Kind, Message, Payload, Service, SocketEvent, SocketId, SocketNews,
+    Address, Answer, Caller, Context, Error, Handle, Kind, Message, NodeRef, Payload, Service, SocketEvent,
+    SocketId, SocketNews,
 };
 
 use super::admission::{Admission, count};
 use super::client::Client;
 use super::command::Command;
-use super::framing::{FramingError, encode};
+use super::framing::{FramingError, Header, header};
 use super::settings::{GateSettings, Protocol, Target, WhenFull};
 
 /// Most packets of one client that the target has not answered yet.
@@ -32,6 +33,26 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often clients are looked at that have sent their share.
 const THROTTLE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Where packets of one client go.
+enum Route {
+    /// To a service of this node.
+    Local(Caller, Handle),
+    /// To one of another node.
+    Remote(NodeRef, Address),
+}
+
+impl Route {
+    /// Calls it with a packet. The answer is that of the session.
+    fn post(&self, context: &Context<Worker>, session: u32, payload: Payload) {
+        match self {
+            Route::Local(caller, handle) => caller.post(*handle, Kind::LUA, session, payload),
+            Route::Remote(node, address) => {
+                context.post_remote(node, address.clone(), session, payload, None);
+            }
+        }
+    }
+}
 
 /// The clients of one shard.
 pub(super) struct Worker {
@@ -147,32 +168,45 @@ impl Worker {
 
     /// Passes complete packets on, as many as may be unanswered and as its share allows.
     fn forward_packets(&mut self, context: &Context<Self>, id: SocketId) {
-        let now = Instant::now();
         let (mut output, mut failed, mut throttled) = (Vec::new(), None, false);
+        let mut route = None;
         while let Some(client) = self.clients.get_mut(&id) {
             if client.unanswered >= GATE_CALLS_MAX {
                 break;
             }
-            throttled = client.is_throttled(&self.settings, now);
+            throttled = client.is_throttled(&self.settings);
             if throttled {
                 break;
             }
-            let is_known = client.is_known;
-            match client.next(&self.settings, now, &mut output) {
-                Ok(Some(packet)) => {
-                    if !is_known {
-                        self.introduce(context, id);
-                    }
-                    if let Err(error) = self.forward(context, id, &packet.body) {
-                        context.log(format!("client {id} is closed: {error}"));
-                        return self.close(context, id);
-                    }
-                }
+            let (is_known, agent) = (client.is_known, client.agent);
+            let payload = match client.next(&self.settings, &mut output) {
+                Ok(Some(packet)) => Payload::pack(&("data", id.0, &*packet.body)),
                 Ok(None) => break,
                 Err(error) => {
                     failed = Some(error);
                     break;
                 }
+            };
+            client.unanswered += 1;
+            let is_text = client.is_text;
+            if !is_known {
+                self.introduce(context, id);
+            }
+            let posted = payload.and_then(|payload| {
+                let route = match &route {
+                    Some(route) => route,
+                    None => route.insert(self.route(context, id, agent)?),
+                };
+                // Session 0 means a send, so it is skipped. A session repeats after 2^32 calls, when the earlier one is
+                // answered.
+                self.session = self.session.wrapping_add(1).max(1);
+                self.calls.insert(self.session, (id, is_text));
+                route.post(context, self.session, payload);
+                Ok(())
+            });
+            if let Err(error) = posted {
+                context.log(format!("client {id} is closed: {error}"));
+                return self.close(context, id);
             }
         }
         if !output.is_empty() {
@@ -210,35 +244,22 @@ impl Worker {
         }
     }
 
-    /// Calls the target, or the client's agent, with a packet.
-    fn forward(&mut self, context: &Context<Self>, id: SocketId, body: &[u8]) -> Result<(), Error> {
-        let Some(client) = self.clients.get_mut(&id) else {
-            return Ok(());
-        };
-        let payload = Payload::pack(&("data", id.0, body))?;
-        let caller = context.key(u64::from(id.0));
-        let target = match (client.agent, &self.settings.target) {
-            (Some(agent), _) => Some(agent),
-            (None, Target::Local(Address::Handle(handle))) => Some(*handle),
+    /// Where the packets of a client go: to its agent, or to the target.
+    fn route(&self, context: &Context<Self>, id: SocketId, agent: Option<Handle>) -> Result<Route, Error> {
+        let key = u64::from(id.0);
+        let handle = match (agent, &self.settings.target) {
+            (Some(agent), _) => agent,
+            (None, Target::Local(Address::Handle(handle))) => *handle,
             (None, Target::Local(Address::Name(name))) => {
                 let found = context.find(name);
-                Some(found.ok_or_else(|| Error::remote(format!("there is no service {name}")))?)
+                found.ok_or_else(|| Error::remote(format!("there is no service {name}")))?
             }
-            (None, Target::Remote { .. }) => None,
-        };
-        // Session 0 means a send, so it is skipped. A session repeats after 2^32 calls, when the earlier one is answered.
-        self.session = self.session.wrapping_add(1).max(1);
-        client.unanswered += 1;
-        self.calls.insert(self.session, (id, client.is_text));
-        match (target, &self.settings.target) {
-            (Some(target), _) => caller.post(target, Kind::LUA, self.session, payload),
             (None, Target::Remote { node, address }) => {
-                let node = caller.node(node.as_str()).key(u64::from(id.0));
-                context.post_remote(&node, address.clone(), self.session, payload, None);
+                let node = context.key(key).node(node.as_str()).key(key);
+                return Ok(Route::Remote(node, address.clone()));
             }
-            (None, Target::Local(_)) => {}
-        }
-        Ok(())
+        };
+        Ok(Route::Local(context.key(key), handle))
     }
 
     /// Closes a client for what it sent.
@@ -259,42 +280,45 @@ impl Worker {
         body: &[u8],
         is_text: bool,
     ) -> Result<(), Error> {
-        let packet = self.encode(body, is_text)?;
-        self.write_packet(context, id, packet);
+        let header = self.header(body, is_text)?;
+        if self.has_room(context, id, header.len() + body.len()) {
+            // A socket that is closing takes nothing, and needs nothing.
+            let _ = context.sockets().write_copied(id, &[&header, body]);
+        }
         Ok(())
     }
 
-    fn encode(&self, body: &[u8], is_text: bool) -> Result<Bytes, Error> {
+    fn header(&self, body: &[u8], is_text: bool) -> Result<Header, Error> {
         let (protocol, bytes_max) = (&self.settings.protocol, self.settings.packet_bytes_max);
-        encode(protocol, body, is_text, bytes_max).map_err(|_| Error::TooLarge {
+        header(protocol, body, is_text, bytes_max).map_err(|_| Error::TooLarge {
             bytes: body.len() as u64,
             limit: bytes_max as u64,
         })
     }
 
-    /// Writes an encoded packet; a client that does not read loses it, or is closed.
-    fn write_packet(&mut self, context: &Context<Self>, id: SocketId, packet: Bytes) {
+    /// Whether a packet of so many bytes can be written to a client. One that does not read loses it, or is closed.
+    fn has_room(&mut self, context: &Context<Self>, id: SocketId, bytes: usize) -> bool {
         if !self
             .clients
             .get(&id)
             .is_some_and(|client| client.framing.is_open())
         {
-            return;
+            return false;
         }
         let waiting = context.sockets().waiting(id).unwrap_or(0);
-        if waiting > 0 && waiting + packet.len() > self.settings.waiting_bytes_max {
-            match self.settings.when_full {
-                WhenFull::Drop => count(&self.admission.counters.dropped),
-                WhenFull::Close => {
-                    count(&self.admission.counters.slow);
-                    // It reads nothing, so its waiting bytes are not waited for.
-                    let _ = context.sockets().shutdown(id);
-                    self.close(context, id);
-                }
-            }
-            return;
+        if waiting == 0 || waiting + bytes <= self.settings.waiting_bytes_max {
+            return true;
         }
-        let _ = context.sockets().write(id, packet);
+        match self.settings.when_full {
+            WhenFull::Drop => count(&self.admission.counters.dropped),
+            WhenFull::Close => {
+                count(&self.admission.counters.slow);
+                // It reads nothing, so its waiting bytes are not waited for.
+                let _ = context.sockets().shutdown(id);
+                self.close(context, id);
+            }
+        }
+        false
     }
 
     /// Writes a packet to many clients: encoded once for binary messages and once for texts, and shared.
@@ -313,11 +337,14 @@ impl Worker {
             let is_text = client.is_text;
             let packet = match &encoded[usize::from(is_text)] {
                 Some(packet) => packet.clone(),
-                None => encoded[usize::from(is_text)]
-                    .insert(self.encode(body, is_text)?)
-                    .clone(),
+                None => {
+                    let packet = [&self.header(body, is_text)?[..], body].concat();
+                    encoded[usize::from(is_text)].insert(packet.into()).clone()
+                }
             };
-            self.write_packet(context, id, packet);
+            if self.has_room(context, id, packet.len()) {
+                let _ = context.sockets().write(id, packet);
+            }
             written += 1;
         }
         Ok(written)
@@ -455,6 +482,8 @@ impl Service for Worker {
             return;
         };
         client.unanswered = client.unanswered.saturating_sub(1);
+        // Of any other client all complete packets are passed on already.
+        let has_more = client.is_paused || client.has_ended;
         let written = result.and_then(|payload| match payload.unpack::<Option<&[u8]>>()? {
             Some(body) => self.write(context, id, body, is_text),
             None => Ok(()),
@@ -463,7 +492,9 @@ impl Service for Worker {
             context.log(format!("client {id} is closed: {error}"));
             return self.close(context, id);
         }
-        self.forward_packets(context, id);
+        if has_more {
+            self.forward_packets(context, id);
+        }
     }
 
     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {
