@@ -228,16 +228,18 @@ impl Sockets {
     }
 
     /// Writes copies of bytes, one part after the other. Short ones that are written in a row go to the kernel as one.
+    /// Returns the bytes that wait then, of a connection of this shard; 0 for any other socket.
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn write_copied(&self, socket: SocketId, parts: &[&[u8]]) -> Result<(), Error> {
+    pub fn write_copied(&self, socket: SocketId, parts: &[&[u8]]) -> Result<usize, Error> {
         let open = self.shard.sockets().get(socket);
         match open.as_ref().map(|open| (open, &open.part)) {
             Some((open, Part::Stream(part))) if open.closing() == Closing::No => {
-                part.write(&self.shard, open, |output| output.push_copied(parts))
+                part.write(&self.shard, open, |output| output.push_copied(parts))?;
+                Ok(part.waiting())
             }
-            _ => self.write(socket, parts.concat().into()),
+            _ => self.write(socket, parts.concat().into()).map(|()| 0),
         }
     }
 

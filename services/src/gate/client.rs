@@ -23,6 +23,8 @@ pub(super) struct Client {
     pub(super) place: Option<Place>,
     /// Packets that were not answered.
     pub(super) unanswered: usize,
+    /// Bytes that waited to be written to it after the last write.
+    pub(super) waiting_max: usize,
     /// Its socket is not read.
     pub(super) is_paused: bool,
     /// It sends no more, and is closed when all its packets are answered.
@@ -62,6 +64,7 @@ impl Client {
             address,
             place: None,
             unanswered: 0,
+            waiting_max: 0,
             is_paused: false,
             has_ended: false,
             has_begun: false,

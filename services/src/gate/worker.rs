@@ -13,8 +13,9 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use skyring::{
     Address, Answer, Caller, Context, Error, Handle, Kind, Message, NodeRef, Payload, Service, SocketEvent,
-    SocketId, SocketNews,
+    SocketId, SocketNews, Sockets,
 };
+use slab::Slab;
 
 use super::admission::{Admission, count};
 use super::client::Client;
@@ -63,9 +64,9 @@ pub(super) struct Worker {
     rooms: HashMap<Rc<str>, HashSet<SocketId>>,
     /// The rooms of a client, for those that are in any.
     rooms_by_client: FxHashMap<SocketId, Vec<Rc<str>>>,
-    /// The client of each call in flight, by session, and whether its packet was a text.
-    calls: FxHashMap<u32, (SocketId, bool)>,
-    session: u32,
+    /// The client of each call in flight, and whether its packet was a text. A session is a key and one more: 0 means a
+    /// send.
+    calls: Slab<(SocketId, bool)>,
     /// Clients that are not read because they have sent their share.
     throttled: Vec<SocketId>,
 }
@@ -78,8 +79,7 @@ impl Worker {
             clients: FxHashMap::default(),
             rooms: HashMap::new(),
             rooms_by_client: FxHashMap::default(),
-            calls: FxHashMap::default(),
-            session: 0,
+            calls: Slab::new(),
             throttled: Vec::new(),
         }
     }
@@ -197,11 +197,10 @@ impl Worker {
                     Some(route) => route,
                     None => route.insert(self.route(context, id, agent)?),
                 };
-                // Session 0 means a send, so it is skipped. A session repeats after 2^32 calls, when the earlier one is
-                // answered.
-                self.session = self.session.wrapping_add(1).max(1);
-                self.calls.insert(self.session, (id, is_text));
-                route.post(context, self.session, payload);
+                // There are at most as many calls as clients, times GATE_CALLS_MAX, and clients that were closed leave theirs
+                // until they are answered: far fewer than 2^32.
+                let session = self.calls.insert((id, is_text)) as u32 + 1;
+                route.post(context, session, payload);
                 Ok(())
             });
             if let Err(error) = posted {
@@ -210,8 +209,7 @@ impl Worker {
             }
         }
         if !output.is_empty() {
-            // A socket that is closing takes nothing, and needs nothing.
-            let _ = context.sockets().write(id, output.into());
+            self.write_control(context, id, output.into());
         }
         if let Some(error) = failed {
             return self.fail(context, id, &error);
@@ -272,7 +270,7 @@ impl Worker {
 
     // ---- to clients ----
 
-    /// Writes a packet to a client.
+    /// Writes a packet to a client. One that does not read loses it, or is closed.
     fn write(
         &mut self,
         context: &Context<Self>,
@@ -281,10 +279,9 @@ impl Worker {
         is_text: bool,
     ) -> Result<(), Error> {
         let header = self.header(body, is_text)?;
-        if self.has_room(context, id, header.len() + body.len()) {
-            // A socket that is closing takes nothing, and needs nothing.
-            let _ = context.sockets().write_copied(id, &[&header, body]);
-        }
+        self.write_parts(context, id, header.len() + body.len(), |sockets| {
+            sockets.write_copied(id, &[&header, body])
+        });
         Ok(())
     }
 
@@ -296,29 +293,51 @@ impl Worker {
         })
     }
 
-    /// Whether a packet of so many bytes can be written to a client. One that does not read loses it, or is closed.
-    fn has_room(&mut self, context: &Context<Self>, id: SocketId, bytes: usize) -> bool {
-        if !self
+    /// Has `write` write so many bytes to a client, if it reads them.
+    fn write_parts(
+        &mut self,
+        context: &Context<Self>,
+        id: SocketId,
+        bytes: usize,
+        write: impl FnOnce(&Sockets) -> Result<usize, Error>,
+    ) {
+        let Some(client) = self
             .clients
-            .get(&id)
-            .is_some_and(|client| client.framing.is_open())
-        {
-            return false;
-        }
-        let waiting = context.sockets().waiting(id).unwrap_or(0);
-        if waiting == 0 || waiting + bytes <= self.settings.waiting_bytes_max {
-            return true;
+            .get_mut(&id)
+            .filter(|client| client.framing.is_open())
+        else {
+            return;
+        };
+        let sockets = context.sockets();
+        let bytes_max = self.settings.waiting_bytes_max;
+        let has_room = |waiting: usize| waiting == 0 || waiting + bytes <= bytes_max;
+        // What waits only becomes less between two writes, so the socket is rarely asked.
+        if has_room(client.waiting_max) || has_room(sockets.waiting(id).unwrap_or(0)) {
+            // A socket that is closing takes nothing, and needs nothing.
+            client.waiting_max = write(&sockets).unwrap_or(0);
+            return;
         }
         match self.settings.when_full {
             WhenFull::Drop => count(&self.admission.counters.dropped),
             WhenFull::Close => {
                 count(&self.admission.counters.slow);
                 // It reads nothing, so its waiting bytes are not waited for.
-                let _ = context.sockets().shutdown(id);
+                let _ = sockets.shutdown(id);
                 self.close(context, id);
             }
         }
-        false
+    }
+
+    /// Writes what is no packet: pongs, which are bounded as packets are, and the answer to a handshake or a close.
+    fn write_control(&mut self, context: &Context<Self>, id: SocketId, bytes: Bytes) {
+        let client = self.clients.get(&id);
+        if client.is_some_and(|client| client.framing.is_open()) {
+            self.write_parts(context, id, bytes.len(), |sockets| {
+                write_shared(sockets, id, bytes)
+            });
+        } else {
+            let _ = context.sockets().write(id, bytes);
+        }
     }
 
     /// Writes a packet to many clients: encoded once for binary messages and once for texts, and shared.
@@ -342,9 +361,9 @@ impl Worker {
                     encoded[usize::from(is_text)].insert(packet.into()).clone()
                 }
             };
-            if self.has_room(context, id, packet.len()) {
-                let _ = context.sockets().write(id, packet);
-            }
+            self.write_parts(context, id, packet.len(), |sockets| {
+                write_shared(sockets, id, packet)
+            });
             written += 1;
         }
         Ok(written)
@@ -441,6 +460,12 @@ impl Worker {
     }
 }
 
+/// Writes bytes that others may share. Returns how many wait then.
+fn write_shared(sockets: &Sockets, id: SocketId, bytes: Bytes) -> Result<usize, Error> {
+    sockets.write(id, bytes)?;
+    Ok(sockets.waiting(id).unwrap_or(0))
+}
+
 fn unknown(id: SocketId) -> Error {
     Error::remote(format!("the gate has no client {id}"))
 }
@@ -475,7 +500,7 @@ impl Service for Worker {
     }
 
     fn answered(&mut self, context: &Context<Self>, session: u32, result: Result<Payload, Error>) {
-        let Some((id, is_text)) = self.calls.remove(&session) else {
+        let Some((id, is_text)) = self.calls.try_remove((session as usize).wrapping_sub(1)) else {
             return;
         };
         let Some(client) = self.clients.get_mut(&id) else {
