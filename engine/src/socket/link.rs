@@ -1,8 +1,9 @@
 //! The output of a TCP connection of a service, in the form that [`Connection`](crate::core::connection::Connection)
 //! writes.
 //!
-//! Invariants: a partially written chunk comes before everything else; chunks of one priority keep their order; the tail
-//! is behind all chunks of its priority; `waiting` and the shard's sum count exactly the bytes in the output.
+//! Invariants: the rest of a partially written chunk, whatever its priority, is the first of the chunks; chunks of one
+//! priority keep their order; the tail is behind all chunks of its priority; `waiting` and the shard's sum count exactly
+//! the bytes in the output.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -25,13 +26,12 @@ const TAIL_BYTES_MAX: usize = 16 << 10;
 
 /// The output of one connection.
 pub(super) struct Output {
-    /// The rest of a partially written chunk.
-    partial: Option<Bytes>,
     chunks: VecDeque<Bytes>,
     /// Copied bytes behind the chunks.
     tail: BytesMut,
-    /// Low priority: written when there is nothing else.
-    low_chunks: VecDeque<Bytes>,
+    /// Low priority: written when there is nothing else. Few connections have any.
+    #[expect(clippy::box_collection, reason = "a place for it is smaller")]
+    low_chunks: Option<Box<VecDeque<Bytes>>>,
     waiting: usize,
     written: u64,
     /// The waiting bytes of all connections of the shard.
@@ -41,10 +41,9 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(total: Rc<Cell<usize>>) -> Output {
         Output {
-            partial: None,
             chunks: VecDeque::new(),
             tail: BytesMut::new(),
-            low_chunks: VecDeque::new(),
+            low_chunks: None,
             waiting: 0,
             written: 0,
             total,
@@ -61,7 +60,7 @@ impl Output {
         }
         self.count(bytes.len());
         if is_low {
-            self.low_chunks.push_back(bytes);
+            self.low_chunks.get_or_insert_default().push_back(bytes);
         } else {
             self.end_tail();
             self.chunks.push_back(bytes);
@@ -109,11 +108,18 @@ impl Output {
     }
 
     fn next(&mut self) -> Option<Bytes> {
-        self.partial
-            .take()
-            .or_else(|| self.chunks.pop_front())
-            .or_else(|| (!self.tail.is_empty()).then(|| std::mem::take(&mut self.tail).freeze()))
-            .or_else(|| self.low_chunks.pop_front())
+        if let Some(chunk) = self.chunks.pop_front() {
+            return Some(chunk);
+        }
+        if !self.tail.is_empty() {
+            return Some(std::mem::take(&mut self.tail).freeze());
+        }
+        let low_chunks = self.low_chunks.as_mut()?;
+        let chunk = low_chunks.pop_front();
+        if low_chunks.is_empty() {
+            self.low_chunks = None;
+        }
+        chunk
     }
 }
 
@@ -127,10 +133,9 @@ impl LinkIo for Output {
 
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
-        let chunks = self.partial.iter().chain(&self.chunks).map(|chunk| &chunk[..]);
-        let chunks = chunks
-            .chain(tail)
-            .chain(self.low_chunks.iter().map(|chunk| &chunk[..]));
+        let low_chunks = self.low_chunks.iter().flat_map(|chunks| chunks.iter());
+        let chunks = self.chunks.iter().map(|chunk| &chunk[..]).chain(tail);
+        let chunks = chunks.chain(low_chunks.map(|chunk| &chunk[..]));
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(chunks) {
             *slice = IoSlice::new(chunk);
@@ -150,7 +155,7 @@ impl LinkIo for Output {
             };
             if chunk.len() > left {
                 chunk.advance(left);
-                self.partial = Some(chunk);
+                self.chunks.push_front(chunk);
                 return;
             }
             left -= chunk.len();

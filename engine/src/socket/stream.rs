@@ -374,6 +374,6 @@ mod tests {
         // The largest parts of what 20,000 idle connections hold, in bytes; see the chapter about the gate.
         assert!(future_bytes(run) <= 640, "{}", future_bytes(run));
         let state = size_of::<Socket>() + size_of::<Connection<Output>>();
-        assert!(state <= 416, "{state}");
+        assert!(state <= 392, "{state}");
     }
 }

@@ -1,7 +1,7 @@
 //! One client of a gate.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use skyring::Handle;
@@ -30,15 +30,15 @@ pub(super) struct Client {
     /// It sends no more, and is closed when all its packets are answered.
     pub(super) has_ended: bool,
     /// It has sent a packet, or finished its handshake; the target knows of it.
-    pub(super) has_begun: bool,
+    has_begun: bool,
     /// The target was told that it is there.
     pub(super) is_known: bool,
     /// Its last packet was a text.
     pub(super) is_text: bool,
     /// Who gets its packets instead of the target.
     pub(super) agent: Option<Handle>,
-    connected_at: Instant,
-    heard_at: Instant,
+    /// When it was heard last; when it connected, until it has begun.
+    since: Instant,
     /// `None` where there is no limit.
     rates: Option<Box<Rates>>,
 }
@@ -71,8 +71,7 @@ impl Client {
             is_known: false,
             is_text: false,
             agent: None,
-            connected_at: now,
-            heard_at: now,
+            since: now,
             rates: settings.has_rates().then(|| {
                 Box::new(Rates {
                     packets: Bucket::full(settings.packets_per_second, now),
@@ -92,7 +91,9 @@ impl Client {
         settings: &GateSettings,
         now: Instant,
     ) -> Result<bool, FramingError> {
-        self.heard_at = now;
+        if self.has_begun {
+            self.since = now;
+        }
         if let Some(rates) = &mut self.rates {
             rates.bytes.take(bytes.len(), settings.bytes_per_second, now);
         }
@@ -102,10 +103,7 @@ impl Client {
         };
         preface.feed(bytes);
         match proxy::parse(preface.bytes()).map_err(FramingError::Malformed)? {
-            Preface::Incomplete => {
-                preface.keep();
-                Ok(false)
-            }
+            Preface::Incomplete => Ok(false),
             Preface::Complete(count, client) => {
                 let _ = preface.take(count);
                 let rest = Bytes::copy_from_slice(preface.bytes());
@@ -129,15 +127,24 @@ impl Client {
         if self.preface.is_some() {
             return Ok(None);
         }
-        let packet = self.framing.next(output)?;
+        let packet = self.framing.next(settings.packet_bytes_max, output)?;
         if let Some(packet) = &packet {
-            self.has_begun = true;
+            if !self.has_begun {
+                self.has_begun = true;
+                self.since = Instant::now();
+            }
             self.is_text = packet.is_text;
             if let Some(rates) = &mut self.rates {
                 rates.packets.take(1, settings.packets_per_second, Instant::now());
             }
         }
         Ok(packet)
+    }
+
+    /// It has sent its first packet, or finished its handshake.
+    pub(super) fn begin(&mut self) {
+        self.has_begun = true;
+        self.since = Instant::now();
     }
 
     /// Whether it has sent its share.
@@ -151,11 +158,11 @@ impl Client {
 
     /// Whether it has taken too long to begin, or was silent for too long.
     pub(super) fn is_overdue(&self, settings: &GateSettings, now: Instant) -> bool {
-        let longer_than =
-            |since: Instant, time: Duration| !time.is_zero() && now.saturating_duration_since(since) > time;
-        match self.has_begun {
-            false => longer_than(self.connected_at, settings.handshake),
-            true => longer_than(self.heard_at, settings.idle),
-        }
+        let time = if self.has_begun {
+            settings.idle
+        } else {
+            settings.handshake
+        };
+        !time.is_zero() && now.saturating_duration_since(self.since) > time
     }
 }

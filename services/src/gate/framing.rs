@@ -60,7 +60,7 @@ impl Framing {
     /// That of a client that has just connected.
     pub(super) fn new(protocol: &Protocol, packet_bytes_max: usize) -> Framing {
         match protocol {
-            Protocol::Length => Framing::Length(Length::new(packet_bytes_max)),
+            Protocol::Length => Framing::Length(Length::default()),
             Protocol::WebSocket { path } => {
                 Framing::WebSocket(Box::new(WebSocket::new(path, packet_bytes_max)))
             }
@@ -80,9 +80,13 @@ impl Framing {
     ///
     /// # Errors
     /// [`FramingError`]: nothing that follows is a packet.
-    pub(super) fn next(&mut self, output: &mut Vec<u8>) -> Result<Option<Packet<'_>>, FramingError> {
+    pub(super) fn next(
+        &mut self,
+        packet_bytes_max: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Packet<'_>>, FramingError> {
         match self {
-            Framing::Length(length) => length.next(),
+            Framing::Length(length) => length.next(packet_bytes_max),
             Framing::WebSocket(socket) => socket.next(output),
         }
     }
@@ -146,57 +150,43 @@ pub(super) fn header(
     Ok(header)
 }
 
-/// Received bytes that were not looked at: a chunk as it was received, or a copy of several. One of the two is empty.
+/// Received bytes that were not looked at.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
-    chunk: Bytes,
-    copied: BytesMut,
+    received: BytesMut,
     /// Bytes at the front that were taken.
     taken: usize,
 }
 
 impl Incoming {
-    fn all(&self) -> &[u8] {
-        match self.chunk.is_empty() {
-            true => &self.copied,
-            false => &self.chunk,
-        }
-    }
-
-    /// Adds bytes at the end.
+    /// Adds bytes at the end; of bytes that nobody shares nothing is copied if there were none.
     pub(super) fn feed(&mut self, bytes: Bytes) {
-        if self.bytes().is_empty() {
-            *self = Incoming {
-                chunk: bytes,
-                ..Incoming::default()
-            };
+        self.forget_taken();
+        if self.received.is_empty() {
+            self.received = bytes.into();
         } else {
-            self.keep();
-            self.copied.extend_from_slice(&bytes);
+            self.received.extend_from_slice(&bytes);
         }
     }
 
     /// The bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.all()[self.taken..]
+        &self.received[self.taken..]
     }
 
     /// Takes bytes from the front, of which there are as many.
     pub(super) fn take(&mut self, count: usize) -> &[u8] {
         let from = self.taken;
         self.taken += count;
-        &self.all()[from..self.taken]
+        &self.received[from..self.taken]
     }
 
-    /// Copies what is left of a chunk, so that it does not keep the whole. A client that is idle holds no memory.
-    pub(super) fn keep(&mut self) {
+    /// Forgets what was taken. A client that is idle holds no memory.
+    pub(super) fn forget_taken(&mut self) {
         if self.bytes().is_empty() {
-            *self = Incoming::default();
-        } else if self.chunk.is_empty() {
-            self.copied.advance(self.taken);
+            self.received = BytesMut::new();
         } else {
-            self.copied.extend_from_slice(&self.chunk[self.taken..]);
-            self.chunk = Bytes::new();
+            self.received.advance(self.taken);
         }
         self.taken = 0;
     }
@@ -208,21 +198,21 @@ mod tests {
 
     #[test]
     fn bytes_are_taken_in_order_and_nothing_is_held_afterwards() {
-        for keeps in [false, true] {
+        for forgets in [false, true] {
             let mut incoming = Incoming::default();
             incoming.feed(Bytes::from_static(b"hello, "));
             assert_eq!(incoming.take(3), b"hel");
-            if keeps {
-                incoming.keep();
+            if forgets {
+                incoming.forget_taken();
             }
             incoming.feed(Bytes::from_static(b"world"));
             incoming.feed(Bytes::from_static(b"!"));
             assert_eq!(incoming.bytes(), b"lo, world!");
             assert_eq!(incoming.take(9), b"lo, world");
-            incoming.keep();
+            incoming.forget_taken();
             assert_eq!(incoming.take(1), b"!");
-            incoming.keep();
-            assert_eq!((incoming.bytes(), incoming.copied.capacity()), (&b""[..], 0));
+            incoming.forget_taken();
+            assert_eq!((incoming.bytes(), incoming.received.capacity()), (&b""[..], 0));
         }
     }
 }

@@ -5,35 +5,27 @@ use bytes::Bytes;
 use super::framing::{Body, FramingError, Header, Incoming, Packet};
 
 /// The framing of one client. A client that has declared a long packet takes only the memory of the bytes it has sent.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Length {
     incoming: Incoming,
-    packet_bytes_max: usize,
 }
 
 impl Length {
-    pub(super) fn new(packet_bytes_max: usize) -> Length {
-        Length {
-            incoming: Incoming::default(),
-            packet_bytes_max,
-        }
-    }
-
     pub(super) fn feed(&mut self, bytes: Bytes) {
         self.incoming.feed(bytes);
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Packet<'_>>, FramingError> {
+    pub(super) fn next(&mut self, packet_bytes_max: usize) -> Result<Option<Packet<'_>>, FramingError> {
         let Some(&[high, low]) = self.incoming.bytes().first_chunk() else {
-            self.incoming.keep();
+            self.incoming.forget_taken();
             return Ok(None);
         };
         let length = usize::from(u16::from_be_bytes([high, low]));
-        if length > self.packet_bytes_max {
-            return Err(FramingError::TooLarge(self.packet_bytes_max));
+        if length > packet_bytes_max {
+            return Err(FramingError::TooLarge(packet_bytes_max));
         }
         if self.incoming.bytes().len() < 2 + length {
-            self.incoming.keep();
+            self.incoming.forget_taken();
             return Ok(None);
         }
         Ok(Some(Packet {
@@ -53,7 +45,7 @@ mod tests {
     use super::*;
 
     fn bodies(length: &mut Length) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| length.next().unwrap().map(|packet| packet.body.to_vec())).collect()
+        std::iter::from_fn(|| length.next(10).unwrap().map(|packet| packet.body.to_vec())).collect()
     }
 
     #[test]
@@ -61,7 +53,7 @@ mod tests {
         let stream = b"\0\x03one\0\0\0\x04four";
         let expected = [&b"one"[..], b"", b"four"];
         for step in 1..=stream.len() {
-            let mut length = Length::new(10);
+            let mut length = Length::default();
             let mut got = Vec::new();
             for piece in stream.chunks(step) {
                 length.feed(Bytes::copy_from_slice(piece));
@@ -71,7 +63,7 @@ mod tests {
             assert!(length.incoming.bytes().is_empty());
         }
         // Fed twice before anything is taken.
-        let mut length = Length::new(10);
+        let mut length = Length::default();
         length.feed(Bytes::from_static(&stream[..3]));
         length.feed(Bytes::from_static(&stream[3..]));
         assert_eq!(bodies(&mut length), expected);
@@ -79,9 +71,9 @@ mod tests {
 
     #[test]
     fn a_packet_beyond_the_limit_is_refused_when_it_is_declared() {
-        let mut length = Length::new(4);
+        let mut length = Length::default();
         length.feed(Bytes::from_static(b"\0\x04four\0\x05"));
-        assert_eq!(&*length.next().unwrap().unwrap().body, b"four");
-        assert_eq!(length.next().unwrap_err(), FramingError::TooLarge(4));
+        assert_eq!(&*length.next(4).unwrap().unwrap().body, b"four");
+        assert_eq!(length.next(4).unwrap_err(), FramingError::TooLarge(4));
     }
 }

@@ -113,7 +113,7 @@ impl WebSocket {
                     continue;
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.incoming.keep();
+                    self.incoming.forget_taken();
                     Ok(None)
                 }
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) if self.is_close_wrong => Err(
@@ -127,7 +127,7 @@ impl WebSocket {
 
     /// Answers the request that opens the websocket; false when it is not complete.
     fn shake_hands(&mut self, output: &mut Vec<u8>) -> Result<bool, FramingError> {
-        self.incoming.keep();
+        self.incoming.forget_taken();
         let parsed = Request::try_parse(self.incoming.bytes());
         let refuse = |output: &mut Vec<u8>, status: &str, cause: String| {
             let text = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");

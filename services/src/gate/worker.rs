@@ -122,7 +122,9 @@ impl Worker {
             && !client.is_known
         {
             client.is_known = true;
-            client.has_begun |= self.settings.protocol != Protocol::Length;
+            if self.settings.protocol != Protocol::Length {
+                client.begin();
+            }
             let address = client.address.to_string();
             self.notify(context, id, &("open", id.0, address.as_str()));
         }
