@@ -7,4 +7,8 @@
 #[path = "../command/common.rs"]
 mod common;
 
+mod a_node_runs_under_the_seccomp_profile;
 mod a_rolling_restart_fails_no_call;
+mod files;
+mod profile;
+mod the_image_runs_a_node;
