@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -16,7 +14,7 @@ use std::sync::mpsc::Receiver;
 use skyring::log::Destination;
 use skyring::{Caller, ClusterMap, Node, NodeState};
 
-use crate::common::{Folder, Running, WAIT_MAX, free_port, run_command, wait_until};
+use crate::common::{Folder, Running, WAIT_MAX, free_port, http_status, run_command, wait_until};
 
 const NODES: [&str; 3] = ["scene1", "scene2", "scene3"];
 
@@ -99,7 +97,7 @@ impl Scenes {
         let mut node = Running::node_of(&mut run_command(&config));
         wait_until("the node is ready", || {
             assert!(node.is_running(), "{}", node.written());
-            is_ready(self.admin[index])
+            http_status(self.admin[index], "/readyz") == 200
         });
         node
     }
@@ -116,15 +114,6 @@ impl Scenes {
         }
         runs
     }
-}
-
-fn is_ready(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        return false;
-    };
-    let mut answer = String::new();
-    let asked = stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200 ")
 }
 
 /// The nodes that a caller calls: one node by its name, or a group.

@@ -1,4 +1,4 @@
-//! What the chapter on containers and rolling restarts promises, one module for each promise, with real processes.
+//! What the chapters Operating and Containers promise, one module for each promise, with real processes.
 
 #[expect(
     dead_code,
@@ -12,3 +12,4 @@ mod a_rolling_restart_fails_no_call;
 mod files;
 mod profile;
 mod the_image_runs_a_node;
+mod the_manifests_fit_together;
