@@ -11,10 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
+use skyring::config::Security;
 use skyring::log::Destination;
 use skyring::{Caller, ClusterMap, Node, NodeState};
 
 use crate::common::{Folder, Running, WAIT_MAX, free_port, http_status, run_command, wait_until};
+
+/// With it a connection takes one round trip more until it serves, in which a node may begin to stop.
+const SECRET: &str = "the secret of three scenes and their callers";
 
 const NODES: [&str; 3] = ["scene1", "scene2", "scene3"];
 
@@ -58,7 +62,7 @@ struct Scenes {
 }
 
 impl Scenes {
-    fn new(options: &str) -> Scenes {
+    fn new(options: &str, has_secret: bool) -> Scenes {
         let folder = Folder::new();
         folder.write("work.lua", WORK);
         folder.write("main.lua", "require('skynet').start(function() end)");
@@ -75,6 +79,10 @@ impl Scenes {
         .expect("a String takes it");
         folder.write("clustername.lua", &map);
         let admin = NODES.map(|_| free_port());
+        let secret = match has_secret {
+            true => format!("cluster_secret = \"{SECRET}\""),
+            false => String::new(),
+        };
         for (name, port) in NODES.iter().zip(admin) {
             let services = folder.path("?.lua");
             folder.write(
@@ -82,7 +90,7 @@ impl Scenes {
                 format!(
                     "thread = 2\ncluster = \"./clustername.lua\"\nopen = \"{name}\"\nchannels = 2\n\
                      admin = \"127.0.0.1:{port}\"\nluaservice = \"{}\"\nledger = \"{}\"\n\
-                     services = {{ work = \"snlua work\", echo = \"keyed echo\" }}\n",
+                     services = {{ work = \"snlua work\", echo = \"keyed echo\" }}\n{secret}\n",
                     services.display(),
                     folder.path(&format!("ledger_{name}")).display()
                 ),
@@ -169,8 +177,12 @@ struct Callers {
 }
 
 impl Callers {
-    fn start(map: &str, has_single: bool) -> Callers {
-        let node = Node::builder()
+    fn start(map: &str, has_single: bool, has_secret: bool) -> Callers {
+        let mut builder = Node::builder();
+        if has_secret {
+            builder = builder.security(Security::new(&[SECRET]).expect("a secret"));
+        }
+        let node = builder
             .threads(2)
             .channels(2)
             .map(ClusterMap::parse(map, "map").expect("a map"))
@@ -238,10 +250,15 @@ impl Callers {
 }
 
 /// Restarts the nodes in turn under load; `after_restart` waits before the next node's turn.
-fn restart_all(options: &str, has_single: bool, after_restart: impl Fn(&Callers, &'static str)) {
-    let scenes = Scenes::new(options);
+fn restart_all(
+    options: &str,
+    has_single: bool,
+    has_secret: bool,
+    after_restart: impl Fn(&Callers, &'static str),
+) {
+    let scenes = Scenes::new(options, has_secret);
     let mut nodes = [0, 1, 2].map(|index| scenes.start(index));
-    let mut callers = Callers::start(&scenes.map, has_single);
+    let mut callers = Callers::start(&scenes.map, has_single, has_secret);
     for _ in 0..ROUNDS {
         for (index, node) in nodes.iter_mut().enumerate() {
             callers.wait_for_calls();
@@ -269,12 +286,17 @@ fn restart_all(options: &str, has_single: bool, after_restart: impl Fn(&Callers,
 
 #[test]
 fn with_calls_that_wait_nodes_are_restarted_one_right_after_the_other_and_no_call_fails_or_runs_twice() {
-    restart_all("__when_down = \"wait\"", true, |_, _| {});
+    restart_all("__when_down = \"wait\"", true, false, |_, _| {});
+}
+
+#[test]
+fn the_same_holds_with_a_cluster_secret() {
+    restart_all("__when_down = \"wait\"", true, true, |_, _| {});
 }
 
 #[test]
 fn with_groups_alone_nodes_are_restarted_when_the_one_before_is_seen_and_no_call_fails_or_runs_twice() {
-    restart_all("", false, |callers, name| {
+    restart_all("", false, false, |callers, name| {
         wait_until("the node is seen", || callers.state(name) == NodeState::Up);
     });
 }
