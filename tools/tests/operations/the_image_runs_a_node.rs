@@ -124,13 +124,20 @@ struct Bundle {
     name: String,
 }
 
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        // After a failure the container may still run; usually there is none any more.
+        let _ = runc(&["delete", "--force", &self.name], &self.path()).output();
+    }
+}
+
 impl Bundle {
     fn new() -> Bundle {
         let folder = Folder::new();
         for inside in ["proc", "dev", "etc/skyring", "usr", "lib", "lib64", "program"] {
             fs::create_dir_all(folder.path("root").join(inside)).expect("a folder");
         }
-        let name = format!("skyring-test-{}", free_port());
+        let name = format!("skyring-test-{}-{}", std::process::id(), free_port());
         Bundle { folder, name }
     }
 

@@ -240,7 +240,7 @@ fn selectors_ports_volumes_and_names_match_each_other() {
 }
 
 #[test]
-fn a_pod_runs_as_nobody_in_particular_under_the_profile_and_has_the_time_to_stop() {
+fn a_pod_runs_without_root_under_the_profile_and_has_the_time_to_stop() {
     let all = Manifests::read();
     let (pod, container) = (all.pod(), all.container());
     let context = pod.security_context.as_ref().expect("one");
