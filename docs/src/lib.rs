@@ -41,6 +41,7 @@ pages! {
     wire = "../chapters/wire.md";
     wire_native = "../chapters/wire-native.md";
     operating = "../chapters/operating.md";
+    containers = "../chapters/containers.md";
     admin = "../chapters/admin.md";
     on_call = "../chapters/on-call.md";
     security = "../chapters/security.md";

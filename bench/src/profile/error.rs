@@ -31,7 +31,10 @@ pub enum ProfileError {
     )]
     Forbidden(io::Error),
     /// The kernel has no perf events.
-    #[error("this kernel cannot sample processes: it was built without perf events")]
+    #[error(
+        "this kernel cannot sample processes: it was built without perf events, or the seccomp profile of the container hides \
+         perf_event_open"
+    )]
     Unsupported,
     /// Samples need memory that cannot be swapped.
     #[error(

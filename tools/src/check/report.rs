@@ -192,14 +192,6 @@ pub(super) fn node_report(config: &NodeConfig, map: Option<&ClusterMap>) -> Stri
         .as_ref()
         .and_then(|discovery| discovery.dns.as_ref())
     {
-        let text = format!("DNS, {} every {} s", dns.name, dns.period_s);
-        lines.add("discovery", text);
-    }
-    if let Some(dns) = config
-        .discovery
-        .as_ref()
-        .and_then(|discovery| discovery.dns.as_ref())
-    {
         lines.add("discovery", format!("DNS, {} every {} s", dns.name, dns.period_s));
     }
     match (&config.open, map) {

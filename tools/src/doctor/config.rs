@@ -1,9 +1,9 @@
-//! What belongs to the node of a config: its shards, its log, the port that it listens on, and the nodes that it calls.
+//! What belongs to the node of a config: its shards, its log, the ports that it listens on, and the nodes that it calls.
 //!
-//! Nothing is left behind: the port is bound and released at once, and a connection to another node sends nothing.
+//! Nothing is left behind: a connection to another node sends nothing.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -15,6 +15,7 @@ use skyring::{ClusterMap, Tls};
 
 use super::facts::Facts;
 use super::finding::{Finding, Level, counted};
+use super::ports;
 
 /// How long all other nodes together may take to answer.
 const PEERS_TIME_MAX: Duration = Duration::from_secs(3);
@@ -34,12 +35,9 @@ pub(super) fn judge(config: &NodeConfig, map: Option<&ClusterMap>, facts: &Facts
     findings.extend(config.logger.as_deref().map(log));
     let tls = config.security.as_ref().and_then(|security| security.tls());
     findings.extend(tls.map(certificate).into_iter().flatten());
+    findings.extend(ports::judge(config, map, facts.outgoing_ports));
     if let Some(map) = map {
         let own = config.open.as_deref();
-        let address = |name: &str| map.nodes.get(name).and_then(|entry| entry.address());
-        if let Some(address) = own.and_then(address) {
-            findings.push(port(address, facts.outgoing_ports));
-        }
         let others = map
             .nodes
             .iter()
@@ -117,51 +115,8 @@ fn log(file: &Path) -> Finding {
     }
 }
 
-/// Whether the node can listen.
-fn port(address: &NodeAddress, outgoing: Option<(u16, u16)>) -> Finding {
-    let resolved = match resolve(address) {
-        Ok(resolved) => resolved,
-        Err(error) => {
-            let text =
-                format!("{address} has no address ({error}): see the name server, or write the address");
-            return Finding::new(Level::Failure, "open", text);
-        }
-    };
-    match TcpListener::bind(resolved) {
-        Ok(_) => port_range(address, outgoing),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let text =
-                format!("{address} is in use: this node runs already, or another program has the port");
-            Finding::new(Level::Warning, "open", text)
-        }
-        Err(error) => {
-            let advice = match error.kind() {
-                io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
-                io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
-                _ => "choose another",
-            };
-            let text = format!("the node cannot listen on {address} ({error}): {advice}");
-            Finding::new(Level::Failure, "open", text)
-        }
-    }
-}
-
-fn port_range(address: &NodeAddress, outgoing: Option<(u16, u16)>) -> Finding {
-    match outgoing {
-        Some((first, last)) if (first..=last).contains(&address.port()) => {
-            let text = format!(
-                "{address} is free, and among the ports {first} to {last} that the system gives to outgoing \
-                 connections: one of them may have it when the node starts; choose a lower one, or reserve it with \
-                 sysctl net.ipv4.ip_local_reserved_ports={}",
-                address.port()
-            );
-            Finding::new(Level::Warning, "open", text)
-        }
-        _ => Finding::new(Level::Ok, "open", format!("{address} is free")),
-    }
-}
-
-fn resolve(address: &NodeAddress) -> io::Result<SocketAddr> {
+/// The first address of a host.
+pub(super) fn resolve(address: &NodeAddress) -> io::Result<SocketAddr> {
     let mut found = (address.host(), address.port()).to_socket_addrs()?;
     found
         .next()
@@ -238,6 +193,8 @@ fn peer(name: &str, address: &NodeAddress, connected: io::Result<Duration>) -> F
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn address(text: &str) -> NodeAddress {
@@ -253,19 +210,6 @@ mod tests {
             finding.text.starts_with("3 shards on 1 processor: "),
             "{finding:?}"
         );
-    }
-
-    #[test]
-    fn a_port_is_free_or_in_use_or_lies_among_those_of_outgoing_connections() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let used = address(&listener.local_addr().expect("an address").to_string());
-        assert_eq!(port(&used, None).level, Level::Warning);
-        drop(listener);
-        assert_eq!(port(&used, None).level, Level::Ok);
-        let finding = port(&used, Some((1, u16::MAX)));
-        assert!(finding.text.contains("ip_local_reserved_ports"), "{finding:?}");
-        // Set aside for documentation.
-        assert_eq!(port(&address("192.0.2.1:80"), None).level, Level::Failure);
     }
 
     #[test]

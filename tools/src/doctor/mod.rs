@@ -7,6 +7,7 @@
 mod config;
 mod facts;
 mod finding;
+mod ports;
 mod rules;
 
 use std::io::Write as _;

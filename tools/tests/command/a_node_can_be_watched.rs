@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use skyring::status::NodeStatus;
 
-use crate::common::{Folder, Running, assert_refused, free_port, outcome, output, skyring, wait_until};
+use crate::common::{
+    Folder, Running, assert_refused, free_port, http_status, outcome, output, skyring, wait_until,
+};
 
 /// Gets a page; its status and its body.
 fn get(port: u16, path: &str, header: &str) -> (u16, String) {
@@ -55,8 +57,8 @@ fn a_running_node_tells_how_it_is_and_what_its_gate_and_its_lua_services_do() {
     let mut command = skyring(["run".as_ref(), config.as_os_str()]);
     command.env("WATCH_TOKEN", "0123456789abcdef");
     let mut node = Running::start(&mut command);
-    wait_until("the node is ready", || get(port, "/readyz", "").0 == 200);
-    assert_eq!(get(port, "/api/status", "").0, 401);
+    wait_until("the node is ready", || http_status(port, "/readyz") == 200);
+    assert_eq!(http_status(port, "/api/status"), 401);
     let token = "Authorization: Bearer 0123456789abcdef\r\n";
     let status = || -> NodeStatus {
         let (code, body) = get(port, "/api/status", token);

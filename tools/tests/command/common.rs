@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -105,6 +105,20 @@ pub(crate) fn free_port() -> u16 {
         }
     }
     panic!("no port of {COUNT} is free");
+}
+
+/// The status with which a server answers a GET of a path, 0 if it does not answer.
+pub(crate) fn http_status(port: u16, path: &str) -> u16 {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return 0;
+    };
+    let mut answer = String::new();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    let answered = stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.read_to_string(&mut answer));
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    answered.ok().and(status).unwrap_or(0)
 }
 
 /// A temporary folder, removed on drop.
@@ -269,6 +283,11 @@ impl Running {
         let kill = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("sh starts").success(), "{kill}");
+    }
+
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether the process has a handler for SIGTERM; without it the signal ends any process.

@@ -25,6 +25,7 @@ mod no_output_has_a_secret;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod supervised_services_are_started_again;
+mod the_book_shows_what_is_printed;
 mod the_chat_can_be_played;
 mod the_dashboard_shows_the_node;
 mod the_runtime_can_be_chosen;

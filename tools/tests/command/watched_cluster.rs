@@ -35,11 +35,20 @@ pub(crate) struct Cluster {
     pub(crate) clients: u16,
     /// The port of the gate for other nodes.
     pub(crate) gate: u16,
+    /// The port of the database.
+    pub(crate) db: u16,
+    /// The port of the node that never runs.
+    pub(crate) cache: u16,
 }
 
 impl Cluster {
-    /// With these settings in the config of the gate.
+    /// With these settings in the config of the gate, and a hostile name.
     pub(crate) fn new(settings: &str) -> Cluster {
+        Cluster::with_load_name(HOSTILE, settings)
+    }
+
+    /// With this name of the service that makes the load.
+    pub(crate) fn with_load_name(name: &str, settings: &str) -> Cluster {
         let folder = Folder::new();
         let [gate, db, cache, admin, clients] = [(); 5].map(|()| free_port());
         folder.write(
@@ -50,7 +59,7 @@ impl Cluster {
                  __groups = {{ store = {{ \"db_beijing\", \"cache_shanghai\", policy = \"failover\" }} }}\n"
             ),
         );
-        let load = folder.write("load.lua", LOAD.replace("HOSTILE", HOSTILE));
+        let load = folder.write("load.lua", LOAD.replace("HOSTILE", name));
         let lua = load.parent().expect("a folder").display().to_string();
         let common = "thread = 2\ncluster = \"./clustername.lua\"\ndown_after_ms = 1000\n";
         folder.write(
@@ -70,6 +79,8 @@ impl Cluster {
             admin,
             clients,
             gate,
+            db,
+            cache,
         }
     }
 
