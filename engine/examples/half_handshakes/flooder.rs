@@ -14,9 +14,9 @@ use crate::setting::Kind;
 /// The addresses of this machine that it connects from, so that the bounds of one source do not protect the node.
 const SOURCES: u8 = 16;
 
-/// Reads lines with a number of handshakes and the seconds that they take; answers each with how many it has begun. It
-/// holds them open until the next line, or for a moment.
-pub(crate) fn run(kind: Kind, address: SocketAddr) -> Outcome<()> {
+/// Reads lines with an address, a number of handshakes and the seconds that they take; answers each with how many it has begun. It
+/// holds them open until the window is over.
+pub(crate) fn run(kind: Kind) -> Outcome<()> {
     // As many connections as it may have.
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {
@@ -27,7 +27,11 @@ pub(crate) fn run(kind: Kind, address: SocketAddr) -> Outcome<()> {
     let bytes = kind.bytes()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let (count, seconds) = line.split_once(' ').ok_or("a number and seconds")?;
+        let words: Vec<&str> = line.split(' ').collect();
+        let [address, count, seconds] = words[..] else {
+            return Err("an address, a number and seconds are needed".into());
+        };
+        let address: SocketAddr = address.parse()?;
         let count: u32 = count.parse()?;
         let time = Duration::from_secs_f64(seconds.parse()?);
         let mut open = Vec::new();

@@ -9,9 +9,10 @@
 //! which the node answers with its certificate and a signature.
 //!
 //! The node has the first processor that this process may use. The second one has the healthy peer, which makes 2,000 calls
-//! a second, and the flooder with a nice value of 19, which opens so many connections a second from sixteen addresses and
-//! holds them open. Windows without and with the flood take turns. It prints the ratio of the p99 of the calls for each
-//! pair, their median with its interval, and the processor time of both for each handshake.
+//! a second, and the flooder, which runs when nobody else wants to (`chrt --idle`). It opens so many connections a second from
+//! sixteen addresses and holds them open. Windows take turns: without the flood, with it, and with the same flood at another
+//! node on the same processor, which shows how much comes from the machine. It prints the ratios of the p99 of the calls, their medians
+//! with their intervals, and the processor time of both for each handshake.
 
 mod flooder;
 mod processors;
@@ -86,11 +87,18 @@ struct Part {
 }
 
 impl Part {
-    /// This program again, in another part. `nice` is its nice value.
-    fn start(nice: u8, arguments: &[&str]) -> Outcome<Part> {
-        let mut child = Command::new("nice")
-            .args(["-n", &nice.to_string()])
-            .arg(std::env::current_exe()?)
+    /// This program again, in another part; started by another program, if that is given with its arguments.
+    fn start(by: &[&str], arguments: &[&str]) -> Outcome<Part> {
+        let own = std::env::current_exe()?;
+        let mut command = match by.split_first() {
+            None => Command::new(own),
+            Some((program, options)) => {
+                let mut command = Command::new(program);
+                command.args(options).arg(own);
+                command
+            }
+        };
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -146,7 +154,7 @@ fn main() -> Outcome<()> {
             pin(processor.parse()?)?;
             setting::node(Kind::of(kind)?, folder.as_ref())
         }
-        ["part-flooder", kind, address] => flooder::run(Kind::of(kind)?, address.parse()?),
+        ["part-flooder", kind] => flooder::run(Kind::of(kind)?),
         _ => measure(&Arguments::parse()?),
     }
 }
@@ -163,48 +171,61 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
 fn one_kind(kind: Kind, first: &str, arguments: &Arguments) -> Outcome<()> {
     let folder = Folder::new()?;
     let path = folder.path().to_str().ok_or("a folder whose name is no text")?;
-    let mut node = Part::start(0, &["part-node", kind.name(), path, first])?;
-    let address = node.line()?;
-    let mut flooder = Part::start(19, &["part-flooder", kind.name(), &address])?;
+    let start_node = || -> Outcome<(Part, String)> {
+        let mut node = Part::start(&[], &["part-node", kind.name(), path, first])?;
+        let address = node.line()?;
+        Ok((node, address))
+    };
+    let (mut node, address) = start_node()?;
+    let (_elsewhere, other_address) = start_node()?;
+    let mut flooder = Part::start(
+        &["nice", "-n", "19", "chrt", "--idle", "0"],
+        &["part-flooder", kind.name()],
+    )?;
     let map = ClusterMap::new().with("db", &address)?;
     let peer = builder(kind, "gate", folder.path())?.map(map).start()?;
     // The first second is no measurement: everything is touched and met.
     window(&peer, &node, &mut flooder, 1.0, None)?;
-    let (mut ratios, mut node_costs, mut flooder_costs) = (Vec::new(), Vec::new(), Vec::new());
-    for pair in 0..arguments.pairs {
-        let mut turn = |rate| {
-            let window = window(&peer, &node, &mut flooder, arguments.seconds, rate);
+    let (mut ratios, mut machine_ratios) = (Vec::new(), Vec::new());
+    let (mut node_costs, mut flooder_costs) = (Vec::new(), Vec::new());
+    for turn in 0..arguments.pairs {
+        let mut windows = [None, None, None];
+        for step in 0..3 {
+            // Each is first, second and last as often as the others.
+            let which = (turn + step) % 3;
+            let target = [None, Some(&address), Some(&other_address)][which];
+            let flood = target.map(|target| (target.as_str(), arguments.rate));
+            windows[which] = Some(window(&peer, &node, &mut flooder, arguments.seconds, flood)?);
             thread::sleep(PAUSE);
-            window
+        }
+        let [Some(alone), Some(flooded), Some(machine)] = windows else {
+            return Err("a window is missing".into());
         };
-        let (alone, flooded) = match pair % 2 {
-            0 => (turn(None)?, turn(Some(arguments.rate))?),
-            _ => {
-                let flooded = turn(Some(arguments.rate))?;
-                (turn(None)?, flooded)
-            }
-        };
-        let ratio = flooded.p99.as_secs_f64() / alone.p99.as_secs_f64();
         println!(
-            "{}: p99 {:.3} ms alone, {:.3} ms with {} handshakes: {ratio:.3}; {} calls failed",
+            "{}: p99 {:.3} ms alone, {:.3} ms with {} handshakes, {:.3} ms with {} at another node; {} calls failed",
             kind.name(),
             alone.p99.as_secs_f64() * 1e3,
             flooded.p99.as_secs_f64() * 1e3,
             flooded.begun,
-            alone.failed + flooded.failed,
+            machine.p99.as_secs_f64() * 1e3,
+            machine.begun,
+            alone.failed + flooded.failed + machine.failed,
         );
-        ratios.push(ratio);
+        ratios.push(flooded.p99.as_secs_f64() / alone.p99.as_secs_f64());
+        machine_ratios.push(flooded.p99.as_secs_f64() / machine.p99.as_secs_f64());
         let handshakes = flooded.begun.max(1) as f64;
         let more = flooded.node_time.as_secs_f64() - alone.node_time.as_secs_f64();
         node_costs.push(more * 1e6 / handshakes);
         flooder_costs.push(flooded.flooder_time.as_secs_f64() * 1e6 / handshakes);
     }
     let (low, median, high) = interval(&mut ratios);
+    let (machine_low, machine_median, machine_high) = interval(&mut machine_ratios);
     let (_, node_cost, _) = interval(&mut node_costs);
     let (_, flooder_cost, _) = interval(&mut flooder_costs);
     println!(
-        "{}: the p99 is {median:.3} of that alone ({low:.3} to {high:.3}); a handshake costs the node {node_cost:.0} us and \
-         the flooder {flooder_cost:.0} us of processor time",
+        "{}: the p99 is {median:.3} of that alone ({low:.3} to {high:.3}), and {machine_median:.3} of that with the flood at another \
+         node ({machine_low:.3} to {machine_high:.3}); a handshake costs the node {node_cost:.0} us and the flooder \
+         {flooder_cost:.0} us of processor time",
         kind.name()
     );
     node.tell("counters")?;
@@ -214,14 +235,20 @@ fn one_kind(kind: Kind, first: &str, arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Calls for so many seconds, with so many handshakes a second.
-fn window(peer: &Node, node: &Part, flooder: &mut Part, seconds: f64, rate: Option<f64>) -> Outcome<Window> {
+/// Calls for so many seconds, with so many handshakes a second at an address.
+fn window(
+    peer: &Node,
+    node: &Part,
+    flooder: &mut Part,
+    seconds: f64,
+    flood: Option<(&str, f64)>,
+) -> Outcome<Window> {
     let before = (node.processor_time()?, flooder.processor_time()?);
-    if let Some(rate) = rate {
-        flooder.tell(&format!("{} {seconds}", (rate * seconds) as u64))?;
+    if let Some((target, rate)) = flood {
+        flooder.tell(&format!("{target} {} {seconds}", (rate * seconds) as u64))?;
     }
     let (mut times, failed) = calls(peer, Duration::from_secs_f64(seconds));
-    let begun = match rate {
+    let begun = match flood {
         Some(_) => flooder.line()?.parse()?,
         None => 0,
     };
