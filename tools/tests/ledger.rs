@@ -54,6 +54,12 @@ fn calls_that_wait_for_a_killed_callee_fail_only_if_they_had_been_sent_and_the_o
 }
 
 #[test]
+fn every_idempotent_call_that_may_wait_is_answered_although_its_callee_is_killed_for_seconds() {
+    let result = assert_agrees("--seconds 6 --when-down wait --idempotent --kill-every 1.5 --down-seconds 3");
+    assert!(result.contains(r#""failed":{},"#), "{result}");
+}
+
+#[test]
 fn a_callee_that_is_paused_and_resumed_has_run_the_answered_calls() {
     assert_agrees("--seconds 4 --pause-every 1 --pause-seconds 1");
 }

@@ -18,6 +18,8 @@ pub enum Content {
     Packages,
     /// Frames of the native dialect.
     Frames,
+    /// Records of TLS.
+    Records,
     /// Pieces of a text or of a message, each behind its length in one byte: the entry puts them together without the
     /// lengths.
     Pieces,
@@ -38,6 +40,8 @@ pub enum Stream {
     Packages,
     /// Native frames.
     Frames,
+    /// Records of TLS.
+    Records,
 }
 
 impl Content {

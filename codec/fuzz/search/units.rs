@@ -2,10 +2,15 @@
 //!
 //! Invariant: what was split is joined to the same bytes, whatever they are.
 
+use std::ops::Range;
+
 use crate::entries::shape::{Content, Shape, Stream};
 
 /// A native frame's header.
 const HEADER_BYTES: usize = 24;
+
+/// Where the length stands in a record of TLS; its content follows.
+const RECORD_LENGTH: Range<usize> = 3..5;
 
 /// An input in units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +57,10 @@ impl Content {
                 Some(length) => (u32::from_le_bytes(*length) as usize).saturating_add(HEADER_BYTES),
                 None => rest.len(),
             },
+            Self::Records => match rest.get(RECORD_LENGTH) {
+                Some(&[high, low]) => RECORD_LENGTH.end + usize::from(u16::from_be_bytes([high, low])),
+                _ => rest.len(),
+            },
             Self::Pieces => 1 + rest.first().map_or(0, |length| usize::from(*length)),
             Self::Steps { count, hostile } => match rest {
                 [step, argument, ..] if hostile.is_some() && step % count == count - 1 => {
@@ -74,6 +83,11 @@ impl Content {
             Self::Frames => {
                 let length = (unit.len().saturating_sub(HEADER_BYTES) as u32).to_le_bytes();
                 put(unit, &length);
+            }
+            Self::Records => {
+                unit.truncate(RECORD_LENGTH.end + usize::from(u16::MAX));
+                let length = (unit.len().saturating_sub(RECORD_LENGTH.end) as u16).to_be_bytes();
+                put(unit.get_mut(RECORD_LENGTH.start..).unwrap_or_default(), &length);
             }
             Self::Pieces => {
                 unit.truncate(1 + usize::from(u8::MAX));
@@ -110,7 +124,7 @@ impl Content {
     /// Where in a unit another stream lies, and of what it consists.
     pub fn inner(self, unit: &[u8]) -> Option<(usize, Content)> {
         let (at, content) = match self {
-            Self::Values | Self::Pieces => return None,
+            Self::Values | Self::Pieces | Self::Records => return None,
             // Responses have an address less than requests.
             Self::Packages if unit.get(6).is_some_and(|flag| *flag == 1) => (7, Self::Values),
             Self::Packages => (11, Self::Values),
@@ -118,6 +132,7 @@ impl Content {
             Self::Steps { hostile, .. } => match hostile? {
                 Stream::Packages => (2, Self::Packages),
                 Stream::Frames => (2, Self::Frames),
+                Stream::Records => (2, Self::Records),
             },
         };
         (unit.len() > at).then_some((at, content))

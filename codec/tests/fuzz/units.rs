@@ -34,12 +34,13 @@ fn samples_consist_of_whole_units() {
 
 #[test]
 fn a_length_follows_what_was_put_into_a_unit() {
-    let cases: [(Content, &[u8], &[u8]); 7] = [
+    let cases: [(Content, &[u8], &[u8]); 8] = [
         (Content::Values, b"\x0cabc", b"\x1cabc"),
         (Content::Values, b"\x15\x00\x00abc", b"\x15\x03\x00abc"),
         (Content::Values, b"\x25\x00\x00\x00\x00abc", b"\x25\x03\x00\x00\x00abc"),
         (Content::Packages, b"\x00\x00abc", b"\x00\x03abc"),
         (Content::Pieces, b"\x00abc", b"\x03abc"),
+        (Content::Records, b"\x16\x03\x03\x00\x00abc", b"\x16\x03\x03\x00\x03abc"),
         (
             Content::Frames,
             b"\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00abc",

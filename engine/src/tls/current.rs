@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustls::crypto::CryptoProvider;
+
 use super::files::{TlsError, TlsFiles};
-use super::identity::Identity;
+use super::identity::{Identity, provider};
 
 /// A certificate that expires within so many days is worth a warning.
 const EXPIRY_WARNING_DAYS: u64 = 30;
@@ -20,6 +22,7 @@ pub struct Tls(Arc<Shared>);
 /// What the clones share.
 struct Shared {
     files: TlsFiles,
+    provider: Arc<CryptoProvider>,
     current: Mutex<Arc<Identity>>,
 }
 
@@ -30,9 +33,15 @@ impl Tls {
     /// [`TlsError`] for a file that is missing, unreadable, too large or not PEM, a key that others may read or that is
     /// not that of the certificate, and a certificate without a DNS name.
     pub fn load(files: TlsFiles) -> Result<Tls, TlsError> {
-        let identity = Arc::new(Identity::load(&files)?);
+        Tls::load_with(files, provider())
+    }
+
+    /// As [`Tls::load`], with other ciphers, signatures and random numbers: a fuzz target has some that cost little.
+    pub(crate) fn load_with(files: TlsFiles, provider: Arc<CryptoProvider>) -> Result<Tls, TlsError> {
+        let identity = Arc::new(Identity::load(&files, Arc::clone(&provider))?);
         Ok(Tls(Arc::new(Shared {
             files,
+            provider,
             current: Mutex::new(identity),
         })))
     }
@@ -43,7 +52,7 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`].
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let identity = Arc::new(Identity::load(&self.0.files)?);
+        let identity = Arc::new(Identity::load(&self.0.files, Arc::clone(&self.0.provider))?);
         let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
         // The tickets that peers have are those of the present one.
         let is_changed = !current.is_same(&identity);

@@ -27,8 +27,9 @@ const TICKET_PEERS_MAX: usize = 1_024;
 pub(super) const CERTIFICATE_NAMES_MAX: usize = 64;
 
 /// The certificate of a node, and what those of others must prove.
+#[derive(Clone)]
 pub(crate) struct Identity {
-    pub(super) client: Arc<ClientConfig>,
+    pub(crate) client: Arc<ClientConfig>,
     pub(super) server: Arc<ServerConfig>,
     clients: Arc<dyn ClientCertVerifier>,
     servers: Arc<WebPkiServerVerifier>,
@@ -39,7 +40,7 @@ pub(crate) struct Identity {
 }
 
 /// The ciphers of ring, that with the lowest cost first: with instructions for AES that is AES-128.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites = match has_aes() {
         true => vec![
@@ -66,7 +67,7 @@ fn has_aes() -> bool {
 
 impl Identity {
     /// Reads the files of a certificate, and checks that they belong together.
-    pub(super) fn load(files: &TlsFiles) -> Result<Identity, TlsError> {
+    pub(super) fn load(files: &TlsFiles, provider: Arc<CryptoProvider>) -> Result<Identity, TlsError> {
         let of_certificate = |text: String| TlsError::new("certificate", &files.certificate, text);
         let of_ca = |text: String| TlsError::new("ca", &files.ca, text);
         let chain = files::certificates("certificate", &files.certificate)?;
@@ -85,7 +86,7 @@ impl Identity {
                 .add(certificate.clone())
                 .map_err(|error| of_ca(format!("has a certificate that is none of a CA: {error}")))?;
         }
-        let (store, provider) = (Arc::new(store), provider());
+        let store = Arc::new(store);
         let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), Arc::clone(&provider));
         let servers = servers.build().map_err(|error| of_ca(error.to_string()))?;
         let clients = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(&provider));

@@ -12,7 +12,8 @@
 mod current;
 mod fault;
 mod files;
-mod identity;
+// The fuzz target names what is in it.
+pub(crate) mod identity;
 mod shell;
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod failures_of_nodes_are_detected;
 mod gates_are_measured_with_many_clients;
 mod logs_go_where_the_config_says;
 mod no_output_has_a_secret;
+mod no_page_trace_or_panic_has_a_secret;
 mod peers_are_measured_beside_skyring;
 mod skynet_configs_run;
 mod supervised_services_are_started_again;

@@ -9,16 +9,16 @@ use std::time::Duration;
 use crate::common::{Folder, Running, free_port, outcome, skyring};
 
 /// What all secrets here have in common, and nothing else has.
-const MARK: &str = "zqxjkv";
+pub(crate) const MARK: &str = "zqxjkv";
 
-const SECRET: &str = "zqxjkv-secret-of-the-cluster-zqxjkv-1";
-const SECRET_BEFORE: &str = "zqxjkv-secret-of-the-cluster-zqxjkv-2";
-const PASSWORD: &str = "zqxjkv-password";
+pub(crate) const SECRET: &str = "zqxjkv-secret-of-the-cluster-zqxjkv-1";
+pub(crate) const SECRET_BEFORE: &str = "zqxjkv-secret-of-the-cluster-zqxjkv-2";
+pub(crate) const PASSWORD: &str = "zqxjkv-password";
 const TOKEN: &str = "zqxjkv-token";
 
 /// Like an etcd with users, for as long as the test: it grants a token, and refuses everything else in the words of the request;
 /// each second connection is refused at its authentication.
-fn echoing_etcd() -> u16 {
+pub(crate) fn echoing_etcd() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     std::thread::spawn(move || {

@@ -268,6 +268,30 @@ fn calls_that_a_killed_node_may_have_run_fail_when_another_process_answers_and_t
 }
 
 #[test]
+fn an_idempotent_call_that_a_killed_node_may_have_run_goes_to_the_next_process_before_those_that_wait() {
+    let cluster = Cluster::new(waiting());
+    let sent = cluster.call_with("db", |request| {
+        request.payload = Payload::pack("sent").expect("a text");
+        request.is_idempotent = true;
+    });
+    let mut db = Callee::accept(&cluster);
+    assert_eq!(db.texts(&cluster), ["sent"]);
+    db.remote.close();
+    refuse_until_down(&cluster, "db");
+    let waits = cluster.call("db", "waits");
+    let mut db = Callee::accept_as(&cluster, next_dial(&cluster), 8, 1);
+    let requests = db.requests(&cluster);
+    let texts: Vec<String> = requests.iter().map(text).collect();
+    assert_eq!(texts, ["sent", "waits"]);
+    for request in &requests {
+        db.answer(&cluster, request, "answer");
+    }
+    for call in [sent, waits] {
+        assert_eq!(cluster.outcome(call), Some(Ok("answer".to_owned())));
+    }
+}
+
+#[test]
 fn calls_wait_for_a_node_that_has_said_goodbye_and_go_to_its_next_process() {
     let cluster = Cluster::new(waiting());
     cluster.call("db", "first");

@@ -1,0 +1,302 @@
+//! What handshakes that are begun and never finished do to a healthy peer, and what they cost the node and whoever begins them.
+//!
+//! ```console
+//! $ cargo run --release -p skyring --example half_handshakes -- [--pairs 9] [--seconds 3] [--rate 1000] [KIND]...
+//! ```
+//!
+//! A kind is `hello`: a part of a hello, to a node with a cluster secret; `proof`: a whole one, to which the node answers and
+//! then waits for the proof; `tls`: a part of the first message of TLS, to a node with certificates; `tls-whole`: all of it,
+//! which the node answers with its certificate and a signature.
+//!
+//! The node has the first processor that this process may use. The second one has the healthy peer, which makes 2,000 calls
+//! a second, and the flooder, which runs when nobody else wants to (`chrt --idle`). It opens so many connections a second from
+//! sixteen addresses and holds them open. Windows take turns: without the flood, with it, and with the same flood at another
+//! node on the same processor, which shows how much comes from the machine. It prints the ratios of the p99 of the calls, their medians
+//! with their intervals, and the processor time of both for each handshake.
+
+mod flooder;
+mod processors;
+mod setting;
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use skyring::{ClusterMap, Node};
+
+use processors::{pin, processor_time, processors};
+use setting::{Folder, Kind, builder};
+
+/// Calls of the healthy peer, a second.
+const CALLS_PER_SECOND: u32 = 2_000;
+
+/// Between two windows: the node closes what the flooder has left.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// How often a median lies outside of its interval, at most.
+const OUTSIDE: f64 = 0.05;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+struct Arguments {
+    pairs: usize,
+    seconds: f64,
+    rate: f64,
+    kinds: Vec<Kind>,
+}
+
+impl Arguments {
+    fn parse() -> Outcome<Arguments> {
+        let mut arguments = Arguments {
+            pairs: 9,
+            seconds: 3.0,
+            rate: 1_000.0,
+            kinds: Vec::new(),
+        };
+        let mut given = std::env::args().skip(1);
+        while let Some(argument) = given.next() {
+            let mut number = || -> Outcome<f64> {
+                let text = given.next().ok_or(format!("{argument} needs a number"))?;
+                let number: f64 = text.parse()?;
+                match number.is_finite() && (0.1..=1e6).contains(&number) {
+                    true => Ok(number),
+                    false => Err(format!("{argument} needs a number from 0.1 to 1000000, not {text}").into()),
+                }
+            };
+            match argument.as_str() {
+                "--pairs" => arguments.pairs = (number()? as usize).max(1),
+                "--seconds" => arguments.seconds = number()?,
+                "--rate" => arguments.rate = number()?,
+                kind => arguments.kinds.push(Kind::of(kind)?),
+            }
+        }
+        if arguments.kinds.is_empty() {
+            arguments.kinds = Kind::ALL.to_vec();
+        }
+        Ok(arguments)
+    }
+}
+
+/// A child process with lines in both directions. Drop ends it.
+struct Part {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Part {
+    /// This program again, in another part; started by another program, if that is given with its arguments.
+    fn start(by: &[&str], arguments: &[&str]) -> Outcome<Part> {
+        let own = std::env::current_exe()?;
+        let mut command = match by.split_first() {
+            None => Command::new(own),
+            Some((program, options)) => {
+                let mut command = Command::new(program);
+                command.args(options).arg(own);
+                command
+            }
+        };
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        Ok(Part {
+            stdin: stdin.ok_or("no standard input")?,
+            stdout: BufReader::new(stdout.ok_or("no standard output")?),
+            child,
+        })
+    }
+
+    fn tell(&mut self, line: &str) -> Outcome<()> {
+        writeln!(self.stdin, "{line}")?;
+        Ok(self.stdin.flush()?)
+    }
+
+    fn line(&mut self) -> Outcome<String> {
+        let mut line = String::new();
+        match self.stdout.read_line(&mut line)? {
+            0 => Err("a part has ended".into()),
+            _ => Ok(line.trim().to_owned()),
+        }
+    }
+
+    fn processor_time(&self) -> Outcome<Duration> {
+        processor_time(self.child.id())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a window shows.
+struct Window {
+    p99: Duration,
+    failed: usize,
+    node_time: Duration,
+    flooder_time: Duration,
+    begun: u64,
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let parts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match parts[..] {
+        ["part-node", kind, folder, processor] => {
+            pin(processor.parse()?)?;
+            setting::node(Kind::of(kind)?, folder.as_ref())
+        }
+        ["part-flooder", kind] => flooder::run(Kind::of(kind)?),
+        _ => measure(&Arguments::parse()?),
+    }
+}
+
+fn measure(arguments: &Arguments) -> Outcome<()> {
+    let [first, second] = processors()?;
+    pin(second)?;
+    for kind in &arguments.kinds {
+        one_kind(*kind, &first.to_string(), arguments)?;
+    }
+    Ok(())
+}
+
+fn one_kind(kind: Kind, first: &str, arguments: &Arguments) -> Outcome<()> {
+    let folder = Folder::new()?;
+    let path = folder.path().to_str().ok_or("a folder whose name is no text")?;
+    let start_node = || -> Outcome<(Part, String)> {
+        let mut node = Part::start(&[], &["part-node", kind.name(), path, first])?;
+        let address = node.line()?;
+        Ok((node, address))
+    };
+    let (mut node, address) = start_node()?;
+    let (_elsewhere, other_address) = start_node()?;
+    let mut flooder = Part::start(
+        &["nice", "-n", "19", "chrt", "--idle", "0"],
+        &["part-flooder", kind.name()],
+    )?;
+    let map = ClusterMap::new().with("db", &address)?;
+    let peer = builder(kind, "gate", folder.path())?.map(map).start()?;
+    // The first second is no measurement: everything is touched and met.
+    window(&peer, &node, &mut flooder, 1.0, None)?;
+    let (mut ratios, mut machine_ratios) = (Vec::new(), Vec::new());
+    let (mut node_costs, mut flooder_costs) = (Vec::new(), Vec::new());
+    for turn in 0..arguments.pairs {
+        let mut windows = [None, None, None];
+        for step in 0..3 {
+            // Each is first, second and last as often as the others.
+            let which = (turn + step) % 3;
+            let target = [None, Some(&address), Some(&other_address)][which];
+            let flood = target.map(|target| (target.as_str(), arguments.rate));
+            windows[which] = Some(window(&peer, &node, &mut flooder, arguments.seconds, flood)?);
+            thread::sleep(PAUSE);
+        }
+        let [Some(alone), Some(flooded), Some(machine)] = windows else {
+            return Err("a window is missing".into());
+        };
+        println!(
+            "{}: p99 {:.3} ms alone, {:.3} ms with {} handshakes, {:.3} ms with {} at another node; {} calls failed",
+            kind.name(),
+            alone.p99.as_secs_f64() * 1e3,
+            flooded.p99.as_secs_f64() * 1e3,
+            flooded.begun,
+            machine.p99.as_secs_f64() * 1e3,
+            machine.begun,
+            alone.failed + flooded.failed + machine.failed,
+        );
+        ratios.push(flooded.p99.as_secs_f64() / alone.p99.as_secs_f64());
+        machine_ratios.push(flooded.p99.as_secs_f64() / machine.p99.as_secs_f64());
+        let handshakes = flooded.begun.max(1) as f64;
+        let more = flooded.node_time.as_secs_f64() - alone.node_time.as_secs_f64();
+        node_costs.push(more * 1e6 / handshakes);
+        flooder_costs.push(flooded.flooder_time.as_secs_f64() * 1e6 / handshakes);
+    }
+    let (low, median, high) = interval(&mut ratios);
+    let (machine_low, machine_median, machine_high) = interval(&mut machine_ratios);
+    let (_, node_cost, _) = interval(&mut node_costs);
+    let (_, flooder_cost, _) = interval(&mut flooder_costs);
+    println!(
+        "{}: the p99 is {median:.3} of that alone ({low:.3} to {high:.3}), and {machine_median:.3} of that with the flood at another \
+         node ({machine_low:.3} to {machine_high:.3}); a handshake costs the node {node_cost:.0} us and the flooder \
+         {flooder_cost:.0} us of processor time",
+        kind.name()
+    );
+    node.tell("counters")?;
+    println!("{}: {}\n", kind.name(), node.line()?);
+    drop(flooder);
+    peer.stop();
+    Ok(())
+}
+
+/// Calls for so many seconds, with so many handshakes a second at an address.
+fn window(
+    peer: &Node,
+    node: &Part,
+    flooder: &mut Part,
+    seconds: f64,
+    flood: Option<(&str, f64)>,
+) -> Outcome<Window> {
+    let before = (node.processor_time()?, flooder.processor_time()?);
+    if let Some((target, rate)) = flood {
+        flooder.tell(&format!("{target} {} {seconds}", (rate * seconds) as u64))?;
+    }
+    let (mut times, failed) = calls(peer, Duration::from_secs_f64(seconds));
+    let begun = match flood {
+        Some(_) => flooder.line()?.parse()?,
+        None => 0,
+    };
+    let after = (node.processor_time()?, flooder.processor_time()?);
+    times.sort_unstable();
+    let at = (times.len() * 99).div_ceil(100).saturating_sub(1);
+    Ok(Window {
+        p99: *times.get(at).ok_or("no call was answered")?,
+        failed,
+        node_time: after.0.saturating_sub(before.0),
+        flooder_time: after.1.saturating_sub(before.1),
+        begun,
+    })
+}
+
+/// Makes calls that are due at equal distances; their times, from when they were due, and how many failed.
+fn calls(peer: &Node, time: Duration) -> (Vec<Duration>, usize) {
+    let distance = Duration::from_secs(1) / CALLS_PER_SECOND;
+    let db = peer.client().node("db");
+    let began = Instant::now();
+    let (mut times, mut failed) = (Vec::new(), 0);
+    for number in 1.. {
+        let due = began + distance * number;
+        if due.duration_since(began) >= time {
+            break;
+        }
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        match db.call("@echo", &"sixteen bytes...").wait() {
+            Ok(_) => times.push(due.elapsed()),
+            Err(_) => failed += 1,
+        }
+    }
+    (times, failed)
+}
+
+/// The median, between the values that it lies between with a probability of 95 % or more where there are enough.
+fn interval(values: &mut [f64]) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let count = values.len();
+    // The median is below the value at `cut` if more than `count - cut` values are above it: that of a fair coin.
+    let (mut outside, mut ways, mut cut) = (0.0, 2.0 * 0.5_f64.powi(count as i32), 0);
+    for at in 0..count / 2 {
+        outside += ways;
+        if outside > OUTSIDE {
+            break;
+        }
+        cut = at;
+        ways *= (count - at) as f64 / (at + 1) as f64;
+    }
+    (values[cut], values[count / 2], values[count - 1 - cut])
+}

@@ -1,0 +1,193 @@
+//! One end of a fuzzed conversation, and what is on its way to it.
+
+use std::io::IoSlice;
+
+use bytes::BytesMut;
+
+use crate::entries::events::note_words;
+use crate::tls::{SEALED_BYTES_MAX, Shell, ShellEvent};
+
+/// The header of a record, whose last two bytes are the length of what follows.
+const RECORD_HEADER_BYTES: usize = 5;
+
+/// Pieces of bytes that arrive at a time: many small ones take long, and show nothing else.
+const PIECES_MAX: usize = 20;
+
+/// What is sealed at once, at most.
+pub(super) const SEALED_MAX: usize = 20_000;
+
+/// What is sealed: no part of it is like another that begins elsewhere.
+static PATTERN: [u8; SEALED_MAX + 256] = {
+    let mut pattern = [0; SEALED_MAX + 256];
+    let mut at = 0;
+    while at < pattern.len() {
+        pattern[at] = (at ^ (at >> 7)) as u8;
+        at += 1;
+    }
+    pattern
+};
+
+/// See the module's page.
+pub(super) struct End {
+    pub(super) shell: Shell,
+    pub(super) on_the_way: Vec<u8>,
+    /// What it has sealed, and what has come out of it.
+    pub(super) sealed: Vec<u8>,
+    pub(super) opened: Vec<u8>,
+    /// Whether its handshake resumed an earlier one.
+    pub(super) is_resumed: bool,
+    next: u8,
+    /// What has come out last.
+    out: BytesMut,
+    /// So many bytes of what came out are what the other end has sealed.
+    compared: usize,
+}
+
+impl End {
+    pub(super) fn new(shell: Shell) -> End {
+        End {
+            shell,
+            on_the_way: Vec::new(),
+            sealed: Vec::new(),
+            opened: Vec::new(),
+            is_resumed: false,
+            next: 0,
+            out: BytesMut::new(),
+            compared: 0,
+        }
+    }
+
+    /// Seals so many bytes, each time others.
+    pub(super) fn seal(&mut self, count: usize) {
+        let from = usize::from(self.next);
+        let bytes = &PATTERN[from..from + count.min(SEALED_MAX)];
+        self.next = self.next.wrapping_add(41);
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let taken = self.shell.seal(&[IoSlice::new(first), IoSlice::new(second)]);
+        assert!(taken <= bytes.len());
+        self.sealed.extend_from_slice(&bytes[..taken]);
+    }
+
+    /// What it writes goes on its way, at most so many bytes.
+    pub(super) fn write_to(&mut self, other: &mut End, bytes_max: usize) {
+        let way = &mut other.on_the_way;
+        let before = way.len();
+        self.shell.gather(bytes_max.is_multiple_of(2), &mut |slices| {
+            for slice in slices {
+                let room = bytes_max - (way.len() - before);
+                way.extend_from_slice(&slice[..slice.len().min(room)]);
+            }
+        });
+        let written = way.len() - before;
+        assert!(written <= 2 * SEALED_BYTES_MAX);
+        self.shell.wrote(written);
+    }
+
+    /// Takes so many bytes: first some in pieces, and then the others at once.
+    pub(super) fn take(&mut self, count: usize, piece: usize) {
+        let count = count.min(self.on_the_way.len());
+        let (first, others) = self
+            .on_the_way
+            .split_at(count.min(piece.saturating_mul(PIECES_MAX)));
+        let others = &others[..count - first.len()];
+        let had_fault = self.shell.fault().is_some();
+        for mut piece in first.chunks(piece).chain([others]) {
+            loop {
+                self.out.clear();
+                let is_done = self.shell.open(&mut piece, &mut self.out, 1_000);
+                assert!(self.out.len() <= 1_000, "more than there is room for");
+                assert!(
+                    !had_fault || self.out.is_empty(),
+                    "something comes out after a fault"
+                );
+                self.opened.extend_from_slice(&self.out);
+                if is_done {
+                    break;
+                }
+            }
+        }
+        self.on_the_way.drain(..count);
+        if let Some(fault) = self.shell.fault() {
+            note_words("fault", &fault.reason);
+        }
+        while let Some(event) = self.shell.next_event() {
+            self.is_resumed |= event == ShellEvent::Resumed;
+            note_words("event", &event);
+        }
+    }
+
+    /// Whether what has come out is a beginning of what the other end has sealed.
+    pub(super) fn reads_what_was_sealed(&mut self, other: &End) -> bool {
+        let new = &self.opened[self.compared..];
+        let is_so = other.sealed.get(self.compared..self.opened.len()) == Some(new);
+        self.compared = self.opened.len();
+        is_so
+    }
+
+    /// Changes one byte of those on their way to it; whether there is one.
+    pub(super) fn change(&mut self, argument: u8) -> bool {
+        let at = usize::from(argument) * 3;
+        match self.on_the_way.get_mut(at) {
+            Some(byte) => {
+                *byte ^= argument | 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Leaves out some bytes on their way to it, or repeats some; whether there are any.
+    pub(super) fn leave_out(&mut self, argument: u8) -> bool {
+        let length = self.on_the_way.len().min(usize::from(argument) / 2);
+        let some: Vec<u8> = self.on_the_way.drain(..length).collect();
+        if argument & 1 == 1 {
+            self.on_the_way.extend_from_slice(&some);
+            self.on_the_way.extend_from_slice(&some);
+        }
+        length > 0
+    }
+
+    /// Leaves out, repeats, swaps or shortens a record on its way to it; whether there is one.
+    pub(super) fn rearrange(&mut self, argument: u8) -> bool {
+        let mut records = self.records();
+        let at = usize::from(argument >> 2);
+        if at >= records.len() {
+            return false;
+        }
+        match argument & 3 {
+            0 => drop(records.remove(at)),
+            1 => records.insert(at, records[at].clone()),
+            2 => {
+                let next = (at + 1) % records.len();
+                records.swap(at, next);
+            }
+            _ => {
+                // Its header tells the truth.
+                let record = &mut records[at];
+                let length = record.len().saturating_sub(RECORD_HEADER_BYTES) / 2;
+                if let Some(header) = record.get_mut(3..RECORD_HEADER_BYTES) {
+                    header.copy_from_slice(&(length as u16).to_be_bytes());
+                }
+                record.truncate(RECORD_HEADER_BYTES + length);
+            }
+        }
+        self.on_the_way = records.concat();
+        true
+    }
+
+    /// What is on its way, in records.
+    fn records(&self) -> Vec<Vec<u8>> {
+        let mut rest = &self.on_the_way[..];
+        let mut records = Vec::new();
+        while !rest.is_empty() {
+            let length = match rest.get(3..RECORD_HEADER_BYTES) {
+                Some(&[high, low]) => RECORD_HEADER_BYTES + usize::from(u16::from_be_bytes([high, low])),
+                _ => rest.len(),
+            };
+            let (record, after) = rest.split_at(length.min(rest.len()));
+            records.push(record.to_vec());
+            rest = after;
+        }
+        records
+    }
+}
