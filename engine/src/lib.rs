@@ -134,6 +134,7 @@ pub mod limits {
     pub use crate::cluster::shared::LISTENERS_MAX;
     pub use crate::cluster::status::{CHANNELS_LISTED_MAX, PEERS_LISTED_MAX};
     pub use crate::config::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
+    pub use crate::core::finished_spans::SPANS_QUEUED_MAX;
     pub use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
     pub use crate::core::names::{NAME_BYTES_MAX, NAMES_MAX};
     pub use crate::core::spans::SPANS_MAX;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::ShardCore;
+use crate::core::finished_spans::FinishedSpan;
 use crate::core::handle::{Address, Handle};
 use crate::core::payload::Payload;
 use crate::core::spans::{NewSpan, Span, SpanEnd, SpanKey};
@@ -136,24 +137,35 @@ impl<R: ?Sized> ShardCore<R> {
         });
     }
 
-    /// Ends a span with the code of the error of its call, if it has failed, and logs it if it was slow.
+    /// Ends a span with the code of the error of its call, if it has failed, has it exported where that is set, and logs it if it
+    /// was slow.
     #[cold]
     pub(crate) fn end_span(&self, span: SpanKey, error: Option<&'static str>) {
         let limit_ms = self.node.settings.slow_call_ms;
-        let slow = self.node.spans.with(span, |span, elapsed, _| {
+        let exported = self.node.finished_spans.as_ref();
+        let ended = self.node.spans.with(span, |span, elapsed, _| {
             if span.finished.is_some() {
                 return None;
             }
             span.finished = Some(elapsed);
             span.error = error.map(SmolStr::new_static);
             let is_slow = limit_ms > 0 && elapsed >= Duration::from_millis(limit_ms);
-            is_slow.then(|| span.clone())
+            (is_slow || exported.is_some()).then(|| (span.clone(), is_slow))
         });
-        if let Some(Some(span)) = slow {
+        let Some(Some((span, is_slow))) = ended else {
+            return;
+        };
+        if is_slow {
             self.node.metrics.calls_slow.add(1);
             if self.node.slow_calls.permits() {
                 self.log(Handle::NONE, slow_line(&span));
             }
+        }
+        let shard = self.index;
+        if let Some(exported) = exported
+            && !exported.push(FinishedSpan { span, shard })
+        {
+            self.node.metrics.spans_dropped.add(1);
         }
     }
 

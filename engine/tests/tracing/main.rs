@@ -5,19 +5,29 @@ mod node;
 #[path = "../common/start.rs"]
 mod start;
 
+#[cfg(feature = "otlp")]
+mod collector;
+#[cfg(feature = "otlp")]
+mod export;
 mod services;
 
 use std::time::Duration;
 
-use skyring::{Caller, ClusterMap, Error, Kind, Node, Payload, Span, SpanEnd, WantedSpans};
+use skyring::{Caller, ClusterMap, Error, Kind, Node, NodeBuilder, Payload, Span, SpanEnd, WantedSpans};
 
 use crate::node::{run, wait_until};
 use crate::services::{Echo, Front, Poster};
-use crate::start::start;
+use crate::start::{builder, start};
 
 /// A node that serves `@db`, and one that serves `@front`, which asks it.
 fn pair() -> (Node, Node) {
-    let (front, db) = (start(2), start(2));
+    pair_of(builder(2), builder(2))
+}
+
+/// The same of these.
+fn pair_of(front: NodeBuilder, db: NodeBuilder) -> (Node, Node) {
+    let started = |builder: NodeBuilder| builder.start().expect("a node starts on this machine");
+    let (front, db) = (started(front), started(db));
     let opened = run(&db, |caller| async move {
         let echo = caller.launch(|_| Echo).await?;
         caller.cluster().register("db", Some(echo))?;
