@@ -16,7 +16,8 @@ pub const SPANS_QUEUED_MAX: usize = 8 * 1024;
 )]
 pub(crate) struct FinishedSpan {
     pub(crate) span: Span,
-    pub(crate) shard: usize,
+    /// `None`: on the control thread.
+    pub(crate) shard: Option<usize>,
 }
 
 /// The queue from the shards to the export.

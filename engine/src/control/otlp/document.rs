@@ -79,18 +79,17 @@ impl Documents {
             true => service.to_owned(),
             false => format!("{service}/{}", span.method),
         };
-        let mut attributes = vec![
-            text("rpc.system", "skyring"),
-            text("rpc.service", service),
-            number("skyring.shard", u32::try_from(*shard).unwrap_or(u32::MAX)),
-        ];
+        let mut attributes = vec![text("rpc.system", "skyring"), text("rpc.service", service)];
+        if let Some(shard) = shard {
+            attributes.push(number("skyring.shard", u32::try_from(*shard).unwrap_or(u32::MAX)));
+        }
         if !span.method.is_empty() {
             attributes.push(text("rpc.method", &span.method));
         }
         if !span.node.is_empty() {
             attributes.push(text("server.address", &span.node));
         }
-        if span.end == SpanEnd::Callee {
+        if span.end == SpanEnd::Callee && span.service.starts_with(':') {
             attributes.push(text("skyring.handle", &span.service));
         }
         let mut status = json!({});
