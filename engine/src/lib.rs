@@ -94,6 +94,7 @@ pub use service::stop::Stop;
 pub use service::supervisor::Supervisor;
 pub use service::supervisor::backoff::Backoff;
 pub use service::supervisor::child::Child;
+pub use service::trace_context::HttpSpan;
 pub use service::watch::Watch;
 pub use skyring_codec::seri;
 pub use skyring_macros::service;

@@ -34,7 +34,7 @@ pub(crate) mod target;
 mod task;
 #[cfg(test)]
 mod tests;
-mod trace_context;
+pub(crate) mod trace_context;
 mod traits;
 pub(crate) mod watch;
 
