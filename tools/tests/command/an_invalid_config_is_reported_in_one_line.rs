@@ -70,7 +70,7 @@ fn a_collector_of_spans_that_cannot_be_one() {
         &["config: otlp: ", "without TLS"],
     );
     assert_invalid(
-        "otlp = '127.0.0.1:4318'",
+        "thread = 1 otlp = '127.0.0.1:4318'",
         &["config: otlp: expected \"http://HOST:PORT\""],
     );
 }
