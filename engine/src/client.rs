@@ -24,6 +24,7 @@ use crate::core::placement::{shard_of_handle, shard_of_key};
 use crate::core::request::{RemoteRequest, ReplyTo, Request};
 use crate::core::router::Job;
 use crate::core::spans::SpanKey;
+use crate::core::trace_tag::TraceTag;
 use crate::core::waiters::Outcome;
 use crate::error::{Error, Text};
 use crate::service::target::Target;
@@ -96,6 +97,14 @@ impl Client {
     pub fn traced(&self) -> Client {
         let mut client = self.clone();
         client.options.is_traced = true;
+        client
+    }
+
+    /// The same client whose calls belong to the trace of a request over HTTP: `header` is the value of its W3C header
+    /// `traceparent`. A header that is invalid, or says that the request is not sampled, has no effect.
+    pub fn traceparent(&self, header: &str) -> Client {
+        let mut client = self.clone();
+        client.options.trace = TraceTag::from_header(header);
         client
     }
 
@@ -204,6 +213,8 @@ struct CallOptions {
     /// It waits for space.
     waits: bool,
     is_traced: bool,
+    /// The trace of another system that it belongs to.
+    trace: Option<TraceTag>,
     /// What happens to it while its node is down.
     when_down: Option<WhenDown>,
 }
@@ -324,7 +335,10 @@ fn begin_on_shard(
     }
     let deadline = (timeout_ms > 0).then(|| shard.now() + timeout_ms);
     let mut span = SpanKey::NONE;
-    if options.is_traced || shard.tracing.is_active() {
+    if let Some(tag) = options.trace {
+        span = shard.begin_call_under(tag, target.node.as_ref(), &target.address, &payload);
+        waiter.set_span(span);
+    } else if options.is_traced || shard.tracing.is_active() {
         span = shard.begin_call(target.node.as_ref(), &target.address, &payload, options.is_traced);
         waiter.set_span(span);
     }

@@ -94,6 +94,7 @@ pub use service::stop::Stop;
 pub use service::supervisor::Supervisor;
 pub use service::supervisor::backoff::Backoff;
 pub use service::supervisor::child::Child;
+pub use service::trace_context::HttpSpan;
 pub use service::watch::Watch;
 pub use skyring_codec::seri;
 pub use skyring_macros::service;
@@ -134,6 +135,7 @@ pub mod limits {
     pub use crate::cluster::shared::LISTENERS_MAX;
     pub use crate::cluster::status::{CHANNELS_LISTED_MAX, PEERS_LISTED_MAX};
     pub use crate::config::{ACCEPTS_PER_SECOND_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT};
+    pub use crate::core::finished_spans::SPANS_QUEUED_MAX;
     pub use crate::core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, WAITING_CALLS_MAX};
     pub use crate::core::names::{NAME_BYTES_MAX, NAMES_MAX};
     pub use crate::core::spans::SPANS_MAX;

@@ -153,6 +153,10 @@ metrics! {
     calls_traced,
     /// Traced calls and requests that took longer than `slow_call_ms`.
     calls_slow,
+    /// Spans that a collector has taken.
+    spans_exported,
+    /// Spans that were to be exported and were dropped: the collector is too slow, does not answer or refuses them.
+    spans_dropped,
     /// Calls that failed at once because their node was down.
     calls_refused_down,
     /// Sessions of peers that resumed on another connection.

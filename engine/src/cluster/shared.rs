@@ -11,6 +11,7 @@ use crate::cluster::signs_of_life::SignsOfLife;
 use crate::config::ClusterMap;
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
+use crate::core::node::NodeShared;
 use crate::core::versioned::Versioned;
 use crate::error::{Error, Text};
 use crate::rt;
@@ -107,6 +108,17 @@ impl ClusterShared {
             .copied()
     }
 
+    /// The node's name: that of its settings, else the first one that it was opened as, else the one of its certificate; else
+    /// empty.
+    pub(crate) fn node_name(&self, node: &NodeShared) -> String {
+        let opened_as = self.opened_as.get().map(Text::to_string);
+        let certified = || node.settings.security.as_ref()?.tls()?.names().into_iter().next();
+        match &*node.settings.name {
+            "" => opened_as.or_else(certified).unwrap_or_default(),
+            name => name.to_owned(),
+        }
+    }
+
     /// Stores a proxy unless there is one; returns the stored proxy, and whether it is `handle`.
     pub(crate) fn insert_proxy(&self, key: String, handle: Handle) -> (Handle, bool) {
         let mut proxies = self.proxies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,15 +130,9 @@ impl ClusterShared {
 /// The hello of this node.
 pub(crate) fn hello(shard: &ShardCore, channel: u32, channels: u32) -> Hello {
     let node = &shard.node;
-    let opened_as = shard.cluster().shared.opened_as.get().map(Text::to_string);
-    let own_name = || node.settings.security.as_ref()?.tls()?.names().into_iter().next();
-    let name = match &*node.settings.name {
-        "" => opened_as.or_else(own_name).unwrap_or_default(),
-        name => name.to_owned(),
-    };
     Hello {
         version: VERSION,
-        node: name,
+        node: shard.cluster().shared.node_name(node),
         channel,
         channels,
         threads: shard.shards() as u32,

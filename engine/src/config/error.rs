@@ -125,6 +125,9 @@ pub enum ConfigErrorKind {
     /// A key that decides whom a node talks to is wrong. The text holds no secret.
     #[error("{0}")]
     Security(String),
+    /// The collector of spans cannot be used.
+    #[error("{0}")]
+    Otlp(String),
     /// A key or value of Skynet's that this engine does not act on.
     #[error("{0}")]
     Unsupported(&'static str),

@@ -4,7 +4,7 @@
 /// of these to something other than an address or `false` is a node config and not a map.
 ///
 /// Skynet's keys are among them, also those that only its library in Lua reads.
-pub(super) const NODE_KEYS: [&str; 55] = [
+pub(super) const NODE_KEYS: [&str; 56] = [
     "accepts_per_second_max",
     "address",
     "admin",
@@ -43,6 +43,7 @@ pub(super) const NODE_KEYS: [&str; 55] = [
     "luaservice",
     "master",
     "open",
+    "otlp",
     "preload",
     "profile",
     "runtime",
@@ -85,6 +86,10 @@ pub(super) const ADMIN_TOKEN: &str = "admin_token";
 
 /// The key of a file with the token.
 pub(super) const ADMIN_TOKEN_FILE: &str = "admin_token_file";
+
+/// The key of the collector of spans.
+pub(super) const OTLP: &str = "otlp";
+
 /// The key of the files of the node's certificate.
 pub(super) const TLS: &str = "tls";
 

@@ -31,6 +31,7 @@ mod logging;
 mod map;
 mod network;
 mod node;
+mod otlp;
 mod permissions;
 mod runtime;
 mod secret;
@@ -57,6 +58,7 @@ pub use node::{
     ACCEPTS_PER_SECOND_DEFAULT, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, DOWN_AFTER_MS_DEFAULT,
     NodeConfig, SPIN_US_MAX, STOP_TIMEOUT_MS_DEFAULT, THREADS_MAX,
 };
+pub use otlp::Otlp;
 pub(crate) use permissions::{CallingNode, Permissions};
 pub use permissions::{RULE_CALLERS_MAX, RULES_MAX};
 pub use runtime::{RUNTIME_VARIABLE, Runtime, RuntimeVariableError, UnknownRuntime};

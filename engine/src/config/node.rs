@@ -19,6 +19,7 @@ use super::keys::Keys;
 use super::known::{NODE_KEYS, SECURITY_KEYS, is_meant_as_tls, misspelt};
 use super::logging::{self, LogFormat, LogLevel, LogSource, LogTime};
 use super::map::{ClusterMap, NodeEntry};
+use super::otlp::{self, Otlp};
 use super::runtime::{Runtime, UNKNOWN_RUNTIME};
 use super::secret;
 use super::security::Security;
@@ -141,6 +142,8 @@ pub struct NodeConfig {
     pub security: Option<Security>,
     /// `admin`, and `admin_token` or `admin_token_file`: where the node serves its metrics and its dashboard.
     pub admin: Option<Admin>,
+    /// `otlp`: where the node exports its spans. Only in builds with the feature `otlp`.
+    pub otlp: Option<Otlp>,
     /// `spin_us`: how long a shard looks for work before it sleeps, in microseconds,
     /// 0..=[`SPIN_US_MAX`]. Default: 0.
     pub spin_us: u32,
@@ -387,6 +390,7 @@ impl NodeConfig {
             skynet_only,
             security,
             admin: None,
+            otlp: otlp::read(&keys)?,
             spin_us: spin_us.unwrap_or(0),
             runtime,
             environment: keys.environment()?,

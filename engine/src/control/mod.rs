@@ -12,6 +12,9 @@ pub(crate) mod entry;
 pub(crate) mod etcd;
 pub(crate) mod file_watch;
 pub(crate) mod fuzzing;
+mod http;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 mod registry;
 #[cfg(test)]
 mod registry_tests;

@@ -16,6 +16,7 @@ pub(crate) mod discovered;
 pub(crate) mod envelope;
 pub(crate) mod external;
 pub(crate) mod fairness;
+pub(crate) mod finished_spans;
 pub(crate) mod handle;
 pub(crate) mod injector;
 pub(crate) mod jobs;

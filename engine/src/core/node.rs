@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use crate::core::finished_spans::FinishedSpans;
 use crate::core::handle::{Handle, KEYED};
 use crate::core::injector::Injector;
 use crate::core::jobs::Jobs;
@@ -31,6 +32,8 @@ pub(crate) struct NodeShared {
     pub(crate) metrics: Metrics,
     /// The spans of traced calls.
     pub(crate) spans: Spans,
+    /// Those that are to be exported, if the settings say where to.
+    pub(crate) finished_spans: Option<FinishedSpans>,
     pub(crate) slow_calls: SlowCalls,
     pub(crate) jobs: Jobs,
     /// The limit of open files of the process.
@@ -71,6 +74,7 @@ impl NodeShared {
         jobs: Jobs,
         open_files_max: u64,
     ) -> NodeShared {
+        let finished_spans = settings.otlp.is_some().then(FinishedSpans::default);
         NodeShared {
             injectors,
             names: Arc::new(Versioned::new(Names::default())),
@@ -78,6 +82,7 @@ impl NodeShared {
             logger,
             metrics: Metrics::default(),
             spans: Spans::default(),
+            finished_spans,
             slow_calls: SlowCalls::default(),
             jobs,
             open_files_max,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{NodeAddress, Security, WhenDown};
+use crate::config::{NodeAddress, Otlp, Security, WhenDown};
 
 /// The choice of the dialect of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) trace_every: u32,
     /// A traced call that takes as long or longer is logged, in milliseconds; 0 = none.
     pub(crate) slow_call_ms: u64,
+    /// Where it exports its spans.
+    pub(crate) otlp: Option<Otlp>,
     /// The file of the cluster map.
     pub(crate) map_file: Option<PathBuf>,
     /// Where to listen for the node's own name, instead of where the map has it.

@@ -19,6 +19,13 @@ impl TraceTag {
         format!("00-{:032x}-{:016x}-01", self.trace, self.parent)
     }
 
+    /// The tag in the header `traceparent` of a request over HTTP. `None`: it is not one, or says that the request is not traced.
+    pub(crate) fn from_header(text: &str) -> Option<TraceTag> {
+        parse(text)
+            .filter(|(_, is_traced)| *is_traced)
+            .map(|(tag, _)| tag)
+    }
+
     /// The tag of another node. A text of another form, such as the tags of Skynet, is a trace of its own, the same for the
     /// same text. `None`: the other node says that the request is not traced.
     pub(crate) fn from_text(text: &[u8]) -> Option<TraceTag> {
@@ -85,6 +92,72 @@ mod tests {
     fn a_request_that_its_sender_does_not_trace_is_not_traced() {
         let text = TEXT.replace("-01", "-00");
         assert_eq!(TraceTag::from_text(text.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_header_that_the_standard_calls_invalid_is_ignored() {
+        let ids = "12345678901234567890123456789012-1234567890123456";
+        for valid in [
+            &format!("00-{ids}-01"),
+            &format!("00-{ids}-03"),
+            &format!("00-{ids}-ff"),
+            &format!("01-{ids}-01"),
+            &format!("cc-{ids}-01"),
+            &format!("cc-{ids}-01-"),
+            &format!("cc-{ids}-01-what-the-future-will-be-like"),
+        ] {
+            let tag = TraceTag::from_header(valid).expect(valid);
+            assert_eq!(tag.trace, 0x1234_5678_9012_3456_7890_1234_5678_9012, "{valid}");
+            assert_eq!(tag.parent, 0x1234_5678_9012_3456, "{valid}");
+        }
+        for not_traced in [
+            &format!("00-{ids}-00"),
+            &format!("00-{ids}-02"),
+            &format!("cc-{ids}-00"),
+        ] {
+            assert_eq!(TraceTag::from_header(not_traced), None, "{not_traced}");
+        }
+        for invalid in [
+            "",
+            "-",
+            "---",
+            "00",
+            &format!("{ids}-01"),
+            &format!("ff-{ids}-01"),
+            &format!("0-{ids}-01"),
+            &format!("000-{ids}-01"),
+            &format!(".0-{ids}-01"),
+            &format!("0.-{ids}-01"),
+            &format!("CC-{ids}-01"),
+            &format!("cc-{ids}-01.what-the-future-will-be-like"),
+            &format!("00-{ids}"),
+            &format!("00-{ids}-"),
+            &format!("00-{ids}-1"),
+            &format!("00-{ids}-.1"),
+            &format!("00-{ids}-0x1"),
+            &format!("00-{ids}-001"),
+            &format!("00-{ids}-01-"),
+            &format!("00-{ids}-01-what-the-future-will-be-like"),
+            &format!("00-{ids}-01."),
+            &format!(" 00-{ids}-01"),
+            &format!("00-{ids}-01 "),
+            &format!("00-{ids}-01,00-{ids}-01"),
+            "00-00000000000000000000000000000000-1234567890123456-01",
+            "00-.2345678901234567890123456789012-1234567890123456-01",
+            "00-1234567890123456789012345678901.-1234567890123456-01",
+            "00-1234567890123456789012345678901-1234567890123456-01",
+            "00-123456789012345678901234567890123-1234567890123456-01",
+            "00-1234567890123456789012345678901A-1234567890123456-01",
+            "00-+2345678901234567890123456789012-1234567890123456-01",
+            "00-12345678901234567890123456789012-0000000000000000-01",
+            "00-12345678901234567890123456789012-.234567890123456-01",
+            "00-12345678901234567890123456789012-123456789012345.-01",
+            "00-12345678901234567890123456789012-123456789012345-01",
+            "00-12345678901234567890123456789012-12345678901234567-01",
+            "00-12345678901234567890123456789012-12345678901234AB-01",
+        ] {
+            assert_eq!(TraceTag::from_header(invalid), None, "{invalid}");
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@ use std::time::Duration;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::core::ShardCore;
+use crate::core::finished_spans::FinishedSpan;
 use crate::core::handle::{Address, Handle};
+use crate::core::node::NodeShared;
 use crate::core::payload::Payload;
 use crate::core::spans::{NewSpan, Span, SpanEnd, SpanKey};
 use crate::core::trace_tag::TraceTag;
@@ -40,6 +42,28 @@ impl<R: ?Sized> ShardCore<R> {
             trace: u128::from(random_number()) << 64 | u128::from(random_number().max(1)),
             parent: 0,
         });
+        self.begin_caller((tag, parent), node, address, payload)
+    }
+
+    /// Begins the span of a call that belongs to the trace of another system.
+    #[cold]
+    pub(crate) fn begin_call_under(
+        &self,
+        tag: TraceTag,
+        node: Option<&Text>,
+        address: &Address,
+        payload: &Payload,
+    ) -> SpanKey {
+        self.begin_caller((tag, SpanKey::NONE), node, address, payload)
+    }
+
+    fn begin_caller(
+        &self,
+        (tag, parent): (TraceTag, SpanKey),
+        node: Option<&Text>,
+        address: &Address,
+        payload: &Payload,
+    ) -> SpanKey {
         self.node.metrics.calls_traced.add(1);
         self.node.spans.begin(NewSpan {
             tag,
@@ -65,7 +89,7 @@ impl<R: ?Sized> ShardCore<R> {
     /// A service begins to handle a request with this span, which is the callee's if it came from another node, else the
     /// caller's. Returns the callee's.
     #[cold]
-    pub(crate) fn begin_handling(&self, span: SpanKey, target: Handle) -> SpanKey {
+    pub(crate) fn begin_handling(&self, span: SpanKey, target: Handle, payload: &Payload) -> SpanKey {
         let started = self.node.spans.with(span, |span, elapsed, _| match span.end {
             SpanEnd::Callee if span.started.is_none() => {
                 span.started = Some(elapsed);
@@ -81,14 +105,14 @@ impl<R: ?Sized> ShardCore<R> {
                     SpanEnd::Caller => elapsed,
                     SpanEnd::Callee => Duration::ZERO,
                 };
-                Some((tag, span.method.clone(), age))
+                Some((tag, age))
             }
         });
         match started {
             None => SpanKey::NONE,
             Some(None) => span,
-            Some(Some((tag, method, age))) => {
-                let key = self.begin_callee(tag, span, target, method, age);
+            Some(Some((tag, age))) => {
+                let key = self.begin_callee(tag, span, target, method_of(payload), age);
                 let _ = self
                     .node
                     .spans
@@ -136,25 +160,11 @@ impl<R: ?Sized> ShardCore<R> {
         });
     }
 
-    /// Ends a span with the code of the error of its call, if it has failed, and logs it if it was slow.
+    /// Ends a span with the code of the error of its call, if it has failed, has it exported where that is set, and logs it if it
+    /// was slow.
     #[cold]
     pub(crate) fn end_span(&self, span: SpanKey, error: Option<&'static str>) {
-        let limit_ms = self.node.settings.slow_call_ms;
-        let slow = self.node.spans.with(span, |span, elapsed, _| {
-            if span.finished.is_some() {
-                return None;
-            }
-            span.finished = Some(elapsed);
-            span.error = error.map(SmolStr::new_static);
-            let is_slow = limit_ms > 0 && elapsed >= Duration::from_millis(limit_ms);
-            is_slow.then(|| span.clone())
-        });
-        if let Some(Some(span)) = slow {
-            self.node.metrics.calls_slow.add(1);
-            if self.node.slow_calls.permits() {
-                self.log(Handle::NONE, slow_line(&span));
-            }
-        }
+        self.node.end_span(span, error, Some(self.index));
     }
 
     /// The answer to a post has come: ends its span, and returns the one that the sender's code belongs to.
@@ -168,9 +178,61 @@ impl<R: ?Sized> ShardCore<R> {
     }
 }
 
+impl NodeShared {
+    /// Begins the span of a request that came over HTTP and belongs to the trace of another system. `service` handles it.
+    pub(crate) fn begin_http_request(&self, tag: TraceTag, service: SmolStr, method: &str) -> SpanKey {
+        let key = self.spans.begin(NewSpan {
+            tag,
+            parent: SpanKey::NONE,
+            id: random_number().max(1),
+            end: SpanEnd::Callee,
+            node: Text::from(""),
+            service,
+            method: cut_method(method),
+            age: Duration::ZERO,
+        });
+        let _ = self
+            .spans
+            .with(key, |span, elapsed, _| span.started = Some(elapsed));
+        key
+    }
+
+    /// Ends a span; see [`ShardCore::end_span`]. `shard`: where its code ran, if it was a shard.
+    pub(crate) fn end_span(&self, span: SpanKey, error: Option<&'static str>, shard: Option<usize>) {
+        let limit_ms = self.settings.slow_call_ms;
+        let exported = self.finished_spans.as_ref();
+        let ended = self.spans.with(span, |span, elapsed, _| {
+            if span.finished.is_some() {
+                return None;
+            }
+            span.finished = Some(elapsed);
+            span.error = error.map(SmolStr::new_static);
+            let is_slow = limit_ms > 0 && elapsed >= Duration::from_millis(limit_ms);
+            (is_slow || exported.is_some()).then(|| (span.clone(), is_slow))
+        });
+        let Some(Some((span, is_slow))) = ended else {
+            return;
+        };
+        if is_slow {
+            self.metrics.calls_slow.add(1);
+            if self.slow_calls.permits() {
+                self.logger.log(Handle::NONE.0, slow_line(&span));
+            }
+        }
+        if let Some(exported) = exported
+            && !exported.push(FinishedSpan { span, shard })
+        {
+            self.metrics.spans_dropped.add(1);
+        }
+    }
+}
+
 /// The method that a message is for.
 fn method_of(payload: &Payload) -> SmolStr {
-    let text = payload.first_text().unwrap_or_default();
+    cut_method(payload.first_text().unwrap_or_default())
+}
+
+fn cut_method(text: &str) -> SmolStr {
     let end = text.floor_char_boundary(METHOD_BYTES_MAX.min(text.len()));
     SmolStr::from(text.get(..end).unwrap_or_default())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -15,8 +14,8 @@ use crate::api::cluster::Open;
 use crate::cluster::ClusterShared;
 use crate::config::{
     ACCEPTS_PER_SECOND_DEFAULT, Admin, CALL_TIMEOUT_MS_DEFAULT, CLIENTS_PER_SOURCE_DEFAULT, ClusterMap,
-    DOWN_AFTER_MS_DEFAULT, Discovery, LogFormat, LogLevel, LogSource, LogTime, NodeConfig, RestartConfig,
-    Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig, WhenDown,
+    DOWN_AFTER_MS_DEFAULT, Discovery, LogFormat, LogLevel, LogSource, LogTime, NodeConfig, Otlp,
+    RestartConfig, Runtime, STOP_TIMEOUT_MS_DEFAULT, Security, ServiceConfig, SupervisionConfig, WhenDown,
 };
 use crate::control::admin::{self, AdminParts, Profiler};
 use crate::core::clock::whole_milliseconds;
@@ -30,6 +29,7 @@ use crate::node::discovery;
 use crate::node::error::StartError;
 use crate::node::log_service::{self, STARTER};
 use crate::node::log_style::log_style;
+use crate::node::observers::{export_of_spans, listen_for_admin};
 use crate::node::running::Node;
 use crate::node::services::Services;
 use crate::node::status;
@@ -148,6 +148,7 @@ impl NodeBuilder {
                 trace_every: config.trace_one_in,
                 slow_call_ms: u64::from(config.slow_call_ms),
                 security: config.security,
+                otlp: config.otlp,
                 map_file: config.cluster,
                 listen,
                 environment: config.environment,
@@ -274,6 +275,12 @@ impl NodeBuilder {
         self
     }
 
+    /// Exports the spans of traced calls to a collector; see the chapter Tracing of the book.
+    pub fn otlp(mut self, collector: Otlp) -> NodeBuilder {
+        self.settings.otlp = Some(collector);
+        self
+    }
+
     /// What takes a flame graph of this process for the admin server: it gets the time, and returns an SVG, or the text of
     /// an error. It runs on a thread that may block, once at a time. Without it there are no profiles there.
     pub fn profiler(
@@ -349,7 +356,7 @@ impl NodeBuilder {
         let runtime = rt::Runtime::select(chosen)?;
         rt::prepare(runtime)?;
         let open_files_max = sys::raise_open_files_max()?;
-        let listener = self.listen_for_admin()?;
+        let listener = listen_for_admin(self.admin.clone(), self.file.as_deref())?;
         let logger = self.start_log()?;
         let mut injectors = Vec::with_capacity(self.threads);
         for _ in 0..self.threads {
@@ -407,7 +414,8 @@ impl NodeBuilder {
             };
             admin::task(parts, listener)
         });
-        let mut finding = discovery::start(&parts, self.discovery, self.map, admin)?;
+        let observers = admin.into_iter().chain(export_of_spans(&parts)).collect();
+        let mut finding = discovery::start(&parts, self.discovery, self.map, observers)?;
         node.control = finding.control.take();
         finding.wait_for_first_map();
         let file = self
@@ -477,27 +485,6 @@ impl NodeBuilder {
 mod assembly;
 
 impl NodeBuilder {
-    /// Opens the port of the admin server, so that one that is taken is an error of the start.
-    fn listen_for_admin(&self) -> Result<Option<(Admin, TcpListener)>, StartError> {
-        let Some(admin) = self.admin.clone() else {
-            return Ok(None);
-        };
-        let address = admin.address();
-        let listen = || -> io::Result<TcpListener> {
-            let listener = TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let listener = listen().map_err(|error| StartError::Service {
-            what: match &self.file {
-                Some(file) => format!("{}: admin", file.display()),
-                None => "admin".to_owned(),
-            },
-            error: Error::invalid(format!("cannot listen on {address}: {error}")),
-        })?;
-        Ok(Some((admin, listener)))
-    }
-
     /// Checks that the certificate is for the node's name, if it has both.
     fn check_certificate(&self) -> Result<(), StartError> {
         let name = &self.settings.name;

@@ -46,13 +46,13 @@ pub(super) fn own_map(map: &ClusterMap, discovery: &Discovery, name: &str) -> Cl
     map
 }
 
-/// Starts the control thread if the node has a source of its map, certificates, or an admin server. `map` is what the map file
-/// said.
+/// Starts the control thread if the node has a source of its map, certificates, or tasks that run until it has stopped, `last`.
+/// `map` is what the map file said.
 pub(super) fn start(
     parts: &Parts,
     discovery: Discovery,
     map: ClusterMap,
-    admin: Option<Task>,
+    last: Vec<Task>,
 ) -> io::Result<Finding> {
     let mut finding = Finding {
         control: None,
@@ -82,13 +82,13 @@ pub(super) fn start(
             dns::run(outlet, stop, source, grace_s)
         }));
     }
-    if tasks.is_empty() && admin.is_none() {
+    if tasks.is_empty() && last.is_empty() {
         return Ok(finding);
     }
     let outlet = Outlet::new(Arc::clone(&parts.node), |shard, discovered| {
         shard.cluster().apply_discovered(shard, discovered);
     });
-    finding.control = Some(ControlThread::start(outlet, tasks, admin.into_iter().collect())?);
+    finding.control = Some(ControlThread::start(outlet, tasks, last)?);
     Ok(finding)
 }
 

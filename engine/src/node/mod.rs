@@ -5,6 +5,7 @@ mod discovery;
 mod error;
 mod log_service;
 mod log_style;
+mod observers;
 mod running;
 mod services;
 mod status;

@@ -81,7 +81,7 @@ impl<S: Service> ServiceCell<S> {
     #[cold]
     fn deliver_traced(self: Rc<Self>, request: &mut Request) {
         let shard = Rc::clone(&self.caller.shard);
-        let span = shard.begin_handling(request.span, self.caller.handle);
+        let span = shard.begin_handling(request.span, self.caller.handle, &request.payload);
         let _entered = shard.tracing.enter(span);
         self.handle(request, span);
     }

@@ -34,6 +34,7 @@ pub(crate) mod target;
 mod task;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace_context;
 mod traits;
 pub(crate) mod watch;
 

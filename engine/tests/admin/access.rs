@@ -1,6 +1,9 @@
 //! Who gets an answer, and to what.
 
+use skyring::WantedSpans;
+
 use crate::http::{builder, get, request};
+use crate::node::{run, wait_until};
 
 const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -126,4 +129,42 @@ fn one_profile_is_taken_at_a_time() {
     assert_eq!(get(address, "/api/profile").status, 409);
     release.send(()).expect("the profiler waits");
     assert_eq!(first.join().expect("it ends"), 200);
+}
+
+#[test]
+fn a_request_of_who_may_ask_belongs_to_the_trace_of_its_header() {
+    const TRACEPARENT: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+    let (builder, address) = builder(1, Some(TOKEN));
+    let node = builder.start().expect("a node");
+    let authorization = format!("Authorization: Bearer {TOKEN}");
+    for (first, lines) in [
+        ("GET /healthz", &[TRACEPARENT][..]),
+        ("GET /metrics", &[TRACEPARENT]),
+        ("GET /metrics", &[TRACEPARENT, TRACEPARENT, &authorization]),
+        ("GET /healthz", &[TRACEPARENT, &authorization]),
+        ("GET /metrics?x=y", &[&authorization, TRACEPARENT]),
+    ] {
+        request(address, first, lines);
+    }
+    let mut spans = Vec::new();
+    wait_until("both requests have ended", || {
+        spans = run(
+            &node,
+            |caller| async move { caller.spans(WantedSpans::Trace(TRACE)) },
+        );
+        spans.iter().filter(|span| span.finished.is_some()).count() == 2
+    });
+    let seen: Vec<(&str, &str, u64)> = spans
+        .iter()
+        .map(|span| (&*span.service, &*span.method, span.parent))
+        .collect();
+    let parent = 0x00f0_67aa_0ba9_02b7;
+    assert_eq!(
+        seen,
+        [
+            ("admin", "GET /healthz", parent),
+            ("admin", "GET /metrics", parent)
+        ]
+    );
 }

@@ -5,19 +5,29 @@ mod node;
 #[path = "../common/start.rs"]
 mod start;
 
+#[cfg(feature = "otlp")]
+mod collector;
+#[cfg(feature = "otlp")]
+mod export;
 mod services;
 
 use std::time::Duration;
 
-use skyring::{Caller, ClusterMap, Error, Kind, Node, Payload, Span, SpanEnd, WantedSpans};
+use skyring::{Caller, ClusterMap, Error, Kind, Node, NodeBuilder, Payload, Span, SpanEnd, WantedSpans};
 
 use crate::node::{run, wait_until};
-use crate::services::{Echo, Front, Poster};
-use crate::start::start;
+use crate::services::{Echo, Front, Outgoing, Poster};
+use crate::start::{builder, start};
 
 /// A node that serves `@db`, and one that serves `@front`, which asks it.
 fn pair() -> (Node, Node) {
-    let (front, db) = (start(2), start(2));
+    pair_of(builder(2), builder(2))
+}
+
+/// The same of these.
+fn pair_of(front: NodeBuilder, db: NodeBuilder) -> (Node, Node) {
+    let started = |builder: NodeBuilder| builder.start().expect("a node starts on this machine");
+    let (front, db) = (started(front), started(db));
     let opened = run(&db, |caller| async move {
         let echo = caller.launch(|_| Echo).await?;
         caller.cluster().register("db", Some(echo))?;
@@ -199,4 +209,99 @@ fn messages_of_other_kinds_have_no_method() {
     assert!(answer.is_err());
     let trace = trace_of(&node, "");
     assert_eq!(spans_of(&node, trace, 2).len(), 2);
+}
+
+const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+const PARENT: u64 = 0x00f0_67aa_0ba9_02b7;
+const HEADER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[test]
+fn calls_of_a_server_of_http_belong_to_the_trace_of_its_request() {
+    let (front, db) = pair();
+    let client = front.client().traceparent(HEADER);
+    assert!(client.call("@front", &("now", "text")).wait().is_ok());
+    assert!(client.node("db").call("@db", &("echo", "text")).wait().is_ok());
+    let here = spans_of(&front, TRACE, 4);
+    let there = spans_of(&db, TRACE, 2);
+    let callers = here
+        .iter()
+        .filter(|span| span.parent == PARENT && span.end == SpanEnd::Caller);
+    let callers: Vec<&str> = callers.map(|span| span.service.as_str()).collect();
+    assert_eq!(callers, ["@front", "@db"], "{here:#?}");
+    assert!(
+        there
+            .iter()
+            .all(|span| here.iter().any(|other| other.id == span.parent)),
+        "{there:#?}"
+    );
+}
+
+#[test]
+fn a_header_that_is_invalid_or_not_sampled_traces_nothing() {
+    let (front, _db) = pair();
+    for header in [
+        "",
+        "00",
+        &HEADER.replace("-01", "-00"),
+        &HEADER.to_uppercase(),
+        &format!("{HEADER}-"),
+    ] {
+        let client = front.client().traceparent(header);
+        assert!(client.call("@front", &("now", "text")).wait().is_ok());
+        let header = header.to_owned();
+        run(&front, move |caller| async move {
+            let name = caller.within_trace(&header, "GET /", || caller.traceparent());
+            assert_eq!(name, None, "{header}");
+        });
+    }
+    assert_eq!(front.metrics().calls_traced.get(), 0);
+}
+
+#[test]
+fn what_a_service_does_for_a_request_over_http_belongs_to_the_trace_of_the_request() {
+    let node = start(2);
+    let method = "GET /a-path-that-is-longer-than-what-is-kept-of-the-name-of-a-method-in-a-span";
+    run(&node, move |caller| async move {
+        let echo = caller.launch(|_| Echo).await.expect("it launches");
+        let sent = caller.within_trace(HEADER, method, || caller.send(echo, &("echo", "text")));
+        assert_eq!(sent, Ok(()));
+        assert_eq!(caller.traceparent(), None, "the request has ended");
+    });
+    let spans = spans_of(&node, TRACE, 2);
+    let request = child(&spans, PARENT, SpanEnd::Callee);
+    assert_eq!(request.method, method[..64]);
+    assert_eq!(child(&spans, request.id, SpanEnd::Callee).method, "echo");
+}
+
+#[test]
+fn a_service_tells_the_header_of_the_requests_that_it_makes() {
+    let node = start(1);
+    let answer = run(&node, |caller| async move {
+        let outgoing = caller.launch(|_| Outgoing).await.expect("it launches");
+        let untraced = caller
+            .call(outgoing, &())
+            .await
+            .and_then(|answer| answer.unpack());
+        assert_eq!(untraced, Ok(String::new()));
+        let answer = caller.call(outgoing, &()).traced().await;
+        answer.and_then(|answer| answer.unpack::<String>())
+    });
+    let header = answer.expect("an answer");
+    let slowest = WantedSpans::Slowest { count: 10 };
+    let spans = run(&node, move |caller| async move { caller.spans(slowest) });
+    let handled = spans
+        .iter()
+        .find(|span| span.end == SpanEnd::Callee)
+        .expect("a span");
+    assert_eq!(
+        header,
+        format!("00-{:032x}-{:016x}-01", handled.trace, handled.id)
+    );
+    // Another node's client takes it up.
+    assert!(node.client().traceparent(&header).call(":1", &()).wait().is_err());
+    let under = |span: &Span| span.trace == handled.trace && span.parent == handled.id;
+    let spans = run(&node, move |caller| async move {
+        caller.spans(WantedSpans::Slowest { count: 10 })
+    });
+    assert!(spans.iter().any(under), "{spans:#?}");
 }

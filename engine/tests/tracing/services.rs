@@ -26,6 +26,15 @@ impl Service for Echo {
     }
 }
 
+/// Answers with the `traceparent` of a request over HTTP that it would make.
+pub(crate) struct Outgoing;
+
+impl Service for Outgoing {
+    fn handle(&mut self, context: &Context<Self>, _message: Message) -> Answer {
+        Answer::now(context.traceparent().unwrap_or_default().as_str())
+    }
+}
+
 /// Asks `@db` on the node `db`: at once, or after a pause.
 pub(crate) struct Front;
 

@@ -37,6 +37,7 @@ mod samples;
 mod service;
 mod shared_table;
 mod threads;
+mod trace;
 mod watch;
 
 use std::ffi::{OsStr, OsString};

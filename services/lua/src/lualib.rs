@@ -98,6 +98,7 @@ static MODULES: &[File] = &[
     file!("skynet.require_late", "lualib/skynet/require_late.lua", Library),
     file!("skynet.socket", "lualib/skynet/socket.lua", Library).deferred(),
     file!("skyring.c_modules", "lualib/skyring/c_modules.lua", Always),
+    file!("skyring.trace", "lualib/skyring/trace.lua", Always),
     file!("skynet.socketchannel", "lualib/skynet/socketchannel.lua", Library),
     file!("skynet.datacenter", "lualib/skynet/datacenter.lua", Always),
     file!("skynet.multicast", "lualib/skynet/multicast.lua", Always),

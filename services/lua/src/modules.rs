@@ -9,6 +9,7 @@ use crate::cluster;
 use crate::host::Host;
 use crate::library::{crypt, debugchannel, memory, netpack, socketdriver, stm};
 use crate::raw::state;
+use crate::trace;
 
 /// Creates the value of a module, once for each service that requires it.
 type Open = fn(&Lua, &Rc<Host>) -> mlua::Result<Value>;
@@ -34,6 +35,7 @@ const MODULES: &[(&str, Open)] = &[
     }),
     ("skynet.stm.core", stm::open),
     ("skyring.c_module", c_module::open),
+    ("skyring.trace.core", trace::open),
     ("skyring.shared", |lua, _| {
         state::shared_module(lua).map(Value::Table)
     }),

@@ -91,6 +91,14 @@ impl Framing {
         }
     }
 
+    /// Takes the header `traceparent` of the request that opened a websocket.
+    pub(super) fn take_traceparent(&mut self) -> Option<Box<str>> {
+        match self {
+            Framing::Length(_) => None,
+            Framing::WebSocket(socket) => socket.take_traceparent(),
+        }
+    }
+
     /// Whether packets can be written: the handshake, if there is one, is over.
     pub(super) fn is_open(&self) -> bool {
         match self {

@@ -94,6 +94,9 @@ pub struct GateSettings {
     pub when_full: WhenFull,
     /// Load balancers, whose connections begin with the client's address in the PROXY protocol, version 2.
     pub proxies: Vec<IpNet>,
+    /// Whether the event `open` of a websocket belongs to the trace in the W3C header `traceparent` of its request. Who may set
+    /// that header decides what the node traces.
+    pub trusts_traceparent: bool,
 }
 
 impl GateSettings {
@@ -114,6 +117,7 @@ impl GateSettings {
             waiting_bytes_max: GATE_WAITING_BYTES_DEFAULT,
             when_full: WhenFull::default(),
             proxies: Vec::new(),
+            trusts_traceparent: false,
         }
     }
 
@@ -173,6 +177,9 @@ fn parse(arguments: &str) -> Result<GateSettings, String> {
             "packet_bytes is at most {GATE_PACKET_BYTES_DEFAULT}, which is what two bytes of length can say"
         ));
     }
+    if settings.protocol == Protocol::Length && settings.trusts_traceparent {
+        return Err("traceparent is a header of websockets, which this gate does not have".to_owned());
+    }
     Ok(settings)
 }
 
@@ -222,6 +229,13 @@ fn set(settings: &mut GateSettings, name: &str, value: &str) -> Result<(), Strin
                 _ => return Err(format!("when_full is close or drop, not \"{value}\"")),
             }
         }
+        "traceparent" => {
+            settings.trusts_traceparent = match value {
+                "trust" => true,
+                "ignore" => false,
+                _ => return Err(format!("traceparent is trust or ignore, not \"{value}\"")),
+            }
+        }
         "proxies" => {
             let networks = value.split(',').map(|network| {
                 network
@@ -236,7 +250,7 @@ fn set(settings: &mut GateSettings, name: &str, value: &str) -> Result<(), Strin
         _ => {
             return Err(format!(
                 "there is no setting {name}; there are clients_per_address, handshake_ms, idle_ms, packet_bytes, \
-                 packets_per_second, bytes_per_second, waiting_bytes, when_full and proxies"
+                 packets_per_second, bytes_per_second, waiting_bytes, when_full, traceparent and proxies"
             ));
         }
     }
@@ -270,6 +284,8 @@ mod tests {
                 "packet_bytes is a number up to 16777216",
             ),
             ("127.0.0.1:80 .game when_full=wait", "close or drop"),
+            ("ws://127.0.0.1:80 .game traceparent=yes", "trust or ignore"),
+            ("127.0.0.1:80 .game traceparent=trust", "a header of websockets"),
             (
                 "127.0.0.1:80 .game proxies=10.0.0.0/33",
                 "\"10.0.0.0/33\" is no address or network",

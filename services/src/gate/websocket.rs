@@ -34,6 +34,8 @@ pub(super) struct WebSocket {
     context: Option<WebSocketContext>,
     /// The client has closed it with a code that a client may not send.
     is_close_wrong: bool,
+    /// The header of its request, until somebody takes it.
+    traceparent: Option<Box<str>>,
 }
 
 /// A stream in memory.
@@ -72,11 +74,17 @@ impl WebSocket {
             incoming: Incoming::default(),
             context: None,
             is_close_wrong: false,
+            traceparent: None,
         }
     }
 
     pub(super) fn feed(&mut self, bytes: Bytes) {
         self.incoming.feed(bytes);
+    }
+
+    /// Takes the header `traceparent` of the request that opened it.
+    pub(super) fn take_traceparent(&mut self) -> Option<Box<str>> {
+        self.traceparent.take()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -157,6 +165,11 @@ impl WebSocket {
         };
         write_response(&mut *output, &response)
             .map_err(|error| FramingError::Malformed(error.to_string()))?;
+        let mut headers = request.headers().get_all("traceparent").iter();
+        // One that stands there twice is invalid.
+        if let (Some(only), None) = (headers.next(), headers.next()) {
+            self.traceparent = only.to_str().ok().map(Box::from);
+        }
         let _ = self.incoming.take(bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)

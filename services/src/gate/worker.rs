@@ -126,7 +126,14 @@ impl Worker {
                 client.begin();
             }
             let address = client.address.to_string();
-            self.notify(context, id, &("open", id.0, address.as_str()));
+            let traceparent = client.framing.take_traceparent();
+            let open = || self.notify(context, id, &("open", id.0, address.as_str()));
+            match (traceparent, &self.settings.protocol) {
+                (Some(header), Protocol::WebSocket { path }) if self.settings.trusts_traceparent => {
+                    context.within_trace(&header, &format!("GET {path}"), open);
+                }
+                _ => open(),
+            }
         }
     }
 

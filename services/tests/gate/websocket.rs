@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use skyring::{SpanEnd, WantedSpans};
+use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::{Error, Message, WebSocket};
@@ -156,4 +158,45 @@ fn a_request_that_opens_no_websocket_is_refused_with_a_status() {
     client.write_all(b"GET /game HTTP/1.1\r\n").expect("it is taken");
     assert_eq!(read_to_end(&mut client), 0);
     running.await_counter("timed_out", 1);
+}
+
+#[test]
+fn the_begin_of_a_client_belongs_to_the_trace_of_its_request_where_that_is_trusted() {
+    const HEADER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+    for (settings, headers, spans_expected) in [
+        ("10 traceparent=trust", &[HEADER][..], 2),
+        ("10 traceparent=trust", &["00-4bf92f35", "none"], 0),
+        ("10 traceparent=trust", &[HEADER, HEADER], 0),
+        ("10", &[HEADER], 0),
+    ] {
+        let running = start_websocket(settings);
+        let url = format!("ws://127.0.0.1:{}/game", running.port);
+        let mut request = url.into_client_request().expect("a request");
+        for header in headers {
+            let header = header.parse().expect("a value");
+            request.headers_mut().append("traceparent", header);
+        }
+        let opened = tungstenite::client(request, running.connect());
+        let (mut socket, _) = opened.expect("a handshake");
+        running.await_event("open");
+        // A packet of its own is no part of the request.
+        socket.send(Message::text("hello")).expect("it is open");
+        assert_eq!(read(&mut socket).expect("an answer"), Message::text("hello"));
+        let spans = running
+            .node
+            .block_on(|caller| async move { caller.spans(WantedSpans::Trace(TRACE)) });
+        let spans = spans.expect("the node runs");
+        assert_eq!(spans.len(), spans_expected, "{settings} {headers:?} {spans:#?}");
+        if let [request, open] = spans.as_slice() {
+            assert_eq!(
+                (request.parent, &*request.method),
+                (0x00f0_67aa_0ba9_02b7, "GET /game")
+            );
+            assert_eq!(
+                (open.parent, &*open.method, open.end),
+                (request.id, "open", SpanEnd::Callee)
+            );
+        }
+    }
 }

@@ -35,6 +35,7 @@ A config is Lua that assigns values, with Skynet's keys (thread, logger, cluster
   when_down = \"wait\"               calls to a node that is down wait for it; \"fail\" = they fail at once
   stop_timeout_ms = 5000           how long a stop waits for the calls of peers in flight, and then for services
   slow_call_ms = 100               log calls that take longer, with their stages; 0 = none
+  otlp = \"http://127.0.0.1:4318\"   spans of traced calls to a collector, in a build with the feature otlp
   runtime = \"uring\"                what runs the shards: uring or glommio
   admin = \"127.0.0.1:8100\"         health, metrics and status over HTTP
   daemon = \"./skyring.pid\"         run in the background; the file has the process id

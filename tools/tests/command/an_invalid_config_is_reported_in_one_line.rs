@@ -54,6 +54,28 @@ fn invalid_lua() {
 }
 
 #[test]
+#[cfg(not(feature = "otlp"))]
+fn a_collector_of_spans_in_a_build_that_cannot_export_names_the_feature() {
+    assert_invalid(
+        "otlp = 'http://127.0.0.1:4318'",
+        &["config: otlp: ", "cargo build --release --features otlp"],
+    );
+}
+
+#[test]
+#[cfg(feature = "otlp")]
+fn a_collector_of_spans_that_cannot_be_one() {
+    assert_invalid(
+        "otlp = 'https://127.0.0.1:4318'",
+        &["config: otlp: ", "without TLS"],
+    );
+    assert_invalid(
+        "thread = 1 otlp = '127.0.0.1:4318'",
+        &["config: otlp: expected \"http://HOST:PORT\""],
+    );
+}
+
+#[test]
 fn a_setting_that_is_not_supported() {
     assert_invalid(
         "harbor = 1",

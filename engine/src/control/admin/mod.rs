@@ -15,6 +15,7 @@ mod process;
 mod routes;
 mod server;
 mod status;
+mod trace;
 
 use std::net::TcpListener;
 use std::rc::Rc;

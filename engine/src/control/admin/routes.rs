@@ -18,7 +18,8 @@ use super::collect::{Fresh, Shards, reports};
 use super::metrics::{self, KnownChannels};
 use super::server::Deadline;
 use super::status::Assembly;
-use super::{AdminParts, access, dashboard, probe};
+use super::{AdminParts, access, dashboard, probe, trace};
+use crate::core::spans::SpanKey;
 use crate::status::NodeStatus;
 
 /// The longest profile, in seconds.
@@ -177,7 +178,19 @@ pub(super) async fn respond(routes: &Routes, request: &Request<Incoming>, deadli
         refused.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         return refused;
     }
-    match path {
+    // Who has no token has the node keep nothing.
+    let span = match token.is_none_or(|token| access::has_token(request.headers(), token)) {
+        true => trace::begin(&routes.parts.node, request),
+        false => SpanKey::NONE,
+    };
+    let answer = page(routes, request, deadline).await;
+    trace::end(&routes.parts.node, span, answer.status());
+    answer
+}
+
+/// The page that a request may have.
+async fn page(routes: &Routes, request: &Request<Incoming>, deadline: &Deadline) -> Answer {
+    match request.uri().path() {
         "/healthz" => routes.health().await,
         "/readyz" => routes.readiness(),
         "/metrics" => routes.metrics().await,

@@ -7,14 +7,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -24,6 +21,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::wire;
 use crate::config::{Etcd, EtcdEndpoint, Password};
+use crate::control::http::{Connection, cause_of};
 
 /// How long connecting to etcd may take, with TLS and the authentication.
 pub(crate) const ETCD_CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -39,18 +37,11 @@ pub(crate) const ETCD_LINE_BYTES_MAX: usize = 4 << 20;
 
 /// A connection to etcd, for one request at a time.
 pub(crate) struct Client {
-    sender: SendRequest<Full<Bytes>>,
+    connection: Connection,
     host: String,
     /// The password and the token, which a server might send back in an error.
     secrets: Vec<Password>,
     token: Option<String>,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Client {
@@ -103,19 +94,11 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| cause_of(&error))?;
-        let driver = tokio::task::spawn_local(async move {
-            // What ends a connection is seen by the request on it.
-            let _ = connection.await;
-        });
         Ok(Client {
-            sender,
+            connection: Connection::over(stream).await?,
             host,
             secrets: Vec::new(),
             token: None,
-            driver,
         })
     }
 
@@ -129,9 +112,7 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(body.to_string())))
             .map_err(|error| error.to_string())?;
-        self.sender.ready().await.map_err(|error| cause_of(&error))?;
-        let response = self.sender.send_request(request).await;
-        response.map_err(|error| cause_of(&error))
+        self.connection.send(request).await
     }
 
     /// Makes a request, and returns the body of the answer.
@@ -174,15 +155,6 @@ impl Client {
             }
         }
     }
-}
-
-/// The innermost cause of an error, which says most.
-fn cause_of(error: &hyper::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// The lines of an answer without end.

@@ -8,6 +8,7 @@ use crate::config::ClusterMap;
 use crate::core::injector::Injector;
 use crate::core::jobs::Jobs;
 use crate::core::node::NodeShared;
+use crate::core::settings::Settings;
 use crate::error::Error;
 use crate::log::Logger;
 use crate::service::caller::Caller;
@@ -42,7 +43,12 @@ impl NodeBuilder {
         for notice in &self.notices {
             logger.log(0, notice);
         }
-        let node = NodeShared::new(injectors, self.settings, logger, Jobs::inline(), OPEN_FILES_MAX);
+        // Nothing would take them.
+        let settings = Settings {
+            otlp: None,
+            ..self.settings
+        };
+        let node = NodeShared::new(injectors, settings, logger, Jobs::inline(), OPEN_FILES_MAX);
         if let Some(on_failure) = self.on_failure {
             node.set_on_failure(on_failure);
         }

@@ -14,3 +14,4 @@ mod node;
 mod nodes;
 mod snax;
 mod support;
+mod traces;
