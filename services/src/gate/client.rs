@@ -57,7 +57,10 @@ impl Client {
         now: Instant,
     ) -> Client {
         Client {
-            framing: Framing::new(&settings.protocol, settings.packet_bytes_max),
+            framing: match settings.tls {
+                None => Framing::new(&settings.protocol, settings.packet_bytes_max),
+                Some(_) => Framing::Handshaking,
+            },
             preface: is_proxied.then(Box::default),
             address,
             place: None,
@@ -128,7 +131,11 @@ impl Client {
         if self.preface.is_some() {
             return Ok(None);
         }
-        let packet = self.framing.next(output)?;
+        let packet = match self.framing.next(output) {
+            // Packets may be anything; but a client that begins like this speaks TLS.
+            Err(FramingError::Tls) if self.has_begun => return Ok(None),
+            next => next?,
+        };
         if let Some(packet) = &packet {
             self.has_begun = true;
             self.is_text = packet.is_text;
@@ -137,6 +144,13 @@ impl Client {
             }
         }
         Ok(packet)
+    }
+
+    /// Its TLS handshake has ended.
+    pub(super) fn secure(&mut self, settings: &GateSettings) {
+        if let Framing::Handshaking = self.framing {
+            self.framing = Framing::new(&settings.protocol, settings.packet_bytes_max);
+        }
     }
 
     /// Whether it has sent its share.

@@ -24,6 +24,9 @@ pub(super) enum FramingError {
     /// It declared or sent a packet of more bytes than the limit.
     #[error("a packet of more than {0} bytes")]
     TooLarge(usize),
+    /// It speaks TLS, and the gate does not.
+    #[error("TLS, which this gate does not speak")]
+    Tls,
     /// It sent something else than the protocol allows.
     #[error("{0}")]
     Malformed(String),
@@ -32,6 +35,8 @@ pub(super) enum FramingError {
 /// The framing of one client.
 #[derive(Debug)]
 pub(super) enum Framing {
+    /// There are no packets yet: the TLS handshake has not ended.
+    Handshaking,
     Length(Length),
     WebSocket(Box<WebSocket>),
 }
@@ -50,6 +55,8 @@ impl Framing {
     /// Takes received bytes.
     pub(super) fn feed(&mut self, bytes: Bytes) {
         match self {
+            // Nothing comes before the end of the handshake.
+            Framing::Handshaking => {}
             Framing::Length(length) => length.feed(bytes),
             Framing::WebSocket(socket) => socket.feed(bytes),
         }
@@ -62,18 +69,30 @@ impl Framing {
     /// [`FramingError`]: nothing that follows is a packet.
     pub(super) fn next(&mut self, output: &mut Vec<u8>) -> Result<Option<Packet>, FramingError> {
         match self {
+            Framing::Handshaking => Ok(None),
             Framing::Length(length) => length.next(),
             Framing::WebSocket(socket) => socket.next(output),
         }
     }
 
-    /// Whether packets can be written: the handshake, if there is one, is over.
+    /// Whether packets can be written: all handshakes, if there are any, are over.
     pub(super) fn is_open(&self) -> bool {
         match self {
+            Framing::Handshaking => false,
             Framing::Length(_) => true,
             Framing::WebSocket(socket) => socket.is_open(),
         }
     }
+}
+
+/// Whether bytes are the beginning of TLS: a record with a whole `ClientHello`, whose lengths and version are right.
+pub(super) fn is_client_hello(bytes: &[u8]) -> bool {
+    // Type, version and length of the record; type and length of the message, which fills the record; and its version.
+    let Some(&[0x16, 3, 1..=4, high, low, 1, 0, high_within, low_within, 3, 3]) = bytes.first_chunk() else {
+        return false;
+    };
+    let within = usize::from(u16::from_be_bytes([high_within, low_within]));
+    usize::from(u16::from_be_bytes([high, low])) == within + 4
 }
 
 /// A packet as it is written to a client; `is_text` as in [`Packet`].

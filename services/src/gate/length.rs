@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::framing::{FramingError, Incoming, Packet};
+use super::framing::{FramingError, Incoming, Packet, is_client_hello};
 
 /// The framing of one client. A client that has declared a long packet takes only the memory of the bytes it has sent.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ impl Length {
             return Err(FramingError::TooLarge(self.packet_bytes_max));
         }
         if self.incoming.bytes().len() < 2 + length {
+            if is_client_hello(self.incoming.bytes()) {
+                return Err(FramingError::Tls);
+            }
             self.incoming.keep();
             return Ok(None);
         }
