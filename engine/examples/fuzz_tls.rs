@@ -9,10 +9,10 @@
 
 #[path = "../../codec/fuzz/entries/mod.rs"]
 pub mod entries;
-#[path = "../../codec/fuzz/search/mod.rs"]
-pub mod search;
 #[path = "../src/file_mark.rs"]
 mod file_mark;
+#[path = "../../codec/fuzz/search/mod.rs"]
+pub mod search;
 #[path = "../src/secret_file.rs"]
 mod secret_file;
 // The room is the engine's own, and compiled once more here: nothing outside the engine reaches it otherwise.

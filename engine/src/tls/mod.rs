@@ -21,6 +21,8 @@ mod shell;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod server_tests;
+#[cfg(test)]
 mod tests;
 
 pub use current::Tls;
