@@ -7,6 +7,8 @@
 
 #[path = "../../codec/fuzz/entries/mod.rs"]
 pub mod entries;
+#[path = "../src/file_mark.rs"]
+mod file_mark;
 #[path = "../fuzz/tls/mod.rs"]
 mod fuzzed;
 #[path = "../../codec/fuzz/search/mod.rs"]

@@ -47,6 +47,7 @@ pub mod config;
 mod control;
 mod core;
 mod error;
+mod file_mark;
 pub mod log;
 mod metrics;
 mod node;
@@ -99,7 +100,7 @@ pub use service::watch::Watch;
 pub use skyring_codec::seri;
 pub use skyring_macros::service;
 pub use socket::{SocketInfo, SocketSort, Sockets};
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Preface, ServerTls, ServerTlsCounts, ServerTlsFiles, Tls, TlsError, TlsFiles};
 
 /// The sources of cluster maps, for commands that read and edit them without a node.
 pub mod discovery {
@@ -150,6 +151,6 @@ pub mod limits {
         READ_AHEAD_BYTES_MAX, READ_AHEAD_TOTAL_BYTES_MAX, SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX,
         SOCKETS_MAX, WARNING_BYTES, WRITES_UNDER_WAY_BYTES_MAX,
     };
-    pub use crate::tls::{HANDSHAKE_BYTES_MAX, KEY_FILE_BYTES_MAX, SEALED_BYTES_MAX};
+    pub use crate::tls::{HANDSHAKE_BYTES_MAX, KEY_FILE_BYTES_MAX, PREFACE_BYTES_MAX, SEALED_BYTES_MAX};
     pub use skyring_codec::native::CHANNELS_MAX;
 }

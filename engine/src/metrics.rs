@@ -93,6 +93,8 @@ metrics! {
     connections_tls_too_long,
     /// Connections closed because their bytes were not those of TLS 1.3, or were changed.
     connections_tls_malformed,
+    /// Connections closed because their peer has no version or cipher of TLS in common with this node.
+    connections_tls_incompatible,
     /// Connections closed because their TLS handshake was not finished in time.
     connections_tls_late,
     /// Times that changed certificates were read and came into force.

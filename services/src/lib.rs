@@ -12,7 +12,7 @@ pub use echo::Echo;
 pub use gate::{
     GATE_CALLS_MAX, GATE_CLIENTS_MAX_DEFAULT, GATE_HANDSHAKE_MS_DEFAULT, GATE_PACKET_BYTES_DEFAULT,
     GATE_PACKET_BYTES_MAX, GATE_ROOMS_MAX, GATE_WAITING_BYTES_DEFAULT, GATE_WAITING_BYTES_MAX, Gate,
-    GateSettings, Protocol, Target, WhenFull,
+    GateSettings, GateTls, Protocol, Target, WhenFull,
 };
 pub use monitor::{Change, HISTORY_MAX, NodeMonitor, WATCHED_MAX};
 pub use simpledb::{ENTRIES_MAX, SimpleDb};

@@ -8,14 +8,17 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::framing::{Framing, Front, handshake, shaken};
 use super::plan::GateError;
+use super::tls::Secured;
 use crate::interrupt::Interrupt;
 use crate::latency::{histogram, nanoseconds};
 use crate::ring::sockets::{Event, Outbox, SOCKETS_MAX, Sockets};
@@ -54,6 +57,8 @@ pub(super) struct CrowdSettings {
     pub(super) path: String,
     /// Bytes of a body.
     pub(super) size: usize,
+    /// The TLS that they speak, if they do.
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 /// Where a client is.
@@ -67,6 +72,7 @@ enum Stage {
 
 struct Player {
     stage: Stage,
+    tls: Option<Secured>,
     /// The beginning of a packet.
     partial: Vec<u8>,
     sent: u32,
@@ -120,8 +126,18 @@ impl Table {
         self.body[4..8].copy_from_slice(&player.sent.to_le_bytes());
         self.body[8..16].copy_from_slice(&stamp.to_le_bytes());
         player.sent = player.sent.wrapping_add(1);
-        if player.stage != Stage::Ended {
-            self.framing.write(outbox.queue(index), &self.body);
+        if player.stage == Stage::Ended {
+            return;
+        }
+        match &mut player.tls {
+            None => self.framing.write(outbox.queue(index), &self.body),
+            Some(tls) => {
+                let (mut packet, mut sealed) = (Vec::new(), Vec::new());
+                self.framing.write(&mut packet, &self.body);
+                // More waits for the handshake than there may be: the answers are missing then.
+                let _ = tls.seal(&packet, &mut sealed);
+                put(outbox, index, &sealed);
+            }
         }
     }
 
@@ -157,6 +173,22 @@ impl Table {
         bytes: &[u8],
         answered: &mut impl FnMut(&mut Table, &mut Outbox, usize, Instant),
     ) -> io::Result<()> {
+        let Some(tls) = &mut self.players[index].tls else {
+            return self.receive_packets(outbox, index, bytes, answered);
+        };
+        let (mut said, mut answer) = (Vec::new(), Vec::new());
+        tls.open(bytes, &mut said, &mut answer)?;
+        put(outbox, index, &answer);
+        self.receive_packets(outbox, index, &said, answered)
+    }
+
+    fn receive_packets(
+        &mut self,
+        outbox: &mut Outbox,
+        index: usize,
+        bytes: &[u8],
+        answered: &mut impl FnMut(&mut Table, &mut Outbox, usize, Instant),
+    ) -> io::Result<()> {
         let mut kept = std::mem::take(&mut self.players[index].partial);
         let mut rest = bytes;
         if !kept.is_empty() {
@@ -185,12 +217,31 @@ impl Table {
         Ok(())
     }
 
+    /// Has a client that opens its connection say something beside packets.
+    fn say(&mut self, outbox: &mut Outbox, index: usize, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.players[index].tls {
+            None => put(outbox, index, bytes),
+            Some(tls) => {
+                let mut sealed = Vec::new();
+                tls.seal(bytes, &mut sealed)?;
+                put(outbox, index, &sealed);
+            }
+        }
+        Ok(())
+    }
+
     fn unanswered(&self) -> u64 {
         let unanswered = |player: &Player| match player.stage {
             Stage::Ended => 0,
             _ => u64::from(player.sent.wrapping_sub(player.received)),
         };
         self.players.iter().map(unanswered).sum()
+    }
+}
+
+fn put(outbox: &mut Outbox, index: usize, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        outbox.queue(index).extend_from_slice(bytes);
     }
 }
 
@@ -336,16 +387,15 @@ impl Crowd {
                 let is_websocket = self.settings.framing == Framing::WebSocket;
                 self.table.players.push(Player {
                     stage: if is_websocket { Stage::Shaking } else { Stage::Open },
+                    tls: self.settings.tls.as_ref().map(Secured::new).transpose()?,
                     partial: Vec::new(),
                     sent: 0,
                     received: 0,
                 });
                 match is_websocket {
                     true => self
-                        .sockets
-                        .outbox
-                        .queue(index)
-                        .extend_from_slice(request.as_bytes()),
+                        .table
+                        .say(&mut self.sockets.outbox, index, request.as_bytes())?,
                     false => self.table.send(&mut self.sockets.outbox, index, Instant::now()),
                 }
                 started += 1;

@@ -93,7 +93,9 @@ impl GatePlan {
         interrupt: &Interrupt,
     ) -> Result<Crowd, GateError> {
         let framing = match contender {
-            Contender::Gate | Contender::Target(_) if self.is_websocket => Framing::WebSocket,
+            Contender::Gate | Contender::TlsGate | Contender::Target(_) if self.is_websocket => {
+                Framing::WebSocket
+            }
             _ => Framing::Length,
         };
         let settings = CrowdSettings {
@@ -101,6 +103,7 @@ impl GatePlan {
             framing,
             path: self.path.clone(),
             size: self.size,
+            tls: server.tls().cloned(),
         };
         Ok(Crowd::new(settings, interrupt)?)
     }

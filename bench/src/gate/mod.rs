@@ -19,6 +19,7 @@ mod measure;
 mod plan;
 mod result;
 mod server;
+mod tls;
 
 pub use self::crowd::PACKET_BYTES_MIN;
 pub use self::hostile::{Attack, Attempts, HostilePair, HostileResult};

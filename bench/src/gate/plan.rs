@@ -13,6 +13,8 @@ use crate::supervisor::WaitError;
 pub enum Contender {
     /// The service `gate`, whose packets go to a keyed service in Rust.
     Gate,
+    /// The same with clients that speak TLS.
+    TlsGate,
     /// The gate in Lua with a watchdog and an agent for each shard, as in Skynet.
     LuaGate,
     /// A bare server on the same sort of ring, which sends back the bytes it receives.
@@ -26,6 +28,7 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Contender::Gate => "gate",
+            Contender::TlsGate => "gate-tls",
             Contender::LuaGate => "lua-gate",
             Contender::Floor => "floor",
             Contender::Target(_) => "target",

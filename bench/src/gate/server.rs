@@ -9,9 +9,11 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
 use skyring::config::NodeConfig;
 use skyring::{Kinds, NodeBuilder};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,6 +21,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::echo::gate_echo_kind;
 use super::floor;
 use super::plan::{Contender, GateError, GatePlan};
+use super::tls;
 use crate::cpu::{allowed_cpus, pin_to};
 use crate::interrupt::Interrupt;
 use crate::ports;
@@ -64,6 +67,8 @@ pub(super) struct Server {
     address: SocketAddr,
     /// Where its node listens for calls.
     cluster: Option<SocketAddr>,
+    /// The settings of its clients, if they speak TLS.
+    tls: Option<Arc<ClientConfig>>,
     _folder: Option<TempDir>,
 }
 
@@ -80,6 +85,7 @@ impl Server {
                 process: None,
                 address,
                 cluster: None,
+                tls: None,
                 _folder: None,
             });
         }
@@ -89,7 +95,17 @@ impl Server {
         let (kind, argument) = match contender {
             Contender::LuaGate => ("lua", write_lua(folder.path(), plan, address)?),
             Contender::Floor => ("floor", address.port().to_string()),
-            _ => ("node", write_native(folder.path(), plan, address, cluster)?),
+            contender => {
+                let is_tls = contender == Contender::TlsGate;
+                (
+                    "node",
+                    write_native(folder.path(), plan, address, cluster, is_tls)?,
+                )
+            }
+        };
+        let tls = match contender {
+            Contender::TlsGate => Some(tls::client_config(folder.path())?),
+            _ => None,
         };
         let mut command = Command::new(std::env::current_exe()?);
         // The thread that starts it is pinned to the processor of the clients.
@@ -105,6 +121,7 @@ impl Server {
             process: Some(process),
             address,
             cluster: (kind == "node").then_some(cluster),
+            tls,
             _folder: Some(folder),
         })
     }
@@ -112,6 +129,11 @@ impl Server {
     /// Where it accepts clients.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The settings of its clients, if they speak TLS.
+    pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
     }
 
     /// Where the gate's node listens for calls.
@@ -130,15 +152,27 @@ fn write_native(
     plan: &GatePlan,
     address: SocketAddr,
     cluster: SocketAddr,
+    is_tls: bool,
 ) -> io::Result<String> {
     fs::write(folder.join("map.lua"), format!("{NODE} = \"{cluster}\"\n"))?;
-    let scheme = if plan.is_websocket { "ws://" } else { "" };
+    let scheme = match (plan.is_websocket, is_tls) {
+        (false, false) => "",
+        (false, true) => "tls://",
+        (true, false) => "ws://",
+        (true, true) => "wss://",
+    };
+    let mut settings = plan.settings.clone();
+    if is_tls {
+        tls::write_certificate(folder)?;
+        let certificate = format!(" certificate={} key={}", tls::CERTIFICATE, tls::KEY);
+        settings.push_str(&certificate);
+    }
     let path = if plan.is_websocket { plan.path.as_str() } else { "" };
     let clients = plan.clients + FURTHER_CLIENTS;
     let config = format!(
         "thread = {}\nharbor = 0\ncluster = \"map.lua\"\nopen = \"{NODE}\"\n\
          services = {{ echo = \"keyed gate-echo\", {GATE} = \"gate {scheme}{address}{path} @echo {clients} {}\" }}\n",
-        plan.threads, plan.settings
+        plan.threads, settings
     );
     fs::write(folder.join("config.lua"), config)?;
     Ok("config.lua".to_owned())

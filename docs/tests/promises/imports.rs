@@ -35,7 +35,7 @@ fn floors(source: &str) -> &'static [&'static [&'static str]] {
             &["rt"],
             &["log", "config", "metrics", "error", "status"],
             &["tls"],
-            &["secret_file"],
+            &["secret_file", "file_mark"],
         ],
         "codec/src" => &[
             &["lib"],

@@ -1,8 +1,11 @@
 //! The files for Prometheus and Grafana: their form, and that each metric in them is one that a node has.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -46,15 +49,35 @@ fn metrics_in(expression: &str) -> Vec<&str> {
         .collect()
 }
 
+/// Makes a certificate in a folder; returns the settings of a gate with it.
+fn certificate(folder: &Path) -> String {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["gate".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let [certificate_file, key_file] = ["gate.pem", "gate.key"].map(|name| folder.join(name));
+    fs::write(&certificate_file, certificate.pem()).expect("it is writable");
+    fs::write(&key_file, key.serialize_pem()).expect("it is writable");
+    fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    format!(
+        "certificate={} key={}",
+        certificate_file.display(),
+        key_file.display()
+    )
+}
+
 /// The families of a node with a gate, with what they consist of.
 fn families() -> BTreeSet<String> {
     let free = || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let (admin, gate): (SocketAddr, SocketAddr) = (free().expect("a port"), free().expect("a port"));
+    let folder = tempfile::tempdir().expect("a folder");
     let node = Node::builder()
         .map(ClusterMap::new())
         .log_to(Destination::File("/dev/null".into()))
         .kinds(skyring_services::kinds())
-        .first_service(&format!("gate {gate} .nobody"))
+        .first_service(&format!(
+            "gate tls://{gate} .nobody {}",
+            certificate(folder.path())
+        ))
         .admin(Admin::new(admin, None).expect("an address of this machine"))
         .start()
         .expect("a node");

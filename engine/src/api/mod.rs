@@ -1,5 +1,6 @@
 //! The operations of a [`Caller`](crate::Caller) on the cluster and on sockets.
 
+mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod node_service;
 mod proxy;

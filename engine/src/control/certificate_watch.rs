@@ -4,12 +4,11 @@
 //! They are looked at as a map file is. Invariant: files that cannot be used change nothing, and are reported once, not
 //! at each look.
 
-use std::path::Path;
-
 use tokio::sync::watch;
 
-use super::file_watch::{LOOK_PERIOD, Mark, mark};
+use super::file_watch::LOOK_PERIOD;
 use crate::control::Outlet;
+use crate::file_mark::mark;
 use crate::tls::Tls;
 
 /// Looks in a day.
@@ -17,7 +16,7 @@ const LOOKS_PER_DAY: u64 = 24 * 60 * 60 * 1_000 / LOOK_PERIOD.as_millis() as u64
 
 /// Watches the files until the node stops.
 pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, tls: Tls) {
-    let marks = |tls: &Tls| tls.files().all().map(mark_of);
+    let marks = |tls: &Tls| tls.files().all().map(mark);
     let (mut seen, mut read) = (marks(&tls), None);
     let mut looks = 0u64;
     loop {
@@ -46,8 +45,4 @@ pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, tls: 
         };
         (seen, read) = looked;
     }
-}
-
-fn mark_of(file: &Path) -> Mark {
-    mark(file)
 }

@@ -5,9 +5,7 @@
 //! next, so that a file is seldom read while it is written. Invariants: a file that cannot be used changes nothing, and
 //! is reported once, not at each look; what is applied is what [`ClusterMap::load`] of the file gives.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,6 +13,7 @@ use tokio::sync::watch;
 use crate::config::{ClusterMap, ConfigError};
 use crate::control::Outlet;
 use crate::core::discovered::Discovered;
+use crate::file_mark::{Mark, mark};
 
 /// The time between two looks.
 pub(super) const LOOK_PERIOD: Duration = Duration::from_millis(200);
@@ -22,9 +21,6 @@ pub(super) const LOOK_PERIOD: Duration = Duration::from_millis(200);
 /// Looks after which a map that cannot be used is read again although its files look the same: what it includes may
 /// have appeared.
 const LOOKS_PER_RETRY: u32 = 5;
-
-/// What tells one version of a file from the next; `None` where there is no file.
-pub(super) type Mark = Option<[i128; 6]>;
 
 /// What a look has found.
 #[derive(Debug, PartialEq)]
@@ -116,19 +112,6 @@ impl Watched {
     }
 }
 
-/// The mark of a file now.
-pub(super) fn mark(file: &Path) -> Mark {
-    let found = fs::metadata(file).ok()?;
-    let times = [
-        (found.mtime(), found.mtime_nsec()),
-        (found.ctime(), found.ctime_nsec()),
-    ];
-    let [modified, changed] =
-        times.map(|(seconds, nanoseconds)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds));
-    let [device, inode, bytes] = [found.dev(), found.ino(), found.len()].map(i128::from);
-    Some([device, inode, bytes, modified, changed, i128::from(found.mode())])
-}
-
 /// Watches a map file until the node stops. `map` is what it said when it was loaded.
 pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, file: PathBuf, map: ClusterMap) {
     let name = file.display().to_string();
@@ -172,6 +155,8 @@ pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, file:
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     struct Fixture {

@@ -33,6 +33,12 @@ pub(crate) trait LinkIo {
     fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
     /// Removes bytes that were written.
     fn transmitted(&mut self, count: usize);
+    /// Removes bytes that the shell has taken. Those of the output that still wait in it are told later.
+    fn sealed(&mut self, count: usize) {
+        self.transmitted(count);
+    }
+    /// Counts bytes as written that the shell had taken. For links that count what waits.
+    fn sealed_written(&mut self, _count: usize) {}
     /// Records a sign of life that [`LinkIo::receive`] does not see: the peer accepted bytes after a pause, or its
     /// bytes were read into [`LinkIo::room`]. For links that watch their peer.
     fn note_progress(&mut self) {}
@@ -112,6 +118,35 @@ impl<L: LinkIo + 'static> Connection<L> {
         self.shell.borrow_mut().take();
         self.blocked_since.set(None);
         self.write_error.borrow_mut().take()
+    }
+
+    /// Why a write failed, if one did.
+    pub(crate) fn write_error(&self) -> Option<Text> {
+        self.write_error.borrow_mut().take()
+    }
+
+    /// Has the bytes of the stream pass through this shell; nothing of it was read or written yet.
+    pub(crate) fn set_shell(&self, shell: Box<Shell>) {
+        *self.shell.borrow_mut() = Some(shell);
+    }
+
+    /// Whether bytes pass through a shell.
+    #[inline]
+    pub(crate) fn has_shell(&self) -> bool {
+        self.shell.borrow().is_some()
+    }
+
+    /// What the shell tells; `None` without one.
+    pub(crate) fn ask_shell<T>(&self, ask: impl FnOnce(&Shell) -> T) -> Option<T> {
+        self.shell.borrow().as_deref().map(ask)
+    }
+
+    /// Has the shell say that nothing follows, as far as the socket accepts that at once.
+    pub(crate) fn say_goodbye(self: &Rc<Self>) {
+        if let Some(shell) = &mut *self.shell.borrow_mut() {
+            shell.say_goodbye();
+        }
+        self.write_now();
     }
 
     /// Releases the stream without ending its connection, which another owner continues with the shell.
@@ -328,30 +363,44 @@ impl<L: LinkIo + 'static> Connection<L> {
     /// Takes bytes of the socket through the shell into the link. What the shell answers is written at the end of the
     /// turn.
     fn open(self: &Rc<Self>, chunk: &[u8], shard: &Rc<ShardCore>) -> Result<(), ReadError> {
+        let mut chunk = chunk;
+        while let Some(opened) = self.open_some(&mut chunk, shard)? {
+            self.link.borrow_mut().receive(opened);
+        }
+        Ok(())
+    }
+
+    /// Takes bytes of the socket through the shell, and returns some of what they say; `None` when that is all.
+    ///
+    /// # Errors
+    /// [`ReadError::Tls`], after what was said before it.
+    pub(crate) fn open_some(
+        self: &Rc<Self>,
+        chunk: &mut &[u8],
+        shard: &Rc<ShardCore>,
+    ) -> Result<Option<Bytes>, ReadError> {
         let mut shell = self.shell.borrow_mut();
         let Some(shell) = shell.as_mut() else {
-            return Ok(());
+            return Ok(None);
         };
         let was_handshaking = shell.is_handshaking();
-        let mut chunk = chunk;
         let mut is_done = false;
-        while !is_done {
+        let mut opened = Bytes::new();
+        while opened.is_empty() && !is_done {
             // Payloads are slices of the read buffer, as without TLS.
-            let opened = shard.read_buffer.fill(|out, bytes_max| {
-                is_done = shell.open(&mut chunk, out, bytes_max);
+            opened = shard.read_buffer.fill(|out, bytes_max| {
+                is_done = shell.open(chunk, out, bytes_max);
                 Ok::<_, ReadError>(out.len())
             })?;
-            if !opened.is_empty() {
-                self.link.borrow_mut().receive(opened);
-            }
         }
         // The end of the handshake lets the link's output go.
         if shell.has_output() || was_handshaking && shell.is_open() {
             self.flush_later(shard);
         }
         match shell.fault() {
+            _ if !opened.is_empty() => Ok(Some(opened)),
             Some(fault) => Err(ReadError::Tls(fault.clone())),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 
@@ -371,7 +420,7 @@ impl<L: LinkIo + 'static> Connection<L> {
             if sealed == 0 {
                 return true;
             }
-            link.transmitted(sealed);
+            link.sealed(sealed);
         }
     }
 
@@ -420,7 +469,7 @@ impl<L: LinkIo + 'static> Writer for Connection<L> {
             self.writes.set(self.writes.get() + 1);
             let mut link = self.link.borrow_mut();
             match &mut *self.shell.borrow_mut() {
-                Some(shell) => shell.wrote(bytes),
+                Some(shell) => link.sealed_written(shell.wrote(bytes)),
                 None => link.transmitted(bytes),
             }
             if was_full {

@@ -17,6 +17,7 @@ use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;
 use crate::error::Error;
 use crate::rt;
+use crate::tls::{Preface, ServerTls};
 
 /// The sockets of a service. No method waits: results arrive as events at
 /// [`Service::socket`](crate::Service::socket).
@@ -199,6 +200,39 @@ impl Sockets {
     pub fn start_spread(&self, listener: SocketId, keyed: Handle) -> Result<(), Error> {
         self.shard.sockets().add_owner(self.owner);
         self.command(listener, Action::StartSpread(keyed))
+    }
+
+    /// Starts to read an accepted connection as that of a client with TLS, and makes this service its owner. The client has
+    /// `preface` before TLS, if that is given: it arrives as [`SocketNews::Data`] of its own.
+    /// [`SocketNews::Opened`] follows when the handshake has ended; before that nothing of the client arrives, and what is
+    /// written to it waits. [`SocketNews::Failed`] says why it has not ended well, or that the connection was cut off later;
+    /// [`ServerTls::counts`] counts both. How long the handshake may take is the service's to decide.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no connection that has not begun, as far as this shard can tell.
+    ///
+    /// [`SocketNews::Data`]: crate::SocketNews::Data
+    /// [`SocketNews::Opened`]: crate::SocketNews::Opened
+    /// [`SocketNews::Failed`]: crate::SocketNews::Failed
+    pub fn start_tls(
+        &self,
+        socket: SocketId,
+        tls: &ServerTls,
+        preface: Option<Preface>,
+    ) -> Result<(), Error> {
+        self.shard.sockets().add_owner(self.owner);
+        self.command(socket, Action::StartTls(tls.clone(), preface))
+    }
+
+    /// The DNS names in the certificate of the client of a connection of this shard; none where it has shown none.
+    pub fn peer_names(&self, socket: SocketId) -> Vec<String> {
+        match self.shard.sockets().get(socket).as_deref() {
+            Some(Socket {
+                part: Part::Stream(part),
+                ..
+            }) => part.connection.peer_names().unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 
     /// The bytes that wait to be written to a connection of this shard; `None` for any other socket.

@@ -8,13 +8,14 @@ use bytes::Bytes;
 
 use super::state::{Closing, Part};
 use super::table::SocketShard;
-use super::{datagram, shard_of_socket};
+use super::{datagram, secure, shard_of_socket};
 use crate::core::ShardCore;
 use crate::core::envelope::Envelope;
 use crate::core::handle::Handle;
 use crate::core::router::Job;
 use crate::core::socket_event::{Delivery, EVENT_OVERHEAD_BYTES, SocketEvent, SocketId, SocketNews};
 use crate::error::Error;
+use crate::tls::{Preface, ServerTls};
 
 /// Bytes that the services of one shard may have written to sockets of other shards that have not accepted them; past
 /// it a write is refused.
@@ -27,6 +28,8 @@ pub(super) enum Action {
     Start,
     /// The same for a listener, whose connections go to the instances of this keyed service.
     StartSpread(Handle),
+    /// Read it as that of a client with TLS, which may begin with something else.
+    StartTls(ServerTls, Option<Preface>),
     /// Stop reading it.
     Pause,
     Close,
@@ -105,7 +108,7 @@ impl ShardCore {
     fn execute(self: &Rc<Self>, command: Command) -> Result<(), Error> {
         let Some(socket) = self.sockets().get(command.socket) else {
             return match command.action {
-                Action::Start | Action::StartSpread(_) => {
+                Action::Start | Action::StartSpread(_) | Action::StartTls(..) => {
                     let cause = "invalid socket".into();
                     let news = SocketNews::Failed { cause };
                     self.notify_owner(command.sender, command.socket, news, 0);
@@ -125,6 +128,8 @@ impl ShardCore {
                     socket.set_owner(command.sender);
                     socket.set_started(true);
                     let (address, port) = match &socket.part {
+                        // It is told when the handshake ends.
+                        Part::Stream(part) if part.connection.is_handshaking() => return Ok(()),
                         Part::Stream(part) => part.address(),
                         _ => ("start".into(), 0),
                     };
@@ -132,6 +137,7 @@ impl ShardCore {
                 }
                 Ok(())
             }
+            Action::StartTls(tls, preface) => secure::start(&socket, command.sender, &tls, preface),
             Action::Pause => {
                 socket.set_started(false);
                 Ok(())

@@ -107,6 +107,22 @@ impl Output {
         self.written
     }
 
+    /// Removes bytes from the front.
+    fn remove(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let Some(mut chunk) = self.next() else {
+                return;
+            };
+            if chunk.len() > left {
+                chunk.advance(left);
+                self.chunks.push_front(chunk);
+                return;
+            }
+            left -= chunk.len();
+        }
+    }
+
     fn next(&mut self) -> Option<Bytes> {
         if let Some(chunk) = self.chunks.pop_front() {
             return Some(chunk);
@@ -148,18 +164,20 @@ impl LinkIo for Output {
         self.waiting -= count;
         self.written += count as u64;
         self.total.set(self.total.get() - count);
-        let mut left = count;
-        while left > 0 {
-            let Some(mut chunk) = self.next() else {
-                return;
-            };
-            if chunk.len() > left {
-                chunk.advance(left);
-                self.chunks.push_front(chunk);
-                return;
-            }
-            left -= chunk.len();
-        }
+        self.remove(count);
+    }
+
+    // What is sealed waits as before, until it is written.
+    fn sealed(&mut self, count: usize) {
+        self.remove(count);
+    }
+
+    fn sealed_written(&mut self, count: usize) {
+        // The output of a connection that was cut has begun anew.
+        let count = count.min(self.waiting);
+        self.waiting -= count;
+        self.written += count as u64;
+        self.total.set(self.total.get() - count);
     }
 }
 
@@ -229,6 +247,21 @@ mod tests {
         output.push_copied(&[b"one"]);
         output.push_copied(&[&huge]);
         assert_eq!(pending(&output), [b"one", &huge[..]].concat());
+    }
+
+    #[test]
+    fn what_is_sealed_waits_until_it_is_written() {
+        let total = Rc::new(Cell::new(0));
+        let mut output = Output::new(Rc::clone(&total));
+        output.push(Bytes::from_static(b"12345"), false);
+        output.sealed(3);
+        assert_eq!(pending(&output), b"45");
+        assert_eq!((output.waiting(), total.get(), output.written()), (5, 5, 0));
+        output.sealed_written(3);
+        assert_eq!((output.waiting(), total.get(), output.written()), (2, 2, 3));
+        output.sealed(2);
+        drop(output);
+        assert_eq!(total.get(), 0);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod delivery;
 mod input;
 mod link;
 mod listener;
+mod secure;
 mod state;
 mod stream;
 mod table;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::link::Output;
+use super::secure;
 use super::state::{Closing, Part, Socket};
 use super::{SOCKET_OUT_BYTES_MAX, SOCKET_OUT_TOTAL_BYTES_MAX, WARNING_BYTES};
 use crate::core::ShardCore;
@@ -39,7 +40,7 @@ const COPIED_READ_BYTES_MAX: usize = 16 << 10;
 
 /// The state that only a TCP connection has.
 pub(super) struct StreamPart {
-    connection: Rc<Connection<Output>>,
+    pub(super) connection: Rc<Connection<Output>>,
     /// The peer.
     peer: Cell<Option<SocketAddr>>,
     /// Shut down for writing once everything is written.
@@ -162,6 +163,8 @@ pub(super) enum Origin {
 enum End {
     /// This side closed it.
     Closed,
+    /// This side ended it, because the peer does not read.
+    Cut(Text),
     Failed(Text),
 }
 
@@ -172,12 +175,14 @@ pub(super) async fn run(shard: Rc<ShardCore>, socket: Rc<Socket>, origin: Origin
         Ok(stream) => serve(&shard, &socket, part, stream).await,
         Err(end) => end,
     };
+    let by_peer = matches!(end, End::Failed(_));
+    part.connection.ask_shell(|shell| shell.count_end(by_peer));
     part.connection.detach();
     socket.notify(
         &shard,
         match end {
             End::Closed => SocketNews::Closed,
-            End::Failed(cause) => SocketNews::Failed { cause },
+            End::Cut(cause) | End::Failed(cause) => SocketNews::Failed { cause },
         },
     );
     shard.sockets().remove(socket.id);
@@ -207,8 +212,11 @@ async fn begin(
     part.peer.set(Some(peer));
     socket.stats.set_address(peer);
     let stream = Rc::new(stream);
-    part.connection.attach(Rc::clone(&stream), None);
-    if socket.is_started() {
+    // The service may have started TLS before.
+    let shell = part.connection.forget();
+    let is_plain = shell.is_none();
+    part.connection.attach(Rc::clone(&stream), shell);
+    if socket.is_started() && is_plain {
         let (address, port) = part.address();
         socket.notify(shard, SocketNews::Opened { address, port });
     }
@@ -245,7 +253,8 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
         let is_written = part.is_written();
         match socket.closing() {
             Closing::No => {}
-            Closing::AfterWrites if !is_written && connection.is_open() => {
+            // Nothing can be written before the end of a handshake.
+            Closing::AfterWrites if !is_written && connection.is_open() && !connection.is_handshaking() => {
                 // In a place of its own, as the connecting.
                 if Box::pin(timeout(LINGER_TIME_MAX, written_out(part)))
                     .await
@@ -253,12 +262,19 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
                 {
                     shard.node.metrics.sockets_overflowed.add(1);
                 }
-                return close(&stream);
+                return close(part, &stream);
             }
-            Closing::AfterWrites | Closing::AtOnce => return close(&stream),
+            Closing::AfterWrites => return close(part, &stream),
+            Closing::AtOnce => {
+                end(&stream);
+                return End::Closed;
+            }
         }
         if !connection.is_open() {
-            let cause = part.cut.borrow_mut().take().or_else(|| connection.detach());
+            if let Some(cause) = part.cut.borrow_mut().take() {
+                return End::Cut(cause);
+            }
+            let cause = connection.write_error();
             return End::Failed(cause.unwrap_or_else(|| "the connection broke".into()));
         }
         if is_written {
@@ -268,6 +284,7 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
             }
             if part.finishing.get() && !is_finished {
                 is_finished = true;
+                say_goodbye(part);
                 stream.finish();
             }
         }
@@ -287,18 +304,25 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
                 is_at_end = true;
                 // A write that failed ends the stream too; the next iteration reports it.
                 if connection.is_open() && socket.closing() == Closing::No {
+                    if let Some(cause) = secure::cause_of_end(connection) {
+                        return End::Failed(cause);
+                    }
                     socket.notify(shard, SocketNews::Closed);
                 }
             }
             Ok(chunk) => {
                 socket.stats.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                let must_copy = chunk.len() <= COPIED_READ_BYTES_MAX || shard.read_buffer.is_scarce();
-                let chunk = if must_copy {
-                    Bytes::copy_from_slice(&chunk)
+                if connection.has_shell() {
+                    match secure::receive(shard, socket, part, &chunk) {
+                        Ok(has_goodbye) => is_at_end = has_goodbye,
+                        Err(cause) => {
+                            end(&stream);
+                            return End::Failed(cause);
+                        }
+                    }
                 } else {
-                    chunk
-                };
-                socket.notify(shard, SocketNews::Data(chunk));
+                    deliver(shard, socket, chunk);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -321,12 +345,37 @@ async fn written_out(part: &StreamPart) {
     }
 }
 
-/// Ends a connection that this side has closed. First discards the bytes that the peer has sent meanwhile: otherwise
-/// the kernel would reset the connection, and the peer could lose bytes that it has not read yet.
-fn close(stream: &Stream) -> End {
+/// Gives received bytes to the owner.
+#[inline]
+pub(super) fn deliver(shard: &Rc<ShardCore>, socket: &Socket, chunk: Bytes) {
+    let must_copy = chunk.len() <= COPIED_READ_BYTES_MAX || shard.read_buffer.is_scarce();
+    let chunk = if must_copy {
+        Bytes::copy_from_slice(&chunk)
+    } else {
+        chunk
+    };
+    socket.notify(shard, SocketNews::Data(chunk));
+}
+
+/// Ends a connection that this side has closed.
+fn close(part: &StreamPart, stream: &Stream) -> End {
+    say_goodbye(part);
+    end(stream);
+    End::Closed
+}
+
+/// Says within TLS that nothing follows.
+fn say_goodbye(part: &StreamPart) {
+    if part.connection.has_shell() {
+        part.connection.say_goodbye();
+    }
+}
+
+/// Ends a connection. First discards the bytes that the peer has sent meanwhile: otherwise the kernel would reset the
+/// connection, and the peer could lose bytes that it has not read yet.
+fn end(stream: &Stream) {
     stream.finish();
     stream.discard();
-    End::Closed
 }
 
 enum Woken {

@@ -10,7 +10,7 @@ use super::files::{TlsError, TlsFiles};
 use super::identity::{Identity, provider};
 
 /// A certificate that expires within so many days is worth a warning.
-const EXPIRY_WARNING_DAYS: u64 = 30;
+pub(super) const EXPIRY_WARNING_DAYS: u64 = 30;
 
 const DAY_S: u64 = 24 * 60 * 60;
 
@@ -75,7 +75,7 @@ impl Tls {
     /// For how many whole days other nodes will accept the certificate; `None` where they do not, or it cannot be told.
     pub fn days_left(&self) -> Option<u64> {
         match self.identity().judge_own() {
-            (Ok(()), Some(expires_s)) => Some(days_until(expires_s)),
+            (Ok(()), Some(expires_s)) => Some(days_until(expires_s).unwrap_or(0)),
             _ => None,
         }
     }
@@ -89,7 +89,7 @@ impl Tls {
                 "tls.certificate: {file}: other nodes will refuse this node: it has {fault}"
             )];
         }
-        match expires.map(days_until) {
+        match expires.map(|expires_s| days_until(expires_s).unwrap_or(0)) {
             Some(0) => vec![format!("tls.certificate: {file}: expires in less than a day")],
             Some(days) if days < EXPIRY_WARNING_DAYS => {
                 vec![format!("tls.certificate: {file}: expires in {days} days")]
@@ -104,10 +104,11 @@ impl Tls {
     }
 }
 
-/// Whole days from now until a time in seconds since 1970.
-fn days_until(time_s: u64) -> u64 {
+/// Whole days from now until a time in seconds since 1970; `None` when that has passed.
+pub(super) fn days_until(time_s: u64) -> Option<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    time_s.saturating_sub(now.map_or(0, |now| now.as_secs())) / DAY_S
+    let left = time_s.checked_sub(now.map_or(0, |now| now.as_secs()));
+    left.map(|seconds| seconds / DAY_S)
 }
 
 impl fmt::Debug for Tls {

@@ -33,10 +33,12 @@ pub(crate) enum TlsReason {
     Malformed,
     /// The peer's bytes are no TLS at all.
     NotTls,
+    /// The peer has no version or cipher of TLS in common with this end.
+    Incompatible,
 }
 
 /// All kinds.
-pub(crate) const TLS_REASONS: [TlsReason; 10] = [
+pub(crate) const TLS_REASONS: [TlsReason; 11] = [
     TlsReason::NoCertificate,
     TlsReason::Expired,
     TlsReason::NotYetValid,
@@ -47,6 +49,7 @@ pub(crate) const TLS_REASONS: [TlsReason; 10] = [
     TlsReason::TooLong,
     TlsReason::Malformed,
     TlsReason::NotTls,
+    TlsReason::Incompatible,
 ];
 
 impl TlsFault {
@@ -73,6 +76,9 @@ impl TlsFault {
             // What comes in a record of no kind of TLS: the answer of a node without it.
             Error::InvalidMessage(InvalidMessage::InvalidContentType) if is_first => {
                 TlsFault::new(TlsReason::NotTls)
+            }
+            Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
+                with(TlsReason::Incompatible, error.to_string())
             }
             error => with(TlsReason::Malformed, error.to_string()),
         }
@@ -144,6 +150,7 @@ impl fmt::Display for TlsFault {
             }
             TlsReason::Malformed => write!(formatter, "broken TLS: {detail}"),
             TlsReason::NotTls => formatter.write_str("no TLS, which this node requires"),
+            TlsReason::Incompatible => write!(formatter, "no TLS in common: {detail}"),
         }
     }
 }

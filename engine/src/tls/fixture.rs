@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-use super::{Tls, TlsFiles};
+use super::{ServerTls, ServerTlsFiles, Tls, TlsFiles};
 
 /// A CA, and the folder of its files.
 pub(crate) struct Ca {
@@ -23,6 +23,22 @@ impl Ca {
         fs::write(folder.path().join("ca.pem"), certificate.pem()).expect("it is writable");
         let issuer = Issuer::new(params, key);
         Ca { issuer, folder }
+    }
+
+    /// A certificate of a server whose clients need none.
+    pub(crate) fn server(&self, name: &str) -> ServerTls {
+        let files = self.tls(name).files().clone();
+        let files = ServerTlsFiles {
+            certificate: files.certificate,
+            key: files.key,
+            client_ca: None,
+        };
+        ServerTls::load(files).expect("valid files")
+    }
+
+    /// The file with its own certificate.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// The certificate of a node.

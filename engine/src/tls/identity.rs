@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientSessionMemoryCache, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::TLS13;
@@ -80,28 +80,16 @@ impl Identity {
             ));
         }
         let roots = files::certificates("ca", &files.ca)?;
-        let mut store = RootCertStore::empty();
-        for certificate in &roots {
-            store
-                .add(certificate.clone())
-                .map_err(|error| of_ca(format!("has a certificate that is none of a CA: {error}")))?;
-        }
-        let store = Arc::new(store);
+        let (store, provider) = (store("ca", &files.ca, &roots)?, provider());
         let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), Arc::clone(&provider));
         let servers = servers.build().map_err(|error| of_ca(error.to_string()))?;
         let clients = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(&provider));
         let clients = clients.build().map_err(|error| of_ca(error.to_string()))?;
         let key = files::key(&files.key)?;
         let wrong_key = |error: Error| wrong_key(&files.key, &error);
-        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(wrong_key)?
-            .with_client_cert_verifier(Arc::clone(&clients))
-            .with_single_cert(chain.clone(), key.clone_key())
-            .map_err(wrong_key)?;
+        let verifier = Arc::clone(&clients);
+        let mut server = server_config(&provider, verifier, &chain, key.clone_key()).map_err(wrong_key)?;
         server.alpn_protocols = vec![PROTOCOL.to_vec()];
-        // A ticket holds all that the acceptor must know, so that it keeps nothing for peers that do not come back.
-        server.ticketer = ring::Ticketer::new().map_err(wrong_key)?;
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .map_err(wrong_key)?
@@ -130,14 +118,7 @@ impl Identity {
 
     /// Verifies the certificate of a dialler, as of now.
     pub(super) fn verify_dialler(&self, chain: &[CertificateDer<'_>]) -> Result<(), TlsFault> {
-        let (own, between) = chain
-            .split_first()
-            .ok_or(Error::NoCertificatesPresented)
-            .map_err(of_error)?;
-        self.clients
-            .verify_client_cert(own, between, UnixTime::now())
-            .map(|_| ())
-            .map_err(of_error)
+        verify_client(&*self.clients, chain)
     }
 
     /// Verifies the certificate of an acceptor that must have this name, as of now.
@@ -184,12 +165,59 @@ impl Identity {
     }
 }
 
+/// The certificates of the CAs in a file, as those that others must come from.
+pub(super) fn store(
+    setting: &'static str,
+    file: &Path,
+    roots: &[CertificateDer<'static>],
+) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in roots {
+        store.add(certificate.clone()).map_err(|error| {
+            let text = format!("has a certificate that is none of a CA: {error}");
+            TlsError::new(setting, file, text)
+        })?;
+    }
+    Ok(Arc::new(store))
+}
+
+/// The settings of those who accept: TLS 1.3, and tickets to resume with.
+pub(super) fn server_config(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    chain: &[CertificateDer<'static>],
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, Error> {
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain.to_vec(), key)?;
+    // A ticket holds all that the acceptor must know, so that it keeps nothing for peers that do not come back.
+    server.ticketer = ring::Ticketer::new()?;
+    Ok(server)
+}
+
+/// Verifies the certificate that a peer has shown to the one who accepted it, as of now.
+pub(super) fn verify_client(
+    verifier: &dyn ClientCertVerifier,
+    chain: &[CertificateDer<'_>],
+) -> Result<(), TlsFault> {
+    let (own, between) = chain
+        .split_first()
+        .ok_or(Error::NoCertificatesPresented)
+        .map_err(of_error)?;
+    verifier
+        .verify_client_cert(own, between, UnixTime::now())
+        .map(|_| ())
+        .map_err(of_error)
+}
+
 fn of_error(error: Error) -> TlsFault {
     TlsFault::of(&error, false)
 }
 
 /// The error of a key that cannot be used. The key itself is not shown.
-fn wrong_key(file: &Path, error: &Error) -> TlsError {
+pub(super) fn wrong_key(file: &Path, error: &Error) -> TlsError {
     let text = match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             "is not the key of the certificate: make both together, or name those that belong together"

@@ -19,6 +19,8 @@ pub(super) struct Counters {
     pub(super) refused_by_address: AtomicU64,
     /// They sent what the protocol does not allow, or too much at once.
     pub(super) malformed: AtomicU64,
+    /// They spoke TLS, which the gate did not.
+    pub(super) tls_unexpected: AtomicU64,
     /// They did not send their first packet in time, or nothing for too long.
     pub(super) timed_out: AtomicU64,
     /// They did not read, and were closed.
@@ -51,6 +53,11 @@ impl Counters {
             &self.malformed,
         );
         add(
+            "gate_tls_unexpected",
+            "Clients closed because they spoke TLS, and the gate does not.",
+            &self.tls_unexpected,
+        );
+        add(
             "gate_timed_out",
             "Clients closed because they sent nothing for too long.",
             &self.timed_out,
@@ -73,12 +80,13 @@ impl Counters {
     }
 
     /// Their names and values.
-    pub(super) fn list(&self) -> [(&'static str, u64); 8] {
+    pub(super) fn list(&self) -> [(&'static str, u64); 9] {
         [
             ("accepted", &self.accepted),
             ("refused", &self.refused),
             ("refused_by_address", &self.refused_by_address),
             ("malformed", &self.malformed),
+            ("tls_unexpected", &self.tls_unexpected),
             ("timed_out", &self.timed_out),
             ("slow", &self.slow),
             ("dropped", &self.dropped),

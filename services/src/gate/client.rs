@@ -59,7 +59,10 @@ impl Client {
         now: Instant,
     ) -> Client {
         Client {
-            framing: Framing::new(&settings.protocol, settings.packet_bytes_max),
+            framing: match settings.tls {
+                None => Framing::new(&settings.protocol, settings.packet_bytes_max),
+                Some(_) => Framing::Handshaking,
+            },
             preface: is_proxied.then(Box::default),
             address,
             place: None,
@@ -127,7 +130,11 @@ impl Client {
         if self.preface.is_some() {
             return Ok(None);
         }
-        let packet = self.framing.next(settings.packet_bytes_max, output)?;
+        let packet = match self.framing.next(settings.packet_bytes_max, output) {
+            // Packets may be anything; but a client that begins like this speaks TLS.
+            Err(FramingError::Tls) if self.has_begun => return Ok(None),
+            next => next?,
+        };
         if let Some(packet) = &packet {
             if !self.has_begun {
                 self.has_begun = true;
@@ -145,6 +152,13 @@ impl Client {
     pub(super) fn begin(&mut self) {
         self.has_begun = true;
         self.since = Instant::now();
+    }
+
+    /// Its TLS handshake has ended.
+    pub(super) fn secure(&mut self, settings: &GateSettings) {
+        if let Framing::Handshaking = self.framing {
+            self.framing = Framing::new(&settings.protocol, settings.packet_bytes_max);
+        }
     }
 
     /// Whether it has sent its share.

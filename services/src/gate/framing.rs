@@ -44,6 +44,9 @@ pub(super) enum FramingError {
     /// It declared or sent a packet of more bytes than the limit.
     #[error("a packet of more than {0} bytes")]
     TooLarge(usize),
+    /// It speaks TLS, and the gate does not.
+    #[error("TLS, which this gate does not speak")]
+    Tls,
     /// It sent something else than the protocol allows.
     #[error("{0}")]
     Malformed(String),
@@ -52,6 +55,8 @@ pub(super) enum FramingError {
 /// The framing of one client.
 #[derive(Debug)]
 pub(super) enum Framing {
+    /// There are no packets yet: the TLS handshake has not ended.
+    Handshaking,
     Length(Length),
     WebSocket(Box<WebSocket>),
 }
@@ -70,6 +75,8 @@ impl Framing {
     /// Takes received bytes.
     pub(super) fn feed(&mut self, bytes: Bytes) {
         match self {
+            // Nothing comes before the end of the handshake.
+            Framing::Handshaking => {}
             Framing::Length(length) => length.feed(bytes),
             Framing::WebSocket(socket) => socket.feed(bytes),
         }
@@ -86,6 +93,7 @@ impl Framing {
         output: &mut Vec<u8>,
     ) -> Result<Option<Packet<'_>>, FramingError> {
         match self {
+            Framing::Handshaking => Ok(None),
             Framing::Length(length) => length.next(packet_bytes_max),
             Framing::WebSocket(socket) => socket.next(output),
         }
@@ -94,18 +102,29 @@ impl Framing {
     /// Takes the header `traceparent` of the request that opened a websocket.
     pub(super) fn take_traceparent(&mut self) -> Option<Box<str>> {
         match self {
-            Framing::Length(_) => None,
+            Framing::Handshaking | Framing::Length(_) => None,
             Framing::WebSocket(socket) => socket.take_traceparent(),
         }
     }
 
-    /// Whether packets can be written: the handshake, if there is one, is over.
+    /// Whether packets can be written: all handshakes, if there are any, are over.
     pub(super) fn is_open(&self) -> bool {
         match self {
+            Framing::Handshaking => false,
             Framing::Length(_) => true,
             Framing::WebSocket(socket) => socket.is_open(),
         }
     }
+}
+
+/// Whether bytes are the beginning of TLS: a record with a whole `ClientHello`, whose lengths and version are right.
+pub(super) fn is_client_hello(bytes: &[u8]) -> bool {
+    // Type, version and length of the record; type and length of the message, which fills the record; and its version.
+    let Some(&[0x16, 3, 1..=4, high, low, 1, 0, high_within, low_within, 3, 3]) = bytes.first_chunk() else {
+        return false;
+    };
+    let within = usize::from(u16::from_be_bytes([high_within, low_within]));
+    usize::from(u16::from_be_bytes([high, low])) == within + 4
 }
 
 /// What stands in front of a packet's body as it is written.

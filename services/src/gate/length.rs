@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::framing::{Body, FramingError, Header, Incoming, Packet};
+use super::framing::{Body, FramingError, Header, Incoming, Packet, is_client_hello};
 
 /// The framing of one client. A client that has declared a long packet takes only the memory of the bytes it has sent.
 #[derive(Debug, Default)]
@@ -25,6 +25,9 @@ impl Length {
             return Err(FramingError::TooLarge(packet_bytes_max));
         }
         if self.incoming.bytes().len() < 2 + length {
+            if is_client_hello(self.incoming.bytes()) {
+                return Err(FramingError::Tls);
+            }
             self.incoming.forget_taken();
             return Ok(None);
         }

@@ -3,7 +3,8 @@
 //!
 //! A config starts it with its address, the target, optionally the largest number of clients, and settings:
 //! `services = { front = "gate 0.0.0.0:8888 .game 20000", web = "gate ws://0.0.0.0:8889/game .game 20000 idle_ms=60000" }`.
-//! A packet is preceded by its length, two bytes, big-endian, or is a message of a websocket.
+//! A packet is preceded by its length, two bytes, big-endian, or is a message of a websocket. With `tls://` or `wss://` all of
+//! it is within TLS.
 //!
 //! The target gets `("data", client, bytes)` as a call and answers with the bytes of a packet for the client, or with
 //! nothing; if it answers with an error, the gate closes the client's connection. It gets `("open", client, address)` and
@@ -25,6 +26,7 @@ mod length;
 mod proxy;
 mod rate;
 mod settings;
+mod tls;
 mod websocket;
 mod worker;
 
@@ -32,8 +34,8 @@ use std::sync::Arc;
 
 use skyring::seri::{Table, Value};
 use skyring::{
-    Answer, Caller, Context, Error, Handle, Message, Payload, Report, Service, SocketEvent, SocketId,
-    SocketNews,
+    Answer, Caller, Context, Error, Handle, Message, Payload, Report, ServerTls, Service, SocketEvent,
+    SocketId, SocketNews,
 };
 
 use self::admission::Admission;
@@ -42,6 +44,7 @@ pub use self::settings::{
     GATE_CLIENTS_MAX_DEFAULT, GATE_HANDSHAKE_MS_DEFAULT, GATE_PACKET_BYTES_DEFAULT, GATE_PACKET_BYTES_MAX,
     GATE_WAITING_BYTES_DEFAULT, GATE_WAITING_BYTES_MAX, GateSettings, Protocol, Target, WhenFull,
 };
+pub use self::tls::GateTls;
 use self::worker::Worker;
 pub use self::worker::{GATE_CALLS_MAX, GATE_ROOMS_MAX};
 
@@ -62,6 +65,8 @@ const BACKLOG: u32 = 1_024;
 pub struct Gate {
     settings: Arc<GateSettings>,
     admission: Arc<Admission>,
+    /// The certificate, for clients with TLS.
+    tls: Option<ServerTls>,
     listener: Option<SocketId>,
     /// The keyed service that has the clients; `None` before it is launched.
     workers: Option<Handle>,
@@ -73,6 +78,7 @@ impl Gate {
         Gate {
             settings: Arc::new(settings),
             admission: Arc::default(),
+            tls: None,
             listener: None,
             workers: None,
         }
@@ -85,9 +91,13 @@ impl Gate {
 
     /// Launches a service with the clients of each shard, and accepts clients from then on.
     async fn open(context: Context<Self>) {
-        let (settings, admission) =
-            context.update(|gate| (Arc::clone(&gate.settings), Arc::clone(&gate.admission)));
-        let make = move |_: &Context<Worker>| Worker::new(Arc::clone(&settings), Arc::clone(&admission));
+        let (settings, admission, tls) = context.update(|gate| {
+            let (settings, admission) = (Arc::clone(&gate.settings), Arc::clone(&gate.admission));
+            (settings, admission, gate.tls.clone())
+        });
+        let make = move |_: &Context<Worker>| {
+            Worker::new(Arc::clone(&settings), Arc::clone(&admission), tls.clone())
+        };
         match context.launch_keyed(make).await {
             Ok(workers) => context.update(|gate| {
                 gate.workers = Some(workers);
@@ -115,7 +125,9 @@ impl Gate {
             Command::Clients => Answer::now(&self.admission.clients()),
             Command::Counters => {
                 let mut counters = Table::default();
-                for (name, value) in self.admission.counters.list() {
+                let of_tls = self.tls.as_ref().map(tls::list);
+                let listed = self.admission.counters.list().into_iter();
+                for (name, value) in listed.chain(of_tls.into_iter().flatten()) {
                     counters
                         .entries
                         .push((Value::from(name), Value::from(value as i64)));
@@ -162,6 +174,9 @@ async fn push(caller: Caller, workers: Handle, payload: Payload) -> Result<Paylo
 
 impl Service for Gate {
     fn start(&mut self, context: &Context<Self>) -> Result<(), Error> {
+        if let Some(tls) = &self.settings.tls {
+            self.tls = Some(tls.begin(context)?);
+        }
         let (host, port) = (&self.settings.host, self.settings.port);
         self.listener = Some(context.sockets().listen(host, port, BACKLOG)?);
         context.spawn(Gate::open(context.clone()));
@@ -178,6 +193,9 @@ impl Service for Gate {
         let clients_max = self.settings.clients_max as u64;
         report.gauge("gate_clients_max", "Clients that there may be.", clients_max);
         self.admission.counters.report(report);
+        if let Some(tls) = &self.tls {
+            tls::report(tls, report);
+        }
     }
 
     fn socket(&mut self, context: &Context<Self>, event: SocketEvent) {

@@ -40,6 +40,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Preface, String> {
     Ok(Preface::Complete(header.header.len(), client))
 }
 
+/// How many bytes of what a client sends come before TLS. Bytes that are no header all do, and [`parse`] refuses them.
+pub(super) fn preface(bytes: &[u8]) -> Option<usize> {
+    match parse(bytes) {
+        Ok(Preface::Incomplete) => None,
+        Ok(Preface::Complete(count, _)) => Some(count),
+        Err(_) => Some(bytes.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use skyring::{Address, Error};
 
+use super::tls::GateTls;
+
 /// Default for the largest number of clients of a gate.
 pub const GATE_CLIENTS_MAX_DEFAULT: usize = 1_024;
 
@@ -25,7 +27,7 @@ pub const GATE_WAITING_BYTES_DEFAULT: usize = 1 << 20;
 pub const GATE_WAITING_BYTES_MAX: usize = 32 << 20;
 
 /// What the arguments look like, for errors.
-const SYNTAX: &str = "gate expects [ws://]HOST:PORT[/PATH] SERVICE [CLIENTS] [NAME=VALUE]...";
+const SYNTAX: &str = "gate expects [tls://|ws://|wss://]HOST:PORT[/PATH] SERVICE [CLIENTS] [NAME=VALUE]...";
 
 /// How packets stand in the stream of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,8 @@ pub struct GateSettings {
     pub port: u16,
     /// How packets stand in the stream.
     pub protocol: Protocol,
+    /// The TLS that the stream is in; `None`: clients have none.
+    pub tls: Option<GateTls>,
     /// Who gets them.
     pub target: Target,
     /// Most clients.
@@ -106,6 +110,7 @@ impl GateSettings {
             host: host.to_owned(),
             port,
             protocol: Protocol::Length,
+            tls: None,
             target: Target::Local(target.into()),
             clients_max: GATE_CLIENTS_MAX_DEFAULT,
             clients_per_address_max: usize::MAX,
@@ -138,9 +143,10 @@ impl GateSettings {
 fn parse(arguments: &str) -> Result<GateSettings, String> {
     let mut tokens = arguments.split_whitespace().peekable();
     let address = tokens.next().ok_or("the address is missing")?;
-    let (protocol, address) = match address.strip_prefix("ws://") {
-        None => (Protocol::Length, address),
-        Some(rest) => {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let (protocol, address) = match scheme {
+        "" | "tls" => (Protocol::Length, rest),
+        "ws" | "wss" => {
             let place = rest.find('/').unwrap_or(rest.len());
             let path = match &rest[place..] {
                 "" => "/",
@@ -149,7 +155,9 @@ fn parse(arguments: &str) -> Result<GateSettings, String> {
             let path = path.into();
             (Protocol::WebSocket { path }, &rest[..place])
         }
+        scheme => return Err(format!("{scheme}:// is not tls://, ws:// or wss://")),
     };
+    let tls = ["tls", "wss"].contains(&scheme).then(GateTls::default);
     let (host, port) = address
         .rsplit_once(':')
         .ok_or_else(|| format!("\"{address}\" has no port"))?;
@@ -158,6 +166,7 @@ fn parse(arguments: &str) -> Result<GateSettings, String> {
     let target = target(tokens.next().ok_or("the service is missing")?)?;
     let mut settings = GateSettings {
         protocol,
+        tls,
         target,
         ..GateSettings::new(bracketed.unwrap_or(host), port, skyring::Handle(0))
     };
@@ -172,6 +181,7 @@ fn parse(arguments: &str) -> Result<GateSettings, String> {
             .ok_or_else(|| format!("unexpected argument \"{token}\""))?;
         set(&mut settings, name, value)?;
     }
+    settings.tls.as_ref().map_or(Ok(()), GateTls::check)?;
     if settings.protocol == Protocol::Length && settings.packet_bytes_max > GATE_PACKET_BYTES_DEFAULT {
         return Err(format!(
             "packet_bytes is at most {GATE_PACKET_BYTES_DEFAULT}, which is what two bytes of length can say"
@@ -236,6 +246,11 @@ fn set(settings: &mut GateSettings, name: &str, value: &str) -> Result<(), Strin
                 _ => return Err(format!("traceparent is trust or ignore, not \"{value}\"")),
             }
         }
+        "certificate" | "key" | "client_ca" => {
+            let tls = settings.tls.as_mut();
+            let tls = tls.ok_or_else(|| format!("{name} has no effect without tls:// or wss://"))?;
+            tls.set(name, value);
+        }
         "proxies" => {
             let networks = value.split(',').map(|network| {
                 network
@@ -250,7 +265,8 @@ fn set(settings: &mut GateSettings, name: &str, value: &str) -> Result<(), Strin
         _ => {
             return Err(format!(
                 "there is no setting {name}; there are clients_per_address, handshake_ms, idle_ms, packet_bytes, \
-                 packets_per_second, bytes_per_second, waiting_bytes, when_full, traceparent and proxies"
+                 packets_per_second, bytes_per_second, waiting_bytes, when_full, traceparent, proxies, and with TLS \
+                 certificate, key and client_ca"
             ));
         }
     }
@@ -287,6 +303,27 @@ mod tests {
             ("ws://127.0.0.1:80 .game traceparent=yes", "trust or ignore"),
             ("127.0.0.1:80 .game traceparent=trust", "a header of websockets"),
             (
+                "tcp://127.0.0.1:80 .game",
+                "tcp:// is not tls://, ws:// or wss://",
+            ),
+            ("tls://127.0.0.1 .game", "has no port"),
+            (
+                "127.0.0.1:80 .game certificate=a.pem",
+                "certificate has no effect without tls:// or wss://",
+            ),
+            (
+                "tls://127.0.0.1:80 .game key=a.key",
+                "key is set and certificate is not",
+            ),
+            (
+                "wss://127.0.0.1:80 .game certificate=a.pem",
+                "certificate is set and key is not",
+            ),
+            (
+                "tls://127.0.0.1:80 .game certificate=absent.pem key=absent.key",
+                "certificate: absent.pem: ",
+            ),
+            (
                 "127.0.0.1:80 .game proxies=10.0.0.0/33",
                 "\"10.0.0.0/33\" is no address or network",
             ),
@@ -321,6 +358,22 @@ mod tests {
         let address = Address::parse("@rooms").expect("a name");
         let node = "db".to_owned();
         assert_eq!(settings.target, Target::Remote { node, address });
+        assert_eq!(settings.tls, None);
+        let settings = GateSettings::parse("tls://0.0.0.0:80 .game 5 client_ca=ca.pem").expect("valid");
+        assert_eq!(settings.protocol, Protocol::Length);
+        let client_ca = Some("ca.pem".into());
+        let tls = GateTls {
+            client_ca,
+            ..GateTls::default()
+        };
+        assert_eq!(settings.tls, Some(tls));
+        let settings = GateSettings::parse("wss://[::1]:80/game .game").expect("valid");
+        let path = "/game".into();
+        assert_eq!(
+            (settings.host.as_str(), settings.protocol),
+            ("::1", Protocol::WebSocket { path })
+        );
+        assert_eq!(settings.tls, Some(GateTls::default()));
         let settings = GateSettings::parse("ws://0.0.0.0:80 .game").expect("valid");
         let path = "/".into();
         assert_eq!(settings.protocol, Protocol::WebSocket { path });

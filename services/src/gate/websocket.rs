@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-use super::framing::{Body, FramingError, Header, Incoming, Packet};
+use super::framing::{Body, FramingError, Header, Incoming, Packet, is_client_hello};
 
 /// Most bytes of the request that opens a websocket.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
@@ -149,6 +149,7 @@ impl WebSocket {
                 return Err(refuse(output, "431 Request Header Fields Too Large", cause));
             }
             Ok(None) => return Ok(false),
+            Err(_) if is_client_hello(self.incoming.bytes()) => return Err(FramingError::Tls),
             Err(error) => return Err(refuse(output, "400 Bad Request", error.to_string())),
         };
         if request.uri().path() != &*self.path {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use skyring::{
-    Address, Answer, Caller, Context, Error, Handle, Kind, Message, NodeRef, Payload, Service, SocketEvent,
-    SocketId, SocketNews, Sockets,
+    Address, Answer, Caller, Context, Error, Handle, Kind, Message, NodeRef, Payload, ServerTls, Service,
+    SocketEvent, SocketId, SocketNews, Sockets,
 };
 use slab::Slab;
 
@@ -21,6 +21,7 @@ use super::admission::{Admission, count};
 use super::client::Client;
 use super::command::Command;
 use super::framing::{FramingError, Header, header};
+use super::proxy;
 use super::settings::{GateSettings, Protocol, Target, WhenFull};
 
 /// Most packets of one client that the target has not answered yet.
@@ -59,6 +60,8 @@ impl Route {
 pub(super) struct Worker {
     settings: Arc<GateSettings>,
     admission: Arc<Admission>,
+    /// The certificate, for clients with TLS.
+    tls: Option<ServerTls>,
     /// Boxed: a table has many places that are free.
     clients: FxHashMap<SocketId, Box<Client>>,
     rooms: HashMap<Rc<str>, HashSet<SocketId>>,
@@ -72,10 +75,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(settings: Arc<GateSettings>, admission: Arc<Admission>) -> Worker {
+    pub(super) fn new(
+        settings: Arc<GateSettings>,
+        admission: Arc<Admission>,
+        tls: Option<ServerTls>,
+    ) -> Worker {
         Worker {
             settings,
             admission,
+            tls,
             clients: FxHashMap::default(),
             rooms: HashMap::new(),
             rooms_by_client: FxHashMap::default(),
@@ -95,9 +103,24 @@ impl Worker {
         let client = Client::new(peer, is_proxied, &self.settings, Instant::now());
         self.clients.insert(id, Box::new(client));
         if is_proxied || self.admit(context, id) {
-            // Starting cannot fail.
-            let _ = context.sockets().start(id);
+            let sockets = context.sockets();
+            let started = match &self.tls {
+                None => sockets.start(id),
+                Some(tls) => sockets.start_tls(id, tls, is_proxied.then_some(proxy::preface)),
+            };
+            if let Err(error) = started {
+                context.log(format!("client {id} is closed: {error}"));
+                self.close(context, id);
+            }
         }
+    }
+
+    /// The TLS handshake of a client has ended.
+    fn secure(&mut self, context: &Context<Self>, id: SocketId) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.secure(&self.settings);
+        }
+        self.introduce(context, id);
     }
 
     /// Gives a client whose address is known its place; false when it is closed instead.
@@ -127,7 +150,16 @@ impl Worker {
             }
             let address = client.address.to_string();
             let traceparent = client.framing.take_traceparent();
-            let open = || self.notify(context, id, &("open", id.0, address.as_str()));
+            let tls = self.settings.tls.as_ref();
+            let has_certificate = tls.is_some_and(|tls| tls.client_ca.is_some());
+            let open = || match has_certificate {
+                false => self.notify(context, id, &("open", id.0, address.as_str())),
+                true => {
+                    let names = context.sockets().peer_names(id);
+                    let name = names.first().map_or("", String::as_str);
+                    self.notify(context, id, &("open", id.0, address.as_str(), name));
+                }
+            };
             match (traceparent, &self.settings.protocol) {
                 (Some(header), Protocol::WebSocket { path }) if self.settings.trusts_traceparent => {
                     context.within_trace(&header, &format!("GET {path}"), open);
@@ -271,8 +303,11 @@ impl Worker {
 
     /// Closes a client for what it sent.
     fn fail(&mut self, context: &Context<Self>, id: SocketId, error: &FramingError) {
-        if *error != FramingError::Goodbye {
-            count(&self.admission.counters.malformed);
+        let counters = &self.admission.counters;
+        match error {
+            FramingError::Goodbye => {}
+            FramingError::Tls => count(&counters.tls_unexpected),
+            FramingError::TooLarge(_) | FramingError::Malformed(_) => count(&counters.malformed),
         }
         self.close(context, id);
     }
@@ -543,6 +578,7 @@ impl Service for Worker {
                 }
             }
             SocketNews::Failed { .. } => self.close(context, id),
+            SocketNews::Opened { .. } if self.tls.is_some() => self.secure(context, id),
             SocketNews::Opened { .. } | SocketNews::Datagram { .. } | SocketNews::Warning { .. } => {}
         }
     }

@@ -5,4 +5,8 @@ mod limits;
 mod pushes;
 mod support;
 mod tcp;
+mod tls;
+mod tls_certificates;
+mod tls_hostile;
+mod tls_support;
 mod websocket;

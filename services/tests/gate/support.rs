@@ -1,6 +1,6 @@
 //! A node with a gate, the service behind it, and clients.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -21,13 +21,15 @@ pub(crate) struct Game {
 
 impl Service for Game {
     fn handle(&mut self, context: &Context<Self>, message: Message) -> Answer {
-        let (event, client, body) = match message.unpack::<(&str, u32, Option<&[u8]>)>() {
+        let values = message.unpack::<(&str, u32, Option<&[u8]>, Option<&str>)>();
+        let (event, client, body, name) = match values {
             Ok(values) => values,
             Err(error) => return Answer::error(error),
         };
         if event != "data" {
+            let event = name.map_or_else(|| event.to_owned(), |name| format!("{event} {name}"));
             // The test may have ended.
-            let _ = self.events.send((event.to_owned(), client));
+            let _ = self.events.send((event, client));
             return Answer::none();
         }
         match body.unwrap_or_default() {
@@ -66,14 +68,14 @@ pub(crate) fn start_websocket(settings: &str) -> Running {
     start_protocol("ws://", settings)
 }
 
-fn start_protocol(scheme: &str, settings: &str) -> Running {
+pub(crate) fn start_protocol(scheme: &str, settings: &str) -> Running {
     let node = Node::builder()
         .threads(2)
         .log_to(Destination::File("/dev/null".into()))
         .start()
         .expect("a node");
     let (sender, events) = channel();
-    let path = if scheme.is_empty() { "" } else { "/game" };
+    let path = if scheme.starts_with("ws") { "/game" } else { "" };
     let arguments = format!("{scheme}127.0.0.1:0{path} @game {settings}");
     let settings = GateSettings::parse(&arguments).expect("valid settings");
     let (gate, port) = node
@@ -115,9 +117,7 @@ pub(crate) async fn launch_gate(caller: &Caller, settings: GateSettings) -> (Han
 impl Running {
     /// A client.
     pub(crate) fn connect(&self) -> TcpStream {
-        let client = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        client.set_read_timeout(Some(TIMEOUT)).expect("a time");
-        client
+        connect(self.port)
     }
 
     /// Waits for the next event of the service, which must be `expected`, and returns its client.
@@ -160,12 +160,19 @@ impl Running {
     }
 }
 
-pub(crate) fn send(client: &mut TcpStream, body: &[u8]) {
+/// A client of the gate at this port.
+pub(crate) fn connect(port: u16) -> TcpStream {
+    let client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a time");
+    client
+}
+
+pub(crate) fn send(client: &mut impl Write, body: &[u8]) {
     let length = u16::try_from(body.len()).expect("not too long").to_be_bytes();
     client.write_all(&[&length, body].concat()).expect("it is taken");
 }
 
-pub(crate) fn receive(client: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn receive(client: &mut impl Read) -> Vec<u8> {
     let mut length = [0; 2];
     client.read_exact(&mut length).expect("a package");
     let mut body = vec![0; usize::from(u16::from_be_bytes(length))];

@@ -22,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   skyring bench gate                                    1,000 clients of a gate
   skyring bench gate --clients 20000 --ws               20,000 websockets
+  skyring bench gate --tls --runs 5                     with and without TLS, in turn
   skyring bench gate --lua-gate --floor --runs 3        beside the gate in Lua and a bare echo server
   skyring bench gate --hostile slow-loris --clients 16  healthy clients beside hostile ones
   skyring bench gate --target 127.0.0.1:8888 --clients 100    a gate that runs already, whose target echoes
@@ -74,6 +75,9 @@ pub(crate) struct Arguments {
     /// A setting of the gate, NAME=VALUE as in a config; several
     #[arg(long = "set", value_name = "NAME=VALUE", conflicts_with = "target", value_parser = setting)]
     settings: Vec<String>,
+    /// Also measure the gate with clients that speak TLS
+    #[arg(long, conflicts_with_all = ["target", "hostile"])]
+    tls: bool,
     /// Also measure the gate in Lua, with a watchdog and an agent
     #[arg(long, conflicts_with = "target")]
     lua_gate: bool,
@@ -130,6 +134,7 @@ pub(crate) fn serve(arguments: &ServerArguments) -> ExitCode {
 impl Arguments {
     fn plan(&self) -> Result<GatePlan, String> {
         let mut contenders = vec![self.target.map_or(Contender::Gate, Contender::Target)];
+        contenders.extend(self.tls.then_some(Contender::TlsGate));
         contenders.extend(self.lua_gate.then_some(Contender::LuaGate));
         contenders.extend(self.floor.then_some(Contender::Floor));
         if !self.path.starts_with('/') || self.path.contains(|c: char| !c.is_ascii_graphic() || c == '"') {

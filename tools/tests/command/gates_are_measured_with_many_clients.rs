@@ -49,6 +49,15 @@ fn a_gate_is_measured_beside_the_one_in_lua_and_a_floor() {
 }
 
 #[test]
+fn a_gate_is_measured_with_tls_beside_the_same_without() {
+    for further in [&["--tls"][..], &["--tls", "--ws", "--in-flight=4"]] {
+        let (code, text, errors) = bench(further);
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(text.contains(" x the packets of gate-tls"), "{text}");
+    }
+}
+
+#[test]
 fn the_clients_can_be_websockets_with_large_packets_on_several_shards() {
     let (code, text, errors) = bench(&["--ws", "--path=/game", "--threads=2", "--size=3000"]);
     assert_eq!(code, Some(0), "{errors}");

@@ -93,5 +93,6 @@ fn counter(metrics: &Metrics, reason: TlsReason) -> &Counter {
         TlsReason::TooLong => &metrics.connections_tls_too_long,
         TlsReason::Malformed => &metrics.connections_tls_malformed,
         TlsReason::NotTls => &metrics.connections_without_tls,
+        TlsReason::Incompatible => &metrics.connections_tls_incompatible,
     }
 }

@@ -118,7 +118,7 @@ impl From<TlsFault> for Fault {
         let kind = match fault.reason {
             TlsReason::Refused => FaultKind::Denied,
             TlsReason::OtherName => FaultKind::Misled,
-            TlsReason::TooLong | TlsReason::Malformed => FaultKind::Break,
+            TlsReason::TooLong | TlsReason::Malformed | TlsReason::Incompatible => FaultKind::Break,
             TlsReason::NoCertificate
             | TlsReason::Expired
             | TlsReason::NotYetValid
