@@ -7,16 +7,24 @@ use skyring::{SpanEnd, WantedSpans};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tungstenite::{Error, Message, WebSocket};
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 use crate::support::{Running, TIMEOUT, read_to_end, start_websocket};
 
 fn connect(running: &Running) -> WebSocket<TcpStream> {
-    let stream = running.connect();
     let url = format!("ws://127.0.0.1:{}/game", running.port);
-    let (socket, response) = tungstenite::client(url, stream).expect("a handshake");
-    assert_eq!(response.status(), 101);
-    socket
+    loop {
+        match tungstenite::client(&url, running.connect()) {
+            Ok((socket, response)) => {
+                assert_eq!(response.status(), 101);
+                return socket;
+            }
+            // A stop of the process may interrupt it.
+            Err(HandshakeError::Failure(Error::Io(error)))
+                if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => panic!("no handshake: {error}"),
+        }
+    }
 }
 
 /// The next message; a debugger or a stop may interrupt a read.
