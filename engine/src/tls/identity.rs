@@ -80,7 +80,7 @@ impl Identity {
             ));
         }
         let roots = files::certificates("ca", &files.ca)?;
-        let (store, provider) = (store("ca", &files.ca, &roots)?, provider());
+        let store = store("ca", &files.ca, &roots)?;
         let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), Arc::clone(&provider));
         let servers = servers.build().map_err(|error| of_ca(error.to_string()))?;
         let clients = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(&provider));
