@@ -291,7 +291,7 @@ fn what_is_no_handshake_of_ours_is_refused_with_its_own_counter() {
             }
         }),
         // Another version.
-        ("connections_tls_malformed", |stream| {
+        ("connections_tls_incompatible", |stream| {
             let _ = stream.write_all(TLS12_HELLO);
         }),
     ];
@@ -312,7 +312,7 @@ fn what_is_no_handshake_of_ours_is_refused_with_its_own_counter() {
     let mut stranger = Raw::with(&address, &ca, Some(&own), |_| {});
     stranger.write(b"GET / HTTP/1.1\r\n");
     assert!(stranger.rest().is_empty());
-    wait_for(&db, "connections_tls_malformed", 4);
+    wait_for(&db, "connections_tls_malformed", 3);
     assert_eq!(counter(&gate, "connections_lost"), 0);
     for node in [gate, db] {
         node.stop();

@@ -130,15 +130,15 @@ pub(super) fn is_client_hello(bytes: &[u8]) -> bool {
 /// What stands in front of a packet's body as it is written.
 #[derive(Debug, Default)]
 pub(super) struct Header {
-    bytes: [u8; HEADER_BYTES_MAX],
+    bytes: [u8; PACKET_HEADER_BYTES_MAX],
     length: usize,
 }
 
 /// Most bytes in front of a packet that is written.
-const HEADER_BYTES_MAX: usize = 14;
+const PACKET_HEADER_BYTES_MAX: usize = 14;
 
 impl Header {
-    /// Adds bytes, of which there is room for [`HEADER_BYTES_MAX`]; says how many it has taken.
+    /// Adds bytes, of which there is room for [`PACKET_HEADER_BYTES_MAX`]; says how many it has taken.
     pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
         let room = &mut self.bytes[self.length..];
         let count = bytes.len().min(room.len());
