@@ -21,6 +21,7 @@ mod format;
 pub mod gate;
 pub mod history;
 mod html;
+mod idle_thread;
 mod interrupt;
 mod latency;
 mod ledger;

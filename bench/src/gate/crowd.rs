@@ -110,6 +110,8 @@ struct Table {
     framing: Framing,
     body: Vec<u8>,
     epoch: Instant,
+    /// Packets without an answer, of the clients that have not ended.
+    unanswered: u64,
     faults: Faults,
     /// The cause of the first fault.
     first_fault: Option<String>,
@@ -129,6 +131,7 @@ impl Table {
         if player.stage == Stage::Ended {
             return;
         }
+        self.unanswered += 1;
         match &mut player.tls {
             None => self.framing.write(outbox.queue(index), &self.body),
             Some(tls) => {
@@ -162,6 +165,7 @@ impl Table {
             });
         }
         player.received = player.received.wrapping_add(1);
+        self.unanswered = self.unanswered.saturating_sub(1);
         Some(self.epoch + Duration::from_nanos(stamp?))
     }
 
@@ -230,12 +234,17 @@ impl Table {
         Ok(())
     }
 
-    fn unanswered(&self) -> u64 {
-        let unanswered = |player: &Player| match player.stage {
-            Stage::Ended => 0,
-            _ => u64::from(player.sent.wrapping_sub(player.received)),
-        };
-        self.players.iter().map(unanswered).sum()
+    /// The connection of a client has ended: nothing is waited for any more.
+    fn end(&mut self, index: usize) {
+        let player = &mut self.players[index];
+        if player.stage != Stage::Ended {
+            player.stage = Stage::Ended;
+            let unanswered = player.sent.wrapping_sub(player.received);
+            self.unanswered = self.unanswered.saturating_sub(u64::from(unanswered));
+        }
+        self.faults.ended += 1;
+        self.first_fault
+            .get_or_insert_with(|| format!("the connection of client {index} has ended"));
     }
 }
 
@@ -279,6 +288,7 @@ impl Crowd {
                 .map(|place| b'a' + (place % 26) as u8)
                 .collect(),
             epoch: Instant::now(),
+            unanswered: 0,
             faults: Faults::default(),
             first_fault: None,
         };
@@ -323,13 +333,7 @@ impl Crowd {
                         outbox.close(index);
                     }
                 }
-                Event::Ended(index) if index < table.players.len() => {
-                    table.players[index].stage = Stage::Ended;
-                    table.faults.ended += 1;
-                    table
-                        .first_fault
-                        .get_or_insert_with(|| format!("the connection of client {index} has ended"));
-                }
+                Event::Ended(index) if index < table.players.len() => table.end(index),
                 _ => {}
             }
         })?;
@@ -347,7 +351,7 @@ impl Crowd {
             if self.step(WAIT_MAX, &mut answered)? {
                 heard = Instant::now();
             } else if heard.elapsed() > SILENCE_MAX {
-                let unanswered = self.table.unanswered();
+                let unanswered = self.table.unanswered;
                 let cause = self.table.first_fault.clone().unwrap_or_default();
                 return Err(GateError::Silence { unanswered, cause });
             }
@@ -436,7 +440,7 @@ impl Crowd {
                 table.send(outbox, index, now);
             }
         };
-        self.run(answered, |table| table.unanswered() == 0)?;
+        self.run(answered, |table| table.unanswered == 0)?;
         Ok(began.elapsed())
     }
 
@@ -475,7 +479,7 @@ impl Crowd {
                 break;
             }
         }
-        self.run(|_, _, _, _| {}, |table| table.unanswered() == 0)?;
+        self.run(|_, _, _, _| {}, |table| table.unanswered == 0)?;
         Ok((latencies.len() as f64 / duration.as_secs_f64(), latencies))
     }
 
@@ -518,7 +522,7 @@ impl Crowd {
             self.open_step(wait, (start, end), &mut answers, &mut open.latencies)?;
         }
         let mut heard = Instant::now();
-        while self.table.unanswered() > 0 && heard.elapsed() < SILENCE_MAX {
+        while self.table.unanswered > 0 && heard.elapsed() < SILENCE_MAX {
             if self.open_step(WAIT_MAX, (start, end), &mut answers, &mut open.latencies)? {
                 heard = Instant::now();
             }
@@ -555,6 +559,6 @@ impl Crowd {
 
     /// Packets without an answer.
     pub(super) fn unanswered(&self) -> u64 {
-        self.table.unanswered()
+        self.table.unanswered
     }
 }

@@ -1,46 +1,53 @@
 //! Clients over websockets.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use skyring::{SpanEnd, WantedSpans};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tungstenite::{Error, HandshakeError, Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
 use crate::support::{Running, TIMEOUT, read_to_end, start_websocket};
 
-fn connect(running: &Running) -> WebSocket<TcpStream> {
-    let url = format!("ws://127.0.0.1:{}/game", running.port);
-    loop {
-        match tungstenite::client(&url, running.connect()) {
-            Ok((socket, response)) => {
-                assert_eq!(response.status(), 101);
-                return socket;
+/// A connection whose reads have a time-out, and begin again when they are interrupted, which the system does only for reads
+/// without one.
+struct Connection(TcpStream);
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
             }
-            // A stop of the process may interrupt it.
-            Err(HandshakeError::Failure(Error::Io(error)))
-                if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => panic!("no handshake: {error}"),
         }
     }
 }
 
-/// The next message; a debugger or a stop may interrupt a read.
-fn read(socket: &mut WebSocket<TcpStream>) -> Result<Message, Error> {
-    loop {
-        match socket.read() {
-            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn connect(running: &Running) -> WebSocket<Connection> {
+    let url = format!("ws://127.0.0.1:{}/game", running.port);
+    let (socket, response) =
+        tungstenite::client(&url, Connection(running.connect())).expect("the gate shakes hands");
+    assert_eq!(response.status(), 101);
+    socket
 }
 
 /// Reads until the gate closes the websocket, and returns the code that it gives.
-fn close_code(socket: &mut WebSocket<TcpStream>) -> Option<CloseCode> {
+fn close_code(socket: &mut WebSocket<Connection>) -> Option<CloseCode> {
     loop {
-        match read(socket) {
+        match socket.read() {
             Ok(Message::Close(frame)) => return frame.map(|frame| frame.code),
             Ok(_) => {}
             Err(error) => panic!("closed without a code: {error}"),
@@ -57,24 +64,24 @@ fn messages_are_answered_in_their_own_kind() {
         .send(Message::binary(&b"\xff\x00"[..]))
         .expect("it is open");
     assert_eq!(
-        read(&mut socket).expect("an answer"),
+        socket.read().expect("an answer"),
         Message::binary(&b"\xff\x00"[..])
     );
     socket.send(Message::text("grüße")).expect("it is open");
-    assert_eq!(read(&mut socket).expect("an answer"), Message::text("grüße"));
+    assert_eq!(socket.read().expect("an answer"), Message::text("grüße"));
     let large = vec![9; 60_000];
     socket.send(Message::binary(large.clone())).expect("it is open");
-    assert_eq!(read(&mut socket).expect("an answer"), Message::binary(large));
+    assert_eq!(socket.read().expect("an answer"), Message::binary(large));
     socket
         .send(Message::Ping("are you there".into()))
         .expect("it is open");
     assert_eq!(
-        read(&mut socket).expect("a pong"),
+        socket.read().expect("a pong"),
         Message::Pong("are you there".into())
     );
     socket.close(None).expect("it is open");
-    assert!(matches!(read(&mut socket), Ok(Message::Close(None))));
-    assert!(matches!(read(&mut socket), Err(Error::ConnectionClosed)));
+    assert!(matches!(socket.read(), Ok(Message::Close(None))));
+    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
     assert_eq!(running.await_event("close"), id);
     assert_eq!(running.counter("malformed"), 0);
 }
@@ -93,11 +100,8 @@ fn a_fragmented_message_with_a_ping_in_its_middle_is_one_packet() {
     ] {
         socket.send(message).expect("it is open");
     }
-    assert_eq!(read(&mut socket).expect("a pong"), Message::Pong("x".into()));
-    assert_eq!(
-        read(&mut socket).expect("an answer"),
-        Message::text("one two three")
-    );
+    assert_eq!(socket.read().expect("a pong"), Message::Pong("x".into()));
+    assert_eq!(socket.read().expect("an answer"), Message::text("one two three"));
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn what_the_protocol_does_not_allow_closes_the_client_with_the_right_code() {
     // The others go on.
     let mut socket = connect(&running);
     socket.send(Message::text("served")).expect("it is open");
-    assert_eq!(read(&mut socket).expect("an answer"), Message::text("served"));
+    assert_eq!(socket.read().expect("an answer"), Message::text("served"));
 }
 
 #[test]
@@ -185,12 +189,12 @@ fn the_begin_of_a_client_belongs_to_the_trace_of_its_request_where_that_is_trust
             let header = header.parse().expect("a value");
             request.headers_mut().append("traceparent", header);
         }
-        let opened = tungstenite::client(request, running.connect());
+        let opened = tungstenite::client(request, Connection(running.connect()));
         let (mut socket, _) = opened.expect("a handshake");
         running.await_event("open");
         // A packet of its own is no part of the request.
         socket.send(Message::text("hello")).expect("it is open");
-        assert_eq!(read(&mut socket).expect("an answer"), Message::text("hello"));
+        assert_eq!(socket.read().expect("an answer"), Message::text("hello"));
         let spans = running
             .node
             .block_on(|caller| async move { caller.spans(WantedSpans::Trace(TRACE)) });

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{getpriority_process, setpriority_process};
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::framing::{Framing, handshake, shaken};
+use crate::idle_thread::run_when_idle;
 
 /// The address that the attacks come from.
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 7, 7));
@@ -130,9 +130,7 @@ impl Attack {
         path: &str,
         stop: &AtomicBool,
     ) -> io::Result<Attempts> {
-        // Of this thread alone, on Linux.
-        let nice = getpriority_process(None).unwrap_or_default();
-        setpriority_process(None, nice.max(19))?;
+        run_when_idle()?;
         let attacker = Attacker {
             target,
             request: is_websocket.then(|| handshake(&target.to_string(), path)),

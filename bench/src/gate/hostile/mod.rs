@@ -1,8 +1,8 @@
 //! A gate among hostile clients: what a healthy client's latency does, and what the gate counts.
 //!
 //! Windows without and with the attack alternate, and each pair has a ratio, so that a machine that becomes slower does so
-//! for both. The attack comes from another address of loopback than the healthy clients, and from a thread that yields to
-//! them (nice 19): the gate is measured, not the program of the attack.
+//! for both. The attack comes from another address of loopback than the healthy clients, and from a thread that runs
+//! when they do not: the gate is measured, not the program of the attack.
 
 mod attack;
 mod counters;
