@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use skyring::{SpanEnd, WantedSpans};
 use tungstenite::client::IntoClientRequest as _;
@@ -137,6 +138,24 @@ fn what_the_protocol_does_not_allow_closes_the_client_with_the_right_code() {
     let mut socket = connect(&running);
     socket.send(Message::text("served")).expect("it is open");
     assert_eq!(socket.read().expect("an answer"), Message::text("served"));
+}
+
+#[test]
+fn pongs_for_a_client_that_does_not_read_are_bounded_as_packets_are() {
+    let running = start_websocket("10 waiting_bytes=100000");
+    let mut socket = connect(&running);
+    let id = running.await_event("open");
+    let stream = &mut socket.get_mut().0;
+    stream.set_write_timeout(Some(TIMEOUT)).expect("a time");
+    // A mask of zeros leaves the bytes as they are.
+    let pings = [&b"\x89\xfd\0\0\0\0"[..], &[7; 125]].concat().repeat(1_000);
+    let begun = Instant::now();
+    // The gate closes the connection, and then no write succeeds.
+    while stream.write_all(&pings).is_ok() {
+        assert!(begun.elapsed() < TIMEOUT, "the gate takes pings without end");
+    }
+    assert_eq!(running.await_event("close"), id);
+    assert_eq!(running.counter("slow"), 1);
 }
 
 #[test]
