@@ -117,6 +117,7 @@ fn unsafe_code_lives_in_few_rooms() {
             "services/lua/examples/node",
             "bench/src/floors/uring/ring.rs",
             "bench/src/ring",
+            "bench/src/idle_thread.rs",
             "bench/src/profile/signals.rs",
             "bench/benches/ring_operations",
             "tools/src/allocator.rs",
