@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::file_watch::LOOK_PERIOD;
 use crate::control::Outlet;
-use crate::file_mark::mark;
+use crate::file_mark::{Changes, mark};
 use crate::tls::Tls;
 
 /// Looks in a day.
@@ -17,7 +17,7 @@ const LOOKS_PER_DAY: u64 = 24 * 60 * 60 * 1_000 / LOOK_PERIOD.as_millis() as u64
 /// Watches the files until the node stops.
 pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, tls: Tls) {
     let marks = |tls: &Tls| tls.files().all().map(mark);
-    let (mut seen, mut read) = (marks(&tls), None);
+    let mut changes = Changes::new(marks(&tls));
     let mut looks = 0u64;
     loop {
         tokio::select! {
@@ -29,20 +29,18 @@ pub(crate) async fn watch(outlet: Outlet, mut stop: watch::Receiver<bool>, tls: 
         let (outlet, tls) = (outlet.clone(), tls.clone());
         // Files may be on a network.
         let look = tokio::task::spawn_blocking(move || {
-            let now = marks(&tls);
-            // A change is read once it has lasted from one look to the next. The first look is not one.
-            if now == seen && read.is_some_and(|read| read != now) {
+            if changes.see(marks(&tls)) && changes.are_new() {
                 outlet.reload_certificates();
-                read = Some(now);
+                changes.accept();
             } else if is_due {
                 tls.warnings().iter().for_each(|warning| outlet.log(warning));
             }
-            (now, Some(read.unwrap_or(seen)))
+            changes
         });
         let Ok(looked) = look.await else {
             // The runtime ends.
             return;
         };
-        (seen, read) = looked;
+        changes = looked;
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::config::{ClusterMap, ConfigError};
 use crate::control::Outlet;
 use crate::core::discovered::Discovered;
-use crate::file_mark::{Mark, mark};
+use crate::file_mark::{Changes, Mark, mark};
 
 /// The time between two looks.
 pub(super) const LOOK_PERIOD: Duration = Duration::from_millis(200);
@@ -40,10 +40,7 @@ struct Watched {
     file: PathBuf,
     /// The file, and those that it included when it was last read.
     files: Vec<PathBuf>,
-    /// The marks at the last look.
-    seen: Vec<Mark>,
-    /// The marks for which the file was last read.
-    read: Vec<Mark>,
+    changes: Changes<Vec<Mark>>,
     map: ClusterMap,
     /// Why it cannot be used.
     broken: Option<String>,
@@ -56,8 +53,7 @@ impl Watched {
         Watched {
             files: vec![file.clone()],
             file,
-            seen: Vec::new(),
-            read: Vec::new(),
+            changes: Changes::new(Vec::new()),
             map,
             broken: None,
             looks_broken: 0,
@@ -66,17 +62,15 @@ impl Watched {
 
     fn look(&mut self) -> Found {
         let marks: Vec<Mark> = self.files.iter().map(|file| mark(file)).collect();
-        let is_settled = marks == self.seen;
-        self.seen = marks;
-        let is_new = self.seen != self.read;
+        let is_settled = self.changes.see(marks);
         let is_retry = self.broken.is_some() && {
             self.looks_broken += 1;
             self.looks_broken.is_multiple_of(LOOKS_PER_RETRY)
         };
-        if !is_settled || !(is_new || is_retry) {
+        if !is_settled || !(self.changes.are_new() || is_retry) {
             return Found::Same;
         }
-        self.read.clone_from(&self.seen);
+        self.changes.accept();
         self.take(ClusterMap::load_files(&self.file))
     }
 
@@ -86,8 +80,7 @@ impl Watched {
                 if files != self.files {
                     self.files = files;
                     // Marks of before belong to other files; those of now are what the next change differs from.
-                    self.seen = self.files.iter().map(|file| mark(file)).collect();
-                    self.read.clone_from(&self.seen);
+                    self.changes = Changes::new(self.files.iter().map(|file| mark(file)).collect());
                 }
                 let was_broken = self.broken.take().is_some();
                 if map != self.map {

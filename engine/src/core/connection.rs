@@ -117,11 +117,11 @@ impl<L: LinkIo + 'static> Connection<L> {
         }
         self.shell.borrow_mut().take();
         self.blocked_since.set(None);
-        self.write_error.borrow_mut().take()
+        self.take_write_error()
     }
 
-    /// Why a write failed, if one did.
-    pub(crate) fn write_error(&self) -> Option<Text> {
+    /// Takes why a write failed, if one did.
+    pub(crate) fn take_write_error(&self) -> Option<Text> {
         self.write_error.borrow_mut().take()
     }
 

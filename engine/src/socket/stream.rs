@@ -274,7 +274,7 @@ async fn serve(shard: &Rc<ShardCore>, socket: &Rc<Socket>, part: &StreamPart, st
             if let Some(cause) = part.cut.borrow_mut().take() {
                 return End::Cut(cause);
             }
-            let cause = connection.write_error();
+            let cause = connection.take_write_error();
             return End::Failed(cause.unwrap_or_else(|| "the connection broke".into()));
         }
         if is_written {

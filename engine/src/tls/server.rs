@@ -13,10 +13,10 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 
 use super::current::{EXPIRY_WARNING_DAYS, days_until};
-use super::fault::{TlsFault, TlsReason};
+use super::fault::{TLS_REASONS, TlsFault, TlsReason};
 use super::files::{self, TlsError};
 use super::identity::{dns_names, provider, server_config, store, verify_client, wrong_key};
-use crate::file_mark::{Mark, mark};
+use crate::file_mark::{Changes, Mark, mark};
 
 /// The files of a server's certificate, all in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,7 @@ pub struct ServerTls(Arc<Shared>);
 struct Shared {
     files: ServerTlsFiles,
     current: Mutex<Arc<ServerIdentity>>,
-    /// The marks of the files at the last look, and those for which they were last read.
-    marks: Mutex<([Mark; 3], [Mark; 3])>,
+    changes: Mutex<Changes<[Mark; 3]>>,
     counters: Arc<ServerCounters>,
 }
 
@@ -64,7 +63,7 @@ impl ServerTls {
         Ok(ServerTls(Arc::new(Shared {
             files,
             current: Mutex::new(identity),
-            marks: Mutex::new((marks, marks)),
+            changes: Mutex::new(Changes::new(marks)),
             counters,
         })))
     }
@@ -89,15 +88,12 @@ impl ServerTls {
     /// that they are seldom read while they are written. `None`: there was nothing to read.
     pub(crate) fn look(&self) -> Option<Result<bool, TlsError>> {
         let now = self.0.files.marks();
-        let mut marks = self.0.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let (seen, read) = &mut *marks;
-        let is_settled = now == *seen;
-        *seen = now;
-        if !is_settled || now == *read {
+        let mut changes = self.0.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !changes.see(now) || !changes.are_new() {
             return None;
         }
-        *read = now;
-        drop(marks);
+        changes.accept();
+        drop(changes);
         Some(self.reload())
     }
 
@@ -207,25 +203,11 @@ pub struct ServerTlsCounts {
 pub(crate) struct ServerCounters {
     handshakes: AtomicU64,
     resumptions: AtomicU64,
-    failed: [AtomicU64; REASONS.len()],
+    failed: [AtomicU64; TLS_REASONS.len()],
     abandoned: AtomicU64,
     closed_early: AtomicU64,
     truncated: AtomicU64,
 }
-
-/// Why a connection of a client fails; there is no name that it would have to have.
-const REASONS: [TlsReason; 10] = [
-    TlsReason::NoCertificate,
-    TlsReason::Expired,
-    TlsReason::NotYetValid,
-    TlsReason::OtherCa,
-    TlsReason::InvalidCertificate,
-    TlsReason::Refused,
-    TlsReason::TooLong,
-    TlsReason::Malformed,
-    TlsReason::NotTls,
-    TlsReason::Incompatible,
-];
 
 /// How a connection without a fault of TLS ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,7 +222,7 @@ pub(crate) enum Unfinished {
 
 impl ServerCounters {
     fn of(&self, reason: TlsReason) -> Option<&AtomicU64> {
-        let at = REASONS.iter().position(|other| *other == reason)?;
+        let at = TLS_REASONS.iter().position(|other| *other == reason)?;
         self.failed.get(at)
     }
 

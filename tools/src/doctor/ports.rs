@@ -7,8 +7,9 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use skyring::ClusterMap;
 use skyring::config::{NodeAddress, NodeConfig};
+use skyring::{ClusterMap, Error};
+use skyring_services::GateSettings;
 
 use super::config::resolve;
 use super::finding::{Finding, Level};
@@ -40,9 +41,7 @@ pub(super) fn judge(
     }
     let gates = config.services.iter().filter(|(_, service)| service.kind == GATE);
     for (name, service) in gates {
-        if let Some(address) = gate_address(&service.arguments) {
-            findings.push(listener(&format!("gate {name}"), &address, outgoing));
-        }
+        findings.extend(gate(name, &service.arguments, outgoing));
     }
     findings
 }
@@ -57,11 +56,32 @@ fn own_address(config: &NodeConfig, map: Option<&ClusterMap>) -> Option<NodeAddr
     listen.or_else(of_map).or_else(advertised)
 }
 
-/// The address in the arguments of a gate, `IP:PORT` or `ws://IP:PORT/PATH`.
-fn gate_address(arguments: &str) -> Option<NodeAddress> {
-    let first = arguments.split_whitespace().next()?;
-    let address = first.strip_prefix("ws://").unwrap_or(first);
-    address.split('/').next()?.parse().ok()
+/// The port of a gate. Port 0 is any free one.
+fn gate(name: &str, arguments: &str, outgoing: Option<(u16, u16)>) -> Option<Finding> {
+    let what = format!("gate {name}");
+    match gate_address(arguments) {
+        Ok(address) => Some(listener(&what, &address?, outgoing)),
+        Err(error) => Some(Finding::new(
+            Level::Failure,
+            what,
+            format!("its arguments are wrong: {error}"),
+        )),
+    }
+}
+
+/// Where a gate with these arguments listens; `None`: on any free port.
+fn gate_address(arguments: &str) -> Result<Option<NodeAddress>, Error> {
+    let settings = GateSettings::parse(arguments)?;
+    if settings.port == 0 {
+        return Ok(None);
+    }
+    let host = match settings.host.as_str() {
+        "" => "0.0.0.0".to_owned(),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
+    let address = format!("{host}:{}", settings.port).parse();
+    address.map(Some).map_err(Error::invalid)
 }
 
 /// The port of those who watch the node, and who may.
@@ -272,15 +292,25 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_a_gate_is_its_first_argument() {
-        assert_eq!(
-            gate_address("0.0.0.0:8888 .game 20000"),
-            Some(address("0.0.0.0:8888"))
-        );
-        assert_eq!(
-            gate_address("ws://[::]:8889/game .game"),
-            Some(address("[::]:8889"))
-        );
-        assert_eq!((gate_address(""), gate_address("nonsense")), (None, None));
+    fn a_gate_is_looked_at_where_it_would_listen_whatever_its_clients_speak() {
+        for (arguments, expected) in [
+            ("0.0.0.0:8888 .game 20000", "0.0.0.0:8888"),
+            (":8888 .game", "0.0.0.0:8888"),
+            ("ws://[::]:8889/game .game", "[::]:8889"),
+            ("tls://127.0.0.1:8890 .game idle_ms=1", "127.0.0.1:8890"),
+            ("wss://gate.example:8891/game db@sdb", "gate.example:8891"),
+        ] {
+            let found = gate_address(arguments).expect(arguments);
+            assert_eq!(found, Some(address(expected)), "{arguments}");
+        }
+        assert_eq!(gate("front", "127.0.0.1:0 .game", None), None);
+        for arguments in ["", "nonsense", "127.0.0.1:80", "tls://127.0.0.1:80 .game key=a"] {
+            let finding = gate("front", arguments, None).expect("it is told");
+            assert_eq!(
+                (finding.level, finding.what.as_str()),
+                (Level::Failure, "gate front")
+            );
+            assert!(finding.text.contains("gate expects "), "{finding:?}");
+        }
     }
 }
