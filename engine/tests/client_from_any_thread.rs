@@ -144,3 +144,21 @@ fn a_client_gives_its_calls_a_time_of_their_own_here_and_at_other_nodes() {
         Ok("hello".to_owned())
     );
 }
+
+#[test]
+fn a_node_that_starts_or_stops_interrupts_no_read_of_the_thread_that_starts_it() {
+    // A read with a time-out is not begun again by the system when something interrupts it.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let time = Duration::from_millis(100);
+    socket.set_read_timeout(Some(time)).expect("a time above zero");
+    let read = |after: &str| {
+        let error = socket.recv(&mut [0]).expect_err("nobody sends");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "after {after}");
+    };
+    for _ in 0..5 {
+        let node = start();
+        read("the start");
+        node.stop();
+        read("the stop");
+    }
+}

@@ -37,7 +37,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use self::doorbell::Bell;
@@ -106,16 +106,24 @@ pub(crate) struct ExecutorOptions {
     pub(crate) spin: Duration,
 }
 
-/// Checks once, before any thread starts, that this kernel has what an executor needs. The error's text says
+/// Checks once, before any executor starts, that this kernel has what an executor needs. The error's text says
 /// what to do.
 pub(crate) fn prepare(runtime: Runtime) -> io::Result<()> {
-    match runtime {
+    let check = move || match runtime {
         Runtime::Uring => uring::prepare(),
         #[cfg(feature = "glommio")]
         Runtime::Glommio => glommio::prepare(),
         #[cfg(feature = "testing")]
         Runtime::Manual => Ok(()),
-    }
+    };
+    // Some time after a ring has ended the kernel interrupts the thread that made it: a read with a time-out, which the system
+    // does not begin again, would fail there. So that is a thread which has ended.
+    let checked = thread::Builder::new()
+        .name("kernel-check".to_owned())
+        .spawn(check)?;
+    checked
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the check of the kernel panicked")))
 }
 
 /// Starts a thread with an executor that runs `main` to its end, and is woken through `bell`. Tasks that are
@@ -129,7 +137,7 @@ where
     G: FnOnce() -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
-    std::thread::Builder::new().name(options.name).spawn(move || {
+    thread::Builder::new().name(options.name).spawn(move || {
         RUNTIME.set(options.runtime);
         sys::pin_thread(options.cpu)
             .map_err(|error| io::Error::other(format!("pinning to processor {}: {error}", options.cpu)))?;

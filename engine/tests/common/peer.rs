@@ -116,8 +116,6 @@ impl PeerConnection {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
-                // A read with a time-out is not begun again by the system.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("the node has not closed the connection: {error}"),
             }
         }

@@ -29,13 +29,10 @@ fn connect_from(source: [u8; 4], to: &str) -> Option<TcpStream> {
 /// Whether the node closes a connection on which nothing was sent.
 fn is_turned_away(stream: Option<TcpStream>) -> bool {
     let Some(mut stream) = stream else { return true };
-    // Unlike `read`, this begins again after an interruption.
-    match stream.read_exact(&mut [0]) {
-        Ok(()) => false,
-        Err(error) => matches!(
-            error.kind(),
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
-        ),
+    match stream.read(&mut [0]) {
+        Ok(0) => true,
+        Ok(_) => false,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
 

@@ -157,8 +157,6 @@ impl Peer {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-                // A read with a time-out is not begun again by the system.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return,
             }
         }

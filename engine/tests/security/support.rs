@@ -123,8 +123,6 @@ impl Stranger {
                 Ok(0) => return bytes,
                 Ok(count) => bytes.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
-                // A read with a time-out is not begun again by the system.
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("the node has not closed the connection: {error}"),
             }
         }

@@ -1,6 +1,6 @@
 //! Clients over websockets.
 
-use std::io::{self, Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
@@ -12,41 +12,15 @@ use tungstenite::{Error, Message, WebSocket};
 
 use crate::support::{Running, TIMEOUT, read_to_end, start_websocket};
 
-/// A connection whose reads have a time-out, and begin again when they are interrupted, which the system does only for reads
-/// without one.
-struct Connection(TcpStream);
-
-impl Read for Connection {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.0.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-}
-
-impl Write for Connection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn connect(running: &Running) -> WebSocket<Connection> {
+fn connect(running: &Running) -> WebSocket<TcpStream> {
     let url = format!("ws://127.0.0.1:{}/game", running.port);
-    let (socket, response) =
-        tungstenite::client(&url, Connection(running.connect())).expect("the gate shakes hands");
+    let (socket, response) = tungstenite::client(&url, running.connect()).expect("the gate shakes hands");
     assert_eq!(response.status(), 101);
     socket
 }
 
 /// Reads until the gate closes the websocket, and returns the code that it gives.
-fn close_code(socket: &mut WebSocket<Connection>) -> Option<CloseCode> {
+fn close_code(socket: &mut WebSocket<TcpStream>) -> Option<CloseCode> {
     loop {
         match socket.read() {
             Ok(Message::Close(frame)) => return frame.map(|frame| frame.code),
@@ -145,7 +119,7 @@ fn pongs_for_a_client_that_does_not_read_are_bounded_as_packets_are() {
     let running = start_websocket("10 waiting_bytes=100000");
     let mut socket = connect(&running);
     let id = running.await_event("open");
-    let stream = &mut socket.get_mut().0;
+    let stream = socket.get_mut();
     stream.set_write_timeout(Some(TIMEOUT)).expect("a time");
     // A mask of zeros leaves the bytes as they are.
     let pings = [&b"\x89\xfd\0\0\0\0"[..], &[7; 125]].concat().repeat(1_000);
@@ -208,7 +182,7 @@ fn the_begin_of_a_client_belongs_to_the_trace_of_its_request_where_that_is_trust
             let header = header.parse().expect("a value");
             request.headers_mut().append("traceparent", header);
         }
-        let opened = tungstenite::client(request, Connection(running.connect()));
+        let opened = tungstenite::client(request, running.connect());
         let (mut socket, _) = opened.expect("a handshake");
         running.await_event("open");
         // A packet of its own is no part of the request.
