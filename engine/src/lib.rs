@@ -117,6 +117,7 @@ pub mod fuzzing {
 pub mod limits {
     pub use crate::api::node_service::LEASES_MAX;
     pub use crate::api::spans::SPANS_ANSWERED_MAX;
+    pub use crate::cluster::accepting::admission::{UNPROVED_PER_SECOND_MAX, UNPROVED_PER_SOURCE_MAX};
     pub use crate::cluster::accepting::budget::{
         CONNECTION_BYTES, HELD_BYTES_MAX, READ_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES,
         memory_bytes_max,

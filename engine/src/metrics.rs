@@ -109,6 +109,8 @@ metrics! {
     connections_unproved_late,
     /// Connections closed because too many of their address had not proved the cluster secret.
     connections_unproved_crowded,
+    /// Connections closed at once because too many of their source had not proved who they are.
+    connections_unproved_refused,
     /// Requests of peers denied because the rules do not allow their node to call the service.
     calls_not_allowed,
     /// Requests of peers refused because too many bytes of other requests were in progress.

@@ -1,7 +1,7 @@
 //! What handshakes that are begun and never finished do to a healthy peer, and what they cost the node and whoever begins them.
 //!
 //! ```console
-//! $ cargo run --release -p skyring --example half_handshakes -- [--pairs 9] [--seconds 3] [--rate 1000] [KIND]...
+//! $ cargo run --release -p skyring --example half_handshakes -- [--rounds 9] [--seconds 3] [--rate 1000] [--sources 1] [KIND]...
 //! ```
 //!
 //! A kind is `hello`: a part of a hello, to a node with a cluster secret; `proof`: a whole one, to which the node answers and
@@ -10,9 +10,12 @@
 //!
 //! The node has the first processor that this process may use. The second one has the healthy peer, which makes 2,000 calls
 //! a second, and the flooder, which runs when nobody else wants to (`chrt --idle`). It opens so many connections a second from
-//! sixteen addresses and holds them open. Windows take turns: without the flood, with it, and with the same flood at another
-//! node on the same processor, which shows how much comes from the machine. It prints the ratios of the p99 of the calls, their medians
-//! with their intervals, and the processor time of both for each handshake.
+//! so many addresses and holds them open. Each time it uses other ones, which nothing is known about.
+//!
+//! A node answers the first handshakes of an address, and refuses others before it reads them. So what those that are answered
+//! cost is measured first. Then windows take turns: without the flood, with it, and with the same flood at another node on the
+//! same processor, which shows how much comes from the machine. It prints the ratios of the p99 of the calls of each round, their
+//! medians with their intervals, and the processor time of both for each handshake.
 
 mod flooder;
 mod processors;
@@ -35,24 +38,29 @@ const CALLS_PER_SECOND: u32 = 2_000;
 /// Between two windows: the node closes what the flooder has left.
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// Handshakes of one address that are answered, at the beginning; a node answers some more.
+const ANSWERED: u64 = 200;
+
 /// How often a median lies outside of its interval, at most.
 const OUTSIDE: f64 = 0.05;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 struct Arguments {
-    pairs: usize,
+    rounds: usize,
     seconds: f64,
     rate: f64,
+    sources: u32,
     kinds: Vec<Kind>,
 }
 
 impl Arguments {
     fn parse() -> Outcome<Arguments> {
         let mut arguments = Arguments {
-            pairs: 9,
+            rounds: 9,
             seconds: 3.0,
             rate: 1_000.0,
+            sources: 1,
             kinds: Vec::new(),
         };
         let mut given = std::env::args().skip(1);
@@ -66,7 +74,8 @@ impl Arguments {
                 }
             };
             match argument.as_str() {
-                "--pairs" => arguments.pairs = (number()? as usize).max(1),
+                "--rounds" => arguments.rounds = (number()? as usize).max(1),
+                "--sources" => arguments.sources = (number()? as u32).clamp(1, 250),
                 "--seconds" => arguments.seconds = number()?,
                 "--rate" => arguments.rate = number()?,
                 kind => arguments.kinds.push(Kind::of(kind)?),
@@ -137,13 +146,36 @@ impl Drop for Part {
     }
 }
 
+/// What somebody floods, and how.
+struct Flood<'a> {
+    address: &'a str,
+    handshakes: u64,
+    sources: u32,
+    /// The number of the first of its sources.
+    source: u32,
+}
+
 /// What a window shows.
 struct Window {
     p99: Duration,
     failed: usize,
+    seconds: f64,
     node_time: Duration,
     flooder_time: Duration,
     begun: u64,
+}
+
+impl Window {
+    /// The processor time of the node and of the flooder for each handshake, in microseconds, where the node takes so many
+    /// seconds a second without any.
+    fn costs(&self, idle: f64) -> (f64, f64) {
+        let handshakes = self.begun.max(1) as f64;
+        let more = self.node_time.as_secs_f64() - idle * self.seconds;
+        (
+            more * 1e6 / handshakes,
+            self.flooder_time.as_secs_f64() * 1e6 / handshakes,
+        )
+    }
 }
 
 fn main() -> Outcome<()> {
@@ -186,66 +218,118 @@ fn one_kind(kind: Kind, first: &str, arguments: &Arguments) -> Outcome<()> {
     let peer = builder(kind, "gate", folder.path())?.map(map).start()?;
     // The first second is no measurement: everything is touched and met.
     window(&peer, &node, &mut flooder, 1.0, None)?;
-    let (mut ratios, mut machine_ratios) = (Vec::new(), Vec::new());
-    let (mut node_costs, mut flooder_costs) = (Vec::new(), Vec::new());
-    for turn in 0..arguments.pairs {
-        let mut windows = [None, None, None];
+    let sources = arguments.sources;
+    let mut source = 0;
+    let mut flood = |address, handshakes| {
+        source += sources;
+        Some(Flood {
+            address,
+            handshakes,
+            sources,
+            source: source - sources,
+        })
+    };
+    let answered = ANSWERED * u64::from(sources);
+    let seconds = answered as f64 / arguments.rate;
+    let first = window(&peer, &node, &mut flooder, seconds, flood(&address, answered))?;
+    thread::sleep(PAUSE);
+    let (mut alone, mut flooded, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+    for turn in 0..arguments.rounds {
         for step in 0..3 {
             // Each is first, second and last as often as the others.
-            let which = (turn + step) % 3;
-            let target = [None, Some(&address), Some(&other_address)][which];
-            let flood = target.map(|target| (target.as_str(), arguments.rate));
-            windows[which] = Some(window(&peer, &node, &mut flooder, arguments.seconds, flood)?);
+            let (windows, target) = match (turn + step) % 3 {
+                0 => (&mut alone, None),
+                1 => (&mut flooded, Some(&address)),
+                _ => (&mut elsewhere, Some(&other_address)),
+            };
+            let handshakes = (arguments.rate * arguments.seconds) as u64;
+            let flood = target.and_then(|target| flood(target, handshakes));
+            windows.push(window(&peer, &node, &mut flooder, arguments.seconds, flood)?);
             thread::sleep(PAUSE);
         }
-        let [Some(alone), Some(flooded), Some(machine)] = windows else {
-            return Err("a window is missing".into());
-        };
-        println!(
-            "{}: p99 {:.3} ms alone, {:.3} ms with {} handshakes, {:.3} ms with {} at another node; {} calls failed",
-            kind.name(),
-            alone.p99.as_secs_f64() * 1e3,
-            flooded.p99.as_secs_f64() * 1e3,
-            flooded.begun,
-            machine.p99.as_secs_f64() * 1e3,
-            machine.begun,
-            alone.failed + flooded.failed + machine.failed,
-        );
-        ratios.push(flooded.p99.as_secs_f64() / alone.p99.as_secs_f64());
-        machine_ratios.push(flooded.p99.as_secs_f64() / machine.p99.as_secs_f64());
-        let handshakes = flooded.begun.max(1) as f64;
-        let more = flooded.node_time.as_secs_f64() - alone.node_time.as_secs_f64();
-        node_costs.push(more * 1e6 / handshakes);
-        flooder_costs.push(flooded.flooder_time.as_secs_f64() * 1e6 / handshakes);
     }
-    let (low, median, high) = interval(&mut ratios);
-    let (machine_low, machine_median, machine_high) = interval(&mut machine_ratios);
-    let (_, node_cost, _) = interval(&mut node_costs);
-    let (_, flooder_cost, _) = interval(&mut flooder_costs);
+    let idle = median(
+        alone
+            .iter()
+            .map(|window| window.node_time.as_secs_f64() / window.seconds),
+    );
+    let (node_cost, flooder_cost) = first.costs(idle);
+    let name = kind.name();
     println!(
-        "{}: the p99 is {median:.3} of that alone ({low:.3} to {high:.3}), and {machine_median:.3} of that with the flood at another \
-         node ({machine_low:.3} to {machine_high:.3}); a handshake costs the node {node_cost:.0} us and the flooder \
-         {flooder_cost:.0} us of processor time",
-        kind.name()
+        "{name}: the first {answered} handshakes cost the node {node_cost:.0} us each, and the flooder {flooder_cost:.0} us"
+    );
+    let node_cost = median(flooded.iter().map(|window| window.costs(idle).0));
+    let flooder_cost = median(flooded.iter().map(|window| window.costs(idle).1));
+    println!(
+        "{name}: {:.0} handshakes in {} s cost the node {node_cost:.0} us each, and the flooder {flooder_cost:.0} us",
+        median(flooded.iter().map(|window| window.begun as f64)),
+        arguments.seconds,
+    );
+    let all = || alone.iter().chain(&flooded).chain(&elsewhere);
+    println!(
+        "{name}: p99 {} without it, {} with it, {} with it at another node; {} calls failed",
+        range(&alone),
+        range(&flooded),
+        range(&elsewhere),
+        all().map(|window| window.failed).sum::<usize>(),
+    );
+    println!(
+        "{name}: ratio of the p99 {} to that without it, {} to that with it at another node; another node to none {}",
+        ratio(&flooded, &alone),
+        ratio(&flooded, &elsewhere),
+        ratio(&elsewhere, &alone),
     );
     node.tell("counters")?;
-    println!("{}: {}\n", kind.name(), node.line()?);
+    println!("{name}: {}\n", node.line()?);
     drop(flooder);
     peer.stop();
     Ok(())
 }
 
-/// Calls for so many seconds, with so many handshakes a second at an address.
+/// The p99 of windows: the median, from the lowest to the highest.
+fn range(windows: &[Window]) -> String {
+    let mut times: Vec<Duration> = windows.iter().map(|window| window.p99).collect();
+    times.sort_unstable();
+    let ms = |at: usize| times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e3);
+    format!(
+        "{:.3} ms ({:.3} to {:.3})",
+        ms(times.len() / 2),
+        ms(0),
+        ms(times.len().saturating_sub(1))
+    )
+}
+
+/// The median of the ratios of the p99 of windows of one round, with its interval.
+fn ratio(these: &[Window], those: &[Window]) -> String {
+    let pairs = these.iter().zip(those);
+    let mut ratios: Vec<f64> = pairs
+        .map(|(this, that)| this.p99.as_secs_f64() / that.p99.as_secs_f64())
+        .collect();
+    let (low, median, high) = interval(&mut ratios);
+    format!("{median:.2} ({low:.2} to {high:.2})")
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    interval(&mut values.collect::<Vec<_>>()).1
+}
+
+/// Calls for so many seconds, with so many handshakes at an address.
 fn window(
     peer: &Node,
     node: &Part,
     flooder: &mut Part,
     seconds: f64,
-    flood: Option<(&str, f64)>,
+    flood: Option<Flood<'_>>,
 ) -> Outcome<Window> {
     let before = (node.processor_time()?, flooder.processor_time()?);
-    if let Some((target, rate)) = flood {
-        flooder.tell(&format!("{target} {} {seconds}", (rate * seconds) as u64))?;
+    if let Some(flood) = &flood {
+        let Flood {
+            address,
+            handshakes,
+            sources,
+            source,
+        } = flood;
+        flooder.tell(&format!("{address} {handshakes} {seconds} {source} {sources}"))?;
     }
     let (mut times, failed) = calls(peer, Duration::from_secs_f64(seconds));
     let begun = match flood {
@@ -258,6 +342,7 @@ fn window(
     Ok(Window {
         p99: *times.get(at).ok_or("no call was answered")?,
         failed,
+        seconds,
         node_time: after.0.saturating_sub(before.0),
         flooder_time: after.1.saturating_sub(before.1),
         begun,

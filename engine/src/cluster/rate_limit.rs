@@ -52,6 +52,12 @@ impl RateLimit {
         is_available
     }
 
+    /// Gives a permit back, as if it had not been taken.
+    pub(in crate::cluster) fn refund(&self) {
+        self.next_us
+            .set(self.next_us.get().saturating_sub(self.interval_us));
+    }
+
     /// Whether the whole burst is available.
     pub(in crate::cluster) fn is_fully_available(&self, now: Millis) -> bool {
         self.next_us.get() <= now * 1_000
@@ -83,6 +89,21 @@ mod tests {
         }
         assert!((10_000..=10_050).contains(&permitted), "{permitted}");
         assert!(!limit.is_fully_available(9_999) && limit.is_fully_available(10_050));
+    }
+
+    #[test]
+    fn permits_that_are_given_back_are_available_again_and_never_more_than_the_burst() {
+        let limit = RateLimit::new(4, 10);
+        let take_all = |now| (0..100).filter(|_| limit.try_acquire(now)).count();
+        assert_eq!(take_all(5_000), 10);
+        for _ in 0..3 {
+            limit.refund();
+        }
+        assert_eq!(take_all(5_000), 3);
+        for _ in 0..50 {
+            limit.refund();
+        }
+        assert_eq!(take_all(5_000), 10);
     }
 
     #[test]

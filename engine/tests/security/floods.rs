@@ -1,13 +1,15 @@
 //! Handshakes that are begun and never finished.
 
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use skyring::limits::CONNECTIONS_UNPROVED_MAX;
-use socket2::{Domain, Protocol, Socket, Type};
+use skyring::limits::{CONNECTIONS_UNPROVED_MAX, UNPROVED_PER_SECOND_MAX, UNPROVED_PER_SOURCE_MAX};
 
-use crate::support::{SECRET, Stranger, ask, closed, counter, dialling, serving};
+use crate::node::{TIMEOUT, wait_until};
+use crate::support::{SECRET, Stranger, ask, closed, connect_from, counter, dialling, serving, wait_for};
 
 /// Handshakes of the flood.
 const HANDSHAKES: usize = 10_000;
@@ -15,14 +17,8 @@ const HANDSHAKES: usize = 10_000;
 /// Connections that the flood keeps open.
 const OPEN_MAX: usize = 1_500;
 
-/// Connects from another address of this machine than the nodes do.
-fn connect_from_elsewhere(address: SocketAddr) -> Option<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).ok()?;
-    let elsewhere: SocketAddr = ([127, 0, 0, 2], 0).into();
-    socket.bind(&elsewhere.into()).ok()?;
-    socket.connect(&address.into()).ok()?;
-    Some(socket.into())
-}
+/// The addresses that the flood comes from. One alone would have its connections refused before many wait.
+const SOURCES: usize = 8;
 
 #[test]
 fn ten_thousand_half_finished_handshakes_disturb_nobody_and_are_bounded() {
@@ -37,7 +33,7 @@ fn ten_thousand_half_finished_handshakes_disturb_nobody_and_are_bounded() {
         scope.spawn(|| {
             let mut open = std::collections::VecDeque::new();
             for number in 0..HANDSHAKES {
-                let Some(mut stream) = connect_from_elsewhere(target) else {
+                let Some(mut stream) = connect_from((number % SOURCES) as u8 + 2, target) else {
                     continue;
                 };
                 // Nothing, a part of a hello, or a whole one that is a replay.
@@ -72,6 +68,61 @@ fn ten_thousand_half_finished_handshakes_disturb_nobody_and_are_bounded() {
     let crowded = counter(&db, "connections_unproved_crowded");
     assert!(crowded > 0, "{crowded}");
     assert!(OPEN_MAX > shards * CONNECTIONS_UNPROVED_MAX);
+    // Each address has a number of handshakes that it may leave unfinished.
+    assert!(counter(&db, "connections_unproved_refused") > 0);
     gate.stop();
+    db.stop();
+}
+
+#[test]
+fn an_address_that_finishes_no_handshake_is_refused_for_a_while_and_others_are_not() {
+    let (db, address) = serving(closed(1).accepts_per_second_max(1_000_000));
+    let gate = dialling(closed(1), &address);
+    assert_eq!(ask(&gate), Ok("db".to_owned()));
+    let target: SocketAddr = address.parse().expect("an address");
+    let most = u64::from(UNPROVED_PER_SOURCE_MAX);
+    let surplus = 200;
+    for _ in 0..most + surplus {
+        // It ends at once, and is remembered nevertheless.
+        drop(connect_from(2, target));
+    }
+    let refused = || counter(&db, "connections_unproved_refused");
+    let accepted = || counter(&db, "connections_accepted");
+    wait_until("all were admitted or refused", || {
+        accepted() + refused() > most + surplus
+    });
+    assert!(refused() > 0, "{} were accepted", accepted());
+    // Nodes elsewhere connect, and are served.
+    let late = dialling(closed(1), &address);
+    assert_eq!(ask(&late), Ok("db".to_owned()));
+    late.stop();
+    // After a while the address is admitted again.
+    thread::sleep(Duration::from_millis(
+        2 * 1_000 / u64::from(UNPROVED_PER_SECOND_MAX),
+    ));
+    let before = accepted();
+    let mut again = connect_from(2, target).expect("it listens");
+    wait_for(&db, "connections_accepted", before + 1);
+    // It is asked for a proof like any other, and not just closed.
+    again.set_read_timeout(Some(TIMEOUT)).expect("a time above zero");
+    again
+        .write_all(&Stranger::connect(&address, Some(SECRET)).output())
+        .expect("it takes bytes");
+    assert_ne!(again.read(&mut [0; 100]).expect("an answer to the hello"), 0);
+    assert_eq!(counter(&gate, "connections_lost"), 0);
+    gate.stop();
+    db.stop();
+}
+
+#[test]
+fn a_node_whose_handshakes_are_finished_connects_as_often_as_it_wants() {
+    let (db, address) = serving(closed(1).accepts_per_second_max(1_000_000));
+    let most = u64::from(UNPROVED_PER_SOURCE_MAX + 10 * UNPROVED_PER_SECOND_MAX);
+    for number in 0..most + 50 {
+        let gate = dialling(closed(1), &address);
+        assert_eq!(ask(&gate), Ok("db".to_owned()), "connection {number}");
+        gate.stop();
+    }
+    assert_eq!(counter(&db, "connections_unproved_refused"), 0);
     db.stop();
 }

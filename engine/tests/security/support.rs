@@ -1,7 +1,7 @@
 //! Nodes with secrets, and strangers who write bytes.
 
 use std::io::{IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use skyring::{Error, Node, NodeBuilder, Security};
 use skyring_codec::link::{Access, CallerEvent, CallerLimits, CallerLink};
 use skyring_codec::native::{Hello, Resumption, Secrets, VERSION};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cluster::{Echo, map_of, open, reload, serve, who};
 use crate::node::{TIMEOUT, run, wait_until};
@@ -54,6 +55,15 @@ pub(crate) fn counter(node: &Node, name: &str) -> u64 {
     let all = node.metrics().all();
     let found = all.into_iter().find(|(counter, _)| *counter == name);
     found.unwrap_or_else(|| panic!("there is no counter {name}")).1
+}
+
+/// Connects from the address 127.0.0.`last` of this machine; nodes use 127.0.0.1.
+pub(crate) fn connect_from(last: u8, address: SocketAddr) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).ok()?;
+    let from: SocketAddr = ([127, 0, 0, last], 0).into();
+    socket.bind(&from.into()).ok()?;
+    socket.connect(&address.into()).ok()?;
+    Some(socket.into())
 }
 
 /// Waits until a counter has a value.

@@ -2,20 +2,20 @@
 //! and others go on.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use skyring::limits::HANDSHAKE_BYTES_MAX;
+use skyring::limits::{HANDSHAKE_BYTES_MAX, UNPROVED_PER_SOURCE_MAX};
 use skyring::{Error, Node, NodeBuilder, Security, Tls, TlsFiles};
 
 use crate::certificates::{Ca, Validity};
 use crate::node::{TIMEOUT, wait_until};
 use crate::start::builder;
-use crate::support::{Stranger, ask, counter, dialling, serving, wait_for};
+use crate::support::{Stranger, ask, connect_from, counter, dialling, serving, wait_for};
 
 /// The reason for which calls are denied.
 fn reason(node: &Node) -> String {
@@ -342,9 +342,10 @@ fn half_finished_tls_handshakes_disturb_nobody_and_are_bounded() {
         raw.tls.write_tls(&mut bytes).expect("memory takes everything");
         bytes
     };
+    let target: SocketAddr = address.parse().expect("an address");
     let mut open = std::collections::VecDeque::new();
     for number in 0..HANDSHAKES {
-        let Ok(mut stream) = TcpStream::connect(&address) else {
+        let Some(mut stream) = connect_from((number % 8) as u8 + 2, target) else {
             continue;
         };
         // Nothing, a part, or all of the first message, after which the node waits for the certificate.
@@ -366,6 +367,19 @@ fn half_finished_tls_handshakes_disturb_nobody_and_are_bounded() {
     for node in [late, gate, db] {
         node.stop();
     }
+}
+
+#[test]
+fn nodes_that_finish_their_tls_handshakes_connect_as_often_as_they_want() {
+    let ca = Ca::new("the CA");
+    let (db, address) = serving(closed(&ca, "db"));
+    for number in 0..UNPROVED_PER_SOURCE_MAX + 100 {
+        let gate = dialling(closed(&ca, "gate"), &address);
+        assert_eq!(ask(&gate), Ok("db".to_owned()), "connection {number}");
+        gate.stop();
+    }
+    assert_eq!(counter(&db, "connections_unproved_refused"), 0);
+    db.stop();
 }
 
 #[test]

@@ -3,8 +3,13 @@
 //!
 //! A source is an IPv4 address, or the first half of an IPv6 address, since one machine may use every address with
 //! that half. A refused connection costs one look-up on the listener's thread.
+//!
+//! Where peers must prove who they are, a handshake costs the node more than whoever begins it and does not finish it.
+//! So each connection takes a permit of its source, which the proof gives back: a source whose handshakes are finished
+//! feels nothing, and one that finishes none is soon refused before anything is computed for it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
@@ -16,12 +21,20 @@ use crate::error::Text;
 /// Sources without a connection whose rate is still recorded.
 const SOURCES_KEPT_MAX: usize = 16_384;
 
+/// Connections of one source whose peers have not proved who they are, those that have ended without a proof included.
+pub const UNPROVED_PER_SOURCE_MAX: u32 = 256;
+
+/// Of those, how many are forgotten each second.
+pub const UNPROVED_PER_SECOND_MAX: u32 = 4;
+
 /// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientLimits {
     pub(crate) clients_max: usize,
     pub(crate) clients_per_source_max: usize,
     pub(crate) accepts_per_second_max: u32,
+    /// Peers must prove who they are.
+    pub(crate) requires_proof: bool,
 }
 
 /// What a listener tells its peers.
@@ -42,12 +55,30 @@ pub(crate) enum Refusal {
     SourceFull,
     /// Its source opens connections too fast.
     TooFast,
+    /// Too many handshakes of its source were not finished.
+    Unproved,
 }
 
 #[derive(Debug)]
 struct Source {
     clients: usize,
     accepts: RateLimit,
+    unproved: RateLimit,
+}
+
+impl Source {
+    fn new(limits: ClientLimits) -> Source {
+        Source {
+            clients: 0,
+            accepts: RateLimit::new(limits.accepts_per_second_max, limits.accepts_per_second_max),
+            unproved: RateLimit::new(UNPROVED_PER_SECOND_MAX, UNPROVED_PER_SOURCE_MAX),
+        }
+    }
+
+    /// Whether nothing of it needs to be remembered.
+    fn is_idle(&self, now: Millis) -> bool {
+        self.clients == 0 && self.accepts.is_fully_available(now) && self.unproved.is_fully_available(now)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -87,10 +118,10 @@ impl Clients {
         let mut count = self.count();
         let is_full = count.clients >= limits.clients_max;
         count.remove_idle(now);
-        let source = count.sources.entry(address).or_insert_with(|| Source {
-            clients: 0,
-            accepts: RateLimit::new(limits.accepts_per_second_max, limits.accepts_per_second_max),
-        });
+        let source = count
+            .sources
+            .entry(address)
+            .or_insert_with(|| Source::new(limits));
         if !source.accepts.try_acquire(now) {
             return Err(Refusal::TooFast);
         }
@@ -100,12 +131,16 @@ impl Clients {
         if source.clients >= limits.clients_per_source_max {
             return Err(Refusal::SourceFull);
         }
+        if limits.requires_proof && !source.unproved.try_acquire(now) {
+            return Err(Refusal::Unproved);
+        }
         source.clients += 1;
         count.clients += 1;
         Ok(Arc::new(Admission {
             clients: Arc::clone(self),
             source: address,
             offer: offer.clone(),
+            owes_proof: AtomicBool::new(limits.requires_proof),
         }))
     }
 }
@@ -116,8 +151,7 @@ impl Count {
         if self.sources.len() <= self.clients + SOURCES_KEPT_MAX {
             return;
         }
-        self.sources
-            .retain(|_, source| source.clients > 0 || !source.accepts.is_fully_available(now));
+        self.sources.retain(|_, source| !source.is_idle(now));
         if self.sources.len() > self.clients + SOURCES_KEPT_MAX {
             self.sources.retain(|_, source| source.clients > 0);
         }
@@ -141,6 +175,19 @@ pub(crate) struct Admission {
     clients: Arc<Clients>,
     source: IpAddr,
     pub(crate) offer: Offer,
+    /// It has a permit that the proof gives back.
+    owes_proof: AtomicBool,
+}
+
+impl Admission {
+    /// Its peer has proved who it is, or need not.
+    pub(crate) fn note_proof(&self) {
+        if self.owes_proof.swap(false, Ordering::Relaxed)
+            && let Some(source) = self.clients.count().sources.get_mut(&self.source)
+        {
+            source.unproved.refund();
+        }
+    }
 }
 
 impl Drop for Admission {
@@ -166,6 +213,7 @@ mod tests {
             clients_max,
             clients_per_source_max,
             accepts_per_second_max,
+            requires_proof: false,
         }
     }
 
@@ -207,6 +255,38 @@ mod tests {
             .filter(|_| admit(&clients, 505, "10.0.0.1").is_ok())
             .count();
         assert_eq!(admitted, 50, "half a second later");
+    }
+
+    #[test]
+    fn a_source_that_proves_nothing_is_refused_and_one_that_does_never() {
+        let clients = Clients::new(ClientLimits {
+            requires_proof: true,
+            ..limits(1 << 20, 1 << 20, 1 << 20)
+        });
+        let flood = |now, count| {
+            let admitted = (0..count).filter(|_| admit(&clients, now, "10.0.0.1").is_ok());
+            admitted.count()
+        };
+        let most = UNPROVED_PER_SOURCE_MAX as usize;
+        assert_eq!(flood(0, 10_000), most);
+        assert_eq!(
+            admit(&clients, 0, "10.0.0.1").unwrap_err(),
+            Refusal::Unproved,
+            "although all have ended"
+        );
+        assert_eq!(flood(10_000, 10_000), 10 * UNPROVED_PER_SECOND_MAX as usize);
+        // Each proof gives one back, and only once.
+        for number in 0..10 * most {
+            let peer = admit(&clients, 0, "10.0.0.2").unwrap_or_else(|why| panic!("{number}: {why:?}"));
+            peer.note_proof();
+            peer.note_proof();
+        }
+        let open: Vec<_> = (0..most)
+            .map(|_| admit(&clients, 0, "10.0.0.2").expect("there is space"))
+            .collect();
+        assert_eq!(admit(&clients, 0, "10.0.0.2").unwrap_err(), Refusal::Unproved);
+        open[7].note_proof();
+        assert!(admit(&clients, 0, "10.0.0.2").is_ok());
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(crate) fn open(
         clients_max,
         clients_per_source_max: node.settings.clients_per_source_max,
         accepts_per_second_max: node.settings.accepts_per_second_max,
+        requires_proof: node.settings.security.is_some(),
     };
     let clients = Clients::new(limits);
     let throttle = Mutex::new(Throttle::new(REFUSAL_LOG_INTERVAL_MS));
@@ -89,6 +90,10 @@ pub(crate) fn open(
                             "{peer}: its address opens more than {} connections a second",
                             limits.accepts_per_second_max
                         ),
+                    ),
+                    Refusal::Unproved => (
+                        &metrics.connections_unproved_refused,
+                        format!("{peer}: too many connections of its address have not proved who they are"),
                     ),
                 };
                 return refuse(counter, why);

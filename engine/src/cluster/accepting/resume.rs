@@ -6,7 +6,7 @@ use skyring_codec::link::CalleeLink;
 use skyring_codec::native::{Hello, NONCE_BYTES, Resumption};
 
 use crate::cluster::accepting::inbound::Inbound;
-use crate::cluster::accepting::sessions::{SESSIONS_DETACHED_MAX, SessionLookup};
+use crate::cluster::accepting::sessions::{DetachedPlace, SessionLookup};
 use crate::cluster::room::ClusterShard;
 use crate::config::NodeEntry;
 use crate::core::ShardCore;
@@ -49,28 +49,25 @@ impl ClusterShard {
         SessionLookup::NotFound
     }
 
-    /// Counts one more detached session; past the limit, ends the oldest.
-    pub(in crate::cluster) fn count_detached(&self, shard: &ShardCore) {
-        if self.sessions.count_detached() > SESSIONS_DETACHED_MAX {
-            let oldest = {
-                let inbound = self.inbound.borrow();
-                let detached = inbound
-                    .iter()
-                    .filter(|inbound| inbound.detached_since().is_some());
-                // First those whose peer has not proved anything: they may be of replayed hellos.
-                detached
-                    .min_by_key(|inbound| (inbound.is_session_proved(), inbound.detached_since()))
-                    .cloned()
-            };
-            if let Some(oldest) = oldest {
-                oldest.end_session(shard);
-            }
-        }
+    /// Adds a detached session.
+    pub(in crate::cluster) fn add_detached(&self, holder: Key, is_proved: bool) -> DetachedPlace {
+        self.sessions.add_detached(holder, is_proved)
     }
 
-    /// Uncounts a detached session that has resumed or ended.
-    pub(in crate::cluster) fn uncount_detached(&self) {
-        self.sessions.uncount_detached();
+    /// Removes a detached session that has resumed or ended.
+    pub(in crate::cluster) fn remove_detached(&self, place: DetachedPlace) {
+        self.sessions.remove_detached(place);
+    }
+
+    /// Ends a detached session if there are too many.
+    pub(in crate::cluster) fn end_surplus_detached(&self, shard: &ShardCore) {
+        let surplus = self
+            .sessions
+            .surplus_detached()
+            .and_then(|key| self.inbound_with(key));
+        if let Some(surplus) = surplus {
+            surplus.end_session(shard);
+        }
     }
 
     /// Ends the detached sessions for which `condition` holds.

@@ -90,6 +90,7 @@ pub(super) fn connect(cluster: &Cluster) -> Remote {
         clients_max: 100,
         clients_per_source_max: 100,
         accepts_per_second_max: 1_000,
+        requires_proof: false,
     });
     let peer = "127.0.0.1:50000".parse().expect("an address");
     let offer = Offer {

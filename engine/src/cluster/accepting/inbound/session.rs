@@ -17,7 +17,7 @@ use skyring_codec::native::Hello;
 
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::inbound::handshake::agree_on_channels;
-use crate::cluster::accepting::inbound::state::{Inbound, Progress};
+use crate::cluster::accepting::inbound::state::{Detached, Inbound, Progress};
 use crate::cluster::shared;
 use crate::core::ShardCore;
 use crate::core::timers::Timer;
@@ -106,21 +106,26 @@ impl Inbound {
         let is_stopping = shard.stopping.get() || shard.cluster().is_draining();
         let is_resumable = !is_stopping && self.connection.link.borrow_mut().disconnected();
         if is_resumable {
+            let cluster = shard.cluster();
+            let place = cluster.add_detached(self.key.get(), self.is_session_proved());
             {
                 let mut peer = self.peer.borrow_mut();
                 peer.admission = None;
-                peer.detached_since = Some(shard.now());
+                peer.detached = Some(Detached {
+                    since: shard.now(),
+                    place,
+                });
             }
-            shard.cluster().count_detached(shard);
+            cluster.end_surplus_detached(shard);
             self.count_held(shard);
         }
         is_resumable
     }
 
     fn set_attached(&self, shard: &ShardCore) {
-        let since = self.peer.borrow_mut().detached_since.take();
-        if since.is_some() {
-            shard.cluster().uncount_detached();
+        let detached = self.peer.borrow_mut().detached.take();
+        if let Some(detached) = detached {
+            shard.cluster().remove_detached(detached.place);
         }
     }
 

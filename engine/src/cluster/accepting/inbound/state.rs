@@ -12,6 +12,7 @@ use skyring_codec::native::{Hello, NONCE_BYTES};
 use crate::cluster::accepting::admission::Admission;
 use crate::cluster::accepting::budget::Budget;
 use crate::cluster::accepting::inbound::permit::Permit;
+use crate::cluster::accepting::sessions::DetachedPlace;
 use crate::cluster::signs_of_life::SignOfLife;
 use crate::config::Security;
 use crate::core::connection::Connection;
@@ -65,6 +66,14 @@ pub(super) struct Progress {
     pub(super) is_unfinished: bool,
 }
 
+/// A session without a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Detached {
+    pub(super) since: Millis,
+    /// Its place among those of its shard.
+    pub(super) place: DetachedPlace,
+}
+
 /// The other end.
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
@@ -74,8 +83,8 @@ pub(super) struct Peer {
     pub(super) hello: Option<Box<Hello>>,
     /// The secret of its session.
     pub(super) secret: Option<[u8; NONCE_BYTES]>,
-    /// Since when its session is detached.
-    pub(super) detached_since: Option<Millis>,
+    /// Its session is detached.
+    pub(super) detached: Option<Detached>,
     /// Its admission to the listener; `None` while it is detached.
     pub(super) admission: Option<Arc<Admission>>,
 }
@@ -146,7 +155,7 @@ impl Inbound {
                 node: String::new(),
                 hello: None,
                 secret: None,
-                detached_since: None,
+                detached: None,
                 admission: Some(admission),
             }),
             permit: RefCell::default(),
@@ -181,7 +190,7 @@ impl Inbound {
 
     /// Since when it is detached; `None`: it is attached or has ended.
     pub(in crate::cluster) fn detached_since(&self) -> Option<Millis> {
-        self.peer.borrow().detached_since
+        self.peer.borrow().detached.map(|detached| detached.since)
     }
 
     /// Ends the connection.

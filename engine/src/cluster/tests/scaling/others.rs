@@ -90,6 +90,7 @@ impl Others {
                 clients_max: 2 * count,
                 clients_per_source_max: 2 * count,
                 accepts_per_second_max: u32::MAX,
+                requires_proof: false,
             }),
             traffic: Traffic::default(),
             attempts: 0,

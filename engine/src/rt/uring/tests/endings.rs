@@ -42,6 +42,18 @@ fn a_stream_that_is_dropped_in_the_middle_of_everything_is_closed() {
 }
 
 #[test]
+fn a_stream_that_is_removed_before_its_first_operation_leaves_nothing() {
+    let fixture = Fixture::new();
+    let (key, there) = fixture.stream();
+    let text = Text::new(pattern(1_000), 1_000);
+    fixture.ring.write(key, &text.writer());
+    fixture.ring.remove(key);
+    fixture.assert_nothing_is_left();
+    assert_eq!(Rc::strong_count(&text), 1, "a writer is kept");
+    assert!(is_ended(there));
+}
+
+#[test]
 fn a_descriptor_stays_open_until_its_operations_have_ended() {
     let fixture = Fixture::new();
     let (here, there) = pair();

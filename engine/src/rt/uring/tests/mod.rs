@@ -113,12 +113,15 @@ impl Fixture {
 
     /// Asserts that no operation is in flight and that no memory is held.
     fn assert_nothing_is_left(&self) {
+        // The key of a stream that is removed while it is listed goes at the next entry: even if no operation is in
+        // flight then, that entry is still to come.
         self.turn_until("the end of all operations", || {
-            self.ring.sources.borrow().used() == 0 && self.ring.uring.receiving() == 0
+            self.ring.sources.borrow().used() == 0
+                && self.ring.uring.receiving() == 0
+                && !self.ring.has_listed()
         });
         assert!(self.ring.uring.provided().are_recycled());
         assert_eq!(self.ring.aside(), 0);
-        assert!(!self.ring.has_listed());
     }
 }
 
