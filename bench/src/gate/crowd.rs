@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -21,7 +20,8 @@ use super::plan::GateError;
 use super::tls::Secured;
 use crate::interrupt::Interrupt;
 use crate::latency::{histogram, nanoseconds};
-use crate::ring::sockets::{Event, Outbox, SOCKETS_MAX, Sockets};
+use crate::ring::outbox::Outbox;
+use crate::ring::sockets::{Event, Sockets};
 
 /// Smallest body of a packet: its numbers and a time.
 pub const PACKET_BYTES_MIN: usize = 16;
@@ -44,9 +44,6 @@ const WAIT_MIN: Duration = Duration::from_micros(60);
 
 /// Packets without an answer in an open loop, before it sends no more.
 const UNANSWERED_MAX: u64 = 200_000;
-
-/// Descriptors that this program needs beside those of its clients.
-const FURTHER_FILES: u64 = 256;
 
 /// Whom the clients connect to, and how.
 #[derive(Debug, Clone)]
@@ -254,31 +251,6 @@ fn put(outbox: &mut Outbox, index: usize, bytes: &[u8]) {
     }
 }
 
-/// Raises the number of files that this process, and those that it starts, may open.
-///
-/// # Errors
-/// [`GateError::Files`] when the system does not allow as many.
-pub(super) fn allow_files(wanted: u64) -> Result<(), GateError> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
-    let raised = Rlimit {
-        current: Some(wanted),
-        maximum,
-    };
-    setrlimit(Resource::Nofile, raised).map_err(|_| GateError::Files {
-        wanted,
-        allowed: limit.maximum.unwrap_or(u64::MAX),
-    })
-}
-
-/// The files that a process with so many clients opens.
-pub(super) fn files_of(clients: usize) -> u64 {
-    clients as u64 + FURTHER_FILES
-}
-
 impl Crowd {
     pub(super) fn new(settings: CrowdSettings, interrupt: &Interrupt) -> io::Result<Crowd> {
         let table = Table {
@@ -375,11 +347,6 @@ impl Crowd {
 
     /// Connects clients, and waits until the first packet of each is answered. Returns how long that took.
     pub(super) fn connect(&mut self, count: usize) -> Result<Duration, GateError> {
-        if count > SOCKETS_MAX {
-            return Err(GateError::System(io::Error::other(format!(
-                "{SOCKETS_MAX} clients are the most of one program"
-            ))));
-        }
         let began = Instant::now();
         let (mut connected, mut heard) = (0, began);
         let request = handshake(&self.settings.address.to_string(), &self.settings.path);

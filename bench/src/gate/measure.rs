@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::crowd::{Crowd, CrowdSettings, allow_files, files_of};
+use super::crowd::{Crowd, CrowdSettings};
+use super::files::allow_clients;
 use super::framing::Framing;
 use super::plan::{Contender, GateError, GatePlan};
 use super::result::{GateResult, GateRow, GateRun, OpenFigures};
@@ -27,8 +28,7 @@ impl GatePlan {
         interrupt: &Interrupt,
         show: impl Fn(usize, &str) + Send + Sync + 'static,
     ) -> Result<GateResult, GateError> {
-        // A node opens at most seven eighths of its files for sockets.
-        allow_files(files_of(self.clients) * 8 / 7)?;
+        allow_clients(self.clients, 0)?;
         let (plan, launcher, interrupt) = (self.clone(), launcher.clone(), interrupt.clone());
         PinnedThread::start("gate-clients", self.threads, move || {
             plan.measure_here(&launcher, &interrupt, show)

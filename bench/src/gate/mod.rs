@@ -12,6 +12,7 @@
 
 mod crowd;
 mod echo;
+mod files;
 mod floor;
 mod framing;
 mod hostile;

@@ -77,11 +77,23 @@ pub enum GateError {
     /// The system refused something.
     #[error(transparent)]
     System(#[from] io::Error),
+    /// One program has no more clients.
+    #[error(
+        "{wanted} clients are asked for, and one program has at most {most}: ask for fewer --clients, or start several programs with the same --target"
+    )]
+    Clients {
+        /// What is asked for.
+        wanted: usize,
+        /// How many there can be.
+        most: usize,
+    },
     /// The limit of open files is too low.
     #[error(
-        "{wanted} open files are needed, and the hard limit is {allowed}: raise it with ulimit -Hn, or ask for fewer --clients"
+        "{clients} clients need a limit of {wanted} open files in each process, and the hard limit here is {allowed}: raise it with ulimit -Hn, or ask for fewer --clients"
     )]
     Files {
+        /// What is asked for.
+        clients: usize,
         /// What is needed.
         wanted: u64,
         /// The hard limit.

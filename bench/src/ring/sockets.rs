@@ -4,10 +4,13 @@
 //! `io_uring_enter`, or a few when it has much to send: it sends what was queued, as far as the sockets take it at once,
 //! and waits for something to have come.
 //!
+//! A connection has no descriptor of the process, which may have few of them, but a place in the ring's table of direct
+//! descriptors. Its descriptor is closed as soon as it is in there. The place is free once no operation names it.
+//!
 //! What makes the unsafe blocks sound: the kernel gets pointers to two kinds of memory only. The buffers and their ring
 //! belong to [`Buffers`], which is freed after the last receive has ended, or never. The bytes of a send are those of
-//! [`Slot::out`]; a send does not wait (`MSG_DONTWAIT`), so it is over when the entry that submits it returns, and nothing
-//! touches `out` between the two, which [`Sockets::submit_sends`] holds together.
+//! [`Slot::out`](super::outbox::Slot::out); a send does not wait (`MSG_DONTWAIT`), so it is over when the entry that
+//! submits it returns, and nothing touches `out` between the two, which [`Sockets::submit_sends`] holds together.
 #![expect(
     unsafe_code,
     reason = "the io-uring crate leaves it to its user that memory outlives the operations on it"
@@ -16,23 +19,25 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::Buffers;
+use super::direct::{DirectTable, at};
+use super::outbox::Outbox;
 
 /// Slots of the submission queue.
 const SUBMISSIONS: u32 = 1_024;
 
 /// Slots of the completion queue, as many as there may be. Each connection has at most one completion that is not of a buffer, so as many
-/// connections as [`SOCKETS_MAX`] fit.
+/// connections as [`SOCKETS_MAX`] fit; the kernel keeps those of their shutdowns if they do not.
 const COMPLETIONS: u32 = 65_536;
 
-/// Most connections of one ring.
+/// Most connections of one ring. It may have fewer: as many as its process may open files.
 pub(crate) const SOCKETS_MAX: usize = 60_000;
 
 /// Sends of one entry into the kernel.
@@ -54,12 +59,13 @@ const RECEIVE: u64 = 0;
 const SEND: u64 = 1;
 const POLL: u64 = 2;
 const ACCEPT: u64 = 3;
-const KIND_BITS: u32 = 2;
+const SHUTDOWN: u64 = 4;
+const KIND_BITS: u32 = 3;
 
-/// Turns that the end of a ring may take.
-const CLOSING_TURNS_MAX: usize = 1_024;
+/// How long the end of a ring may take.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long one of them may take.
+/// How long it waits for one completion.
 const CLOSING_TURN: Duration = Duration::from_millis(10);
 
 /// What has happened.
@@ -73,84 +79,11 @@ pub(crate) enum Event<'a> {
     Ended(usize),
 }
 
-/// One connection.
-#[derive(Default)]
-struct Slot {
-    /// `None`: free.
-    socket: Option<TcpStream>,
-    /// Bytes that wait to be sent.
-    out: Vec<u8>,
-    is_receiving: bool,
-    /// The socket takes no more, and is polled.
-    is_polling: bool,
-    is_listed: bool,
-    /// It has ended, and is free once no operation is in flight.
-    has_ended: bool,
-}
-
-/// What is to be sent. Every connection that has something is listed once.
-#[derive(Default)]
-pub(crate) struct Outbox {
-    slots: Vec<Slot>,
-    listed: Vec<usize>,
-    /// Connections whose receive is to be armed.
-    unarmed: Vec<usize>,
-    free: Vec<usize>,
-}
-
-impl Outbox {
-    /// The bytes that wait to be sent over a connection, to append to. Those of one that has ended are never sent.
-    pub(crate) fn queue(&mut self, index: usize) -> &mut Vec<u8> {
-        let slot = &mut self.slots[index];
-        if !slot.is_listed && !slot.is_polling && !slot.has_ended {
-            slot.is_listed = true;
-            self.listed.push(index);
-        }
-        &mut slot.out
-    }
-
-    /// Ends a connection. [`Event::Ended`] follows.
-    pub(crate) fn close(&self, index: usize) {
-        if let Some(socket) = self.slots.get(index).and_then(|slot| slot.socket.as_ref()) {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn insert(&mut self, socket: TcpStream) -> usize {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() - 1
-        });
-        self.slots[index] = Slot {
-            socket: Some(socket),
-            ..Slot::default()
-        };
-        self.unarmed.push(index);
-        index
-    }
-
-    /// Frees the slot of a connection that has ended, once no operation is in flight.
-    fn release(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        let is_over = slot.has_ended
-            && !slot.is_receiving
-            && !slot.is_polling
-            && !slot.is_listed
-            && slot.socket.is_some();
-        if is_over {
-            *slot = Slot {
-                has_ended: true,
-                ..Slot::default()
-            };
-            self.free.push(index);
-        }
-    }
-}
-
 /// Connections on an io_uring of their own.
 pub(crate) struct Sockets {
     ring: IoUring,
     buffers: Buffers,
+    table: DirectTable,
     pub(crate) outbox: Outbox,
     listener: Option<TcpListener>,
     completed: VecDeque<cqueue::Entry>,
@@ -165,8 +98,12 @@ fn user_data(index: usize, kind: u64) -> u64 {
 }
 
 impl Sockets {
-    /// None yet.
+    /// None yet. There may be as many as the process may open files at this time, and at most [`SOCKETS_MAX`].
     pub(crate) fn new() -> io::Result<Sockets> {
+        Sockets::with_places(SOCKETS_MAX)
+    }
+
+    fn with_places(most: usize) -> io::Result<Sockets> {
         let ring = IoUring::builder()
             .setup_cqsize(COMPLETIONS)
             .setup_single_issuer()
@@ -175,9 +112,11 @@ impl Sockets {
             .build(SUBMISSIONS)?;
         let buffers = Buffers::new(BUFFERS, BUFFER_BYTES);
         buffers.register(&ring, GROUP)?;
+        let table = DirectTable::register(&ring, most)?;
         Ok(Sockets {
             ring,
             buffers,
+            table,
             outbox: Outbox::default(),
             listener: None,
             completed: VecDeque::new(),
@@ -199,16 +138,19 @@ impl Sockets {
         unsafe { self.push(&accept) }
     }
 
-    /// Takes over a connected socket, and returns its number.
+    /// Takes over a connected socket, closes its descriptor, and returns its number.
     pub(crate) fn insert(&mut self, socket: TcpStream) -> io::Result<usize> {
         // Late acknowledgements of single packets would be measured otherwise.
         socket.set_nodelay(true)?;
-        if self.outbox.slots.len() - self.outbox.free.len() >= SOCKETS_MAX {
+        let (place, places) = (self.outbox.next(), self.table.places());
+        if place >= places {
             return Err(io::Error::other(format!(
-                "{SOCKETS_MAX} connections are the most"
+                "an io_uring of this process has at most {places} connections: as many as the process may open files \
+                 (ulimit -n), and at most {SOCKETS_MAX}"
             )));
         }
-        Ok(self.outbox.insert(socket))
+        self.table.put(&self.ring, place, &socket)?;
+        Ok(self.outbox.insert())
     }
 
     /// Sends what is queued, waits for at most `wait` until something has come, and passes it to `take`, which may queue.
@@ -224,6 +166,9 @@ impl Sockets {
         for index in mem::take(&mut self.outbox.unarmed) {
             self.arm(index)?;
         }
+        for index in mem::take(&mut self.outbox.closing) {
+            self.shut_down(index)?;
+        }
         let has_completed = !self.completed.is_empty();
         self.send(if has_completed { Duration::ZERO } else { wait })?;
         self.is_broken = false;
@@ -238,15 +183,23 @@ impl Sockets {
 
     fn arm(&mut self, index: usize) -> io::Result<()> {
         let slot = &mut self.outbox.slots[index];
-        let Some(socket) = slot.socket.as_ref().filter(|_| !slot.has_ended) else {
+        if !slot.is_taken || slot.has_ended {
             return Ok(());
-        };
-        let receive = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), GROUP)
+        }
+        let receive = opcode::RecvMulti::new(at(index), GROUP)
             .build()
             .user_data(user_data(index, RECEIVE));
         slot.is_receiving = true;
         // SAFETY: it writes to provided buffers only.
         unsafe { self.push(&receive) }
+    }
+
+    fn shut_down(&mut self, index: usize) -> io::Result<()> {
+        let shutdown = opcode::Shutdown::new(at(index), libc::SHUT_RDWR)
+            .build()
+            .user_data(user_data(index, SHUTDOWN));
+        // SAFETY: it has no pointer to memory.
+        unsafe { self.push(&shutdown) }
     }
 
     /// # Safety
@@ -294,16 +247,12 @@ impl Sockets {
         for &index in part {
             let slot = &mut self.outbox.slots[index];
             slot.is_listed = false;
-            let Some(socket) = slot
-                .socket
-                .as_ref()
-                .filter(|_| !slot.has_ended && !slot.out.is_empty())
-            else {
+            if !slot.is_open() || slot.out.is_empty() {
                 slot.out.clear();
-                self.outbox.release(index);
+                self.release(index)?;
                 continue;
-            };
-            let send = opcode::Send::new(Fd(socket.as_raw_fd()), slot.out.as_ptr(), slot.out.len() as u32)
+            }
+            let send = opcode::Send::new(at(index), slot.out.as_ptr(), slot.out.len() as u32)
                 .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_WAITALL)
                 .build()
                 .flags(squeue::Flags::SKIP_SUCCESS)
@@ -336,14 +285,11 @@ impl Sockets {
             again if again == -libc::EAGAIN || again == -libc::EINTR => {}
             // The receive sees the end too.
             _ => {
-                if let Some(socket) = &slot.socket {
-                    let _ = socket.shutdown(Shutdown::Both);
-                }
+                self.outbox.close(index);
                 return Ok(());
             }
         }
-        let Some(socket) = &slot.socket else { return Ok(()) };
-        let poll = opcode::PollAdd::new(Fd(socket.as_raw_fd()), libc::POLLOUT as u32)
+        let poll = opcode::PollAdd::new(at(index), libc::POLLOUT as u32)
             .build()
             .user_data(user_data(index, POLL));
         slot.is_polling = true;
@@ -400,9 +346,16 @@ impl Sockets {
             POLL => {
                 let slot = &mut self.outbox.slots[index];
                 slot.is_polling = false;
-                if !slot.has_ended && !slot.out.is_empty() {
+                if slot.is_open() && !slot.out.is_empty() {
                     slot.is_listed = true;
                     self.outbox.listed.push(index);
+                }
+            }
+            SHUTDOWN => {
+                self.outbox.slots[index].is_closing = false;
+                // The peer may have been faster. After anything else the connection would not end.
+                if result < 0 && result != -libc::ENOTCONN {
+                    return Err(io::Error::from_raw_os_error(-result));
                 }
             }
             _ => {
@@ -425,18 +378,25 @@ impl Sockets {
                         if let Some(buffer) = buffer {
                             self.buffers.provide(buffer);
                         }
-                        slot.has_ended = true;
                         slot.is_receiving = false;
-                        if let Some(socket) = &slot.socket {
-                            // What is polled ends.
-                            let _ = socket.shutdown(Shutdown::Both);
+                        if slot.is_polling {
+                            // The poll ends.
+                            self.outbox.close(index);
                         }
+                        self.outbox.slots[index].has_ended = true;
                         take(&mut self.outbox, Event::Ended(index));
                     }
                 }
             }
         }
-        self.outbox.release(index);
+        self.release(index)
+    }
+
+    /// Frees the place of a connection that has ended, once no operation is in flight.
+    fn release(&mut self, index: usize) -> io::Result<()> {
+        if self.outbox.release(index) {
+            self.table.clear(&self.ring, index)?;
+        }
         Ok(())
     }
 
@@ -448,8 +408,11 @@ impl Sockets {
         if completion.result() >= 0 {
             // SAFETY: the kernel has just made this descriptor for us.
             let socket = unsafe { OwnedFd::from_raw_fd(completion.result() as RawFd) };
-            self.insert(TcpStream::from(socket))?;
-            take(&mut self.outbox, Event::Accepted);
+            // The ring ends otherwise.
+            if self.listener.is_some() {
+                self.insert(TcpStream::from(socket))?;
+                take(&mut self.outbox, Event::Accepted);
+            }
         }
         if !cqueue::more(completion.flags())
             && let Some(listener) = &self.listener
@@ -465,17 +428,17 @@ impl Drop for Sockets {
     fn drop(&mut self) {
         // With the ring's other operations over, the accept is the only one, and it has no memory.
         self.listener = None;
-        for slot in &self.outbox.slots {
-            if let Some(socket) = &slot.socket {
-                let _ = socket.shutdown(Shutdown::Both);
-            }
+        for index in 0..self.outbox.slots.len() {
+            self.outbox.close(index);
         }
-        for _ in 0..CLOSING_TURNS_MAX {
+        let began = Instant::now();
+        while began.elapsed() < CLOSING_TIME_MAX {
             let is_receiving = self.outbox.slots.iter().any(|slot| slot.is_receiving);
             if !is_receiving {
                 let _ = self.ring.submitter().unregister_buf_ring(GROUP);
                 // SAFETY: no receive is in flight, and the ring takes no operation after this.
                 unsafe { self.buffers.free() };
+                let _ = self.table.unregister(&self.ring);
                 return;
             }
             if self.turn(CLOSING_TURN, |_, _| {}).is_err() {
@@ -486,109 +449,4 @@ impl Drop for Sockets {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::Ipv4Addr;
-    use std::thread;
-    use std::time::Instant;
-
-    use super::*;
-
-    const TURN: Duration = Duration::from_millis(100);
-    const TIME_MAX: Duration = Duration::from_secs(60);
-
-    fn listening() -> (Sockets, std::net::SocketAddr) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut sockets = Sockets::new().unwrap();
-        sockets.listen(listener).unwrap();
-        (sockets, address)
-    }
-
-    /// Turns until `is_over`, and sends back what comes.
-    fn echo(sockets: &mut Sockets, mut is_over: impl FnMut(&Event<'_>) -> bool) {
-        let began = Instant::now();
-        let mut over = false;
-        while !over {
-            assert!(began.elapsed() < TIME_MAX);
-            let turned = sockets.turn(TURN, |outbox, event| {
-                over |= is_over(&event);
-                if let Event::Received(index, bytes) = event {
-                    outbox.queue(index).extend_from_slice(bytes);
-                }
-            });
-            turned.unwrap();
-        }
-    }
-
-    #[test]
-    fn many_connections_get_back_what_they_send_and_their_ends_are_seen() {
-        let (mut sockets, address) = listening();
-        let clients = 300;
-        let talking = thread::spawn(move || {
-            let mut all: Vec<TcpStream> = (0..clients)
-                .map(|_| TcpStream::connect(address).unwrap())
-                .collect();
-            for round in 0..3u8 {
-                for (number, client) in all.iter_mut().enumerate() {
-                    client.write_all(&[number as u8, round, 7]).unwrap();
-                }
-                for (number, client) in all.iter_mut().enumerate() {
-                    let mut back = [0; 3];
-                    client.read_exact(&mut back).unwrap();
-                    assert_eq!(back, [number as u8, round, 7]);
-                }
-            }
-        });
-        let mut ended = 0;
-        echo(&mut sockets, |event| {
-            ended += usize::from(matches!(event, Event::Ended(_)));
-            ended == clients
-        });
-        talking.join().unwrap();
-        // Their places are used again.
-        let mut again = TcpStream::connect(address).unwrap();
-        again.write_all(b"again").unwrap();
-        let mut received = Vec::new();
-        echo(&mut sockets, |event| {
-            if let Event::Received(index, bytes) = event {
-                assert!(*index < clients);
-                received.extend_from_slice(bytes);
-            }
-            received == b"again"
-        });
-    }
-
-    #[test]
-    fn what_a_socket_does_not_take_at_once_is_sent_later_in_order() {
-        let (mut sockets, address) = listening();
-        let sent: Vec<u8> = (0..16u32 << 20).map(|place| (place % 251) as u8).collect();
-        let expected = sent.clone();
-        let reader = thread::spawn(move || {
-            let mut client = TcpStream::connect(address).unwrap();
-            client.write_all(b"x").unwrap();
-            thread::sleep(Duration::from_millis(50));
-            let mut received = vec![0; expected.len()];
-            client.read_exact(&mut received).unwrap();
-            assert!(received == expected);
-        });
-        // In pieces, so that some come while the socket is full.
-        let mut pieces = sent.chunks(1 << 20);
-        let mut client = None;
-        let (began, mut has_ended) = (Instant::now(), false);
-        while !has_ended {
-            assert!(began.elapsed() < TIME_MAX);
-            let turned = sockets.turn(TURN, |_, event| match event {
-                Event::Received(index, _) => client = Some(index),
-                Event::Ended(_) => has_ended = true,
-                Event::Accepted => {}
-            });
-            turned.unwrap();
-            if let (Some(index), false) = (client, has_ended) {
-                let queued = sockets.outbox.queue(index);
-                queued.extend_from_slice(pieces.next().unwrap_or_default());
-            }
-        }
-        reader.join().unwrap();
-    }
-}
+mod tests;

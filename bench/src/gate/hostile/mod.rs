@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::attack::{Attack, Attempts};
-use super::crowd::{allow_files, files_of};
+use super::files::allow_clients;
 use super::plan::{Contender, GateError, GatePlan};
 use super::server::{GateLauncher, Server};
 use crate::cpu::pin_this_thread;
@@ -122,7 +122,7 @@ impl GatePlan {
         interrupt: &Interrupt,
         show: impl Fn(usize) + Send + 'static,
     ) -> Result<HostileResult, GateError> {
-        allow_files((files_of(self.clients) + ATTACK_FILES) * 8 / 7)?;
+        allow_clients(self.clients, ATTACK_FILES)?;
         let (mut plan, launcher, interrupt) = (self.clone(), launcher.clone(), interrupt.clone());
         // The user's settings come last, and win.
         plan.settings = format!("{} {}", attack.settings(), self.settings)
