@@ -77,6 +77,29 @@ impl Stream {
         }
     }
 
+    /// Whether streams of this thread can [give their descriptors back](Self::give_descriptor_back).
+    pub(crate) fn can_give_descriptors_back() -> bool {
+        match Runtime::current() {
+            Runtime::Uring => uring::Stream::can_give_descriptors_back(),
+            #[cfg(feature = "glommio")]
+            Runtime::Glommio => false,
+            #[cfg(feature = "testing")]
+            Runtime::Manual => false,
+        }
+    }
+
+    /// Gives its descriptor of the process back, where it can be read and written without: it no longer counts against the
+    /// limit of open files. Nothing was read or written yet.
+    pub(crate) fn give_descriptor_back(&mut self) {
+        match self {
+            Stream::Uring(stream) => stream.give_descriptor_back(),
+            #[cfg(feature = "glommio")]
+            Stream::Glommio(_) => {}
+            #[cfg(feature = "testing")]
+            Stream::Manual(_) => {}
+        }
+    }
+
     /// Connects. Bound it with a timeout of your own: a silent host takes minutes otherwise.
     pub(crate) async fn connect(peer: SocketAddr) -> io::Result<Stream> {
         match Runtime::current() {

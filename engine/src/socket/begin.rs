@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
-use super::SocketSort;
 use super::state::{Part, Socket};
 use super::stream::{self, Origin, StreamPart};
+use super::table::Room;
+use super::{SOCKETS_MAX, SocketSort};
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;
 use crate::error::Error;
 use crate::rt;
+use crate::rt::stream::Stream;
 
 /// Inserts a socket into the table of its shard, and into that of the node.
 pub(super) fn insert(
@@ -22,10 +24,17 @@ pub(super) fn insert(
         return Err(Error::ShuttingDown);
     }
     let id = shard.sockets().next_id();
-    let stats = shard
-        .sockets()
-        .registry
-        .insert(id, owner, sort, shard.node.open_files_max)?;
+    // The rest is for connections between nodes, logs and files.
+    let descriptors = usize::try_from(shard.node.open_files_max).unwrap_or(usize::MAX) / 8 * 7;
+    let streams_max = match Stream::can_give_descriptors_back() {
+        true => descriptors.saturating_mul(shard.shards()),
+        false => descriptors,
+    };
+    let room = Room {
+        sockets_max: streams_max.min(SOCKETS_MAX),
+        descriptors_max: descriptors,
+    };
+    let stats = shard.sockets().registry.insert(id, owner, sort, room)?;
     let socket = Rc::new(Socket::new(id, owner, part, stats));
     shard.sockets().insert(&socket);
     Ok(socket)

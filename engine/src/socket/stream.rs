@@ -195,7 +195,7 @@ async fn begin(
     part: &StreamPart,
     origin: Origin,
 ) -> Result<Rc<Stream>, End> {
-    let (stream, peer) = match origin {
+    let (mut stream, peer) = match origin {
         Origin::Accepted { fd, peer } => match Stream::adopt(fd.into()) {
             Ok(stream) => (stream, peer),
             Err(error) => return Err(End::Failed(error.to_string().into())),
@@ -209,6 +209,8 @@ async fn begin(
             }
         }
     };
+    // There may be more clients than files that the process may open.
+    stream.give_descriptor_back();
     part.peer.set(Some(peer));
     socket.stats.set_address(peer);
     let stream = Rc::new(stream);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::state::{Closing, Part, Socket};
-use super::{READ_AHEAD_TOTAL_BYTES_MAX, SOCKETS_MAX, SocketInfo, SocketSort};
+use super::{READ_AHEAD_TOTAL_BYTES_MAX, SocketInfo, SocketSort};
 use crate::core::ShardCore;
 use crate::core::handle::Handle;
 use crate::core::socket_event::SocketId;
@@ -34,12 +34,27 @@ impl SocketStats {
     }
 }
 
+/// How many sockets there may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) sockets_max: usize,
+    /// Of them, those that are no TCP connections, each of which needs a descriptor of the process.
+    pub(super) descriptors_max: usize,
+}
+
+#[derive(Default)]
+struct Registered {
+    sockets: BTreeMap<SocketId, Arc<SocketStats>>,
+    /// Those that are no TCP connections.
+    others: usize,
+}
+
 /// Every socket of a node. Its lock is taken when sockets are opened, closed and listed.
 #[derive(Default)]
-pub(crate) struct SocketRegistry(Mutex<BTreeMap<SocketId, Arc<SocketStats>>>);
+pub(crate) struct SocketRegistry(Mutex<Registered>);
 
 impl SocketRegistry {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketId, Arc<SocketStats>>> {
+    fn lock(&self) -> MutexGuard<'_, Registered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,11 +64,8 @@ impl SocketRegistry {
         id: SocketId,
         owner: Handle,
         sort: SocketSort,
-        open_files_max: u64,
+        room: Room,
     ) -> Result<Arc<SocketStats>, Error> {
-        // The rest is for connections between nodes, logs and files.
-        let descriptors = usize::try_from(open_files_max).unwrap_or(usize::MAX) / 8 * 7;
-        let sockets_max = SOCKETS_MAX.min(descriptors);
         let stats = Arc::new(SocketStats {
             sort,
             owner: AtomicU32::new(owner.0),
@@ -64,23 +76,36 @@ impl SocketRegistry {
             is_started: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
         });
-        let mut sockets = self.lock();
-        if sockets.len() >= sockets_max {
+        let is_other = sort != SocketSort::Stream;
+        let mut registered = self.lock();
+        if registered.sockets.len() >= room.sockets_max {
+            let most = room.sockets_max;
             return Err(Error::overloaded(format!(
-                "{sockets_max} sockets are the most this node has"
+                "{most} sockets are the most this node has"
             )));
         }
-        sockets.insert(id, Arc::clone(&stats));
+        if is_other && registered.others >= room.descriptors_max {
+            let most = room.descriptors_max;
+            return Err(Error::overloaded(format!(
+                "{most} listeners and UDP sockets are the most this node has"
+            )));
+        }
+        registered.sockets.insert(id, Arc::clone(&stats));
+        registered.others += usize::from(is_other);
         Ok(stats)
     }
 
     pub(super) fn remove(&self, id: SocketId) {
-        self.lock().remove(&id);
+        let mut registered = self.lock();
+        let removed = registered.sockets.remove(&id);
+        if removed.is_some_and(|stats| stats.sort != SocketSort::Stream) {
+            registered.others -= 1;
+        }
     }
 
     /// The state of every socket.
     pub(super) fn list(&self) -> Vec<SocketInfo> {
-        let sockets = self.lock();
+        let registered = self.lock();
         let info = |(id, stats): (&SocketId, &Arc<SocketStats>)| SocketInfo {
             socket: *id,
             owner: Handle(stats.owner.load(Ordering::Relaxed)),
@@ -92,7 +117,7 @@ impl SocketRegistry {
             is_started: stats.is_started.load(Ordering::Relaxed),
             is_closing: stats.is_closing.load(Ordering::Relaxed),
         };
-        sockets.iter().map(info).collect()
+        registered.sockets.iter().map(info).collect()
     }
 }
 

@@ -7,7 +7,9 @@
 //! - **Memory belongs to one side at a time**: the kernel receives into buffers of the ring ([`receiving`]), and reads
 //!   what is sent before the entry that sends it returns ([`sending`]). [`operations`] has the argument, [`sources`] the
 //!   life of a descriptor.
+//! - **No descriptor where the ring can do without**: streams in great number have slots of the ring's own table ([`direct`]).
 
+mod direct;
 mod executor;
 mod marks;
 mod operations;

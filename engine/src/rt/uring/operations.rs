@@ -11,7 +11,9 @@
 //!   are borrowed for as long as [`Uring::send_within`] lasts, within which the entry happens. A ring that did not
 //!   submit all it has is never entered again.
 //! - A *timer* has its time read when it is submitted; the place belongs to the [`Uring`].
-//! - Polls, cancellations and accepts have no memory.
+//! - Polls, cancellations and the rest have no memory.
+//!
+//! A descriptor that the kernel [installs](Uring::install_descriptor) belongs to whoever asked for it, and to nobody else.
 #![expect(
     unsafe_code,
     reason = "the io-uring crate leaves it to its user that memory outlives the operations on it"
@@ -20,12 +22,13 @@
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::RawFd;
+use std::net::Shutdown;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
-use io_uring::types::{Fd, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::types::{Fd, Fixed, Timespec};
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue};
 
 use super::marks::{Kind, Mark};
 use super::provided::{BUFFER_BYTES, Consumption, Filled, GROUP, Provided};
@@ -45,12 +48,38 @@ pub(super) const READABLE: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
 /// The event that makes it writable.
 pub(super) const WRITABLE: u32 = libc::POLLOUT as u32;
 
+/// What an operation is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Descriptor {
+    /// A descriptor of the process.
+    Process(RawFd),
+    /// A slot of the ring's own table.
+    Direct(u32),
+}
+
+impl Descriptor {
+    /// Its number, whichever it is; [`flags`](Self::flags) says which.
+    fn number(self) -> Fd {
+        match self {
+            Descriptor::Process(fd) => Fd(fd),
+            Descriptor::Direct(slot) => Fd(slot as RawFd),
+        }
+    }
+
+    fn flags(self) -> squeue::Flags {
+        match self {
+            Descriptor::Process(_) => squeue::Flags::empty(),
+            Descriptor::Direct(_) => squeue::Flags::FIXED_FILE,
+        }
+    }
+}
+
 /// What is asked of the kernel, beside sends.
 #[derive(Clone, Copy)]
 pub(super) enum Operation {
     /// Complete when one of these events is there, or each time when it stays armed.
     Poll {
-        fd: RawFd,
+        descriptor: Descriptor,
         events: u32,
         stays_armed: bool,
         mark: Mark,
@@ -59,10 +88,18 @@ pub(super) enum Operation {
     RemovePoll(Mark),
     /// Complete when something was received, or the connection has ended; or each time when it stays armed.
     Receive {
-        fd: RawFd,
+        descriptor: Descriptor,
         stays_armed: bool,
         mark: Mark,
     },
+    /// Shut a connection down in this direction, later: the kernel has another thread do it.
+    ShutDown {
+        descriptor: Descriptor,
+        how: Shutdown,
+        mark: Mark,
+    },
+    /// Have a descriptor of the process for a slot of the ring's table.
+    Install { slot: u32, mark: Mark },
     /// End the receive of this mark.
     Cancel(Mark),
     /// Complete once after this time.
@@ -149,31 +186,50 @@ impl Uring {
     pub(super) fn push(&self, operation: Operation) -> bool {
         let entry = match operation {
             Operation::Poll {
-                fd,
+                descriptor,
                 events,
                 stays_armed,
                 mark,
-            } => opcode::PollAdd::new(Fd(fd), events)
+            } => opcode::PollAdd::new(descriptor.number(), events)
                 .multi(stays_armed)
                 .build()
+                .flags(descriptor.flags())
                 .user_data(mark.0),
             Operation::RemovePoll(mark) => opcode::PollRemove::new(mark.0).build().user_data(mark.cancel().0),
             Operation::Receive {
-                fd,
+                descriptor,
                 stays_armed,
                 mark,
             } => {
                 debug_assert_eq!(mark.kind(), Some(Kind::Receive));
                 let entry = if stays_armed {
-                    opcode::RecvMulti::new(Fd(fd), GROUP).build()
+                    opcode::RecvMulti::new(descriptor.number(), GROUP).build()
                 } else {
-                    opcode::Recv::new(Fd(fd), ptr::null_mut(), BUFFER_BYTES as u32)
+                    opcode::Recv::new(descriptor.number(), ptr::null_mut(), BUFFER_BYTES as u32)
                         .buf_group(GROUP)
                         .build()
                         .flags(squeue::Flags::BUFFER_SELECT)
                 };
-                entry.user_data(mark.0)
+                entry.flags(descriptor.flags()).user_data(mark.0)
             }
+            Operation::ShutDown {
+                descriptor,
+                how,
+                mark,
+            } => {
+                let how = match how {
+                    Shutdown::Read => libc::SHUT_RD,
+                    Shutdown::Write => libc::SHUT_WR,
+                    Shutdown::Both => libc::SHUT_RDWR,
+                };
+                opcode::Shutdown::new(descriptor.number(), how)
+                    .build()
+                    .flags(descriptor.flags())
+                    .user_data(mark.0)
+            }
+            Operation::Install { slot, mark } => opcode::FixedFdInstall::new(Fixed(slot), 0)
+                .build()
+                .user_data(mark.0),
             Operation::Cancel(mark) => opcode::AsyncCancel::new(mark.0)
                 .build()
                 .user_data(mark.cancel().0),
@@ -207,7 +263,7 @@ impl Uring {
     /// A completion comes only of a send that has not sent everything. `None`, and nothing done, when the queue is full.
     pub(super) fn send_within<T>(
         &self,
-        fd: RawFd,
+        descriptor: Descriptor,
         slices: &[IoSlice<'_>],
         mark: Mark,
         enter: impl FnOnce() -> T,
@@ -217,7 +273,7 @@ impl Uring {
         let mut message: libc::msghdr = unsafe { mem::zeroed() };
         let entry = match slices {
             [slice] => u32::try_from(slice.len()).ok().map(|length| {
-                opcode::Send::new(Fd(fd), slice.as_ptr(), length)
+                opcode::Send::new(descriptor.number(), slice.as_ptr(), length)
                     .flags(FLAGS)
                     .build()
             }),
@@ -227,11 +283,13 @@ impl Uring {
             // An `IoSlice` is an iovec, of which a send changes nothing.
             message.msg_iov = slices.as_ptr().cast_mut().cast();
             message.msg_iovlen = slices.len();
-            opcode::SendMsg::new(Fd(fd), &raw const message)
+            opcode::SendMsg::new(descriptor.number(), &raw const message)
                 .flags(FLAGS as u32)
                 .build()
         });
-        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(mark.0);
+        let entry = entry
+            .flags(squeue::Flags::SKIP_SUCCESS | descriptor.flags())
+            .user_data(mark.0);
         // SAFETY: the bytes, the slices and the message live until this returns. Until then the operation was either
         // submitted, and so is over (see the module), or will never be, because the ring is broken.
         unsafe { self.ring.borrow_mut().submission().push(&entry) }.ok()?;
@@ -279,6 +337,52 @@ impl Uring {
         }
         self.is_broken.set(true);
         Err(io::Error::other("the submission queue does not empty"))
+    }
+
+    /// Asks for a table of direct descriptors; returns how many slots it has, none where the kernel is too old for what is
+    /// needed (Linux 6.8).
+    pub(super) fn register_direct(&self, slots: u32) -> u32 {
+        let ring = self.ring.borrow();
+        let submitter = ring.submitter();
+        let mut probe = Probe::new();
+        let can_install =
+            submitter.register_probe(&mut probe).is_ok() && probe.is_supported(opcode::FixedFdInstall::CODE);
+        match can_install && submitter.register_files_sparse(slots).is_ok() {
+            true => slots,
+            false => 0,
+        }
+    }
+
+    /// Has a slot of the table refer to what this descriptor does, or to nothing.
+    pub(super) fn set_direct(&self, slot: u32, fd: Option<RawFd>) -> io::Result<()> {
+        let ring = self.ring.borrow();
+        ring.submitter()
+            .register_files_update(slot, &[fd.unwrap_or(-1)])
+            .map(drop)
+    }
+
+    /// A new descriptor of the process for a slot of the table. `completed` is as for [`enter`](Self::enter).
+    pub(super) fn install_descriptor(
+        &self,
+        slot: u32,
+        mark: Mark,
+        completed: &mut Vec<Completion>,
+    ) -> io::Result<OwnedFd> {
+        let operation = Operation::Install { slot, mark };
+        if !self.push(operation) {
+            self.enter(0, completed)?;
+            if !self.push(operation) {
+                return Err(io::Error::other("the submission queue does not empty"));
+            }
+        }
+        self.enter(0, completed)?;
+        let at = completed.iter().position(|completion| completion.mark == mark);
+        match at.map(|at| completed.remove(at).result) {
+            // SAFETY: the kernel has just made this descriptor for this operation, and nobody else knows of it.
+            Some(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            Some(error) => Err(io::Error::from_raw_os_error(-error)),
+            None => Err(io::Error::other("no descriptor was installed")),
+        }
     }
 
     /// Takes what has completed, without a system call.

@@ -126,17 +126,17 @@ impl Ring {
     }
 
     fn arm_receive(&self, key: SourceKey) -> io::Result<()> {
-        let fd = {
+        let descriptor = {
             let mut sources = self.sources.borrow_mut();
             let Some(source) = sources.open(key) else {
                 return Ok(());
             };
             debug_assert_eq!(source.receiving.stage, Stage::Idle);
             source.receiving.stage = Stage::Armed;
-            source.fd
+            source.descriptor
         };
         let armed = self.push(Operation::Receive {
-            fd,
+            descriptor,
             stays_armed: !self.received.borrow().is_crowded,
             mark: Mark::new(key, Kind::Receive),
         });
@@ -280,7 +280,9 @@ impl Ring {
             }
             if sources.open(key).is_none() {
                 self.recycle(completion.filled);
-                sources.release(key);
+                let direct = sources.release(key);
+                drop(sources);
+                self.clear_direct(direct);
                 return Ok(());
             }
             let Some(source) = sources.open(key) else {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use super::marks::SourceKey;
 use super::marks::{Kind, Mark};
-use super::operations::{Completion, Operation, READABLE, Uring, WRITABLE};
+use super::operations::{Completion, Descriptor, Operation, READABLE, Uring, WRITABLE};
 use super::provided::Consumption;
 use super::receiving::Received;
 use super::sending::Write;
@@ -72,6 +72,8 @@ pub(super) struct Ring {
     pub(super) writes: RefCell<Vec<Write>>,
     /// What has completed and was not looked at yet.
     pub(super) completed: RefCell<Vec<Completion>>,
+    /// Slots of its table of direct descriptors; `None`: it was not asked for.
+    pub(super) direct_slots: Cell<Option<u32>>,
     doorbell: RawFd,
     /// When the timer goes off, unless it has.
     timer_set: Cell<Option<Instant>>,
@@ -103,6 +105,7 @@ impl Ring {
             listed: RefCell::default(),
             writes: RefCell::default(),
             completed: RefCell::default(),
+            direct_slots: Cell::new(None),
             doorbell: doorbell.as_fd().as_raw_fd(),
             timer_set: Cell::new(None),
         };
@@ -112,7 +115,7 @@ impl Ring {
 
     fn listen_to_doorbell(&self) -> io::Result<()> {
         self.push(Operation::Poll {
-            fd: self.doorbell,
+            descriptor: Descriptor::Process(self.doorbell),
             events: READABLE,
             stays_armed: true,
             mark: DOORBELL,
@@ -153,7 +156,7 @@ impl Ring {
     /// Takes in a descriptor, which must stay open until [`remove`](Self::remove); a socket is kept open as long as
     /// an operation on it is in flight.
     pub(super) fn insert(&self, fd: RawFd, socket: Option<Rc<TcpStream>>) -> SourceKey {
-        self.sources.borrow_mut().insert(fd, socket)
+        self.sources.borrow_mut().insert(Descriptor::Process(fd), socket)
     }
 
     /// Removes a source; no task is woken for it any more.
@@ -172,7 +175,8 @@ impl Ring {
         if writes {
             let _ = self.push(Operation::RemovePoll(Mark::new(key, Kind::WritePoll)));
         }
-        self.sources.borrow_mut().release(key);
+        let direct = self.sources.borrow_mut().release(key);
+        self.clear_direct(direct);
     }
 
     /// Ready when it is worth trying; otherwise the task is woken when it is.
@@ -183,12 +187,12 @@ impl Ring {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let kind = direction.kind();
-        let fd = {
+        let descriptor = {
             let mut sources = self.sources.borrow_mut();
             let Some(source) = sources.open(key) else {
                 return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
             };
-            let fd = source.fd;
+            let descriptor = source.descriptor;
             let side = source.side(kind);
             if side.is_ready {
                 return Poll::Ready(Ok(()));
@@ -197,10 +201,10 @@ impl Ring {
             if std::mem::replace(&mut side.is_armed, true) {
                 return Poll::Pending;
             }
-            fd
+            descriptor
         };
         let armed = self.push(Operation::Poll {
-            fd,
+            descriptor,
             events: match direction {
                 Direction::Read => READABLE,
                 Direction::Write => WRITABLE,
@@ -323,7 +327,9 @@ impl Ring {
             side.is_ready = true;
             side.is_armed = has_more;
             let waker = side.waker.take();
-            sources.release(key);
+            let direct = sources.release(key);
+            drop(sources);
+            self.clear_direct(direct);
             waker
         };
         if kind == Kind::WritePoll {

@@ -13,11 +13,10 @@
 //! a stream that was shut down asks nobody.
 
 use std::io::{self, IoSlice};
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use super::marks::{Kind, Mark, SourceKey};
-use super::operations::{Completion, Operation, SUBMISSIONS_MAX, WRITABLE};
+use super::operations::{Completion, Descriptor, Operation, SUBMISSIONS_MAX, WRITABLE};
 use super::ring::Ring;
 use crate::rt::stream::{Writer, Wrote};
 
@@ -37,7 +36,7 @@ pub(super) struct Sending {
 /// One send of an entry into the kernel.
 pub(super) struct Write {
     key: SourceKey,
-    fd: RawFd,
+    descriptor: Descriptor,
     writer: Rc<dyn Writer>,
 }
 
@@ -136,8 +135,12 @@ impl Ring {
             let Some(source) = sources.open(key) else { continue };
             source.sending.is_listed = false;
             if let Some(writer) = source.sending.writer.take() {
-                let fd = source.fd;
-                writes.push(Write { key, fd, writer });
+                let descriptor = source.descriptor;
+                writes.push(Write {
+                    key,
+                    descriptor,
+                    writer,
+                });
             }
         }
     }
@@ -193,7 +196,7 @@ impl Ring {
                 is_cut: slices.len() >= Wrote::SLICES_MAX,
             };
             let mark = Mark::numbered(Kind::Send, place as u32);
-            entered = self.uring.send_within(write.fd, slices, mark, || {
+            entered = self.uring.send_within(write.descriptor, slices, mark, || {
                 self.gather(writes, place + 1, outcomes, wanted)
             });
         });
@@ -222,7 +225,11 @@ impl Ring {
 
     /// Says to a writer what became of its bytes, and sees to the rest.
     fn wrote(&self, write: Write, outcome: Outcome) -> io::Result<()> {
-        let Write { key, fd, writer } = write;
+        let Write {
+            key,
+            descriptor,
+            writer,
+        } = write;
         let (bytes, is_full) = match outcome.result {
             None => (outcome.bytes, false),
             Some(sent @ 0..) => (sent as usize, (sent as usize) < outcome.bytes),
@@ -249,7 +256,7 @@ impl Ring {
         }
         if polls {
             self.push(Operation::Poll {
-                fd,
+                descriptor,
                 events: WRITABLE,
                 stays_armed: false,
                 mark: Mark::new(key, Kind::WritePoll),

@@ -5,11 +5,11 @@
 //! generation. A completion of a slot that is closing changes nothing but that.
 
 use std::net::TcpStream;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use super::marks::{Kind, SourceKey};
+use super::operations::Descriptor;
 use super::receiving::Receiving;
 use super::sending::Sending;
 
@@ -46,10 +46,10 @@ pub(super) fn set_waker(place: &mut Option<Waker>, context: &Context<'_>) {
 
 /// A descriptor and its operations.
 pub(super) struct Source {
-    pub(super) fd: RawFd,
+    pub(super) descriptor: Descriptor,
     generation: u32,
     stage: Stage,
-    /// Keeps the descriptor of a stream open.
+    /// Keeps the descriptor of a stream open, if it has one of the process.
     socket: Option<Rc<TcpStream>>,
     /// Its readable side is polled, and has ended: it stays readable.
     pub(super) is_ended: bool,
@@ -90,10 +90,10 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Takes in a descriptor, which stays open until [`close`](Self::close) or, with a socket, until its slot is free.
-    pub(super) fn insert(&mut self, fd: RawFd, socket: Option<Rc<TcpStream>>) -> SourceKey {
+    pub(super) fn insert(&mut self, descriptor: Descriptor, socket: Option<Rc<TcpStream>>) -> SourceKey {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Source {
-                fd,
+                descriptor,
                 generation: 0,
                 stage: Stage::Free,
                 socket: None,
@@ -107,7 +107,7 @@ impl Sources {
         });
         let source = &mut self.slots[slot as usize];
         debug_assert_eq!(source.stage, Stage::Free);
-        source.fd = fd;
+        source.descriptor = descriptor;
         source.stage = Stage::Open;
         source.socket = socket;
         source.is_ended = false;
@@ -148,16 +148,31 @@ impl Sources {
         Some(source)
     }
 
-    /// Frees the slot of a source that closes, if none of its operations is in flight.
-    pub(super) fn release(&mut self, key: SourceKey) {
-        let Some(source) = self.live(key) else { return };
-        if source.stage != Stage::Closing || source.is_busy() {
-            return;
+    /// Has a source that has no operation in flight be of a slot of the ring's table instead.
+    pub(super) fn make_direct(&mut self, key: SourceKey) {
+        if let Some(source) = self.open(key) {
+            source.descriptor = Descriptor::Direct(key.slot);
+            source.socket = None;
         }
+    }
+
+    /// Frees the slot of a source that closes, if none of its operations is in flight. Returns its slot of the ring's table,
+    /// if it has one, which is to be cleared now.
+    #[must_use]
+    pub(super) fn release(&mut self, key: SourceKey) -> Option<u32> {
+        let source = self.live(key)?;
+        if source.stage != Stage::Closing || source.is_busy() {
+            return None;
+        }
+        let direct = match source.descriptor {
+            Descriptor::Direct(slot) => Some(slot),
+            Descriptor::Process(_) => None,
+        };
         source.stage = Stage::Free;
         source.generation = key.next_generation();
         source.socket = None;
         self.free.push(key.slot);
+        direct
     }
 
     /// All that are open.

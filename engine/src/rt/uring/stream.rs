@@ -18,8 +18,8 @@ use crate::rt::stream::Writer;
 
 /// One TCP connection, bound to this thread's executor.
 pub(crate) struct Stream {
-    /// The ring has it too, and keeps it open until no operation on it is in flight.
-    socket: Rc<TcpStream>,
+    /// The ring has it too, and keeps it open until no operation on it is in flight. `None`: only the ring has it.
+    socket: Option<Rc<TcpStream>>,
     executor: Rc<Executor>,
     source: SourceKey,
 }
@@ -36,7 +36,7 @@ impl Stream {
         let stream = Stream::new(begin_connect(peer)?.into())?;
         let ring = &stream.executor.ring;
         poll_fn(|context| ring.poll_ready(stream.source, Direction::Write, context)).await?;
-        check_connected(&stream.socket, peer)?;
+        stream.with_socket(|socket| check_connected(socket, peer))??;
         Ok(stream)
     }
 
@@ -47,10 +47,39 @@ impl Stream {
         let socket = Rc::new(socket);
         let source = executor.ring.insert(socket.as_raw_fd(), Some(Rc::clone(&socket)));
         Ok(Stream {
-            socket,
+            socket: Some(socket),
             executor,
             source,
         })
+    }
+
+    /// Whether the ring of this thread has a table for streams without a descriptor of the process.
+    pub(in crate::rt) fn can_give_descriptors_back() -> bool {
+        executor::current().is_ok_and(|executor| executor.ring.direct_slots() > 0)
+    }
+
+    /// Gives its descriptor of the process back, if the ring can do without. Nothing was read or written yet.
+    pub(in crate::rt) fn give_descriptor_back(&mut self) {
+        self.socket
+            .take_if(|socket| self.executor.ring.make_direct(self.source, socket.as_raw_fd()));
+    }
+
+    /// Does what needs a descriptor.
+    fn with_socket<T>(&self, work: impl FnOnce(&TcpStream) -> T) -> io::Result<T> {
+        match &self.socket {
+            Some(socket) => Ok(work(socket)),
+            None => {
+                let descriptor = self.executor.ring.open_descriptor(self.source)?;
+                Ok(work(&TcpStream::from(descriptor)))
+            }
+        }
+    }
+
+    fn shut_down(&self, how: Shutdown) {
+        // An error of the shutdown itself says that the connection has ended already.
+        if self.with_socket(|socket| socket.shutdown(how)).is_err() {
+            self.executor.ring.shut_down_later(self.source, how);
+        }
     }
 
     pub(in crate::rt) async fn readable(&self) -> io::Result<bool> {
@@ -79,11 +108,12 @@ impl Stream {
 
     pub(in crate::rt) fn discard(&self) {
         self.executor.ring.discard_received(self.source);
-        discard_unread(&self.socket);
+        // Without a descriptor for it the peer may see a reset instead of the end.
+        let _ = self.with_socket(discard_unread);
     }
 
     pub(in crate::rt) fn acknowledge_now(&self) {
-        let _ = SockRef::from(&*self.socket).set_tcp_quickack(true);
+        let _ = self.with_socket(|socket| SockRef::from(socket).set_tcp_quickack(true));
     }
 
     pub(in crate::rt) fn write(&self, writer: &Rc<dyn Writer>) {
@@ -112,17 +142,18 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        Ok((self.socket.as_fd().try_clone_to_owned()?, received.into()))
+        let descriptor = self.with_socket(|socket| socket.as_fd().try_clone_to_owned())??;
+        Ok((descriptor, received.into()))
     }
 
     pub(in crate::rt) fn finish(&self) {
         self.write_listed();
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.shut_down(Shutdown::Write);
     }
 
     pub(in crate::rt) fn shutdown(&self) {
         self.write_listed();
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.shut_down(Shutdown::Both);
     }
 }
 

@@ -109,8 +109,11 @@ fn a_peer_that_resets_fails_the_read_and_the_write() {
 fn a_ring_that_is_dropped_ends_its_receives_and_closes_its_sockets() {
     let fixture = Fixture::new();
     let mut others = Vec::new();
-    for _ in 0..200 {
-        let (key, there) = fixture.stream();
+    for number in 0..200 {
+        let (key, there) = match number % 2 {
+            0 => fixture.stream(),
+            _ => fixture.direct_stream(),
+        };
         assert!(!fixture.asks(key));
         others.push(there);
     }
@@ -131,7 +134,10 @@ fn sockets_that_come_and_go_under_load_leave_nothing() {
     for _ in 0..600 {
         match dice.below(6) {
             0 | 1 => {
-                let (key, there) = fixture.stream();
+                let (key, there) = match dice.below(2) {
+                    0 => fixture.stream(),
+                    _ => fixture.direct_stream(),
+                };
                 let text = Text::new(pattern(dice.below(3 << 20)), 1 + dice.below(100_000));
                 fixture.asks(key);
                 streams.push((key, Some(there), text));

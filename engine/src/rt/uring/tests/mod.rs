@@ -1,6 +1,7 @@
 //! What the ring promises of bytes and of what it holds, with real sockets.
 
 mod bounds;
+mod direct;
 mod endings;
 mod order;
 
@@ -68,6 +69,15 @@ impl Fixture {
     fn stream(&self) -> (SourceKey, TcpStream) {
         let (here, there) = pair();
         (self.adopt(here), there)
+    }
+
+    /// The same, and the stream has no descriptor of the process.
+    fn direct_stream(&self) -> (SourceKey, TcpStream) {
+        let (here, there) = pair();
+        let fd = here.as_raw_fd();
+        let key = self.adopt(here);
+        assert!(self.ring.make_direct(key, fd));
+        (key, there)
     }
 
     fn adopt(&self, socket: TcpStream) -> SourceKey {
