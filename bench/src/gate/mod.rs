@@ -23,7 +23,7 @@ mod server;
 mod tls;
 
 pub use self::crowd::PACKET_BYTES_MIN;
-pub use self::hostile::{Attack, Attempts, HostilePair, HostileResult};
+pub use self::hostile::{Attack, Attempts, HostileResult, HostileRound, P99Ratio};
 pub use self::plan::{Contender, GateError, GatePlan};
 pub use self::result::{GateResult, GateRow, GateRun, OpenFigures};
 pub use self::server::{GateLauncher, serve_gate};

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use skyring::config::THREADS_MAX;
 use skyring_bench::gate::{
-    Attack, Contender, GateError, GateLauncher, GatePlan, GateResult, GateRow, HostileResult,
+    Attack, Contender, GateError, GateLauncher, GatePlan, GateResult, GateRow, HostileResult, P99Ratio,
     PACKET_BYTES_MIN, serve_gate,
 };
+use skyring_bench::statistics::Interval;
 use skyring_bench::{Interrupt, duration, grouped};
 
 use crate::shared::output::{EXIT_FAILURE, EXIT_USAGE, escape_line, fail, ignore_broken_pipe};
@@ -238,26 +239,36 @@ fn print_hostile(out: &mut impl Write, result: &HostileResult) -> io::Result<()>
     )?;
     writeln!(
         out,
-        "\n{:<10}{:>10}{:>10}{:>14}{:>10}{:>10}",
-        "pair", "p50", "p99", "attacked p50", "p99", "ratio"
+        "\n{:<8}{:>10}{:>10}{:>14}{:>10}{:>20}{:>10}",
+        "round", "p50", "p99", "attacked p50", "p99", "another attacked p50", "p99"
     )?;
-    for (number, pair) in result.pairs.iter().enumerate() {
-        let (quiet, hostile) = (pair.quiet, pair.hostile);
+    for (number, round) in result.rounds.iter().enumerate() {
+        let (quiet, hostile, elsewhere) = (round.quiet, round.hostile, round.elsewhere);
         writeln!(
             out,
-            "{:<10}{:>10}{:>10}{:>14}{:>10}{:>10.2}",
+            "{:<8}{:>10}{:>10}{:>14}{:>10}{:>20}{:>10}",
             number + 1,
             duration(quiet.p50),
             duration(quiet.p99),
             duration(hostile.p50),
             duration(hostile.p99),
-            hostile.p99 / quiet.p99
+            duration(elsewhere.p50),
+            duration(elsewhere.p99)
         )?;
     }
+    let ratio = |ratio: P99Ratio| {
+        let Interval { low, high } = ratio.interval;
+        match low.is_finite() && high.is_finite() {
+            true => format!("{:.2} x ({low:.2} to {high:.2})", ratio.median),
+            false => format!("{:.2} x (too few rounds for an interval)", ratio.median),
+        }
+    };
     writeln!(
         out,
-        "\nthe p99 of healthy clients is {:.2} x as long during the attack (median); {} of their packets or connections were lost",
-        result.p99_ratio(),
+        "\nthe p99 of healthy clients during the attack is {} as long as without it, and {} as during the attack on another gate; \
+         {} of their packets or connections were lost",
+        ratio(result.ratio_to_quiet()),
+        ratio(result.ratio_to_elsewhere()),
         result.faults
     )?;
     let attempts = result.attempts;

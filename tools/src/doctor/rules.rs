@@ -92,7 +92,7 @@ fn open_files(facts: &Facts) -> Option<Finding> {
         Finding::new(Level::Ok, "open files", text)
     } else {
         let text = format!(
-            "at most {hard}, and each connection is one: raise the hard limit with LimitNOFILE= of a unit, \
+            "at most {hard}, and each connection between nodes is one: raise the hard limit with LimitNOFILE= of a unit, \
              --ulimit nofile= of a container, or limits.conf"
         );
         Finding::new(Level::Warning, "open files", text)

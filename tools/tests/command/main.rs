@@ -4,6 +4,7 @@ mod a_closed_cluster_is_reached_with_a_nodes_config;
 mod a_config_with_discovery_reaches_the_cluster;
 mod a_failed_call_has_a_cause;
 mod a_full_disk_does_not_stop_a_node;
+mod a_gate_has_more_clients_than_files;
 mod a_node_can_be_watched;
 mod a_node_runs_in_the_background;
 mod a_node_stops_on_a_signal;

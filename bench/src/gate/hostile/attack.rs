@@ -1,5 +1,6 @@
 //! The attacks: each is a program of one thread that does what a client may not do, or may do only so much.
 
+use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,12 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 7, 7));
 /// Connections that an attack holds.
 const HELD: usize = 200;
 
-/// Time between two rounds over them.
-const ROUND: Duration = Duration::from_millis(50);
+/// How often a second something is done with one of them: with each of them every 50 ms. Clients do not wait for each other, so
+/// what they do is spread evenly.
+const HELD_ACTS_PER_SECOND: u32 = 4_000;
+
+/// How soon an attack notices that it is over.
+const SLEEP_MAX: Duration = Duration::from_millis(50);
 
 /// Connections a second of `connects`.
 const CONNECTS_PER_SECOND: u32 = 5_000;
@@ -322,56 +327,61 @@ impl Attacker<'_> {
         Ok(self.attempts)
     }
 
-    /// Holds connections, and has `act` on each in every round; those for which it returns false are replaced.
+    /// Holds connections, and has `act` on one after the other; those for which it returns false are replaced.
     fn hold(&mut self, is_open: bool, mut act: impl FnMut(&mut Self, &mut Held) -> bool) {
-        let mut held: Vec<Held> = Vec::new();
-        while !self.is_over() {
-            let round = Instant::now();
-            while held.len() < HELD && !self.is_over() {
-                let socket = match is_open {
-                    true => self.open(),
-                    false => self.connect().and_then(|socket| {
-                        socket.set_nonblocking(true)?;
-                        Ok(socket)
-                    }),
-                };
-                // Refused: again in the next round.
-                let Ok(socket) = socket else { break };
-                held.push(Held { socket, place: 0 });
+        let mut places: Vec<Option<Held>> = (0..HELD).map(|_| None).collect();
+        self.pace(HELD_ACTS_PER_SECOND, |attacker, number| {
+            let place = &mut places[number % HELD];
+            if let Some(held) = place {
+                if !act(attacker, held) {
+                    *place = None;
+                }
+                return;
             }
-            held.retain_mut(|one| act(self, one));
-            thread::sleep(ROUND.saturating_sub(round.elapsed()));
-        }
+            let socket = match is_open {
+                true => attacker.open(),
+                false => attacker.connect().and_then(|socket| {
+                    socket.set_nonblocking(true)?;
+                    Ok(socket)
+                }),
+            };
+            // Refused: again when it is its turn.
+            *place = socket.ok().map(|socket| Held { socket, place: 0 });
+        });
     }
 
     /// Opens connections at a rate, writes to each what `bytes` returns for its number, and waits for the end of each.
     fn refused(&mut self, per_second: u32, bytes: impl Fn(usize) -> Vec<u8>) {
-        let mut waiting: Vec<TcpStream> = Vec::new();
+        let mut waiting: VecDeque<TcpStream> = VecDeque::new();
         self.pace(per_second, |attacker, number| {
             if let Ok(mut socket) = attacker.open()
                 && attacker.write(&mut socket, &bytes(number))
             {
-                waiting.push(socket);
+                waiting.push_back(socket);
             }
-            if waiting.len() > HELD {
-                waiting.retain_mut(|socket| !attacker.has_ended(socket));
-                // Those that the gate keeps until their time is over.
-                let excess = waiting.len().saturating_sub(HELD);
-                waiting.drain(..excess);
+            if waiting.len() > HELD
+                && let Some(mut socket) = waiting.pop_front()
+            {
+                // One that the gate keeps until its time is over is closed here.
+                attacker.has_ended(&mut socket);
             }
         });
     }
 
     /// Connects at a rate. The gate closes what is too much; the rest is held.
     fn connect_often(&mut self) {
-        let mut held: Vec<TcpStream> = Vec::new();
+        let mut held: VecDeque<TcpStream> = VecDeque::new();
         self.pace(CONNECTS_PER_SECOND, |attacker, _| {
             if let Ok(socket) = attacker.connect() {
                 let _ = socket.set_nonblocking(true);
-                held.push(socket);
+                held.push_back(socket);
             }
-            if held.len() >= 1_000 {
-                held.retain_mut(|socket| !attacker.has_ended(socket));
+            // The oldest is looked at; one that is still open goes on being held.
+            if held.len() >= 1_000
+                && let Some(mut socket) = held.pop_front()
+                && !attacker.has_ended(&mut socket)
+            {
+                held.push_back(socket);
             }
         });
         for socket in held {
@@ -386,8 +396,8 @@ impl Attacker<'_> {
         while !self.is_over() {
             let due = began + Duration::from_secs(1) * number as u32 / per_second;
             let early = due.saturating_duration_since(Instant::now());
-            if early > Duration::from_millis(1) {
-                thread::sleep(early.min(ROUND));
+            if !early.is_zero() {
+                thread::sleep(early.min(SLEEP_MAX));
                 continue;
             }
             act(self, number);

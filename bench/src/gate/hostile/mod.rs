@@ -1,16 +1,19 @@
 //! A gate among hostile clients: what a healthy client's latency does, and what the gate counts.
 //!
-//! Windows without and with the attack alternate, and each pair has a ratio, so that a machine that becomes slower does so
-//! for both. The attack comes from another address of loopback than the healthy clients, and from a thread that runs
+//! A round has three windows in changing order: without the attack, with it, and with the same attack at another gate on the same
+//! processors, which shows how much of a difference is the machine's. Each round has its ratios, so that a machine that becomes slower does so
+//! for all three. The attack comes from another address of loopback than the healthy clients, and from a thread that runs
 //! when they do not: the gate is measured, not the program of the attack.
 
 mod attack;
 mod counters;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,9 +27,13 @@ use crate::interrupt::Interrupt;
 use crate::latency::Latency;
 use crate::median::median;
 use crate::pinned_thread::PinnedThread;
+use crate::statistics::{Interval, median_interval};
 
 /// Descriptors that an attack needs.
 const ATTACK_FILES: u64 = 2_000;
+
+/// How often the median of the ratios lies outside of its interval, at most.
+const ERROR_RATE: f64 = 0.05;
 
 /// Seconds of an attack before its window, in which it connects.
 const LEAD: Duration = Duration::from_millis(500);
@@ -34,13 +41,40 @@ const LEAD: Duration = Duration::from_millis(500);
 /// Packets a second of the healthy clients, unless the plan has a rate.
 const RATE_DEFAULT: f64 = 2_000.0;
 
-/// The latencies of the healthy clients in two windows, one after the other, in microseconds.
+/// The latencies of the healthy clients in the windows of a round, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct HostilePair {
+pub struct HostileRound {
     /// Without the attack.
     pub quiet: Latency,
     /// With it.
     pub hostile: Latency,
+    /// With the same attack at another gate.
+    pub elsewhere: Latency,
+}
+
+/// The ratios of the p99 of two windows of each round.
+#[derive(Debug, Clone, Copy)]
+pub struct P99Ratio {
+    /// The median of the rounds.
+    pub median: f64,
+    /// Where the median lies, with an error rate of 5 %; from nothing to infinity with few rounds.
+    pub interval: Interval,
+}
+
+impl P99Ratio {
+    fn of(rounds: &[HostileRound], windows: impl Fn(&HostileRound) -> (Latency, Latency)) -> P99Ratio {
+        let ratios: Vec<f64> = rounds
+            .iter()
+            .map(|round| {
+                let (this, that) = windows(round);
+                this.p99 / that.p99
+            })
+            .collect();
+        P99Ratio {
+            interval: median_interval(&ratios, ERROR_RATE),
+            median: median(ratios),
+        }
+    }
 }
 
 /// What was measured.
@@ -55,7 +89,7 @@ pub struct HostileResult {
     /// Their packets a second, together.
     pub rate: f64,
     /// The windows.
-    pub pairs: Vec<HostilePair>,
+    pub rounds: Vec<HostileRound>,
     /// Packets of healthy clients without an answer, or with a wrong one, and healthy clients that were closed.
     pub faults: u64,
     /// What the attack did.
@@ -69,14 +103,14 @@ pub struct HostileResult {
 }
 
 impl HostileResult {
-    /// The ratio of the p99 with the attack to that without, the median of the pairs.
-    pub fn p99_ratio(&self) -> f64 {
-        median(
-            self.pairs
-                .iter()
-                .map(|pair| pair.hostile.p99 / pair.quiet.p99)
-                .collect(),
-        )
+    /// The ratio of the p99 with the attack to that without.
+    pub fn ratio_to_quiet(&self) -> P99Ratio {
+        P99Ratio::of(&self.rounds, |round| (round.hostile, round.quiet))
+    }
+
+    /// The ratio of the p99 with the attack to that with the same attack at another gate.
+    pub fn ratio_to_elsewhere(&self) -> P99Ratio {
+        P99Ratio::of(&self.rounds, |round| (round.hostile, round.elsewhere))
     }
 
     /// Why the gate did not keep what it promises; `None` when it did. The latency is not judged.
@@ -110,8 +144,36 @@ impl HostileResult {
     }
 }
 
+/// The thread of an attack, which ends when it is told to.
+struct Attacker {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<io::Result<Attempts>>,
+}
+
+impl Attacker {
+    fn start(attack: Attack, target: SocketAddr, plan: &GatePlan) -> io::Result<Attacker> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (is_websocket, path, cpu) = (plan.is_websocket, plan.path.clone(), plan.threads);
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("gate-attack".to_owned())
+            .spawn(move || {
+                pin_this_thread(cpu)?;
+                attack.run(target, is_websocket, &path, &stopped)
+            })?;
+        Ok(Attacker { stop, thread })
+    }
+
+    fn stop(self) -> io::Result<Attempts> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread of the attack panicked")))
+    }
+}
+
 impl GatePlan {
-    /// Measures the gate among hostile clients; the plan's runs are the pairs of windows.
+    /// Measures the gate among hostile clients; the plan's runs are the rounds.
     ///
     /// # Errors
     /// [`GateError`].
@@ -149,33 +211,35 @@ impl GatePlan {
         crowd.connect(self.clients)?;
         let rate = self.rate.unwrap_or(RATE_DEFAULT);
         let before = counters::read(cluster)?;
-        let (mut pairs, mut attempts) = (Vec::new(), Attempts::default());
-        for pair in 0..self.runs {
-            show(pair + 1);
-            let quiet = crowd.open_loop(self.clients, rate, self.warm_up, self.duration)?;
-            let stop = Arc::new(AtomicBool::new(false));
-            let attacker = {
-                let (stop, target) = (Arc::clone(&stop), server.address());
-                let (is_websocket, path, cpu) = (self.is_websocket, self.path.clone(), self.threads);
-                thread::Builder::new()
-                    .name("gate-attack".to_owned())
-                    .spawn(move || {
-                        pin_this_thread(cpu)?;
-                        attack.run(target, is_websocket, &path, &stop)
-                    })?
-            };
-            crowd.idle(LEAD)?;
-            let hostile = crowd.open_loop(self.clients, rate, self.warm_up, self.duration);
-            stop.store(true, Ordering::Relaxed);
-            let attacked = attacker
-                .join()
-                .unwrap_or_else(|_| Err(std::io::Error::other("the thread of the attack panicked")))?;
-            attempts.add(attacked);
-            let hostile = hostile?;
-            pairs.push(HostilePair {
-                quiet: Latency::of(&quiet.latencies),
-                hostile: Latency::of(&hostile.latencies),
-            });
+        let other = Server::start(Contender::Gate, self, launcher, interrupt)?;
+        let targets = [None, Some(server.address()), Some(other.address())];
+        let (mut rounds, mut attempts) = (Vec::new(), Attempts::default());
+        for round in 0..self.runs {
+            show(round + 1);
+            let mut latencies = [None; 3];
+            for step in 0..targets.len() {
+                // Each is first, second and last as often as the others.
+                let which = (round + step) % targets.len();
+                let attacker = targets[which]
+                    .map(|target| Attacker::start(attack, target, self))
+                    .transpose()?;
+                crowd.idle(LEAD)?;
+                let measured = crowd.open_loop(self.clients, rate, self.warm_up, self.duration);
+                if let Some(attacker) = attacker {
+                    let attacked = attacker.stop()?;
+                    if targets[which] == Some(server.address()) {
+                        attempts.add(attacked);
+                    }
+                }
+                latencies[which] = Some(Latency::of(&measured?.latencies));
+            }
+            if let [Some(quiet), Some(hostile), Some(elsewhere)] = latencies {
+                rounds.push(HostileRound {
+                    quiet,
+                    hostile,
+                    elsewhere,
+                });
+            }
         }
         let clients_after = counters::wait_for_clients(cluster, self.clients as i64)?;
         let mut counted = counters::read(cluster)?;
@@ -188,7 +252,7 @@ impl GatePlan {
             settings: self.settings.clone(),
             clients: self.clients,
             rate,
-            pairs,
+            rounds,
             faults: faults.wrong + faults.ended + crowd.unanswered(),
             attempts,
             counters: counted,
