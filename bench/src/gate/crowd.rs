@@ -30,8 +30,9 @@ pub const PACKET_BYTES_MIN: usize = 16;
 /// and tried again after a second.
 const CONNECTING_MAX: usize = 256;
 
-/// Clients of one source address: fewer than the system has ports for outgoing connections.
-const CLIENTS_PER_ADDRESS: usize = 20_000;
+/// Clients of one source address: much fewer than the system has ports for outgoing connections, since a search for a free one
+/// takes longer the fewer are left.
+const CLIENTS_PER_ADDRESS: usize = 10_000;
 
 /// How long a measurement waits for any answer.
 const SILENCE_MAX: Duration = Duration::from_secs(20);

@@ -24,15 +24,18 @@ pub(super) fn insert(
         return Err(Error::ShuttingDown);
     }
     let id = shard.sockets().next_id();
+    let files = usize::try_from(shard.node.open_files_max).unwrap_or(usize::MAX);
     // The rest is for connections between nodes, logs and files.
-    let descriptors = usize::try_from(shard.node.open_files_max).unwrap_or(usize::MAX) / 8 * 7;
-    let streams_max = match Stream::can_give_descriptors_back() {
-        true => descriptors.saturating_mul(shard.shards()),
-        false => descriptors,
+    let descriptors_max = files / 8 * 7;
+    let without_descriptor = match Stream::can_give_descriptors_back() {
+        true => files.saturating_mul(shard.shards()),
+        false => 0,
     };
     let room = Room {
-        sockets_max: streams_max.min(SOCKETS_MAX),
-        descriptors_max: descriptors,
+        sockets_max: without_descriptor
+            .saturating_add(descriptors_max)
+            .min(SOCKETS_MAX),
+        descriptors_max,
     };
     let stats = shard.sockets().registry.insert(id, owner, sort, room)?;
     let socket = Rc::new(Socket::new(id, owner, part, stats));

@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
     /// Shards of the gates
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=THREADS_MAX as i64))]
     threads: u32,
-    /// Runs of each contender, in turn, or pairs of windows with --hostile [default: 1, or 5 pairs]
+    /// Runs of each contender, in turn, or rounds with --hostile [default: 1, or 5 rounds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: Option<u32>,
     /// The clients of the gate are websockets

@@ -40,7 +40,7 @@ fn a_gate_has_more_clients_than_its_process_may_open_files() {
         "config",
         format!(
             "thread = 2\ncluster = './clustername.lua'\nopen = 'db'\nstart = 'game'\nluaservice = '{}'\n\
-             services = {{ echo = 'echo', front = 'gate 127.0.0.1:{gate} .game 1000' }}\n",
+             services = {{ sdb = 'simpledb', echo = 'echo', front = 'gate 127.0.0.1:{gate} .game 1000' }}\n",
             folder.path("?.lua").display()
         ),
     );

@@ -339,15 +339,18 @@ impl Uring {
         Err(io::Error::other("the submission queue does not empty"))
     }
 
-    /// Asks for a table of direct descriptors; returns how many slots it has, none where the kernel is too old for what is
-    /// needed (Linux 6.8).
+    /// Asks for a table of direct descriptors; returns how many slots it has, none where the kernel is too old.
+    ///
+    /// Before Linux 6.13 the socket of a slot that was cleared stays open until all operations have ended that began before, on
+    /// whichever slot; a receive that stays armed may last for days. The first operation that only later kernels know
+    /// is of Linux 6.15.
     pub(super) fn register_direct(&self, slots: u32) -> u32 {
         let ring = self.ring.borrow();
         let submitter = ring.submitter();
         let mut probe = Probe::new();
-        let can_install =
-            submitter.register_probe(&mut probe).is_ok() && probe.is_supported(opcode::FixedFdInstall::CODE);
-        match can_install && submitter.register_files_sparse(slots).is_ok() {
+        let closes_at_once =
+            submitter.register_probe(&mut probe).is_ok() && probe.is_supported(opcode::EpollWait::CODE);
+        match closes_at_once && submitter.register_files_sparse(slots).is_ok() {
             true => slots,
             false => 0,
         }
