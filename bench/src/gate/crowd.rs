@@ -9,6 +9,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -100,6 +101,17 @@ pub(super) struct Crowd {
     table: Table,
     settings: CrowdSettings,
     interrupt: Interrupt,
+    /// The second and third byte of the addresses that its clients have on loopback.
+    network: [u8; 2],
+}
+
+/// Two bytes for the clients' addresses that crowds of this program and of earlier ones do not have, as far as that goes.
+fn network() -> [u8; 2] {
+    static CROWDS: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id().wrapping_add(CROWDS.fetch_add(7_919, Ordering::Relaxed));
+    let [_, _, high, low] = number.to_be_bytes();
+    // 127.0 has the addresses of servers.
+    [high | 1, low]
 }
 
 /// The clients, apart from their sockets.
@@ -270,6 +282,7 @@ impl Crowd {
             table,
             settings,
             interrupt: interrupt.clone(),
+            network: network(),
         })
     }
 
@@ -338,8 +351,10 @@ impl Crowd {
         if source == 0 || !address.ip().is_loopback() || !address.is_ipv4() {
             return TcpStream::connect(address);
         }
-        // Another address of loopback, which has all ports again.
-        let source = IpAddr::from(Ipv4Addr::new(127, 0, 0, 1 + source as u8));
+        // Another address of loopback, which has all ports again. One of this crowd alone: ports of connections that have
+        // ended are taken for a minute.
+        let [high, low] = self.network;
+        let source = IpAddr::from(Ipv4Addr::new(127, high, low, 1 + source as u8));
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.bind(&SocketAddr::from((source, 0)).into())?;
         socket.connect(&address.into())?;
