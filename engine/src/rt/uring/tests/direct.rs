@@ -44,7 +44,8 @@ fn a_direct_stream_has_no_descriptor_and_carries_bytes_both_ways_to_its_end() {
     });
     writing.join().unwrap();
     assert_eq!(received, sent);
-    // And back, with a socket that is full in between.
+    // And back, more than the sockets hold, so that one is full in between.
+    let sent = pattern(32 << 20);
     let text = Text::new(sent.clone(), 100_000);
     fixture.ring.write(key, &text.writer());
     fixture.turn_until("a full socket", || text.full.get() > 0);
