@@ -15,7 +15,7 @@ const FILES: u64 = 256;
 /// [`GateError::Clients`] or [`GateError::Files`] when there cannot be as many clients.
 pub(super) fn allow_clients(clients: usize, further_files: u64) -> Result<(), GateError> {
     let limit = getrlimit(Resource::Nofile);
-    // A node opens at most seven eighths of its files for sockets of services.
+    // Where a gate's clients need descriptors, a node has at most seven eighths of its files for them.
     let wished = (clients as u64 + FILES + further_files) * 8 / 7;
     let higher = limit.maximum.map(|maximum| maximum.max(wished));
     for most in [higher, limit.maximum] {

@@ -89,6 +89,11 @@ impl Security {
         &self.permissions
     }
 
+    /// Whether nodes that connect must prove who they are: rules alone prove nothing.
+    pub(crate) fn requires_proof(&self) -> bool {
+        self.secrets.is_some() || self.tls.is_some()
+    }
+
     /// Permits the skynet dialect, which proves nothing, with the addresses of a network; in both directions.
     pub fn allow_skynet_peers(mut self, network: Network) -> Security {
         self.skynet_networks.push(network);

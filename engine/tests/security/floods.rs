@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use skyring::Security;
 use skyring::limits::{CONNECTIONS_UNPROVED_MAX, UNPROVED_PER_SECOND_MAX, UNPROVED_PER_SOURCE_MAX};
 
 use crate::node::{TIMEOUT, wait_until};
+use crate::start::builder;
 use crate::support::{SECRET, Stranger, ask, closed, connect_from, counter, dialling, serving, wait_for};
 
 /// Handshakes of the flood.
@@ -111,6 +113,25 @@ fn an_address_that_finishes_no_handshake_is_refused_for_a_while_and_others_are_n
     assert_ne!(again.read(&mut [0; 100]).expect("an answer to the hello"), 0);
     assert_eq!(counter(&gate, "connections_lost"), 0);
     gate.stop();
+    db.stop();
+}
+
+#[test]
+fn connections_to_a_node_that_asks_for_no_proof_are_not_counted_as_unproved() {
+    let rules = Security::default().allow("echo", &["gate"]).expect("a rule");
+    let (db, address) = serving(
+        builder(1)
+            .security(rules)
+            .name("db")
+            .accepts_per_second_max(1_000_000),
+    );
+    let target: SocketAddr = address.parse().expect("an address");
+    let connections = 2 * u64::from(UNPROVED_PER_SOURCE_MAX);
+    for _ in 0..connections {
+        drop(connect_from(2, target));
+    }
+    wait_for(&db, "connections_accepted", connections);
+    assert_eq!(counter(&db, "connections_unproved_refused"), 0);
     db.stop();
 }
 

@@ -239,14 +239,14 @@ fn print_hostile(out: &mut impl Write, result: &HostileResult) -> io::Result<()>
     )?;
     writeln!(
         out,
-        "\n{:<8}{:>10}{:>10}{:>14}{:>10}{:>20}{:>10}",
+        "\n{:<8}{:>10}{:>10}{:>14}{:>10}{:>22}{:>10}",
         "round", "p50", "p99", "attacked p50", "p99", "another attacked p50", "p99"
     )?;
     for (number, round) in result.rounds.iter().enumerate() {
         let (quiet, hostile, elsewhere) = (round.quiet, round.hostile, round.elsewhere);
         writeln!(
             out,
-            "{:<8}{:>10}{:>10}{:>14}{:>10}{:>20}{:>10}",
+            "{:<8}{:>10}{:>10}{:>14}{:>10}{:>22}{:>10}",
             number + 1,
             duration(quiet.p50),
             duration(quiet.p99),

@@ -145,13 +145,13 @@ impl HostileResult {
 }
 
 /// The thread of an attack, which ends when it is told to.
-struct Attacker {
+struct AttackThread {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<io::Result<Attempts>>,
 }
 
-impl Attacker {
-    fn start(attack: Attack, target: SocketAddr, plan: &GatePlan) -> io::Result<Attacker> {
+impl AttackThread {
+    fn start(attack: Attack, target: SocketAddr, plan: &GatePlan) -> io::Result<AttackThread> {
         let stop = Arc::new(AtomicBool::new(false));
         let (is_websocket, path, cpu) = (plan.is_websocket, plan.path.clone(), plan.threads);
         let stopped = Arc::clone(&stop);
@@ -161,7 +161,7 @@ impl Attacker {
                 pin_this_thread(cpu)?;
                 attack.run(target, is_websocket, &path, &stopped)
             })?;
-        Ok(Attacker { stop, thread })
+        Ok(AttackThread { stop, thread })
     }
 
     fn stop(self) -> io::Result<Attempts> {
@@ -221,7 +221,7 @@ impl GatePlan {
                 // Each is first, second and last as often as the others.
                 let which = (round + step) % targets.len();
                 let attacker = targets[which]
-                    .map(|target| Attacker::start(attack, target, self))
+                    .map(|target| AttackThread::start(attack, target, self))
                     .transpose()?;
                 crowd.idle(LEAD)?;
                 let measured = crowd.open_loop(self.clients, rate, self.warm_up, self.duration);

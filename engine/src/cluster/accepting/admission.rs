@@ -140,7 +140,7 @@ impl Clients {
             clients: Arc::clone(self),
             source: address,
             offer: offer.clone(),
-            owes_proof: AtomicBool::new(limits.requires_proof),
+            has_permit: AtomicBool::new(limits.requires_proof),
         }))
     }
 }
@@ -175,14 +175,15 @@ pub(crate) struct Admission {
     clients: Arc<Clients>,
     source: IpAddr,
     pub(crate) offer: Offer,
-    /// It has a permit that the proof gives back.
-    owes_proof: AtomicBool,
+    /// It has a permit to leave a handshake unfinished.
+    has_permit: AtomicBool,
 }
 
 impl Admission {
-    /// Its peer has proved who it is, or need not.
-    pub(crate) fn note_proof(&self) {
-        if self.owes_proof.swap(false, Ordering::Relaxed)
+    /// Gives back the permit to leave a handshake unfinished: the peer has proved who it is, or need not, or the node refuses
+    /// the connection for a reason of its own.
+    pub(crate) fn return_permit(&self) {
+        if self.has_permit.swap(false, Ordering::Relaxed)
             && let Some(source) = self.clients.count().sources.get_mut(&self.source)
         {
             source.unproved.refund();
@@ -278,14 +279,14 @@ mod tests {
         // Each proof gives one back, and only once.
         for number in 0..10 * most {
             let peer = admit(&clients, 0, "10.0.0.2").unwrap_or_else(|why| panic!("{number}: {why:?}"));
-            peer.note_proof();
-            peer.note_proof();
+            peer.return_permit();
+            peer.return_permit();
         }
         let open: Vec<_> = (0..most)
             .map(|_| admit(&clients, 0, "10.0.0.2").expect("there is space"))
             .collect();
         assert_eq!(admit(&clients, 0, "10.0.0.2").unwrap_err(), Refusal::Unproved);
-        open[7].note_proof();
+        open[7].return_permit();
         assert!(admit(&clients, 0, "10.0.0.2").is_ok());
     }
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use crate::cluster::accepting::admission::{Admission, ClientLimits, Clients, Offer, Refusal};
 use crate::cluster::shared::ClusterShared;
+use crate::config::Security;
 use crate::core::clock;
 use crate::core::handle::Handle;
 use crate::core::node::NodeShared;
@@ -38,7 +39,11 @@ pub(crate) fn open(
         clients_max,
         clients_per_source_max: node.settings.clients_per_source_max,
         accepts_per_second_max: node.settings.accepts_per_second_max,
-        requires_proof: node.settings.security.is_some(),
+        requires_proof: node
+            .settings
+            .security
+            .as_ref()
+            .is_some_and(Security::requires_proof),
     };
     let clients = Clients::new(limits);
     let throttle = Mutex::new(Throttle::new(REFUSAL_LOG_INTERVAL_MS));
@@ -100,9 +105,10 @@ pub(crate) fn open(
             }
         };
         let shard = next.fetch_add(1, Ordering::Relaxed) % node.shards();
-        if pass_to_shard(&node, shard, socket, peer, admission) {
+        if pass_to_shard(&node, shard, socket, peer, Arc::clone(&admission)) {
             metrics.connections_accepted.add(1);
         } else {
+            admission.return_permit();
             refuse(
                 &metrics.connections_refused,
                 format!("{peer}: the job queue of shard {shard} is full"),

@@ -24,9 +24,6 @@ const DIRECT_SLOTS_MAX: u32 = 65_536;
 /// What the completion of an installed descriptor says it is for.
 const INSTALLED: Mark = Mark::numbered(Kind::Own, 2);
 
-/// What the completion of a shutdown says it is for.
-const SHUT_DOWN: Mark = Mark::numbered(Kind::Own, 3);
-
 impl Ring {
     /// How many streams of this ring need no descriptor of the process.
     pub(super) fn direct_slots(&self) -> u32 {
@@ -59,30 +56,44 @@ impl Ring {
 
     /// A descriptor of the process for a stream that has none.
     pub(super) fn open_descriptor(&self, key: SourceKey) -> io::Result<OwnedFd> {
-        let Some(Descriptor::Direct(slot)) = self.descriptor(key) else {
+        let descriptor = self
+            .sources
+            .borrow_mut()
+            .open(key)
+            .map(|source| source.descriptor);
+        let Some(Descriptor::Direct(slot)) = descriptor else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         self.uring
             .install_descriptor(slot, INSTALLED, &mut self.completed.borrow_mut())
     }
 
-    /// Shuts a stream down soon, where no descriptor can be had to do it at once.
+    /// Shuts a stream down soon, where no descriptor can be had to do it at once. The kernel looks at its slot of the table
+    /// only then, so the stream has the slot until that is over.
     pub(super) fn shut_down_later(&self, key: SourceKey, how: Shutdown) {
-        if let Some(descriptor) = self.descriptor(key) {
-            let mark = SHUT_DOWN;
-            // Fails only with the ring itself.
-            let _ = self.push(Operation::ShutDown {
-                descriptor,
-                how,
-                mark,
-            });
-        }
+        let descriptor = {
+            let mut sources = self.sources.borrow_mut();
+            let Some(source) = sources.open(key) else { return };
+            source.shutdowns += 1;
+            source.descriptor
+        };
+        let mark = Mark::new(key, Kind::ShutDown);
+        // Fails only with the ring itself.
+        let _ = self.push(Operation::ShutDown {
+            descriptor,
+            how,
+            mark,
+        });
     }
 
-    fn descriptor(&self, key: SourceKey) -> Option<Descriptor> {
-        self.sources
-            .borrow_mut()
-            .open(key)
-            .map(|source| source.descriptor)
+    /// A stream was shut down.
+    pub(super) fn complete_shutdown(&self, key: SourceKey) {
+        let direct = {
+            let mut sources = self.sources.borrow_mut();
+            let Some(source) = sources.live(key) else { return };
+            source.shutdowns -= 1;
+            sources.release(key)
+        };
+        self.clear_direct(direct);
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Send = 3,
     /// The ring's own; the slot says what.
     Own = 4,
+    /// A connection was shut down.
+    ShutDown = 5,
 }
 
 /// Names a source at its ring.
@@ -89,6 +91,7 @@ impl Mark {
             2 => Some(Kind::Receive),
             3 => Some(Kind::Send),
             4 => Some(Kind::Own),
+            5 => Some(Kind::ShutDown),
             _ => None,
         }
     }
@@ -108,6 +111,7 @@ mod tests {
                     Kind::Receive,
                     Kind::Send,
                     Kind::Own,
+                    Kind::ShutDown,
                 ] {
                     let key = SourceKey { slot, generation };
                     let mark = Mark::new(key, kind);

@@ -298,6 +298,10 @@ impl Ring {
                 self.timer_set.set(None);
                 Ok(())
             }
+            Some(Kind::ShutDown) => {
+                self.complete_shutdown(mark.key());
+                Ok(())
+            }
             Some(Kind::Own | Kind::Send) | None => Ok(()),
         }
     }

@@ -57,11 +57,13 @@ pub(super) struct Source {
     pub(super) write: Side,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
+    /// Shutdowns in flight.
+    pub(super) shutdowns: u32,
 }
 
 impl Source {
     fn is_busy(&self) -> bool {
-        self.read.is_armed || self.write.is_armed || self.receiving.is_armed()
+        self.read.is_armed || self.write.is_armed || self.receiving.is_armed() || self.shutdowns > 0
     }
 
     /// Another descriptor of the same socket.
@@ -102,6 +104,7 @@ impl Sources {
                 write: Side::default(),
                 receiving: Receiving::default(),
                 sending: Sending::default(),
+                shutdowns: 0,
             });
             self.slots.len() as u32 - 1
         });
@@ -119,6 +122,7 @@ impl Sources {
         source.write = Side::default();
         source.receiving = Receiving::default();
         source.sending = Sending::default();
+        source.shutdowns = 0;
         SourceKey {
             slot,
             generation: source.generation,

@@ -14,10 +14,10 @@ use crate::metrics::{Counter, Metrics};
 impl Inbound {
     /// Begins to wait for the proof, if it is awaited. Makes space for it if too many connections wait.
     pub(in crate::cluster) fn await_proof(&self, shard: &Rc<ShardCore>) {
-        self.end_wait(shard);
         if !self.connection.link.borrow().awaits_proof() {
-            return self.note_proof();
+            return self.return_permit();
         }
+        self.end_wait(shard);
         self.waiting_since.set(Some(shard.now()));
         let cluster = shard.cluster();
         let crowded = cluster.waiting.enter(self.key.get(), self.address().ip());
@@ -36,9 +36,9 @@ impl Inbound {
     }
 
     /// Its peer has proved who it is, or need not.
-    pub(super) fn note_proof(&self) {
+    pub(super) fn return_permit(&self) {
         if let Some(admission) = &self.peer.borrow().admission {
-            admission.note_proof();
+            admission.return_permit();
         }
     }
 

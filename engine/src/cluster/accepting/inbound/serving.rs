@@ -209,7 +209,7 @@ impl Inbound {
         drop(link);
         if is_proved {
             self.end_wait(shard);
-            self.note_proof();
+            self.return_permit();
         }
         self.is_active.set(true);
     }

@@ -84,6 +84,33 @@ fn a_direct_stream_is_shut_down_later_where_no_descriptor_can_be_had() {
 }
 
 #[test]
+fn a_shutdown_that_is_still_to_come_meets_no_other_stream() {
+    let fixture = Fixture::new();
+    for round in 0..20 {
+        let (key, mut there) = fixture.direct_stream();
+        fixture.ring.shut_down_later(key, Shutdown::Both);
+        fixture.ring.remove(key);
+        let (other, other_there) = fixture.direct_stream();
+        assert!(!fixture.asks(other));
+        there.set_read_timeout(Some(PATIENCE)).unwrap();
+        while fixture.ring.sources.borrow().used() > 1 {
+            fixture.turn();
+        }
+        assert_eq!(there.read(&mut [0; 10]).unwrap(), 0);
+        for _ in 0..5 {
+            fixture.turn();
+        }
+        fill(&other_there, b"mine");
+        let mut received = Vec::new();
+        fixture.turn_until("the bytes", || fixture.asks(other));
+        fixture.read(other, 10, &mut received).unwrap();
+        assert_eq!(received, b"mine", "round {round}");
+        fixture.ring.remove(other);
+        fixture.assert_nothing_is_left();
+    }
+}
+
+#[test]
 fn a_slot_is_used_again_by_streams_with_and_without_a_descriptor() {
     let fixture = Fixture::new();
     for round in 0..20 {
