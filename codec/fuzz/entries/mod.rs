@@ -2,6 +2,7 @@
 //!
 //! The fuzz targets, the command `fuzz` and the tests run the same entries and begin with the same samples.
 
+mod entry;
 pub mod events;
 pub mod hello;
 pub mod link_callee;
@@ -16,20 +17,8 @@ pub mod session;
 pub mod shape;
 pub mod skynet;
 
-use self::shape::{Content, Shape, Stream};
-
-/// Something that takes any bytes and panics where they break a promise.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// As the fuzz target is called.
-    pub name: &'static str,
-    /// Runs one input.
-    pub run: fn(&[u8]),
-    /// What inputs consist of.
-    pub shape: Shape,
-    /// Inputs to begin with: well-formed ones, in which most of what can happen does.
-    pub samples: fn() -> Vec<Vec<u8>>,
-}
+pub use self::entry::Entry;
+use self::shape::{Content, Stream};
 
 /// All of them.
 pub const ENTRIES: [Entry; 11] = [

@@ -8,9 +8,9 @@ use crate::entries::{ENTRIES, Entry};
 
 /// How the command is called.
 pub const USAGE: &str = "\
-usage: fuzz [--seconds N | --executions N] [--entry NAME]... [--seed N]
-       fuzz --entry NAME --input FILE|HEX
-       fuzz --write-samples FOLDER
+usage: [--seconds N | --executions N] [--entry NAME]... [--seed N]
+       --entry NAME --input FILE|HEX
+       --write-samples FOLDER
 with [--fault NAME] where the feature faults is on";
 
 /// What runs for when nothing is said, for each entry.

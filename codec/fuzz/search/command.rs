@@ -8,8 +8,11 @@ use super::campaign::{Campaign, Limit};
 use super::hex::hex;
 use super::shrink::shrink;
 use super::watchdog::Watchdog;
-use super::{ENDLESS, judge, process_time, seed_new};
+use super::{ENDLESS, Failure, judge, process_time, seed_new};
 use crate::entries::Entry;
+
+/// Executions after which a longer search says how far it is.
+const REPORT_EXECUTIONS: u64 = 1_000_000;
 
 /// Runs the command with the arguments of this process. `inject` switches the deliberate bug of `--fault` on.
 pub fn run(inject: fn(Option<&str>) -> Result<(), String>) -> ExitCode {
@@ -52,7 +55,7 @@ fn search_all(entries: &[Entry], limit: Limit, seed: Option<u64>, fault: Option<
     for entry in entries {
         let began = process_time();
         let mut campaign = Campaign::new(entry, seed);
-        let outcome = campaign.run(limit, &watchdog);
+        let outcome = run_and_report(&mut campaign, limit, &watchdog);
         println!(
             "{:>16}: {} executions in {:.1} s of processor time, {} inputs retained for {} features",
             entry.name,
@@ -78,6 +81,25 @@ fn search_all(entries: &[Entry], limit: Limit, seed: Option<u64>, fault: Option<
     failed.is_empty()
 }
 
+/// Runs a campaign until the limit, and says now and then how far a long one is.
+fn run_and_report(
+    campaign: &mut Campaign<'_>,
+    limit: Limit,
+    watchdog: &Watchdog,
+) -> Result<(), (Vec<u8>, Failure)> {
+    let Limit::Executions(count) = limit else {
+        return campaign.run(limit, watchdog);
+    };
+    loop {
+        let next = (campaign.executions() + REPORT_EXECUTIONS).min(count);
+        campaign.run(Limit::Executions(next), watchdog)?;
+        if next == count {
+            return Ok(());
+        }
+        println!("{next} of {count}");
+    }
+}
+
 /// Reports an execution that does not end, and ends the process.
 fn watchdog(fault: Option<&str>) -> Watchdog {
     let fault = fault.map(str::to_owned);
@@ -98,8 +120,9 @@ fn print_failure(entry: &Entry, input: &[u8], text: &str, fault: Option<&str>) {
         input.len()
     );
     println!(
-        "cargo run --profile fuzz -p {}{feature} --example fuzz -- --entry {} --input {}{fault}",
+        "cargo run --profile fuzz -p {}{feature} --example {} -- --entry {} --input {}{fault}",
         env!("CARGO_PKG_NAME"),
+        env!("CARGO_CRATE_NAME"),
         entry.name,
         if input.is_empty() {
             "''".to_owned()

@@ -1,5 +1,7 @@
 //! What is fuzzed in the engine, in the form that the codec's runner takes: see `codec/fuzz/entries`.
 
+#[path = "../../../codec/fuzz/entries/entry.rs"]
+mod entry;
 #[path = "../../../codec/fuzz/entries/events.rs"]
 pub mod events;
 pub mod samples;
@@ -8,21 +10,9 @@ pub mod shape;
 
 use skyring::fuzzing;
 
+pub use self::entry::Entry;
 use self::events::note;
-use self::shape::{Content, Shape};
-
-/// Something that takes any bytes and panics where they break a promise.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// Runs one input.
-    pub run: fn(&[u8]),
-    /// What inputs consist of.
-    pub shape: Shape,
-    /// Inputs to begin with: well-formed ones, in which most of what can happen does.
-    pub samples: fn() -> Vec<Vec<u8>>,
-}
+use self::shape::Content;
 
 /// All of them.
 pub const ENTRIES: [Entry; 2] = [

@@ -4,8 +4,7 @@ use std::io::IoSlice;
 
 use bytes::BytesMut;
 
-use crate::entries::events::note_words;
-use crate::tls::{SEALED_BYTES_MAX, Shell, ShellEvent};
+use super::side::Side;
 
 /// The header of a record, whose last two bytes are the length of what follows.
 const RECORD_HEADER_BYTES: usize = 5;
@@ -28,14 +27,16 @@ static PATTERN: [u8; SEALED_MAX + 256] = {
 };
 
 /// See the module's page.
-pub(super) struct End {
-    pub(super) shell: Shell,
+pub(super) struct End<S> {
+    pub(super) side: S,
     pub(super) on_the_way: Vec<u8>,
     /// What it has sealed, and what has come out of it.
     pub(super) sealed: Vec<u8>,
     pub(super) opened: Vec<u8>,
     /// Whether its handshake resumed an earlier one.
     pub(super) is_resumed: bool,
+    /// What comes out at a time, at most.
+    room: usize,
     next: u8,
     /// What has come out last.
     out: BytesMut,
@@ -43,14 +44,15 @@ pub(super) struct End {
     compared: usize,
 }
 
-impl End {
-    pub(super) fn new(shell: Shell) -> End {
+impl<S: Side> End<S> {
+    pub(super) fn new(side: S, room: usize) -> End<S> {
         End {
-            shell,
+            side,
             on_the_way: Vec::new(),
             sealed: Vec::new(),
             opened: Vec::new(),
             is_resumed: false,
+            room,
             next: 0,
             out: BytesMut::new(),
             compared: 0,
@@ -63,24 +65,14 @@ impl End {
         let bytes = &PATTERN[from..from + count.min(SEALED_MAX)];
         self.next = self.next.wrapping_add(41);
         let (first, second) = bytes.split_at(bytes.len() / 2);
-        let taken = self.shell.seal(&[IoSlice::new(first), IoSlice::new(second)]);
+        let taken = self.side.seal(&[IoSlice::new(first), IoSlice::new(second)]);
         assert!(taken <= bytes.len());
         self.sealed.extend_from_slice(&bytes[..taken]);
     }
 
     /// What it writes goes on its way, at most so many bytes.
-    pub(super) fn write_to(&mut self, other: &mut End, bytes_max: usize) {
-        let way = &mut other.on_the_way;
-        let before = way.len();
-        self.shell.gather(bytes_max.is_multiple_of(2), &mut |slices| {
-            for slice in slices {
-                let room = bytes_max - (way.len() - before);
-                way.extend_from_slice(&slice[..slice.len().min(room)]);
-            }
-        });
-        let written = way.len() - before;
-        assert!(written <= 2 * SEALED_BYTES_MAX);
-        self.shell.wrote(written);
+    pub(super) fn write_to<T>(&mut self, other: &mut End<T>, bytes_max: usize) {
+        self.side.write(&mut other.on_the_way, bytes_max);
     }
 
     /// Takes so many bytes: first some in pieces, and then the others at once.
@@ -90,12 +82,12 @@ impl End {
             .on_the_way
             .split_at(count.min(piece.saturating_mul(PIECES_MAX)));
         let others = &others[..count - first.len()];
-        let had_fault = self.shell.fault().is_some();
+        let had_fault = self.side.has_fault();
         for mut piece in first.chunks(piece).chain([others]) {
             loop {
                 self.out.clear();
-                let is_done = self.shell.open(&mut piece, &mut self.out, 1_000);
-                assert!(self.out.len() <= 1_000, "more than there is room for");
+                let is_done = self.side.open(&mut piece, &mut self.out, self.room);
+                assert!(self.out.len() <= self.room, "more than there is room for");
                 assert!(
                     !had_fault || self.out.is_empty(),
                     "something comes out after a fault"
@@ -107,20 +99,15 @@ impl End {
             }
         }
         self.on_the_way.drain(..count);
-        if let Some(fault) = self.shell.fault() {
-            note_words("fault", &fault.reason);
-        }
-        while let Some(event) = self.shell.next_event() {
-            self.is_resumed |= event == ShellEvent::Resumed;
-            note_words("event", &event);
-        }
+        self.is_resumed |= self.side.note_events();
     }
 
-    /// Whether what has come out is a beginning of what the other end has sealed.
-    pub(super) fn reads_what_was_sealed(&mut self, other: &End) -> bool {
-        let new = &self.opened[self.compared..];
-        let is_so = other.sealed.get(self.compared..self.opened.len()) == Some(new);
-        self.compared = self.opened.len();
+    /// Whether what has come out, without its first bytes, is a beginning of what the other end has sealed.
+    pub(super) fn reads_what_was_sealed<T>(&mut self, other: &End<T>, without: usize) -> bool {
+        let opened = self.opened.get(without..).unwrap_or_default();
+        let new = &opened[self.compared..];
+        let is_so = other.sealed.get(self.compared..opened.len()) == Some(new);
+        self.compared = opened.len();
         is_so
     }
 

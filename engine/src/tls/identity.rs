@@ -40,7 +40,7 @@ pub(crate) struct Identity {
 }
 
 /// The ciphers of ring, that with the lowest cost first: with instructions for AES that is AES-128.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites = match has_aes() {
         true => vec![

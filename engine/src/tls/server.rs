@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
@@ -44,6 +45,7 @@ pub struct ServerTls(Arc<Shared>);
 /// What the clones share.
 struct Shared {
     files: ServerTlsFiles,
+    provider: Arc<CryptoProvider>,
     current: Mutex<Arc<ServerIdentity>>,
     changes: Mutex<Changes<[Mark; 3]>>,
     counters: Arc<ServerCounters>,
@@ -56,12 +58,21 @@ impl ServerTls {
     /// [`TlsError`] for a file that is missing, unreadable, too large or not PEM, and a key that others may read or that
     /// is not that of the certificate.
     pub fn load(files: ServerTlsFiles) -> Result<ServerTls, TlsError> {
+        ServerTls::load_with(files, provider())
+    }
+
+    /// As [`ServerTls::load`], with other ciphers, signatures and random numbers: a fuzz target has some that cost little.
+    pub(crate) fn load_with(
+        files: ServerTlsFiles,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<ServerTls, TlsError> {
         // Before they are read: what changes meanwhile is read again.
         let marks = files.marks();
         let counters = Arc::<ServerCounters>::default();
-        let identity = Arc::new(ServerIdentity::load(&files, &counters)?);
+        let identity = Arc::new(ServerIdentity::load(&files, Arc::clone(&provider), &counters)?);
         Ok(ServerTls(Arc::new(Shared {
             files,
+            provider,
             current: Mutex::new(identity),
             changes: Mutex::new(Changes::new(marks)),
             counters,
@@ -74,7 +85,8 @@ impl ServerTls {
     /// # Errors
     /// As [`ServerTls::load`].
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let identity = Arc::new(ServerIdentity::load(&self.0.files, &self.0.counters)?);
+        let provider = Arc::clone(&self.0.provider);
+        let identity = Arc::new(ServerIdentity::load(&self.0.files, provider, &self.0.counters)?);
         let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
         // The tickets that clients have are those of the present one.
         let is_changed = current.chain != identity.chain || current.roots != identity.roots;
@@ -275,14 +287,17 @@ pub(crate) struct ServerIdentity {
 }
 
 impl ServerIdentity {
-    fn load(files: &ServerTlsFiles, counters: &Arc<ServerCounters>) -> Result<ServerIdentity, TlsError> {
+    fn load(
+        files: &ServerTlsFiles,
+        provider: Arc<CryptoProvider>,
+        counters: &Arc<ServerCounters>,
+    ) -> Result<ServerIdentity, TlsError> {
         let chain = files::certificates("certificate", &files.certificate)?;
         let own = chain.first();
         let names = own.and_then(dns_names).ok_or_else(|| {
             let text = "its first certificate cannot be read";
             TlsError::new("certificate", &files.certificate, text)
         })?;
-        let provider = provider();
         let (clients, roots) = match &files.client_ca {
             None => (None, Vec::new()),
             Some(file) => {

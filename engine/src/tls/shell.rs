@@ -214,7 +214,8 @@ impl Shell {
     // ---- from the socket to the link ----
 
     /// Takes bytes of the socket, and appends what they say to `out`, at most `bytes_max`. Done when it says so: then
-    /// `chunk` is empty, and everything that it said has come out, or there is a [`Shell::fault`].
+    /// `chunk` is empty, and everything that it said has come out, or there is a [`Shell::fault`]. What comes before TLS
+    /// comes out whole, so `bytes_max` is at least [`PREFACE_BYTES_MAX`] where something may.
     pub(crate) fn open(&mut self, chunk: &mut &[u8], out: &mut BytesMut, bytes_max: usize) -> bool {
         if let Stage::Preface(preface) = self.stage {
             self.take_preface(preface, chunk, out);
