@@ -12,10 +12,12 @@
 //! a second, and the flooder, which runs when nobody else wants to (`chrt --idle`). It opens so many connections a second from
 //! so many addresses and holds them open. Each time it uses other ones, which nothing is known about.
 //!
-//! A node answers the first handshakes of an address, and refuses others before it reads them. So what those that are answered
-//! cost is measured first. Then windows take turns: without the flood, with it, and with the same flood at another node on the
-//! same processor, which shows how much comes from the machine. It prints the ratios of the p99 of the calls of each round, their
-//! medians with their intervals, and the processor time of both for each handshake.
+//! A node answers the first handshakes of an address, and refuses others before it reads them. So what those that are
+//! answered cost is measured first. Then windows take turns: without the flood, with it, and with the same flood at another
+//! node on the same processor, which shows how much comes from the machine. A round in which the host took processors from
+//! this machine for more than 10 ms is made again, as long as there are at most three turns for each round. It prints the
+//! ratios of the p99 of the calls of each round, their medians with their intervals, and the processor time of both for each
+//! handshake.
 
 mod flooder;
 mod processors;
@@ -29,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use skyring::{ClusterMap, Node};
 
-use processors::{pin, processor_time, processors};
+use processors::{pin, processor_time, processors, stolen_time};
 use setting::{Folder, Kind, builder};
 
 /// Calls of the healthy peer, a second.
@@ -37,6 +39,15 @@ const CALLS_PER_SECOND: u32 = 2_000;
 
 /// Between two windows: the node closes what the flooder has left.
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// A round counts if in each of its windows processors were taken from a virtual machine for so long, at most.
+const STOLEN_MAX: Duration = Duration::from_millis(10);
+
+/// Turns after which it says how far it is.
+const TURNS_REPORTED: usize = 10;
+
+/// Turns for each round that is to count.
+const ATTEMPTS_MAX: usize = 3;
 
 /// Handshakes of one address that are answered, at the beginning; a node answers some more.
 const ANSWERED: u64 = 200;
@@ -157,6 +168,8 @@ struct Flood<'a> {
 
 /// What a window shows.
 struct Window {
+    /// For how long processors were taken from this machine.
+    stolen: Duration,
     p99: Duration,
     failed: usize,
     seconds: f64,
@@ -234,19 +247,40 @@ fn one_kind(kind: Kind, first: &str, arguments: &Arguments) -> Outcome<()> {
     let first = window(&peer, &node, &mut flooder, seconds, flood(&address, answered))?;
     thread::sleep(PAUSE);
     let (mut alone, mut flooded, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
-    for turn in 0..arguments.rounds {
+    let mut turns = 0;
+    while alone.len() < arguments.rounds && turns < arguments.rounds * ATTEMPTS_MAX {
+        let mut round: [Option<Window>; 3] = [const { None }; 3];
         for step in 0..3 {
             // Each is first, second and last as often as the others.
-            let (windows, target) = match (turn + step) % 3 {
-                0 => (&mut alone, None),
-                1 => (&mut flooded, Some(&address)),
-                _ => (&mut elsewhere, Some(&other_address)),
-            };
+            let place = (turns + step) % 3;
+            let target = [None, Some(&address), Some(&other_address)][place];
             let handshakes = (arguments.rate * arguments.seconds) as u64;
             let flood = target.and_then(|target| flood(target, handshakes));
-            windows.push(window(&peer, &node, &mut flooder, arguments.seconds, flood)?);
+            round[place] = Some(window(&peer, &node, &mut flooder, arguments.seconds, flood)?);
             thread::sleep(PAUSE);
         }
+        turns += 1;
+        if turns.is_multiple_of(TURNS_REPORTED) {
+            eprintln!("{}: {turns} turns, {} rounds", kind.name(), alone.len());
+        }
+        if let [Some(one), Some(two), Some(three)] = round
+            && [&one, &two, &three]
+                .iter()
+                .all(|window| window.stolen <= STOLEN_MAX)
+        {
+            alone.push(one);
+            flooded.push(two);
+            elsewhere.push(three);
+        }
+    }
+    let name = kind.name();
+    println!(
+        "{name}: {} rounds of {turns}; in the others the machine had its processors taken away for more than {} ms",
+        alone.len(),
+        STOLEN_MAX.as_millis()
+    );
+    if alone.is_empty() {
+        return Err("no round is left: try again when the machine has less to do".into());
     }
     let idle = median(
         alone
@@ -254,7 +288,6 @@ fn one_kind(kind: Kind, first: &str, arguments: &Arguments) -> Outcome<()> {
             .map(|window| window.node_time.as_secs_f64() / window.seconds),
     );
     let (node_cost, flooder_cost) = first.costs(idle);
-    let name = kind.name();
     println!(
         "{name}: the first {answered} handshakes cost the node {node_cost:.0} us each, and the flooder {flooder_cost:.0} us"
     );
@@ -321,6 +354,7 @@ fn window(
     seconds: f64,
     flood: Option<Flood<'_>>,
 ) -> Outcome<Window> {
+    let stolen = stolen_time()?;
     let before = (node.processor_time()?, flooder.processor_time()?);
     if let Some(flood) = &flood {
         let Flood {
@@ -340,6 +374,7 @@ fn window(
     times.sort_unstable();
     let at = (times.len() * 99).div_ceil(100).saturating_sub(1);
     Ok(Window {
+        stolen: stolen_time()?.saturating_sub(stolen),
         p99: *times.get(at).ok_or("no call was answered")?,
         failed,
         seconds,
