@@ -18,6 +18,9 @@ use crate::Outcome;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef-half";
 
+/// The names of the nodes that are called.
+pub(crate) const NODES: [&str; 2] = ["db", "store"];
+
 /// A part of a message.
 const PART_BYTES: usize = 50;
 
@@ -112,7 +115,7 @@ fn tls_hello() -> Outcome<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A folder with the certificates of both nodes.
+/// A folder with the certificates of all nodes.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -124,7 +127,7 @@ impl Folder {
         let root = params.self_signed(&key)?;
         fs::write(folder.path().join("ca.pem"), root.pem())?;
         let issuer = Issuer::new(params, key);
-        for name in ["db", "gate"] {
+        for name in [NODES[0], NODES[1], "gate"] {
             let key = KeyPair::generate()?;
             let certificate = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &issuer)?;
             fs::write(folder.path().join(format!("{name}.pem")), certificate.pem())?;
@@ -157,10 +160,10 @@ pub(crate) fn builder(kind: Kind, name: &str, folder: &Path) -> Outcome<NodeBuil
     Ok(builder)
 }
 
-/// Runs the node: prints its address, and its counters of handshakes for each line.
-pub(crate) fn node(kind: Kind, folder: &Path) -> Outcome<()> {
-    let db = builder(kind, "db", folder)?.start()?;
-    let address = db.block_on(|caller| async move {
+/// Runs a node: prints its address, and its counters of handshakes for each line.
+pub(crate) fn node(kind: Kind, name: &str, folder: &Path) -> Outcome<()> {
+    let node = builder(kind, name, folder)?.start()?;
+    let address = node.block_on(|caller| async move {
         let echo = caller.launch(|_| Echo).await?;
         caller.cluster().register("echo", Some(echo))?;
         caller.cluster().open(0u16, None).await
@@ -169,7 +172,7 @@ pub(crate) fn node(kind: Kind, folder: &Path) -> Outcome<()> {
     std::io::stdout().flush()?;
     for line in std::io::stdin().lock().lines() {
         line?;
-        let counters = db.metrics().all();
+        let counters = node.metrics().all();
         let told = counters.iter().filter(|(name, value)| {
             *value > 0
                 && ["connections_", "accepts_"]
