@@ -13,7 +13,7 @@ use super::identities::{self, Identities};
 use super::side::{Client, Side as _};
 use crate::entries::Entry;
 use crate::entries::events::{magnitude, note};
-use crate::tls::{PREFACE_BYTES_MAX, Shell};
+use crate::tls::{PREFACE_BYTES_MAX, ServerTls, Shell};
 
 /// The entry.
 pub(crate) const ENTRY: Entry = Entry {
@@ -71,6 +71,13 @@ impl Plan {
         !self.wants_certificates || matches!(self.who, Who::Known | Who::Returning)
     }
 
+    fn server_of<'a>(&self, identities: &'a Identities) -> &'a ServerTls {
+        match self.wants_certificates {
+            true => &identities.closed,
+            false => &identities.open,
+        }
+    }
+
     fn client(&self, identities: &Identities) -> End<Client> {
         let config = match self.who {
             Who::Known => &identities.gate.client,
@@ -78,19 +85,13 @@ impl Plan {
             Who::Stranger => &identities.stranger.client,
             Who::Nobody => &identities.nobody,
         };
-        let server = match self.wants_certificates {
-            true => &identities.closed,
-            false => &identities.open,
-        };
+        let server = self.server_of(identities);
         End::new(Client::new(config, &server.names()[0]), PREFACE_BYTES_MAX)
     }
 
     fn server(&self, identities: &Identities) -> End<Shell> {
-        let server = match self.wants_certificates {
-            true => &identities.closed,
-            false => &identities.open,
-        };
-        let shell = Shell::server(server.identity(), self.has_preface.then_some(preface_end as _));
+        let identity = self.server_of(identities).identity();
+        let shell = Shell::server(identity, self.has_preface.then_some(preface_end as _));
         End::new(shell.expect("a shell"), PREFACE_BYTES_MAX)
     }
 }
