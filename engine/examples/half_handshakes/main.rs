@@ -71,10 +71,9 @@ impl Arguments {
         while let Some(argument) = given.next() {
             let mut number = || -> Outcome<f64> {
                 let text = given.next().ok_or(format!("{argument} needs a number"))?;
-                let number: f64 = text.parse()?;
-                match number.is_finite() && (0.1..=1e6).contains(&number) {
-                    true => Ok(number),
-                    false => Err(format!("{argument} needs a number from 0.1 to 1000000, not {text}").into()),
+                match text.parse::<f64>() {
+                    Ok(number) if (0.1..=1e6).contains(&number) => Ok(number),
+                    _ => Err(format!("{argument} needs a number from 0.1 to 1000000, not {text}").into()),
                 }
             };
             match argument.as_str() {
